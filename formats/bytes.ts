@@ -1,0 +1,84 @@
+/**
+ * Bytes and numbers: the one place where fields of an image become numbers.
+ *
+ * @module
+ */
+import { corrupt } from "./errors.ts";
+
+/** The sector of every format here, in bytes. */
+export const SECTOR = 512;
+
+/** `value` rounded down to a multiple of `unit`. Exact up to 2^53. */
+export function alignDown(value: number, unit: number): number {
+  return value - value % unit;
+}
+
+/** `value` rounded up to a multiple of `unit`. Exact up to 2^53. */
+export function alignUp(value: number, unit: number): number {
+  const rest = value % unit;
+  return rest === 0 ? value : value - rest + unit;
+}
+
+/** How many units of `unit` bytes `value` bytes need. */
+export function unitsOf(value: number, unit: number): number {
+  return Math.ceil(value / unit);
+}
+
+/** Whether `value` is a power of two, from 1 on. Exact up to 2^53. */
+export function isPowerOfTwo(value: number): boolean {
+  if (!Number.isSafeInteger(value) || value < 1) return false;
+  while (value % 2 === 0) value /= 2;
+  return value === 1;
+}
+
+/** A view for reading fields. Never copies. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * An unsigned 64-bit field as a number.
+ *
+ * @throws ImageError `corrupt` above 2^53 - 1: no size or offset of a real image is that large.
+ *
+ * @example
+ * ```ts
+ * import { u64 } from "./bytes.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const view = new DataView(new Uint8Array([0, 0, 0, 1, 0, 0, 0, 2]).buffer);
+ * assert.equal(u64(view, 0), 2 ** 32 + 2);
+ * ```
+ */
+export function u64(view: DataView, at: number, littleEndian = false): number {
+  const high = view.getUint32(littleEndian ? at + 4 : at, littleEndian);
+  const low = view.getUint32(littleEndian ? at : at + 4, littleEndian);
+  if (high > 0x1fffff) {
+    throw corrupt(`Cannot use the 64-bit field at byte ${at} of its structure: it is above 2^53 - 1`);
+  }
+  return high * 2 ** 32 + low;
+}
+
+/** Writes a number as an unsigned 64-bit field. `value` is a whole number from 0 to 2^53 - 1. */
+export function setU64(view: DataView, at: number, value: number, littleEndian = false): void {
+  const high = Math.floor(value / 2 ** 32);
+  view.setUint32(littleEndian ? at + 4 : at, high, littleEndian);
+  view.setUint32(littleEndian ? at : at + 4, value >>> 0, littleEndian);
+}
+
+const ZEROES = new Uint8Array(1 << 20);
+
+/** A shared, read-only buffer of zeroes, of at most 1 MiB. Never write to it. */
+export function zeroes(length: number): Uint8Array {
+  return ZEROES.subarray(0, length);
+}
+
+/** Bytes as text: ASCII is kept, all else is shown as `?`, and the text ends at the first zero byte. */
+export function asciiText(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) {
+    if (byte === 0) break;
+    text += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "?";
+  }
+  return text;
+}

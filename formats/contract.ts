@@ -1,0 +1,193 @@
+/**
+ * What a format must say, and nothing it need not. A format states facts and traits; the engine decides.
+ *
+ * @module
+ */
+import type { Run } from "./run.ts";
+import type { Storage, WritableStorage } from "./storage/types.ts";
+
+/** One opened layer, read-only. It never opens what is beneath it. All positions are guest bytes. */
+export interface Disk extends AsyncDisposable {
+  /** Name of its format. */
+  readonly format: string;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Bytes that it allocates at once (cluster, grain, block); 1 where it has no such unit. */
+  readonly unit: number;
+  /** The file beneath, as the image names it. */
+  readonly backing: NamedFile | null;
+  /** What `info` shows. */
+  readonly facts: Facts;
+  /**
+   * The run that begins at `start` and ends at `limit` or before; it need not be maximal. `start < limit <= size`.
+   * Costs one table look-up.
+   */
+  runAt(start: number, limit: number): Promise<Run>;
+  /** Fills `into` from `start` on. The range lies within data runs of this layer. */
+  read(into: Uint8Array, start: number): Promise<void>;
+  /** Persistent dirty bitmaps, where the format has them. */
+  readonly bitmaps?: readonly Bitmap[];
+}
+
+/** A file that an image names; `format` is absent where the image does not state it. */
+export interface NamedFile {
+  /** As it stands in the image. */
+  readonly name: string;
+  /** Format name as registered. */
+  readonly format?: string | undefined;
+}
+
+/** What a format tells about an image: names and plain values, in the order to be shown. */
+export type Facts = { readonly [name: string]: Fact };
+/** One fact: a plain value, a list, or a group of facts. */
+export type Fact = string | number | boolean | null | readonly Fact[] | Facts;
+
+/** One persistent dirty bitmap of an image. */
+export interface Bitmap {
+  /** Its name, unique in the image. */
+  readonly name: string;
+  /** Guest bytes that one bit stands for; a power of two. */
+  readonly granularity: number;
+  /** Whether it records new writes. */
+  readonly enabled: boolean;
+  /** Whether it was in use when the image was last left; its content cannot be trusted. */
+  readonly inconsistent: boolean;
+  /** Its bits, first guest bytes in the lowest bit; parts that are all clear are left out. Offsets in bytes of the bitmap. */
+  pieces(): AsyncIterable<{ readonly offset: number; readonly bits: Uint8Array }>;
+}
+
+/** What the engine must know of a target to decide. */
+export interface WriterTraits {
+  /** Guest bytes. */
+  readonly size: number;
+  /** Bytes that the target allocates at once; 1 where it has no such unit. */
+  readonly unit: number;
+  /** Size granularity in bytes: 512 for sector formats, 1 for raw. */
+  readonly sector: number;
+  /** Whether it takes whole units only (the last may be short), each to be packed. */
+  readonly packs: boolean;
+  /** Whether writes must come with rising positions. */
+  readonly order: "any" | "ascending";
+  /** Whether what is never written reads as zero. */
+  readonly startsZeroed: boolean;
+  /** Whether zeroes cost less than data of the same length. */
+  readonly zeroes: "cheap" | "written";
+}
+
+/** An image being written. Disposed before {@linkcode finish}: abandoned. All positions are guest bytes. */
+export interface DiskWriter extends AsyncDisposable {
+  readonly traits: WriterTraits;
+  /** Writes all of `from` at `start`; whole units where `traits.packs`. */
+  write(from: Uint8Array, start: number): Promise<void>;
+  /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
+  zero(start: number, end: number): Promise<void>;
+  /** Adds a bitmap, after all writes; where the format has bitmaps. */
+  addBitmap?(bitmap: Bitmap): Promise<void>;
+  /** Writes what is still owed. The image is valid only after this; syncing is the caller's. */
+  finish(): Promise<void>;
+}
+
+/** Guest bytes as a reader sees them, all layers together. */
+export interface GuestReader {
+  /** Guest bytes. */
+  readonly size: number;
+  /** The run at `start`, ended at `limit` at the latest. */
+  runAt(start: number, limit: number): Promise<Run>;
+  /** Fills `into`, whatever the status of the range; zeroes past the end. */
+  read(into: Uint8Array, start: number): Promise<void>;
+}
+
+/** A creation option, as data: parser, help and wizard read it. */
+export interface OptionSpec {
+  readonly name: string;
+  /** `size` takes `64k`, `2M`; `flag` takes on and off. */
+  readonly type: "size" | "number" | "flag" | "text" | "choice";
+  /** One line for people. */
+  readonly help: string;
+  /** For `choice`: the legal values. */
+  readonly values?: readonly string[];
+  /** What an absent option means; absent where that depends. */
+  readonly default?: string | number | boolean;
+  /** Least and greatest value, for `size` and `number`. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Values of creation options, checked against their specs; absent ones are left out. */
+export type OptionValues = { readonly [name: string]: string | number | boolean };
+
+/** What a new image shall be. */
+export interface CreatePlan {
+  /** Guest bytes; a sector format rounds up to its sector. */
+  readonly size: number;
+  readonly options: OptionValues;
+  /** The file beneath, as it shall be named in the image. */
+  readonly backing: NamedFile | null;
+  /** Whether units are to be packed. */
+  readonly packs: boolean;
+}
+
+/** What opening may ask of the engine. */
+export interface OpenContext {
+  /** Which internal snapshot to open instead of the current state. */
+  readonly snapshot?: SnapshotChoice | undefined;
+  /** Opens a further file that the image names (data file, extent); the engine decides whether it may. */
+  openNamed(file: NamedFile): Promise<Storage>;
+}
+
+/** How a user names a snapshot: `idOrName` tries the ID first. */
+export type SnapshotChoice = { readonly idOrName: string } | { readonly id?: string; readonly name?: string };
+
+/** What creating may ask of the engine. */
+export interface CreateContext {
+  /** Creates a further file that the image is going to name; it appears together with the image. */
+  createNamed(name: string): Promise<WritableStorage>;
+  /** What shows beneath the new image, where it has a backing file. */
+  readonly below: GuestReader | null;
+}
+
+/** What editing may ask of the engine. */
+export interface EditContext {
+  /** Whether units are to be packed. */
+  readonly packs: boolean;
+  /** Opens a further file that the image names, for writing. */
+  openNamed(file: NamedFile): Promise<WritableStorage>;
+  /** Opens what is beneath; asked at most once, and only for an image that has something beneath. */
+  openBelow(backing: NamedFile): Promise<GuestReader>;
+}
+
+/** The first 64 KiB and the last 4 KiB of a file (less where it is shorter), and its length. */
+export interface Peek {
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+  readonly size: number;
+}
+
+/** An image format. Pure facts and four verbs. */
+export interface Format {
+  /** As in `-f` and `-O`. */
+  readonly name: string;
+  /** For people. */
+  readonly title: string;
+  /** File name endings, without the dot, the usual one first. */
+  readonly extensions: readonly string[];
+  /** What its images can have. */
+  readonly has: {
+    readonly backing: boolean;
+    readonly packing: boolean;
+    readonly snapshots: boolean;
+    readonly bitmaps: boolean;
+  };
+  /** Guesses from bytes alone. */
+  probe(peek: Peek): "yes" | "maybe" | "no";
+  /** Opens an image for reading. The disk owns neither the storage nor what `openNamed` returned. */
+  open(storage: Storage, context: OpenContext): Promise<Disk>;
+  /** Options of {@linkcode create}. */
+  readonly createOptions: readonly OptionSpec[];
+  /** Throws `usage` for a plan that {@linkcode create} could not carry out. Pure; runs before anything is created. */
+  checkPlan?(plan: CreatePlan): void;
+  /** Starts a new image in empty storage. */
+  create?(storage: WritableStorage, plan: CreatePlan, context: CreateContext): Promise<DiskWriter>;
+  /** Opens an existing image for writing. */
+  edit?(storage: WritableStorage, context: EditContext): Promise<DiskWriter>;
+}

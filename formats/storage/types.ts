@@ -1,0 +1,45 @@
+/**
+ * Storage: bytes by position, whatever holds them. No cursor in sight, so requests never disturb each other.
+ *
+ * @module
+ */
+
+/** Bytes that can be read by position. All offsets and sizes are file bytes. */
+export interface Storage extends AsyncDisposable {
+  /** What messages call it, usually its path. */
+  readonly label: string;
+  /** Length in bytes. */
+  readonly size: number;
+  /**
+   * Fills `into` with the bytes from `fileOffset` on.
+   *
+   * @throws ImageError `io` if they cannot be read, `corrupt` if the storage ends before.
+   */
+  readAt(into: Uint8Array, fileOffset: number): Promise<void>;
+  /**
+   * Whether a hole lies at `fileOffset`, and where it or the data there ends (at most `limit`). Holes read as zeroes.
+   * Absent where the host cannot tell.
+   */
+  holeAt?(fileOffset: number, limit: number): Promise<{ readonly hole: boolean; readonly end: number }>;
+}
+
+/** Bytes that can be read and written by position. */
+export interface WritableStorage extends Storage {
+  /** Whether bytes that were never written read as zeroes: true for a new file, false for a device or an existing file. */
+  readonly startsZeroed: boolean;
+  /** Whether {@linkcode zeroAt} costs less than writing zeroes. */
+  readonly zeroesCheaply: boolean;
+  /** Writes all of `from` at `fileOffset`, growing the storage where it ends before. */
+  writeAt(from: Uint8Array, fileOffset: number): Promise<void>;
+  /** Makes `[start, end)` read as zeroes, as a hole where the host can; grows the storage to `end`. */
+  zeroAt(start: number, end: number): Promise<void>;
+  /** Cuts or grows to `size` bytes; what is new reads as zeroes. */
+  truncate(size: number): Promise<void>;
+  /**
+   * Makes sure that the host has space for `[start, end)`; content and size are kept (grows where it ends before).
+   * `written`: by writing zeroes, else by reservation where the host can. The range must not hold data.
+   */
+  reserve(start: number, end: number, written: boolean): Promise<void>;
+  /** Returns when everything written is on stable storage. */
+  sync(): Promise<void>;
+}
