@@ -1,0 +1,65 @@
+/**
+ * What a job tells while it runs. Events are plain values; every count is in bytes.
+ *
+ * @module
+ */
+import type { RunKind } from "../formats/mod.ts";
+
+/** Guest bytes of a job by what is done with them. */
+export interface Totals {
+  /** To be read and written (zeroes that are found inside are counted here). */
+  readonly data: number;
+  /** Known to be zero and written as zeroes. */
+  readonly zero: number;
+  /** Neither read nor written: zero already, or left to the backing file. */
+  readonly skip: number;
+}
+
+/** The phases of a job, in order. */
+export type Phase = "inspect" | "plan" | "copy" | "finish";
+
+/** One event of a job. */
+export type ConvertEvent =
+  | { readonly type: "phase"; readonly phase: Phase }
+  /** What will be done; told once, before the first byte is copied. */
+  | {
+    readonly type: "plan";
+    readonly sources: readonly SourceSummary[];
+    readonly target: { readonly path: string; readonly format: string; readonly size: number };
+    readonly totals: Totals;
+  }
+  /** A piece that has settled. `zeroes` counts the zeroes found inside data. */
+  | {
+    readonly type: "run";
+    readonly start: number;
+    readonly end: number;
+    readonly kind: RunKind;
+    readonly act: "copy" | "zero" | "skip";
+    readonly zeroes: number;
+  }
+  /** Bytes of the source that could not be read and became zeroes (`salvage`). */
+  | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
+  | { readonly type: "warning"; readonly message: string };
+
+/** One source as opened: the layers from the top down. */
+export interface SourceSummary {
+  readonly path: string;
+  readonly size: number;
+  readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
+}
+
+/** What a finished job did. */
+export interface ConvertSummary {
+  readonly path: string;
+  readonly format: string;
+  /** Guest bytes of the target. */
+  readonly size: number;
+  /** Bytes of the finished file. */
+  readonly fileSize: number;
+  /** What was done. `data` counts what was read; `zeroes` of it were found to be zero. */
+  readonly totals: Totals & { readonly zeroes: number };
+  /** Guest ranges that became zeroes because they could not be read. */
+  readonly bad: readonly { readonly start: number; readonly end: number }[];
+  /** Seconds from the first phase to the last. */
+  readonly seconds: number;
+}

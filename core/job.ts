@@ -1,0 +1,85 @@
+/**
+ * The job: what is to be converted into what. Plain data; the command line, the wizard and a library caller all make one.
+ *
+ * @module
+ */
+import type { Format, SnapshotChoice } from "../formats/mod.ts";
+import type { ConvertEvent } from "./events.ts";
+
+/** An image to open. Offsets and sizes are file bytes. */
+export interface ImageSpec {
+  readonly path: string;
+  /** Name of its format; guessed from its bytes where absent. */
+  readonly format?: string;
+  /** Where in the file the image begins. */
+  readonly offset?: number;
+  /** How many bytes of the file belong to the image. */
+  readonly size?: number;
+  /** Stands in for the backing file that the image names; `null`: none. */
+  readonly backing?: ImageSpec | null;
+  /** Stands in for the data file that the image names. */
+  readonly dataFile?: string;
+  /** An internal snapshot instead of the current state. */
+  readonly snapshot?: SnapshotChoice;
+}
+
+/** When written data counts as written. */
+export type SyncMode =
+  /** Data and metadata are on stable storage when the job ends well. */
+  | "finish"
+  /** As `finish`, and after every write. */
+  | "always"
+  /** Never asked for. */
+  | "never";
+
+/** The image to write. */
+export interface TargetSpec {
+  readonly path: string;
+  /** Name of the format; with `create: false` guessed from the file where absent. */
+  readonly format: string | undefined;
+  /** Creation options as given by a user: text, or already typed. */
+  readonly options?: { readonly [name: string]: string | number | boolean };
+  /** The file that stays beneath the new image. */
+  readonly backing?: { readonly path: string; readonly format?: string };
+  /** Pack units (`-c`). */
+  readonly packs?: boolean;
+  /** `false`: write into the existing image. Default true. */
+  readonly create?: boolean;
+  /** With `create: false`: the caller knows that the target reads as zeroes. */
+  readonly isZero?: boolean;
+  /** Where in the file the image begins and how long it is; with `create: false`. */
+  readonly offset?: number;
+  readonly size?: number;
+  /** Stands in for the backing file that the existing target names. */
+  readonly below?: ImageSpec | null;
+}
+
+/** A whole conversion. Several sources are taken end to end. */
+export interface ConvertJob {
+  readonly sources: readonly ImageSpec[];
+  readonly target: TargetSpec;
+  /** Least length in bytes of zeroes that become a hole; 0: every byte is written. Default 4096. */
+  readonly sparseSize?: number;
+  /** Bytes a second, on average, written to the target; 0: no limit. */
+  readonly rateLimit?: number;
+  /** Unreadable parts become zeroes. */
+  readonly salvage?: boolean;
+  /** Copy persistent bitmaps; `skip-broken`: leave out those that cannot be trusted. */
+  readonly bitmaps?: boolean | "skip-broken";
+  /** Do not ask for locks on the sources. */
+  readonly forceShare?: boolean;
+  /** Default `finish`. */
+  readonly sync?: SyncMode;
+  /** How many packing workers at most. Default: as many as processors. */
+  readonly workers?: number;
+  /** Further folders in which files named by images may lie. */
+  readonly allowRefs?: readonly string[];
+}
+
+/** What a caller hands to a job besides its data. */
+export interface ConvertContext {
+  readonly onEvent?: (event: ConvertEvent) => void;
+  readonly signal?: AbortSignal;
+  /** Default: all that this program knows. */
+  readonly formats?: readonly Format[];
+}

@@ -1,0 +1,13 @@
+/**
+ * The formats as the engine sees them: contract, registry, storage. Nothing above this folder imports past this file.
+ *
+ * @module
+ */
+export * from "./contract.ts";
+export * from "./run.ts";
+export * from "./errors.ts";
+export * from "./bytes.ts";
+export { allFormats } from "./registry.ts";
+export type { Storage, WritableStorage } from "./storage/types.ts";
+export { windowOf } from "./storage/window.ts";
+export { MemoryStorage } from "./storage/memory.ts";
