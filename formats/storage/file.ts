@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { zeroes } from "../bytes.ts";
+import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { type FileIdentity, type HostFile, openHostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
@@ -11,6 +11,9 @@ import type { WritableStorage } from "./types.ts";
 
 /** Zeroes are written in pieces that stay in the cache; after so many bytes signals and timers get their turn. */
 const BREATH = 64 << 20;
+
+/** No logical block of a device is larger than a page of the smallest kind. */
+const DEVICE_BLOCK = 4096;
 
 /** How {@linkcode openFileStorage} opens. */
 export interface OpenFileOptions {
@@ -43,7 +46,7 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
         write,
         identity: same,
         size: file.seekSync(0, Deno.SeekMode.End),
-        host: openHostFile(path, { write, same }),
+        host: openHostFile(path, { file, identity: same, write }),
       });
     } catch (error) {
       file.close();
@@ -81,7 +84,7 @@ export async function createFileStorage(path: string): Promise<FileStorage> {
     const file = await Deno.open(path, { read, write: true, createNew: true });
     // Deno tells about an open file only to those who may read it.
     const same = read ? identityOf(file.statSync()) : null;
-    const host = openHostFile(path, { write: true, same });
+    const host = openHostFile(path, { file, identity: same, write: true });
     return new FileStorage(path, file, {
       isDevice: false,
       isNew: true,
@@ -208,7 +211,7 @@ export class FileStorage implements WritableStorage {
     if (end <= start) return;
     this.#checkEnd(start, end);
     const touchedEnd = Math.min(end, this.#untouchedFrom);
-    if (start < touchedEnd && !this.#zeroByHost(start, touchedEnd)) await this.#writeZeroes(start, touchedEnd);
+    if (start < touchedEnd) await this.#zeroTouched(start, touchedEnd);
     if (end > this.#size) await this.truncate(end);
   }
 
@@ -286,8 +289,17 @@ export class FileStorage implements WritableStorage {
     }
   }
 
+  /** Devices zero whole blocks only; on a file the host takes care of the edges. */
+  async #zeroTouched(start: number, end: number): Promise<void> {
+    const innerStart = this.isDevice ? Math.min(alignUp(start, DEVICE_BLOCK), end) : start;
+    const innerEnd = this.isDevice ? Math.max(alignDown(end, DEVICE_BLOCK), innerStart) : end;
+    if (innerStart === innerEnd || !this.#zeroByHost(innerStart, innerEnd)) return await this.#writeZeroes(start, end);
+    await this.#writeZeroes(start, innerStart);
+    await this.#writeZeroes(innerEnd, end);
+  }
+
   #zeroByHost(start: number, end: number): boolean {
-    if (!this.#host || end > this.#size) return false;
+    if (!this.#host) return false;
     try {
       return this.#host.zero(start, end, this.#reserved);
     } catch (error) {
