@@ -1,0 +1,54 @@
+/**
+ * The program as a user starts it: a process of its own, with the permissions of the test and no others.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { type Outcome, run } from "./qemu.ts";
+
+/** What the program may do; nothing else is granted and nothing is asked. */
+export interface Grants {
+  /** Paths that it may read. */
+  readonly read?: readonly string[];
+  /** Paths that it may write. */
+  readonly write?: readonly string[];
+  readonly ffi?: boolean;
+  /** Working directory. */
+  readonly cwd?: string;
+  /** Further environment variables. */
+  readonly env?: Record<string, string>;
+}
+
+const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+
+/** The arguments for Deno that start the program with these grants; `diskcast`'s own arguments follow them. */
+export function denoArgs(grants: Grants): string[] {
+  const args = ["run", "--no-prompt", "--cached-only"];
+  if (grants.read?.length) args.push(`--allow-read=${list(grants.read)}`);
+  if (grants.write?.length) args.push(`--allow-write=${list(grants.write)}`);
+  if (grants.ffi) args.push("--allow-ffi");
+  return [...args, main];
+}
+
+/** Runs `diskcast ...args` to its end. */
+export function diskcast(args: readonly string[], grants: Grants = {}): Promise<Outcome> {
+  const env = { NO_COLOR: "1", ...grants.env };
+  return run(Deno.execPath(), [...denoArgs(grants), ...args], { cwd: grants.cwd, env });
+}
+
+/** Starts `diskcast ...args` and hands over the process, for tests of signals and pipes. */
+export function startDiskcast(args: readonly string[], grants: Grants = {}): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [...denoArgs(grants), ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...grants.env },
+    ...(grants.cwd !== undefined && { cwd: grants.cwd }),
+  }).spawn();
+}
+
+/** Deno separates paths by commas; a comma in a path is doubled. */
+function list(paths: readonly string[]): string {
+  return paths.map((path) => path.replaceAll(",", ",,")).join(",");
+}

@@ -1,0 +1,195 @@
+/**
+ * qemu-img and qemu-io, which make inputs and judge outputs; and what tests share: scratch folders, seeds, digests.
+ *
+ * A test that needs them is written `Deno.test({ name, ignore: !hasQemu, fn })`. Where they are missing, that is said
+ * once; where `CI=true`, `tests/support/qemu_test.ts` fails.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+
+/** What a finished program left. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Whether qemu-img and qemu-io can be started. */
+export const hasQemu: boolean = await canStart("qemu-img") && await canStart("qemu-io");
+
+/** Whether this runs in continuous integration, where nothing may be skipped. */
+export const inCi: boolean = readEnv("CI") === "true";
+
+if (!hasQemu) {
+  console.warn("qemu-img or qemu-io is not installed (Debian: qemu-utils): tests that need them are skipped");
+}
+
+/** Runs qemu-img; never throws for its exit code. */
+export function qemuImg(...args: string[]): Promise<Outcome> {
+  return run("qemu-img", args);
+}
+
+/** Runs qemu-img and returns its stdout; throws with its stderr if it fails. */
+export async function qemuImgOk(...args: string[]): Promise<string> {
+  return ok("qemu-img", args, await qemuImg(...args));
+}
+
+/**
+ * Runs qemu-io commands (`write -P 7 0 64k`) on an image; throws if one fails. Options before the image's name
+ * (`-f raw`) go into `image` as an array.
+ */
+export async function qemuIo(image: string | readonly string[], ...commands: string[]): Promise<string> {
+  const args = [...commands.flatMap((command) => ["-c", command]), ...(typeof image === "string" ? [image] : image)];
+  const stdout = ok("qemu-io", args, await run("qemu-io", args));
+  // qemu-io tells of a failed read or write on stdout, and older ones exit with 0 all the same.
+  if (/failed|error|verification/i.test(stdout)) throw new Error(`qemu-io ${args.join(" ")}: ${stdout}`);
+  return stdout;
+}
+
+/** The whole guest disk, by `qemu-img convert -O raw`. */
+export async function guestBytes(path: string, format?: string): Promise<Uint8Array> {
+  await using scratch_ = await scratch();
+  const raw = scratch_.file("guest.raw");
+  await qemuImgOk("convert", ...(format ? ["-f", format] : []), "-O", "raw", path, raw);
+  return await Deno.readFile(raw);
+}
+
+/** One entry of `qemu-img map --output=json`. Guest bytes. */
+export interface MapEntry {
+  readonly start: number;
+  readonly length: number;
+  readonly depth: number;
+  readonly present: boolean;
+  readonly zero: boolean;
+  readonly data: boolean;
+  readonly compressed?: boolean;
+  readonly offset?: number;
+}
+
+/** `qemu-img map --output=json`. */
+export async function mapJson(path: string, format?: string): Promise<MapEntry[]> {
+  return JSON.parse(await qemuImgOk("map", "--output=json", ...(format ? ["-f", format] : []), path));
+}
+
+/** A map without file offsets, neighbours of one status merged: what two images must agree in. */
+export function mergedMap(map: readonly MapEntry[]): Omit<MapEntry, "offset" | "present" | "compressed">[] {
+  const merged: { start: number; length: number; depth: number; zero: boolean; data: boolean }[] = [];
+  for (const { start, length, depth, zero, data } of map) {
+    const last = merged.at(-1);
+    if (last && last.depth === depth && last.zero === zero && last.data === data) last.length += length;
+    else merged.push({ start, length, depth, zero, data });
+  }
+  return merged;
+}
+
+/** SHA-256 of a file, in hex; reads it in pieces. */
+export async function digestOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 20);
+  for (;;) {
+    const count = file.readSync(buffer);
+    if (count === null) return hash.digest("hex");
+    hash.update(buffer.subarray(0, count));
+  }
+}
+
+/** A temporary folder; removed when disposed. */
+export interface Scratch extends AsyncDisposable {
+  readonly path: string;
+  /** The path of `name` in it. */
+  file(name: string): string;
+}
+
+/** Makes a temporary folder: `await using folder = await scratch()`. */
+export async function scratch(): Promise<Scratch> {
+  const path = await Deno.realPath(await Deno.makeTempDir({ prefix: "diskcast-test-" }));
+  return {
+    path,
+    file: (name) => `${path}/${name}`,
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
+}
+
+/** The seed of this run, from `TEST_SEED` where that is set, else by chance. Printed, so that a failure can be repeated. */
+export function seed(): number {
+  const given = readEnv("TEST_SEED");
+  const value = given ? Number(given) >>> 0 : crypto.getRandomValues(new Uint32Array(1))[0]!;
+  console.log(`TEST_SEED=${value}`);
+  return value;
+}
+
+/** Random numbers from a seed. */
+export interface Rng {
+  /** A whole number from `low` up to, not including, `high`; with one argument from 0. */
+  int(low: number, high?: number): number;
+  /** True with this probability. */
+  chance(probability: number): boolean;
+  /** One of the values. */
+  pick<T>(values: readonly T[]): T;
+  /** `length` random bytes. */
+  bytes(length: number): Uint8Array;
+}
+
+/** The same numbers for the same seed, on every machine (mulberry32). */
+export function rng(seed: number): Rng {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+  const int = (low: number, high?: number): number => {
+    const [from, to] = high === undefined ? [0, low] : [low, high];
+    return from + Math.floor(next() / 2 ** 32 * (to - from));
+  };
+  return {
+    int,
+    chance: (probability) => next() < probability * 2 ** 32,
+    pick: (values) => values[int(values.length)]!,
+    bytes(length) {
+      const words = new Uint32Array(Math.ceil(length / 4));
+      for (let at = 0; at < words.length; at++) words[at] = next();
+      return new Uint8Array(words.buffer, 0, length);
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd?: string | undefined; readonly env?: Record<string, string> | undefined } = {},
+): Promise<Outcome> {
+  const output = await new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+    ...(options.env !== undefined && { env: options.env }),
+  }).output();
+  const text = new TextDecoder();
+  return { code: output.code, stdout: text.decode(output.stdout), stderr: text.decode(output.stderr) };
+}
+
+function ok(program: string, args: readonly string[], outcome: Outcome): string {
+  if (outcome.code === 0) return outcome.stdout;
+  throw new Error(`${program} ${args.join(" ")} ended with ${outcome.code}:\n${outcome.stderr}${outcome.stdout}`);
+}
+
+async function canStart(program: string): Promise<boolean> {
+  try {
+    return (await run(program, ["--version"])).code === 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function readEnv(name: string): string | undefined {
+  const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
+  return granted ? Deno.env.get(name) : undefined;
+}
