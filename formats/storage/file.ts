@@ -1,19 +1,14 @@
 /**
- * Storage in a file or on a block device.
+ * Files and block devices as storage: opening and creating them.
  *
  * @module
  */
-import { alignDown, alignUp, zeroes } from "../bytes.ts";
-import { corrupt, ImageError } from "../errors.ts";
-import { type FileIdentity, type HostFile, openHostFile } from "./host.ts";
-import { hostError, permissionFlag } from "./host_error.ts";
-import type { WritableStorage } from "./types.ts";
+import { ImageError } from "../errors.ts";
+import { FileStorage } from "./file_storage.ts";
+import { type FileIdentity, openHostFile } from "./host.ts";
+import { hostError } from "./host_error.ts";
 
-/** Zeroes are written in pieces that stay in the cache; after so many bytes signals and timers get their turn. */
-const BREATH = 64 << 20;
-
-/** No logical block of a device is larger than a page of the smallest kind. */
-const DEVICE_BLOCK = 4096;
+export type { FileStorage };
 
 /** How {@linkcode openFileStorage} opens. */
 export interface OpenFileOptions {
@@ -38,16 +33,10 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
       const found = file.statSync();
       // The name may lead elsewhere by now.
       if (checkSort(found, path) !== isDevice) throw refusedSort(path, "it was replaced while it was opened");
-      const same = identityOf(found);
-      return new FileStorage(path, file, {
-        isDevice,
-        isNew: false,
-        read: true,
-        write,
-        identity: same,
-        size: file.seekSync(0, Deno.SeekMode.End),
-        host: openHostFile(path, { file, identity: same, write }),
-      });
+      const identity = identityOf(found);
+      const size = file.seekSync(0, Deno.SeekMode.End);
+      const host = openHostFile(path, { file, identity, write });
+      return new FileStorage(path, file, { isDevice, isNew: false, read: true, identity, size, host });
     } catch (error) {
       file.close();
       throw error;
@@ -82,255 +71,17 @@ export async function createFileStorage(path: string): Promise<FileStorage> {
   const read = (await Deno.permissions.query({ name: "read", path })).state === "granted";
   try {
     const file = await Deno.open(path, { read, write: true, createNew: true });
-    // Deno tells about an open file only to those who may read it.
-    const same = read ? identityOf(file.statSync()) : null;
-    const host = openHostFile(path, { file, identity: same, write: true });
-    return new FileStorage(path, file, {
-      isDevice: false,
-      isNew: true,
-      read,
-      write: true,
-      identity: same,
-      size: 0,
-      host,
-    });
+    try {
+      // Deno tells about an open file only to those who may read it.
+      const identity = read ? identityOf(file.statSync()) : null;
+      const host = openHostFile(path, { file, identity, write: true });
+      return new FileStorage(path, file, { isDevice: false, isNew: true, read, identity, size: 0, host });
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   } catch (error) {
     throw hostError(error, "create", path);
-  }
-}
-
-/** What is known of a file when it has been opened. */
-interface OpenedFile {
-  readonly isDevice: boolean;
-  readonly isNew: boolean;
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly identity: FileIdentity | null;
-  readonly size: number;
-  readonly host: HostFile | null;
-}
-
-/**
- * A file or block device, open. Made by {@linkcode openFileStorage} and {@linkcode createFileStorage}.
- *
- * Requests never disturb each other: each positions and transfers in one synchronous go, which is also twice as fast as
- * Deno's asynchronous calls.
- */
-export class FileStorage implements WritableStorage {
-  readonly label: string;
-  /** Which file this is; `null` where the platform or missing read access hides it. */
-  readonly identity: FileIdentity | null;
-  /** Whether it is a block device. */
-  readonly isDevice: boolean;
-  readonly startsZeroed: boolean;
-  readonly holeAt?: (fileOffset: number, limit: number) => Promise<{ readonly hole: boolean; readonly end: number }>;
-  readonly #file: Deno.FsFile;
-  readonly #host: HostFile | null;
-  readonly #readable: boolean;
-  #size: number;
-  #cursor = -1;
-  /** From here on nothing was ever written: it reads as zeroes. */
-  #untouchedFrom: number;
-  #reserved = false;
-  #closed = false;
-
-  /** Takes over `file` and `opened.host`. */
-  constructor(path: string, file: Deno.FsFile, opened: OpenedFile) {
-    this.label = path;
-    this.#file = file;
-    this.identity = opened.identity;
-    this.isDevice = opened.isDevice;
-    this.startsZeroed = opened.isNew;
-    this.#host = opened.host;
-    this.#readable = opened.read;
-    this.#size = opened.size;
-    this.#untouchedFrom = opened.isNew ? 0 : opened.size;
-    const host = opened.host;
-    if (host) {
-      this.holeAt = (fileOffset, limit) =>
-        Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
-    }
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  get zeroesCheaply(): boolean {
-    return this.#host?.canZero ?? false;
-  }
-
-  /**
-   * Takes the advisory lock of the whole file, shared or exclusive, until it is closed. Never waits. Host file systems
-   * without locks grant it.
-   *
-   * @throws ImageError `refused` if another program or another handle holds a lock against it
-   */
-  // deno-lint-ignore require-await
-  async lock(exclusive: boolean): Promise<void> {
-    let taken: boolean;
-    try {
-      taken = this.#file.tryLockSync(exclusive);
-    } catch (error) {
-      if (lacksLocks(error)) return;
-      throw hostError(error, "lock", this.label);
-    }
-    if (!taken) {
-      const found = exclusive ? "it is in use" : "another program is writing to it";
-      throw new ImageError("refused", `Cannot lock "${this.label}": ${found}`, { path: this.label });
-    }
-  }
-
-  // deno-lint-ignore require-await
-  async readAt(into: Uint8Array, fileOffset: number): Promise<void> {
-    if (!this.#readable) throw this.#unreadable(fileOffset);
-    if (fileOffset + into.length > this.#size) throw this.#tooShort(into.length, fileOffset, this.#size);
-    try {
-      this.#seek(fileOffset);
-      for (let done = 0; done < into.length;) {
-        const count = this.#file.readSync(done === 0 ? into : into.subarray(done));
-        if (count === null) throw this.#tooShort(into.length, fileOffset, fileOffset + done);
-        done += count;
-        this.#cursor += count;
-      }
-    } catch (error) {
-      this.#cursor = -1;
-      throw hostError(error, `read ${into.length} bytes at ${fileOffset} of`, this.label, fileOffset);
-    }
-  }
-
-  // deno-lint-ignore require-await
-  async writeAt(from: Uint8Array, fileOffset: number): Promise<void> {
-    this.#checkEnd(fileOffset, fileOffset + from.length);
-    // Before writing: a write that fails may have changed a part.
-    this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + from.length);
-    this.#write(from, fileOffset);
-  }
-
-  async zeroAt(start: number, end: number): Promise<void> {
-    if (end <= start) return;
-    this.#checkEnd(start, end);
-    const touchedEnd = Math.min(end, this.#untouchedFrom);
-    if (start < touchedEnd) await this.#zeroTouched(start, touchedEnd);
-    if (end > this.#size) await this.truncate(end);
-  }
-
-  /** A device keeps its size: cutting it does nothing, growing it fails. */
-  // deno-lint-ignore require-await
-  async truncate(size: number): Promise<void> {
-    if (size === this.#size) return;
-    if (this.isDevice) return this.#checkEnd(0, size);
-    try {
-      this.#file.truncateSync(size);
-    } catch (error) {
-      throw hostError(error, `set the size to ${size} bytes of`, this.label, size);
-    }
-    this.#size = size;
-    this.#untouchedFrom = Math.min(this.#untouchedFrom, size);
-  }
-
-  async reserve(start: number, end: number, written: boolean): Promise<void> {
-    if (end <= start) return;
-    this.#checkEnd(start, end);
-    this.#reserved = true;
-    if (!written && this.#reserveByHost(start, end)) this.#size = Math.max(this.#size, end);
-    else await this.#writeZeroes(start, end);
-  }
-
-  async sync(): Promise<void> {
-    try {
-      await this.#file.sync();
-    } catch (error) {
-      throw hostError(error, "sync", this.label);
-    }
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#host?.[Symbol.dispose]();
-      this.#file.close();
-    }
-    return Promise.resolve();
-  }
-
-  #seek(fileOffset: number): void {
-    if (this.#cursor === fileOffset) return;
-    this.#cursor = -1;
-    this.#cursor = this.#file.seekSync(fileOffset, Deno.SeekMode.Start);
-  }
-
-  #write(from: Uint8Array, fileOffset: number): void {
-    try {
-      this.#seek(fileOffset);
-      for (let done = 0; done < from.length;) {
-        const count = this.#file.writeSync(done === 0 ? from : from.subarray(done));
-        if (count === 0) throw new Error("the host takes no more bytes");
-        done += count;
-        this.#cursor += count;
-      }
-    } catch (error) {
-      this.#cursor = -1;
-      throw hostError(error, `write ${from.length} bytes at ${fileOffset} of`, this.label, fileOffset);
-    }
-    this.#size = Math.max(this.#size, fileOffset + from.length);
-  }
-
-  async #writeZeroes(start: number, end: number): Promise<void> {
-    let breathAt = start + BREATH;
-    for (let position = start; position < end;) {
-      const piece = zeroes(Math.min(end - position, 1 << 20));
-      this.#write(piece, position);
-      position += piece.length;
-      if (position >= breathAt && position < end) {
-        breathAt += BREATH;
-        await new Promise((resolve) => setTimeout(resolve, 0));
-      }
-    }
-  }
-
-  /** Devices zero whole blocks only; on a file the host takes care of the edges. */
-  async #zeroTouched(start: number, end: number): Promise<void> {
-    const innerStart = this.isDevice ? Math.min(alignUp(start, DEVICE_BLOCK), end) : start;
-    const innerEnd = this.isDevice ? Math.max(alignDown(end, DEVICE_BLOCK), innerStart) : end;
-    if (innerStart === innerEnd || !this.#zeroByHost(innerStart, innerEnd)) return await this.#writeZeroes(start, end);
-    await this.#writeZeroes(start, innerStart);
-    await this.#writeZeroes(innerEnd, end);
-  }
-
-  #zeroByHost(start: number, end: number): boolean {
-    if (!this.#host) return false;
-    try {
-      return this.#host.zero(start, end, this.#reserved);
-    } catch (error) {
-      throw hostError(error, `zero ${end - start} bytes at ${start} of`, this.label, start);
-    }
-  }
-
-  #reserveByHost(start: number, end: number): boolean {
-    if (!this.#host || this.isDevice) return false;
-    try {
-      return this.#host.reserve(start, end);
-    } catch (error) {
-      throw hostError(error, `reserve ${end - start} bytes at ${start} of`, this.label, start);
-    }
-  }
-
-  #checkEnd(start: number, end: number): void {
-    if (!this.isDevice || end <= this.#size) return;
-    const message = `Cannot grow the device "${this.label}": it has ${this.#size} bytes, and ${end} are needed`;
-    throw new ImageError("io", message, { path: this.label, offset: start });
-  }
-
-  #tooShort(length: number, fileOffset: number, size: number): ImageError {
-    const message = `Cannot read ${length} bytes at ${fileOffset} of "${this.label}": it ends at ${size}`;
-    return corrupt(message, this.label, fileOffset);
-  }
-
-  #unreadable(fileOffset: number): ImageError {
-    const flag = permissionFlag("read", folderOf(this.label));
-    const message = `Cannot read back from the new file "${this.label}": Deno must be allowed to, add ${flag}`;
-    return new ImageError("permission", message, { path: this.label, offset: fileOffset });
   }
 }
 
@@ -350,16 +101,4 @@ function refusedSort(path: string, found: string): ImageError {
 
 function identityOf(found: Deno.FileInfo): FileIdentity | null {
   return found.ino === null || found.ino === 0 ? null : { dev: found.dev, ino: found.ino };
-}
-
-function folderOf(path: string): string {
-  const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
-  return cut < 0 ? "." : path.slice(0, Math.max(cut, 1));
-}
-
-/** ENOLCK, EOPNOTSUPP, ENOSYS. */
-function lacksLocks(error: unknown): boolean {
-  return error instanceof Deno.errors.NotSupported ||
-    (error instanceof Error &&
-      ["ENOLCK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes((error as { code?: string }).code ?? ""));
 }

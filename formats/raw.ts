@@ -1,0 +1,87 @@
+/**
+ * Raw: the guest bytes one after another, and nothing else. There is no specification, and no mark to know it by.
+ *
+ * @module
+ */
+import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
+import { dataRun, zeroRun } from "./run.ts";
+import type { Storage, WritableStorage } from "./storage/types.ts";
+
+/**
+ * The raw format. Sizes are exact to the byte. Holes of the file are stated zeroes where the host can find them; where
+ * it cannot, all is data.
+ *
+ * @example
+ * ```ts
+ * import { raw } from "./raw.ts";
+ * import { MemoryStorage } from "./storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new MemoryStorage(new Uint8Array([1, 2, 3]));
+ * await using disk = await raw.open(storage, { openNamed: () => Promise.reject(new Error("raw names no files")) });
+ * const bytes = new Uint8Array(2);
+ * await disk.read(bytes, 1);
+ * assert.deepEqual([disk.size, ...bytes], [3, 2, 3]);
+ * ```
+ */
+export const raw: Format = {
+  name: "raw",
+  title: "Raw disk image",
+  extensions: ["raw", "img", "dd", "iso"],
+  has: { backing: false, packing: false, snapshots: false, bitmaps: false },
+  // Any bytes are a raw image; it is what is left when no other format claims them.
+  probe: () => "no",
+  open: (storage) => Promise.resolve(rawDisk(storage)),
+  createOptions: [{
+    name: "preallocation",
+    type: "choice",
+    help: "Space to take from the host beforehand: none, reserved (falloc), or written with zeroes (full)",
+    values: ["off", "falloc", "full"],
+    default: "off",
+  }],
+  create: createRaw,
+  edit: (storage) => Promise.resolve(rawWriter(storage, storage.size)),
+};
+
+function rawDisk(storage: Storage): Disk {
+  return {
+    format: "raw",
+    size: storage.size,
+    unit: 1,
+    backing: null,
+    facts: {},
+    async runAt(start, limit) {
+      const found = await storage.holeAt?.(start, limit);
+      if (!found) return dataRun(start, limit);
+      return found.hole ? zeroRun(start, found.end) : dataRun(start, found.end);
+    },
+    read: (into, start) => storage.readAt(into, start),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function createRaw(storage: WritableStorage, plan: CreatePlan): Promise<DiskWriter> {
+  await storage.truncate(plan.size);
+  const preallocation = plan.options["preallocation"] ?? "off";
+  // Now, while the range holds no data yet.
+  if (preallocation !== "off") await storage.reserve(0, plan.size, preallocation === "full");
+  return rawWriter(storage, plan.size);
+}
+
+function rawWriter(storage: WritableStorage, size: number): DiskWriter {
+  return {
+    traits: {
+      size,
+      unit: 1,
+      sector: 1,
+      packs: false,
+      order: "any",
+      startsZeroed: storage.startsZeroed,
+      zeroes: storage.zeroesCheaply ? "cheap" : "written",
+    },
+    write: (from, start) => storage.writeAt(from, start),
+    zero: (start, end) => storage.zeroAt(start, end),
+    finish: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
