@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { complaints, longFiles, MAX_LINES } from "./support/architecture.ts";
+
+const top = new URL("..", import.meta.url);
+
+Deno.test("imports go one way, without cycles; only the command line prints and exits", () => {
+  const sources = readSources();
+  assert(sources.size > 20 && sources.has("mod.ts") && sources.has("formats/registry.ts"));
+  assert.deepEqual(complaints(sources), []);
+});
+
+Deno.test("a long file that is excused exists, is long and has a reason", () => {
+  const sources = readSources();
+  for (const [path, reason] of Object.entries(longFiles)) {
+    assert(reason.length > 10, path);
+    assert((sources.get(path) ?? "").split("\n").length > MAX_LINES, `${path} needs no excuse`);
+  }
+});
+
+Deno.test("the top level holds what it is meant to hold", () => {
+  const allowed = new Set(["mod.ts", "cli", "core", "formats", "tui", "tests", "docs", "README.md", "LICENSE"]);
+  for (const name of ["deno.json", "deno.lock"]) allowed.add(name);
+  const tracked = new Deno.Command("git", { args: ["ls-files"], cwd: top, stderr: "null" }).outputSync();
+  if (!tracked.success) return; // An unpacked archive has no list of its files.
+  const names = new Set(new TextDecoder().decode(tracked.stdout).trim().split("\n").map((path) => path.split("/")[0]!));
+  assert.deepEqual([...names].filter((name) => !name.startsWith(".") && !allowed.has(name)), []);
+});
+
+/** One breach each, and a word of the complaint. */
+const breaches: readonly (readonly [path: string, source: string, complaint: RegExp])[] = [
+  ["cli/a.ts", 'import { x } from "../core/plan.ts";', /cli imports mod\.ts and tui/],
+  ["cli/a.ts", 'import type { x } from "../formats/mod.ts";', /cli imports mod\.ts and tui/],
+  ["tui/a.ts", 'import { x } from "../mod.ts";', /tui imports types/],
+  ["tui/a.ts", 'import type { x } from "../cli/main.ts";', /tui imports types/],
+  ["core/a.ts", 'import { x } from "../formats/run.ts";', /core imports formats\/mod\.ts/],
+  ["core/a.ts", 'import { x } from "../formats/qcow2/mod.ts";', /core imports formats\/mod\.ts/],
+  ["core/a.ts", 'import { x } from "../mod.ts";', /core imports formats\/mod\.ts/],
+  ["core/a.ts", 'new Worker(new URL("../cli/work.ts", import.meta.url), {});', /core imports formats\/mod\.ts/],
+  ["mod.ts", 'import { x } from "./cli/main.ts";', /only when run/],
+  ["mod.ts", 'export { x } from "./formats/raw.ts";', /mod\.ts imports core/],
+  ["formats/raw.ts", 'import { x } from "./qcow2/mod.ts";', /never imports another/],
+  ["formats/qcow2/mod.ts", 'import type { x } from "../raw.ts";', /never imports another/],
+  ["formats/raw.ts", 'import { x } from "./storage/memory.ts";', /only types of storage/],
+  ["formats/raw.ts", 'import { x } from "../core/plan.ts";', /contract and helpers/],
+  ["formats/raw.ts", 'import { x } from "./registry.ts";', /contract and helpers/],
+  ["formats/bytes.ts", 'import { x } from "./raw.ts";', /a helper imports helpers/],
+  ["formats/mod.ts", 'export { x } from "../core/plan.ts";', /nothing above it/],
+  ["formats/storage/file.ts", 'import type { x } from "../run.ts";', /errors\.ts and bytes\.ts/],
+  ["core/a.ts", 'import { x } from "commander";', /only cli may use it/],
+  ["core/a.ts", 'import { x } from "fast-check";', /only tests may use it/],
+  ["cli/a.ts", 'import { x } from "jsr:@std/path";', /not among the packages/],
+  ["cli/a.ts", 'import { x } from "https://example.org/a.ts";', /not among the packages/],
+  ["core/a.ts", '  console.log("x");', /console\.log: only cli/],
+  ["tui/a.ts", "  Deno.exit(1);", /Deno\.exit: only cli/],
+  ["formats/raw.ts", "a;\n".repeat(MAX_LINES + 1), /601 lines/],
+  ["bench/a.ts", "", /stands outside/],
+  ["core/a.ts", 'import {\n  b,\n} from "./b.ts";', /import cycle: core\/b\.ts → core\/a\.ts → core\/b\.ts/],
+];
+
+for (const [path, source, complaint] of breaches) {
+  Deno.test(`a breach is seen: ${path}: ${source.slice(0, 60).replaceAll("\n", " ")}`, () => {
+    // A breach may also close a cycle; what it is must be said in any case.
+    assert.match(complaints(withFile(path, source)).join("\n"), complaint);
+  });
+}
+
+Deno.test("what is allowed raises no complaint", () => {
+  assert.deepEqual(complaints(soundSources()), []);
+});
+
+function soundSources(): Map<string, string> {
+  return new Map([
+    ["mod.ts", 'export { x } from "./core/plan.ts";\nif (import.meta.main) await import("./cli/main.ts");\n'],
+    ["cli/main.ts", 'import { Command } from "commander";\nimport { x } from "../mod.ts";\nconsole.log(x);\n'],
+    ["tui/view.ts", 'import type { x } from "../mod.ts";\n'],
+    ["core/plan.ts", '/**\n * console.log(1)\n */\nimport { x } from "../formats/mod.ts";\n// Deno.exit(1)\n'],
+    ["core/b.ts", 'import { a } from "./a.ts";\n'],
+    ["formats/mod.ts", 'export * from "./contract.ts";\nexport { allFormats } from "./registry.ts";\n'],
+    ["formats/registry.ts", 'import { raw } from "./raw.ts";\nimport { qcow2 } from "./qcow2/mod.ts";\n'],
+    ["formats/contract.ts", 'import type { Storage } from "./storage/types.ts";\n'],
+    ["formats/raw.ts", 'import { x } from "./bytes.ts";\nimport type { S } from "./storage/types.ts";\n'],
+    ["formats/qcow2/mod.ts", 'import { x } from "./header.ts";\nimport zlib from "node:zlib";\n'],
+    ["formats/storage/file.ts", 'import { x } from "../errors.ts";\n'],
+  ]);
+}
+
+function withFile(path: string, source: string): Map<string, string> {
+  return soundSources().set(path, source);
+}
+
+function readSources(): Map<string, string> {
+  const sources = new Map<string, string>();
+  const walk = (folder: string): void => {
+    for (const entry of Deno.readDirSync(new URL(folder || ".", top))) {
+      const path = folder + entry.name;
+      if (entry.isDirectory && !entry.name.startsWith(".")) walk(`${path}/`);
+      else if (/\.tsx?$/.test(entry.name)) sources.set(path, Deno.readTextFileSync(new URL(path, top)));
+    }
+  };
+  for (const folder of ["cli/", "core/", "formats/", "tui/", "tests/"]) walk(folder);
+  for (const entry of Deno.readDirSync(top)) {
+    if (entry.name.endsWith(".ts")) sources.set(entry.name, Deno.readTextFileSync(new URL(entry.name, top)));
+  }
+  return sources;
+}

@@ -1,0 +1,184 @@
+/**
+ * Checks what the drawing in docs/architecture.md promises: which part may import which. Pure: from sources to
+ * complaints, so that made-up sources can show that a breach is seen.
+ *
+ * @module
+ */
+
+/** Sources by path from the top of the tree: `core/plan.ts`. */
+export type Sources = ReadonlyMap<string, string>;
+
+/** One import statement. */
+export interface Import {
+  /** As written. */
+  readonly specifier: string;
+  /** Path from the top of the tree, for relative specifiers. */
+  readonly path: string | null;
+  /** `type`: erased; `dynamic`: `import()` or a worker, loaded when reached. */
+  readonly kind: "static" | "type" | "dynamic";
+}
+
+/** Files longer than {@linkcode MAX_LINES}, each with its reason. */
+export const longFiles: { readonly [path: string]: string } = {};
+
+/** A file with more lines is two things. */
+export const MAX_LINES = 600;
+
+/** Packages, and the parts that may use them; built-in modules of Node are open to all. */
+const packages: { readonly [name: string]: readonly Part[] } = {
+  "commander": ["cli"],
+  "@clack/prompts": ["cli", "tui"],
+  "fast-check": ["tests"],
+};
+
+type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "tests";
+
+/** All complaints about a tree. */
+export function complaints(sources: Sources): string[] {
+  const formats = formatNames(sources);
+  const found: string[] = [];
+  for (const [path, source] of sources) {
+    const part = partOf(path, formats);
+    if (part === null) {
+      found.push(`${path} stands outside mod.ts, cli/, core/, formats/, tui/ and tests/`);
+      continue;
+    }
+    for (const one of importsOf(path, source)) {
+      const complaint = complain(path, part, one, formats);
+      if (complaint) found.push(`${path} imports ${one.specifier}: ${complaint}`);
+    }
+    if (part !== "cli" && part !== "tests") found.push(...calls(path, source));
+    const lines = source.split("\n").length - 1;
+    if (lines > MAX_LINES && part !== "tests" && !longFiles[path]) {
+      found.push(`${path} has ${lines} lines: at most ${MAX_LINES}, or a reason in longFiles`);
+    }
+  }
+  return [...found, ...cycles(sources)];
+}
+
+/** The imports of one file. Statements begin in the first column, as `deno fmt` puts them. */
+export function importsOf(path: string, source: string): Import[] {
+  const found: Import[] = [];
+  const add = (specifier: string, kind: Import["kind"]) =>
+    found.push({ specifier, path: resolve(path, specifier), kind });
+  for (const [, type, specifier] of source.matchAll(/^(?:import|export)( type)?\b[^;"]*?\bfrom "([^"]+)"/gm)) {
+    add(specifier!, type ? "type" : "static");
+  }
+  for (const [, specifier] of source.matchAll(/^import "([^"]+)"/gm)) add(specifier!, "static");
+  const code = withoutComments(source);
+  for (const [, specifier] of code.matchAll(/\bimport\(\s*"([^"]+)"/g)) add(specifier!, "dynamic");
+  for (const [, specifier] of code.matchAll(/new URL\(\s*"([^"]+\.ts)", import\.meta\.url/g)) {
+    add(specifier!, "dynamic");
+  }
+  return found;
+}
+
+/** Cycles of static imports, each named once. */
+export function cycles(sources: Sources): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path);
+    if (at >= 0) {
+      found.push(`import cycle: ${[...trail.slice(at), path].join(" → ")}`);
+      return;
+    }
+    if (done.has(path)) return;
+    for (const one of importsOf(path, sources.get(path) ?? "")) {
+      if (one.kind === "static" && one.path !== null && sources.has(one.path)) visit(one.path, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const path of sources.keys()) visit(path, []);
+  return found;
+}
+
+/** Names of formats: what the registry imports, and every folder of formats/ but storage/. */
+function formatNames(sources: Sources): ReadonlySet<string> {
+  const names = new Set<string>();
+  const add = (path: string) => {
+    const name = /^formats\/([^/]+?)(?:\.ts|\/.*)$/.exec(path)?.[1];
+    if (name && name !== "storage") names.add(name);
+  };
+  const registry = "formats/registry.ts";
+  for (const one of importsOf(registry, sources.get(registry) ?? "")) {
+    if (one.kind === "static" && one.path) add(one.path);
+  }
+  for (const path of sources.keys()) if (/^formats\/.*\//.test(path)) add(path);
+  return names;
+}
+
+function partOf(path: string, formats: ReadonlySet<string>): Part | null {
+  if (path === "mod.ts") return "mod";
+  const [top, second = ""] = path.split("/");
+  if (top === "cli" || top === "tui" || top === "core" || top === "tests") return top;
+  if (top !== "formats") return null;
+  if (path === "formats/mod.ts" || path === "formats/registry.ts") return "registry";
+  if (second === "storage") return "storage";
+  return formats.has(second.replace(/\.ts$/, "")) ? "format" : "helper";
+}
+
+/** Why this import is wrong; `null`: it is not. */
+function complain(path: string, from: Part, one: Import, formats: ReadonlySet<string>): string | null {
+  if (one.path === null) return complainOfPackage(from, one.specifier);
+  const to = partOf(one.path, formats);
+  if (to === null) return "it stands outside the program";
+  switch (from) {
+    case "tests":
+      return null;
+    case "cli":
+      return to === "cli" || to === "mod" || to === "tui" ? null : "cli imports mod.ts and tui";
+    case "tui":
+      if (to === "tui") return null;
+      return to === "mod" && one.kind === "type" ? null : "tui imports types of mod.ts and nothing else";
+    case "mod":
+      if (one.path === "cli/main.ts") return one.kind === "dynamic" ? null : "the program must be loaded only when run";
+      return to === "core" || one.path === "formats/mod.ts" ? null : "mod.ts imports core and formats/mod.ts";
+    case "core":
+      return to === "core" || one.path === "formats/mod.ts" ? null : "core imports formats/mod.ts and nothing else";
+    case "registry":
+      return ["registry", "helper", "format", "storage"].includes(to) ? null : "formats imports nothing above it";
+    case "storage": {
+      const fine = to === "storage" || one.path === "formats/errors.ts" || one.path === "formats/bytes.ts";
+      return fine ? null : "storage imports errors.ts and bytes.ts and nothing else";
+    }
+    case "helper":
+      if (to === "helper") return null;
+      return to === "storage" && one.kind === "type" ? null : "a helper imports helpers and types of storage";
+    case "format":
+      return complainOfFormat(path, to, one);
+  }
+}
+
+function complainOfFormat(path: string, to: Part, one: Import): string | null {
+  const groupOf = (of: string) => of.split("/")[1]!.replace(/\.ts$/, "");
+  if (to === "helper") return null;
+  if (to === "storage") return one.kind === "type" ? null : "a format imports only types of storage";
+  if (to === "format") return groupOf(path) === groupOf(one.path!) ? null : "a format never imports another";
+  return "a format imports the contract and helpers";
+}
+
+function complainOfPackage(from: Part, specifier: string): string | null {
+  if (specifier.startsWith("node:")) return null;
+  const parts = packages[specifier];
+  if (!parts) return "it is not among the packages that this program uses";
+  return parts.includes(from) || from === "tests" ? null : `only ${parts.join(" and ")} may use it`;
+}
+
+/** Calls that only the command line may make: a library neither prints nor exits. */
+function calls(path: string, source: string): string[] {
+  const found = withoutComments(source).matchAll(/\bconsole\.\w+|\bDeno\.exit\b|\bprocess\.exit\b/g);
+  return [...found].map(([call]) => `${path} uses ${call}: only cli/ may`);
+}
+
+/** Comment lines and comments at the end of a line, as `deno fmt` lays them out, blanked. */
+function withoutComments(source: string): string {
+  return source.split("\n").map((line) => /^\s*(\/\/|\/?\*)/.test(line) ? "" : line.replace(/ \/\/ .*$/, "")).join(
+    "\n",
+  );
+}
+
+function resolve(from: string, specifier: string): string | null {
+  if (!specifier.startsWith(".")) return null;
+  return new URL(specifier, `file:///${from}`).pathname.slice(1);
+}
