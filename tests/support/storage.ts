@@ -74,8 +74,8 @@ export class WatchedStorage implements WritableStorage {
     this.#told({ op: "sync", start: 0, end: 0 });
     await this.#inner.sync();
   }
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#inner[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inner[Symbol.asyncDispose]();
   }
 }
 
