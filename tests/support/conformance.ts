@@ -1,0 +1,335 @@
+/**
+ * What every format must keep of the contract, as a list of cases; `tests/formats/conformance_test.ts` runs it over the
+ * registry.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import {
+  alignUp,
+  type Format,
+  ImageError,
+  MemoryStorage,
+  type OptionSpec,
+  type OptionValues,
+} from "../../formats/mod.ts";
+import {
+  assertBytes,
+  createImage,
+  editImage,
+  type Image,
+  openImage,
+  padded,
+  peekOf,
+  readAll,
+  readAtRandom,
+  tryToRead,
+  workAtRandom,
+} from "./model.ts";
+import type { Rng } from "./qemu.ts";
+
+/** One case; `skip` says why it does not apply. */
+export interface Case {
+  readonly name: string;
+  readonly skip?: string | undefined;
+  run(random: Rng): Promise<void>;
+}
+
+/** How many damaged copies of an image are opened. */
+const FLIPS = 400;
+/** The most guest bytes that are read of a damaged image: its size field may say anything. */
+const MOST = 4 << 20;
+/** Guest bytes of a test disk at most; a larger unit gets a disk of fewer units. */
+const LARGEST = 8 << 20;
+
+/** All cases of one format. */
+export function conformanceCases(format: Format): Case[] {
+  const noCreate = format.create ? undefined : `${format.name} images cannot be created`;
+  const noEdit = noCreate ?? (format.edit ? undefined : `existing ${format.name} images cannot be written`);
+  const noBacking = noCreate ?? (format.has.backing ? undefined : `${format.name} images have no backing file`);
+  const noPacking = noCreate ?? (format.has.packing ? undefined : `${format.name} does not pack`);
+  return [
+    { name: "states sane facts of itself", run: () => sane(format) },
+    { name: "probing never throws and claims no stranger", run: (random) => probesCarefully(format, random) },
+    { name: "refuses an empty file and random bytes, or reads them", run: (random) => strangers(format, random) },
+    ...optionSets(format).map((options) => ({
+      name: `keeps every byte with ${describe(options)}`,
+      skip: noCreate,
+      run: (random: Rng) => roundTrip(format, options, random),
+    })),
+    { name: "keeps every byte with mixed options", skip: noCreate, run: (random) => mixedOptions(format, random) },
+    { name: "keeps sizes", skip: noCreate, run: (random) => sizes(format, random) },
+    { name: "keeps every byte packed", skip: noPacking, run: (random) => packed(format, random) },
+    { name: "keeps every byte over a backing file", skip: noBacking, run: (random) => overBacking(format, random) },
+    { name: "keeps every byte when edited", skip: noEdit, run: (random) => edited(format, random) },
+    { name: "lets go of an abandoned image", skip: noCreate, run: (random) => abandoned(format, random) },
+    { name: "knows no snapshot that is not there", skip: noCreate, run: (random) => unknownSnapshot(format, random) },
+    { name: "survives every cut of an image", skip: noCreate, run: (random) => cuts(format, random) },
+    { name: "survives flipped bits in an image", skip: noCreate, run: (random) => flips(format, random) },
+  ];
+}
+
+/** The default, then every option's every value alone. */
+export function optionSets(format: Format): OptionValues[] {
+  return [{}, ...format.createOptions.flatMap((spec) => valuesOf(spec).map((value) => ({ [spec.name]: value })))];
+}
+
+/** Values to try. A text option names something outside the image; what it may be is the format's own test. */
+function valuesOf(spec: OptionSpec): (string | number | boolean)[] {
+  switch (spec.type) {
+    case "flag":
+      return [true, false];
+    case "choice":
+      return [...spec.values ?? []];
+    case "size":
+    case "number":
+      return [...new Set([spec.min, spec.default, spec.max])].filter((value) => typeof value === "number")
+        .filter((value) => value <= LARGEST);
+    case "text":
+      return [];
+  }
+}
+
+// deno-lint-ignore require-await
+async function sane(format: Format): Promise<void> {
+  assert.match(format.name, /^[a-z0-9]+$/);
+  assert(isOneLine(format.title), format.title);
+  assert(format.extensions.every((extension) => /^[a-z0-9]+$/.test(extension)));
+  const names = format.createOptions.map((spec) => spec.name);
+  assert.equal(new Set(names).size, names.length, "two options of one name");
+  for (const spec of format.createOptions) saneOption(spec);
+}
+
+function saneOption(spec: OptionSpec): void {
+  assert.match(spec.name, /^[a-z0-9_.]+$/);
+  assert(isOneLine(spec.help), `${spec.name}: ${spec.help}`);
+  assert.equal(
+    spec.type === "choice",
+    spec.values !== undefined,
+    `${spec.name}: a choice has values, nothing else has`,
+  );
+  if (spec.values) {
+    assert(spec.values.length > 0 && new Set(spec.values).size === spec.values.length, `${spec.name}: values`);
+    assert(spec.default === undefined || spec.values.includes(String(spec.default)), `${spec.name}: default`);
+  }
+  if (spec.type === "flag") assert(["boolean", "undefined"].includes(typeof spec.default), `${spec.name}: default`);
+  if (spec.type === "size" || spec.type === "number") {
+    assert(["number", "undefined"].includes(typeof spec.default), `${spec.name}: default`);
+    const value = Number(spec.default ?? spec.min ?? 0);
+    assert((spec.min ?? value) <= value && value <= (spec.max ?? value), `${spec.name}: default within its limits`);
+  }
+}
+
+function isOneLine(text: string): boolean {
+  return /^[^\n]*\S$/.test(text) && !text.endsWith(".");
+}
+
+// deno-lint-ignore require-await
+async function probesCarefully(format: Format, random: Rng): Promise<void> {
+  for (const length of [0, 1, 3, 4, 7, 8, 16, 63, 100, 511, 512, 513, 1024, 4096, 70_000]) {
+    for (const bytes of [new Uint8Array(length), random.bytes(length), new Uint8Array(length).fill(0xff)]) {
+      assert.notEqual(format.probe(peekOf(bytes)), "yes", `${length} bytes`);
+    }
+  }
+}
+
+async function strangers(format: Format, random: Rng): Promise<void> {
+  for (
+    const bytes of [
+      new Uint8Array(0),
+      new Uint8Array(70_000),
+      random.bytes(1),
+      random.bytes(5000),
+      random.bytes(70_000),
+    ]
+  ) {
+    const storage = new MemoryStorage(bytes);
+    const read = await tryToRead(format, { storage, named: new Map() }, MOST);
+    if (read !== null && format.name === "raw") assertBytes(read, bytes);
+  }
+}
+
+async function roundTrip(format: Format, options: OptionValues, random: Rng): Promise<void> {
+  const { image, model } = await filled(format, options, random);
+  const peek = peekOf(image.storage.bytes());
+  if (format.name === "raw") assert.equal(format.probe(peek), "no", "raw never competes");
+  else assert.equal(format.probe(peek), "yes");
+  await verify(format, image, model, random);
+}
+
+async function mixedOptions(format: Format, random: Rng): Promise<void> {
+  for (let round = 0; round < 12; round++) {
+    const options: { [name: string]: string | number | boolean } = {};
+    for (const spec of format.createOptions) {
+      const values = valuesOf(spec);
+      if (values.length > 0 && random.chance(0.5)) options[spec.name] = random.pick(values);
+    }
+    if (!plannable(format, options)) continue;
+    const { image, model } = await filled(format, options, random);
+    await verify(format, image, model, random);
+  }
+}
+
+async function sizes(format: Format, random: Rng): Promise<void> {
+  for (const size of [0, 1, 511, 512, 513, 65_536, 65_537, 1_000_001]) {
+    if (!plannable(format, {}, size)) continue;
+    const { image, model } = await filled(format, {}, random, size);
+    assert(
+      model.length >= size && model.length < size + 512 || format.name !== "raw",
+      `${size} became ${model.length}`,
+    );
+    await verify(format, image, model, random);
+  }
+}
+
+async function packed(format: Format, random: Rng): Promise<void> {
+  for (const options of optionSets(format)) {
+    if (!plannable(format, options, undefined, true)) continue;
+    const { image, model } = await filled(format, options, random, undefined, { packs: true });
+    await verify(format, image, model, random);
+  }
+}
+
+async function overBacking(format: Format, random: Rng): Promise<void> {
+  for (const options of optionSets(format)) {
+    if (!plannable(format, options, undefined, false, true)) continue;
+    for (const share of [0.6, 1.3]) {
+      const size = await sizeFor(format, options);
+      const below = random.bytes(alignUp(Math.floor(size * share), 512));
+      below.fill(0, 8192, 40_000);
+      const { image, model } = await filled(format, options, random, size, { below });
+      await verify(format, image, model, random, below);
+    }
+  }
+}
+
+async function edited(format: Format, random: Rng): Promise<void> {
+  for (const options of optionSets(format)) {
+    if (!plannable(format, options)) continue;
+    const { image, model } = await filled(format, options, random);
+    for (let round = 0; round < 3; round++) {
+      const writer = await editImage(format, image, null);
+      assert.equal(writer.traits.size, model.length);
+      await workAtRandom(writer, model, random, 12);
+      await writer.finish();
+      await writer[Symbol.asyncDispose]();
+      await verify(format, image, model, random);
+    }
+  }
+}
+
+async function abandoned(format: Format, random: Rng): Promise<void> {
+  const { writer } = await createImage(format, await sizeFor(format, {}));
+  await writer[Symbol.asyncDispose]();
+  const second = await createImage(format, await sizeFor(format, {}));
+  await workAtRandom(second.writer, new Uint8Array(second.writer.traits.size), random, 5);
+  await second.writer[Symbol.asyncDispose]();
+  await tryToRead(format, second, MOST);
+}
+
+async function unknownSnapshot(format: Format, random: Rng): Promise<void> {
+  const { image } = await filled(format, {}, random);
+  const kind = format.has.snapshots ? "missing" : "unsupported";
+  await assert.rejects(openImage(format, image, "no such snapshot"), (error) => {
+    assert(error instanceof ImageError, String(error));
+    assert.equal(error.kind, kind);
+    return true;
+  });
+}
+
+/** A copy that ends early is refused, or reads as the image did. */
+async function cuts(format: Format, random: Rng): Promise<void> {
+  const { image, model } = await filled(format, {}, random, 300_000);
+  const whole = image.storage.bytes();
+  const lengths = new Set([...Array(130).keys()].map((count) => count * 4));
+  for (let at = 512; at <= whole.length; at += 512) {
+    if (random.chance(200 * 512 / whole.length)) lengths.add(at - 1).add(at);
+  }
+  for (const length of lengths) {
+    if (length >= whole.length) continue;
+    const storage = new MemoryStorage(whole.slice(0, length));
+    const read = await tryToRead(format, { storage, named: image.named }, MOST);
+    if (read !== null) assertBytes(read, model.subarray(0, read.length));
+  }
+}
+
+/** A damaged copy is refused, or read to the end; in neither case for long. */
+async function flips(format: Format, random: Rng): Promise<void> {
+  const { image } = await filled(format, {}, random, 300_000);
+  const whole = image.storage.bytes();
+  for (let count = 0; count < FLIPS; count++) {
+    const bytes = whole.slice();
+    const reach = count % 4 === 0 ? bytes.length : Math.min(bytes.length, count % 4 === 1 ? 128 : 4096);
+    const at = [...Array(random.int(1, 4))].map(() => random.int(reach));
+    for (const place of at) bytes[place] = random.chance(0.3) ? random.pick([0, 0xff, 0x80]) : random.int(256);
+    const began = performance.now();
+    const told = `bytes ${at.map((place) => `${place}=${bytes[place]}`).join(" ")}`;
+    try {
+      const storage = new MemoryStorage(bytes);
+      await tryToRead(format, { storage, named: image.named }, MOST);
+    } catch (error) {
+      throw new Error(`${told}: ${error}`, { cause: error });
+    }
+    assert(performance.now() - began < 10_000, `${told}: took ${Math.round(performance.now() - began)} ms`);
+  }
+}
+
+/** A finished image of random content and the bytes that its guest must see. */
+async function filled(
+  format: Format,
+  options: OptionValues,
+  random: Rng,
+  size?: number,
+  more: { readonly packs?: boolean; readonly below?: Uint8Array } = {},
+): Promise<{ image: Image; model: Uint8Array }> {
+  const creation = await createImage(format, size ?? await sizeFor(format, options), options, more);
+  const { writer } = creation;
+  const model = padded(more.below ?? new Uint8Array(0), writer.traits.size).slice();
+  assert.equal(writer.traits.packs, more.packs ?? false, "packs as it was asked to");
+  await workAtRandom(writer, model, random, 25);
+  await writer.finish();
+  await writer[Symbol.asyncDispose]();
+  return { image: creation, model };
+}
+
+async function verify(
+  format: Format,
+  image: Image,
+  model: Uint8Array,
+  random: Rng,
+  below: Uint8Array = new Uint8Array(0),
+): Promise<void> {
+  await using disk = await openImage(format, image);
+  assert.equal(disk.format, format.name);
+  assert.equal(disk.size, model.length);
+  assert(disk.unit >= 1);
+  assert.equal(disk.backing === null, below.length === 0);
+  JSON.stringify(disk.facts);
+  assertBytes(await readAll(disk, below), model);
+  await readAtRandom(disk, model, below, random);
+}
+
+/** Some units and a part of one, of a size that is no multiple of anything but a sector. */
+async function sizeFor(format: Format, options: OptionValues): Promise<number> {
+  const { writer } = await createImage(format, 1 << 20, options);
+  const { unit } = writer.traits;
+  await writer[Symbol.asyncDispose]();
+  const units = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
+  return alignUp(units * unit + Math.floor(unit / 3), 512) + 512;
+}
+
+/** Whether the format takes these options together; a refusal must be `usage`. */
+function plannable(format: Format, options: OptionValues, size = 1 << 20, packs = false, backing = false): boolean {
+  try {
+    format.checkPlan?.({ size, options, packs, backing: backing ? { name: "below.raw", format: "raw" } : null });
+    return true;
+  } catch (error) {
+    assert(error instanceof ImageError && error.kind === "usage", String(error));
+    return false;
+  }
+}
+
+function describe(options: OptionValues): string {
+  const list = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  return list.length > 0 ? list.join(",") : "default options";
+}

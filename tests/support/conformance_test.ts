@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { dataRun, type Disk, type DiskWriter, type Format, ImageError, type Storage } from "../../formats/mod.ts";
+import { conformanceCases } from "./conformance.ts";
+import { rng } from "./qemu.ts";
+
+const HEADER = 16;
+
+/** A format of a magic, a length and the bytes; `change` breaks it. */
+function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Partial<DiskWriter> = {}): Format {
+  return {
+    name: "toy",
+    title: "Toy image",
+    extensions: ["toy"],
+    has: { backing: false, packing: false, snapshots: false, bitmaps: false },
+    probe: ({ head }) => head[0] === 0x54 && head[1] === 0x4f && head[2] === 0x59 && head[3] === 9 ? "yes" : "no",
+    createOptions: [],
+    open: (storage, context) => openToy(storage, context.snapshot !== undefined, disk),
+    async create(storage, plan) {
+      const header = new Uint8Array(HEADER);
+      header.set([0x54, 0x4f, 0x59, 9]);
+      new DataView(header.buffer).setUint32(8, plan.size);
+      await storage.writeAt(header, 0);
+      await storage.truncate(HEADER + plan.size);
+      return {
+        traits: {
+          size: plan.size,
+          unit: 512,
+          sector: 1,
+          packs: false,
+          order: "any",
+          startsZeroed: true,
+          zeroes: "cheap",
+        },
+        write: (from, start) => storage.writeAt(from, HEADER + start),
+        zero: (start, end) => storage.zeroAt(HEADER + start, HEADER + end),
+        finish: () => Promise.resolve(),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+        ...writer,
+      };
+    },
+    ...change,
+  };
+}
+
+async function openToy(storage: Storage, snapshot: boolean, change: Partial<Disk>): Promise<Disk> {
+  if (snapshot) throw new ImageError("unsupported", "Cannot open a snapshot: toy images have none");
+  const header = new Uint8Array(HEADER);
+  await storage.readAt(header, 0);
+  const size = new DataView(header.buffer).getUint32(8);
+  if (header[3] !== 9 || size !== storage.size - HEADER) throw new ImageError("corrupt", "Cannot open it: no toy");
+  return {
+    format: "toy",
+    size,
+    unit: 512,
+    backing: null,
+    facts: {},
+    runAt: (start, limit) => Promise.resolve(dataRun(start, limit)),
+    read: (into, start) => storage.readAt(into, HEADER + start),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+    ...change,
+  };
+}
+
+/** The names of the cases that a format fails. */
+async function failures(format: Format): Promise<string[]> {
+  const failed: string[] = [];
+  for (const one of conformanceCases(format)) {
+    if (!one.skip) await one.run(rng(1)).catch(() => failed.push(one.name));
+  }
+  return failed;
+}
+
+Deno.test("a sound format passes", async () => {
+  for (const one of conformanceCases(toy())) if (!one.skip) await one.run(rng(1));
+});
+
+/** What is broken, and a case that must notice. */
+const broken: readonly (readonly [what: string, format: Format, noticed: string])[] = [
+  [
+    "a run past its limit",
+    toy({}, { runAt: (s, limit) => Promise.resolve(dataRun(s, limit + 1)) }),
+    "keeps every byte",
+  ],
+  ["an empty run", toy({}, { runAt: (s) => Promise.resolve(dataRun(s, s)) }), "keeps every byte"],
+  [
+    "a run that begins early",
+    toy({}, { runAt: (s, e) => Promise.resolve(dataRun(s && s - 1, e)) }),
+    "keeps every byte",
+  ],
+  ["a lost write", toy({}, {}, { write: () => Promise.resolve() }), "keeps every byte"],
+  ["a lost zero", toy({}, {}, { zero: () => Promise.resolve() }), "keeps every byte"],
+  [
+    "data called zero",
+    toy({}, { runAt: (start, end) => Promise.resolve({ start, end, kind: "zero" }) }),
+    "keeps every",
+  ],
+  ["a wrong size", toy({}, { size: 512 }), "keeps sizes"],
+  ["a foreign error", toy({ open: () => Promise.reject(new RangeError("x")) }), "survives every cut"],
+  ["a probe that claims all", toy({ probe: () => "yes" }), "probing never"],
+  ["a probe that throws", toy({ probe: ({ head }) => head[0]!.toFixed() ? "no" : "yes" }), "probing never"],
+  ["a shy probe", toy({ probe: () => "maybe" }), "keeps every byte with default"],
+  ["a final stop in help", toy({ createOptions: [{ name: "a", type: "flag", help: "Ends so." }] }), "states sane"],
+  [
+    "a default that is no value",
+    toy({ createOptions: [{ name: "a", type: "choice", help: "A", values: ["b"], default: "c" }] }),
+    "states sane",
+  ],
+  ["an unknown snapshot that opens", toy({ open: (storage) => openToy(storage, false, {}) }), "knows no snapshot"],
+];
+
+for (const [what, format, noticed] of broken) {
+  Deno.test(`the conformance suite notices ${what}`, async () => {
+    const failed = await failures(format);
+    assert(failed.some((name) => name.startsWith(noticed)), `failed: ${failed.join("; ")}`);
+  });
+}

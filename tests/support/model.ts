@@ -1,0 +1,270 @@
+/**
+ * A disk as plain bytes, and what a format made of it: random work for a writer, and the checks of a reader against
+ * the bytes.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import {
+  alignDown,
+  type CreatePlan,
+  type Disk,
+  type DiskWriter,
+  type Format,
+  type GuestReader,
+  ImageError,
+  MemoryStorage,
+  type OptionValues,
+  type Peek,
+  type Run,
+  type Storage,
+  type WritableStorage,
+} from "../../formats/mod.ts";
+import type { Rng } from "./qemu.ts";
+
+/** An image in memory with the files that it names, by name. */
+export interface Image {
+  readonly storage: MemoryStorage;
+  readonly named: ReadonlyMap<string, MemoryStorage>;
+}
+
+/** A new image and the writer that fills it. */
+export interface Creation extends Image {
+  readonly writer: DiskWriter;
+}
+
+/** Starts an image in memory; with `below` it gets a backing file of that content. */
+export async function createImage(
+  format: Format,
+  size: number,
+  options: OptionValues = {},
+  more: { readonly packs?: boolean; readonly below?: Uint8Array | null } = {},
+): Promise<Creation> {
+  const plan: CreatePlan = {
+    size,
+    options,
+    backing: more.below ? { name: "below.raw", format: "raw" } : null,
+    packs: more.packs ?? false,
+  };
+  format.checkPlan?.(plan);
+  const storage = new MemoryStorage();
+  const named = new Map<string, MemoryStorage>();
+  const writer = await format.create!(storage, plan, {
+    createNamed(name) {
+      const made = new MemoryStorage(undefined, name);
+      named.set(name, made);
+      return Promise.resolve(made);
+    },
+    below: more.below ? readerOf(more.below) : null,
+  });
+  return { storage, named, writer };
+}
+
+/** Opens an image again, from copies of its bytes. */
+export function openImage(format: Format, image: Image, snapshot?: string): Promise<Disk> {
+  return format.open(new MemoryStorage(image.storage.bytes()), {
+    snapshot: snapshot === undefined ? undefined : { idOrName: snapshot },
+    openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
+  });
+}
+
+/** Opens an image for writing, in place. */
+export function editImage(format: Format, image: Image, below: Uint8Array | null, packs = false): Promise<DiskWriter> {
+  return format.edit!(image.storage, {
+    packs,
+    openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
+    openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+  });
+}
+
+/** What probing sees of a file. */
+export function peekOf(bytes: Uint8Array): Peek {
+  return {
+    head: bytes.subarray(0, 64 << 10),
+    tail: bytes.subarray(Math.max(0, bytes.length - 4096)),
+    size: bytes.length,
+  };
+}
+
+/** Bytes as a guest disk whose status changes every 4 KiB. */
+export function readerOf(bytes: Uint8Array): GuestReader {
+  return {
+    size: bytes.length,
+    runAt(start, limit) {
+      const end = Math.min(limit, alignDown(start, 4096) + 4096);
+      const empty = bytes.subarray(start, end).every((byte) => byte === 0);
+      const run: Run = empty ? { start, end, kind: "zero" } : { start, end, kind: "data", packed: false };
+      return Promise.resolve(run);
+    },
+    read(into, start) {
+      const found = bytes.subarray(start, start + into.length);
+      into.set(found);
+      into.fill(0, found.length);
+      return Promise.resolve();
+    },
+  };
+}
+
+/**
+ * Random work within the writer's traits, done to the writer and to `model` alike. What the model holds must be what
+ * the guest disk reads as.
+ */
+export async function workAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng, steps: number): Promise<void> {
+  const { traits } = writer;
+  if (!traits.startsZeroed && model.every((byte) => byte === 0)) {
+    if (traits.order === "any" && !traits.packs) await writer.zero(0, traits.size);
+  }
+  if (traits.packs || traits.order === "ascending") await riseAtRandom(writer, model, random);
+  else for (let step = 0; step < steps; step++) await oneAtRandom(writer, model, random);
+}
+
+/** From the front to the end: every unit is written, zeroed or, where that means zero, left out. */
+async function riseAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
+  const { packs, size, startsZeroed, order, sector } = writer.traits;
+  const unit = packs ? writer.traits.unit : stepOf(writer);
+  const pieces: [start: number, end: number][] = [];
+  for (let start = 0; start < size;) {
+    const length = packs ? unit : Math.max(sector, alignDown(random.int(1, 4 * unit), sector));
+    pieces.push([start, Math.min(start + length, size)]);
+    start += length;
+  }
+  if (order === "any") shuffle(pieces, random);
+  for (const [start, end] of pieces) {
+    const choice = random.int(startsZeroed ? 4 : 3);
+    if (choice === 0) {
+      await writer.zero(start, end);
+      model.fill(0, start, end);
+    } else if (choice < 3) {
+      const bytes = content(end - start, random);
+      await writer.write(bytes, start);
+      model.set(bytes, start);
+    }
+  }
+}
+
+async function oneAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
+  const { size, sector } = writer.traits;
+  if (size === 0) return;
+  const unit = stepOf(writer);
+  const start = alignDown(random.int(size), random.chance(0.3) ? unit : sector);
+  const most = random.chance(0.5) ? 3 * unit : unit / 2;
+  const length = Math.max(sector, alignDown(random.int(1, Math.max(2, most)), random.chance(0.3) ? unit : sector));
+  const end = Math.min(start + length, size);
+  if (random.chance(0.4)) {
+    await writer.zero(start, end);
+    model.fill(0, start, end);
+  } else {
+    const bytes = content(end - start, random);
+    await writer.write(bytes, start);
+    model.set(bytes, start);
+  }
+}
+
+/** The length that random work is measured by: the unit, or 4 KiB where there is none to speak of. */
+function stepOf(writer: DiskWriter): number {
+  return Math.max(writer.traits.unit, 4096);
+}
+
+/** Random bytes, text-like bytes that pack well, or, rarely, zeroes. */
+function content(length: number, random: Rng): Uint8Array {
+  const sort = random.int(8);
+  if (sort === 0) return new Uint8Array(length);
+  if (sort < 4) return random.bytes(length);
+  return new Uint8Array(length).fill(random.int(1, 256));
+}
+
+function shuffle<T>(items: T[], random: Rng): void {
+  for (let at = items.length - 1; at > 0; at--) {
+    const other = random.int(at + 1);
+    [items[at], items[other]] = [items[other]!, items[at]!];
+  }
+}
+
+/**
+ * Walks the runs from front to end, holds each against the contract, and returns the guest disk over `below`.
+ */
+export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
+  const bytes = new Uint8Array(disk.size);
+  for (let start = 0; start < disk.size;) {
+    const run = await checkedRun(disk, start, disk.size);
+    if (run.kind === "data") await readInPieces(disk, bytes.subarray(run.start, run.end), run.start);
+    else if (run.kind === "hole") bytes.set(below.subarray(run.start, run.end), run.start);
+    start = run.end;
+  }
+  return bytes;
+}
+
+/** Asks for runs and reads at random positions, within and across units. */
+export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Array, random: Rng): Promise<void> {
+  for (let count = 0; count < 60 && disk.size > 0; count++) {
+    const start = random.int(disk.size);
+    const limit = random.chance(0.5) ? disk.size : random.int(start + 1, disk.size + 1);
+    const run = await checkedRun(disk, start, limit);
+    if (run.kind === "data") {
+      const from = random.int(run.start, run.end);
+      const into = new Uint8Array(random.int(1, Math.min(run.end - from, 1 << 20) + 1)).fill(0xa5);
+      await disk.read(into, from);
+      assertBytes(into, model.subarray(from, from + into.length), from);
+    } else {
+      const expected = run.kind === "hole" ? below.subarray(run.start, run.end) : new Uint8Array(0);
+      assertBytes(padded(expected, run.end - run.start), model.subarray(run.start, run.end), run.start);
+    }
+  }
+}
+
+/** Asserts that two pieces of a guest disk are equal, naming the first byte that differs. */
+export function assertBytes(actual: Uint8Array, expected: Uint8Array, guestStart = 0): void {
+  assert.equal(actual.length, expected.length, "length");
+  if (Buffer.compare(actual, expected) === 0) return;
+  const at = actual.findIndex((byte, index) => byte !== expected[index]);
+  assert.fail(`guest byte ${guestStart + at} is ${actual[at]} and must be ${expected[at]}`);
+}
+
+/** `bytes` with zeroes up to `length`. */
+export function padded(bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.length === length) return bytes;
+  const whole = new Uint8Array(length);
+  whole.set(bytes.subarray(0, length));
+  return whole;
+}
+
+/**
+ * Opens bytes that may be damaged and reads what they promise, up to `most` guest bytes. Returns `null` where an
+ * `ImageError` refused them; everything else that is thrown is passed on.
+ */
+export async function tryToRead(format: Format, image: Image, most: number): Promise<Uint8Array | null> {
+  try {
+    await using disk = await openImage(format, image);
+    const bytes = new Uint8Array(Math.min(disk.size, most));
+    for (let start = 0, runs = 0; start < bytes.length && runs < 4096; runs++) {
+      const run = await checkedRun(disk, start, bytes.length);
+      if (run.kind === "data") await readInPieces(disk, bytes.subarray(run.start, run.end), run.start);
+      start = run.end;
+    }
+    return bytes;
+  } catch (error) {
+    if (error instanceof ImageError) return null;
+    throw error;
+  }
+}
+
+async function checkedRun(disk: Disk, start: number, limit: number): Promise<Run> {
+  const run = await disk.runAt(start, limit);
+  assert.equal(run.start, start, "a run begins where it was asked for");
+  assert(run.end > start, `the run at ${start} is empty`);
+  assert(run.end <= limit, `the run at ${start} ends at ${run.end}, past ${limit}`);
+  assert(["data", "zero", "hole"].includes(run.kind), run.kind);
+  return run;
+}
+
+async function readInPieces(disk: Disk, into: Uint8Array, start: number): Promise<void> {
+  for (let at = 0; at < into.length; at += 1 << 20) {
+    await disk.read(into.subarray(at, Math.min(at + (1 << 20), into.length)), start + at);
+  }
+}
+
+function findNamed(image: Image, name: string): Storage & WritableStorage {
+  const found = image.named.get(name);
+  if (!found) throw new ImageError("missing", `Cannot open "${name}": there is no such file`, { path: name });
+  return found;
+}
