@@ -21,5 +21,12 @@ export type {
 } from "./formats/mod.ts";
 export { allFormats, ImageError } from "./formats/mod.ts";
 export type { ErrorKind } from "./formats/mod.ts";
+export { convert } from "./core/convert.ts";
+export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SyncMode, TargetSpec } from "./core/job.ts";
 export type { ConvertEvent, ConvertSummary, Phase, SourceSummary, Totals } from "./core/events.ts";
+
+if (import.meta.main) {
+  // Not awaited: the command line imports this module, which must be complete first.
+  import("./cli/main.ts").then((cli) => cli.run());
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Format, SnapshotChoice } from "../formats/mod.ts";
+import type { Files, Format, SnapshotChoice } from "../formats/mod.ts";
 import type { ConvertEvent } from "./events.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
@@ -82,4 +82,6 @@ export interface ConvertContext {
   readonly signal?: AbortSignal;
   /** Default: all that this program knows. */
   readonly formats?: readonly Format[];
+  /** How files are reached. Default: the host's files, through Deno. */
+  readonly files?: Files;
 }

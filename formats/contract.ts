@@ -100,8 +100,8 @@ export interface GuestReader {
 /** A creation option, as data: parser, help and wizard read it. */
 export interface OptionSpec {
   readonly name: string;
-  /** `size` takes `64k`, `2M`; `flag` takes on and off. */
-  readonly type: "size" | "number" | "flag" | "text" | "choice";
+  /** `size` takes `64k`, `2M`; `flag` takes on and off; `file` names a further file that is created with the image. */
+  readonly type: "size" | "number" | "flag" | "text" | "choice" | "file";
   /** One line for people. */
   readonly help: string;
   /** For `choice`: the legal values. */

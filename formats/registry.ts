@@ -4,6 +4,8 @@
  * @module
  */
 import type { Format } from "./contract.ts";
+import { qcow2 } from "./qcow2/mod.ts";
+import { raw } from "./raw.ts";
 
 /** In the order in which they are probed; raw is what is left and comes last. */
-export const allFormats: readonly Format[] = [];
+export const allFormats: readonly Format[] = [qcow2, raw];

@@ -43,3 +43,29 @@ export interface WritableStorage extends Storage {
   /** Returns when everything written is on stable storage. */
   sync(): Promise<void>;
 }
+
+/** A file of the host, open. */
+export interface StoredFile extends WritableStorage {
+  /** Which file it is, whatever its name; `null` where the host does not tell. */
+  readonly identity: { readonly dev: number; readonly ino: number } | null;
+  /** Whether it is a block device, which keeps its size and is written in place. */
+  readonly isDevice: boolean;
+  /**
+   * Takes the advisory lock of the whole file until it is closed. Never waits.
+   *
+   * @throws ImageError `refused` if another holds a lock against it
+   */
+  lock(exclusive: boolean): Promise<void>;
+}
+
+/** How files are reached: the host's, or a test's. Every failure is an ImageError. */
+export interface Files {
+  /** Opens an existing file or device. */
+  open(path: string, options?: { readonly write?: boolean }): Promise<StoredFile>;
+  /** Creates a new file; `refused` if the name is taken. */
+  create(path: string): Promise<StoredFile>;
+  /** Gives a file another name, replacing what has it. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file. */
+  remove(path: string): Promise<void>;
+}

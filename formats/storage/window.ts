@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { corrupt } from "../errors.ts";
-import type { Storage } from "./types.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import type { Storage, WritableStorage } from "./types.ts";
 
 /**
  * The bytes `[start, start + size)` of `inner`. It does not own `inner`.
@@ -48,5 +48,39 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
       },
     }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/**
+ * The bytes `[start, start + size)` of `inner`, also for writing. It keeps its size and does not own `inner`.
+ */
+export function writableWindowOf(inner: WritableStorage, start: number, size: number): WritableStorage {
+  const window = windowOf(inner, start, size);
+  const checked = (end: number) => {
+    if (end <= size) return;
+    const message = `Cannot write up to byte ${end} of the window of "${inner.label}": it has ${size} bytes`;
+    throw new ImageError("io", message, { path: inner.label, offset: start + end });
+  };
+  return {
+    ...window,
+    startsZeroed: false,
+    zeroesCheaply: inner.zeroesCheaply,
+    async writeAt(from, fileOffset) {
+      checked(fileOffset + from.length);
+      await inner.writeAt(from, start + fileOffset);
+    },
+    async zeroAt(from, end) {
+      checked(end);
+      await inner.zeroAt(start + from, start + end);
+    },
+    // deno-lint-ignore require-await
+    async truncate(to) {
+      checked(to);
+    },
+    async reserve(from, end, written) {
+      checked(end);
+      await inner.reserve(start + from, start + end, written);
+    },
+    sync: () => inner.sync(),
   };
 }

@@ -1,0 +1,111 @@
+/**
+ * Layers as one disk, and several disks end to end as one. Here, and nowhere else, a backing chain is resolved.
+ *
+ * @module
+ */
+import { clipRun, type Disk, type GuestReader, holeRun, type Run, zeroRun } from "../formats/mod.ts";
+
+/**
+ * A disk and those beneath it, top first, as one reader.
+ *
+ * `kept` layers count: where all of them are silent, the run is a hole (what is beneath is left alone). With all layers
+ * kept there are no holes: what nobody states is zero. Reading goes through every layer in any case. A layer that is
+ * shorter than the one above it reads as zero past its end.
+ *
+ * @example
+ * ```ts
+ * import { chainOf } from "./chain.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const empty = chainOf([]);
+ * assert.equal(empty.size, 0);
+ * ```
+ */
+export function chainOf(layers: readonly Disk[], kept: number = layers.length): GuestReader {
+  return {
+    size: layers[0]?.size ?? 0,
+    async runAt(start, limit) {
+      return (await resolve(layers, kept, start, limit)).run;
+    },
+    async read(into, start) {
+      const end = start + into.length;
+      for (let at = start; at < end;) {
+        const { run, disk } = await resolve(layers, layers.length, at, end);
+        const part = into.subarray(at - start, run.end - start);
+        if (disk) await disk.read(part, at);
+        else part.fill(0);
+        at = run.end;
+      }
+    },
+  };
+}
+
+/** The first layer that has something to say at `start`; `disk` is set where that is data. */
+async function resolve(
+  layers: readonly Disk[],
+  kept: number,
+  start: number,
+  limit: number,
+): Promise<{ run: Run; disk?: Disk }> {
+  let end = limit;
+  for (let depth = 0; depth < layers.length; depth++) {
+    if (depth === kept) return { run: holeRun(start, end) };
+    const disk = layers[depth];
+    if (start >= disk.size) break;
+    const run = await disk.runAt(start, Math.min(end, disk.size));
+    if (run.kind === "data") return { run, disk };
+    if (run.kind === "zero") return { run };
+    end = run.end;
+  }
+  return { run: zeroRun(start, end) };
+}
+
+/** Several readers end to end, as `cat` would do it. */
+export function concatenate(parts: readonly GuestReader[]): GuestReader {
+  if (parts.length === 1) return parts[0];
+  const starts = startsOf(parts);
+  const size = starts[parts.length];
+  const partAt = (at: number) => starts.findLastIndex((start, index) => start <= at && index < parts.length);
+  return {
+    size,
+    async runAt(start, limit) {
+      const index = partAt(start);
+      const from = starts[index];
+      const run = await parts[index].runAt(start - from, Math.min(limit, starts[index + 1]) - from);
+      return { ...run, start, end: run.end + from };
+    },
+    async read(into, start) {
+      const end = Math.min(start + into.length, size);
+      for (let at = start; at < end;) {
+        const index = partAt(at);
+        const partEnd = Math.min(end, starts[index + 1]);
+        await parts[index].read(into.subarray(at - start, partEnd - start), at - starts[index]);
+        at = partEnd;
+      }
+      into.fill(0, Math.max(0, end - start));
+    },
+  };
+}
+
+function startsOf(parts: readonly GuestReader[]): number[] {
+  const starts = [0];
+  for (const part of parts) starts.push(starts[starts.length - 1] + part.size);
+  return starts;
+}
+
+/** `reader`, lengthened to `size` guest bytes; what is new is zero. */
+export function padded(reader: GuestReader, size: number): GuestReader {
+  if (size <= reader.size) return reader;
+  return {
+    size,
+    async runAt(start, limit) {
+      if (start >= reader.size) return zeroRun(start, limit);
+      return clipRun(await reader.runAt(start, Math.min(limit, reader.size)), start, limit);
+    },
+    async read(into, start) {
+      const inside = Math.max(0, Math.min(into.length, reader.size - start));
+      if (inside > 0) await reader.read(into.subarray(0, inside), start);
+      into.fill(0, inside);
+    },
+  };
+}

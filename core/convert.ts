@@ -1,0 +1,224 @@
+/**
+ * A whole conversion: open, plan, create, copy, finish, commit. Nothing appears under the target's name before the end,
+ * and every way out closes and cleans up what was begun.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import {
+  alignUp,
+  allFormats,
+  type Files,
+  type Format,
+  type GuestReader,
+  hostFiles,
+  ImageError,
+  throwIfCancelled,
+  type WriterTraits,
+} from "../formats/mod.ts";
+import { chainOf, padded } from "./chain.ts";
+import { checkJob } from "./check_job.ts";
+import { copyAll } from "./copy.ts";
+import type { ConvertEvent, ConvertSummary } from "./events.ts";
+import type { ConvertContext, ConvertJob } from "./job.ts";
+import type { OpenOptions } from "./open.ts";
+import { type Pace, paceOf } from "./pace.ts";
+import { countTotals, type Policy } from "./plan.ts";
+import { formatNamed } from "./probe.ts";
+import { salvaging } from "./salvage.ts";
+import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.ts";
+import {
+  createTarget,
+  editTarget,
+  type OpenedTarget,
+  openTargetBacking,
+  planTarget,
+  type TargetJob,
+} from "./target.ts";
+
+/** Zeroes shorter than this between data are not worth a hole, unless the job says otherwise. */
+const DEFAULT_SPARSE = 4096;
+
+/**
+ * Converts images: the sources of `job`, end to end, into its target.
+ *
+ * @returns what was done, when everything is complete and, unless the job says otherwise, on stable storage
+ * @throws ImageError of any kind; a new target does not exist then, and an old file of its name is as it was
+ *
+ * @example
+ * ```ts
+ * import { convert } from "./convert.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/a.raw`, new Uint8Array(1000).fill(7));
+ * const summary = await convert({
+ *   sources: [{ path: `${folder}/a.raw`, format: "raw" }],
+ *   target: { path: `${folder}/b.raw`, format: "raw" },
+ * });
+ * assert.equal(summary.size, 1000);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
+export async function convert(job: ConvertJob, context: ConvertContext = {}): Promise<ConvertSummary> {
+  await using stack = new AsyncDisposableStack();
+  return await new Conversion(job, context).run(stack);
+}
+
+/** The state that the steps of one conversion share. */
+class Conversion {
+  readonly begun = performance.now();
+  readonly bad: { start: number; end: number }[] = [];
+  readonly pace: Pace;
+  readonly options: OpenOptions & { readonly files: Files };
+
+  constructor(readonly job: ConvertJob, readonly context: ConvertContext) {
+    this.pace = paceOf(context.signal, job.rateLimit ?? 0);
+    this.options = {
+      formats: context.formats ?? allFormats,
+      files: context.files ?? hostFiles,
+      allowRefs: job.allowRefs ?? [],
+      forceShare: job.forceShare ?? false,
+      onWarning: (message) => this.tell({ type: "warning", message }),
+    };
+  }
+
+  tell(event: ConvertEvent): void {
+    this.context.onEvent?.(event);
+  }
+
+  async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
+    throwIfCancelled(this.context.signal);
+    const { job } = this;
+    const format = job.target.format === undefined ? null : formatNamed(job.target.format, this.options.formats);
+    checkJob(job, format);
+    this.tell({ type: "phase", phase: "inspect" });
+    const sources = await openSources(job, this.options, stack);
+    const bitmaps = bitmapsOf(sources, job.bitmaps, this.options.onWarning);
+    const prepared = job.target.create === false
+      ? await this.openExisting(sources, stack)
+      : await this.openNew(sources, format, stack);
+    const { target, reader, policy } = prepared;
+    const traits: WriterTraits = job.target.isZero
+      ? { ...target.writer.traits, startsZeroed: true }
+      : target.writer.traits;
+    const source = this.guarded(padded(reader, alignUp(reader.size, traits.sector)));
+    const { addBitmap } = target.writer;
+    if (bitmaps.length > 0 && !addBitmap) throw this.refuseBitmaps(target.format);
+    await this.plan(sources, source, target, traits, policy);
+    this.tell({ type: "phase", phase: "copy" });
+    const totals = await copyAll({
+      source,
+      writer: target.writer,
+      traits,
+      policy,
+      sparseSize: job.sparseSize ?? DEFAULT_SPARSE,
+      pace: this.pace,
+      onEvent: (event) => this.tell(event),
+    });
+    this.tell({ type: "phase", phase: "finish" });
+    for (const bitmap of bitmaps) await target.writer.addBitmap?.(bitmap);
+    await target.writer.finish();
+    throwIfCancelled(this.context.signal);
+    const fileSize = target.storage.size;
+    await target.commit();
+    return {
+      path: resolve(job.target.path),
+      format: target.format.name,
+      size: traits.size,
+      fileSize,
+      totals,
+      bad: this.bad,
+      seconds: (performance.now() - this.begun) / 1000,
+    };
+  }
+
+  async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
+    const { job, options } = this;
+    if (!format) throw new ImageError("usage", "Cannot create the target: its format is missing, state it with -O");
+    const plan = planTarget(job.target, format, sources.size);
+    const backing = await openTargetBacking(job.target, options);
+    if (backing) stack.use(backing);
+    const beneath = backing?.layers[0] ?? null;
+    const below = backing && chainOf(backing.layers.map((layer) => layer.disk));
+    const reader = readerOf(sources, beneath, options.onWarning);
+    const inputs = [...sources.images, ...(backing ? [backing] : [])];
+    const target = await createTarget(this.targetJob(sources, inputs), format, plan, below, stack);
+    return { target, reader, policy: this.policyFor(below !== null, below?.size ?? 0) };
+  }
+
+  async openExisting(sources: OpenedSources, stack: AsyncDisposableStack): Promise<Prepared> {
+    const { job, options } = this;
+    const target = await editTarget(this.targetJob(sources, sources.images), stack);
+    const { below } = target;
+    const { path } = job.target;
+    const { size, packs } = target.writer.traits;
+    if (size < sources.size) {
+      const message = `Cannot write into "${path}": it has ${size} bytes, and the source has ${sources.size}`;
+      throw new ImageError("usage", message, { path });
+    }
+    if (job.target.packs && !packs) {
+      throw new ImageError("unsupported", `Cannot compress into "${path}": ${target.format.name} cannot`, { path });
+    }
+    if (job.target.backing && !below) {
+      throw new ImageError("usage", `Cannot keep a backing file: "${path}" has none, leave out -B`, { path });
+    }
+    const beneath = job.target.backing && below ? below.layers[0] : null;
+    const reader = readerOf(sources, beneath, options.onWarning);
+    // What is in the target already hides what is beneath it, also past the backing file's end.
+    return { target, reader, policy: this.policyFor(beneath !== null, Infinity) };
+  }
+
+  targetJob(sources: OpenedSources, inputs: OpenedSources["images"]): TargetJob {
+    const { job, options } = this;
+    const files = new Map(inputs.flatMap((image) => [...image.files]));
+    return { spec: job.target, size: sources.size, sources: files, sync: job.sync ?? "finish", options };
+  }
+
+  policyFor(keepsBacking: boolean, backingEnd: number): Policy {
+    return { keepsBacking, backingEnd: keepsBacking ? backingEnd : 0, writesZeroes: this.job.sparseSize === 0 };
+  }
+
+  guarded(reader: GuestReader): GuestReader {
+    if (!this.job.salvage) return reader;
+    return salvaging(reader, (start, end, message) => {
+      this.tell({ type: "bad", start, end, message });
+      const last = this.bad.at(-1);
+      if (last?.end === start) last.end = end;
+      else this.bad.push({ start, end });
+    });
+  }
+
+  /** Counts the work with the same walk that will do it; only if somebody listens. */
+  async plan(
+    sources: OpenedSources,
+    source: GuestReader,
+    target: OpenedTarget,
+    traits: WriterTraits,
+    policy: Policy,
+  ): Promise<void> {
+    if (!this.context.onEvent) return;
+    this.tell({ type: "phase", phase: "plan" });
+    const totals = await countTotals(source, traits, policy, () => this.pace.pause());
+    this.tell({
+      type: "plan",
+      sources: sources.summaries,
+      target: { path: this.job.target.path, format: target.format.name, size: traits.size },
+      totals,
+    });
+  }
+
+  refuseBitmaps(format: Format): ImageError {
+    const { path } = this.job.target;
+    return new ImageError("unsupported", `Cannot copy bitmaps to "${path}": this kind of ${format.name} has none`, {
+      path,
+    });
+  }
+}
+
+/** A target that is ready to be written, and what is to be read for it. */
+interface Prepared {
+  readonly target: OpenedTarget;
+  readonly reader: GuestReader;
+  readonly policy: Policy;
+}

@@ -1,0 +1,186 @@
+/**
+ * From a path to the layers of a disk: storage, format, and what lies beneath. Loops, depth and the files that an image
+ * names are dealt with here, once for all formats.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import {
+  type Disk,
+  type Files,
+  type Format,
+  heldByQemu,
+  hostFiles,
+  ImageError,
+  type NamedFile,
+  type SnapshotChoice,
+  type Storage,
+  type StoredFile,
+  windowOf,
+} from "../formats/mod.ts";
+import type { ImageSpec } from "./job.ts";
+import { resolveNamed } from "./named_files.ts";
+import { formatNamed, probe } from "./probe.ts";
+
+/** The longest chain of backing files that is followed. */
+export const MAX_DEPTH = 256;
+
+/** How images are opened. */
+export interface OpenOptions {
+  readonly formats: readonly Format[];
+  readonly allowRefs: readonly string[];
+  /** Do not ask for locks. */
+  readonly forceShare: boolean;
+  readonly files?: Files;
+  readonly onWarning: (message: string) => void;
+}
+
+/** One layer of an opened image. */
+export interface Layer {
+  readonly path: string;
+  /** Which file it is, whatever its name (see `fileKey`). */
+  readonly key: string;
+  readonly disk: Disk;
+}
+
+/** An opened image: its layers from the top down, and every file that was opened for them. */
+export interface OpenedImage extends AsyncDisposable {
+  readonly layers: readonly Layer[];
+  /** Absolute paths by file key (see `fileKey`). */
+  readonly files: ReadonlyMap<string, string>;
+  /** Absolute paths of every file that was opened. */
+  readonly paths: readonly string[];
+}
+
+/** Opens an image and everything beneath it, for reading. */
+export async function openImage(spec: ImageSpec, options: OpenOptions): Promise<OpenedImage> {
+  await using stack = new AsyncDisposableStack();
+  const opener = new ChainOpener(options, stack);
+  await opener.descend(spec);
+  const owned = stack.move();
+  return {
+    layers: opener.layers,
+    files: opener.files,
+    paths: opener.paths,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Opens what lies beneath an image that is about to be written: a backing file as that image names it. */
+export async function openBeneath(
+  backing: NamedFile,
+  imagePath: string,
+  options: OpenOptions,
+): Promise<OpenedImage> {
+  const path = await resolveNamed(backing.name, "backing file", imagePath, options.allowRefs);
+  return await openImage({ path, ...(backing.format && { format: backing.format }) }, options);
+}
+
+class ChainOpener {
+  readonly layers: Layer[] = [];
+  readonly files = new Map<string, string>();
+  readonly paths: string[] = [];
+
+  constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
+
+  async descend(top: ImageSpec): Promise<void> {
+    let spec: ImageSpec | null = top;
+    let namedBy: string | null = null;
+    while (spec) {
+      const path = resolve(spec.path);
+      if (this.layers.length === MAX_DEPTH) {
+        throw new ImageError("unsupported", `Cannot open "${path}": the chain is deeper than ${MAX_DEPTH} images`, {
+          path,
+        });
+      }
+      const { disk, key }: Layer = await this.openLayer(path, spec, namedBy);
+      this.layers.push({ path, disk, key });
+      spec = await this.beneath(path, spec, disk);
+      namedBy = path;
+    }
+  }
+
+  /** The next image down, as the user or the image states it. */
+  async beneath(path: string, spec: ImageSpec, disk: Disk): Promise<ImageSpec | null> {
+    if (spec.backing !== undefined) return spec.backing;
+    if (!disk.backing) return null;
+    const { name, format } = disk.backing;
+    const beneath = await resolveNamed(name, "backing file", path, this.options.allowRefs);
+    return { path: beneath, ...(format !== undefined && { format }) };
+  }
+
+  async openLayer(path: string, spec: ImageSpec, namedBy: string | null): Promise<Layer> {
+    const file = await this.openFile(path);
+    const storage = windowFor(file, spec);
+    const format = await this.formatOf(storage, spec, namedBy);
+    const disk = await format.open(storage, {
+      ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
+      openNamed: (named) => this.openNamed(named, path, spec),
+    });
+    this.stack.use(disk);
+    return { path, disk, key: fileKey(file, path) };
+  }
+
+  async formatOf(storage: Storage, spec: ImageSpec, namedBy: string | null): Promise<Format> {
+    const { formats, onWarning } = this.options;
+    if (spec.format !== undefined) return formatNamed(spec.format, formats, storage.label);
+    const { format, guessed } = await probe(storage, formats);
+    if (namedBy !== null) {
+      onWarning(`"${namedBy}" does not say the format of its backing file "${storage.label}"; taken as ${format.name}`);
+    } else if (guessed) {
+      onWarning(`no format is recognised in "${storage.label}"; taken as raw (-f raw says so)`);
+    }
+    return format;
+  }
+
+  async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
+    const path = spec.dataFile === undefined
+      ? await resolveNamed(named.name, "data file", imagePath, this.options.allowRefs)
+      : resolve(spec.dataFile);
+    return await this.openFile(path);
+  }
+
+  /** Opens one file; each at most once, which also ends every loop. */
+  async openFile(path: string): Promise<StoredFile> {
+    const file = this.stack.use(await (this.options.files ?? hostFiles).open(path));
+    const key = fileKey(file, path);
+    if (this.files.has(key)) {
+      throw new ImageError("corrupt", `Cannot open "${path}": it lies beneath itself, the chain has a loop`, { path });
+    }
+    this.files.set(key, path);
+    this.paths.push(path);
+    if (!this.options.forceShare) await refuseInUse(file, path);
+    return file;
+  }
+}
+
+/** A key that all names of one file share; the path where the host does not tell. */
+export function fileKey(file: StoredFile, path: string): string {
+  return file.identity ? `${file.identity.dev}:${file.identity.ino}` : path;
+}
+
+async function refuseInUse(file: StoredFile, path: string): Promise<void> {
+  try {
+    await file.lock(false);
+  } catch (error) {
+    if (!(error instanceof ImageError && error.kind === "refused")) throw error;
+    throw new ImageError("refused", `${error.message}; -U reads it nevertheless`, { path, cause: error });
+  }
+  if (heldByQemu(path)) {
+    const message =
+      `Cannot read "${path}": a virtual machine has it open for writing, so that what is read may be torn; ` +
+      `stop it, or read nevertheless with -U`;
+    throw new ImageError("refused", message, { path });
+  }
+}
+
+function windowFor(file: Storage, spec: ImageSpec): Storage {
+  if (spec.offset === undefined && spec.size === undefined) return file;
+  const start = spec.offset ?? 0;
+  return windowOf(file, start, spec.size ?? Math.max(0, file.size - start));
+}
+
+function checkSnapshots(format: Format, snapshot: SnapshotChoice, path: string): SnapshotChoice {
+  if (format.has.snapshots) return snapshot;
+  throw new ImageError("unsupported", `Cannot load a snapshot of "${path}": ${format.name} has no snapshots`, { path });
+}

@@ -1,0 +1,229 @@
+/**
+ * The files that a job writes. Each is written beside its place under a temporary name, synced and renamed at the end:
+ * under its own name there is either the old file or the complete new one.
+ *
+ * @module
+ */
+import { basename, dirname, join } from "node:path";
+import {
+  type Files,
+  hostError,
+  ImageError,
+  permissionFlag,
+  type StoredFile,
+  syncFolder,
+  type WritableStorage,
+} from "../formats/mod.ts";
+import type { SyncMode } from "./job.ts";
+import { fileKey } from "./open.ts";
+
+/** Longest file name, in bytes, that every usual file system takes. */
+const NAME_LIMIT = 255;
+
+/** The files of one job. Disposed before {@linkcode commit}: everything new is removed, everything old is as it was. */
+export interface OutputFiles extends AsyncDisposable {
+  /**
+   * Starts a new file at `path`, or takes the device that is there.
+   *
+   * @throws ImageError `refused` if the file there is in use or is one of `sources`
+   */
+  create(path: string): Promise<WritableStorage>;
+  /** Opens the existing file at `path` for changes in place. It is never removed. */
+  edit(path: string): Promise<StoredFile>;
+  /** Makes everything durable (unless `sync` is `never`) and visible; the file created first appears last. */
+  commit(sync: SyncMode): Promise<void>;
+}
+
+/** A file under its temporary name; `part === path` where it could not have one. */
+interface Pending {
+  readonly path: string;
+  readonly part: string;
+  readonly storage: StoredFile;
+  readonly inPlace: boolean;
+}
+
+/**
+ * The temporary name for `path`. It is always the same one, so that it can be allowed by name and so that what a killed
+ * run left behind is found and replaced by the next.
+ *
+ * @example
+ * ```ts
+ * import { partName } from "./output_file.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(partName("/images/a.qcow2"), "/images/.a.qcow2.diskcast");
+ * ```
+ */
+export function partName(path: string): string {
+  const name = basename(path);
+  const bytes = new TextEncoder().encode(name);
+  const suffix = ".diskcast";
+  const kept = NAME_LIMIT - suffix.length - 1;
+  const short = bytes.length <= kept ? name : name.slice(0, Math.floor(kept / 4));
+  return join(dirname(path), `.${short}${suffix}`);
+}
+
+/** Paths of the files that a job reads, by {@linkcode fileKey}. */
+export type SourceFiles = ReadonlyMap<string, string>;
+
+/** The files of a job that reads `sources`. */
+export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
+  const pending: Pending[] = [];
+  const guards: StoredFile[] = [];
+  return {
+    async create(path) {
+      const { entry, guard } = await begin(files, path, sources);
+      pending.push(entry);
+      if (guard) guards.push(guard);
+      return entry.storage;
+    },
+    async edit(path) {
+      const storage = await files.open(path, { write: true });
+      pending.push({ path, part: path, storage, inPlace: true });
+      refuseSource(storage, path, sources);
+      await storage.lock(true);
+      return storage;
+    },
+    async commit(sync) {
+      if (sync !== "never") { for (const { storage } of pending) await storage.sync(); }
+      for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
+      while (pending.length > 0) {
+        const last = pending[pending.length - 1];
+        await publish(files, last, sync);
+        pending.pop();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { storage, part, inPlace } of pending.splice(0)) {
+        await storage[Symbol.asyncDispose]();
+        if (!inPlace) await files.remove(part).catch(() => {});
+      }
+      for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function begin(
+  files: Files,
+  given: string,
+  sources: SourceFiles,
+): Promise<{ entry: Pending; guard?: StoredFile }> {
+  if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
+  const path = await realTarget(given);
+  const guard = await openExisting(files, path, sources);
+  if (guard?.isDevice) return { entry: { path, part: path, storage: guard, inPlace: true } };
+  const part = partName(path);
+  try {
+    const storage = await createPart(files, path, part);
+    if (guard) await keepMode(path, part);
+    return { entry: { path, part, storage, inPlace: false }, ...(guard && { guard }) };
+  } catch (error) {
+    await guard?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Deno renames only what it may read. Where it may not, a file that does not exist yet is written under its own name and
+ * removed if anything fails; an existing one would be lost, so it is refused.
+ */
+async function beginUnseen(files: Files, path: string): Promise<Pending> {
+  try {
+    return { path, part: path, storage: await files.create(path), inPlace: false };
+  } catch (error) {
+    if (!(error instanceof ImageError && error.kind === "refused")) throw error;
+    const flag = permissionFlag("read", dirname(path));
+    const message = `Cannot replace "${path}": Deno must be allowed to read its folder, to write the new file beside ` +
+      `the old one and to rename it when it is complete; add ${flag}`;
+    throw new ImageError("permission", message, { path, cause: error });
+  }
+}
+
+async function mayRead(path: string): Promise<boolean> {
+  return (await Deno.permissions.query({ name: "read", path })).state === "granted";
+}
+
+/** Where `path` leads: links are followed, so that a link to a file stays one. */
+async function realTarget(path: string): Promise<string> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return path;
+    throw hostError(error, "find", path);
+  }
+}
+
+/** Who may read the old file may read the new one, and nobody else. */
+async function keepMode(path: string, part: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  try {
+    const { mode } = await Deno.stat(path);
+    if (mode !== null) await Deno.chmod(part, mode & 0o777);
+  } catch (error) {
+    throw hostError(error, "keep the access rights of", path);
+  }
+}
+
+/** The file that is about to be replaced, locked as long as the job runs; the device that is about to be written. */
+async function openExisting(files: Files, path: string, sources: SourceFiles): Promise<StoredFile | undefined> {
+  let storage: StoredFile;
+  try {
+    storage = await files.open(path, { write: true });
+  } catch (error) {
+    if (error instanceof ImageError && error.kind === "missing") return undefined;
+    throw error;
+  }
+  try {
+    refuseSource(storage, path, sources);
+    await storage.lock(true);
+    return storage;
+  } catch (error) {
+    await storage[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): void {
+  const source = sources.get(fileKey(storage, path));
+  if (source === undefined) return;
+  const also = source === path
+    ? "it is read by the same job"
+    : `it is the same file as "${source}", which the job reads`;
+  throw new ImageError("refused", `Cannot write "${path}": ${also}; give the target another name`, { path });
+}
+
+/** Creates the temporary file. One that a killed run has left is removed first; one in use is left alone. */
+async function createPart(files: Files, path: string, part: string): Promise<StoredFile> {
+  await removeStale(files, path, part);
+  const storage = await files.create(part);
+  await storage.lock(true);
+  return storage;
+}
+
+async function removeStale(files: Files, path: string, part: string): Promise<void> {
+  try {
+    await using stale = await files.open(part, { write: true });
+    await stale.lock(true);
+    await files.remove(part);
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    if (error.kind === "missing") return;
+    if (error.kind !== "refused") throw error;
+    throw new ImageError("refused", `Cannot write "${path}": another run is writing it ("${part}" is in use)`, {
+      path,
+      cause: error,
+    });
+  }
+}
+
+/** Gives a complete file its name. */
+async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<void> {
+  const { path, part, storage } = entry;
+  if (part !== path) {
+    await files.rename(part, path);
+    // The new name is durable only once the folder is. Where the host does not let a folder be synced, syncing the file
+    // again carries the rename along on the usual journalling file systems.
+    if (sync !== "never" && !syncFolder(dirname(path))) await storage.sync();
+  }
+  await storage[Symbol.asyncDispose]();
+}

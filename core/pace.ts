@@ -1,0 +1,61 @@
+/**
+ * The pace of a job: it lets signals, timers and keys have their turn, obeys cancelling and a rate limit.
+ *
+ * @module
+ */
+import { throwIfCancelled } from "../formats/mod.ts";
+
+/** Milliseconds of work after which others get their turn: a key or Ctrl-C is answered well within a tenth of a second. */
+const TURN = 12;
+
+/** The pace of one job. */
+export interface Pace {
+  /** To be awaited often; costs next to nothing. Throws `cancelled`. */
+  pause(): Promise<void>;
+  /** To be awaited after `bytes` have been written; sleeps as long as the rate limit wants. */
+  wrote(bytes: number): Promise<void>;
+}
+
+/**
+ * Makes the pace of a job.
+ *
+ * @param rateLimit bytes a second on average, 0 for none
+ *
+ * @example
+ * ```ts
+ * import { paceOf } from "./pace.ts";
+ *
+ * const pace = paceOf(undefined, 0);
+ * await pace.pause();
+ * await pace.wrote(4096);
+ * ```
+ */
+export function paceOf(signal: AbortSignal | undefined, rateLimit: number): Pace {
+  const begun = performance.now();
+  let turn = begun;
+  let written = 0;
+  const pause = async () => {
+    throwIfCancelled(signal);
+    if (performance.now() - turn < TURN) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    turn = performance.now();
+    throwIfCancelled(signal);
+  };
+  return {
+    pause,
+    async wrote(bytes) {
+      if (rateLimit > 0) {
+        written += bytes;
+        await sleepUntil(begun + written / rateLimit * 1000, signal);
+      }
+      await pause();
+    },
+  };
+}
+
+async function sleepUntil(time: number, signal: AbortSignal | undefined): Promise<void> {
+  for (let left = time - performance.now(); left > 1; left = time - performance.now()) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(left, 50)));
+    throwIfCancelled(signal);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The sources of a job: opened, joined end to end, and seen as one reader.
+ *
+ * @module
+ */
+import { type Disk, type GuestReader, ImageError } from "../formats/mod.ts";
+import { chainOf, concatenate } from "./chain.ts";
+import type { SourceSummary } from "./events.ts";
+import type { ConvertJob } from "./job.ts";
+import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
+
+/** The opened sources. */
+export interface OpenedSources {
+  readonly images: readonly OpenedImage[];
+  readonly summaries: readonly SourceSummary[];
+  /** Guest bytes of all together. */
+  readonly size: number;
+}
+
+/** Opens all sources of a job; they are closed with `stack`. */
+export async function openSources(
+  job: ConvertJob,
+  options: OpenOptions,
+  stack: AsyncDisposableStack,
+): Promise<OpenedSources> {
+  const images: OpenedImage[] = [];
+  for (const spec of job.sources) {
+    const image = stack.use(await openImage(spec, options));
+    if (job.sources.length > 1 && job.target.backing && image.layers.length > 1) throw joinedBacking(spec.path);
+    images.push(image);
+  }
+  const summaries = images.map(summaryOf);
+  return { images, summaries, size: summaries.reduce((sum, { size }) => sum + size, 0) };
+}
+
+function joinedBacking(path: string): ImageError {
+  const message = `Cannot keep a backing file when several sources are joined: "${path}" has one`;
+  return new ImageError("usage", message, { path });
+}
+
+function summaryOf(image: OpenedImage): SourceSummary {
+  const layers = image.layers.map(({ path, disk }) => ({ path, format: disk.format, size: disk.size }));
+  return { path: layers[0].path, size: layers[0].size, layers };
+}
+
+/**
+ * The sources as one reader.
+ *
+ * @param beneath the file that stays beneath the target, by its key; `null` where nothing stays
+ */
+export function readerOf(
+  sources: OpenedSources,
+  beneath: { readonly key: string; readonly path: string } | null,
+  onWarning: (message: string) => void,
+): GuestReader {
+  return concatenate(sources.images.map((image) => {
+    const disks: Disk[] = image.layers.map((layer) => layer.disk);
+    return chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
+  }));
+}
+
+/**
+ * How many layers the target takes over: those above the file that stays beneath it. A file that is not in the chain is
+ * taken to hold what the immediate backing file holds: the user moved or converted it.
+ */
+function keptLayers(
+  image: OpenedImage,
+  beneath: { readonly key: string; readonly path: string },
+  onWarning: (message: string) => void,
+): number {
+  const found = image.layers.findIndex((layer) => layer.key === beneath.key);
+  if (found >= 0) return found;
+  const next = image.layers[1];
+  if (next) onWarning(`"${beneath.path}" is not beneath the source; taken to hold the same as "${next.path}"`);
+  return 1;
+}
+
+/** The bitmaps to copy: checked before anything is created. */
+export function bitmapsOf(
+  sources: OpenedSources,
+  wanted: ConvertJob["bitmaps"],
+  onWarning: (message: string) => void,
+): NonNullable<Disk["bitmaps"]> {
+  if (!wanted) return [];
+  const { disk, path } = sources.images[0].layers[0];
+  if (!disk.bitmaps) {
+    throw new ImageError("unsupported", `Cannot copy bitmaps of "${path}": ${disk.format} has none`, { path });
+  }
+  return disk.bitmaps.filter((bitmap) => {
+    if (!bitmap.inconsistent) return true;
+    const message = `the bitmap "${bitmap.name}" of "${path}" is inconsistent`;
+    if (wanted !== "skip-broken") {
+      throw new ImageError("corrupt", `Cannot copy bitmaps: ${message}; --skip-broken-bitmaps leaves it out`, { path });
+    }
+    onWarning(`${message}; it is left out`);
+    return false;
+  });
+}

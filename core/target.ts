@@ -1,0 +1,153 @@
+/**
+ * The target of a job: a new image in files that appear at the end, or an existing one that is changed in place.
+ *
+ * @module
+ */
+import { dirname, resolve } from "node:path";
+import {
+  type CreatePlan,
+  type DiskWriter,
+  type Files,
+  type Format,
+  type GuestReader,
+  ImageError,
+  type WritableStorage,
+  writableWindowOf,
+} from "../formats/mod.ts";
+import { chainOf } from "./chain.ts";
+import { createOptions } from "./create_options.ts";
+import type { SyncMode, TargetSpec } from "./job.ts";
+import { resolveNamed } from "./named_files.ts";
+import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open.ts";
+import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
+import { formatNamed, probe } from "./probe.ts";
+
+/** An opened target. */
+export interface OpenedTarget {
+  readonly format: Format;
+  readonly writer: DiskWriter;
+  readonly storage: WritableStorage;
+  /** Makes the complete image durable and visible. */
+  commit(): Promise<void>;
+}
+
+/** What a target needs to know of its job. */
+export interface TargetJob {
+  readonly spec: TargetSpec;
+  /** Guest bytes of the sources. */
+  readonly size: number;
+  readonly sources: SourceFiles;
+  readonly sync: SyncMode;
+  readonly options: OpenOptions & { readonly files: Files };
+}
+
+/** Opens the file that shall stay beneath a new target; `null` where none shall. */
+export async function openTargetBacking(spec: TargetSpec, options: OpenOptions): Promise<OpenedImage | null> {
+  if (!spec.backing || spec.create === false) return null;
+  const { path, format } = spec.backing;
+  // As an image's own backing file: a relative name counts from the folder of the image that will name it.
+  return await openImage({ path: resolve(dirname(spec.path), path), ...(format && { format }) }, options);
+}
+
+/** The plan of a new image, checked by its format. Creates nothing. */
+export function planTarget(spec: TargetSpec, format: Format, size: number): CreatePlan {
+  const plan: CreatePlan = {
+    size,
+    options: createOptions(format.name, format.createOptions, spec.options ?? {}),
+    backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
+    packs: spec.packs ?? false,
+  };
+  format.checkPlan?.(plan);
+  return plan;
+}
+
+/** Starts a new image; it and everything that was opened for it go with `stack`, and are removed unless committed. */
+export async function createTarget(
+  job: TargetJob,
+  format: Format,
+  plan: CreatePlan,
+  below: GuestReader | null,
+  stack: AsyncDisposableStack,
+): Promise<OpenedTarget> {
+  const output = stack.use(outputFiles(job.options.files, job.sources));
+  const path = resolve(job.spec.path);
+  const open = async (name: string) => throughIf(job.sync, await output.create(resolve(dirname(path), name)));
+  const storage = await open(path);
+  const writer = await format.create?.(storage, plan, { createNamed: open, below });
+  if (!writer) {
+    throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
+  }
+  stack.use(writer);
+  return { format, writer, storage, commit: () => output.commit(job.sync) };
+}
+
+/** Opens an existing image for changes, with what lies beneath it. */
+export async function editTarget(
+  job: TargetJob,
+  stack: AsyncDisposableStack,
+): Promise<OpenedTarget & { readonly below: OpenedImage | null }> {
+  const output = stack.use(outputFiles(job.options.files, job.sources));
+  const path = resolve(job.spec.path);
+  const storage = throughIf(job.sync, windowFor(await output.edit(path), job.spec));
+  const format = await formatOf(job, storage);
+  if (!format.edit) {
+    throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
+  }
+  let below: OpenedImage | null = null;
+  const writer = await format.edit(storage, {
+    packs: job.spec.packs ?? false,
+    openNamed: async ({ name }) => await editNamed(name, path, job, output),
+    openBelow: async (backing) => {
+      const { options, spec } = job;
+      below = stack.use(spec.below ? await openImage(spec.below, options) : await openBeneath(backing, path, options));
+      return chainOf(below.layers.map((layer) => layer.disk));
+    },
+  });
+  stack.use(writer);
+  return { format, writer, storage, below, commit: () => output.commit(job.sync) };
+}
+
+async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Format> {
+  const { formats } = job.options;
+  if (job.spec.format !== undefined) return formatNamed(job.spec.format, formats, job.spec.path);
+  return (await probe(storage, formats)).format;
+}
+
+async function editNamed(name: string, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
+  const found = await resolveNamed(name, "data file", path, job.options.allowRefs);
+  return throughIf(job.sync, await output.edit(found));
+}
+
+function windowFor(storage: WritableStorage, spec: TargetSpec): WritableStorage {
+  if (spec.offset === undefined && spec.size === undefined) return storage;
+  const start = spec.offset ?? 0;
+  return writableWindowOf(storage, start, spec.size ?? Math.max(0, storage.size - start));
+}
+
+/** `storage`, synced after every write where the job wants that. */
+function throughIf(sync: SyncMode, storage: WritableStorage): WritableStorage {
+  if (sync !== "always") return storage;
+  return {
+    get label() {
+      return storage.label;
+    },
+    get size() {
+      return storage.size;
+    },
+    startsZeroed: storage.startsZeroed,
+    zeroesCheaply: storage.zeroesCheaply,
+    readAt: (into, fileOffset) => storage.readAt(into, fileOffset),
+    async writeAt(from, fileOffset) {
+      await storage.writeAt(from, fileOffset);
+      await storage.sync();
+    },
+    async zeroAt(start, end) {
+      await storage.zeroAt(start, end);
+      await storage.sync();
+    },
+    truncate: (size) => storage.truncate(size),
+    reserve: (start, end, written) => storage.reserve(start, end, written),
+    sync: () => storage.sync(),
+    [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Zeroes inside data: where they are worth a hole.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { alignDown, zeroes } from "../formats/mod.ts";
+
+/** Which zeroes count. Both in bytes. */
+export interface ZeroRule {
+  /** Blocks of this size, on a grid of guest positions, are zero or not as a whole. A power of two. */
+  readonly grid: number;
+  /** Between data, zeroes shorter than this count as data. */
+  readonly least: number;
+}
+
+/** A part of a buffer, `[start, end)` in guest bytes. */
+export interface Part {
+  readonly zero: boolean;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Whether all bytes are zero. Reads each byte at most once, and stops at the first that is not.
+ *
+ * @example
+ * ```ts
+ * import { isZero } from "./zeroes.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(isZero(new Uint8Array(4096)), true);
+ * assert.equal(isZero(new Uint8Array([0, 1])), false);
+ * ```
+ */
+export function isZero(bytes: Uint8Array): boolean {
+  // Most blocks that are not zero show it at once: a call into native code costs more than these looks.
+  if (bytes.length === 0) return true;
+  if (bytes[0] !== 0 || bytes[bytes.length >> 1] !== 0 || bytes[bytes.length - 1] !== 0) return false;
+  for (let at = 0; at < bytes.length;) {
+    const compared = zeroes(Math.min(bytes.length - at, 1 << 20));
+    if (Buffer.compare(bytes.subarray(at, at + compared.length), compared) !== 0) return false;
+    at += compared.length;
+  }
+  return true;
+}
+
+/**
+ * Splits a buffer that begins at guest byte `start` into parts that are zero and parts that are not. Adjacent parts
+ * differ, except that zeroes shorter than `rule.least` between data have become data; at the ends of the buffer zeroes
+ * of any length count, because what lies behind is not known. Pure.
+ *
+ * @example
+ * ```ts
+ * import { splitZeroes } from "./zeroes.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const bytes = new Uint8Array(8192).fill(1, 0, 10);
+ * assert.deepEqual(splitZeroes(bytes, 0, { grid: 4096, least: 4096 }), [
+ *   { zero: false, start: 0, end: 4096 },
+ *   { zero: true, start: 4096, end: 8192 },
+ * ]);
+ * ```
+ */
+export function splitZeroes(bytes: Uint8Array, start: number, rule: ZeroRule): Part[] {
+  const end = start + bytes.length;
+  const parts: Part[] = [];
+  for (let at = start; at < end;) {
+    const blockEnd = Math.min(alignDown(at, rule.grid) + rule.grid, end);
+    append(parts, { zero: isZero(bytes.subarray(at - start, blockEnd - start)), start: at, end: blockEnd });
+    at = blockEnd;
+  }
+  if (!parts.some((part, index) => isShort(part, index, parts, rule))) return parts;
+  const merged: Part[] = [];
+  parts.forEach((part, index) => append(merged, isShort(part, index, parts, rule) ? { ...part, zero: false } : part));
+  return merged;
+}
+
+function isShort(part: Part, index: number, parts: readonly Part[], rule: ZeroRule): boolean {
+  return part.zero && index > 0 && index < parts.length - 1 && part.end - part.start < rule.least;
+}
+
+function append(parts: Part[], part: Part): void {
+  const last = parts.at(-1);
+  if (last?.zero === part.zero) parts[parts.length - 1] = { ...last, end: part.end };
+  else parts.push(part);
+}
