@@ -1,0 +1,24 @@
+/**
+ * The qcow2 format, versions 2 and 3.
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import type { Format } from "../contract.ts";
+import { openQcow2 } from "./disk.ts";
+import { MAGIC } from "./header.ts";
+
+/** qcow2 images. */
+export const qcow2: Format = {
+  name: "qcow2",
+  title: "QEMU copy-on-write disk, version 2 and 3",
+  extensions: ["qcow2", "qcow"],
+  has: { backing: true, packing: true, snapshots: true, bitmaps: true },
+  probe({ head }) {
+    if (head.length < 8) return "no";
+    const view = viewOf(head);
+    return view.getUint32(0) === MAGIC && view.getUint32(4) >= 2 ? "yes" : "no";
+  },
+  open: openQcow2,
+  createOptions: [],
+};

@@ -1,0 +1,165 @@
+/**
+ * Guest bytes from clusters: neighbouring host clusters with one request, compressed clusters through a small cache.
+ *
+ * @module
+ */
+import { corrupt } from "../errors.ts";
+import type { Storage } from "../storage/types.ts";
+import type { CompressionType } from "./header_types.ts";
+import { CLUSTER, decodeCompressed, hostOffsetOf, l1IndexOf } from "./l2_entry.ts";
+import { badEntry, entryAt, entryProblem, type L2Entry, l2TableAt, type Mapping, stretchAt } from "./mapping.ts";
+import { unpackCluster } from "./unpack.ts";
+
+/** A mapping with the bytes that it maps to. */
+export interface Source {
+  readonly mapping: Mapping;
+  /** The image file. */
+  readonly storage: Storage;
+  /** Where uncompressed clusters lie: the image file, or the external data file. */
+  readonly data: Storage;
+  readonly compressionType: CompressionType;
+  readonly unpacked: UnpackedClusters;
+}
+
+/** Fills `into` with what `storage` has from `fileOffset` on, and zeroes past its end. */
+export async function readPadded(storage: Storage, into: Uint8Array, fileOffset: number): Promise<void> {
+  const there = Math.max(0, Math.min(into.length, storage.size - fileOffset));
+  if (there > 0) await storage.readAt(there === into.length ? into : into.subarray(0, there), fileOffset);
+  if (there < into.length) into.fill(0, there);
+}
+
+/**
+ * Fills `into` with this layer's guest bytes from `start` on. What the layer does not hold comes as zeroes.
+ *
+ * @throws ImageError `corrupt` for bad tables and damaged compressed clusters.
+ */
+export async function readGuest(source: Source, into: Uint8Array, start: number): Promise<void> {
+  const { mapping } = source;
+  const end = start + into.length;
+  const target: Target = { into, start, span: pendingSpan(source.data, into) };
+  let guest = start;
+  while (guest < end) {
+    const tableEnd = Math.min(end, (l1IndexOf(mapping.geometry, guest) + 1) * mapping.geometry.l2Reach);
+    const table = await l2TableAt(mapping, guest);
+    if (table === null) into.fill(0, guest - start, tableEnd - start);
+    else await readTable(source, table, target, guest, tableEnd);
+    guest = tableEnd;
+  }
+  await target.span.read();
+}
+
+/** Where guest bytes go: guest offset `start` is the first byte of `into`. */
+interface Target {
+  readonly into: Uint8Array;
+  readonly start: number;
+  readonly span: PendingSpan;
+}
+
+/** Reads guest bytes `[from, to)`, all of them covered by `table`. */
+async function readTable(source: Source, table: DataView, target: Target, from: number, to: number): Promise<void> {
+  const { mapping } = source;
+  const { into, start, span } = target;
+  let guest = from;
+  while (guest < to) {
+    const entry = entryAt(mapping.geometry, table, guest);
+    const cluster = guest - guest % mapping.geometry.clusterSize;
+    const problem = entryProblem(mapping, entry, cluster);
+    if (problem !== null) throw badEntry(mapping, guest, problem);
+    const stretch = stretchAt(mapping, entry, guest);
+    const end = Math.min(stretch.end, to);
+    if (stretch.status === CLUSTER.data) {
+      const fileOffset = hostOffsetOf(entry.high, entry.low) + (guest - cluster);
+      if (!span.grow(guest - start, fileOffset, end - guest)) {
+        await span.read();
+        span.begin(guest - start, fileOffset, end - guest);
+      }
+    } else if (stretch.status === CLUSTER.compressed) {
+      const bytes = await clusterBytes(source, entry, cluster);
+      into.set(bytes.subarray(guest - cluster, end - cluster), guest - start);
+    } else {
+      into.fill(0, guest - start, end - start);
+    }
+    guest = end;
+  }
+}
+
+/** File bytes that are to be read with one request, growing while neighbours follow. */
+interface PendingSpan {
+  /** Takes bytes in that follow on both sides; false where they do not. `at` is a position of the target. */
+  grow(at: number, fileOffset: number, length: number): boolean;
+  /** Starts anew; what was pending must have been read. */
+  begin(at: number, fileOffset: number, length: number): void;
+  /** Reads what is pending. */
+  read(): Promise<void>;
+}
+
+function pendingSpan(data: Storage, into: Uint8Array): PendingSpan {
+  let at = 0;
+  let fileOffset = 0;
+  let length = 0;
+  return {
+    grow(nextAt, nextFileOffset, nextLength) {
+      if (length === 0 || at + length !== nextAt || fileOffset + length !== nextFileOffset) return false;
+      length += nextLength;
+      return true;
+    },
+    begin(nextAt, nextFileOffset, nextLength) {
+      at = nextAt;
+      fileOffset = nextFileOffset;
+      length = nextLength;
+    },
+    async read() {
+      if (length === 0) return;
+      const piece = into.subarray(at, at + length);
+      length = 0;
+      await readPadded(data, piece, fileOffset);
+    },
+  };
+}
+
+/** The bytes of the compressed cluster at guest offset `cluster`. */
+async function clusterBytes(source: Source, entry: L2Entry, cluster: number): Promise<Uint8Array> {
+  const here = source.unpacked.get(cluster);
+  if (here !== undefined) return here;
+  const { mapping, storage } = source;
+  const { clusterBits, clusterSize } = mapping.geometry;
+  const { fileOffset, length } = decodeCompressed(clusterBits, entry.high, entry.low);
+  const what = `the compressed cluster at guest byte ${cluster}`;
+  if (fileOffset >= storage.size) {
+    throw corrupt(
+      `Cannot read ${what} of "${storage.label}": it begins at byte ${fileOffset}, past the end of the file ` +
+        `(${storage.size})`,
+      storage.label,
+    );
+  }
+  // The last sector of a file need not be whole.
+  const packed = new Uint8Array(Math.min(length, storage.size - fileOffset));
+  await storage.readAt(packed, fileOffset);
+  const bytes = unpackCluster(packed, source.compressionType, clusterSize, what, storage.label);
+  source.unpacked.set(cluster, bytes);
+  return bytes;
+}
+
+/** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */
+export interface UnpackedClusters {
+  get(guestCluster: number): Uint8Array | undefined;
+  set(guestCluster: number, bytes: Uint8Array): void;
+}
+
+/** Two clusters for a reader that runs ahead, and more of small ones: 1 MiB is the most that reading in pieces needs. */
+const UNPACKED_BYTES = 1 << 20;
+
+/** An empty {@linkcode UnpackedClusters} for clusters of `clusterSize` bytes. */
+export function unpackedClusters(clusterSize: number): UnpackedClusters {
+  const most = Math.max(2, Math.floor(UNPACKED_BYTES / clusterSize));
+  const clusters = new Map<number, Uint8Array>();
+  return {
+    get: (guestCluster) => clusters.get(guestCluster),
+    set(guestCluster, bytes) {
+      clusters.set(guestCluster, bytes);
+      if (clusters.size <= most) return;
+      const oldest = clusters.keys().next().value;
+      if (oldest !== undefined) clusters.delete(oldest);
+    },
+  };
+}
