@@ -1,0 +1,115 @@
+/** What only a superuser can try: block devices and a full file system. Elsewhere skipped, with the reason printed. */
+import assert from "node:assert/strict";
+import { raw } from "../../../formats/raw.ts";
+import { createFileStorage, openFileStorage } from "../../../formats/storage/file.ts";
+import { rng, run, scratch } from "../../support/qemu.ts";
+import { narrowResult } from "./narrow_run.ts";
+
+const MIB = 1 << 20;
+const reason = await whyNot();
+if (reason) console.warn(`Tests of block devices and of a full file system are skipped: ${reason}`);
+
+Deno.test("a block device is read, written and zeroed in place", { ignore: reason !== null }, async () => {
+  await using folder = await scratch();
+  const content = rng(1).bytes(4 * MIB);
+  await Deno.writeFile(folder.file("a"), content);
+  await using device = await loopDevice(folder.file("a"));
+  await using storage = await openFileStorage(device.path, { write: true });
+  assert.deepEqual([storage.isDevice, storage.size, storage.startsZeroed], [true, 4 * MIB, false]);
+  await storage.writeAt(new Uint8Array(1000).fill(7), 5000);
+  await storage.zeroAt(MIB - 100, 2 * MIB + 700);
+  await storage.zeroAt(3 * MIB + 1, 3 * MIB + 9);
+  await storage.sync();
+  content.fill(7, 5000, 6000).fill(0, MIB - 100, 2 * MIB + 700).fill(0, 3 * MIB + 1, 3 * MIB + 9);
+  const bytes = new Uint8Array(4 * MIB);
+  await storage.readAt(bytes, 0);
+  assert.ok(Buffer.from(bytes).equals(content));
+});
+
+Deno.test("a block device keeps its size", { ignore: reason !== null }, async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("a"), new Uint8Array(MIB).fill(1));
+  await using device = await loopDevice(folder.file("a"));
+  await using storage = await openFileStorage(device.path, { write: true });
+  await storage.truncate(512);
+  assert.equal(storage.size, MIB);
+  const tooLong = {
+    kind: "io",
+    message: `Cannot grow the device "${device.path}": it has ${MIB} bytes, and ${MIB + 1} are needed`,
+  };
+  await assert.rejects(storage.truncate(MIB + 1), tooLong);
+  await assert.rejects(storage.writeAt(new Uint8Array(2), MIB - 1), tooLong);
+  await assert.rejects(storage.zeroAt(0, MIB + 1), tooLong);
+  await assert.rejects(storage.reserve(0, MIB + 1, false), tooLong);
+  await using writer = await raw.edit!(storage, editContext);
+  assert.deepEqual([writer.traits.size, writer.traits.startsZeroed], [MIB, false]);
+});
+
+Deno.test("Deno opens a device only with all permissions", { ignore: reason !== null }, async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("a"), new Uint8Array(MIB));
+  await using device = await loopDevice(folder.file("a"));
+  assert.deepEqual(await narrowResult(["--allow-read"], "open", device.path), {
+    kind: "permission",
+    message: `Cannot open "${device.path}": Deno opens devices only with all permissions, add --allow-all`,
+  });
+  const opened = await narrowResult(["--allow-all"], "open", device.path);
+  assert.deepEqual(opened, { size: MIB, isDevice: true, findsHoles: Deno.build.os === "linux" });
+});
+
+Deno.test("a full file system is told as such, with the place", { ignore: reason !== null }, async () => {
+  await using folder = await scratch();
+  await using small = await tmpfs(folder.file("small"), "1m");
+  const path = `${small.path}/a`;
+  await using storage = await createFileStorage(path);
+  await storage.truncate(4 * MIB);
+  await storage.writeAt(new Uint8Array(600_000), 0);
+  await assert.rejects(storage.writeAt(new Uint8Array(600_000), 600_000), {
+    kind: "io",
+    offset: 600_000,
+    message: `Cannot write 600000 bytes at 600000 of "${path}": no space left on device`,
+  });
+  const noRoom = {
+    kind: "io",
+    message: `Cannot reserve ${2 * MIB} bytes at ${2 * MIB} of "${path}": no space left on device`,
+  };
+  await assert.rejects(storage.reserve(2 * MIB, 4 * MIB, false), noRoom);
+  await assert.rejects(storage.reserve(2 * MIB, 4 * MIB, true), { kind: "io", message: /no space left on device$/ });
+});
+
+const editContext = {
+  packs: false,
+  openNamed: () => Promise.reject(new Error("raw names no file")),
+  openBelow: () => Promise.reject(new Error("nothing is beneath")),
+};
+
+async function loopDevice(path: string): Promise<AsyncDisposable & { readonly path: string }> {
+  const made = await run("losetup", ["--find", "--show", path]);
+  if (made.code !== 0) throw new Error(made.stderr);
+  const device = made.stdout.trim();
+  return {
+    path: device,
+    [Symbol.asyncDispose]: async () => assert.equal((await run("losetup", ["--detach", device])).code, 0),
+  };
+}
+
+async function tmpfs(path: string, size: string): Promise<AsyncDisposable & { readonly path: string }> {
+  await Deno.mkdir(path);
+  const made = await run("mount", ["-t", "tmpfs", "-o", `size=${size}`, "none", path]);
+  if (made.code !== 0) throw new Error(made.stderr);
+  return { path, [Symbol.asyncDispose]: async () => assert.equal((await run("umount", [path])).code, 0) };
+}
+
+async function whyNot(): Promise<string | null> {
+  if (Deno.build.os !== "linux") return "they are written for Linux";
+  if (Deno.uid() !== 0) return "they need a superuser";
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("a"), new Uint8Array(MIB));
+  try {
+    await using _device = await loopDevice(folder.file("a"));
+    await using _small = await tmpfs(folder.file("small"), "1m");
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message.trim() : String(error);
+  }
+}
