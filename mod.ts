@@ -22,6 +22,8 @@ export type {
 export { allFormats, ImageError } from "./formats/mod.ts";
 export type { ErrorKind } from "./formats/mod.ts";
 export { convert } from "./core/convert.ts";
+export { type JobFiles, jobFiles } from "./core/job_files.ts";
+export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_disk.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SyncMode, TargetSpec } from "./core/job.ts";
 export type { ConvertEvent, ConvertSummary, Phase, SourceSummary, Totals } from "./core/events.ts";

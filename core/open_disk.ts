@@ -1,0 +1,82 @@
+/**
+ * Reading a disk from a program: the library's way in for those who do not convert.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { allFormats, type Disk, type GuestReader, hostFiles, type Run, sameStatus } from "../formats/mod.ts";
+import { chainOf } from "./chain.ts";
+import type { ConvertContext, ImageSpec } from "./job.ts";
+import { openImage } from "./open.ts";
+
+/** What {@linkcode openDisk} may be told. */
+export interface OpenDiskOptions extends Pick<ConvertContext, "formats" | "files"> {
+  /** Further folders in which files named by the image may lie. */
+  readonly allowRefs?: readonly string[];
+  /** Do not ask for locks. */
+  readonly forceShare?: boolean;
+  /** Hears of guesses. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** An opened disk with everything beneath it. All positions are guest bytes. */
+export interface OpenedDisk extends GuestReader, AsyncDisposable {
+  /** The layers from the top down, each with what it states about itself. */
+  readonly layers: readonly { readonly path: string; readonly disk: Disk }[];
+  /** The whole disk as maximal runs, in order. */
+  runs(): AsyncGenerator<Run>;
+}
+
+/**
+ * Opens an image and its backing chain for reading.
+ *
+ * @throws ImageError `missing`, `permission`, `refused`, `corrupt`, `unsupported`, `io`
+ *
+ * @example
+ * ```ts
+ * import { openDisk } from "./open_disk.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+ * {
+ *   await using disk = await openDisk({ path, format: "raw" });
+ *   const bytes = new Uint8Array(2);
+ *   await disk.read(bytes, 1);
+ *   assert.deepEqual([disk.size, ...bytes], [3, 2, 3]);
+ * }
+ * await Deno.remove(path);
+ * ```
+ */
+export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
+  const spec = typeof image === "string" ? { path: image } : image;
+  const opened = await openImage({ ...spec, path: resolve(spec.path) }, {
+    formats: options.formats ?? allFormats,
+    files: options.files ?? hostFiles,
+    allowRefs: options.allowRefs ?? [],
+    forceShare: options.forceShare ?? false,
+    onWarning: options.onWarning ?? (() => {}),
+  });
+  const chain = chainOf(opened.layers.map((layer) => layer.disk));
+  return {
+    size: chain.size,
+    runAt: (start, limit) => chain.runAt(start, limit),
+    read: (into, start) => chain.read(into, start),
+    layers: opened.layers,
+    runs: () => maximalRuns(chain),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+}
+
+async function* maximalRuns(reader: GuestReader): AsyncGenerator<Run> {
+  if (reader.size === 0) return;
+  let run = await reader.runAt(0, reader.size);
+  while (run.end < reader.size) {
+    const next = await reader.runAt(run.end, reader.size);
+    if (!sameStatus(run, next)) {
+      yield run;
+      run = next;
+    } else run = { ...run, end: next.end };
+  }
+  yield run;
+}
