@@ -1,0 +1,14 @@
+/**
+ * The commands of the program. What a command needs is loaded only when it runs.
+ *
+ * @module
+ */
+import { convertCommand } from "./convert_options.ts";
+import { formatsCommand } from "./formats_options.ts";
+import type { Command } from "./command_def.ts";
+
+/** In the order of the help. */
+export const commands: readonly Command[] = [
+  { def: convertCommand, run: async (args, context) => (await import("./convert.ts")).runConvert(args, context) },
+  { def: formatsCommand, run: async (args, context) => (await import("./formats.ts")).runFormats(args, context) },
+];

@@ -1,0 +1,106 @@
+/**
+ * The command `convert`: arguments to job, job to result, result to exit code.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { allFormats, convert, jobFiles } from "../mod.ts";
+import type { ConvertJob, Format, OptionSpec } from "../mod.ts";
+import { parseArgs } from "./commander.ts";
+import { requestOf } from "./convert_args.ts";
+import type { ConvertRequest, ConvertView } from "./convert_args.ts";
+import { convertCommand } from "./convert_options.ts";
+import { completeArgs } from "./getopt.ts";
+import { convertExit } from "./exit_codes.ts";
+import { denoCommand } from "./permissions.ts";
+import { tell } from "./progress.ts";
+import { complaintOf, stackText, wantsDebug } from "./report.ts";
+import type { CommandContext } from "./command_def.ts";
+
+const WINDOWS = Deno.build.os === "windows";
+
+/** What `convert` is asked to do: a job, the options of a format, or its help. */
+export type ParsedConvert = ConvertRequest | { readonly kind: "help"; readonly text: string };
+
+/**
+ * Reads the words after `convert`. Pure.
+ *
+ * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
+ */
+export function parseConvert(
+  args: readonly string[],
+  formats: readonly Format[] = allFormats,
+  windows: boolean = WINDOWS,
+): ParsedConvert {
+  const parsed = parseArgs(convertCommand, args);
+  if ("help" in parsed) return { kind: "help", text: parsed.help };
+  return requestOf(parsed, formats, windows);
+}
+
+/** The creation options of a format, as `-o help` shows them. */
+export function optionsText(format: Format): string {
+  if (format.createOptions.length === 0) return `Format "${format.name}" has no creation options\n`;
+  const rows = format.createOptions.map((spec) => [`  ${spec.name}=${valueText(spec)}`, aboutText(spec)] as const);
+  const width = Math.max(...rows.map(([left]) => left.length));
+  const lines = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`);
+  return `Creation options of format "${format.name}":\n${lines.join("\n")}\n`;
+}
+
+function valueText(spec: OptionSpec): string {
+  if (spec.type === "flag") return "on|off";
+  return spec.type === "choice" ? (spec.values ?? []).join("|") : `<${spec.type}>`;
+}
+
+function aboutText(spec: OptionSpec): string {
+  if (spec.default === undefined) return spec.help;
+  const value = typeof spec.default === "boolean" ? (spec.default ? "on" : "off") : spec.default;
+  return `${spec.help} (default: ${value})`;
+}
+
+/** Prints the command with the permissions that the job needs. */
+async function printPermissions(job: ConvertJob, args: readonly string[], { io }: CommandContext): Promise<void> {
+  const files = await jobFiles(job);
+  const here = new URL("../mod.ts", import.meta.url);
+  const program = here.protocol === "file:" ? fileURLToPath(here) : here.href;
+  const words = completeArgs(args, convertCommand).filter((word, at, all) =>
+    word !== "--print-permissions" || all.slice(0, at).includes("--")
+  );
+  io.out(`${denoCommand(files, program, ["convert", ...words], WINDOWS)}\n`);
+}
+
+async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {
+  const telling = tell(view.progress, view.quiet, io);
+  try {
+    view.warnings.forEach(telling.warn);
+    const summary = await convert(job, { onEvent: telling.event, signal });
+    telling.end({ ok: true, code: 0, summary });
+    return 0;
+  } catch (error) {
+    const code = convertExit(error, signal);
+    telling.end({ ok: false, code, complaint: complaintOf(error, "convert") });
+    if (wantsDebug()) io.err(stackText(error));
+    return code;
+  }
+}
+
+/** What the words ask for; a failure is told here, as JSON where that is the form of the progress. */
+function parsedOrToldOf(args: readonly string[], { io }: CommandContext): ParsedConvert | undefined {
+  try {
+    return parseConvert(args);
+  } catch (error) {
+    const form = args.includes("--progress=json") ? "json" : "none";
+    tell(form, false, io).end({ ok: false, code: 1, complaint: complaintOf(error, "convert") });
+    if (wantsDebug()) io.err(stackText(error));
+    return undefined;
+  }
+}
+
+/** Runs `convert` with the words after its name; the result is the exit code. */
+export async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
+  const request = parsedOrToldOf(args, context);
+  if (request === undefined) return 1;
+  if (request.kind === "job" && !request.view.printPermissions) return await work(request.job, request.view, context);
+  if (request.kind === "job") await printPermissions(request.job, args, context);
+  else context.io.out(request.kind === "help" ? request.text : optionsText(request.format));
+  return 0;
+}

@@ -1,0 +1,75 @@
+/**
+ * The arguments of `convert` become a job. Pure: no file is looked at.
+ *
+ * @module
+ */
+import { ImageError } from "../mod.ts";
+import type { ConvertJob, Format, ImageSpec } from "../mod.ts";
+import { asksForHelp, parseSnapshot } from "./values.ts";
+import { checkCombinations, checkNames, formatNamed } from "./convert_rules.ts";
+import { sourcesOf, targetOf } from "./convert_images.ts";
+import { flagsOf } from "./convert_flags.ts";
+import type { ConvertFlags, ProgressForm } from "./convert_flags.ts";
+import type { ParsedArgs } from "./command_def.ts";
+
+/** What the user wants to see. */
+export interface ConvertView {
+  readonly progress: ProgressForm;
+  readonly quiet: boolean;
+  /** Print the command with its permissions instead of converting. */
+  readonly printPermissions: boolean;
+  /** To be told before the work begins. */
+  readonly warnings: readonly string[];
+}
+
+/** What the arguments ask for. */
+export type ConvertRequest =
+  | { readonly kind: "job"; readonly job: ConvertJob; readonly view: ConvertView }
+  /** `-o help`: the creation options of a format. */
+  | { readonly kind: "options"; readonly format: Format };
+
+function optionHelp(flags: ConvertFlags, formats: readonly Format[]): ConvertRequest {
+  if (flags.targetImageOpts && flags.targetFormat === undefined) {
+    throw new ImageError("usage", "Cannot list creation options: give the format with -O");
+  }
+  return { kind: "options", format: formatNamed(flags.targetFormat ?? "raw", formats, "-O") };
+}
+
+function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: ConvertJob["target"]): ConvertJob {
+  return {
+    sources,
+    target,
+    ...(flags.sparseSize !== undefined && { sparseSize: flags.sparseSize }),
+    ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit }),
+    ...(flags.salvage && { salvage: true }),
+    ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),
+    ...(flags.forceShare && { forceShare: true }),
+    ...(flags.sync !== undefined && { sync: flags.sync }),
+    ...(flags.workers !== undefined && { workers: flags.workers }),
+    ...(flags.allowRefs.length > 0 && { allowRefs: flags.allowRefs }),
+  };
+}
+
+/**
+ * What the parsed arguments ask for.
+ *
+ * @param formats The formats that there are.
+ * @param windows Whether drive letters and backslashes are parts of paths.
+ * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
+ */
+export function requestOf(parsed: ParsedArgs, formats: readonly Format[], windows: boolean): ConvertRequest {
+  const flags = flagsOf(parsed);
+  checkCombinations(flags);
+  checkNames(flags, formats);
+  if (asksForHelp(flags.creation)) return optionHelp(flags, formats);
+  const { target, warnings } = targetOf(flags, formats, windows);
+  const { sources, forceShare } = sourcesOf(flags, formats, windows);
+  if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
+  const view = {
+    progress: flags.quiet && flags.progress !== "json" ? "none" as const : flags.progress,
+    quiet: flags.quiet,
+    printPermissions: flags.printPermissions,
+    warnings,
+  };
+  return { kind: "job", job: jobOf({ ...flags, forceShare }, sources, target), view };
+}

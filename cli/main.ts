@@ -1,0 +1,81 @@
+/**
+ * The program: picks the command, turns signals into an orderly end, and sets the exit code.
+ *
+ * @module
+ */
+import config from "../deno.json" with { type: "json" };
+import { ImageError } from "../mod.ts";
+import { commands } from "./commands.ts";
+import { SIGNAL_EXIT } from "./exit_codes.ts";
+import { nearest } from "./nearest.ts";
+import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
+import type { Command } from "./command_def.ts";
+import type { Io } from "./report.ts";
+
+const ABOUT = "Converts virtual disk images.";
+
+/** Ends the job on the first signal and the process on the second. Gives a function that takes the listeners away. */
+function watchSignals(controller: AbortController): () => void {
+  const undo: (() => void)[] = [];
+  for (const name of Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[]) {
+    const listener = () => {
+      if (controller.signal.aborted) Deno.exit(SIGNAL_EXIT[name]);
+      controller.abort(name);
+    };
+    try {
+      Deno.addSignalListener(name, listener);
+      undo.push(() => Deno.removeSignalListener(name, listener));
+    } catch {
+      // Windows has not all of them.
+    }
+  }
+  return () => undo.forEach((one) => one());
+}
+
+async function help(name: string | undefined, io: Io): Promise<number> {
+  const { commandHelp, programHelp } = await import("./commander.ts");
+  io.out(name === undefined ? programHelp(commands.map((one) => one.def), ABOUT) : commandHelp(commandNamed(name).def));
+  return 0;
+}
+
+function commandNamed(name: string): Command {
+  const command = commands.find((one) => one.def.name === name);
+  if (command !== undefined) return command;
+  const near = nearest(name, commands.map((one) => one.def.name));
+  const what = name.startsWith("-") ? "option" : "command";
+  throw new ImageError("usage", `Unknown ${what} "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`);
+}
+
+async function dispatch(args: readonly string[], io: Io): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === "--version" || first === "-V") {
+    io.out(`diskcast ${config.version}\n`);
+    return 0;
+  }
+  if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);
+  if (first === undefined) throw new ImageError("usage", "Cannot tell what to do: no command is given");
+  const controller = new AbortController();
+  const unwatch = watchSignals(controller);
+  try {
+    return await commandNamed(first).run(rest, { io, signal: controller.signal });
+  } finally {
+    unwatch();
+  }
+}
+
+/** Runs the program with the given words; the result is the exit code. Never throws. */
+export async function main(args: readonly string[], io: Io = processIo()): Promise<number> {
+  try {
+    return await dispatch(args, io);
+  } catch (error) {
+    const command = commands.find((one) => one.def.name === args[0])?.def.name;
+    io.err(complaintText(complaintOf(error, command)));
+    if (wantsDebug()) io.err(stackText(error));
+    return 1;
+  }
+}
+
+/** Runs the program with the words of this process, and ends it. */
+export async function run(): Promise<void> {
+  Deno.exit(await main(Deno.args));
+}

@@ -1,0 +1,118 @@
+/**
+ * The forms in which progress is shown. Writer, clock and width are handed in.
+ *
+ * @module
+ */
+import type { ConvertEvent, ConvertSummary } from "../mod.ts";
+import { advance, percent, startProgress } from "./progress_model.ts";
+import type { Progress } from "./progress_model.ts";
+import { barRenderer } from "./progress_bar.ts";
+import { jsonRenderer } from "./progress_json.ts";
+import { plainRenderer } from "./progress_plain.ts";
+import { complaintText } from "./report.ts";
+import type { Complaint, Io } from "./report.ts";
+import type { ProgressForm } from "./convert_flags.ts";
+
+/** How a job ended. */
+export type Outcome =
+  | { readonly ok: true; readonly code: number; readonly summary: ConvertSummary | undefined }
+  | { readonly ok: false; readonly code: number; readonly complaint: Complaint };
+
+/** One form of progress. */
+export interface Renderer {
+  /** Called after the state has taken in the event. */
+  event(state: Progress, event: ConvertEvent, now: number): void;
+  /** A line beside the progress, such as a warning. */
+  note(text: string, state: Progress): void;
+  /** The last call. */
+  end(outcome: Outcome, state: Progress, now: number): void;
+}
+
+/** What a command tells while it works. */
+export interface Telling {
+  event(event: ConvertEvent): void;
+  warn(message: string): void;
+  end(outcome: Outcome): void;
+}
+
+/** Writes complaints as text; what all forms for people share. */
+export function complain(io: Io, outcome: Outcome): void {
+  if (!outcome.ok) io.err(complaintText(outcome.complaint));
+}
+
+/** No progress at all. */
+function silentRenderer(io: Io): Renderer {
+  return { event() {}, note: (text) => io.err(`${text}\n`), end: (outcome) => complain(io, outcome) };
+}
+
+/** The form of qemu-img, on standard output: a step of at least one point, 0 and 100, a line feed at the end. */
+function qemuRenderer(io: Io): Renderer {
+  let shown = 0;
+  const show = (value: number) => {
+    shown = value;
+    io.out(`    (${value.toFixed(2)}/100%)\r`);
+  };
+  show(0);
+  return {
+    event(state) {
+      const value = percent(state);
+      if (value >= shown + 1 || (value === 100 && shown < 100)) show(value);
+    },
+    note: (text) => io.err(`${text}\n`),
+    end(outcome) {
+      if (outcome.ok) show(100);
+      io.out("\n");
+      complain(io, outcome);
+    },
+  };
+}
+
+function rendererFor(form: ProgressForm, io: Io): Renderer {
+  switch (form) {
+    case "qemu":
+      return qemuRenderer(io);
+    case "bar":
+      return barRenderer(io);
+    case "plain":
+      return plainRenderer(io, true);
+    case "json":
+      return jsonRenderer(io);
+    case "none":
+      return silentRenderer(io);
+    case "auto":
+      // A short job in a pipe says nothing, as with qemu-img.
+      return io.errIsTerminal ? barRenderer(io) : plainRenderer(io, false);
+  }
+}
+
+/** Shows a job in `form`. `quiet`: no warnings. */
+export function tell(form: ProgressForm, quiet: boolean, io: Io): Telling {
+  const renderer = rendererFor(form, io);
+  const json = form === "json";
+  let state = startProgress(io.now());
+  const take = (event: ConvertEvent) => {
+    const now = io.now();
+    state = advance(state, event, now);
+    renderer.event(state, event, now);
+  };
+  const warn = (message: string) => {
+    if (json) take({ type: "warning", message });
+    else if (!quiet) renderer.note(`diskcast: warning: ${message}`, state);
+  };
+  return {
+    warn,
+    event(event) {
+      if (event.type === "warning") return warn(event.message);
+      if (event.type === "bad" && !json) warn(event.message);
+      take(event);
+    },
+    end(outcome) {
+      const bad = outcome.ok ? outcome.summary?.bad ?? [] : [];
+      if (bad.length > 0 && !json) {
+        const bytes = bad.reduce((sum, part) => sum + part.end - part.start, 0);
+        warn(`${bytes} bytes in ${bad.length} places could not be read and became zeroes`);
+      }
+      renderer.end(outcome, state, io.now());
+    },
+  };
+}

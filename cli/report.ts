@@ -1,0 +1,127 @@
+/**
+ * What people see: results to stdout, talk to stderr.
+ *
+ * @module
+ */
+import { ImageError } from "../mod.ts";
+
+/** Where a command writes, and what it may know of the terminal. */
+export interface Io {
+  /** Results. */
+  out(text: string): void;
+  /** Everything else. */
+  err(text: string): void;
+  /** Whether `err` is a terminal. */
+  readonly errIsTerminal: boolean;
+  /** Whether plain characters are wanted: no colours, no block letters. */
+  readonly plain: boolean;
+  /** Columns of the terminal; 80 where unknown. */
+  columns(): number;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+}
+
+interface Sink {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly. */
+function writer(sink: Sink): (text: string) => void {
+  const encoder = new TextEncoder();
+  let gone = false;
+  return (text) => {
+    try {
+      for (let rest = encoder.encode(text); !gone && rest.length > 0;) rest = rest.subarray(sink.writeSync(rest));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      gone = true;
+    }
+  };
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
+  }
+}
+
+/** The terminal or pipes of this process. */
+export function processIo(): Io {
+  return {
+    out: writer(Deno.stdout),
+    err: writer(Deno.stderr),
+    errIsTerminal: Deno.stderr.isTerminal(),
+    plain: Deno.noColor || Deno.build.os === "windows",
+    columns,
+    now: () => performance.now(),
+  };
+}
+
+/** What is told of a failure. */
+export interface Complaint {
+  readonly kind: ImageError["kind"] | "bug";
+  readonly message: string;
+  /** What the user can do. */
+  readonly hint: string | undefined;
+  readonly path?: string;
+  readonly offset?: number;
+}
+
+/** Any thrown value in words. `command` is the one that failed, for the hints. */
+export function complaintOf(error: unknown, command: string | undefined): Complaint {
+  if (!(error instanceof ImageError)) return foreignComplaint(error, command);
+  return {
+    kind: error.kind,
+    message: withPlace(error),
+    hint: hintFor(error.kind, command),
+    ...(error.path !== undefined && { path: error.path }),
+    ...(error.offset !== undefined && { offset: error.offset }),
+  };
+}
+
+function withPlace(error: ImageError): string {
+  const { message, path } = error;
+  return path === undefined || message.includes(path) ? message : `${message} (in "${path}")`;
+}
+
+function foreignComplaint(error: unknown, command: string | undefined): Complaint {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof Deno.errors.NotCapable) {
+    return { kind: "permission", message: text, hint: hintFor("permission", command) };
+  }
+  return {
+    kind: "bug",
+    message: `Internal error: ${text}`,
+    hint: "this is a fault of diskcast, please report it; DISKCAST_DEBUG=1 with --allow-env=DISKCAST_DEBUG shows where",
+  };
+}
+
+function hintFor(kind: ImageError["kind"], command: string | undefined): string | undefined {
+  const words = command === undefined ? "diskcast" : `diskcast ${command}`;
+  if (kind === "usage") return `see "${words} --help"`;
+  if (kind === "permission" && command === "convert") {
+    return 'the same command with --print-permissions shows the "deno run" flags that it needs';
+  }
+  return undefined;
+}
+
+/** A complaint as lines for people. */
+export function complaintText(complaint: Complaint): string {
+  const hint = complaint.hint === undefined ? "" : `Hint: ${complaint.hint}\n`;
+  return `diskcast: ${complaint.message}\n${hint}`;
+}
+
+/** Whether DISKCAST_DEBUG is set and may be read; asks nobody. */
+export function wantsDebug(): boolean {
+  const leave = Deno.permissions.querySync({ name: "env", variable: "DISKCAST_DEBUG" });
+  return leave.state === "granted" && (Deno.env.get("DISKCAST_DEBUG") ?? "") !== "";
+}
+
+/** The stack of an error and of its causes. */
+export function stackText(error: unknown): string {
+  const lines: string[] = [];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) lines.push(at.stack ?? at.message);
+  return lines.join("\ncaused by: ") + "\n";
+}
