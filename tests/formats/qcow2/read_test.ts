@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { guestBytes, hasQemu, mapJson, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
+import { bytesOf, mapLines, openPath, runLines, runsOf } from "./support.ts";
+
+/** An image to make: creation options, and what differs from the usual. */
+interface Case {
+  readonly options: string;
+  readonly size?: number;
+  /** Whether compressed writes are made; external data forbids them. */
+  readonly packs?: boolean;
+  /** Whether qemu-img looks into the host file for holes, so that its map says zero where the image has data. */
+  readonly looksBeneath?: boolean;
+}
+
+const SIZE = (5 << 20) + 512;
+
+const cases: readonly Case[] = [
+  { options: "cluster_size=512", size: (1 << 20) + 512 },
+  { options: "cluster_size=512,compat=0.10", size: (1 << 20) + 512 },
+  { options: "cluster_size=4k,refcount_bits=1", packs: false },
+  { options: "cluster_size=4k,refcount_bits=64" },
+  { options: "cluster_size=64k" },
+  { options: "cluster_size=64k,compat=0.10" },
+  { options: "cluster_size=64k,compression_type=zstd,lazy_refcounts=on" },
+  { options: "cluster_size=4k,compression_type=zstd" },
+  { options: "cluster_size=2M", size: (17 << 20) + 512 },
+  { options: "cluster_size=2M,compression_type=zstd,extended_l2=on", size: (17 << 20) + 512 },
+  { options: "cluster_size=16k,extended_l2=on" },
+  { options: "cluster_size=64k,extended_l2=on,refcount_bits=8" },
+  { options: "cluster_size=64k,data_file=DATA", packs: false },
+  { options: "cluster_size=64k,data_file=DATA,data_file_raw=on", packs: false, looksBeneath: true },
+  { options: "cluster_size=64k,data_file=DATA,extended_l2=on", packs: false },
+  { options: "cluster_size=64k,preallocation=metadata", packs: false, looksBeneath: true },
+  { options: "cluster_size=4k,preallocation=metadata", packs: false, looksBeneath: true },
+  { options: "cluster_size=64k,preallocation=falloc", packs: false, looksBeneath: true },
+  { options: "cluster_size=64k,preallocation=full", packs: false },
+  { options: "cluster_size=16k,extended_l2=on,preallocation=metadata", packs: false, looksBeneath: true },
+];
+
+/** Random writes of every sort, as commands of qemu-io. */
+function randomCommands(random: Rng, size: number, cluster: number, packs: boolean): string[] {
+  const plain = Array.from({ length: 40 }, () => {
+    const at = random.int(size / 512) * 512;
+    const length = Math.min(size - at, random.pick([512, 4096, 1536, cluster, 3 * cluster, 100 << 10]));
+    const pattern = 1 + random.int(255);
+    return random.pick([
+      `write -P ${pattern} ${at} ${length}`,
+      `write -P ${pattern} ${at} ${length}`,
+      `write -z ${at} ${length}`,
+      `write -z -u ${at} ${length}`,
+      `discard ${at} ${length}`,
+    ]);
+  });
+  if (!packs) return plain;
+  // qemu-io packs only what is not allocated yet, so this comes first and every cluster once.
+  const clusters = new Set(Array.from({ length: 20 }, () => random.int(Math.floor(size / cluster))));
+  const packed = [...clusters].map((index) => `write -c -P ${1 + random.int(255)} ${index * cluster} ${cluster}`);
+  return [...packed, ...plain];
+}
+
+function clusterOf(options: string): number {
+  const [, number, unit] = /cluster_size=(\d+)([kM]?)/.exec(options)!;
+  return Number(number) * (unit === "k" ? 1 << 10 : unit === "M" ? 1 << 20 : 1);
+}
+
+for (const { options, size = SIZE, packs = true, looksBeneath = false } of cases) {
+  Deno.test(`qcow2 reads and maps as qemu-img does: ${options}`, { ignore: !hasQemu }, async () => {
+    const random = rng(seed());
+    await using folder = await scratch();
+    const path = folder.file("a.qcow2");
+    const places = options.replaceAll("DATA", folder.file("a.data"));
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-o", places, path, String(size));
+    await qemuIo(["-f", "qcow2", path], ...randomCommands(random, size, clusterOf(options), packs));
+    const expected = await guestBytes(path, "qcow2");
+    await using disk = await openPath(path);
+    assert.equal(disk.size, size);
+    assert.equal(disk.unit, clusterOf(options));
+    assert.equal(Buffer.compare(await bytesOf(disk), expected), 0, "bytes differ");
+    assert.equal(Buffer.compare(await bytesOf(disk, 4999), expected), 0, "bytes differ in odd pieces");
+    const map = mapLines(await mapJson(path, "qcow2"));
+    if (!looksBeneath) assert.deepEqual(runLines(await runsOf(disk)), map);
+    await unalignedReads(disk, expected, random);
+    await shortRuns(disk, random);
+  });
+}
+
+type Opened = Awaited<ReturnType<typeof openPath>>;
+
+/** Reads random parts of random data runs. */
+async function unalignedReads(disk: Opened, expected: Uint8Array, random: Rng): Promise<void> {
+  const runs = (await runsOf(disk)).filter(({ kind }) => kind === "data");
+  if (runs.length === 0) return;
+  for (let round = 0; round < 200; round++) {
+    const run = random.pick(runs);
+    const start = run.start + random.int(run.end - run.start);
+    const into = new Uint8Array(1 + random.int(Math.min(300_000, run.end - start))).fill(0xee);
+    await disk.read(into, start);
+    assert.equal(Buffer.compare(into, expected.subarray(start, start + into.length)), 0, `at ${start}+${into.length}`);
+  }
+}
+
+/** A run from anywhere to anywhere agrees with the whole map. */
+async function shortRuns(disk: Opened, random: Rng): Promise<void> {
+  const runs = await runsOf(disk);
+  for (let round = 0; round < 200; round++) {
+    const start = random.int(disk.size);
+    const limit = start + 1 + random.int(disk.size - start);
+    const run = await disk.runAt(start, limit);
+    const around = runs.find(({ end }) => end > start)!;
+    assert.equal(run.kind, around.kind);
+    assert.equal(run.start, start);
+    assert.ok(run.end > start && run.end <= Math.min(limit, around.end));
+  }
+}
+
+for (const type of ["zlib", "zstd"]) {
+  for (const cluster of ["512", "64k", "2M"]) {
+    Deno.test(`qcow2 reads what qemu-img convert -c packs: ${type}, ${cluster}`, { ignore: !hasQemu }, async () => {
+      const random = rng(seed());
+      await using folder = await scratch();
+      const raw = folder.file("a.raw");
+      const content = new Uint8Array((3 << 20) + 512);
+      // Some packs well, some packs not at all and is stored plainly, some is in between.
+      for (let at = 0; at < content.length; at++) {
+        const region = at >> 17 & 3;
+        content[at] = region === 0 ? 0 : region === 1 ? random.int(256) : region === 2 ? at >> 8 & 15 : random.int(4);
+      }
+      await Deno.writeFile(raw, content);
+      const path = folder.file("a.qcow2");
+      const options = `cluster_size=${cluster},compression_type=${type}`;
+      await qemuImgOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, raw, path);
+      await using disk = await openPath(path);
+      assert.equal(Buffer.compare(await bytesOf(disk), content), 0);
+      assert.equal(Buffer.compare(await bytesOf(disk, 10_007), content), 0);
+      assert.ok((await runsOf(disk)).some((run) => run.kind === "data" && run.packed));
+    });
+  }
+}
+
+Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "1M");
+  await qemuIo(path, "write -P 1 0 40k");
+  await using disk = await openPath(path);
+  // A table of 512 bytes has 64 entries: 32 KiB.
+  assert.deepEqual(await disk.runAt(512, disk.size), { kind: "data", packed: false, start: 512, end: 32768 });
+  assert.deepEqual(await disk.runAt(32768, disk.size), { kind: "data", packed: false, start: 32768, end: 40960 });
+  assert.deepEqual(await disk.runAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
+});
+
+Deno.test("qcow2 reads zeroes where the file ends before a data cluster", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", path, "1M");
+  await qemuIo(path, "write -P 1 0 256k");
+  const { size } = await Deno.stat(path);
+  await Deno.truncate(path, size - 100_000);
+  const expected = await guestBytes(path, "qcow2");
+  await using disk = await openPath(path);
+  assert.equal(Buffer.compare(await bytesOf(disk), expected), 0);
+});
+
+Deno.test("qcow2 names its backing file and never opens it", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const base = folder.file("base.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", base, "1M");
+  for (const compat of ["0.10", "1.1"]) {
+    const path = folder.file(`${compat}.qcow2`);
+    const backing = ["-b", "base.qcow2", "-F", "qcow2"];
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-o", `compat=${compat}`, ...backing, path);
+    await using disk = await openPath(path);
+    assert.deepEqual(disk.backing, { name: "base.qcow2", format: "qcow2" });
+    assert.deepEqual(await disk.runAt(0, disk.size), { kind: "hole", start: 0, end: 1 << 20 });
+  }
+});
+
+Deno.test("qcow2 facts are those of qemu-img info", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  const variants = ["compat=0.10", "lazy_refcounts=on,refcount_bits=32", "compression_type=zstd,extended_l2=on"];
+  for (const options of [...variants, `data_file=${folder.file("a.data")},data_file_raw=on`]) {
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, path, "1M");
+    if (!options.startsWith("data")) await qemuImgOk("snapshot", "-c", "first", path);
+    if (!options.startsWith("data") && options !== "compat=0.10") {
+      await qemuImgOk("bitmap", "--add", "-g", "128k", path, "changes");
+    }
+    const info = JSON.parse(await qemuImgOk("info", "--output=json", path));
+    await using disk = await openPath(path);
+    const { "cluster-size": clusterSize, "dirty-flag": dirty, snapshots, ...specific } = disk.facts;
+    assert.deepEqual(specific, info["format-specific"].data);
+    assert.equal(clusterSize, info["cluster-size"]);
+    assert.equal(dirty, info["dirty-flag"]);
+    const listed = (snapshots ?? []) as unknown as Record<string, unknown>[];
+    assert.deepEqual(listed.map(({ "disk-size": _, ...rest }) => rest), info.snapshots ?? []);
+  }
+});
