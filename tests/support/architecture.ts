@@ -121,6 +121,7 @@ function partOf(path: string, formats: ReadonlySet<string>): Part | null {
 /** Why this import is wrong; `null`: it is not. */
 function complain(path: string, from: Part, one: Import, formats: ReadonlySet<string>): string | null {
   if (one.path === null) return complainOfPackage(from, one.specifier);
+  if (one.path === "deno.json") return from === "cli" ? null : "only cli may read the version";
   const to = partOf(one.path, formats);
   if (to === null) return "it stands outside the program";
   switch (from) {
