@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import {
   alignUp,
   allFormats,
+  type Bitmap,
   type Files,
   type Format,
   type GuestReader,
@@ -106,22 +107,7 @@ class Conversion {
     const { addBitmap } = target.writer;
     if (bitmaps.length > 0 && !addBitmap) throw this.refuseBitmaps(target.format);
     await this.plan(sources, source, target, traits, policy);
-    this.tell({ type: "phase", phase: "copy" });
-    const totals = await copyAll({
-      source,
-      writer: target.writer,
-      traits,
-      policy,
-      sparseSize: job.sparseSize ?? DEFAULT_SPARSE,
-      pace: this.pace,
-      onEvent: (event) => this.tell(event),
-    });
-    this.tell({ type: "phase", phase: "finish" });
-    for (const bitmap of bitmaps) await target.writer.addBitmap?.(bitmap);
-    await target.writer.finish();
-    throwIfCancelled(this.context.signal);
-    const fileSize = target.storage.size;
-    await target.commit();
+    const { totals, fileSize } = await this.fill(target, source, traits, policy, bitmaps);
     return {
       path: resolve(job.target.path),
       format: target.format.name,
@@ -131,6 +117,41 @@ class Conversion {
       bad: this.bad,
       seconds: (performance.now() - this.begun) / 1000,
     };
+  }
+
+  /** Copies, completes and commits. */
+  async fill(
+    target: OpenedTarget,
+    source: GuestReader,
+    traits: WriterTraits,
+    policy: Policy,
+    bitmaps: readonly Bitmap[],
+  ): Promise<Pick<ConvertSummary, "totals" | "fileSize">> {
+    const { writer, storage } = target;
+    try {
+      this.tell({ type: "phase", phase: "copy" });
+      const totals = await copyAll({
+        source,
+        writer,
+        traits,
+        policy,
+        sparseSize: this.job.sparseSize ?? DEFAULT_SPARSE,
+        pace: this.pace,
+        onEvent: (event) => this.tell(event),
+      });
+      this.tell({ type: "phase", phase: "finish" });
+      for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
+      await writer.finish();
+      throwIfCancelled(this.context.signal);
+      const fileSize = storage.size;
+      await target.commit();
+      return { totals, fileSize };
+    } catch (error) {
+      if (target.inPlace !== undefined) {
+        this.options.onWarning(`"${target.inPlace}" is written in place and is incomplete now`);
+      }
+      throw error;
+    }
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {

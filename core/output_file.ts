@@ -30,6 +30,8 @@ export interface OutputFiles extends AsyncDisposable {
   create(path: string): Promise<WritableStorage>;
   /** Opens the existing file at `path` for changes in place. It is never removed. */
   edit(path: string): Promise<StoredFile>;
+  /** The file or device that is changed in place, if there is one: a failure leaves it half changed. */
+  readonly inPlace: string | undefined;
   /** Makes everything durable (unless `sync` is `never`) and visible; the file created first appears last. */
   commit(sync: SyncMode): Promise<void>;
 }
@@ -83,6 +85,9 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
       refuseSource(storage, path, sources);
       await storage.lock(true);
       return storage;
+    },
+    get inPlace() {
+      return pending.find((entry) => entry.inPlace)?.path;
     },
     async commit(sync) {
       if (sync !== "never") { for (const { storage } of pending) await storage.sync(); }

@@ -27,6 +27,8 @@ export interface OpenedTarget {
   readonly format: Format;
   readonly writer: DiskWriter;
   readonly storage: WritableStorage;
+  /** The file or device that is changed in place, if there is one. */
+  readonly inPlace: string | undefined;
   /** Makes the complete image durable and visible. */
   commit(): Promise<void>;
 }
@@ -78,7 +80,7 @@ export async function createTarget(
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
   stack.use(writer);
-  return { format, writer, storage, commit: () => output.commit(job.sync) };
+  return { format, writer, storage, inPlace: output.inPlace, commit: () => output.commit(job.sync) };
 }
 
 /** Opens an existing image for changes, with what lies beneath it. */
@@ -104,7 +106,7 @@ export async function editTarget(
     },
   });
   stack.use(writer);
-  return { format, writer, storage, below, commit: () => output.commit(job.sync) };
+  return { format, writer, storage, inPlace: output.inPlace, below, commit: () => output.commit(job.sync) };
 }
 
 async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Format> {
