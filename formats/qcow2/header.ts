@@ -7,7 +7,14 @@ import { viewOf } from "../bytes.ts";
 import type { NamedFile } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { checkHeader } from "./header_check.ts";
-import { type Extensions, featureNamesOf, nameText, readExtensions, splitExtensions } from "./header_extensions.ts";
+import {
+  type Extensions,
+  featureNamesOf,
+  nameText,
+  type RawExtension,
+  readExtensions,
+  splitExtensions,
+} from "./header_extensions.ts";
 import {
   AUTOCLEAR,
   BACKING_NAME_BYTES_MAX,
@@ -161,18 +168,20 @@ function backingNameStart(source: Source, headerLength: number): number {
 }
 
 /**
- * The extensions; and before any complaint about them, the refusal of unknown features, which may change their rules.
+ * The extensions; but before any complaint about them the refusal of unknown features, which may change their rules.
  */
-function splitSafely(source: Source, start: number, end: number, version: 2 | 3) {
+function splitSafely(source: Source, start: number, end: number, version: 2 | 3): RawExtension[] {
+  let raw: RawExtension[] = [];
+  let complaint: unknown = null;
   try {
-    const raw = splitExtensions(source.bytes, start, end, source.label);
-    const table = raw.find(({ type }) => type === EXTENSION.featureNames);
-    if (version === 3) refuseUnknownFeatures(source, table?.data ?? new Uint8Array(0));
-    return raw;
+    raw = splitExtensions(source.bytes, start, end, source.label);
   } catch (error) {
-    if (version === 3) refuseUnknownFeatures(source, new Uint8Array(0));
-    throw error;
+    complaint = error;
   }
+  const table = raw.find(({ type }) => type === EXTENSION.featureNames);
+  if (version === 3) refuseUnknownFeatures(source, table?.data ?? new Uint8Array(0));
+  if (complaint !== null) throw complaint;
+  return raw;
 }
 
 function refuseUnknownFeatures({ view, label }: Source, nameTable: Uint8Array): void {
