@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
@@ -144,12 +145,16 @@ export interface CreateContext {
   createNamed(name: string): Promise<WritableStorage>;
   /** What shows beneath the new image, where it has a backing file. */
   readonly below: GuestReader | null;
+  /** Packs units, maybe on other cores: a writer hands in many before it waits. Absent: the writer packs itself. */
+  readonly pack?: Packer;
 }
 
 /** What editing may ask of the engine. */
 export interface EditContext {
   /** Whether units are to be packed. */
   readonly packs: boolean;
+  /** As in {@linkcode CreateContext}. */
+  readonly pack?: Packer;
   /** Opens a further file that the image names, for writing. */
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens what is beneath; asked at most once, and only for an image that has something beneath. */

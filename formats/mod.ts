@@ -14,3 +14,4 @@ export { MemoryStorage } from "./storage/memory.ts";
 export { hostFiles } from "./storage/files.ts";
 export { heldByQemu, syncFolder } from "./storage/host.ts";
 export { hostError, permissionFlag } from "./storage/host_error.ts";
+export { type Codec, inlinePacker, type Packer, packUnit } from "./packer.ts";
