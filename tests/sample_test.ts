@@ -70,7 +70,7 @@ function openVolume(disk: Uint8Array): Volume {
   const clusterSize = boot.getUint8(13) * 512;
   const clusters = Math.floor((disk.length - dataAt) / clusterSize);
   assert(clusters >= 4085 && clusters < 65_525, `${clusters} clusters are not FAT16`);
-  return { bytes: disk, fat: new Uint16Array(fats[0]!.buffer), rootAt, dataAt, clusterSize };
+  return { bytes: disk, fat: new Uint16Array(fats[0].buffer), rootAt, dataAt, clusterSize };
 }
 
 function listing(volume: Volume, folder: Uint8Array, used: Set<number>): unknown[] {
@@ -94,7 +94,7 @@ function listing(volume: Volume, folder: Uint8Array, used: Set<number>): unknown
 
 function chain(volume: Volume, first: number, used: Set<number>): Uint8Array {
   const pieces: Uint8Array[] = [];
-  for (let cluster = first; cluster >= 2 && cluster < 0xfff8; cluster = volume.fat[cluster]!) {
+  for (let cluster = first; cluster >= 2 && cluster < 0xfff8; cluster = volume.fat[cluster]) {
     assert(!used.has(cluster), `cluster ${cluster} is used twice`);
     used.add(cluster);
     const at = volume.dataAt + (cluster - 2) * volume.clusterSize;

@@ -62,13 +62,13 @@ export function importsOf(path: string, source: string): Import[] {
   const add = (specifier: string, kind: Import["kind"]) =>
     found.push({ specifier, path: resolve(path, specifier), kind });
   for (const [, type, specifier] of source.matchAll(/^(?:import|export)( type)?\b[^;"]*?\bfrom "([^"]+)"/gm)) {
-    add(specifier!, type ? "type" : "static");
+    add(specifier, type ? "type" : "static");
   }
-  for (const [, specifier] of source.matchAll(/^import "([^"]+)"/gm)) add(specifier!, "static");
+  for (const [, specifier] of source.matchAll(/^import "([^"]+)"/gm)) add(specifier, "static");
   const code = withoutComments(source);
-  for (const [, specifier] of code.matchAll(/\bimport\(\s*"([^"]+)"/g)) add(specifier!, "dynamic");
+  for (const [, specifier] of code.matchAll(/\bimport\(\s*"([^"]+)"/g)) add(specifier, "dynamic");
   for (const [, specifier] of code.matchAll(/new URL\(\s*"([^"]+\.ts)", import\.meta\.url/g)) {
-    add(specifier!, "dynamic");
+    add(specifier, "dynamic");
   }
   return found;
 }
@@ -152,7 +152,7 @@ function complain(path: string, from: Part, one: Import, formats: ReadonlySet<st
 }
 
 function complainOfFormat(path: string, to: Part, one: Import): string | null {
-  const groupOf = (of: string) => of.split("/")[1]!.replace(/\.ts$/, "");
+  const groupOf = (of: string) => of.split("/")[1].replace(/\.ts$/, "");
   if (to === "helper") return null;
   if (to === "storage") return one.kind === "type" ? null : "a format imports only types of storage";
   if (to === "format") return groupOf(path) === groupOf(one.path!) ? null : "a format never imports another";

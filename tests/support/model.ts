@@ -176,7 +176,7 @@ function content(length: number, random: Rng): Uint8Array {
 function shuffle<T>(items: T[], random: Rng): void {
   for (let at = items.length - 1; at > 0; at--) {
     const other = random.int(at + 1);
-    [items[at], items[other]] = [items[other]!, items[at]!];
+    [items[at], items[other]] = [items[other], items[at]];
   }
 }
 

@@ -115,7 +115,7 @@ export async function scratch(): Promise<Scratch> {
 /** The seed of this run, from `TEST_SEED` where that is set, else by chance. Printed, so that a failure can be repeated. */
 export function seed(): number {
   const given = readEnv("TEST_SEED");
-  const value = given ? Number(given) >>> 0 : crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const value = given ? Number(given) >>> 0 : crypto.getRandomValues(new Uint32Array(1))[0];
   console.log(`TEST_SEED=${value}`);
   return value;
 }
@@ -148,7 +148,7 @@ export function rng(seed: number): Rng {
   return {
     int,
     chance: (probability) => next() < probability * 2 ** 32,
-    pick: (values) => values[int(values.length)]!,
+    pick: (values) => values[int(values.length)],
     bytes(length) {
       const words = new Uint32Array(Math.ceil(length / 4));
       for (let at = 0; at < words.length; at++) words[at] = next();
