@@ -159,10 +159,9 @@ export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number
  */
 export async function runAt(mapping: Mapping, start: number, limit: number): Promise<Run> {
   const { geometry } = mapping;
-  const tableEnd = (l1IndexOf(geometry, start) + 1) * geometry.l2Reach;
-  const end = Math.min(limit, tableEnd);
   const table = await l2TableAt(mapping, start);
-  if (table === null) return holeRun(start, end);
+  if (table === null) return holeRun(start, emptyEnd(mapping, start, limit));
+  const end = Math.min(limit, (l1IndexOf(geometry, start) + 1) * geometry.l2Reach);
   const entry = entryAt(geometry, table, start);
   const problem = entryProblem(mapping, entry, start - start % geometry.clusterSize);
   if (problem !== null) throw badEntry(mapping, start, problem);
@@ -176,4 +175,13 @@ export async function runAt(mapping: Mapping, start: number, limit: number): Pro
     at = stretch.end;
   }
   return runOf(first.status, start, Math.min(at, end));
+}
+
+/** Where the empty L1 entries end that begin at `start`; the L1 table is in memory, so this costs no look-up. */
+function emptyEnd({ geometry, l1 }: Mapping, start: number, limit: number): number {
+  let index = l1IndexOf(geometry, start) + 1;
+  while (index * geometry.l2Reach < limit && l1.getUint32(index * 8) === 0 && l1.getUint32(index * 8 + 4) === 0) {
+    index++;
+  }
+  return Math.min(limit, index * geometry.l2Reach);
 }

@@ -148,6 +148,9 @@ Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore
   assert.deepEqual(await disk.runAt(512, disk.size), { kind: "data", packed: false, start: 512, end: 32768 });
   assert.deepEqual(await disk.runAt(32768, disk.size), { kind: "data", packed: false, start: 32768, end: 40960 });
   assert.deepEqual(await disk.runAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
+  // Where there are no tables there is nothing to look up.
+  assert.deepEqual(await disk.runAt(70000, disk.size), { kind: "hole", start: 70000, end: 1 << 20 });
+  assert.deepEqual(await disk.runAt(70000, 200_001), { kind: "hole", start: 70000, end: 200_001 });
 });
 
 Deno.test("qcow2 reads zeroes where the file ends before a data cluster", { ignore: !hasQemu }, async () => {
