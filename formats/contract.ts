@@ -17,6 +17,8 @@ export interface Disk extends AsyncDisposable {
   readonly unit: number;
   /** The file beneath, as the image names it. */
   readonly backing: NamedFile | null;
+  /** By which images above name it besides its file name (UUID, content ID); absent where the format has none. */
+  readonly id?: string;
   /** What `info` shows. */
   readonly facts: Facts;
   /**
@@ -30,12 +32,16 @@ export interface Disk extends AsyncDisposable {
   readonly bitmaps?: readonly Bitmap[];
 }
 
-/** A file that an image names; `format` is absent where the image does not state it. */
+/** A file that an image names. */
 export interface NamedFile {
-  /** As it stands in the image. */
+  /** As it stands in the image; empty where the image only tells the file's {@linkcode id}. */
   readonly name: string;
-  /** Format name as registered. */
+  /** Further names under which the image says that it may be found, best first. */
+  readonly others?: readonly string[];
+  /** Format name as registered; absent where the image does not state it. */
   readonly format?: string | undefined;
+  /** What {@linkcode Disk.id} of the file must be; absent where the image does not say. */
+  readonly id?: string;
 }
 
 /** What a format tells about an image: names and plain values, in the order to be shown. */
