@@ -65,7 +65,13 @@ async function printPermissions(job: ConvertJob, args: readonly string[], { io }
   const words = completeArgs(args, convertCommand).filter((word, at, all) =>
     word !== "--print-permissions" || all.slice(0, at).includes("--")
   );
-  io.out(`${denoCommand(files, program, ["convert", ...words], WINDOWS)}\n`);
+  const { command, widened } = denoCommand(files, program, ["convert", ...words], WINDOWS);
+  for (const { path, allowed } of widened) {
+    io.err(`diskcast: warning: Deno cannot be given a path with a comma: "${allowed}" instead of "${path}"
+`);
+  }
+  io.out(`${command}
+`);
 }
 
 async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {

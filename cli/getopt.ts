@@ -58,6 +58,8 @@ export function completeArgs(args: readonly string[], command: CommandDef): stri
       }
       wantsNext = !alone && equals < 0 && option?.arg !== undefined;
     } else {
+      // Commander takes such a word for a number.
+      if (/^-[0-9]/.test(word)) throw new ImageError("usage", `Unknown option "${word}"; for a file write "./${word}"`);
       done.push(word);
       wantsNext = word.startsWith("-") && groupWantsNext(word.slice(1), command.options);
     }

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import config from "../deno.json" with { type: "json" };
 import { ImageError } from "../mod.ts";
 import { commands } from "./commands.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { nearest } from "./nearest.ts";
 import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
+import { VERSION } from "./version.ts";
 import type { Command } from "./command_def.ts";
 import type { Io } from "./report.ts";
 
@@ -49,7 +49,7 @@ function commandNamed(name: string): Command {
 async function dispatch(args: readonly string[], io: Io): Promise<number> {
   const [first, ...rest] = args;
   if (first === "--version" || first === "-V") {
-    io.out(`diskcast ${config.version}\n`);
+    io.out(`diskcast ${VERSION}\n`);
     return 0;
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import type { JobFiles } from "../mod.ts";
 
 /** One word for a shell: a POSIX one, or that of Windows. */
@@ -14,13 +15,27 @@ export function shellWord(word: string, windows: boolean): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The paths as the value of a Deno flag: a comma of a path is doubled. */
-function pathList(paths: readonly string[]): string {
-  return [...new Set(paths)].sort().map((path) => path.replaceAll(",", ",,")).join(",");
+/** What Deno can be given for `path`: itself, or the nearest folder above it whose name has no comma. */
+function grantable(path: string): string {
+  let at = path;
+  while (at.includes(",")) at = dirname(at);
+  return at;
+}
+
+function flag(name: string, paths: readonly string[]): string[] {
+  if (paths.length === 0) return [];
+  return [`--${name}=${[...new Set(paths.map(grantable))].sort().join(",")}`];
+}
+
+/** A command line, and the paths for which it allows more than is needed. */
+export interface DenoCommand {
+  readonly command: string;
+  readonly widened: readonly { readonly path: string; readonly allowed: string }[];
 }
 
 /**
- * The whole command line.
+ * The whole command line. Deno separates paths by commas and has no way to write one inside a path (2.9 refuses the
+ * doubled comma of its manual), so the folder above such a path is allowed instead.
  *
  * @param program Path or address of `mod.ts`.
  * @param args The words after the program, the command's name first.
@@ -30,16 +45,31 @@ function pathList(paths: readonly string[]): string {
  * import { denoCommand } from "./permissions.ts";
  * import assert from "node:assert/strict";
  *
+ * const files = { read: ["/a/my disk"], write: ["/a"] };
  * assert.equal(
- *   denoCommand({ read: ["/a/my disk"], write: ["/a/out"] }, "/d/mod.ts", ["convert", "my disk", "out"], false),
- *   "deno run '--allow-read=/a/my disk' --allow-write=/a/out /d/mod.ts convert 'my disk' out",
+ *   denoCommand(files, "/d/mod.ts", ["convert", "my disk", "out"], false).command,
+ *   "deno run '--allow-read=/a/my disk' --allow-write=/a /d/mod.ts convert 'my disk' out",
  * );
  * ```
  */
-export function denoCommand(files: JobFiles, program: string, args: readonly string[], windows: boolean): string {
-  const flags = [
-    ...(files.read.length > 0 ? [`--allow-read=${pathList(files.read)}`] : []),
-    ...(files.write.length > 0 ? [`--allow-write=${pathList(files.write)}`] : []),
+export function denoCommand(
+  files: JobFiles,
+  program: string,
+  args: readonly string[],
+  windows: boolean,
+): DenoCommand {
+  const words = [
+    "deno",
+    "run",
+    ...flag("allow-read", files.read),
+    ...flag("allow-write", files.write),
+    program,
+    ...args,
   ];
-  return ["deno", "run", ...flags, program, ...args].map((word) => shellWord(word, windows)).join(" ");
+  return {
+    command: words.map((word) => shellWord(word, windows)).join(" "),
+    widened: [...new Set([...files.read, ...files.write])]
+      .filter((path) => path.includes(","))
+      .map((path) => ({ path, allowed: grantable(path) })),
+  };
 }

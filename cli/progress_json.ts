@@ -54,6 +54,7 @@ export function jsonRenderer(io: Io): Renderer {
         if (longer === undefined) flush();
         pending = longer ?? event;
       } else {
+        flush();
         line(event);
       }
       if (state.phase !== "copy" || now - statusAt < STATUS) return;
