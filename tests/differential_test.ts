@@ -117,9 +117,8 @@ async function wishFor(folder: Scratch, random: Rng): Promise<Wish> {
 }
 
 function wishOf(disks: readonly LayeredDisk[], format: string, options: Options = {}): Wish {
-  const list = Object.entries(options).map(([name, value]) => `${name}=${value}`).join(",");
   return {
-    args: ["-O", format, ...(list ? ["-o", list] : [])],
+    args: ["-O", format, ...listed(options)],
     job: {},
     target: { format, options },
     disks,
@@ -153,7 +152,7 @@ function intoExisting(disk: LayeredDisk, random: Rng): Wish {
   const packs = format === "qcow2" && random.chance(0.2);
   // qemu-img cannot pack the last cluster of a source when it is shorter than that of the target.
   const size = disk.size + (packs ? 0 : random.int(0, 64) * 512);
-  const options = Object.entries(qcow2Options(random, true)).map(([name, value]) => `${name}=${value}`).join(",");
+  const options = format === "raw" ? [] : listed(qcow2Options(random, true));
   const dirt = [`write -P 85 0 ${Math.min(size, 70_144)}`, `write -P 86 ${size - 512} 512`];
   // A packed cluster cannot replace an allocated one: qemu-img refuses that.
   const isZero = packs || random.chance(0.3);
@@ -164,7 +163,7 @@ function intoExisting(disk: LayeredDisk, random: Rng): Wish {
     target: { format, packs, create: false, isZero: flags.length > 0 },
     disks: [disk],
     async existing(path) {
-      await qemuImgOk("create", "-q", "-f", format, ...(format === "qcow2" ? ["-o", options] : []), path, `${size}`);
+      await qemuImgOk("create", "-q", "-f", format, ...options, path, `${size}`);
       if (!isZero) await qemuIo(["-f", format, path], ...dirt);
     },
   };
@@ -183,4 +182,10 @@ function qcow2Options(random: Rng, plain: boolean): Options {
   if (random.chance(0.2)) options["lazy_refcounts"] = "on";
   if (!plain && random.chance(0.25)) options["preallocation"] = random.pick(["metadata", "falloc", "full"]);
   return options;
+}
+
+/** As `-o` takes them. */
+function listed(options: Options): string[] {
+  const list = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  return list.length > 0 ? ["-o", list.join(",")] : [];
 }

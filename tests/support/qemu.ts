@@ -102,9 +102,10 @@ export interface Scratch extends AsyncDisposable {
   file(name: string): string;
 }
 
-/** Makes a temporary folder: `await using folder = await scratch()`. */
-export async function scratch(): Promise<Scratch> {
-  const path = await Deno.realPath(await Deno.makeTempDir({ prefix: "diskcast-test-" }));
+/** Makes a temporary folder, in `dir` or where the system has them: `await using folder = await scratch()`. */
+export async function scratch(dir?: string): Promise<Scratch> {
+  const options = { prefix: "diskcast-test-", ...(dir !== undefined && { dir }) };
+  const path = await Deno.realPath(await Deno.makeTempDir(options));
   return {
     path,
     file: (name) => `${path}/${name}`,
