@@ -13,6 +13,7 @@ import { factsOf } from "./facts.ts";
 import type { Header } from "./header.ts";
 import { checkL1Table } from "./header_check.ts";
 import { readHeader } from "./header_read.ts";
+import { narrowing } from "./host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./l2_entry.ts";
 import { type Mapping, runAt } from "./mapping.ts";
 import { readGuest, type Source, unpackedClusters } from "./reader.ts";
@@ -35,6 +36,7 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const bitmaps = bitmapsOf(await readBitmapDirectory(storage, header), storage, header);
   const state = snapshot === null ? { size: header.size, l1: header.l1 } : stateOf(snapshot, header, storage);
   const source = await sourceOf(header, state, storage, await openData(header, storage, context));
+  const narrow = narrowing(source.mapping, source.data);
   return {
     format: "qcow2",
     size: state.size,
@@ -42,7 +44,10 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
     backing: header.backing,
     facts: factsOf(header, snapshots, bitmaps),
     ...(bitmaps.length > 0 && snapshot === null && { bitmaps }),
-    runAt: (start, limit) => runAt(source.mapping, start, limit),
+    async runAt(start, limit) {
+      const run = await runAt(source.mapping, start, limit);
+      return narrow !== null && run.kind === "data" && !run.packed ? await narrow(run) : run;
+    },
     read: (into, start) => readGuest(source, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

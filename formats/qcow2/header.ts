@@ -86,6 +86,21 @@ export function headerClusterSize(head: Uint8Array, label: string): number {
  * @param fileSize length of the file in bytes; tables must lie inside
  * @throws ImageError `corrupt` for a header that contradicts the specification; `unsupported` for unknown
  * incompatible features, encryption, and limits of this program.
+ *
+ * @example
+ * ```ts
+ * import { encodeHeader, parseHeader } from "./header.ts";
+ * import assert from "node:assert/strict";
+ *
+ * // "QFI\xfb", version 2, clusters of 64 KiB, 1 MiB of disk, L1 table at 0x30000, refcount table at 0x10000
+ * const bytes = new Uint8Array(65536);
+ * bytes.set([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 2], 0);
+ * bytes.set([0, 0, 0, 16, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3, 0, 0], 20);
+ * bytes.set([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1], 48);
+ * const header = parseHeader(bytes, "a.qcow2", 262144);
+ * assert.equal(header.size, 1 << 20);
+ * assert.deepEqual(encodeHeader(header), bytes);
+ * ```
  */
 export function parseHeader(bytes: Uint8Array, label: string, fileSize: number): Header {
   const clusterSize = headerClusterSize(bytes, label);

@@ -36,7 +36,8 @@ export function unpackCluster(
       label,
     );
   }
-  return cluster;
+  // Not a Buffer, so that results compare equal to bytes from elsewhere.
+  return new Uint8Array(cluster.buffer, cluster.byteOffset, cluster.length);
 }
 
 function reason(cause: unknown, clusterSize: number): string {
