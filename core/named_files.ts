@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
-import { hostError, ImageError } from "../formats/mod.ts";
+import { hostError, ImageError, type NamedFile } from "../formats/mod.ts";
 
 /**
  * Whether a name in an image is something else than a path: a URL, `json:`, or another protocol. A single letter before
@@ -29,26 +29,28 @@ export function isProtocol(name: string): boolean {
 /**
  * The real path of a file that an image names.
  *
- * @param name as it stands in the image
+ * @param file as it stands in the image; of its names the first that exists counts
  * @param what what it is to the image: `backing file`, `data file`
  * @param imagePath the image that names it
  * @param allowRefs further folders in which it may lie
  * @throws ImageError `refused` for a protocol or a place outside; `missing`, `permission`
  */
 export async function resolveNamed(
-  name: string,
+  file: NamedFile,
   what: string,
   imagePath: string,
   allowRefs: readonly string[],
 ): Promise<string> {
-  const describe = `${what} "${name}" that "${imagePath}" names`;
-  if (isProtocol(name)) {
+  const describe = `${what} "${file.name}" that "${imagePath}" names`;
+  if (isProtocol(file.name)) {
     const message = `Cannot open the ${describe}: only paths are followed, never URLs, "json:" or other protocols; ` +
       `state the file yourself (see --image-opts, backing.file.filename)`;
     throw new ImageError("refused", message, { path: imagePath });
   }
   const home = dirname(await realPath(imagePath, "find"));
-  const found = await firstThatExists(candidatesFor(name, home, imagePath), describe);
+  const names = [file.name, ...file.others ?? []].filter((name) => name !== "");
+  const candidates = new Set(names.flatMap((name) => candidatesFor(name, home, imagePath)));
+  const found = await firstThatExists([...candidates], describe);
   const allowed = [home, ...await Promise.all(allowRefs.map((folder) => realPath(folder, "find the allowed folder")))];
   if (!allowed.some((folder) => isInside(found, folder))) {
     const message = `Cannot open the ${describe}: it is "${found}", outside the folder of the image; ` +
@@ -61,7 +63,15 @@ export async function resolveNamed(
 /** A relative name counts from the image's real folder; where it is not there, from the folder of the link to the image. */
 function candidatesFor(name: string, home: string, imagePath: string): string[] {
   if (isAbsolute(name)) return [name];
-  return [...new Set([join(home, name), resolve(dirname(imagePath), name)])];
+  const here = [join(home, name), resolve(dirname(imagePath), name)];
+  return Deno.build.os !== "windows" && name.includes("\\") ? [...here, ...windowsCandidates(name, home)] : here;
+}
+
+/** A name from Windows on another system: relative as it stands, and an absolute one as a neighbour of the image. */
+function windowsCandidates(name: string, home: string): string[] {
+  const parts = name.split("\\").filter((part) => part !== "" && part !== ".");
+  const relative = /^([A-Za-z]:|\\\\)/.test(name) ? [] : [join(home, ...parts)];
+  return [...relative, join(home, parts[parts.length - 1] ?? "")];
 }
 
 async function firstThatExists(candidates: readonly string[], describe: string): Promise<string> {
@@ -73,9 +83,8 @@ async function firstThatExists(candidates: readonly string[], describe: string):
       throw hostError(error, `open the ${describe}:`, candidate);
     }
   }
-  throw new ImageError("missing", `Cannot open the ${describe}: there is no "${candidates[0]}"`, {
-    path: candidates[0],
-  });
+  const message = `Cannot open the ${describe}: there is no "${candidates[0]}"`;
+  throw new ImageError("missing", message, { path: candidates[0] });
 }
 
 async function realPath(path: string, doing: string): Promise<string> {

@@ -19,6 +19,7 @@ import {
   windowOf,
 } from "../formats/mod.ts";
 import type { ImageSpec } from "./job.ts";
+import { findById } from "./find_by_id.ts";
 import { resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
 
@@ -72,8 +73,14 @@ export async function openBeneath(
   imagePath: string,
   options: OpenOptions,
 ): Promise<OpenedImage> {
-  const path = await resolveNamed(backing.name, "backing file", imagePath, options.allowRefs);
+  const path = await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
   return await openImage({ path, ...(backing.format && { format: backing.format }) }, options);
+}
+
+/** An image further down, and by which image it is named. */
+interface Beneath {
+  readonly spec: ImageSpec;
+  readonly named: { readonly by: string; readonly id: string | undefined } | null;
 }
 
 class ChainOpener {
@@ -84,29 +91,30 @@ class ChainOpener {
   constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
 
   async descend(top: ImageSpec): Promise<void> {
-    let spec: ImageSpec | null = top;
-    let namedBy: string | null = null;
-    while (spec) {
+    let next: Beneath | null = { spec: top, named: null };
+    while (next) {
+      const { spec, named }: Beneath = next;
       const path = resolve(spec.path);
       if (this.layers.length === MAX_DEPTH) {
-        throw new ImageError("unsupported", `Cannot open "${path}": the chain is deeper than ${MAX_DEPTH} images`, {
-          path,
-        });
+        const message = `Cannot open "${path}": the chain is deeper than ${MAX_DEPTH} images`;
+        throw new ImageError("unsupported", message, { path });
       }
-      const { disk, key }: Layer = await this.openLayer(path, spec, namedBy);
-      this.layers.push({ path, disk, key });
-      spec = await this.beneath(path, spec, disk);
-      namedBy = path;
+      const layer: Layer = await this.openLayer(path, spec, named?.by ?? null);
+      if (named) checkIdentity(layer, named);
+      this.layers.push(layer);
+      next = await this.beneath(path, spec, layer.disk);
     }
   }
 
   /** The next image down, as the user or the image states it. */
-  async beneath(path: string, spec: ImageSpec, disk: Disk): Promise<ImageSpec | null> {
-    if (spec.backing !== undefined) return spec.backing;
+  async beneath(path: string, spec: ImageSpec, disk: Disk): Promise<Beneath | null> {
+    if (spec.backing !== undefined) return spec.backing && { spec: spec.backing, named: null };
     if (!disk.backing) return null;
-    const { name, format } = disk.backing;
-    const beneath = await resolveNamed(name, "backing file", path, this.options.allowRefs);
-    return { path: beneath, ...(format !== undefined && { format }) };
+    const { name, others = [], format } = disk.backing;
+    const file = name === "" && others.length === 0
+      ? await findById(disk.backing, path, this.options)
+      : await resolveNamed(disk.backing, "backing file", path, this.options.allowRefs);
+    return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, id: disk.backing.id } };
   }
 
   async openLayer(path: string, spec: ImageSpec, namedBy: string | null): Promise<Layer> {
@@ -135,7 +143,7 @@ class ChainOpener {
 
   async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
     const path = spec.dataFile === undefined
-      ? await resolveNamed(named.name, "data file", imagePath, this.options.allowRefs)
+      ? await resolveNamed(named, "data file", imagePath, this.options.allowRefs)
       : resolve(spec.dataFile);
     return await this.openFile(path);
   }
@@ -157,6 +165,15 @@ class ChainOpener {
 /** A key that all names of one file share; the path where the host does not tell. */
 export function fileKey(file: StoredFile, path: string): string {
   return file.identity ? `${file.identity.dev}:${file.identity.ino}` : path;
+}
+
+/** A file of the right name may not be the right file: it was replaced, or changed since the image above was made. */
+function checkIdentity({ path, disk }: Layer, named: NonNullable<Beneath["named"]>): void {
+  if (named.id === undefined || disk.id === named.id) return;
+  const found = disk.id === undefined ? `${disk.format} images have none` : `"${disk.id}"`;
+  const message = `Cannot use "${path}" beneath "${named.by}": its ID is ${found}, and must be "${named.id}"; ` +
+    `it is another file, or has been changed since`;
+  throw new ImageError("corrupt", message, { path });
 }
 
 async function refuseInUse(file: StoredFile, path: string): Promise<void> {

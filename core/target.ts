@@ -11,6 +11,7 @@ import {
   type Format,
   type GuestReader,
   ImageError,
+  type NamedFile,
   type WritableStorage,
   writableWindowOf,
 } from "../formats/mod.ts";
@@ -98,7 +99,7 @@ export async function editTarget(
   let below: OpenedImage | null = null;
   const writer = await format.edit(storage, {
     packs: job.spec.packs ?? false,
-    openNamed: async ({ name }) => await editNamed(name, path, job, output),
+    openNamed: async (file) => await editNamed(file, path, job, output),
     openBelow: async (backing) => {
       const { options, spec } = job;
       below = stack.use(spec.below ? await openImage(spec.below, options) : await openBeneath(backing, path, options));
@@ -115,8 +116,8 @@ async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Forma
   return (await probe(storage, formats)).format;
 }
 
-async function editNamed(name: string, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
-  const found = await resolveNamed(name, "data file", path, job.options.allowRefs);
+async function editNamed(file: NamedFile, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
+  const found = await resolveNamed(file, "data file", path, job.options.allowRefs);
   return throughIf(job.sync, await output.edit(found));
 }
 

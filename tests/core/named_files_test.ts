@@ -10,7 +10,6 @@ Deno.test("isProtocol: what qemu would take for a protocol, but no Windows drive
     "json:{}",
     "file:/etc/passwd",
     "http://a",
-    "x:y.raw",
     "fat:rw:/etc",
     "host_device:/dev/sda",
   ];
@@ -31,7 +30,7 @@ Deno.test("a named file is found in the folder of the image, in folders below, a
   await Deno.symlink(folder.file("secret"), folder.file("images/link"));
   await Deno.symlink(folder.file("images/top"), folder.file("bases/top"));
   const top = folder.file("images/top");
-  const find = (name: string, image = top, refs: string[] = []) => resolveNamed(name, "backing file", image, refs);
+  const find = (name: string, image = top, refs: string[] = []) => resolveNamed({ name }, "backing file", image, refs);
 
   assert.equal(await find("base"), folder.file("images/base"));
   assert.equal(await find("deep/base"), folder.file("images/deep/base"));
@@ -39,6 +38,11 @@ Deno.test("a named file is found in the folder of the image, in folders below, a
   assert.equal(await find("deep/../base"), folder.file("images/base"));
   assert.equal(await find("base", folder.file("bases/top")), folder.file("images/base"));
   assert.equal(await find("../bases/base", top, [folder.file("bases")]), folder.file("bases/base"));
+
+  const windows = { name: "C:\\disks\\gone", others: [".\\deep\\base"] };
+  assert.equal(await resolveNamed(windows, "backing file", top, []), folder.file("images/deep/base"));
+  assert.equal(await find("C:\\disks\\base"), folder.file("images/base"));
+  await assert.rejects(find("..\\secret"), { kind: "refused" });
 
   for (const name of ["../secret", "../images-2/base", folder.file("secret"), "link", "/etc/hostname", ".."]) {
     await assert.rejects(find(name), (error: { kind: string; message: string }) => {
