@@ -4,7 +4,7 @@
  * @module
  */
 import type { ConvertEvent, ConvertSummary } from "../mod.ts";
-import { advance, percent, startProgress } from "./progress_model.ts";
+import { advance, percent, startProgress, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
@@ -55,6 +55,7 @@ function qemuRenderer(io: Io): Renderer {
   show(0);
   return {
     event(state) {
+      if (totalWork(state) === 0) return;
       const value = percent(state);
       if (value >= shown + 1 || (value === 100 && shown < 100)) show(value);
     },

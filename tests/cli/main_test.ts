@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { ImageError } from "../../mod.ts";
+import config from "../../deno.json" with { type: "json" };
+import { main } from "../../cli/main.ts";
+import { VERSION } from "../../cli/version.ts";
+import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
+import { complaintOf, complaintText } from "../../cli/report.ts";
+import { nearest } from "../../cli/nearest.ts";
+import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
+import { type Outcome, run, scratch } from "../support/qemu.ts";
+import { fakeIo } from "./support.ts";
+
+async function runMain(...args: string[]): Promise<Outcome> {
+  const io = fakeIo();
+  const code = await main(args, io);
+  return { code, stdout: io.stdout, stderr: io.stderr };
+}
+
+Deno.test("the version is that of deno.json", async () => {
+  assert.equal(VERSION, config.version);
+  for (const flag of ["--version", "-V"]) {
+    assert.deepEqual(await runMain(flag), { code: 0, stdout: `diskcast ${VERSION}\n`, stderr: "" });
+  }
+});
+
+Deno.test("help goes to standard output and ends well", async () => {
+  const program = await runMain("--help");
+  assert.equal(program.code, 0);
+  assert.equal(program.stderr, "");
+  assert.match(program.stdout, /Usage: diskcast <command> \[options\]/);
+  assert.match(program.stdout, /^ {2}convert .*\n {2}formats /m);
+  for (const args of [["-h"], ["help"]]) assert.deepEqual(await runMain(...args), program);
+  const convert = await runMain("convert", "--help");
+  assert.equal(convert.code, 0);
+  for (const args of [["help", "convert"], ["convert", "-h"]]) assert.deepEqual(await runMain(...args), convert);
+});
+
+Deno.test("wrong words end with 1, say what is wrong and where help is", async () => {
+  const rows = [
+    [[], /no command is given\nHint: see "diskcast --help"\n$/],
+    [["convrt"], /Unknown command "convrt"; did you mean "convert"\?\n/],
+    [["--verson"], /Unknown option "--verson"/],
+    [["help", "x"], /Unknown command "x"\n/],
+    [["convert", "a"], /is missing.*\nHint: see "diskcast convert --help"\n$/],
+    [["formats", "x"], /formats takes no files/],
+    [["formats", "--output=xml"], /--output must be human or json/],
+  ] as const;
+  for (const [args, message] of rows) {
+    const { code, stdout, stderr } = await runMain(...args);
+    assert.equal(code, 1, args.join(" "));
+    assert.equal(stdout, "");
+    assert.match(stderr, /^diskcast: /);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /\n +at /);
+  }
+});
+
+Deno.test("formats lists the registry, for people and programs", async () => {
+  const { code, stdout } = await runMain("formats");
+  assert.equal(code, 0);
+  assert.match(stdout, /^raw +\S.*: read, create/m);
+  const rows = JSON.parse((await runMain("formats", "--output=json")).stdout);
+  const raw = rows.find((row: { name: string }) => row.name === "raw");
+  assert.deepEqual([raw.create, raw.backing], [true, false]);
+});
+
+Deno.test("-o help prints options and ends well", async () => {
+  const { code, stdout, stderr } = await runMain("convert", "-O", "raw", "-o", "help");
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(stdout, /"raw"/);
+});
+
+Deno.test("a wrong JSON job still ends with a summary line", async () => {
+  const { code, stdout, stderr } = await runMain("convert", "--progress=json", "a");
+  assert.deepEqual([code, stdout], [1, ""]);
+  const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map((line) => line.type), ["error", "summary"]);
+  assert.equal(lines[0].kind, "usage");
+  assert.equal(lines[1].exitCode, 1);
+});
+
+Deno.test("exit codes follow the kind of failure and the signal", () => {
+  const { signal } = new AbortController();
+  assert.equal(convertExit(new Error("bug"), signal), 1);
+  assert.equal(convertExit(new ImageError("cancelled", "x"), signal), 130);
+  const kinds = ["usage", "missing", "permission", "refused", "corrupt", "unsupported", "io"] as const;
+  for (const kind of kinds) assert.equal(convertExit(new ImageError(kind, "x"), signal), 1);
+  for (const [name, code] of Object.entries(SIGNAL_EXIT)) {
+    const controller = new AbortController();
+    controller.abort(name);
+    assert.equal(convertExit(new ImageError("cancelled", "x"), controller.signal), code);
+    assert.equal(convertExit(new ImageError("io", "x"), controller.signal), 1);
+  }
+});
+
+Deno.test("complaints name the file and tell what to do", () => {
+  const text = (error: unknown) => complaintText(complaintOf(error, "convert"));
+  assert.equal(text(new ImageError("io", "Cannot read", { path: "/a" })), 'diskcast: Cannot read (in "/a")\n');
+  assert.equal(text(new ImageError("io", 'Cannot read "/a"', { path: "/a" })), 'diskcast: Cannot read "/a"\n');
+  assert.match(text(new ImageError("permission", "x")), /Hint: .*--print-permissions/);
+  assert.match(text(new Deno.errors.NotCapable("x")), /Hint: .*--print-permissions/);
+  assert.match(text(new TypeError("x is undefined")), /Internal error: x is undefined\nHint: .*report/);
+});
+
+Deno.test("the nearest word is near", () => {
+  assert.equal(nearest("covnert", ["convert", "formats"]), "convert");
+  assert.equal(nearest("CONVERT", ["convert"]), "convert");
+  assert.equal(nearest("x", ["y", "raw"]), undefined);
+  assert.equal(nearest("", ["raw"]), undefined);
+});
+
+/** Words that need no permission at all. */
+const harmless: readonly (readonly [code: number, ...args: string[]])[] = [
+  [0, "--version"],
+  [0, "--help"],
+  [0, "convert", "--help"],
+  [0, "formats"],
+  [0, "convert", "-O", "raw", "-o", "help"],
+  [1],
+  [1, "convert", "--nonsense"],
+  [1, "convert", "-S", "1", "a", "b"],
+  [1, "convert", "x:y", "b"],
+];
+
+for (const [code, ...args] of harmless) {
+  Deno.test(`no permission is asked for by: diskcast ${args.join(" ")}`, async () => {
+    await using folder = await scratch();
+    const log = folder.file("audit");
+    const outcome = await diskcast(args, { env: { DENO_AUDIT_PERMISSIONS: log } });
+    assert.equal(outcome.code, code, outcome.stderr);
+    assert.equal(await readOrEmpty(log), "");
+    assert.equal(code === 0 ? outcome.stderr : outcome.stdout, "");
+  });
+}
+
+Deno.test("a permission that is asked for is seen", async () => {
+  await using folder = await scratch();
+  const log = folder.file("audit");
+  await diskcast(["convert", "a", "b"], { env: { DENO_AUDIT_PERMISSIONS: log } });
+  assert.match(await readOrEmpty(log), /"read"/);
+});
+
+async function readOrEmpty(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+Deno.test("a failure shows its stack only where DISKCAST_DEBUG may be read", async () => {
+  const args = ["convert", "/no/such/file", "b"];
+  const grants = { read: ["/no/such/file"], env: { DISKCAST_DEBUG: "1" } };
+  const plain = await diskcast(args, grants);
+  assert.equal(plain.code, 1);
+  assert.match(plain.stderr, /^diskcast: /);
+  assert.doesNotMatch(plain.stderr, /\n +at /);
+  const [first, ...rest] = denoArgs(grants);
+  const debug = await run(Deno.execPath(), [first!, "--allow-env=DISKCAST_DEBUG", ...rest, ...args], {
+    env: grants.env,
+  });
+  assert.match(debug.stderr, /ImageError: .*\n +at /);
+});
+
+Deno.test("a reader that leaves early is no failure", async () => {
+  const child = startDiskcast(["convert", "--help"]);
+  await child.stdin.close();
+  await child.stdout.cancel();
+  const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
+  assert.deepEqual([code, stderr], [0, ""]);
+});
