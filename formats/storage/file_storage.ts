@@ -63,7 +63,7 @@ export class FileStorage implements WritableStorage {
     this.#host = opened.host;
     this.#readable = opened.read;
     this.#size = opened.size;
-    this.#untouchedFrom = opened.isNew ? 0 : opened.size;
+    this.#untouchedFrom = opened.size;
     const host = opened.host;
     if (host) {
       this.holeAt = (fileOffset, limit) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createFileStorage, type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
-import { heldByQemu, libcPaths, syncFolder } from "../../../formats/storage/host.ts";
+import { heldByQemu, libcPaths, openHostFile, syncFolder } from "../../../formats/storage/host.ts";
 import { hasQemu, rng, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 
@@ -68,6 +68,25 @@ Deno.test("a copy without FFI equals one with holes, and neither asks", { ignore
     assert.ok(Buffer.from(await Deno.readFile(target)).equals(await Deno.readFile(source)), name);
     const used = Deno.statSync(target).blocks! * 512;
     assert.ok(able ? used < 2 * MIB : used >= 5 * MIB, `${name}: ${used} bytes used`);
+  }
+});
+
+Deno.test("another file that has taken the name is not touched", { ignore: !onLinux }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a");
+  using file = await Deno.open(path, { read: true, write: true, createNew: true });
+  const { dev, ino } = file.statSync();
+  for (const identity of [{ dev, ino: ino! }, null]) {
+    const opened = { file, identity, write: true };
+    const same = openHostFile(path, opened);
+    assert.ok(same);
+    same[Symbol.dispose]();
+    await Deno.rename(path, folder.file("b"));
+    await Deno.writeFile(path, new Uint8Array(1));
+    assert.equal(openHostFile(path, opened), null);
+    await Deno.remove(path);
+    assert.equal(openHostFile(path, opened), null);
+    await Deno.rename(folder.file("b"), path);
   }
 });
 
