@@ -8,6 +8,8 @@ import { ImageError } from "../errors.ts";
 import { extensionsOf, type RawExtension } from "./header_extensions.ts";
 import {
   AUTOCLEAR,
+  BACKING_FORMAT_BYTES_MAX,
+  BACKING_NAME_BYTES_MAX,
   COMPATIBLE,
   type Header,
   HEADER_LENGTH_NOW,
@@ -19,13 +21,14 @@ import {
 /**
  * The whole first cluster: header, extensions, backing file name, zeroes. Pure.
  * The feature name table is optional and left out where it does not fit. `headerLength` is not taken from `header`:
- * it follows from the version and the unknown fields. The backing file name is not checked against 1023 bytes here
- * unless it does not fit.
+ * it follows from the version and the unknown fields.
  *
- * @throws ImageError `usage` where names and extensions do not fit the cluster.
+ * @throws ImageError `usage` where names and extensions do not fit the cluster, or a name is longer than a reader takes.
  */
 export function encodeHeader(header: Header): Uint8Array {
   const name = new TextEncoder().encode(header.backing?.name ?? "");
+  checkLength("backing file", name.length, BACKING_NAME_BYTES_MAX);
+  checkLength("backing format", header.backing?.format?.length ?? 0, BACKING_FORMAT_BYTES_MAX);
   const headerLength = header.version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_NOW + header.unknownFields.length;
   let extensions = extensionsOf(header, header.version === 3);
   let nameAt = headerLength + extensionBytes(extensions);
@@ -50,6 +53,14 @@ export function encodeHeader(header: Header): Uint8Array {
   writeExtensions(bytes, headerLength, extensions);
   bytes.set(name, nameAt);
   return bytes;
+}
+
+function checkLength(what: string, length: number, most: number): void {
+  if (length <= most) return;
+  throw new ImageError(
+    "usage",
+    `Cannot write the header: the name of the ${what} has ${length} bytes, must have at most ${most}`,
+  );
 }
 
 /** Length of the extension area with its end mark. */

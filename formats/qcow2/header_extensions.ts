@@ -6,6 +6,7 @@
 import { alignUp, asciiText, setU64, viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import {
+  BACKING_FORMAT_BYTES_MAX,
   BITMAPS_MAX,
   type BitmapsExtension,
   EXTENSION,
@@ -16,7 +17,6 @@ import {
 
 const FEATURE_NAME_BYTES = 48;
 const BITMAPS_EXTENSION_BYTES = 24;
-const BACKING_FORMAT_BYTES_MAX = 15;
 /** A directory entry has 24 bytes and a name of at most 1023; extra data is not used by anyone. */
 const DIRECTORY_BYTES_MAX = BITMAPS_MAX * (24 + 1024);
 

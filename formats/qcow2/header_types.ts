@@ -24,6 +24,8 @@ export const L1_BYTES_MAX = 32 << 20;
 export const REFCOUNT_TABLE_BYTES_MAX = 8 << 20;
 /** Greatest length of a backing file name, in bytes. */
 export const BACKING_NAME_BYTES_MAX = 1023;
+/** Greatest length of a backing format name, in bytes: QEMU takes no longer one. */
+export const BACKING_FORMAT_BYTES_MAX = 15;
 /** Greatest number of internal snapshots. */
 export const SNAPSHOTS_MAX = 65536;
 /** Greatest number of persistent bitmaps. */

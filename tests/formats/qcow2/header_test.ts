@@ -104,8 +104,14 @@ Deno.test("the feature name table gives way where the first cluster is full", ()
   };
   const back = parseHeader(encodeHeader(header), "a.qcow2", FILE_SIZE);
   assert.deepEqual(back, { ...header, featureNames: [] });
-  const long: Header = { ...header, backing: { name: "x".repeat(400) } };
-  assert.throws(() => encodeHeader(long), (error) => error instanceof ImageError && error.kind === "usage");
+  const refused = (changes: Partial<Header>, message: RegExp) =>
+    assert.throws(
+      () => encodeHeader({ ...header, ...changes }),
+      (error) => error instanceof ImageError && error.kind === "usage" && message.test(error.message),
+    );
+  refused({ backing: { name: "x".repeat(400) } }, /must fit a cluster of 512$/);
+  refused({ backing: { name: "x".repeat(1024) } }, /has 1024 bytes, must have at most 1023$/);
+  refused({ backing: { name: "x", format: "sixteen-letters-" } }, /backing format has 16 bytes/);
 });
 
 Deno.test("features that are not known are refused by the name that the image gives", () => {
