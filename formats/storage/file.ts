@@ -22,6 +22,22 @@ export interface OpenFileOptions {
  * Deno asks for read access to `path`, and for write access with `write`. It opens devices only with all permissions.
  *
  * @throws ImageError `missing`, `permission`; `refused` for a folder, a pipe, a socket or a character device; `io`
+ *
+ * @example
+ * ```ts
+ * import { openFileStorage } from "./file.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile();
+ * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+ * {
+ *   await using storage = await openFileStorage(path);
+ *   const bytes = new Uint8Array(2);
+ *   await storage.readAt(bytes, 1);
+ *   assert.deepEqual([...bytes], [2, 3]);
+ * }
+ * await Deno.remove(path);
+ * ```
  */
 export async function openFileStorage(path: string, options: OpenFileOptions = {}): Promise<FileStorage> {
   const write = options.write ?? false;

@@ -7,7 +7,7 @@ import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { FileIdentity, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
-import type { WritableStorage } from "./types.ts";
+import type { StoredFile } from "./types.ts";
 
 /** Zeroes are written in pieces that stay in the cache; after so many bytes signals and timers get their turn. */
 const BREATH = 64 << 20;
@@ -35,7 +35,7 @@ export interface OpenedFile {
  * Requests never disturb each other: each positions and transfers in one synchronous go, which is also twice as fast as
  * Deno's asynchronous calls.
  */
-export class FileStorage implements WritableStorage {
+export class FileStorage implements StoredFile {
   readonly label: string;
   /** Which file this is; `null` where the platform or missing read access hides it. */
   readonly identity: FileIdentity | null;

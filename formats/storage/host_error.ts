@@ -48,13 +48,13 @@ function meaningOf(error: unknown, path: string): [ErrorKind, string] {
   return ["io", plainReason(error)];
 }
 
-/** Deno names the access that it wants in its message, and asks for `--allow-all` where the path is a device. */
+/** Deno names the access that it wants in its message, and asks for `--allow-all` where the path lies in /dev and the like. */
 function capabilityMissing(message: string, path: string): string {
   const access = /--allow-([a-z]+)/.exec(message)?.[1];
   if (access === "read" || access === "write") {
     return `Deno must be allowed to ${access} it, add ${permissionFlag(access, path)}`;
   }
-  if (access === "all") return "Deno opens devices only with all permissions, add --allow-all";
+  if (access === "all") return "Deno opens what lies in /dev, /proc or /sys only with all permissions, add --allow-all";
   return message;
 }
 

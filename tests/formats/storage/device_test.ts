@@ -51,7 +51,8 @@ Deno.test("Deno opens a device only with all permissions", { ignore: reason !== 
   await using device = await loopDevice(folder.file("a"));
   assert.deepEqual(await narrowResult(["--allow-read"], "open", device.path), {
     kind: "permission",
-    message: `Cannot open "${device.path}": Deno opens devices only with all permissions, add --allow-all`,
+    message:
+      `Cannot open "${device.path}": Deno opens what lies in /dev, /proc or /sys only with all permissions, add --allow-all`,
   });
   const opened = await narrowResult(["--allow-all"], "open", device.path);
   assert.deepEqual(opened, { size: MIB, isDevice: true, findsHoles: Deno.build.os === "linux" });

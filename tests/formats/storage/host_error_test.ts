@@ -19,7 +19,7 @@ const rows: [Error, string, string][] = [
   [
     new Deno.errors.NotCapable('Requires all access to "a.raw", run again with the --allow-all flag'),
     "permission",
-    'Cannot open "a.raw": Deno opens devices only with all permissions, add --allow-all',
+    'Cannot open "a.raw": Deno opens what lies in /dev, /proc or /sys only with all permissions, add --allow-all',
   ],
   [new Error("No space left on device (os error 28)"), "io", 'Cannot open "a.raw": no space left on device'],
 ];
