@@ -25,6 +25,7 @@ import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { OpenOptions } from "./open.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
+import { packingPool, type Pool } from "./pool.ts";
 import { formatNamed } from "./probe.ts";
 import { salvaging } from "./salvage.ts";
 import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.ts";
@@ -71,10 +72,12 @@ class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
   readonly pace: Pace;
+  readonly pool: Pool;
   readonly options: OpenOptions & { readonly files: Files };
 
   constructor(readonly job: ConvertJob, readonly context: ConvertContext) {
     this.pace = paceOf(context.signal, job.rateLimit ?? 0);
+    this.pool = packingPool(job.workers);
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
@@ -90,6 +93,7 @@ class Conversion {
 
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     throwIfCancelled(this.context.signal);
+    stack.use(this.pool);
     const { job } = this;
     const format = job.target.format === undefined ? null : formatNamed(job.target.format, this.options.formats);
     checkJob(job, format);
@@ -137,6 +141,7 @@ class Conversion {
         policy,
         sparseSize: this.job.sparseSize ?? DEFAULT_SPARSE,
         pace: this.pace,
+        width: 2 * this.pool.width + 1,
         onEvent: (event) => this.tell(event),
       });
       this.tell({ type: "phase", phase: "finish" });
@@ -193,7 +198,14 @@ class Conversion {
   targetJob(sources: OpenedSources, inputs: OpenedSources["images"]): TargetJob {
     const { job, options } = this;
     const files = new Map(inputs.flatMap((image) => [...image.files]));
-    return { spec: job.target, size: sources.size, sources: files, sync: job.sync ?? "finish", options };
+    return {
+      spec: job.target,
+      size: sources.size,
+      sources: files,
+      sync: job.sync ?? "finish",
+      pack: this.pool.pack,
+      options,
+    };
   }
 
   policyFor(keepsBacking: boolean, backingEnd: number): Policy {

@@ -8,6 +8,7 @@ import { alignDown, alignUp, type DiskWriter, type GuestReader, type WriterTrait
 import type { ConvertEvent, Totals } from "./events.ts";
 import type { Pace } from "./pace.ts";
 import { decide, type Policy, type Step, stepAt } from "./plan.ts";
+import { type Lanes, lanesOf } from "./lanes.ts";
 import { splitZeroes, type ZeroRule } from "./zeroes.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface CopyJob {
   /** Least length of zeroes that become a hole, in bytes; 0: none do. */
   readonly sparseSize: number;
   readonly pace: Pace;
+  /** How many pieces may be under way at once where the target packs. */
+  readonly width: number;
   readonly onEvent: (event: ConvertEvent) => void;
 }
 
@@ -36,13 +39,25 @@ export interface CopyJob {
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
   const rule = zeroRuleFor(job.traits, job.sparseSize);
-  const buffer = new Uint8Array(pieceFor(job.traits, rule));
-  for (let at = 0; at < job.source.size;) {
-    const step = await stepAt(job.source, job.traits, job.policy, at);
-    const zeroes = await carryOut(step, job, buffer, rule);
-    totals[step.act === "copy" ? "data" : step.act] += step.end - step.start;
+  const size = pieceFor(job.traits, rule);
+  const lanes = lanesOf(job.traits.packs ? job.width : 1, size, (done) => {
+    const { act, start, end, zeroes } = done;
+    totals[act === "copy" ? "data" : act] += end - start;
     totals.zeroes += zeroes;
-    at = step.end;
+    job.onEvent({ type: "run", ...done });
+  });
+  try {
+    for (let at = 0; at < job.source.size;) {
+      const step = await stepAt(job.source, job.traits, job.policy, at);
+      for (const piece of cut(step, step.act === "copy" ? size : ZERO_PART)) {
+        await carryOut(piece, job, lanes, rule);
+        await job.pace.pause();
+      }
+      at = step.end;
+    }
+    await lanes.drained();
+  } finally {
+    await lanes.quiet();
   }
   return totals;
 }
@@ -61,26 +76,22 @@ function zeroRuleFor(traits: WriterTraits, sparseSize: number): ZeroRule | null 
   return { grid: 2 ** Math.floor(Math.log2(sparseSize)), least: sparseSize };
 }
 
-async function carryOut(step: Step, job: CopyJob, buffer: Uint8Array, rule: ZeroRule | null): Promise<number> {
-  const { act, kind } = step;
-  const settle = async (start: number, end: number, zeroes: number) => {
-    job.onEvent({ type: "run", start, end, kind, act, zeroes });
-    await job.pace.pause();
-    return zeroes;
-  };
-  if (act === "skip") return await settle(step.start, step.end, 0);
-  const size = act === "zero" ? ZERO_PART : buffer.length;
-  let zeroes = 0;
+/** A step as pieces on a grid of `size` bytes; what is left alone stays whole. */
+function* cut(step: Step, size: number): Generator<Step> {
+  if (step.act === "skip") return yield step;
   for (let start = step.start; start < step.end;) {
     const end = Math.min(alignDown(start, size) + size, step.end);
-    const found = act === "zero"
-      ? await writeZeroes(start, end, job)
-      : await copyPiece(buffer.subarray(0, end - start), start, job, rule);
-    await settle(start, end, found);
-    zeroes += found;
+    yield { ...step, start, end };
     start = end;
   }
-  return zeroes;
+}
+
+async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null): Promise<void> {
+  if (piece.act === "skip") return await lanes.run(piece, () => Promise.resolve(0));
+  if (piece.act === "zero") return await lanes.run(piece, () => writeZeroes(piece.start, piece.end, job));
+  const bytes = (await lanes.free()).subarray(0, piece.end - piece.start);
+  await job.source.read(bytes, piece.start);
+  await lanes.run(piece, () => writePiece(bytes, piece.start, job, rule));
 }
 
 /** Writes zeroes; none of them were found inside data. */
@@ -90,9 +101,8 @@ async function writeZeroes(start: number, end: number, job: CopyJob): Promise<0>
   return 0;
 }
 
-/** Reads one piece and writes it; returns how many of its bytes were found to be zero. */
-async function copyPiece(piece: Uint8Array, start: number, job: CopyJob, rule: ZeroRule | null): Promise<number> {
-  await job.source.read(piece, start);
+/** Writes one piece; returns how many of its bytes were found to be zero. */
+async function writePiece(piece: Uint8Array, start: number, job: CopyJob, rule: ZeroRule | null): Promise<number> {
   if (!rule) {
     await job.writer.write(piece, start);
     await job.pace.wrote(piece.length);

@@ -12,6 +12,7 @@ import {
   type GuestReader,
   ImageError,
   type NamedFile,
+  type Packer,
   type WritableStorage,
   writableWindowOf,
 } from "../formats/mod.ts";
@@ -41,6 +42,7 @@ export interface TargetJob {
   readonly size: number;
   readonly sources: SourceFiles;
   readonly sync: SyncMode;
+  readonly pack: Packer;
   readonly options: OpenOptions & { readonly files: Files };
 }
 
@@ -76,7 +78,7 @@ export async function createTarget(
   const path = resolve(job.spec.path);
   const open = async (name: string) => throughIf(job.sync, await output.create(resolve(dirname(path), name)));
   const storage = await open(path);
-  const writer = await format.create?.(storage, plan, { createNamed: open, below });
+  const writer = await format.create?.(storage, plan, { createNamed: open, below, pack: job.pack });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
@@ -99,6 +101,7 @@ export async function editTarget(
   let below: OpenedImage | null = null;
   const writer = await format.edit(storage, {
     packs: job.spec.packs ?? false,
+    pack: job.pack,
     openNamed: async (file) => await editNamed(file, path, job, output),
     openBelow: async (backing) => {
       const { options, spec } = job;

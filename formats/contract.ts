@@ -84,7 +84,10 @@ export interface WriterTraits {
 /** An image being written. Disposed before {@linkcode finish}: abandoned. All positions are guest bytes. */
 export interface DiskWriter extends AsyncDisposable {
   readonly traits: WriterTraits;
-  /** Writes all of `from` at `start`; whole units where `traits.packs`. */
+  /**
+   * Writes all of `from` at `start`. Where `traits.packs`: whole units, and calls may overlap, so that many units are
+   * packed at once; a writer whose order is ascending places them in the order of the calls.
+   */
   write(from: Uint8Array, start: number): Promise<void>;
   /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
   zero(start: number, end: number): Promise<void>;
