@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { allFormats } from "../mod.ts";
+import type { Format } from "../mod.ts";
+
+const top = new URL("..", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, top));
+
+Deno.test("the README's table of formats is that of the registry", () => {
+  const [, ...rows] = tableAfter(read("README.md"), "## Formats");
+  assert.deepEqual(rows, allFormats.map(rowOf));
+});
+
+Deno.test("the README's first two commands for a machine with Node.js are the conversion and the tests", () => {
+  const commands = read("README.md").split("\n").filter((line) => /^[$ ]*npx -y deno@/.test(line));
+  assert.equal(commands.length, 2);
+  assert.match(commands[0], /^npx -y deno@2\.9\.6 task convert .*tests\/samples\/sample\.qcow2 out\.qcow2$/);
+  assert.equal(commands[1], "npx -y deno@2.9.6 task test");
+  assert(read(".ci/run").includes(commands[1]), ".ci/run runs the same");
+});
+
+Deno.test("links of the documentation lead somewhere", () => {
+  for (
+    const name of [
+      "README.md",
+      ...[...Deno.readDirSync(new URL("docs", top))].map((entry) => `docs/${entry.name}`),
+    ]
+  ) {
+    if (!name.endsWith(".md")) continue;
+    const links = [...read(name).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link]) => link);
+    for (const link of links.filter((link) => !link.includes("://"))) {
+      assert(Deno.statSync(new URL(link, new URL(name, top))).isFile, `${name}: ${link}`);
+    }
+  }
+});
+
+Deno.test("options that the documentation names are options of the program", () => {
+  const known = new TextDecoder().decode(
+    new Deno.Command(Deno.execPath(), { args: ["run", "--no-prompt", "mod.ts", "convert", "--help"], cwd: top })
+      .outputSync().stdout,
+  );
+  const notOurs = /^--(allow-(read|write|ffi|env|all)|help)$/;
+  for (const name of ["README.md", "docs/differences.md", "docs/permissions.md"]) {
+    for (const [option] of read(name).matchAll(/(?<![\w-])--[a-z][a-z-]+/g)) {
+      if (!notOurs.test(option)) assert(known.includes(option), `${name}: ${option}`);
+    }
+  }
+});
+
+Deno.test("no committed text names a package registry", () => {
+  const listed = new Deno.Command("git", {
+    args: ["grep", "-lIE", "registry\\.(npmjs|yarnpkg)|npm\\.jsr\\.io"],
+    cwd: top,
+  });
+  const found = new TextDecoder().decode(listed.outputSync().stdout).trim().split("\n").filter(Boolean);
+  assert.deepEqual(found.filter((path) => path !== "tests/readme_test.ts"), []);
+});
+
+function rowOf(format: Format): string[] {
+  const { has } = format;
+  const yes = (value: unknown) => value ? "yes" : "no";
+  const abilities = [format.create, format.edit, has.packing, has.backing, has.snapshots, has.bitmaps].map(yes);
+  return [`\`${format.name}\``, format.title, format.extensions.join(", "), ...abilities];
+}
+
+/** Rows of the first table after a heading, without the line that separates its head. */
+function tableAfter(text: string, heading: string): string[][] {
+  const lines = text.slice(text.indexOf(`\n${heading}\n`)).split("\n");
+  const start = lines.findIndex((line) => line.startsWith("|"));
+  const end = lines.findIndex((line, at) => at > start && !line.startsWith("|"));
+  return lines.slice(start, end).filter((line) => !/^\|[-| ]+$/.test(line))
+    .map((line) => line.slice(1, -1).split("|").map((cell) => cell.trim()));
+}
