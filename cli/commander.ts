@@ -43,9 +43,16 @@ function quiet(command: Command): Command {
   });
 }
 
+/** The help option, in the last group. */
+function helpOption(def: CommandDef): Option {
+  const option = new Option("-h, --help", "show this help");
+  const group = def.options.at(-1)?.group;
+  return group === undefined ? option : option.helpGroup(`${group}:`);
+}
+
 function commandOf(def: CommandDef, values: Map<string, string | true | string[]>): Command {
   const command = quiet(new Command(`diskcast ${def.name}`)).description(def.summary);
-  command.usage(`[options] ${def.usage}`.trim()).helpOption("-h, --help", "show this help");
+  command.usage(`[options] ${def.usage}`.trim()).addHelpOption(helpOption(def));
   command.argument("[files...]").configureHelp({ visibleArguments: () => [] });
   for (const one of def.options) {
     const take = (value: string | undefined) => {

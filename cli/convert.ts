@@ -14,7 +14,10 @@ import { completeArgs } from "./getopt.ts";
 import { convertExit } from "./exit_codes.ts";
 import { denoCommand } from "./permissions.ts";
 import { tell } from "./progress.ts";
+import type { Telling } from "./progress.ts";
 import { complaintOf, stackText, wantsDebug } from "./report.ts";
+import { onSignals } from "./signals.ts";
+import type { Io, Where } from "./report.ts";
 import type { CommandContext } from "./command_def.ts";
 
 const WINDOWS = Deno.build.os === "windows";
@@ -76,37 +79,45 @@ async function printPermissions(job: ConvertJob, args: readonly string[], { io }
 
 async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {
   const telling = tell(view.progress, view.quiet, io);
+  // Without a listener, a user's habit from qemu-img and dd would end the process.
+  const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);
   try {
     view.warnings.forEach(telling.warn);
     const summary = await convert(job, { onEvent: telling.event, signal });
     telling.end({ ok: true, code: 0, summary });
     return 0;
   } catch (error) {
-    const code = convertExit(error, signal);
-    telling.end({ ok: false, code, complaint: complaintOf(error, "convert") });
-    if (wantsDebug()) io.err(stackText(error));
-    return code;
+    return failed(error, "work", telling, io, signal);
+  } finally {
+    unwatch();
   }
 }
 
-/** What the words ask for; a failure is told here, as JSON where that is the form of the progress. */
-function parsedOrToldOf(args: readonly string[], { io }: CommandContext): ParsedConvert | undefined {
-  try {
-    return parseConvert(args);
-  } catch (error) {
-    const form = args.includes("--progress=json") ? "json" : "none";
-    tell(form, false, io).end({ ok: false, code: 1, complaint: complaintOf(error, "convert") });
-    if (wantsDebug()) io.err(stackText(error));
-    return undefined;
-  }
+/** Tells of a failure; the result is the exit code. */
+function failed(error: unknown, stage: Where["stage"], telling: Telling, io: Io, signal: AbortSignal): number {
+  const code = convertExit(error, signal);
+  telling.end({ ok: false, code, complaint: complaintOf(error, { command: "convert", stage }) });
+  if (wantsDebug()) io.err(stackText(error));
+  return code;
+}
+
+/** Whether JSON is asked for, as far as words that cannot be read tell it. */
+function wantsJson(args: readonly string[]): boolean {
+  return args.some((word) => word.startsWith("--pro") && word.endsWith("=json"));
 }
 
 /** Runs `convert` with the words after its name; the result is the exit code. */
 export async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
-  const request = parsedOrToldOf(args, context);
-  if (request === undefined) return 1;
-  if (request.kind === "job" && !request.view.printPermissions) return await work(request.job, request.view, context);
-  if (request.kind === "job") await printPermissions(request.job, args, context);
-  else context.io.out(request.kind === "help" ? request.text : optionsText(request.format));
-  return 0;
+  const { io, signal } = context;
+  let stage: Where["stage"] = "words";
+  try {
+    const request = parseConvert(args);
+    if (request.kind === "job" && !request.view.printPermissions) return await work(request.job, request.view, context);
+    stage = "permissions";
+    if (request.kind === "job") await printPermissions(request.job, args, context);
+    else io.out(request.kind === "help" ? request.text : optionsText(request.format));
+    return 0;
+  } catch (error) {
+    return failed(error, stage, tell(wantsJson(args) ? "json" : "none", false, io), io, signal);
+  }
 }

@@ -8,6 +8,7 @@ import { commands } from "./commands.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { nearest } from "./nearest.ts";
 import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
+import { onSignals } from "./signals.ts";
 import { VERSION } from "./version.ts";
 import type { Command } from "./command_def.ts";
 import type { Io } from "./report.ts";
@@ -16,20 +17,10 @@ const ABOUT = "Converts virtual disk images.";
 
 /** Ends the job on the first signal and the process on the second. Gives a function that takes the listeners away. */
 function watchSignals(controller: AbortController): () => void {
-  const undo: (() => void)[] = [];
-  for (const name of Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[]) {
-    const listener = () => {
-      if (controller.signal.aborted) Deno.exit(SIGNAL_EXIT[name]);
-      controller.abort(name);
-    };
-    try {
-      Deno.addSignalListener(name, listener);
-      undo.push(() => Deno.removeSignalListener(name, listener));
-    } catch {
-      // Windows has not all of them.
-    }
-  }
-  return () => undo.forEach((one) => one());
+  return onSignals(Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[], (name) => {
+    if (controller.signal.aborted) Deno.exit(SIGNAL_EXIT[name]);
+    controller.abort(name);
+  });
 }
 
 async function help(name: string | undefined, io: Io): Promise<number> {
@@ -69,7 +60,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
     return await dispatch(args, io);
   } catch (error) {
     const command = commands.find((one) => one.def.name === args[0])?.def.name;
-    io.err(complaintText(complaintOf(error, command)));
+    io.err(complaintText(complaintOf(error, { command, stage: "words" })));
     if (wantsDebug()) io.err(stackText(error));
     return 1;
   }

@@ -8,7 +8,7 @@ import { advance, percent, startProgress, totalWork } from "./progress_model.ts"
 import type { Progress } from "./progress_model.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
-import { plainRenderer } from "./progress_plain.ts";
+import { plainRenderer, statusText } from "./progress_plain.ts";
 import { complaintText } from "./report.ts";
 import type { Complaint, Io } from "./report.ts";
 import type { ProgressForm } from "./convert_flags.ts";
@@ -32,6 +32,8 @@ export interface Renderer {
 export interface Telling {
   event(event: ConvertEvent): void;
   warn(message: string): void;
+  /** Tells how far the job is, whatever the form: a user has asked with a signal. */
+  status(): void;
   end(outcome: Outcome): void;
 }
 
@@ -102,6 +104,7 @@ export function tell(form: ProgressForm, quiet: boolean, io: Io): Telling {
   };
   return {
     warn,
+    status: () => renderer.note(statusText(state, io.now()), state),
     event(event) {
       if (event.type === "warning") return warn(event.message);
       if (event.type === "bad" && !json) warn(event.message);

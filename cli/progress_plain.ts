@@ -28,7 +28,8 @@ export function summaryText(summary: ConvertSummary): string {
     ` ${bytesText(summary.fileSize)} in the file, ${timeText(summary.seconds)}`;
 }
 
-function line(state: Progress, now: number): string {
+/** One line for a job under way. */
+export function statusText(state: Progress, now: number): string {
   const speed = rate(state, now);
   const left = secondsLeft(state, now);
   return `${Math.floor(percent(state))} %, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` +
@@ -47,7 +48,7 @@ export function plainRenderer(io: Io, always: boolean): Renderer {
       const value = percent(state);
       if (wrote && value - shown < POINTS && now - shownAt < ALIVE) return;
       [shown, shownAt, wrote] = [value, now, true];
-      io.err(`${line(state, now)}\n`);
+      io.err(`${statusText(state, now)}\n`);
     },
     note: (text) => io.err(`${text}\n`),
     end(outcome) {

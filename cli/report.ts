@@ -69,13 +69,20 @@ export interface Complaint {
   readonly offset?: number;
 }
 
-/** Any thrown value in words. `command` is the one that failed, for the hints. */
-export function complaintOf(error: unknown, command: string | undefined): Complaint {
-  if (!(error instanceof ImageError)) return foreignComplaint(error, command);
+/** Where a failure happened; the hints depend on it. */
+export interface Where {
+  readonly command: string | undefined;
+  /** Reading the words of the command line, looking for permissions, or the work itself. */
+  readonly stage: "words" | "permissions" | "work";
+}
+
+/** Any thrown value in words. */
+export function complaintOf(error: unknown, where: Where): Complaint {
+  if (!(error instanceof ImageError)) return foreignComplaint(error, where);
   return {
     kind: error.kind,
     message: withPlace(error),
-    hint: hintFor(error.kind, command),
+    hint: hintFor(error.kind, where),
     ...(error.path !== undefined && { path: error.path }),
     ...(error.offset !== undefined && { offset: error.offset }),
   };
@@ -86,10 +93,10 @@ function withPlace(error: ImageError): string {
   return path === undefined || message.includes(path) ? message : `${message} (in "${path}")`;
 }
 
-function foreignComplaint(error: unknown, command: string | undefined): Complaint {
+function foreignComplaint(error: unknown, where: Where): Complaint {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof Deno.errors.NotCapable) {
-    return { kind: "permission", message: text, hint: hintFor("permission", command) };
+    return { kind: "permission", message: text, hint: hintFor("permission", where) };
   }
   return {
     kind: "bug",
@@ -98,10 +105,12 @@ function foreignComplaint(error: unknown, command: string | undefined): Complain
   };
 }
 
-function hintFor(kind: ImageError["kind"], command: string | undefined): string | undefined {
-  const words = command === undefined ? "diskcast" : `diskcast ${command}`;
-  if (kind === "usage") return `see "${words} --help"`;
-  if (kind === "permission" && command === "convert") {
+function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | undefined {
+  if (kind === "usage" && stage === "words") return `see "${command ? `diskcast ${command}` : "diskcast"} --help"`;
+  if (kind === "permission" && stage === "permissions") {
+    return "to find what the job needs, the images must be read: add --allow-read to this command";
+  }
+  if (kind === "permission" && stage === "work") {
     return 'the same command with --print-permissions shows the "deno run" flags that it needs';
   }
   return undefined;

@@ -1,8 +1,9 @@
 /**
- * The version, as in deno.json; a test keeps them equal.
+ * The version of this program.
  *
  * @module
  */
+import config from "../deno.json" with { type: "json" };
 
-/** The version of this program. */
-export const VERSION = "0.1.0";
+/** As published. */
+export const VERSION: string = config.version;

@@ -114,6 +114,34 @@ for (const [signal, expected] of signals) {
 }
 
 Deno.test({
+  name: "SIGUSR1 asks how far the job is",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    await fill(folder.file("a.raw"), MIB);
+    const grants = { read: [folder.path], write: [folder.path], cwd: folder.path };
+    const child = startDiskcast(["convert", "-fraw", "-r", "2M", "a.raw", "b.raw"], grants);
+    await child.stdin.close();
+    await begun(folder);
+    child.kill("SIGUSR1");
+    const [{ code }, stdout, stderr] = await Promise.all([
+      child.status,
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    assert.deepEqual([code, stdout], [0, ""]);
+    assert.match(stderr, /^\d+ %, .* of 1\.0 MiB.*\n$/);
+  },
+});
+
+Deno.test("to print permissions, the images must be read", async () => {
+  await using folder = await scratch();
+  const { code, stderr } = await diskcast(["convert", "--print-permissions", folder.file("a"), folder.file("b")]);
+  assert.equal(code, 1);
+  assert.match(stderr, /Hint: .*add --allow-read/);
+});
+
+Deno.test({
   name: "the printed command runs the job with no further permission, and prints nothing else",
   ignore: Deno.build.os === "windows",
   async fn() {

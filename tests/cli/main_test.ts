@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../mod.ts";
-import config from "../../deno.json" with { type: "json" };
 import { main } from "../../cli/main.ts";
 import { VERSION } from "../../cli/version.ts";
 import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
@@ -17,6 +16,7 @@ async function runMain(...args: string[]): Promise<Outcome> {
 }
 
 Deno.test("the version is that of deno.json", async () => {
+  const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   assert.equal(VERSION, config.version);
   for (const flag of ["--version", "-V"]) {
     assert.deepEqual(await runMain(flag), { code: 0, stdout: `diskcast ${VERSION}\n`, stderr: "" });
@@ -71,13 +71,17 @@ Deno.test("-o help prints options and ends well", async () => {
 });
 
 Deno.test("a wrong JSON job still ends with a summary line", async () => {
-  const { code, stdout, stderr } = await runMain("convert", "--progress=json", "a");
+  for (const flag of ["--progress=json", "--prog=json"]) await endsWithSummary(flag);
+});
+
+async function endsWithSummary(flag: string): Promise<void> {
+  const { code, stdout, stderr } = await runMain("convert", flag, "a");
   assert.deepEqual([code, stdout], [1, ""]);
   const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(lines.map((line) => line.type), ["error", "summary"]);
   assert.equal(lines[0].kind, "usage");
   assert.equal(lines[1].exitCode, 1);
-});
+}
 
 Deno.test("exit codes follow the kind of failure and the signal", () => {
   const { signal } = new AbortController();
@@ -94,11 +98,15 @@ Deno.test("exit codes follow the kind of failure and the signal", () => {
 });
 
 Deno.test("complaints name the file and tell what to do", () => {
-  const text = (error: unknown) => complaintText(complaintOf(error, "convert"));
+  const text = (error: unknown) => complaintText(complaintOf(error, { command: "convert", stage: "work" }));
   assert.equal(text(new ImageError("io", "Cannot read", { path: "/a" })), 'diskcast: Cannot read (in "/a")\n');
   assert.equal(text(new ImageError("io", 'Cannot read "/a"', { path: "/a" })), 'diskcast: Cannot read "/a"\n');
   assert.match(text(new ImageError("permission", "x")), /Hint: .*--print-permissions/);
   assert.match(text(new Deno.errors.NotCapable("x")), /Hint: .*--print-permissions/);
+  const stages = [["words", /--help/], ["work", /^[^\n]*\n$/]] as const;
+  for (const [stage, hint] of stages) {
+    assert.match(complaintText(complaintOf(new ImageError("usage", "x"), { command: "convert", stage })), hint);
+  }
   assert.match(text(new TypeError("x is undefined")), /Internal error: x is undefined\nHint: .*report/);
 });
 
