@@ -158,6 +158,8 @@ async function strangers(format: Format, random: Rng): Promise<void> {
 }
 
 async function roundTrip(format: Format, options: OptionValues, random: Rng): Promise<void> {
+  // An option that needs another one is tried with it among the mixed ones.
+  if (Object.keys(options).length > 0 && !plannable(format, options)) return;
   const { image, model } = await filled(format, options, random);
   const peek = peekOf(image.storage.bytes());
   if (format.name === "raw") assert.equal(format.probe(peek), "no", "raw never competes");
@@ -166,7 +168,7 @@ async function roundTrip(format: Format, options: OptionValues, random: Rng): Pr
 }
 
 async function mixedOptions(format: Format, random: Rng): Promise<void> {
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0, done = 0; done < 12 && round < 100; round++) {
     const options: { [name: string]: string | number | boolean } = {};
     for (const spec of format.createOptions) {
       const values = valuesOf(spec);
@@ -175,6 +177,7 @@ async function mixedOptions(format: Format, random: Rng): Promise<void> {
     if (!plannable(format, options)) continue;
     const { image, model } = await filled(format, options, random);
     await verify(format, image, model, random);
+    done++;
   }
 }
 
@@ -244,7 +247,7 @@ async function unknownSnapshot(format: Format, random: Rng): Promise<void> {
   });
 }
 
-/** A copy that ends early is refused, or reads as the image did. */
+/** A copy that ends early is refused, or reads as the image did; what lay past the end may have become zero. */
 async function cuts(format: Format, random: Rng): Promise<void> {
   const { image, model } = await filled(format, {}, random, 300_000);
   const whole = image.storage.bytes();
@@ -256,7 +259,9 @@ async function cuts(format: Format, random: Rng): Promise<void> {
     if (length >= whole.length) continue;
     const storage = new MemoryStorage(whole.slice(0, length));
     const read = await tryToRead(format, { storage, named: image.named }, MOST);
-    if (read !== null) assertBytes(read, model.subarray(0, read.length));
+    if (read === null) continue;
+    const gone = new Uint8Array(read.map((byte, at) => byte === 0 ? 0 : model[at]));
+    assertBytes(read, gone);
   }
 }
 
