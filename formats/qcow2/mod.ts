@@ -5,8 +5,11 @@
  */
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
+import { createQcow2 } from "./create.ts";
 import { openQcow2 } from "./disk.ts";
 import { MAGIC } from "./header.ts";
+import { CREATE_OPTIONS } from "./options.ts";
+import { checkPlan } from "./plan_check.ts";
 
 /** qcow2 images. */
 export const qcow2: Format = {
@@ -20,5 +23,7 @@ export const qcow2: Format = {
     return view.getUint32(0) === MAGIC && view.getUint32(4) >= 2 ? "yes" : "no";
   },
   open: openQcow2,
-  createOptions: [],
+  createOptions: CREATE_OPTIONS,
+  checkPlan,
+  create: createQcow2,
 };

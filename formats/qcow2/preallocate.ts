@@ -1,0 +1,55 @@
+/**
+ * Allocating everything at creation.
+ *
+ * @module
+ */
+import { zeroes } from "../bytes.ts";
+import type { Image } from "./image.ts";
+import { setEntry, setSubclusters } from "./l2_entry.ts";
+import type { Preallocation } from "./options.ts";
+
+/**
+ * Maps every guest cluster to its own place, all places in the order of the guest. Without a backing file all of it is
+ * data that reads as zeroes; with one (extended L2 entries) the subclusters stay as they are.
+ *
+ * @returns the offset in `image.data` of guest byte 0
+ */
+export async function preallocate(image: Image, mode: Preallocation): Promise<number> {
+  const { header, geometry, data } = image;
+  const { clusterSize } = geometry;
+  const clusters = Math.ceil(header.size / clusterSize);
+  if (clusters === 0) return 0;
+  const base = header.externalData ? 0 : await image.refcounts.claim(clusters) * clusterSize;
+  for (let index = 0; index < header.l1.entries; index++) {
+    const table = await image.tables.forChange(index);
+    const first = index * geometry.l2Entries;
+    const count = Math.min(geometry.l2Entries, clusters - first);
+    for (let nth = 0; nth < count; nth++) {
+      setEntry(table, nth * geometry.l2EntryBytes, base + (first + nth) * clusterSize, true);
+      if (geometry.extended && header.backing === null) setSubclusters(table, nth * 16, 0, 0xffffffff);
+    }
+    image.tables.changed(index);
+  }
+  // A data file ends with the disk, so that it is the disk's raw image.
+  const end = header.externalData ? header.size : base + clusters * clusterSize;
+  if (mode === "falloc" || mode === "full") await data.reserve(base, end, mode === "full");
+  if (!data.startsZeroed && mode !== "full") await data.zeroAt(base, end);
+  return base;
+}
+
+/** Writing where every guest byte has its place: no table is asked. */
+export function linearWriter(image: Image, base: number, mode: Preallocation) {
+  const { data } = image;
+  return {
+    write: (bytes: Uint8Array, start: number) => data.writeAt(bytes, base + start),
+    async zero(start: number, end: number): Promise<void> {
+      if (mode === "metadata") return await data.zeroAt(base + start, base + end);
+      // A hole would give back the space that was asked for.
+      for (let at = start; at < end;) {
+        const piece = zeroes(end - at);
+        await data.writeAt(piece, base + at);
+        at += piece.length;
+      }
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * An image being written, as the engine sees it.
+ *
+ * @module
+ */
+import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
+import type { Image } from "./image.ts";
+import { packedArea, type PackUnit, packUnits, writeUnits } from "./write_packed.ts";
+import { writeData } from "./write_data.ts";
+import { writeZero } from "./write_zero.ts";
+
+/** Where guest bytes go. */
+export interface Target {
+  /** What can be done while other calls are under way; its result goes to {@linkcode write}. */
+  prepare?(bytes: Uint8Array, start: number): Promise<() => Promise<void>>;
+  write(bytes: Uint8Array, start: number): Promise<void>;
+  zero(start: number, end: number): Promise<void>;
+}
+
+/** What {@linkcode writerOf} puts together. */
+export interface WriterParts {
+  readonly traits: WriterTraits;
+  readonly target: Target;
+  /** Before each change of the guest bytes `[start, end)`; the first time for anything, too. */
+  begin(start: number, end: number): Promise<void>;
+  addBitmap(bitmap: Bitmap): Promise<void>;
+  finish(): Promise<void>;
+}
+
+/** Writing through the tables of `image`; `pack` packs units, null writes data as they are. */
+export function tableWriter(image: Image, pack: PackUnit | null): Target {
+  const area = packedArea(image);
+  return {
+    ...(pack !== null && {
+      async prepare(bytes: Uint8Array, start: number) {
+        const units = await packUnits(image, bytes, start, pack);
+        return () => writeUnits(image, area, units);
+      },
+    }),
+    write: (bytes, start) => writeData(image, bytes, start),
+    zero: (start, end) => writeZero(image, start, end),
+  };
+}
+
+/** A writer. Its calls may overlap: units are packed at the same time, everything else is done one after another. */
+export function writerOf({ traits, target, begin, addBitmap, finish }: WriterParts): DiskWriter {
+  const one = oneAtATime();
+  const change = (start: number, end: number, action: () => Promise<void>): Promise<void> =>
+    one(async () => {
+      if (end <= start) return;
+      await begin(start, end);
+      await action();
+    });
+  return {
+    traits,
+    async write(from, start) {
+      const action = await target.prepare?.(from, start) ?? (() => target.write(from, start));
+      await change(start, start + from.length, action);
+    },
+    zero: (start, end) => change(start, end, () => target.zero(start, end)),
+    addBitmap: (bitmap) => one(() => addBitmap(bitmap)),
+    finish: () => one(finish),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Runs actions one after another. After a failure no further one is run: tables may be half changed. */
+function oneAtATime(): (action: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (action) => {
+    const next = last.then(action);
+    last = next;
+    // A failure is told to the caller of the action that failed, and to those that come after.
+    last.catch(() => {});
+    return next;
+  };
+}
