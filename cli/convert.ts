@@ -68,13 +68,9 @@ async function printPermissions(job: ConvertJob, args: readonly string[], { io }
   const words = completeArgs(args, convertCommand).filter((word, at, all) =>
     word !== "--print-permissions" || all.slice(0, at).includes("--")
   );
-  const { command, widened } = denoCommand(files, program, ["convert", ...words], WINDOWS);
-  for (const { path, allowed } of widened) {
-    io.err(`diskcast: warning: Deno cannot be given a path with a comma: "${allowed}" instead of "${path}"
-`);
-  }
-  io.out(`${command}
-`);
+  const { command, warnings } = denoCommand(files, program, ["convert", ...words], WINDOWS);
+  for (const warning of warnings) io.err(`diskcast: warning: ${warning}\n`);
+  io.out(`${command}\n`);
 }
 
 async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {

@@ -27,10 +27,15 @@ function flag(name: string, paths: readonly string[]): string[] {
   return [`--${name}=${[...new Set(paths.map(grantable))].sort().join(",")}`];
 }
 
-/** A command line, and the paths for which it allows more than is needed. */
+/** Deno opens what lies here only with all permissions. */
+function needsAll(path: string): boolean {
+  return /^\/(dev|proc|sys)(\/|$)/.test(path);
+}
+
+/** A command line, and why it allows more than the job needs. */
 export interface DenoCommand {
   readonly command: string;
-  readonly widened: readonly { readonly path: string; readonly allowed: string }[];
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -58,18 +63,20 @@ export function denoCommand(
   args: readonly string[],
   windows: boolean,
 ): DenoCommand {
-  const words = [
-    "deno",
-    "run",
-    ...flag("allow-read", files.read),
-    ...flag("allow-write", files.write),
-    program,
-    ...args,
-  ];
+  const paths = [...files.read, ...files.write];
+  const special = windows ? undefined : paths.find(needsAll);
+  const flags = special === undefined
+    ? [...flag("allow-read", files.read), ...flag("allow-write", files.write)]
+    : ["--allow-all"];
   return {
-    command: words.map((word) => shellWord(word, windows)).join(" "),
-    widened: [...new Set([...files.read, ...files.write])]
-      .filter((path) => path.includes(","))
-      .map((path) => ({ path, allowed: grantable(path) })),
+    command: ["deno", "run", ...flags, program, ...args].map((word) => shellWord(word, windows)).join(" "),
+    warnings: special === undefined
+      ? commaWarnings(paths)
+      : [`Deno opens what lies in /dev, /proc or /sys only with all permissions: "${special}"`],
   };
+}
+
+function commaWarnings(paths: readonly string[]): string[] {
+  const folders = new Set(paths.filter((path) => path.includes(",")).map(grantable));
+  return [...folders].map((folder) => `Deno cannot be told a path with a comma, so all of "${folder}" is allowed`);
 }

@@ -13,8 +13,6 @@ export interface Progress {
   readonly totals: Totals | undefined;
   /** What is done. */
   readonly done: Totals;
-  /** When copying began. */
-  readonly copyingSince: number | undefined;
   /** Copied bytes over time, a few points of the last seconds: for the present rate. */
   readonly recent: readonly { readonly at: number; readonly bytes: number }[];
 }
@@ -31,7 +29,6 @@ export function startProgress(now: number): Progress {
     phase: undefined,
     totals: undefined,
     done: { data: 0, zero: 0, skip: 0 },
-    copyingSince: undefined,
     recent: [],
   };
 }
@@ -41,7 +38,7 @@ export function advance(state: Progress, event: ConvertEvent, now: number): Prog
   switch (event.type) {
     case "phase":
       if (event.phase !== "copy") return { ...state, phase: event.phase };
-      return { ...state, phase: event.phase, copyingSince: now, recent: [{ at: now, bytes: work(state) }] };
+      return { ...state, phase: event.phase, recent: [{ at: now, bytes: work(state) }] };
     case "plan":
       return { ...state, totals: event.totals };
     case "run":

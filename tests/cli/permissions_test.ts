@@ -46,7 +46,17 @@ Deno.test("paths stand once, sorted; nothing to read or write means no flag", ()
 });
 
 Deno.test("for a path with a comma, the folder above it is allowed, and that is told", () => {
-  const { command, widened } = denoCommand({ read: ["/x/a,b/c"], write: ["/x/y/d,e"] }, "m.ts", [], false);
+  const files = { read: ["/x/a,b/c", "/x/a,b/d"], write: ["/x/y/d,e"] };
+  const { command, warnings } = denoCommand(files, "m.ts", [], false);
   assert.equal(command, "deno run --allow-read=/x --allow-write=/x/y m.ts");
-  assert.deepEqual(widened, [{ path: "/x/a,b/c", allowed: "/x" }, { path: "/x/y/d,e", allowed: "/x/y" }]);
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0]!, /all of "\/x" is allowed/);
+  assert.match(warnings[1]!, /all of "\/x\/y" is allowed/);
+});
+
+Deno.test("a device needs all permissions, and that is told", () => {
+  const { command, warnings } = denoCommand({ read: ["/a"], write: ["/dev"] }, "m.ts", ["convert"], false);
+  assert.equal(command, "deno run --allow-all m.ts convert");
+  assert.match(warnings.join(), /only with all permissions: "\/dev"/);
+  assert.equal(denoCommand({ read: ["/device"], write: [] }, "m.ts", [], false).warnings.length, 0);
 });

@@ -1,0 +1,68 @@
+/**
+ * Words by chance: whatever is typed becomes a job, a help text or a refusal, and nothing else.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { ImageError } from "../../mod.ts";
+import { completeArgs } from "../../cli/getopt.ts";
+import { convertCommand } from "../../cli/convert_options.ts";
+import { sourceFromOptions } from "../../cli/image_opts.ts";
+import { treeOfJson, treeOfOptions } from "../../cli/option_tree.ts";
+import { rng, seed } from "../support/qemu.ts";
+import { parsed } from "./support.ts";
+
+const ROUNDS = 1000;
+
+const words = [
+  ..."a b c d e.raw f.raw g.raw - -- --- -x -1 = , ,, a=b help ? 4k 0 raw qcow2 x:y file:z json:{} none on 7".split(
+    " ",
+  ),
+  "",
+  ...convertCommand.options.flatMap(({ short, long }) => [
+    ...(short === undefined ? [] : [`-${short}`, `-${short}4k`, `-p${short}`]),
+    ...(long === undefined ? [] : [`--${long}`, `--${long}=on`, `--${long.slice(0, 5)}`]),
+  ]),
+];
+
+function refusalOrResult<T>(action: () => T, words: unknown): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    assert(error instanceof ImageError, `${JSON.stringify(words)}: ${error instanceof Error ? error.stack : error}`);
+    return undefined;
+  }
+}
+
+Deno.test("words by chance are a request or a refusal", () => {
+  const random = rng(seed());
+  const kinds = new Set<string>();
+  for (let round = 0; round < ROUNDS; round++) {
+    const args = Array.from({ length: random.int(8) }, () => random.pick(words));
+    kinds.add(refusalOrResult(() => parsed(args), args)?.kind ?? "refused");
+  }
+  assert(kinds.has("job") && kinds.has("refused"));
+});
+
+Deno.test("completed words are complete: completing them again changes nothing", () => {
+  const random = rng(seed());
+  for (let round = 0; round < ROUNDS; round++) {
+    const args = Array.from({ length: random.int(8) }, () => random.pick(words));
+    const once = refusalOrResult(() => completeArgs(args, convertCommand), args);
+    if (once !== undefined) assert.deepEqual(completeArgs(once, convertCommand), once, JSON.stringify(args));
+  }
+});
+
+Deno.test("descriptions by chance are an image or a refusal", () => {
+  const random = rng(seed());
+  const parts = "driver file filename backing data-file . . . = = , , ,, raw qcow2 X offset size 1k on read-only no"
+    .split(" ");
+  let images = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const text = "file.filename=X,".repeat(random.int(2)) +
+      Array.from({ length: random.int(10) }, () => random.pick(parts)).join("");
+    if (refusalOrResult(() => sourceFromOptions(treeOfOptions(text)), text)) images++;
+    refusalOrResult(() => sourceFromOptions(treeOfJson(text)), text);
+  }
+  assert(images > 0);
+});
