@@ -18,6 +18,7 @@ import type { Telling } from "./progress.ts";
 import { complaintOf, stackText, wantsDebug } from "./report.ts";
 import { onSignals } from "./signals.ts";
 import type { Io, Where } from "./report.ts";
+import { sizeText } from "./units.ts";
 import type { CommandContext } from "./command_def.ts";
 
 const WINDOWS = Deno.build.os === "windows";
@@ -40,10 +41,17 @@ export function parseConvert(
   return requestOf(parsed, formats, windows);
 }
 
+/** What every format with backing files takes, besides its own options. */
+const BACKING_OPTIONS: readonly OptionSpec[] = [
+  { name: "backing_file", type: "file", help: "as -B" },
+  { name: "backing_fmt", type: "text", help: "as -F" },
+];
+
 /** The creation options of a format, as `-o help` shows them. */
 export function optionsText(format: Format): string {
-  if (format.createOptions.length === 0) return `Format "${format.name}" has no creation options\n`;
-  const rows = format.createOptions.map((spec) => [`  ${spec.name}=${valueText(spec)}`, aboutText(spec)] as const);
+  const specs = [...format.createOptions, ...(format.has.backing ? BACKING_OPTIONS : [])];
+  if (specs.length === 0) return `Format "${format.name}" has no creation options\n`;
+  const rows = specs.map((spec) => [`  ${spec.name}=${valueText(spec)}`, aboutText(spec)] as const);
   const width = Math.max(...rows.map(([left]) => left.length));
   const lines = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`);
   return `Creation options of format "${format.name}":\n${lines.join("\n")}\n`;
@@ -55,9 +63,12 @@ function valueText(spec: OptionSpec): string {
 }
 
 function aboutText(spec: OptionSpec): string {
-  if (spec.default === undefined) return spec.help;
-  const value = typeof spec.default === "boolean" ? (spec.default ? "on" : "off") : spec.default;
-  return `${spec.help} (default: ${value})`;
+  return spec.default === undefined ? spec.help : `${spec.help} (default: ${defaultText(spec.type, spec.default)})`;
+}
+
+function defaultText(type: OptionSpec["type"], value: string | number | boolean): string {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return type === "size" && typeof value === "number" ? sizeText(value) : String(value);
 }
 
 /** Prints the command with the permissions that the job needs. */

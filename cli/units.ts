@@ -34,3 +34,11 @@ export function timeText(seconds: number): string {
   const text = parts.map((part) => String(part).padStart(2, "0")).join(":");
   return hours > 0 ? `${hours}:${text}` : text.replace(/^0/, "");
 }
+
+/** Bytes as an option takes them: 65536 as 64k, where a suffix says it exactly. */
+export function sizeText(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  for (; value > 0 && value % 1024 === 0 && unit < 6; unit++) value /= 1024;
+  return `${value}${["", "k", "M", "G", "T", "P", "E"][unit]}`;
+}

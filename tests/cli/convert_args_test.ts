@@ -184,10 +184,12 @@ Deno.test("-o help lists the options of the target's format, with or without fil
 
 Deno.test("the list of creation options shows values, help and defaults", () => {
   const text = optionsText(fakeFormats[0]!);
-  assert.match(text, /cluster_size=<size>\s+bytes of a cluster \(default: 65536\)\n/);
+  assert.match(text, /cluster_size=<size>\s+bytes of a cluster \(default: 64k\)\n/);
   assert.match(text, /lazy_refcounts=on\|off\s+delay refcounts \(default: off\)\n/);
   assert.match(text, /compat=0\.10\|1\.1\s+version \(default: 1\.1\)\n/);
   assert.match(text, /data_file=<text>\s+keep the data in this file\n/);
+  assert.match(text, /backing_file=<file>\s+as -B\n/);
+  assert.doesNotMatch(optionsText(fakeFormats[2]!), /backing_file/);
   assert.match(optionsText(fakeFormats[1]!), /no creation options/);
 });
 

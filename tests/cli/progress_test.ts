@@ -4,7 +4,7 @@ import { type Outcome, tell } from "../../cli/progress.ts";
 import type { ProgressForm } from "../../cli/convert_flags.ts";
 import { barLine, barText } from "../../cli/progress_bar.ts";
 import { advance, percent, rate, secondsLeft, startProgress } from "../../cli/progress_model.ts";
-import { bytesText, timeText } from "../../cli/units.ts";
+import { bytesText, sizeText, timeText } from "../../cli/units.ts";
 import { type FakeIo, fakeIo } from "./support.ts";
 
 const MIB = 1024 ** 2;
@@ -272,4 +272,6 @@ Deno.test("numbers for people", () => {
   for (const [value, text] of bytes) assert.equal(bytesText(value), text);
   const times = [[0, "0:00"], [5.4, "0:05"], [65, "1:05"], [725, "12:05"], [3600, "1:00:00"], [90061, "25:01:01"]];
   for (const [value, text] of times as [number, string][]) assert.equal(timeText(value), text);
+  const sizes = [[0, "0"], [1, "1"], [1025, "1025"], [65536, "64k"], [2 ** 20, "1M"], [1.5 * 2 ** 30, "1536M"]];
+  for (const [value, text] of sizes as [number, string][]) assert.equal(sizeText(value), text);
 });
