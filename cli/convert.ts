@@ -15,7 +15,7 @@ import { convertExit } from "./exit_codes.ts";
 import { denoCommand } from "./permissions.ts";
 import { tell } from "./progress.ts";
 import type { Telling } from "./progress.ts";
-import { complaintOf, stackText, wantsDebug } from "./report.ts";
+import { complaintOf, stackText, visible, wantsDebug } from "./report.ts";
 import { onSignals } from "./signals.ts";
 import type { Io, Where } from "./report.ts";
 import { sizeText } from "./units.ts";
@@ -80,7 +80,7 @@ async function printPermissions(job: ConvertJob, args: readonly string[], { io }
     word !== "--print-permissions" || all.slice(0, at).includes("--")
   );
   const { command, warnings } = denoCommand(files, program, ["convert", ...words], WINDOWS);
-  for (const warning of warnings) io.err(`diskcast: warning: ${warning}\n`);
+  for (const warning of warnings) io.err(`diskcast: warning: ${visible(warning)}\n`);
   io.out(`${command}\n`);
 }
 

@@ -9,7 +9,7 @@ import type { Progress } from "./progress_model.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
 import { plainRenderer, statusText } from "./progress_plain.ts";
-import { complaintText } from "./report.ts";
+import { complaintText, visible } from "./report.ts";
 import type { Complaint, Io } from "./report.ts";
 import type { ProgressForm } from "./convert_flags.ts";
 
@@ -100,7 +100,7 @@ export function tell(form: ProgressForm, quiet: boolean, io: Io): Telling {
   };
   const warn = (message: string) => {
     if (json) take({ type: "warning", message });
-    else if (!quiet) renderer.note(`diskcast: warning: ${message}`, state);
+    else if (!quiet) renderer.note(`diskcast: warning: ${visible(message)}`, state);
   };
   return {
     warn,

@@ -7,7 +7,7 @@ import type { ConvertSummary } from "../mod.ts";
 import { doneWork, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import { bytesText, timeText } from "./units.ts";
-import { complaintText } from "./report.ts";
+import { complaintText, visible } from "./report.ts";
 import type { Io } from "./report.ts";
 import type { Renderer } from "./progress.ts";
 
@@ -22,7 +22,7 @@ const ALIVE = 60_000;
 export function summaryText(summary: ConvertSummary): string {
   const { data, zeroes } = summary.totals;
   const nothing = summary.size - data + zeroes;
-  return `${summary.path}: ${bytesText(data - zeroes)} of data, ${
+  return `${visible(summary.path)}: ${bytesText(data - zeroes)} of data, ${
     bytesText(Math.max(0, nothing))
   } of zeroes or holes,` +
     ` ${bytesText(summary.fileSize)} in the file, ${timeText(summary.seconds)}`;

@@ -116,10 +116,25 @@ function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | 
   return undefined;
 }
 
+/**
+ * Text that cannot steer a terminal: names of files and what images contain may hold control characters.
+ *
+ * @example
+ * ```ts
+ * import { visible } from "./report.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(visible("a\x1b[31mb"), "a\\u{1b}[31mb");
+ * ```
+ */
+export function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (control) => `\\u{${control.codePointAt(0)!.toString(16)}}`);
+}
+
 /** A complaint as lines for people. */
 export function complaintText(complaint: Complaint): string {
   const hint = complaint.hint === undefined ? "" : `Hint: ${complaint.hint}\n`;
-  return `diskcast: ${complaint.message}\n${hint}`;
+  return `diskcast: ${visible(complaint.message)}\n${hint}`;
 }
 
 /** Whether DISKCAST_DEBUG is set and may be read; asks nobody. */

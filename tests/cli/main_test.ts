@@ -101,6 +101,7 @@ Deno.test("complaints name the file and tell what to do", () => {
   const text = (error: unknown) => complaintText(complaintOf(error, { command: "convert", stage: "work" }));
   assert.equal(text(new ImageError("io", "Cannot read", { path: "/a" })), 'diskcast: Cannot read (in "/a")\n');
   assert.equal(text(new ImageError("io", 'Cannot read "/a"', { path: "/a" })), 'diskcast: Cannot read "/a"\n');
+  assert.equal(text(new ImageError("io", "a\x1b[2J\nb\u202e")), "diskcast: a\\u{1b}[2J\\u{a}b\\u{202e}\n");
   assert.match(text(new ImageError("permission", "x")), /Hint: .*--print-permissions/);
   assert.match(text(new Deno.errors.NotCapable("x")), /Hint: .*--print-permissions/);
   const stages = [["words", /--help/], ["work", /^[^\n]*\n$/]] as const;
