@@ -1,32 +1,35 @@
 /**
- * Packing of clusters (specification, `compression_type`). Pure, so that workers can call it.
+ * How clusters are packed (specification, `compression_type`).
  *
  * @module
  */
-import { constants, deflateRawSync, zstdCompressSync } from "node:zlib";
+import { type Codec, inlinePacker, type Packer } from "../packer.ts";
 import type { CompressionType } from "./header_types.ts";
 
+/** What `compression_type` means. Readers inflate with a window of 4 KiB and no more; zstd has its own default level. */
+export function codecOf(type: CompressionType): Codec {
+  return type === "zstd" ? { name: "zstd", level: 3 } : { name: "deflate", windowBits: 12, level: -1 };
+}
+
+/** Packs one whole cluster, here or elsewhere; null if that does not make it smaller. */
+export type PackUnit = (unit: Uint8Array) => Promise<Uint8Array | null>;
+
 /**
- * The packed form of `unit`, or null if that is not smaller.
- *
- * @param unit one whole cluster
+ * Packing for an image of this compression type; by `packer` where the engine has handed in one.
  *
  * @example
  * ```ts
- * import { pack } from "./compress.ts";
+ * import { packingOf } from "./compress.ts";
  * import { unpackCluster } from "./unpack.ts";
  * import assert from "node:assert/strict";
  *
  * const unit = new Uint8Array(65536).fill(7);
- * const packed = pack(unit, "zlib");
+ * const packed = await packingOf("zlib", undefined)(unit);
  * assert.ok(packed !== null && packed.length < 200);
- * assert.deepEqual(unpackCluster(packed, "zlib", 65536, "the cluster", "a.qcow2"), unit);
+ * assert.deepEqual([...unpackCluster(packed, "zlib", 65536, "the cluster", "a.qcow2")], [...unit]);
  * ```
  */
-export function pack(unit: Uint8Array, codec: CompressionType): Uint8Array | null {
-  const packed = codec === "zstd" ? zstdCompressSync(unit) : deflateRawSync(unit, DEFLATE);
-  return packed.length < unit.length ? packed : null;
+export function packingOf(type: CompressionType, packer: Packer | undefined): PackUnit {
+  const codec = codecOf(type);
+  return (unit) => (packer ?? inlinePacker)(codec, unit);
 }
-
-/** Readers expect a window of 4 KiB, and inflate with no larger one. */
-const DEFLATE = { windowBits: 12, memLevel: 9, level: constants.Z_DEFAULT_COMPRESSION } as const;

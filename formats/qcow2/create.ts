@@ -7,7 +7,7 @@ import { SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { bitmapSet } from "./bitmaps_write.ts";
-import { pack } from "./compress.ts";
+import { packingOf } from "./compress.ts";
 import { encodeHeader } from "./header.ts";
 import { type Image, imageOf } from "./image.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
@@ -48,10 +48,10 @@ export async function createQcow2(
   const base = preallocated ? await preallocate(image, settings.preallocation) : 0;
   const linear = preallocated && plan.backing === null;
   const bitmaps = bitmapSet(image, []);
-  const unit = (bytes: Uint8Array) => pack(bytes, settings.compressionType);
+  const pack = plan.packs ? packingOf(settings.compressionType, context.pack) : null;
   return writerOf({
     traits: traitsOf(image, plan, linear ? settings : null),
-    target: linear ? linearWriter(image, base, settings.preallocation) : tableWriter(image, plan.packs ? unit : null),
+    target: linear ? linearWriter(image, base, settings.preallocation) : tableWriter(image, pack),
     begin: () => Promise.resolve(),
     addBitmap: bitmaps.add,
     async finish() {

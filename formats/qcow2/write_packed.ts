@@ -4,12 +4,10 @@
  * @module
  */
 import { ImageError } from "../errors.ts";
+import type { PackUnit } from "./compress.ts";
 import { clusterStart, type Image } from "./image.ts";
 import { compressedOffsetLimit, l1IndexOf, l2IndexOf, setCompressed, setSubclusters } from "./l2_entry.ts";
 import { checkedEntry, releaseEntry, writeData } from "./write_data.ts";
-
-/** Packs one whole cluster, here or elsewhere; null if that does not make it smaller. */
-export type PackUnit = (unit: Uint8Array) => Uint8Array | null | Promise<Uint8Array | null>;
 
 /** One cluster of guest bytes that was packed, or not. */
 export interface Unit {

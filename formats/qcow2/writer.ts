@@ -4,14 +4,15 @@
  * @module
  */
 import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
+import type { PackUnit } from "./compress.ts";
 import type { Image } from "./image.ts";
-import { packedArea, type PackUnit, packUnits, writeUnits } from "./write_packed.ts";
+import { packedArea, packUnits, writeUnits } from "./write_packed.ts";
 import { writeData } from "./write_data.ts";
 import { writeZero } from "./write_zero.ts";
 
 /** Where guest bytes go. */
 export interface Target {
-  /** What can be done while other calls are under way; its result goes to {@linkcode write}. */
+  /** Does what can be done while other calls are under way; returns what is left to do. */
   prepare?(bytes: Uint8Array, start: number): Promise<() => Promise<void>>;
   write(bytes: Uint8Array, start: number): Promise<void>;
   zero(start: number, end: number): Promise<void>;
@@ -53,9 +54,14 @@ export function writerOf({ traits, target, begin, addBitmap, finish }: WriterPar
     });
   return {
     traits,
-    async write(from, start) {
-      const action = await target.prepare?.(from, start) ?? (() => target.write(from, start));
-      await change(start, start + from.length, action);
+    write(from, start) {
+      const end = start + from.length;
+      const prepared = target.prepare?.(from, start);
+      if (prepared === undefined) return change(start, end, () => target.write(from, start));
+      // A failure is told where the result is asked for.
+      prepared.catch(() => {});
+      // In the order of the calls, so that the same calls make the same file.
+      return change(start, end, async () => await (await prepared)());
     },
     zero: (start, end) => change(start, end, () => target.zero(start, end)),
     addBitmap: (bitmap) => one(() => addBitmap(bitmap)),
