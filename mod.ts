@@ -1,6 +1,40 @@
 /**
  * diskcast: converts virtual disk images.
  *
+ * {@linkcode convert} does a whole job on paths; {@linkcode openDisk} reads one image, with everything beneath it, as
+ * runs of guest bytes. Both take the files and folders that they touch from the job alone, neither prints nor exits, and
+ * every failure is an {@linkcode ImageError}. All sizes and offsets are bytes.
+ *
+ * Run as a program, this module is the command line.
+ *
+ * @example Convert an image, watch it, and be able to stop it
+ * ```ts
+ * import { convert, ImageError } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/disk.raw`, new Uint8Array(1 << 20).fill(7, 0, 4096));
+ *
+ * const controller = new AbortController();
+ * const summary = await convert({
+ *   sources: [{ path: `${folder}/disk.raw`, format: "raw" }],
+ *   target: { path: `${folder}/disk.qcow2`, format: "qcow2", options: { cluster_size: "64k" } },
+ * }, {
+ *   signal: controller.signal,
+ *   onEvent: (event) => {
+ *     if (event.type === "plan") assert.equal(event.totals.data + event.totals.skip, 1 << 20);
+ *   },
+ * });
+ * assert.equal(summary.size, 1 << 20);
+ *
+ * const missing = convert({
+ *   sources: [{ path: `${folder}/no such file` }],
+ *   target: { path: `${folder}/out.raw`, format: "raw" },
+ * });
+ * await assert.rejects(missing, (error) => error instanceof ImageError && error.kind === "missing");
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ *
  * @module
  */
 export type {

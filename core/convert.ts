@@ -22,7 +22,7 @@ import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
 import type { ConvertEvent, ConvertSummary } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
-import type { OpenOptions } from "./open.ts";
+import type { Layer, OpenOptions } from "./open.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
 import { packingPool, type Pool } from "./pool.ts";
@@ -99,7 +99,7 @@ class Conversion {
     checkJob(job, format);
     this.tell({ type: "phase", phase: "inspect" });
     const sources = await openSources(job, this.options, stack);
-    const bitmaps = bitmapsOf(sources, job.bitmaps, this.options.onWarning);
+    const bitmaps = bitmapsOf(sources, job.bitmaps, this.options);
     const prepared = job.target.create === false
       ? await this.openExisting(sources, stack)
       : await this.openNew(sources, format, stack);
@@ -186,13 +186,22 @@ class Conversion {
     if (job.target.packs && !packs) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${target.format.name} cannot`, { path });
     }
-    if (job.target.backing && !below) {
-      throw new ImageError("usage", `Cannot keep a backing file: "${path}" has none, leave out -B`, { path });
-    }
-    const beneath = job.target.backing && below ? below.layers[0] : null;
+    const beneath = await this.beneathExisting(below?.layers[0] ?? null, stack);
     const reader = readerOf(sources, beneath, options.onWarning);
     // What is in the target already hides what is beneath it, also past the backing file's end.
     return { target, reader, policy: this.policyFor(beneath !== null, Infinity) };
+  }
+
+  /** What `-B` names for an existing target: its own backing file, or what the user says that it holds already. */
+  async beneathExisting(own: Layer | null, stack: AsyncDisposableStack): Promise<Layer | null> {
+    const { target } = this.job;
+    const opened = await openTargetBacking(target, this.options);
+    if (!opened) return null;
+    stack.use(opened);
+    const stated = opened.layers[0];
+    if (!own || own.key === stated.key) return stated;
+    const message = `Cannot keep "${stated.path}" beneath "${target.path}": the backing file of that is "${own.path}"`;
+    throw new ImageError("usage", message, { path: target.path });
   }
 
   targetJob(sources: OpenedSources, inputs: OpenedSources["images"]): TargetJob {

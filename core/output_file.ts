@@ -200,7 +200,11 @@ function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): 
 /** Creates the temporary file. One that a killed run has left is removed first; one in use is left alone. */
 async function createPart(files: Files, path: string, part: string): Promise<StoredFile> {
   await removeStale(files, path, part);
-  const storage = await files.create(part);
+  const storage = await files.create(part).catch((error) => {
+    // The user knows the target's name, not that of the file beside it.
+    if (!(error instanceof ImageError)) throw error;
+    throw new ImageError(error.kind, error.message.replace(part, path), { path, cause: error });
+  });
   await storage.lock(true);
   return storage;
 }

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { type Disk, type GuestReader, ImageError } from "../formats/mod.ts";
+import { type Bitmap, type Disk, type GuestReader, ImageError } from "../formats/mod.ts";
 import { chainOf, concatenate } from "./chain.ts";
 import type { SourceSummary } from "./events.ts";
 import type { ConvertJob } from "./job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
+import { formatNamed } from "./probe.ts";
 
 /** The opened sources. */
 export interface OpenedSources {
@@ -79,14 +80,14 @@ function keptLayers(
 export function bitmapsOf(
   sources: OpenedSources,
   wanted: ConvertJob["bitmaps"],
-  onWarning: (message: string) => void,
-): NonNullable<Disk["bitmaps"]> {
+  { formats, onWarning }: Pick<OpenOptions, "formats" | "onWarning">,
+): readonly Bitmap[] {
   if (!wanted) return [];
   const { disk, path } = sources.images[0].layers[0];
-  if (!disk.bitmaps) {
+  if (!formatNamed(disk.format, formats, path).has.bitmaps) {
     throw new ImageError("unsupported", `Cannot copy bitmaps of "${path}": ${disk.format} has none`, { path });
   }
-  return disk.bitmaps.filter((bitmap) => {
+  return (disk.bitmaps ?? []).filter((bitmap) => {
     if (!bitmap.inconsistent) return true;
     const message = `the bitmap "${bitmap.name}" of "${path}" is inconsistent`;
     if (wanted !== "skip-broken") {

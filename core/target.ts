@@ -46,9 +46,9 @@ export interface TargetJob {
   readonly options: OpenOptions & { readonly files: Files };
 }
 
-/** Opens the file that shall stay beneath a new target; `null` where none shall. */
+/** Opens the file that shall stay beneath the target; `null` where none shall. */
 export async function openTargetBacking(spec: TargetSpec, options: OpenOptions): Promise<OpenedImage | null> {
-  if (!spec.backing || spec.create === false) return null;
+  if (!spec.backing) return null;
   const { path, format } = spec.backing;
   // As an image's own backing file: a relative name counts from the folder of the image that will name it.
   return await openImage({ path: resolve(dirname(spec.path), path), ...(format && { format }) }, options);
