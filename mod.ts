@@ -53,7 +53,7 @@ export type {
   SnapshotChoice,
   WriterTraits,
 } from "./formats/mod.ts";
-export { allFormats, ImageError } from "./formats/mod.ts";
+export { allFormats, grantable, ImageError } from "./formats/mod.ts";
 export type { ErrorKind } from "./formats/mod.ts";
 export { convert } from "./core/convert.ts";
 export { type JobFiles, jobFiles } from "./core/job_files.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { dirname } from "node:path";
-import type { JobFiles } from "../mod.ts";
+import { grantable, type JobFiles } from "../mod.ts";
 
 /** One word for a shell: a POSIX one, or that of Windows. */
 export function shellWord(word: string, windows: boolean): string {
@@ -13,13 +12,6 @@ export function shellWord(word: string, windows: boolean): string {
   if (windows && /^[\w@+:.\\/-]+$/.test(word)) return word;
   if (windows) return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, "$1$1")}"`;
   return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** What Deno can be given for `path`: itself, or the nearest folder above it whose name has no comma. */
-function grantable(path: string): string {
-  let at = path;
-  while (at.includes(",")) at = dirname(at);
-  return at;
 }
 
 function flag(name: string, paths: readonly string[]): string[] {

@@ -13,5 +13,5 @@ export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export { hostFiles } from "./storage/files.ts";
 export { heldByQemu, syncFolder } from "./storage/host.ts";
-export { hostError, permissionFlag } from "./storage/host_error.ts";
+export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
 export { type Codec, inlinePacker, type Packer, packUnit } from "./packer.ts";

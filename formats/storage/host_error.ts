@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { type ErrorKind, ImageError } from "../errors.ts";
 
 /**
@@ -33,11 +34,27 @@ export function hostError(error: unknown, doing: string, path: string, fileOffse
 }
 
 /**
- * The Deno flag that allows `access` to `path`, as it is to be typed: commas separate paths, so a comma within one is
- * doubled.
+ * What Deno can be given for `path`: itself, or the nearest folder above it whose name has no comma. Commas separate the
+ * paths of a flag, and Deno 2.9 refuses the doubled comma of its manual.
+ *
+ * @example
+ * ```ts
+ * import { grantable } from "./host_error.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(grantable("/images/a.raw"), "/images/a.raw");
+ * assert.equal(grantable("/images/a,b/c.raw"), "/images");
+ * ```
  */
+export function grantable(path: string): string {
+  let at = path;
+  while (at.includes(",")) at = dirname(at);
+  return at;
+}
+
+/** The Deno flag that allows `access` to `path`, as it is to be typed. */
 export function permissionFlag(access: "read" | "write", path: string): string {
-  return `--allow-${access}=${path.replaceAll(",", ",,")}`;
+  return `--allow-${access}=${grantable(path)}`;
 }
 
 function meaningOf(error: unknown, path: string): [ErrorKind, string] {

@@ -50,7 +50,7 @@ export function startDiskcast(args: readonly string[], grants: Grants = {}): Den
 
 /** Deno separates paths by commas and has no way to write one inside a path. */
 function list(paths: readonly string[]): string {
-  const strange = paths.find((path) => path.includes(","));
-  if (strange !== undefined) throw new Error(`Cannot allow "${strange}": its name has a comma`);
+  const comma = paths.find((path) => path.includes(","));
+  if (comma !== undefined) throw new Error(`Deno cannot be allowed the path "${comma}"`);
   return paths.join(",");
 }
