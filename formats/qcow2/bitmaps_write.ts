@@ -17,28 +17,29 @@ const DIRTY_TRACKING = 1;
 const BITS_BYTES_MAX = 512 << 20;
 const DIRECTORY_BYTES_MAX = 64 << 20;
 
-/** The bitmaps of an image being written. */
-export interface BitmapSet {
+/** Bitmaps that are added to an image. */
+export interface AddedBitmaps {
   /** Adds one, with its bits. */
   add(bitmap: Bitmap): Promise<void>;
-  /** Writes the directory if bitmaps were added, and notes it in the header. */
-  finish(): Promise<void>;
+  /** Writes a directory of all bitmaps if some were added, and notes it in the header; whether it did. */
+  finish(): Promise<boolean>;
 }
 
 /**
- * The bitmaps of `image`.
+ * Bitmaps to be added to `image`.
  *
- * @param present those that the image has
+ * @param present those that it has; they are asked for again at the end
  */
-export function bitmapSet(image: Image, present: readonly BitmapEntry[]): BitmapSet {
+export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]): AddedBitmaps {
   const added: BitmapEntry[] = [];
   return {
     async add(bitmap) {
-      checkBitmap(image, bitmap, [...present, ...added]);
+      checkBitmap(image, bitmap, [...present(), ...added]);
       added.push(await writeBitmap(image, bitmap));
     },
     async finish() {
-      if (added.length > 0) await writeDirectory(image, [...present, ...added]);
+      if (added.length > 0) await writeDirectory(image, [...present(), ...added]);
+      return added.length > 0;
     },
   };
 }
@@ -71,7 +72,7 @@ function checkBitmap({ header, storage }: Image, bitmap: Bitmap, others: readonl
 async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
   const granularityBits = Math.log2(bitmap.granularity);
   const entries = Math.ceil(bitmapBytes(image.header.size, granularityBits) / image.geometry.clusterSize);
-  const bits = bitsWriter(image, entries);
+  const bits = bitsWriter(image, Math.ceil(image.header.size / bitmap.granularity));
   for await (const piece of bitmap.pieces()) await bits.put(piece.offset, piece.bits);
   await bits.flush();
   return {
@@ -84,9 +85,18 @@ async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
   };
 }
 
+/** Clears the bits from number `from` on: nothing lies there, and the specification wants them clear. */
+function clearFrom(bits: Uint8Array, from: number): void {
+  const byte = Math.floor(from / 8);
+  if (byte >= bits.length) return;
+  bits[byte] = bits[byte]! & (1 << from % 8) - 1;
+  bits.fill(0, byte + 1);
+}
+
 /** Clusters of bits, one at a time, and the table that points at them. */
-function bitsWriter(image: Image, entries: number) {
+function bitsWriter(image: Image, bitCount: number) {
   const { storage, geometry: { clusterSize }, refcounts } = image;
+  const entries = Math.ceil(bitCount / 8 / clusterSize);
   const table = new Uint8Array(entries * 8);
   const view = viewOf(table);
   /** The cluster being filled: its number in the bitmap, and its bits. */
@@ -94,6 +104,7 @@ function bitsWriter(image: Image, entries: number) {
   let bits = new Uint8Array(0);
 
   async function flush(): Promise<void> {
+    if (current === entries - 1) clearFrom(bits, bitCount - current * clusterSize * 8);
     if (current < 0 || bits.every((byte) => byte === 0)) return;
     const known = u64(view, current * 8);
     const fileOffset = known !== 0 ? known : (await refcounts.allocate(1)).first * clusterSize;
@@ -147,15 +158,9 @@ async function writeDirectory(image: Image, entries: readonly BitmapEntry[]): Pr
       { path: image.storage.label },
     );
   }
-  const before = image.header.bitmaps;
   const directoryFileOffset = await writeTable(image, bytes);
   const bitmaps = { count: entries.length, directorySize: bytes.length, directoryFileOffset };
   image.header = { ...image.header, bitmaps, bitmapsConsistent: true };
-  if (before === null) return;
-  const { clusterSize } = image.geometry;
-  const first = before.directoryFileOffset / clusterSize;
-  const last = first + Math.ceil(before.directorySize / clusterSize);
-  for (let cluster = first; cluster < last; cluster++) image.release(cluster);
 }
 
 /** A bitmap directory as on disk. Pure. */

@@ -6,7 +6,7 @@
 import { SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { bitmapSet } from "./bitmaps_write.ts";
+import { addedBitmaps } from "./bitmaps_write.ts";
 import { packingOf } from "./compress.ts";
 import { encodeHeader } from "./header.ts";
 import { type Image, imageOf } from "./image.ts";
@@ -47,7 +47,7 @@ export async function createQcow2(
   const preallocated = settings.preallocation !== "off";
   const base = preallocated ? await preallocate(image, settings.preallocation) : 0;
   const linear = preallocated && plan.backing === null;
-  const bitmaps = bitmapSet(image, []);
+  const bitmaps = addedBitmaps(image, () => []);
   const pack = plan.packs ? packingOf(settings.compressionType, context.pack) : null;
   return writerOf({
     traits: traitsOf(image, plan, linear ? settings : null),

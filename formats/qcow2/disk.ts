@@ -4,7 +4,7 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import type { Disk, OpenContext } from "../contract.ts";
+import type { Disk, NamedFile, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
@@ -68,7 +68,16 @@ function stateOf(snapshot: Snapshot, header: Header, storage: Storage): DiskStat
   return { size, l1: snapshot.l1 };
 }
 
-async function openData(header: Header, storage: Storage, context: OpenContext): Promise<Storage> {
+/**
+ * Where uncompressed clusters lie: `storage` itself, or the data file that the image names.
+ *
+ * @throws ImageError `unsupported` where it names none, and what `context.openNamed` throws.
+ */
+export async function openData<S extends Storage>(
+  header: Header,
+  storage: S,
+  context: { openNamed(file: NamedFile): Promise<S> },
+): Promise<S> {
   if (!header.externalData) return storage;
   if (header.dataFileName === null || header.dataFileName === "") {
     throw new ImageError(

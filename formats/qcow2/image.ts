@@ -118,7 +118,9 @@ export function imageOf(setup: ImageSetup): Image {
       if (!fresh) await storage.sync();
       const now = pending;
       pending = [];
-      for (const cluster of now) await refcounts.decrement(cluster);
+      const freed: number[] = [];
+      for (const cluster of now) if (await refcounts.decrement(cluster) === 0) freed.push(cluster);
+      await giveBack(storage, freed, geometry.clusterSize);
       releases++;
     }
     await refcounts.flush();
@@ -166,6 +168,20 @@ export function imageOf(setup: ImageSetup): Image {
     },
     commit,
   };
+}
+
+/** Gives the space of freed clusters back to the host. */
+async function giveBack(storage: WritableStorage, clusters: number[], clusterSize: number): Promise<void> {
+  if (!storage.zeroesCheaply) return;
+  clusters.sort((a, b) => a - b);
+  for (let from = 0; from < clusters.length;) {
+    let to = from + 1;
+    while (to < clusters.length && clusters[to] === clusters[to - 1]! + 1) to++;
+    const end = Math.min((clusters[to - 1]! + 1) * clusterSize, storage.size);
+    const start = clusters[from]! * clusterSize;
+    if (end > start) await storage.zeroAt(start, end);
+    from = to;
+  }
 }
 
 /** What shows beneath an image that states nothing at a place, which it must be possible to read. */

@@ -7,6 +7,7 @@ import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { createQcow2 } from "./create.ts";
 import { openQcow2 } from "./disk.ts";
+import { editQcow2 } from "./edit.ts";
 import { MAGIC } from "./header.ts";
 import { CREATE_OPTIONS } from "./options.ts";
 import { checkPlan } from "./plan_check.ts";
@@ -26,4 +27,5 @@ export const qcow2: Format = {
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: createQcow2,
+  edit: editQcow2,
 };

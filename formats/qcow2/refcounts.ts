@@ -83,6 +83,9 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   let left: TablePlace[] = [];
   let dirtyFrom = Infinity;
   let dirtyTo = 0;
+  /** Clusters of blocks, which must never be given out, whatever a damaged image says of them. */
+  const own = new Set<number>();
+  if (!fresh) { for (const fileOffset of table) if (fileOffset !== 0) own.add(fileOffset / clusterSize); }
 
   function blockOffset(cluster: number): number {
     return table[Math.floor(cluster / reach)] ?? 0;
@@ -109,6 +112,7 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
 
   function setBlock(index: number, fileOffset: number): void {
     table[index] = fileOffset;
+    if (!fresh) own.add(fileOffset / clusterSize);
     dirtyFrom = Math.min(dirtyFrom, index);
     dirtyTo = Math.max(dirtyTo, index + 1);
   }
@@ -126,6 +130,7 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
         let to = from;
         while (to < limit && to - from < count && countAt(block, order, to) === 0) to++;
         if (to > from) {
+          for (let nth = from; nth < to; nth++) if (own.has(index * reach + nth)) throw notCounted(index * reach + nth);
           fillOnes(block, order, from, to);
           blocks.markDirty(fileOffset);
           hint = index * reach + to;

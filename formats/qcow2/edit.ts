@@ -1,0 +1,208 @@
+/**
+ * Existing images, opened for writing.
+ *
+ * @module
+ */
+import { SECTOR, u64, viewOf } from "../bytes.ts";
+import type { DiskWriter, EditContext, WriterTraits } from "../contract.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { readBitmapDirectory } from "./bitmaps.ts";
+import { type BitmapTracker, bitmapTracker } from "./bitmaps_track.ts";
+import { type AddedBitmaps, addedBitmaps } from "./bitmaps_write.ts";
+import { packingOf } from "./compress.ts";
+import { openData } from "./disk.ts";
+import { encodeHeader, type Header, NO_BITS } from "./header.ts";
+import { readHeader } from "./header_read.ts";
+import { type Image, imageOf } from "./image.ts";
+import { countAt } from "./refcount_block.ts";
+import { requirePackable } from "./write_packed.ts";
+import { tableWriter, writerOf } from "./writer.ts";
+
+/**
+ * Opens the image in `storage` for writing. Snapshots keep what they hold; enabled bitmaps record what is written. The
+ * file stays valid at every moment: if the program ends early, clusters may be leaked, no more.
+ *
+ * @throws ImageError `corrupt` for a broken image, `unsupported` for one that must be repaired first or has features
+ * that cannot be kept right, and what `context` throws.
+ */
+export async function editQcow2(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
+  const header = await readHeader(storage);
+  refuseUnfit(header, storage.label);
+  const image = await openForChange(storage, header, context);
+  if (context.packs) requirePackable(image);
+  const pack = context.packs ? packingOf(header.compressionType, context.pack) : null;
+  const tracker = bitmapTracker(image, await readBitmapDirectory(storage, header));
+  const added = addedBitmaps(image, tracker.entries);
+  let begun = false;
+  async function begin(): Promise<void> {
+    if (begun) return;
+    begun = true;
+    await beginChanges(image, tracker);
+  }
+  return writerOf({
+    traits: traitsOf(image, context.packs),
+    target: tableWriter(image, pack),
+    async begin(start, end) {
+      await begin();
+      tracker.touch(start, end);
+    },
+    async addBitmap(bitmap) {
+      await begin();
+      await added.add(bitmap);
+    },
+    async finish() {
+      if (begun) await finishChanges(image, tracker, added);
+    },
+  });
+}
+
+function refuseUnfit(header: Header, label: string): void {
+  const refuse = (problem: string): never => {
+    throw new ImageError(
+      "unsupported",
+      `Cannot write into "${label}": ${problem}; run "qemu-img check -r all" on it first, or convert it to a new image`,
+      { path: label },
+    );
+  };
+  if (header.corrupt) refuse("it is marked corrupt");
+  if (header.dirty) refuse("it was not closed properly, so its refcounts may be wrong (dirty bit)");
+}
+
+async function openForChange(storage: WritableStorage, header: Header, context: EditContext): Promise<Image> {
+  const data = await openData(header, storage, context);
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
+  const refcountTable = await readRefcountTable(storage, header);
+  const below = header.backing === null ? null : await context.openBelow(header.backing);
+  const image = imageOf({
+    header,
+    storage,
+    data,
+    l1,
+    refcountTable,
+    end: await endOfUse(storage, header, refcountTable),
+    fresh: false,
+    keepsPlaces: false,
+    below: () => Promise.resolve(below),
+  });
+  await checkCounted(image);
+  return image;
+}
+
+async function readRefcountTable(storage: WritableStorage, header: Header): Promise<Float64Array> {
+  const { fileOffset, clusters } = header.refcountTable;
+  const bytes = new Uint8Array(clusters * header.clusterSize);
+  await storage.readAt(bytes, fileOffset);
+  const view = viewOf(bytes);
+  const table = new Float64Array(bytes.length / 8);
+  for (let index = 0; index < table.length; index++) {
+    const block = u64(view, index * 8);
+    if (block % header.clusterSize !== 0 || block + header.clusterSize > storage.size) {
+      throw corrupt(
+        `Cannot read refcount block ${index} of "${storage.label}": it begins at byte ${block}, must be at a cluster ` +
+          `of the file (${storage.size} bytes)`,
+        storage.label,
+        fileOffset + index * 8,
+      );
+    }
+    table[index] = block;
+  }
+  return table;
+}
+
+/** The cluster after the last one with a refcount above zero. */
+async function endOfUse(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
+  const block = new Uint8Array(header.clusterSize);
+  const reach = header.clusterSize * 8 / 2 ** header.refcountOrder;
+  for (let index = table.length - 1; index >= 0; index--) {
+    if (table[index] === 0) continue;
+    await storage.readAt(block, table[index]!);
+    for (let nth = reach - 1; nth >= 0; nth--) {
+      if (countAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
+    }
+  }
+  return 0;
+}
+
+/** The tables that the header names must have refcounts, or they would be given out as free clusters. */
+async function checkCounted({ header, refcounts, storage }: Image): Promise<void> {
+  const { clusterSize, l1, refcountTable, snapshots, bitmaps } = header;
+  const tables: [what: string, fileOffset: number, bytes: number][] = [
+    ["header", 0, clusterSize],
+    ["L1 table", l1.fileOffset, l1.entries * 8],
+    ["refcount table", refcountTable.fileOffset, refcountTable.clusters * clusterSize],
+    ["snapshot table", snapshots.fileOffset, snapshots.count],
+    ["bitmap directory", bitmaps?.directoryFileOffset ?? 0, header.bitmapsConsistent ? bitmaps?.directorySize ?? 0 : 0],
+  ];
+  for (const [what, fileOffset, bytes] of tables) {
+    for (let at = fileOffset; at < fileOffset + bytes; at += clusterSize) {
+      if (await refcounts.get(at / clusterSize) > 0) continue;
+      throw corrupt(
+        `Cannot write into "${storage.label}": the refcount of its ${what} is 0, must be 1; ` +
+          'run "qemu-img check -r all" first',
+        storage.label,
+        at,
+      );
+    }
+  }
+}
+
+function traitsOf({ header, tables, data }: Image, packs: boolean): WriterTraits {
+  const empty = header.backing === null && !header.rawExternalData && isZero(tables.l1);
+  const written = header.rawExternalData ? !data.zeroesCheaply : header.version === 2 && header.backing !== null;
+  return {
+    size: header.size,
+    unit: header.clusterSize,
+    sector: SECTOR,
+    packs,
+    order: "any",
+    startsZeroed: empty,
+    zeroes: written ? "written" : "cheap",
+  };
+}
+
+function isZero(table: DataView): boolean {
+  for (let at = 0; at < table.byteLength; at += 4) if (table.getUint32(at) !== 0) return false;
+  return true;
+}
+
+/** What other programs must see before the first byte is changed. */
+async function beginChanges(image: Image, tracker: BitmapTracker): Promise<void> {
+  const { high, low } = image.header.unknownAutoclear;
+  if (high !== 0 || low !== 0) {
+    // What these features describe would not be kept right.
+    image.header = { ...image.header, unknownAutoclear: NO_BITS };
+    await image.storage.writeAt(encodeHeader(image.header), 0);
+  }
+  await tracker.begin();
+  await image.storage.sync();
+}
+
+/** Writes everything, in an order in which the file is valid at every moment. */
+async function finishChanges(image: Image, tracker: BitmapTracker, added: AddedBitmaps): Promise<void> {
+  const { storage } = image;
+  await tracker.writeBits();
+  const before = image.header;
+  const newDirectory = await added.finish();
+  const after = image.header;
+  // The new directory is made known only after everything that it points at.
+  if (newDirectory) image.header = { ...after, bitmaps: before.bitmaps, bitmapsConsistent: before.bitmapsConsistent };
+  await image.commit();
+  const end = image.refcounts.end * image.geometry.clusterSize;
+  if (storage.size < end) await storage.truncate(end);
+  await storage.sync();
+  await tracker.writeTables();
+  await storage.sync();
+  if (!newDirectory) return await tracker.writeDirectory();
+  const { bitmaps, bitmapsConsistent } = after;
+  image.header = { ...image.header, bitmaps, bitmapsConsistent };
+  await storage.writeAt(encodeHeader(image.header), 0);
+  if (before.bitmaps === null || !before.bitmapsConsistent) return;
+  const { directoryFileOffset, directorySize } = before.bitmaps;
+  await storage.sync();
+  for (let done = 0; done < directorySize; done += before.clusterSize) {
+    image.release((directoryFileOffset + done) / before.clusterSize);
+  }
+  await image.commit();
+}
