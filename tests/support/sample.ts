@@ -41,7 +41,7 @@ files that are easy to check.
 TABLES\\PRIMES.TXT   the primes below 100000
 TABLES\\SQUARES.TXT  the squares of 1 to 5000
 PATTERN.BIN         0, 1, ... 250, 0, 1, ...
-ZEROES.BIN          3 MiB of zeroes that are written as data
+ZEROES.BIN          3 MiB of zeroes
 EMPTY.TXT           nothing
 `;
 
