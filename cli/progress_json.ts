@@ -35,7 +35,8 @@ function statusOf(state: Progress, now: number): { [name: string]: unknown } {
 
 function joined(before: RunEvent, next: RunEvent): RunEvent | undefined {
   if (before.end !== next.start || before.kind !== next.kind || before.act !== next.act) return undefined;
-  return { ...before, end: next.end, zeroes: before.zeroes + next.zeroes };
+  const seconds = rounded(before.seconds + next.seconds, 6);
+  return { ...before, end: next.end, zeroes: before.zeroes + next.zeroes, seconds };
 }
 
 /** Objects on `io.err`. Runs that continue each other become one line. */
@@ -49,6 +50,8 @@ export function jsonRenderer(io: Io): Renderer {
   };
   return {
     event(state, event, now) {
+      // What is only under way is of use to a screen; a line each would be many.
+      if (event.type === "begin" || event.type === "load") return;
       if (event.type === "run") {
         const longer = pending === undefined ? undefined : joined(pending, event);
         if (longer === undefined) flush();

@@ -76,7 +76,7 @@ class Conversion {
   readonly options: OpenOptions & { readonly files: Files };
 
   constructor(readonly job: ConvertJob, readonly context: ConvertContext) {
-    this.pace = paceOf(context.signal, job.rateLimit ?? 0);
+    this.pace = paceOf(context.signal, job.rateLimit ?? 0, context.paused);
     this.pool = packingPool(job.workers);
     this.options = {
       formats: context.formats ?? allFormats,
@@ -142,6 +142,7 @@ class Conversion {
         sparseSize: this.job.sparseSize ?? DEFAULT_SPARSE,
         pace: this.pace,
         width: 2 * this.pool.width + 1,
+        packSeconds: () => this.pool.seconds,
         onEvent: (event) => this.tell(event),
       });
       this.tell({ type: "phase", phase: "finish" });

@@ -32,6 +32,8 @@ export interface CopyJob {
   readonly pace: Pace;
   /** How many pieces may be under way at once where the target packs. */
   readonly width: number;
+  /** How long packing has taken so far, all cores together. */
+  readonly packSeconds: () => number;
   readonly onEvent: (event: ConvertEvent) => void;
 }
 
@@ -46,16 +48,19 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
     totals.zeroes += zeroes;
     job.onEvent({ type: "run", ...done });
   });
+  const load = loadOf(job);
   try {
     for (let at = 0; at < job.source.size;) {
       const step = await stepAt(job.source, job.traits, job.policy, at);
       for (const piece of cut(step, step.act === "copy" ? size : ZERO_PART)) {
-        await carryOut(piece, job, lanes, rule);
+        await carryOut(piece, job, lanes, rule, load);
+        load.tell();
         await job.pace.pause();
       }
       at = step.end;
     }
     await lanes.drained();
+    load.tell(true);
   } finally {
     await lanes.quiet();
   }
@@ -86,12 +91,49 @@ function* cut(step: Step, size: number): Generator<Step> {
   }
 }
 
-async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null): Promise<void> {
-  if (piece.act === "skip") return await lanes.run(piece, () => Promise.resolve(0));
-  if (piece.act === "zero") return await lanes.run(piece, () => writeZeroes(piece.start, piece.end, job));
+async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null, load: Load): Promise<void> {
+  const begun = performance.now();
+  if (piece.act === "skip") return await lanes.run(piece, begun, () => Promise.resolve(0));
+  job.onEvent({ type: "begin", start: piece.start, end: piece.end });
+  if (piece.act === "zero") return await lanes.run(piece, begun, () => writeZeroes(piece.start, piece.end, job));
   const bytes = (await lanes.free()).subarray(0, piece.end - piece.start);
-  await job.source.read(bytes, piece.start);
-  await lanes.run(piece, () => writePiece(bytes, piece.start, job, rule));
+  await load.time("read", () => job.source.read(bytes, piece.start));
+  await lanes.run(piece, begun, () => load.time("write", () => writePiece(bytes, piece.start, job, rule)));
+}
+
+/** How busy the stages are. */
+interface Load {
+  /** Runs `action` and counts its time. */
+  time<T>(stage: "read" | "write", action: () => Promise<T>): Promise<T>;
+  /** Tells it, if it was not told lately. */
+  tell(now?: boolean): void;
+}
+
+/** Milliseconds between two tellings. */
+const LOAD_TOLD = 200;
+
+function loadOf(job: CopyJob): Load {
+  const busy = { read: 0, write: 0 };
+  let told = 0;
+  return {
+    async time(stage, action) {
+      const begun = performance.now();
+      try {
+        return await action();
+      } finally {
+        busy[stage] += performance.now() - begun;
+      }
+    },
+    tell(now = false) {
+      const time = performance.now();
+      if (!now && time - told < LOAD_TOLD) return;
+      told = time;
+      const pack = job.packSeconds();
+      // Several pieces wait for the packers at once: what is left for writing is not their time together.
+      const write = job.traits.packs ? Math.max(0, busy.write / job.width / 1000 - pack) : busy.write / 1000;
+      job.onEvent({ type: "load", read: busy.read / 1000, pack, write });
+    },
+  };
 }
 
 /** Writes zeroes; none of them were found inside data. */

@@ -28,7 +28,12 @@ export type ConvertEvent =
     readonly target: { readonly path: string; readonly format: string; readonly size: number };
     readonly totals: Totals;
   }
-  /** A piece that has settled. `zeroes` counts the zeroes found inside data. */
+  /** A piece that is being copied from now on, until a `run` that covers it. */
+  | { readonly type: "begin"; readonly start: number; readonly end: number }
+  /**
+   * A piece that has settled, in guest order. `zeroes` counts the zeroes found inside data, `seconds` is the time from
+   * its beginning.
+   */
   | {
     readonly type: "run";
     readonly start: number;
@@ -36,7 +41,10 @@ export type ConvertEvent =
     readonly kind: RunKind;
     readonly act: "copy" | "zero" | "skip";
     readonly zeroes: number;
+    readonly seconds: number;
   }
+  /** How long each stage has been busy since the copy began, in seconds; told now and then. Packing counts all cores. */
+  | { readonly type: "load"; readonly read: number; readonly pack: number; readonly write: number }
   /** Bytes of the source that could not be read and became zeroes (`salvage`). */
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
   | { readonly type: "warning"; readonly message: string };

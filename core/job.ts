@@ -80,6 +80,8 @@ export interface ConvertJob {
 export interface ConvertContext {
   readonly onEvent?: (event: ConvertEvent) => void;
   readonly signal?: AbortSignal;
+  /** Asked often: `null` to go on, or a promise that is awaited before the job goes on. */
+  readonly paused?: () => Promise<void> | null;
   /** Default: all that this program knows. */
   readonly formats?: readonly Format[];
   /** How files are reached. Default: the host's files, through Deno. */

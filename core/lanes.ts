@@ -10,14 +10,18 @@ import type { Step } from "./plan.ts";
 const BUFFERS_MAX = 64 << 20;
 
 /** A piece that has settled; `zeroes` of its bytes were found to be zero. */
-export type Settled = Step & { readonly zeroes: number };
+export type Settled = Step & { readonly zeroes: number; readonly seconds: number };
 
 /** Pieces under way. */
 export interface Lanes {
   /** A buffer that no piece under way uses, for the next {@linkcode run}. Throws what went wrong in an earlier piece. */
   free(): Promise<Uint8Array>;
-  /** Starts a write; returns at once where another piece may be started beside it. */
-  run(piece: Step, write: () => Promise<number>): Promise<void>;
+  /**
+   * Starts a write; returns at once where another piece may be started beside it.
+   *
+   * @param begun when the piece was begun, by `performance.now()`
+   */
+  run(piece: Step, begun: number, write: () => Promise<number>): Promise<void>;
   /** Everything has settled; throws what went wrong. */
   drained(): Promise<void>;
   /** Nothing is under way any more, however it ended. */
@@ -40,7 +44,7 @@ export interface Lanes {
  * const lanes = lanesOf(2, 512, ({ start }) => order.push(start));
  * for (const start of [0, 512, 1024]) {
  *   await lanes.free();
- *   await lanes.run({ act: "copy", kind: "data", start, end: start + 512 }, () => Promise.resolve(0));
+ *   await lanes.run({ act: "copy", kind: "data", start, end: start + 512 }, 0, () => Promise.resolve(0));
  * }
  * await lanes.drained();
  * assert.deepEqual(order, [0, 512, 1024]);
@@ -61,12 +65,12 @@ export function lanesOf(width: number, size: number, onSettled: (piece: Settled)
       await underWay[next];
       return buffers[next];
     },
-    async run(piece, write) {
+    async run(piece, begun, write) {
       await underWay[next];
       const before = last;
       const done = write().then(async (zeroes) => {
         await before;
-        onSettled({ ...piece, zeroes });
+        onSettled({ ...piece, zeroes, seconds: (performance.now() - begun) / 1000 });
       });
       // Whoever waits for it hears of a failure; until then it is not an unhandled one.
       done.catch(() => {});

@@ -20,6 +20,7 @@ export interface Pace {
  * Makes the pace of a job.
  *
  * @param rateLimit bytes a second on average, 0 for none
+ * @param paused see `ConvertContext`
  *
  * @example
  * ```ts
@@ -30,14 +31,24 @@ export interface Pace {
  * await pace.wrote(4096);
  * ```
  */
-export function paceOf(signal: AbortSignal | undefined, rateLimit: number): Pace {
-  const begun = performance.now();
+export function paceOf(
+  signal: AbortSignal | undefined,
+  rateLimit: number,
+  paused: () => Promise<void> | null = () => null,
+): Pace {
+  let begun = performance.now();
   let turn = begun;
   let written = 0;
   const pause = async () => {
     throwIfCancelled(signal);
     if (performance.now() - turn < TURN) return;
     await new Promise((resolve) => setImmediate(resolve));
+    const rest = paused();
+    if (rest) {
+      const stopped = performance.now();
+      await Promise.race([rest, cancelled(signal)]);
+      begun += performance.now() - stopped;
+    }
     turn = performance.now();
     throwIfCancelled(signal);
   };
@@ -51,6 +62,11 @@ export function paceOf(signal: AbortSignal | undefined, rateLimit: number): Pace
       await pause();
     },
   };
+}
+
+/** Settles when the job is cancelled. */
+function cancelled(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 async function sleepUntil(time: number, signal: AbortSignal | undefined): Promise<void> {

@@ -16,6 +16,8 @@ export interface Pool extends Disposable {
   readonly pack: Packer;
   /** How many units are worth handing in together. */
   readonly width: number;
+  /** How long packing has taken so far, all workers together. */
+  readonly seconds: number;
 }
 
 interface Task {
@@ -37,6 +39,7 @@ interface Order {
 interface Answer {
   readonly slot: number;
   readonly length: number;
+  readonly seconds: number;
   readonly problem?: string;
 }
 
@@ -57,17 +60,41 @@ interface Answer {
  */
 export function packingPool(workers: number = navigator.hardwareConcurrency): Pool {
   const count = Math.min(Math.max(1, workers), MAX_WORKERS);
-  if (count === 1) return { pack: inlinePacker, width: 1, [Symbol.dispose]: () => {} };
+  if (count === 1) return inlinePool();
   let crew: Crew | undefined;
   return {
     width: count * DEPTH,
+    get seconds() {
+      return crew?.seconds ?? 0;
+    },
     pack: (codec, unit) =>
       new Promise((done, failed) => (crew ??= startCrew(count)).take({ codec, unit, done, failed })),
     [Symbol.dispose]: () => crew?.end(),
   };
 }
 
+/** A pool of nobody: packs in this thread. */
+function inlinePool(): Pool {
+  let seconds = 0;
+  return {
+    width: 1,
+    get seconds() {
+      return seconds;
+    },
+    async pack(codec, unit) {
+      const begun = performance.now();
+      try {
+        return await inlinePacker(codec, unit);
+      } finally {
+        seconds += (performance.now() - begun) / 1000;
+      }
+    },
+    [Symbol.dispose]: () => {},
+  };
+}
+
 interface Crew {
+  readonly seconds: number;
   take(task: Task): void;
   end(): void;
 }
@@ -91,6 +118,7 @@ function startCrew(count: number): Crew {
     task: null,
   }));
   const waiting: Task[] = [];
+  let seconds = 0;
   const assign = () => {
     for (let at = 0; at < slots.length && waiting.length > 0; at++) {
       if (slots[at].task === null) send(slots[at], at, waiting.shift()!);
@@ -105,6 +133,7 @@ function startCrew(count: number): Crew {
   };
   for (const worker of workers) {
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+      seconds += data.seconds;
       settle(slots[data.slot], data);
       assign();
     };
@@ -114,6 +143,9 @@ function startCrew(count: number): Crew {
     };
   }
   return {
+    get seconds() {
+      return seconds;
+    },
     take(task) {
       waiting.push(task);
       assign();
@@ -165,12 +197,17 @@ function serve(zlib: Parameters<typeof packUnit>[0], pack: typeof packUnit): voi
     postMessage(answer: Answer): void;
   };
   scope.onmessage = ({ data: { slot, codec, unit, packed } }) => {
+    const begun = performance.now();
+    const answer = (length: number, problem?: string) => {
+      const seconds = (performance.now() - begun) / 1000;
+      scope.postMessage({ slot, length, seconds, ...(problem !== undefined && { problem }) });
+    };
     try {
       const result = pack(zlib, codec, unit);
       if (result) packed.set(result);
-      scope.postMessage({ slot, length: result ? result.length : -1 });
+      answer(result ? result.length : -1);
     } catch (error) {
-      scope.postMessage({ slot, length: -1, problem: String(error) });
+      answer(-1, String(error));
     }
   };
 }

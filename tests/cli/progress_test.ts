@@ -36,7 +36,7 @@ function planOf(data: number, zero = 0, skip = 0): ConvertEvent {
 }
 
 function run(start: number, end: number, act: "copy" | "zero" | "skip" = "copy"): ConvertEvent {
-  return { type: "run", start, end, kind: act === "copy" ? "data" : "zero", act, zeroes: 0 };
+  return { type: "run", start, end, kind: act === "copy" ? "data" : "zero", act, zeroes: 0, seconds: 0 };
 }
 
 /** A job of 100 MiB of data, one MiB each `step` milliseconds. */
@@ -221,7 +221,7 @@ Deno.test("json: one object a line, status four times a second at most, runs joi
   const lines = jsonLines(io);
   assert(lines.every((line) => line["v"] === 1));
   assert.deepEqual(lines.filter((line) => line["type"] === "run"), [
-    { v: 1, type: "run", start: 0, end: 100 * MIB, kind: "data", act: "copy", zeroes: 0 },
+    { v: 1, type: "run", start: 0, end: 100 * MIB, kind: "data", act: "copy", zeroes: 0, seconds: 0 },
   ]);
   const status = lines.filter((line) => line["type"] === "status");
   assert(status.length > 30 && status.length <= 40, String(status.length));
