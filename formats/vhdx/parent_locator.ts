@@ -1,0 +1,80 @@
+/**
+ * The parent locator of a differencing image ([MS-VHDX] 2.6.2.6): keys and values that say what is beneath it.
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import type { NamedFile } from "../contract.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import { guidAt, NO_GUID, parseGuid } from "./guid.ts";
+
+/** The only type that the specification knows. */
+const VHDX_LOCATOR = "b04aefb7-d19e-4a81-b789-25b8e9445913";
+
+/** Paths in the order in which the specification has them tried. */
+const PATHS = ["relative_path", "volume_path", "absolute_win32_path"] as const;
+const LINKAGES = ["parent_linkage", "parent_linkage2"] as const;
+
+/** What is known of a parent. */
+export interface ParentLocator {
+  /** The data write GUID that the parent must have. */
+  readonly linkage: string;
+  /** Another one that it may have instead; written while the parent is being changed. */
+  readonly linkage2: string | null;
+  /** Paths as they stand in the image, best first. */
+  readonly paths: readonly string[];
+}
+
+/** Reads a locator. `bytes` are all of the item. */
+export function parseParentLocator(bytes: Uint8Array, label: string): ParentLocator {
+  const type = guidAt(bytes, 0);
+  if (type !== VHDX_LOCATOR) {
+    const message = `Cannot open "${label}": the locator of its parent has the type ${type}, only VHDX files are known`;
+    throw new ImageError("unsupported", message, { path: label });
+  }
+  const values = valuesOf(bytes, label);
+  const [linkage = null, linkage2 = null] = LINKAGES.map((key) => parseGuid(values.get(key) ?? ""));
+  if (linkage === null) {
+    throw corrupt(`Cannot open "${label}": the locator of its parent has no "parent_linkage" that is a GUID`, label);
+  }
+  const paths = PATHS.map((key) => values.get(key) ?? "").filter((path) => path !== "");
+  return { linkage, linkage2: linkage2 === NO_GUID || linkage2 === linkage ? null : linkage2, paths };
+}
+
+/** The values of the known keys. Places count from the start of the item. */
+function valuesOf(bytes: Uint8Array, label: string): Map<string, string> {
+  const view = viewOf(bytes);
+  const count = view.getUint16(18, true);
+  if (20 + 12 * count > bytes.length) throw broken(label, `its ${count} entries need more than ${bytes.length} bytes`);
+  const values = new Map<string, string>();
+  for (let at = 20; at < 20 + 12 * count; at += 12) {
+    const key = textAt(bytes, view.getUint32(at, true), view.getUint16(at + 8, true), label, 64);
+    // Others may add keys; only those known here are decoded, each once, so that a long table costs nothing.
+    if (key === null || ![...PATHS, ...LINKAGES].some((known) => known === key)) continue;
+    if (values.has(key)) throw broken(label, `it has two entries "${key}"`);
+    values.set(key, textAt(bytes, view.getUint32(at + 4, true), view.getUint16(at + 10, true), label) ?? "");
+  }
+  return values;
+}
+
+/** UTF-16 text; `null` where it is longer than `most` bytes. */
+function textAt(bytes: Uint8Array, at: number, length: number, label: string, most = 65_535): string | null {
+  if (at + length > bytes.length) {
+    throw broken(label, `an entry ends at ${at + length}, past its ${bytes.length} bytes`);
+  }
+  if (length > most) return null;
+  const text = new TextDecoder("utf-16le").decode(bytes.subarray(at, at + length));
+  // deno-lint-ignore no-control-regex
+  if (length % 2 !== 0 || /[\u0000-\u001f]/.test(text)) throw broken(label, "an entry is not text");
+  return text;
+}
+
+function broken(label: string, found: string): ImageError {
+  return corrupt(`Cannot use the parent locator of "${label}": ${found}`, label);
+}
+
+/** The parent as the engine is to look for it. */
+export function backingOf(parent: ParentLocator): NamedFile {
+  const [name = "", ...others] = parent.paths;
+  return { name, ...(others.length > 0 && { others }), format: "vhdx", id: parent.linkage };
+}
