@@ -83,7 +83,9 @@ function zeroWithBacking(): ImageError {
 function checkAbilities(job: ConvertJob, format: Format): void {
   const lacks = (what: string) =>
     new ImageError("unsupported", `Cannot write "${job.target.path}": ${format.name} ${what}`);
-  if (job.target.backing && !format.has.backing) throw lacks("has no backing files, leave out -B");
+  if (job.target.backing && job.target.create !== false && !format.has.backing) {
+    throw lacks("has no backing files, leave out -B");
+  }
   if (job.target.packs && !format.has.packing) throw lacks("has no compression, leave out -c");
   if (job.bitmaps && !format.has.bitmaps) throw lacks("has no bitmaps, leave out --bitmaps");
 }
