@@ -1,0 +1,158 @@
+/**
+ * The header of a VDI image, version 1: what VirtualBox calls pre-header and header. All fields are little-endian.
+ *
+ * The layout is public as the format definition "vdi" of the Kaitai project's collection and in the pages of the
+ * Archive Team's file format wiki; the meaning of the UUIDs as VirtualBox's manual tells of differencing images.
+ *
+ * @module
+ */
+import { alignUp, asciiText, isPowerOfTwo, SECTOR, setU64, u64, unitsOf, viewOf } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+
+/** The number at byte 64. */
+export const SIGNATURE = 0xbeda107f;
+/** Where it stands. */
+export const SIGNATURE_AT = 64;
+
+/** Bytes from the beginning that are read as the header. */
+export const HEADER_BYTES = 512;
+/** Where the header begins whose length it states. */
+const SIZED_FROM = 72;
+/** Length of the header without the geometry that later versions added. */
+const LEAST_LENGTH = 384;
+const VERSION = 0x0001_0001;
+
+/** Kinds of images. An undo image is a differencing one by an old name. */
+export const IMAGE_TYPES: { readonly [type: number]: ImageType } = {
+  1: "dynamic",
+  2: "static",
+  3: "undo",
+  4: "differencing",
+};
+/** See {@linkcode IMAGE_TYPES}. */
+export type ImageType = "dynamic" | "static" | "undo" | "differencing";
+
+/** A header, checked. */
+export interface Header {
+  readonly type: ImageType;
+  /** Free text. */
+  readonly comment: string;
+  /** File offset of the block map. */
+  readonly mapOffset: number;
+  /** File offset of the first block. */
+  readonly dataOffset: number;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Guest bytes of a block, a power of two. */
+  readonly blockSize: number;
+  /** Bytes before each block that are not the guest's. */
+  readonly extraBytes: number;
+  /** Entries of the block map. */
+  readonly blocks: number;
+  readonly allocated: number;
+  /** Of this image. */
+  readonly uuid: Uint8Array;
+  /** Of its present content: another one whenever it has been written. */
+  readonly modifiedUuid: Uint8Array;
+  /** Of the image beneath; zeroes for none. */
+  readonly parentUuid: Uint8Array;
+  /** Of the content that the image beneath had when this one was made. */
+  readonly parentModifiedUuid: Uint8Array;
+}
+
+/**
+ * The header in the first bytes of a file.
+ *
+ * @throws ImageError `corrupt` where it contradicts itself, `unsupported` for another version
+ */
+export function decodeHeader(bytes: Uint8Array, label: string): Header {
+  const fail = (found: string) => corrupt(`Cannot open the VDI image "${label}": ${found}`, label);
+  if (bytes.length < HEADER_BYTES) throw fail(`it has ${bytes.length} bytes, and its header alone has ${HEADER_BYTES}`);
+  const view = viewOf(bytes);
+  if (view.getUint32(SIGNATURE_AT, true) !== SIGNATURE) throw fail("its signature is missing");
+  checkVersion(view, label);
+  const length = view.getUint32(SIZED_FROM, true);
+  if (length < LEAST_LENGTH) throw fail(`its header has ${length} bytes, and must have ${LEAST_LENGTH} or more`);
+  const type = IMAGE_TYPES[view.getUint32(76, true)];
+  if (type === undefined) throw fail(`its type is ${view.getUint32(76, true)}, and must be from 1 to 4`);
+  if (view.getUint32(372, true) > 0x1fffff) throw fail("its size is above 2^53 - 1");
+  const header: Header = {
+    type,
+    comment: asciiText(bytes.subarray(84, 340)),
+    mapOffset: view.getUint32(340, true),
+    dataOffset: view.getUint32(344, true),
+    // Old versions of VirtualBox made images of odd sizes.
+    size: alignUp(u64(view, 368, true), SECTOR),
+    blockSize: view.getUint32(376, true),
+    extraBytes: view.getUint32(380, true),
+    blocks: view.getUint32(384, true),
+    allocated: view.getUint32(388, true),
+    uuid: bytes.slice(392, 408),
+    modifiedUuid: bytes.slice(408, 424),
+    parentUuid: bytes.slice(424, 440),
+    parentModifiedUuid: bytes.slice(440, 456),
+  };
+  const fault = faultOf(header, SIZED_FROM + length, view.getUint32(360, true));
+  if (fault !== null) throw fail(fault);
+  return header;
+}
+
+function checkVersion(view: DataView, label: string): void {
+  const [minor, major] = [view.getUint16(68, true), view.getUint16(70, true)];
+  if (major === 1 && minor <= 1) return;
+  const message = `Cannot open the VDI image "${label}": its version is ${major}.${minor}, and 1.1 is known`;
+  throw new ImageError("unsupported", message, { path: label, offset: 68 });
+}
+
+/** What contradicts in a header; `null`: nothing. Pure. */
+function faultOf(header: Header, headerEnd: number, sectorSize: number): string | null {
+  const { mapOffset, dataOffset, size, blockSize, extraBytes, blocks } = header;
+  if (sectorSize !== SECTOR && sectorSize !== 0) return `its sectors have ${sectorSize} bytes, and must have ${SECTOR}`;
+  if (!Number.isSafeInteger(size)) return "its size is above 2^53 - 1";
+  if (blockSize < SECTOR || !isPowerOfTwo(blockSize)) {
+    return `its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`;
+  }
+  if (extraBytes % SECTOR !== 0) return `its blocks have ${extraBytes} extra bytes, no multiple of ${SECTOR}`;
+  if (blocks < unitsOf(size, blockSize)) {
+    return `its block map has ${blocks} entries, and ${size} bytes need ${unitsOf(size, blockSize)}`;
+  }
+  if (mapOffset < headerEnd) return `its block map lies at ${mapOffset}, in the header that ends at ${headerEnd}`;
+  // Entries past the end of the disk are never used.
+  const mapEnd = mapOffset + unitsOf(size, blockSize) * 4;
+  if (dataOffset < mapEnd) return `its blocks begin at ${dataOffset}, in the block map that ends at ${mapEnd}`;
+  return null;
+}
+
+/** The bytes of a header of version 1.1. */
+export function encodeHeader(header: Header): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  const view = viewOf(bytes);
+  new TextEncoder().encodeInto("<<< diskcast VirtualBox Disk Image >>>\n", bytes);
+  view.setUint32(SIGNATURE_AT, SIGNATURE, true);
+  view.setUint32(68, VERSION, true);
+  view.setUint32(SIZED_FROM, 400, true);
+  view.setUint32(76, Object.values(IMAGE_TYPES).indexOf(header.type) + 1, true);
+  new TextEncoder().encodeInto(header.comment, bytes.subarray(84, 339));
+  view.setUint32(340, header.mapOffset, true);
+  view.setUint32(344, header.dataOffset, true);
+  view.setUint32(360, SECTOR, true);
+  setU64(view, 368, header.size, true);
+  view.setUint32(376, header.blockSize, true);
+  view.setUint32(380, header.extraBytes, true);
+  view.setUint32(384, header.blocks, true);
+  view.setUint32(468, SECTOR, true); // of the second geometry; zeroes elsewhere let VirtualBox choose one
+  patchHeader(bytes, header);
+  bytes.set(header.uuid, 392);
+  bytes.set(header.parentUuid, 424);
+  bytes.set(header.parentModifiedUuid, 440);
+  return bytes;
+}
+
+/** Writes into the bytes of a header what changes when an image is written. */
+export function patchHeader(
+  bytes: Uint8Array,
+  { allocated, modifiedUuid }: Pick<Header, "allocated" | "modifiedUuid">,
+) {
+  viewOf(bytes).setUint32(388, allocated, true);
+  bytes.set(modifiedUuid, 408);
+}

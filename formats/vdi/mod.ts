@@ -1,0 +1,23 @@
+/**
+ * The VDI format of VirtualBox: dynamic, static and differencing images.
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import type { Format } from "../contract.ts";
+import { openVdi } from "./disk.ts";
+import { HEADER_BYTES, SIGNATURE, SIGNATURE_AT } from "./header.ts";
+
+/** VDI images. */
+export const vdi: Format = {
+  name: "vdi",
+  title: "VirtualBox disk (VDI)",
+  extensions: ["vdi"],
+  has: { backing: true, packing: false, snapshots: false, bitmaps: false },
+  probe({ head }) {
+    if (head.length < HEADER_BYTES) return "no";
+    return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";
+  },
+  open: openVdi,
+  createOptions: [],
+};

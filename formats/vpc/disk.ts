@@ -1,0 +1,115 @@
+/**
+ * A VHD image as a disk.
+ *
+ * @module
+ */
+import { FREE } from "../block_table.ts";
+import { SECTOR } from "../bytes.ts";
+import type { Disk } from "../contract.ts";
+import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
+import type { Storage } from "../storage/types.ts";
+import { type TableCache, tableCache } from "../table_cache.ts";
+import { uuidText } from "../uuid.ts";
+import { endOfSame, isSet } from "./bitmap.ts";
+import { factsOf } from "./facts.ts";
+import { blockOffset, type Blocks, readImage } from "./image.ts";
+import { parentOf } from "./parent.ts";
+
+/** Bytes of sector bitmaps held. */
+const BITMAP_CACHE_BYTES = 1 << 20;
+
+/** A run ends after so many sector bitmaps: each is a read of its own. */
+const BITMAPS_PER_RUN = 64;
+
+/**
+ * Opens a fixed, dynamic or differencing image for reading.
+ *
+ * @throws ImageError `corrupt`, `unsupported`
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import { openVpc } from "./disk.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await assert.rejects(openVpc(new MemoryStorage(new Uint8Array(1000))), { kind: "corrupt" });
+ * ```
+ */
+export async function openVpc(storage: Storage): Promise<Disk> {
+  const image = await readImage(storage);
+  const { blocks, size, footer } = image;
+  const backing = image.parent === null ? null : await parentOf(image.parent, storage);
+  return {
+    format: "vpc",
+    size,
+    unit: blocks === null ? 1 : blocks.header.blockSize,
+    backing,
+    id: uuidText(footer.uuid, "big"),
+    facts: factsOf(image, backing),
+    ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** The two verbs of reading. */
+export type BlockReader = Pick<Disk, "runAt" | "read">;
+
+function fixedReader(storage: Storage): BlockReader {
+  return {
+    async runAt(start, limit) {
+      const found = await storage.holeAt?.(start, limit);
+      if (!found) return dataRun(start, limit);
+      return found.hole ? zeroRun(start, found.end) : dataRun(start, found.end);
+    },
+    read: (into, start) => storage.readAt(into, start),
+  };
+}
+
+/** Reads a dynamic or differencing image. */
+export function blockReader(storage: Storage, blocks: Blocks): BlockReader {
+  const bitmaps = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES);
+  return {
+    runAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
+    read: (into, start) => readBlocks(storage, blocks, into, start),
+  };
+}
+
+async function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): Promise<Run> {
+  const { blockSize } = blocks.header;
+  const first = Math.floor(start / blockSize);
+  const page = await blocks.table.load(first);
+  const last = Math.min(page.end, Math.ceil(limit / blockSize));
+  let index = first;
+  if (page.entry(first) === FREE) {
+    while (index < last && page.entry(index) === FREE) index++;
+    return holeRun(start, Math.min(index * blockSize, limit));
+  }
+  let end = start;
+  let set = true;
+  for (; index < last && index < first + BITMAPS_PER_RUN; index++) {
+    const fileOffset = blockOffset(blocks, page, index);
+    if (fileOffset === null) break;
+    const bitmap = await bitmaps.get(fileOffset);
+    const sector = Math.floor((end - index * blockSize) / SECTOR);
+    if (index === first) set = isSet(bitmap, sector);
+    else if (isSet(bitmap, sector) !== set) break;
+    const sectors = blockSize / SECTOR;
+    const same = endOfSame(bitmap, sector, sectors);
+    end = index * blockSize + same * SECTOR;
+    if (same < sectors || end >= limit) break;
+  }
+  return set ? dataRun(start, Math.min(end, limit)) : holeRun(start, Math.min(end, limit));
+}
+
+async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, start: number): Promise<void> {
+  const { blockSize } = blocks.header;
+  const end = start + into.length;
+  for (let at = start; at < end;) {
+    const index = Math.floor(at / blockSize);
+    const part = into.subarray(at - start, Math.min(end, (index + 1) * blockSize) - start);
+    const fileOffset = blockOffset(blocks, await blocks.table.load(index), index);
+    if (fileOffset === null) part.fill(0);
+    else await storage.readAt(part, fileOffset + blocks.bitmapBytes + at - index * blockSize);
+    at += part.length;
+  }
+}

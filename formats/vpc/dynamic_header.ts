@@ -1,0 +1,67 @@
+/**
+ * The header of a dynamic or differencing image. "Dynamic Disk Header Format" of the Virtual Hard Disk Image Format
+ * Specification 1.0; all fields are big-endian.
+ *
+ * @module
+ */
+import { asciiText, isPowerOfTwo, SECTOR, setU64, u64, viewOf } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import { checksum, writeText } from "./footer.ts";
+
+/** Bytes of a dynamic disk header. */
+export const HEADER_BYTES = 1024;
+
+const COOKIE = "cxsparse";
+const CHECKSUM_AT = 36;
+
+/** Where the blocks of an image are told. */
+export interface DynamicHeader {
+  /** File offset of the block allocation table. */
+  readonly tableOffset: number;
+  readonly tableEntries: number;
+  /** Guest bytes of a block, without its sector bitmap. */
+  readonly blockSize: number;
+}
+
+/** Bytes of the sector bitmap before each block: one bit for each sector, whole sectors. */
+export function bitmapBytesOf(blockSize: number): number {
+  return Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
+}
+
+/**
+ * The header in `bytes`, checked.
+ *
+ * @throws ImageError `corrupt`, `unsupported`
+ */
+export function decodeDynamicHeader(bytes: Uint8Array, label: string, fileOffset: number): DynamicHeader {
+  const fail = (found: string) =>
+    corrupt(`Cannot use the dynamic disk header of "${label}": ${found}`, label, fileOffset);
+  const view = viewOf(bytes);
+  if (asciiText(bytes.subarray(0, 8)) !== COOKIE) throw fail(`it does not begin with "${COOKIE}"`);
+  if (view.getUint32(CHECKSUM_AT) !== checksum(bytes, CHECKSUM_AT)) throw fail("its checksum is wrong");
+  const major = view.getUint16(24);
+  if (major !== 1) {
+    const message = `Cannot open "${label}": the version of its dynamic disk header is ${major}, and 1 is known`;
+    throw new ImageError("unsupported", message, { path: label, offset: fileOffset });
+  }
+  const blockSize = view.getUint32(32);
+  if (blockSize < SECTOR || !isPowerOfTwo(blockSize)) {
+    throw fail(`its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`);
+  }
+  if (view.getUint32(16) > 0x1fffff) throw fail("its block allocation table lies past the end of the file");
+  return { tableOffset: u64(view, 16), tableEntries: view.getUint32(28), blockSize };
+}
+
+/** The bytes of a header of an image without a parent. */
+export function encodeDynamicHeader(header: DynamicHeader): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  const view = viewOf(bytes);
+  writeText(bytes, 0, COOKIE);
+  view.setBigUint64(8, 0xffff_ffff_ffff_ffffn); // no further structures
+  setU64(view, 16, header.tableOffset);
+  view.setUint32(24, 1 << 16);
+  view.setUint32(28, header.tableEntries);
+  view.setUint32(32, header.blockSize);
+  view.setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
+  return bytes;
+}

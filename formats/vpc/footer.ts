@@ -1,0 +1,152 @@
+/**
+ * The footer of a VHD image. "Hard Disk Footer Format" of the Virtual Hard Disk Image Format Specification 1.0; all
+ * fields are big-endian.
+ *
+ * @module
+ */
+import { asciiText, SECTOR, u64, viewOf } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import { type Geometry, LARGEST, sectorsOf } from "./geometry.ts";
+
+/** Bytes of a footer. */
+export const FOOTER_BYTES = 512;
+/** Bytes of a footer by versions before Virtual PC 2004, which lacks the last reserved byte. */
+export const OLD_FOOTER_BYTES = 511;
+
+/** The kind of image: the field "Disk Type". */
+export const FIXED = 2;
+export const DYNAMIC = 3;
+export const DIFFERENCING = 4;
+
+/** 2000-01-01 00:00 UTC in seconds since 1970: where time stamps begin. */
+export const EPOCH = 946_684_800;
+
+const COOKIE = "conectix";
+const MAJOR_VERSION = 1;
+const CHECKSUM_AT = 64;
+/** Programs that mean the geometry when they state a size. */
+const GEOMETRY_CREATORS: ReadonlySet<string> = new Set(["vpc ", "qemu"]);
+
+/** The fields of a footer that matter here. Sizes are guest bytes. */
+export interface Footer {
+  /** File offset of the dynamic disk header; `null` for a fixed image. */
+  readonly headerOffset: number | null;
+  /** Seconds since 2000. */
+  readonly timeStamp: number;
+  /** Four letters that name the program that made the image. */
+  readonly creator: string;
+  readonly originalSize: number;
+  readonly currentSize: number;
+  readonly geometry: Geometry;
+  readonly type: typeof FIXED | typeof DYNAMIC | typeof DIFFERENCING;
+  readonly uuid: Uint8Array;
+}
+
+/** What stands at the place of a footer: `none` where its mark is missing, `damaged` where the checksum is wrong. */
+export type FooterState = "none" | "damaged" | "sound";
+
+/** Looks at `bytes`, from the first byte of a footer on. Pure. */
+export function footerState(bytes: Uint8Array): FooterState {
+  if (bytes.length < OLD_FOOTER_BYTES || asciiText(bytes.subarray(0, 8)) !== COOKIE) return "none";
+  const footer = bytes.subarray(0, FOOTER_BYTES);
+  return viewOf(footer).getUint32(CHECKSUM_AT) === checksum(footer, CHECKSUM_AT) ? "sound" : "damaged";
+}
+
+/** The disk type that a footer states, sound or not; 0 for no footer. */
+export function typeOf(bytes: Uint8Array): number {
+  return footerState(bytes) === "none" ? 0 : viewOf(bytes).getUint32(60);
+}
+
+/** One's complement of the sum of all bytes, those of the checksum itself left out. */
+export function checksum(bytes: Uint8Array, checksumAt: number): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    if (at < checksumAt || at >= checksumAt + 4) sum += bytes[at];
+  }
+  return ~sum >>> 0;
+}
+
+/**
+ * The fields of a sound footer.
+ *
+ * @param label name of the image for messages
+ * @throws ImageError `unsupported` for another version or type; `corrupt` for numbers that cannot be
+ */
+export function decodeFooter(bytes: Uint8Array, label: string): Footer {
+  const view = viewOf(bytes);
+  const major = view.getUint16(12);
+  if (major !== MAJOR_VERSION) throw unsupported(`its format version is ${major}, and 1 is known`, label);
+  const type = view.getUint32(60);
+  if (type !== FIXED && type !== DYNAMIC && type !== DIFFERENCING) {
+    throw unsupported(`its disk type is ${type}; known are 2 (fixed), 3 (dynamic) and 4 (differencing)`, label);
+  }
+  return {
+    headerOffset: type === FIXED ? null : fieldOf(view, 16, "offset of the dynamic disk header", label),
+    timeStamp: view.getUint32(24),
+    creator: String.fromCharCode(...bytes.subarray(28, 32)),
+    originalSize: Number(view.getBigUint64(40)),
+    currentSize: fieldOf(view, 48, "current size", label),
+    geometry: { cylinders: view.getUint16(56), heads: view.getUint8(58), sectors: view.getUint8(59) },
+    type,
+    uuid: bytes.slice(68, 84),
+  };
+}
+
+function unsupported(found: string, label: string): ImageError {
+  return new ImageError("unsupported", `Cannot open the VHD image "${label}": ${found}`, { path: label });
+}
+
+function fieldOf(view: DataView, at: number, what: string, label: string): number {
+  const value = view.getBigUint64(at);
+  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return u64(view, at);
+  throw corrupt(`Cannot use the ${what} of "${label}": it is ${value}, above 2^53 - 1`, label);
+}
+
+/**
+ * The guest bytes of an image. Virtual PC and QEMU up to 9 mean the geometry, everybody else the current size; the
+ * largest geometry stands for "see the current size".
+ *
+ * @example
+ * ```ts
+ * import { guestSize } from "./footer.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const geometry = { cylinders: 301, heads: 4, sectors: 17 };
+ * assert.equal(guestSize({ creator: "win ", currentSize: 10 << 20, geometry }), 10 << 20);
+ * assert.equal(guestSize({ creator: "vpc ", currentSize: 10 << 20, geometry }), 10_479_616);
+ * ```
+ */
+export function guestSize({ creator, currentSize, geometry }: Pick<Footer, "creator" | "currentSize" | "geometry">) {
+  const current = currentSize - currentSize % SECTOR;
+  const sectors = sectorsOf(geometry);
+  const byGeometry = GEOMETRY_CREATORS.has(creator) && sectors !== 0 && sectors !== sectorsOf(LARGEST);
+  return byGeometry ? sectors * SECTOR : current;
+}
+
+/** The bytes of a footer. */
+export function encodeFooter(footer: Footer): Uint8Array {
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  const view = viewOf(bytes);
+  writeText(bytes, 0, COOKIE);
+  view.setUint32(8, 2); // "Reserved. This bit must always be set to 1."
+  view.setUint32(12, MAJOR_VERSION << 16);
+  view.setBigUint64(16, footer.headerOffset === null ? 0xffff_ffff_ffff_ffffn : BigInt(footer.headerOffset));
+  view.setUint32(24, footer.timeStamp);
+  writeText(bytes, 28, footer.creator);
+  view.setUint32(32, 1 << 16);
+  writeText(bytes, 36, "Wi2k"); // the host system; the only other legal value is "Mac "
+  view.setBigUint64(40, BigInt(footer.originalSize));
+  view.setBigUint64(48, BigInt(footer.currentSize));
+  view.setUint16(56, footer.geometry.cylinders);
+  view.setUint8(58, footer.geometry.heads);
+  view.setUint8(59, footer.geometry.sectors);
+  view.setUint32(60, footer.type);
+  bytes.set(footer.uuid, 68);
+  view.setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
+  return bytes;
+}
+
+/** Writes ASCII text. */
+export function writeText(bytes: Uint8Array, at: number, text: string): void {
+  for (let index = 0; index < text.length; index++) bytes[at + index] = text.charCodeAt(index);
+}

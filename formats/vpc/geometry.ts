@@ -1,0 +1,82 @@
+/**
+ * Cylinders, heads and sectors of a track: how Virtual PC describes the size of a disk.
+ *
+ * @module
+ */
+
+/** A disk geometry, as in the footer. */
+export interface Geometry {
+  /** Up to 65535. */
+  readonly cylinders: number;
+  readonly heads: number;
+  /** Sectors of a track, up to 255. */
+  readonly sectors: number;
+}
+
+/** The largest geometry. It says nothing of the size: a reader takes the current size instead. */
+export const LARGEST: Geometry = { cylinders: 65535, heads: 16, sectors: 255 };
+
+/** The sectors of a geometry. */
+export function sectorsOf({ cylinders, heads, sectors }: Geometry): number {
+  return cylinders * heads * sectors;
+}
+
+/**
+ * The geometry of a disk by the "CHS Calculation" of the specification's appendix. It mostly has fewer sectors than the
+ * disk.
+ *
+ * @param total sectors of the disk
+ *
+ * @example
+ * ```ts
+ * import { specifiedGeometry } from "./geometry.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(specifiedGeometry(20480), { cylinders: 301, heads: 4, sectors: 17 });
+ * ```
+ */
+export function specifiedGeometry(total: number): Geometry {
+  const counted = Math.min(total, sectorsOf(LARGEST));
+  if (counted >= 65535 * 16 * 63) return tracks(counted, 16, 255);
+  const perTrack = Math.floor(counted / 17);
+  const heads = Math.max(4, Math.ceil(perTrack / 1024));
+  if (perTrack < heads * 1024 && heads <= 16) return tracks(counted, heads, 17);
+  const wide = tracks(counted, 16, 31);
+  return wide.cylinders < 1024 ? wide : tracks(counted, 16, 63);
+}
+
+function tracks(total: number, heads: number, sectors: number): Geometry {
+  return { cylinders: Math.floor(Math.floor(total / sectors) / heads), heads, sectors };
+}
+
+/**
+ * A geometry of exactly `total` sectors, so that readers that go by geometry see the same size as those that go by the
+ * current size; the largest one where there is no such geometry.
+ *
+ * @example
+ * ```ts
+ * import { exactGeometry, LARGEST, sectorsOf } from "./geometry.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(sectorsOf(exactGeometry(20480)), 20480);
+ * assert.deepEqual(exactGeometry(1_000_003), LARGEST); // a prime number
+ * ```
+ */
+export function exactGeometry(total: number): Geometry {
+  if (total === 0) return { cylinders: 0, heads: 0, sectors: 0 };
+  const specified = specifiedGeometry(total);
+  if (sectorsOf(specified) === total) return specified;
+  for (const sectors of SECTORS_TO_TRY) {
+    for (let heads = 16; heads > 0; heads--) {
+      const cylinders = total / (heads * sectors);
+      if (Number.isInteger(cylinders) && cylinders <= LARGEST.cylinders) return { cylinders, heads, sectors };
+    }
+  }
+  return LARGEST;
+}
+
+/** Up to 63 first, most first: what a BIOS can address. */
+const SECTORS_TO_TRY = [
+  ...Array.from({ length: 63 }, (_, index) => 63 - index),
+  ...Array.from({ length: 192 }, (_, index) => 64 + index),
+];

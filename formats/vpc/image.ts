@@ -1,0 +1,196 @@
+/**
+ * The structures of a VHD image: which footer counts, where its blocks lie.
+ *
+ * @module
+ */
+import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../block_table.ts";
+import { SECTOR, unitsOf } from "../bytes.ts";
+import { corrupt } from "../errors.ts";
+import type { Storage } from "../storage/types.ts";
+import { bitmapBytesOf, decodeDynamicHeader, type DynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
+import {
+  decodeFooter,
+  DIFFERENCING,
+  FIXED,
+  type Footer,
+  FOOTER_BYTES,
+  footerState,
+  guestSize,
+  OLD_FOOTER_BYTES,
+  typeOf,
+} from "./footer.ts";
+import { decodeParent, type ParentFields } from "./parent.ts";
+
+/** The footer that counts. */
+export interface FoundFooter {
+  readonly footer: Footer;
+  /** File offset of the footer at the end, or of the end of the file where there is none. */
+  readonly endOffset: number;
+  /** Whether it is the copy at the beginning, because that at the end is missing or damaged. */
+  readonly isCopy: boolean;
+}
+
+/** The blocks of a dynamic or differencing image. */
+export interface Blocks {
+  readonly label: string;
+  readonly fileSize: number;
+  /** Guest bytes. */
+  readonly size: number;
+  readonly headerOffset: number;
+  readonly header: DynamicHeader;
+  readonly bitmapBytes: number;
+  readonly table: BlockTable;
+}
+
+/** An image with its structures read. */
+export interface VpcImage extends FoundFooter {
+  /** Guest bytes. */
+  readonly size: number;
+  /** `null` for a fixed image. */
+  readonly blocks: Blocks | null;
+  /** `null` without a parent. */
+  readonly parent: ParentFields | null;
+}
+
+/**
+ * Reads footers, header and where the table lies.
+ *
+ * @throws ImageError `corrupt` where it contradicts the specification, `unsupported` for another version or type
+ */
+export async function readImage(storage: Storage): Promise<VpcImage> {
+  const found = await findFooter(storage);
+  const size = guestSize(found.footer);
+  if (found.footer.headerOffset === null) {
+    if (size <= found.endOffset) return { ...found, size, blocks: null, parent: null };
+    throw corrupt(
+      `Cannot open the fixed VHD image "${storage.label}": it has ${found.endOffset} bytes of data, ` +
+        `and its footer says ${size}`,
+      storage.label,
+      found.endOffset,
+    );
+  }
+  const bytes = await readHeader(storage, found.footer.headerOffset);
+  const blocks = blocksOf(storage, found.footer.headerOffset, bytes, size);
+  return { ...found, size, blocks, parent: found.footer.type === DIFFERENCING ? decodeParent(bytes) : null };
+}
+
+/**
+ * The footer at the end counts: what is at the beginning of a fixed image is its guest's. The copy at the beginning
+ * counts only where that at the end is missing or damaged.
+ */
+async function findFooter(storage: Storage): Promise<FoundFooter> {
+  const { label, size } = storage;
+  const head = await readUpTo(storage, 0, FOOTER_BYTES);
+  const tail = await readUpTo(storage, Math.max(0, size - FOOTER_BYTES), FOOTER_BYTES);
+  for (const length of [FOOTER_BYTES, OLD_FOOTER_BYTES]) {
+    const bytes = tail.subarray(Math.max(0, tail.length - length));
+    if (bytes.length !== length || footerState(bytes) !== "sound") continue;
+    return { footer: decodeFooter(bytes, label), endOffset: size - length, isCopy: false };
+  }
+  const isFixed = typeOf(tail) === FIXED || typeOf(head) === FIXED;
+  if (footerState(head) === "sound" && !isFixed) {
+    const endOffset = footerState(tail) === "damaged" ? size - FOOTER_BYTES : size;
+    return { footer: decodeFooter(head, label), endOffset, isCopy: true };
+  }
+  const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
+  const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
+  const also = isFixed
+    ? ""
+    : damaged
+    ? ", and there is no sound copy at its beginning"
+    : ", nor a copy at its beginning";
+  throw corrupt(`Cannot open the VHD image "${label}": ${found}${also}`, label);
+}
+
+async function readUpTo(storage: Storage, fileOffset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(length, storage.size - fileOffset));
+  await storage.readAt(bytes, fileOffset);
+  return bytes;
+}
+
+async function readHeader(storage: Storage, headerOffset: number): Promise<Uint8Array> {
+  if (headerOffset + HEADER_BYTES > storage.size) {
+    throw corrupt(
+      `Cannot read the dynamic disk header of "${storage.label}": it lies at ${headerOffset}, ` +
+        `and the file ends at ${storage.size}`,
+      storage.label,
+      headerOffset,
+    );
+  }
+  return await readUpTo(storage, headerOffset, HEADER_BYTES);
+}
+
+function blocksOf(storage: Storage, headerOffset: number, bytes: Uint8Array, size: number): Blocks {
+  const { label } = storage;
+  const header = decodeDynamicHeader(bytes, label, headerOffset);
+  const { tableOffset, tableEntries, blockSize } = header;
+  const needed = unitsOf(size, blockSize);
+  if (needed > tableEntries) {
+    throw corrupt(
+      `Cannot use the block allocation table of "${label}": it has ${tableEntries} entries, ` +
+        `and ${size} bytes in blocks of ${blockSize} need ${needed}`,
+      label,
+      tableOffset,
+    );
+  }
+  // Entries past the end of the disk are not looked at, so they need not be there.
+  const table = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
+  const blocks = { label, fileSize: storage.size, size, headerOffset, header, table };
+  const own = metadataOf({ ...blocks, bitmapBytes: 0 });
+  const clash = own.findIndex((one, index) => own.some((other, at) => at < index && overlap(one, other)));
+  if (clash < 0) return { ...blocks, bitmapBytes: bitmapBytesOf(blockSize) };
+  throw corrupt(
+    `Cannot open "${label}": its ${own[clash].what} at ${own[clash].start} overlaps another structure`,
+    label,
+    own[clash].start,
+  );
+}
+
+interface Area {
+  readonly what: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+function metadataOf({ headerOffset, header, table }: Blocks): Area[] {
+  return [
+    { what: "footer copy", start: 0, end: FOOTER_BYTES },
+    { what: "dynamic disk header", start: headerOffset, end: headerOffset + HEADER_BYTES },
+    {
+      what: "block allocation table",
+      start: header.tableOffset,
+      end: header.tableOffset + table.entries * 4,
+    },
+  ];
+}
+
+function overlap(one: Area, other: Area): boolean {
+  return one.start < other.end && other.start < one.end;
+}
+
+/**
+ * File offset of the sector bitmap of block `index`; `null` where it is not allocated.
+ *
+ * @throws ImageError `corrupt` if the block does not lie within the file, past the structures
+ */
+export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
+  const entry = page.entry(index);
+  if (entry === FREE) return null;
+  const { fileSize, label, size, header, bitmapBytes } = blocks;
+  const start = entry * SECTOR;
+  // A writer may leave out what lies past the end of the disk.
+  const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
+  if (end > fileSize) {
+    throw corrupt(
+      `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize})`,
+      label,
+      start,
+    );
+  }
+  if (start >= blocks.headerOffset + HEADER_BYTES && start >= header.tableOffset + blocks.table.entries * 4) {
+    return start;
+  }
+  const clash = metadataOf(blocks).find((area) => overlap(area, { what: "block", start, end }));
+  if (clash === undefined) return start;
+  throw corrupt(`Cannot read block ${index} of "${label}": it lies at ${start}, in the ${clash.what}`, label, start);
+}

@@ -1,0 +1,35 @@
+/**
+ * The VHD format of Virtual PC, Hyper-V and Azure: fixed, dynamic and differencing images.
+ *
+ * @module
+ */
+import type { Format, Peek } from "../contract.ts";
+import { openVpc } from "./disk.ts";
+import { FIXED, FOOTER_BYTES, footerState, OLD_FOOTER_BYTES, typeOf } from "./footer.ts";
+
+/** VHD images. */
+export const vpc: Format = {
+  name: "vpc",
+  title: "Virtual PC, Hyper-V and Azure disk (VHD)",
+  extensions: ["vhd", "vpc"],
+  has: { backing: true, packing: false, snapshots: false, bitmaps: false },
+  probe,
+  open: openVpc,
+  createOptions: [],
+};
+
+/**
+ * A fixed image has its only mark at the end. At the beginning it is its guest's bytes, so a footer there counts only
+ * for the other types.
+ */
+function probe({ head, tail }: Peek): "yes" | "maybe" | "no" {
+  const ends = [FOOTER_BYTES, OLD_FOOTER_BYTES].map((length) => tail.subarray(Math.max(0, tail.length - length)));
+  const atHead = footerState(head);
+  for (const bytes of ends) {
+    if (footerState(bytes) !== "sound") continue;
+    // The last bytes of another image may be its guest's: they must agree with the beginning, or be of a fixed image.
+    return typeOf(bytes) === FIXED || atHead !== "none" ? "yes" : "maybe";
+  }
+  if (atHead === "sound" && typeOf(head) !== FIXED) return "yes";
+  return atHead !== "none" || ends.some((bytes) => footerState(bytes) === "damaged") ? "maybe" : "no";
+}
