@@ -1,0 +1,84 @@
+/**
+ * ESX server sparse extents (`COWD`), the redo logs and snapshots of `vmfsSparse` disks, by VMware's "Virtual Disk
+ * Format 5.0", "ESXi Host Sparse Extents".
+ *
+ * @module
+ */
+import { isPowerOfTwo, SECTOR, viewOf } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import type { Storage } from "../storage/types.ts";
+import { tableCache } from "../table_cache.ts";
+import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
+import { TABLE_CACHE_BYTES } from "./hosted_sparse.ts";
+
+/** `COWD`, the first four bytes. */
+export const COWD_MAGIC = 0x44574f43;
+
+const HEADER_BYTES = 2048;
+/** Entries of a grain table: always so many. */
+const ENTRIES_PER_TABLE = 4096;
+/** The most sectors of a grain: 1 MiB; VMware writes 1. */
+const MAX_GRAIN_SECTORS = 2048;
+
+/** Opens the extent in `storage`, which begins with the magic. */
+export async function openCowd(storage: Storage): Promise<GrainMap> {
+  const { label } = storage;
+  if (storage.size < HEADER_BYTES) throw corrupt(`Cannot open "${label}": it ends inside its header`, label);
+  const bytes = new Uint8Array(32);
+  await storage.readAt(bytes, 0);
+  const view = viewOf(bytes);
+  const field = (index: number) => view.getUint32(index * 4, true);
+  if (field(1) !== 1) {
+    throw new ImageError("unsupported", `Cannot open "${label}": it has version ${field(1)}, must be 1`, {
+      path: label,
+      offset: 4,
+    });
+  }
+  const [size, grainSectors, directoryOffset] = [field(3) * SECTOR, field(4), field(5) * SECTOR];
+  if (!isPowerOfTwo(grainSectors) || grainSectors > MAX_GRAIN_SECTORS) {
+    const message = `Cannot open "${label}": its grains have ${grainSectors} sectors, must be a power of two up to ` +
+      `${MAX_GRAIN_SECTORS}`;
+    throw corrupt(message, label, 16);
+  }
+  const tableReach = grainSectors * SECTOR * ENTRIES_PER_TABLE;
+  const entries = Math.ceil(size / tableReach);
+  checkDirectory(storage, entries, field(6), directoryOffset);
+  const directory = new Uint8Array(entries * 4);
+  if (entries > 0) await storage.readAt(directory, directoryOffset);
+  return mapOf(storage, viewOf(directory), { size, grainBytes: grainSectors * SECTOR, tableReach });
+}
+
+function mapOf(
+  storage: Storage,
+  directory: DataView,
+  shape: Pick<GrainMap, "size" | "grainBytes" | "tableReach">,
+): GrainMap {
+  const placeOf = (sector: number, length: number) => {
+    if (sector === 0) return HOLE;
+    return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
+  };
+  return {
+    label: storage.label,
+    ...shape,
+    packed: false,
+    tableAt: (index) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4),
+    grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
+    tables: tableCache(storage, ENTRIES_PER_TABLE * 4, TABLE_CACHE_BYTES),
+  };
+}
+
+function checkDirectory(storage: Storage, needed: number, stated: number, fileOffset: number): void {
+  const { label, size } = storage;
+  if (needed > MAX_DIRECTORY_ENTRIES || needed > stated) {
+    const most = Math.min(stated, MAX_DIRECTORY_ENTRIES);
+    const message =
+      `Cannot open "${label}": its size needs ${needed} entries of the grain directory, which has ${most}`;
+    throw corrupt(message, label, 24);
+  }
+  const end = fileOffset + needed * 4;
+  if (needed > 0 && (fileOffset < SECTOR || end > size)) {
+    const message = `Cannot open "${label}": its grain directory lies from byte ${fileOffset} to ${end}, ` +
+      `must be behind the header and inside the file (${size})`;
+    throw corrupt(message, label, 20);
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * The descriptor: the text that says what a VMDK consists of, by VMware's "Virtual Disk Format 5.0", "The Descriptor
+ * File". Spaces, comments and empty lines may stand anywhere; names of keys are compared without regard to case.
+ *
+ * @module
+ */
+import { SECTOR } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+
+/** The longest descriptor that is read, in bytes: enough for a split disk of 62 TiB. */
+export const MAX_DESCRIPTOR = 4 << 20;
+
+/** The most extents that one disk may have. */
+const MAX_EXTENTS = 1 << 15;
+
+/** The most keys that are kept; VMware writes about twenty. */
+const MAX_KEYS = 4096;
+
+/** No parent, as the descriptor writes it. */
+export const NO_PARENT = "ffffffff";
+
+/** How an extent may be used. */
+export type Access = "RW" | "RDONLY" | "NOACCESS";
+
+/** One extent line. */
+export interface ExtentLine {
+  readonly access: Access;
+  /** Guest bytes. */
+  readonly size: number;
+  /** In capitals: `FLAT`, `SPARSE`, `ZERO`, `VMFS`, `VMFSSPARSE`, `SESPARSE` and others. */
+  readonly type: string;
+  /** File name as it stands there; empty where there is none. */
+  readonly name: string;
+  /** Where in the file the extent begins, in bytes. */
+  readonly fileOffset: number;
+}
+
+/** A parsed descriptor. */
+export interface Descriptor {
+  /** As it was read. */
+  readonly text: string;
+  /** Content ID: eight hex digits, small letters; null where it is not stated. */
+  readonly cid: string | null;
+  /** Content ID of the parent; {@linkcode NO_PARENT} where it has none. */
+  readonly parentCid: string | null;
+  readonly createType: string | null;
+  readonly parentHint: string | null;
+  readonly extents: readonly ExtentLine[];
+  /** All other values by key in small letters: `ddb.adaptertype`, `changetrackpath`. */
+  readonly values: ReadonlyMap<string, string>;
+}
+
+/**
+ * Whether the beginning of a file is that of a descriptor. `head` may end anywhere.
+ *
+ * @example
+ * ```ts
+ * import { looksLikeDescriptor } from "./descriptor.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const encode = (text: string) => new TextEncoder().encode(text);
+ * assert.equal(looksLikeDescriptor(encode("# Disk DescriptorFile\nversion = 1\n")), true);
+ * assert.equal(looksLikeDescriptor(encode("# settings\nversion=1\nname=x\n")), false);
+ * ```
+ */
+export function looksLikeDescriptor(head: Uint8Array): boolean {
+  // Most files show with their first byte that they are no text.
+  if (head.length === 0 || head[0] === 0 || (head[0] > 0x7e && head[0] !== 0xef)) return false;
+  const lines = [...linesOf(decode(textPart(head), "latin1").replace(/^\u00ef\u00bb\u00bf/, ""))];
+  const first = lines.find((line) => line !== "");
+  if (first === undefined) return false;
+  if (/^#\s*disk\s*descriptorfile$/i.test(first.slice(0, 100))) return true;
+  const body = lines.filter((line) => line !== "" && !line.startsWith("#"));
+  if (body.length === 0 || keyOf(body[0])?.key !== "version") return false;
+  return body.some((line) => ["cid", "parentcid", "createtype"].includes(keyOf(line)?.key ?? ""));
+}
+
+/**
+ * Parses a descriptor. What is behind the first zero byte is padding.
+ *
+ * @throws ImageError `corrupt` where it is none or contradicts itself, `unsupported` for other versions
+ *
+ * @example
+ * ```ts
+ * import { parseDescriptor } from "./descriptor.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const text = 'version = 1\nCID = 1a2b3c4d\nparentCID=ffffffff\nRW 8 FLAT "a b-flat.vmdk" 0\n';
+ * const { cid, extents } = parseDescriptor(new TextEncoder().encode(text), "a.vmdk");
+ * assert.equal(cid, "1a2b3c4d");
+ * assert.deepEqual(extents, [{ access: "RW", size: 4096, type: "FLAT", name: "a b-flat.vmdk", fileOffset: 0 }]);
+ * ```
+ */
+export function parseDescriptor(bytes: Uint8Array, label: string): Descriptor {
+  const text = textOf(textPart(bytes));
+  const values = new Map<string, string>();
+  const extents: ExtentLine[] = [];
+  let total = 0;
+  for (const line of linesOf(text)) {
+    if (line === "" || line.startsWith("#")) continue;
+    const extent = extentOf(line, label);
+    if (extent !== null) {
+      total += extent.size;
+      if (extents.push(extent) > MAX_EXTENTS) throw tooMany(label);
+      if (!Number.isSafeInteger(total)) throw corrupt(`Cannot open "${label}": its extents pass 2^53 bytes`, label);
+      continue;
+    }
+    const pair = keyOf(line);
+    // A key that stands twice: what VMware writes is the first.
+    if (pair !== null && !values.has(pair.key) && values.size < MAX_KEYS) values.set(pair.key, pair.value);
+  }
+  checkVersion(values.get("version"), label);
+  return {
+    text,
+    cid: contentId(values.get("cid"), "CID", label),
+    parentCid: contentId(values.get("parentcid"), "parentCID", label),
+    createType: values.get("createtype") ?? null,
+    parentHint: values.get("parentfilenamehint") || null,
+    extents,
+    values,
+  };
+}
+
+function tooMany(label: string): ImageError {
+  return new ImageError("unsupported", `Cannot open "${label}": it has more than ${MAX_EXTENTS} extents`, {
+    path: label,
+  });
+}
+
+function checkVersion(version: string | undefined, label: string): void {
+  if (version === undefined) {
+    const message = `Cannot open "${label}" as vmdk: it begins with no magic of a sparse extent, ` +
+      `and it is no descriptor, which must state a version`;
+    throw corrupt(message, label);
+  }
+  if (/^0*[123]$/.test(version)) return;
+  const found = version.slice(0, 40);
+  const message = `Cannot open "${label}": its descriptor has version "${found}", must be 1 to 3`;
+  throw new ImageError("unsupported", message, { path: label });
+}
+
+/** Content IDs are compared as text: eight digits, small letters. */
+function contentId(value: string | undefined, what: string, label: string): string | null {
+  if (value === undefined) return null;
+  const digits = value.replace(/^0x/i, "");
+  if (!/^[0-9a-f]{1,8}$/i.test(digits)) {
+    throw corrupt(`Cannot open "${label}": its ${what} is "${value.slice(0, 40)}", must be up to 8 hex digits`, label);
+  }
+  return digits.toLowerCase().padStart(8, "0");
+}
+
+/** The bytes before the first zero byte. */
+function textPart(bytes: Uint8Array): Uint8Array {
+  const end = bytes.indexOf(0);
+  return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** The text in the encoding that it states itself; UTF-8 where it states none that is known. */
+function textOf(bytes: Uint8Array): string {
+  const stated = /^[ \t]*encoding[ \t]*=[ \t]*"?([\w-]+)/im.exec(decode(bytes, "latin1"));
+  return decode(bytes, stated?.[1] ?? "utf-8");
+}
+
+function decode(bytes: Uint8Array, encoding: string): string {
+  let decoder: TextDecoder;
+  try {
+    decoder = new TextDecoder(encoding);
+  } catch {
+    decoder = new TextDecoder();
+  }
+  return decoder.decode(bytes);
+}
+
+/** Lines without the spaces around them, one by one: a hostile text may have millions. */
+function* linesOf(text: string): Generator<string> {
+  for (let at = 0; at < text.length;) {
+    const found = text.indexOf("\n", at);
+    const end = found < 0 ? text.length : found;
+    yield text.slice(at, end).trim();
+    at = end + 1;
+  }
+}
+
+/** `key = "value"`; the key in small letters, the value without its quotes. */
+function keyOf(line: string): { readonly key: string; readonly value: string } | null {
+  const at = line.indexOf("=");
+  if (at < 0 || line.startsWith("#")) return null;
+  const key = line.slice(0, at).trim().toLowerCase();
+  return /^[\w.]+$/.test(key) ? { key, value: unquoted(line.slice(at + 1).trim()) } : null;
+}
+
+function unquoted(value: string): string {
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+}
+
+/** `ACCESS SECTORS TYPE "NAME" OFFSET`; null where the line is something else. */
+function extentOf(line: string, label: string): ExtentLine | null {
+  const [access, sectors = "", type = ""] = line.split(/\s+/, 3);
+  if (!isAccess(access.toUpperCase())) return null;
+  const bad = (problem: string) => {
+    return corrupt(`Cannot open "${label}": its extent line "${line.slice(0, 100)}" ${problem}`, label);
+  };
+  if (!/^\d{1,15}$/.test(sectors)) throw bad("must state a number of sectors");
+  if (!/^\w+$/.test(type)) throw bad("must state a type");
+  // Behind the type: nothing but these three words stand before it, whatever spaces are between them.
+  const rest = line.slice(line.indexOf(type, line.indexOf(sectors, access.length) + sectors.length) + type.length);
+  const { name, offset } = placeOf(rest.trim());
+  if (!/^\d{0,15}$/.test(offset)) throw bad("must state its offset in the file as a number");
+  const size = Number(sectors) * SECTOR;
+  const fileOffset = Number(offset) * SECTOR;
+  if (!Number.isSafeInteger(size) || !Number.isSafeInteger(fileOffset + size)) throw bad("passes 2^53 bytes");
+  return { access: access.toUpperCase() as Access, size, type: type.toUpperCase(), name, fileOffset };
+}
+
+/** The file name, which may have spaces, and the word behind it. */
+function placeOf(rest: string): { readonly name: string; readonly offset: string } {
+  const last = rest.lastIndexOf('"');
+  const quoted = rest.startsWith('"') && last > 0;
+  const name = quoted ? rest.slice(1, last) : rest.split(/\s+/, 1)[0];
+  const behind = quoted ? rest.slice(last + 1) : rest.slice(name.length);
+  return { name, offset: behind.trim().split(/\s+/, 1)[0] };
+}
+
+function isAccess(word: string): word is Access {
+  return word === "RW" || word === "RDONLY" || word === "NOACCESS";
+}

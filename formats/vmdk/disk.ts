@@ -1,0 +1,171 @@
+/**
+ * A VMDK as a disk: its extents one after another.
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import type { Disk, NamedFile, OpenContext } from "../contract.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import { dataRun, type Run, zeroRun } from "../run.ts";
+import type { Storage } from "../storage/types.ts";
+import { COWD_MAGIC, openCowd } from "./cowd.ts";
+import { type Descriptor, NO_PARENT } from "./descriptor.ts";
+import { type ExtentFacts, factsOf } from "./facts.ts";
+import { type GrainMap, runAt } from "./grain_map.ts";
+import { FLAG, SPARSE_MAGIC } from "./header.ts";
+import { openHostedSparse } from "./hosted_sparse.ts";
+import { type Part, readLayout } from "./layout.ts";
+import { packedReader, plainReader } from "./read_grains.ts";
+import { isSeSparse, openSeSparse } from "./sesparse.ts";
+
+/** One extent to be read. Positions count from its start. */
+interface Extent {
+  /** Guest bytes of the disk, `[start, end)`. */
+  readonly start: number;
+  readonly end: number;
+  runAt(start: number, limit: number): Promise<Run>;
+  read(into: Uint8Array, start: number): Promise<void>;
+  readonly unit: number;
+  readonly facts: ExtentFacts;
+}
+
+/**
+ * Opens a VMDK of any kind for reading.
+ *
+ * @throws ImageError `corrupt` where it contradicts its specification; `unsupported` for physical disks, unknown versions
+ * and journals; and what `context.openNamed` throws for its extents
+ */
+export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
+  const layout = await readLayout(storage, (file) => context.openNamed(file));
+  const extents: Extent[] = [];
+  for (const part of layout.parts) extents.push(await openExtent(part));
+  const { descriptor, size } = layout;
+  const covering = (at: number) => extents[indexOf(extents, at)];
+  return {
+    format: "vmdk",
+    size,
+    unit: extents.find((extent) => extent.unit > 1)?.unit ?? 1,
+    backing: backingOf(descriptor, storage.label),
+    ...(descriptor?.cid && { id: descriptor.cid }),
+    facts: factsOf(descriptor, extents.map((extent) => extent.facts)),
+    async runAt(start, limit) {
+      const extent = covering(start);
+      const run = await extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
+      return { ...run, start, end: run.end + extent.start };
+    },
+    async read(into, start) {
+      const end = start + into.length;
+      for (let at = start; at < end;) {
+        const extent = covering(at);
+        const partEnd = Math.min(end, extent.end);
+        await extent.read(into.subarray(at - start, partEnd - start), at - extent.start);
+        at = partEnd;
+      }
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** The extent that holds the guest byte `at`. */
+function indexOf(extents: readonly Extent[], at: number): number {
+  let [low, high] = [0, extents.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (extents[middle].end > at) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * The parent that a descriptor names. Where it names one and says that there is none, the ID will not fit, and the user
+ * is told so when the parent is opened.
+ */
+export function backingOf(descriptor: Descriptor | null, label: string): NamedFile | null {
+  if (descriptor === null) return null;
+  const { parentHint, parentCid } = descriptor;
+  if (parentHint !== null) return { name: parentHint, format: "vmdk", ...(parentCid !== null && { id: parentCid }) };
+  if (parentCid === null || parentCid === NO_PARENT) return null;
+  const message = `Cannot open "${label}": it has a parent with the CID "${parentCid}", but does not name its file`;
+  throw corrupt(message, label);
+}
+
+async function openExtent(part: Part<Storage>): Promise<Extent> {
+  const { guestStart, size, storage } = part;
+  const range = { start: guestStart, end: guestStart + size };
+  if (part.kind === "zero" || storage === null) {
+    return { ...range, unit: 1, facts: { ...part, format: "ZERO" }, ...zeroExtent() };
+  }
+  if (part.line?.access === "NOACCESS") {
+    return { ...range, unit: 1, facts: { ...part, format: part.line.type }, ...noAccess(storage.label) };
+  }
+  if (part.kind === "flat") {
+    return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatExtent(storage, part.fileOffset) };
+  }
+  const { map, read, format } = await openSparse(storage);
+  if (map.size < size) {
+    const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
+    throw corrupt(message, storage.label);
+  }
+  const facts = { ...part, format, compressed: map.packed, grainBytes: map.grainBytes };
+  return { ...range, unit: map.grainBytes, facts, runAt: (start, limit) => runAt(map, start, limit), read };
+}
+
+type Access = Pick<Extent, "runAt" | "read">;
+
+function zeroExtent(): Access {
+  return {
+    runAt: (start, limit) => Promise.resolve(zeroRun(start, limit)),
+    read: (into) => Promise.resolve(void into.fill(0)),
+  };
+}
+
+/** What may not be read is data that cannot be read: whoever wants zeroes in its place must say so (`--salvage`). */
+function noAccess(label: string): Access {
+  return {
+    runAt: (start, limit) => Promise.resolve(dataRun(start, limit)),
+    read: () => {
+      const message = `Cannot read from "${label}": the descriptor says that this extent has no access`;
+      return Promise.reject(new ImageError("unsupported", message, { path: label }));
+    },
+  };
+}
+
+function flatExtent(storage: Storage, fileOffset: number): Access {
+  return {
+    async runAt(start, limit) {
+      const found = await storage.holeAt?.(fileOffset + start, fileOffset + limit);
+      if (!found) return dataRun(start, limit);
+      const end = found.end - fileOffset;
+      return found.hole ? zeroRun(start, end) : dataRun(start, end);
+    },
+    read: (into, start) => storage.readAt(into, fileOffset + start),
+  };
+}
+
+/** A sparse extent of any kind: what it is shows in its first bytes. */
+async function openSparse(
+  storage: Storage,
+): Promise<{ readonly map: GrainMap; readonly read: Access["read"]; readonly format: string }> {
+  const head = new Uint8Array(Math.min(16, storage.size));
+  await storage.readAt(head, 0);
+  const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
+  if (magic === SPARSE_MAGIC) {
+    const { map, header } = await openHostedSparse(storage);
+    const hasMarkers = (header.flags & FLAG.markers) !== 0;
+    const reader = map.packed ? packedReader(map, storage, hasMarkers) : plainReader(map, storage);
+    return { map, read: reader.read, format: "SPARSE" };
+  }
+  if (magic === COWD_MAGIC) {
+    const map = await openCowd(storage);
+    return { map, read: plainReader(map, storage).read, format: "VMFSSPARSE" };
+  }
+  if (isSeSparse(head)) {
+    const map = await openSeSparse(storage);
+    return { map, read: plainReader(map, storage).read, format: "SESPARSE" };
+  }
+  throw corrupt(
+    `Cannot open "${storage.label}" as a sparse extent: it begins with none of their magics`,
+    storage.label,
+  );
+}

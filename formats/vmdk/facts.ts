@@ -1,0 +1,44 @@
+/**
+ * What `info` shows of a VMDK.
+ *
+ * @module
+ */
+import type { Fact, Facts } from "../contract.ts";
+import type { Descriptor, ExtentLine } from "./descriptor.ts";
+
+/** What is known of one extent. */
+export interface ExtentFacts {
+  readonly format: string;
+  /** Guest bytes. */
+  readonly size: number;
+  readonly line: ExtentLine | null;
+  readonly compressed?: boolean;
+  readonly grainBytes?: number;
+}
+
+/** The facts of an image; `descriptor` is null where it has none. */
+export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentFacts[]): Facts {
+  const value = (key: string) => descriptor?.values.get(key);
+  const stated: { readonly [name: string]: string | null | undefined } = {
+    "create-type": descriptor?.createType,
+    "cid": descriptor?.cid,
+    "parent-cid": descriptor?.parentCid,
+    "adapter-type": value("ddb.adaptertype"),
+    "hardware-version": value("ddb.virtualhwversion"),
+    "tools-version": value("ddb.toolsversion"),
+  };
+  const facts: { [name: string]: Fact } = {};
+  for (const [name, fact] of Object.entries(stated)) if (fact !== null && fact !== undefined) facts[name] = fact;
+  return { ...facts, extents: extents.map(extentFact) };
+}
+
+function extentFact({ format, size, line, compressed, grainBytes }: ExtentFacts): Facts {
+  return {
+    ...(line !== null && line.name !== "" && { filename: line.name }),
+    format,
+    ...(line !== null && { access: line.access }),
+    "virtual-size": size,
+    ...(grainBytes !== undefined && { "grain-size": grainBytes }),
+    ...(compressed && { compressed }),
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * From guest bytes to grains, for every kind of sparse extent: a grain directory in memory, grain tables in a cache.
+ * Guest positions count from the start of the extent.
+ *
+ * @module
+ */
+import { alignDown, viewOf } from "../bytes.ts";
+import { corrupt } from "../errors.ts";
+import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
+import type { TableCache } from "../table_cache.ts";
+
+/** In place of a file offset: nothing is stated, what is beneath shows. */
+export const HOLE = -1;
+/** In place of a file offset: stated zeroes. */
+export const ZERO = -2;
+/** In place of a file offset: an entry that cannot be. */
+export const BAD = -3;
+
+/** The most entries of a grain directory: 128 TiB with grains of 64 KiB and tables of 512 entries. */
+export const MAX_DIRECTORY_ENTRIES = 1 << 22;
+
+/** The mapping of one sparse extent. */
+export interface GrainMap {
+  /** What messages call the file. */
+  readonly label: string;
+  /** Guest bytes. */
+  readonly size: number;
+  readonly grainBytes: number;
+  /** Guest bytes that one grain table covers. */
+  readonly tableReach: number;
+  /** Whether grains are compressed. */
+  readonly packed: boolean;
+  /** File offset of the grain table of a directory entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
+  tableAt(index: number): number;
+  /** File offset of the grain of a table entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
+  grainAt(table: DataView, index: number): number;
+  readonly tables: TableCache;
+}
+
+/**
+ * The run at `start`, as far as its grain table tells and at most to `limit`.
+ *
+ * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run
+ */
+export async function runAt(map: GrainMap, start: number, limit: number): Promise<Run> {
+  const index = Math.floor(start / map.tableReach);
+  const place = goodTable(map, index);
+  if (place < 0) return runOf(map, place, start, emptyEnd(map, index, place, limit));
+  const table = await tableOf(map, place);
+  const tableStart = index * map.tableReach;
+  const end = Math.min(limit, tableStart + map.tableReach);
+  let nth = Math.floor((start - tableStart) / map.grainBytes);
+  const first = goodGrain(map, table, nth, start);
+  // Data grains are one run wherever they lie.
+  const same = first < 0 ? (grain: number) => grain === first : (grain: number) => grain >= 0;
+  let at = tableStart + ++nth * map.grainBytes;
+  while (at < end && same(map.grainAt(table, nth))) {
+    nth++;
+    at += map.grainBytes;
+  }
+  return runOf(map, first, start, Math.min(at, end));
+}
+
+/** File offsets of the grains that hold `[start, end)`, which is data: one for each grain that is touched. */
+export async function grainsOf(map: GrainMap, start: number, end: number): Promise<number[]> {
+  const grains: number[] = [];
+  for (let at = alignDown(start, map.grainBytes); at < end; at += map.grainBytes) {
+    const index = Math.floor(at / map.tableReach);
+    const place = goodTable(map, index);
+    const grain = place < 0
+      ? place
+      : goodGrain(map, await tableOf(map, place), Math.floor((at - index * map.tableReach) / map.grainBytes), at);
+    if (grain < 0) throw corrupt(`Cannot read guest byte ${at} of "${map.label}": its grain is not there`, map.label);
+    grains.push(grain);
+  }
+  return grains;
+}
+
+async function tableOf(map: GrainMap, place: number): Promise<DataView> {
+  return viewOf(map.tables.peek(place) ?? await map.tables.get(place));
+}
+
+function goodTable(map: GrainMap, index: number): number {
+  const place = map.tableAt(index);
+  if (place !== BAD) return place;
+  const message =
+    `Cannot read grain table ${index} of "${map.label}": the grain directory points past the end of the ` +
+    `file, or at what can be no table`;
+  throw corrupt(message, map.label);
+}
+
+function goodGrain(map: GrainMap, table: DataView, nth: number, guest: number): number {
+  const grain = map.grainAt(table, nth);
+  if (grain !== BAD) return grain;
+  const message =
+    `Cannot read guest byte ${guest} of "${map.label}": its grain table entry points past the end of the ` +
+    `file, or at what can be no grain`;
+  throw corrupt(message, map.label);
+}
+
+/** Where the directory entries that are like this one end; the directory is in memory, so this costs no look-up. */
+function emptyEnd(map: GrainMap, index: number, place: number, limit: number): number {
+  let next = index + 1;
+  while (next * map.tableReach < limit && map.tableAt(next) === place) next++;
+  return Math.min(limit, next * map.tableReach);
+}
+
+function runOf(map: GrainMap, grain: number, start: number, end: number): Run {
+  if (grain >= 0) return dataRun(start, end, map.packed);
+  return grain === ZERO ? zeroRun(start, end) : holeRun(start, end);
+}
