@@ -4,7 +4,6 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../block_table.ts";
-import { unitsOf } from "../bytes.ts";
 import type { Disk, Facts, NamedFile } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
@@ -58,9 +57,7 @@ export async function readImage(storage: Storage): Promise<VdiImage> {
   const bytes = new Uint8Array(Math.min(HEADER_BYTES, storage.size));
   await storage.readAt(bytes, 0);
   const header = decodeHeader(bytes, storage.label);
-  const { mapOffset, size, blockSize } = header;
-  // Entries past the end of the disk are not looked at, so they need not be there.
-  const place = { fileOffset: mapOffset, entries: unitsOf(size, blockSize), littleEndian: true };
+  const place = { fileOffset: header.mapOffset, entries: header.blocks, littleEndian: true };
   return { storage, header, map: openBlockTable(storage, place), backing: backingOf(header, storage.label) };
 }
 
@@ -162,7 +159,7 @@ async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Pro
  */
 export function blockOffset({ storage, header }: VdiImage, page: BlockPage, index: number): number {
   const start = dataOffsetOf(header, page.entry(index));
-  const end = start + Math.min(header.blockSize, header.size - index * header.blockSize);
+  const end = start + Math.max(0, Math.min(header.blockSize, header.size - index * header.blockSize));
   if (end <= storage.size) return start;
   throw corrupt(
     `Cannot read block ${index} of "${storage.label}": it lies at ${start} to ${end}, ` +

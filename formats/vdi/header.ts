@@ -117,8 +117,7 @@ function faultOf(header: Header, headerEnd: number, sectorSize: number): string 
     return `its block map has ${blocks} entries, and ${size} bytes need ${unitsOf(size, blockSize)}`;
   }
   if (mapOffset < headerEnd) return `its block map lies at ${mapOffset}, in the header that ends at ${headerEnd}`;
-  // Entries past the end of the disk are never used.
-  const mapEnd = mapOffset + unitsOf(size, blockSize) * 4;
+  const mapEnd = mapOffset + blocks * 4;
   if (dataOffset < mapEnd) return `its blocks begin at ${dataOffset}, in the block map that ends at ${mapEnd}`;
   return null;
 }

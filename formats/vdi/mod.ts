@@ -5,8 +5,11 @@
  */
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
+import { createVdi } from "./create.ts";
 import { openVdi } from "./disk.ts";
+import { editVdi } from "./edit.ts";
 import { HEADER_BYTES, SIGNATURE, SIGNATURE_AT } from "./header.ts";
+import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 
 /** VDI images. */
 export const vdi: Format = {
@@ -19,5 +22,8 @@ export const vdi: Format = {
     return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";
   },
   open: openVdi,
-  createOptions: [],
+  createOptions: CREATE_OPTIONS,
+  checkPlan,
+  create: createVdi,
+  edit: editVdi,
 };

@@ -66,8 +66,11 @@ function fixedReader(storage: Storage): BlockReader {
 }
 
 /** Reads a dynamic or differencing image. */
-export function blockReader(storage: Storage, blocks: Blocks): BlockReader {
-  const bitmaps = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES);
+export function blockReader(
+  storage: Storage,
+  blocks: Blocks,
+  bitmaps: TableCache = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES),
+): BlockReader {
   return {
     runAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
     read: (into, start) => readBlocks(storage, blocks, into, start),

@@ -24,6 +24,8 @@ import { decodeParent, type ParentFields } from "./parent.ts";
 /** The footer that counts. */
 export interface FoundFooter {
   readonly footer: Footer;
+  /** As it stands in the file, made up to 512 bytes. */
+  readonly bytes: Uint8Array;
   /** File offset of the footer at the end, or of the end of the file where there is none. */
   readonly endOffset: number;
   /** Whether it is the copy at the beginning, because that at the end is missing or damaged. */
@@ -32,8 +34,8 @@ export interface FoundFooter {
 
 /** The blocks of a dynamic or differencing image. */
 export interface Blocks {
-  readonly label: string;
-  readonly fileSize: number;
+  /** The file that holds them; it may grow. */
+  readonly storage: Storage;
   /** Guest bytes. */
   readonly size: number;
   readonly headerOffset: number;
@@ -85,12 +87,12 @@ async function findFooter(storage: Storage): Promise<FoundFooter> {
   for (const length of [FOOTER_BYTES, OLD_FOOTER_BYTES]) {
     const bytes = tail.subarray(Math.max(0, tail.length - length));
     if (bytes.length !== length || footerState(bytes) !== "sound") continue;
-    return { footer: decodeFooter(bytes, label), endOffset: size - length, isCopy: false };
+    return { footer: decodeFooter(bytes, label), bytes: whole(bytes), endOffset: size - length, isCopy: false };
   }
   const isFixed = typeOf(tail) === FIXED || typeOf(head) === FIXED;
   if (footerState(head) === "sound" && !isFixed) {
     const endOffset = footerState(tail) === "damaged" ? size - FOOTER_BYTES : size;
-    return { footer: decodeFooter(head, label), endOffset, isCopy: true };
+    return { footer: decodeFooter(head, label), bytes: head, endOffset, isCopy: true };
   }
   const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
   const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
@@ -100,6 +102,12 @@ async function findFooter(storage: Storage): Promise<FoundFooter> {
     ? ", and there is no sound copy at its beginning"
     : ", nor a copy at its beginning";
   throw corrupt(`Cannot open the VHD image "${label}": ${found}${also}`, label);
+}
+
+function whole(bytes: Uint8Array): Uint8Array {
+  const footer = new Uint8Array(FOOTER_BYTES);
+  footer.set(bytes);
+  return footer;
 }
 
 async function readUpTo(storage: Storage, fileOffset: number, length: number): Promise<Uint8Array> {
@@ -135,7 +143,7 @@ function blocksOf(storage: Storage, headerOffset: number, bytes: Uint8Array, siz
   }
   // Entries past the end of the disk are not looked at, so they need not be there.
   const table = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
-  const blocks = { label, fileSize: storage.size, size, headerOffset, header, table };
+  const blocks = { storage, size, headerOffset, header, table };
   const own = metadataOf({ ...blocks, bitmapBytes: 0 });
   const clash = own.findIndex((one, index) => own.some((other, at) => at < index && overlap(one, other)));
   if (clash < 0) return { ...blocks, bitmapBytes: bitmapBytesOf(blockSize) };
@@ -176,7 +184,7 @@ function overlap(one: Area, other: Area): boolean {
 export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
   const entry = page.entry(index);
   if (entry === FREE) return null;
-  const { fileSize, label, size, header, bitmapBytes } = blocks;
+  const { size, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
   const start = entry * SECTOR;
   // A writer may leave out what lies past the end of the disk.
   const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);

@@ -4,8 +4,11 @@
  * @module
  */
 import type { Format, Peek } from "../contract.ts";
+import { createVpc } from "./create.ts";
 import { openVpc } from "./disk.ts";
+import { editVpc } from "./edit.ts";
 import { FIXED, FOOTER_BYTES, footerState, OLD_FOOTER_BYTES, typeOf } from "./footer.ts";
+import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 
 /** VHD images. */
 export const vpc: Format = {
@@ -15,7 +18,10 @@ export const vpc: Format = {
   has: { backing: true, packing: false, snapshots: false, bitmaps: false },
   probe,
   open: openVpc,
-  createOptions: [],
+  createOptions: CREATE_OPTIONS,
+  checkPlan,
+  create: createVpc,
+  edit: editVpc,
 };
 
 /**

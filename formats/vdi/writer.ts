@@ -1,0 +1,133 @@
+/**
+ * A VDI image being written, block by block.
+ *
+ * @module
+ */
+import { type BlockTable, FREE } from "../block_table.ts";
+import { alignDown, SECTOR } from "../bytes.ts";
+import type { DiskWriter, GuestReader } from "../contract.ts";
+import { type FreshAreas, PIECE, readsZero } from "../fresh_areas.ts";
+import { inTurn } from "../in_turn.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { dataOffsetOf, DISCARDED, isAllocated } from "./disk.ts";
+import type { Header } from "./header.ts";
+
+/** An image that is being written. */
+export interface BlockTarget {
+  readonly storage: WritableStorage;
+  readonly header: Header;
+  readonly map: BlockTable;
+  /** New blocks; an area is known by the file offset of its first guest byte. */
+  readonly fresh: FreshAreas;
+  /** What shows through free blocks; `null` where nothing is beneath. */
+  readonly below: GuestReader | null;
+  /** The entry for a new block. */
+  nextEntry(): number;
+}
+
+/** Writes blocks. Calls may overlap; they are carried out one after another. */
+export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
+  const turn = inTurn();
+  const { size, blockSize } = target.header;
+  const parts = async (start: number, end: number, act: (start: number, end: number) => Promise<void>) => {
+    for (let at = start; at < end;) {
+      const partEnd = Math.min(end, alignDown(at, blockSize) + blockSize);
+      await act(at, partEnd);
+      at = partEnd;
+    }
+  };
+  return {
+    traits: {
+      size,
+      unit: blockSize,
+      sector: SECTOR,
+      packs: false,
+      order: "any",
+      startsZeroed,
+      zeroes: "cheap",
+    },
+    write: (from, start) =>
+      turn(() =>
+        parts(start, start + from.length, (at, end) => writePart(target, from.subarray(at - start, end - start), at))
+      ),
+    zero: (start, end) => turn(() => parts(start, end, (at, partEnd) => zeroPart(target, at, partEnd))),
+    finish: () => turn(finish),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function writePart(target: BlockTarget, part: Uint8Array, start: number): Promise<void> {
+  const { map, header, storage } = target;
+  const index = Math.floor(start / header.blockSize);
+  const entry = (await map.load(index)).entry(index);
+  const end = start + part.length;
+  const dataOffset = isAllocated(entry)
+    ? dataOffsetOf(header, entry)
+    : await allocate(target, index, entry, start, end);
+  const fileStart = dataOffset + start - index * header.blockSize;
+  await target.fresh.touch(dataOffset, fileStart, fileStart + part.length);
+  await storage.writeAt(part, fileStart);
+}
+
+async function zeroPart(target: BlockTarget, start: number, end: number): Promise<void> {
+  const { map, header, below, storage } = target;
+  const index = Math.floor(start / header.blockSize);
+  const entry = (await map.load(index)).entry(index);
+  if (entry === DISCARDED || entry === FREE && (below === null || await readsZero(below, start, end))) return;
+  const blockStart = index * header.blockSize;
+  const isWhole = start === blockStart && end === Math.min(blockStart + header.blockSize, header.size);
+  if (entry === FREE) {
+    // A new block is filled with zeroes where nothing is written.
+    if (isWhole) await map.set(index, DISCARDED);
+    else await allocate(target, index, entry, start, end);
+    return;
+  }
+  const dataOffset = dataOffsetOf(header, entry);
+  const fileStart = dataOffset + start - blockStart;
+  const fileEnd = Math.min(fileStart + end - start, target.fresh.filledTo(dataOffset));
+  if (fileStart < fileEnd) await storage.zeroAt(fileStart, fileEnd);
+}
+
+/**
+ * Gives block `index` a place; returns the file offset of its first guest byte. What shows through it outside the guest
+ * bytes `[start, end)`, which are about to be written, is copied up.
+ */
+async function allocate(
+  target: BlockTarget,
+  index: number,
+  old: number,
+  start: number,
+  end: number,
+): Promise<number> {
+  const { header, storage, fresh, below } = target;
+  const { blockSize, extraBytes } = header;
+  const entry = target.nextEntry();
+  const dataOffset = dataOffsetOf(header, entry);
+  if (extraBytes > 0) await storage.zeroAt(dataOffset - extraBytes, dataOffset);
+  fresh.add(dataOffset, dataOffset + blockSize);
+  if (below !== null && old === FREE) {
+    const blockStart = index * blockSize;
+    const move = dataOffset - blockStart;
+    await copyUp(target, below, blockStart, start, move);
+    await copyUp(target, below, end, Math.min(blockStart + blockSize, below.size), move);
+  }
+  await target.map.set(index, entry);
+  return dataOffset;
+}
+
+/** Copies the guest bytes `[start, end)` from beneath, to file offset `start + move` on. */
+async function copyUp(
+  target: BlockTarget,
+  below: GuestReader,
+  start: number,
+  end: number,
+  move: number,
+): Promise<void> {
+  const area = move + alignDown(start, target.header.blockSize);
+  for (let at = start; at < end; at += PIECE) {
+    const piece = new Uint8Array(Math.min(PIECE, end - at));
+    await below.read(piece, at);
+    await target.fresh.touch(area, at + move, at + move + piece.length);
+    await target.storage.writeAt(piece, at + move);
+  }
+}

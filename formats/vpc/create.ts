@@ -1,0 +1,96 @@
+/**
+ * New images.
+ *
+ * @module
+ */
+import { newBlockTable } from "../block_table.ts";
+import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import type { CreatePlan, DiskWriter } from "../contract.ts";
+import { freshAreas, writeZeroes } from "../fresh_areas.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { randomUuid } from "../uuid.ts";
+import { bitmapBytesOf, encodeDynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
+import { DYNAMIC, encodeFooter, EPOCH, FIXED, FOOTER_BYTES } from "./footer.ts";
+import { exactGeometry, LARGEST } from "./geometry.ts";
+import { checkPlan, type CreateSettings, settingsOf } from "./options.ts";
+import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
+
+/** Who made the image. Only `vpc ` and `qemu` would make readers prefer the geometry to the current size. */
+const CREATOR = "dcst";
+
+/** Guest bytes of a block: what everybody writes, and the only size that some readers take. */
+const BLOCK_SIZE = 2 << 20;
+
+const HEADER_AT = FOOTER_BYTES;
+const TABLE_AT = HEADER_AT + HEADER_BYTES;
+
+/**
+ * Starts a new image in empty storage. Nothing is ever read back. The structures are written by `finish`.
+ *
+ * @throws ImageError `usage` for a plan against the rules
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import { createVpc } from "./create.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: { subformat: "fixed" }, backing: null, packs: false };
+ * const writer = await createVpc(storage, plan);
+ * await writer.finish();
+ * assert.equal(storage.size, (1 << 20) + 512);
+ * ```
+ */
+// deno-lint-ignore require-await
+export async function createVpc(storage: WritableStorage, plan: CreatePlan): Promise<DiskWriter> {
+  checkPlan(plan);
+  const settings = settingsOf(plan);
+  const footer = footerFor(settings);
+  if (!settings.isFixed) return createDynamic(storage, settings, footer);
+  const { size, isSparse } = settings;
+  return fixedWriter({ storage, size, isSparse, finish: () => storage.writeAt(footer, size) });
+}
+
+function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
+  return encodeFooter({
+    headerOffset: isFixed ? null : HEADER_AT,
+    timeStamp: Math.floor(Date.now() / 1000) - EPOCH,
+    creator: CREATOR,
+    originalSize: size,
+    currentSize: size,
+    geometry: forceSize ? LARGEST : exactGeometry(size / SECTOR),
+    type: isFixed ? FIXED : DYNAMIC,
+    uuid: randomUuid("big"),
+  });
+}
+
+function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSettings, footer: Uint8Array): DiskWriter {
+  const entries = unitsOf(size, BLOCK_SIZE);
+  const tableBytes = alignUp(entries * 4, SECTOR);
+  const place = { fileOffset: TABLE_AT, entries, littleEndian: false };
+  const fill = !isSparse
+    ? (start: number, end: number) => writeZeroes(storage, start, end)
+    : storage.startsZeroed
+    ? null
+    : (start: number, end: number) => storage.zeroAt(start, end);
+  const target: BlockTarget = {
+    storage,
+    size,
+    blockSize: BLOCK_SIZE,
+    bitmapBytes: bitmapBytesOf(BLOCK_SIZE),
+    table: newBlockTable(storage, place, tableBytes),
+    fresh: freshAreas(fill),
+    isSparse,
+    edited: null,
+    end: TABLE_AT + tableBytes,
+  };
+  return blockWriter(target, true, async () => {
+    await target.fresh.finish();
+    await target.table.flush();
+    const header = { tableOffset: TABLE_AT, tableEntries: entries, blockSize: BLOCK_SIZE };
+    await storage.writeAt(encodeDynamicHeader(header), HEADER_AT);
+    await storage.writeAt(footer, target.end);
+    await storage.writeAt(footer, 0);
+  });
+}

@@ -1,0 +1,67 @@
+/**
+ * Options of a new image, and what a plan must keep.
+ *
+ * @module
+ */
+import { alignUp, SECTOR } from "../bytes.ts";
+import type { CreatePlan, OptionSpec } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+
+/** Most guest bytes: 2040 GiB, the limit of Hyper-V and of every reader. */
+export const MAX_SIZE = 2040 * 2 ** 30;
+
+/** What `createOptions` of the format says. */
+export const CREATE_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "subformat",
+    type: "choice",
+    help: "dynamic grows with its data; fixed has its full size from the start (Azure takes only fixed)",
+    values: ["dynamic", "fixed"],
+    default: "dynamic",
+  },
+  {
+    name: "force_size",
+    type: "flag",
+    help: "state the largest geometry, so that every reader goes by the exact size, as qemu-img does; " +
+      "without it the size is exact too, and the geometry agrees where one can",
+    default: false,
+  },
+  {
+    name: "sparse",
+    type: "flag",
+    help: "leave holes in the file where the disk is empty; off writes zeroes instead, " +
+      "because Windows refuses to attach a VHD file that has holes",
+    default: true,
+  },
+];
+
+/** The options of a plan, absent ones filled in. */
+export interface CreateSettings {
+  /** Guest bytes, whole sectors. */
+  readonly size: number;
+  readonly isFixed: boolean;
+  readonly forceSize: boolean;
+  readonly isSparse: boolean;
+}
+
+/** The settings that a plan asks for. */
+export function settingsOf({ size, options }: CreatePlan): CreateSettings {
+  return {
+    size: alignUp(size, SECTOR),
+    isFixed: options.subformat === "fixed",
+    forceSize: options.force_size === true,
+    isSparse: options.sparse !== false,
+  };
+}
+
+/** Throws `usage` for a plan that cannot be carried out. */
+export function checkPlan(plan: CreatePlan): void {
+  if (plan.backing !== null) {
+    throw new ImageError("usage", "Cannot create a VHD image with a backing file: differencing images are only read");
+  }
+  if (plan.packs) throw new ImageError("usage", "Cannot compress a VHD image: the format has no compression");
+  if (plan.size <= MAX_SIZE) return;
+  const message = `Cannot create a VHD image of ${plan.size} bytes: the format ends at ${MAX_SIZE} (2040 GiB); ` +
+    `VHDX and qcow2 take more`;
+  throw new ImageError("usage", message);
+}

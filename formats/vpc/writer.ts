@@ -1,0 +1,192 @@
+/**
+ * A VHD image being written: fixed, or in blocks.
+ *
+ * @module
+ */
+import { type BlockTable, FREE } from "../block_table.ts";
+import { alignDown, alignUp, SECTOR, zeroes } from "../bytes.ts";
+import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { type FreshAreas, readsZero, writeZeroes } from "../fresh_areas.ts";
+import { inTurn } from "../in_turn.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import type { TableCache } from "../table_cache.ts";
+import { setBits } from "./bitmap.ts";
+
+/** Guest bytes of a block lie at a multiple of this in the file: what the host's file systems and disks like. */
+const DATA_ALIGNMENT = 4096;
+
+/** What the writers of fixed images need to know. */
+export interface FixedTarget {
+  readonly storage: WritableStorage;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Whether zeroes may become holes. */
+  readonly isSparse: boolean;
+  finish(): Promise<void>;
+}
+
+/** Writes a fixed image: guest bytes are file bytes. Without holes the caller has to write everything. */
+export function fixedWriter({ storage, size, isSparse, finish }: FixedTarget): DiskWriter {
+  return {
+    traits: {
+      size,
+      unit: 1,
+      sector: SECTOR,
+      packs: false,
+      order: "any",
+      startsZeroed: isSparse && storage.startsZeroed,
+      zeroes: isSparse && storage.zeroesCheaply ? "cheap" : "written",
+    },
+    write: (from, start) => storage.writeAt(from, start),
+    zero: (start, end) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end),
+    finish,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** A dynamic or differencing image that is being written. */
+export interface BlockTarget {
+  readonly storage: WritableStorage;
+  /** Guest bytes. */
+  readonly size: number;
+  readonly blockSize: number;
+  readonly bitmapBytes: number;
+  readonly table: BlockTable;
+  /** New blocks; an area is known by the file offset of its first guest byte. */
+  readonly fresh: FreshAreas;
+  readonly isSparse: boolean;
+  /** Sector bitmaps of an existing image; `null` for a new one, whose bits are all set. */
+  readonly edited: EditedBitmaps | null;
+  /** File offset where the last block ends. */
+  end: number;
+}
+
+/** What editing adds. */
+export interface EditedBitmaps {
+  readonly bitmaps: TableCache;
+  /** What shows through sectors whose bit is not set; `null` where nothing is beneath. */
+  readonly below: GuestReader | null;
+  /** The guest bytes from `start` on as they are now. */
+  read(into: Uint8Array, start: number): Promise<void>;
+}
+
+/** Writes blocks. Calls may overlap; they are carried out one after another. */
+export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
+  const turn = inTurn();
+  const traits: WriterTraits = {
+    size: target.size,
+    unit: target.blockSize,
+    sector: SECTOR,
+    packs: false,
+    order: "any",
+    startsZeroed,
+    zeroes: "cheap",
+  };
+  return {
+    traits,
+    write: (from, start) => turn(() => write(target, from, start)),
+    zero: (start, end) => turn(() => zero(target, start, end)),
+    finish: () => turn(finish),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function write(target: BlockTarget, from: Uint8Array, start: number): Promise<void> {
+  const end = start + from.length;
+  if (target.edited && (start % SECTOR !== 0 || end % SECTOR !== 0)) {
+    return await writeSectors(target, target.edited, from, start);
+  }
+  for (let at = start; at < end;) {
+    const partEnd = Math.min(end, alignDown(at, target.blockSize) + target.blockSize);
+    await writePart(target, from.subarray(at - start, partEnd - start), at);
+    at = partEnd;
+  }
+}
+
+/** Writes what does not begin and end between sectors: one bit stands for a whole sector, so the rest of it is kept. */
+async function writeSectors(
+  target: BlockTarget,
+  edited: EditedBitmaps,
+  from: Uint8Array,
+  start: number,
+): Promise<void> {
+  const first = alignDown(start, SECTOR);
+  const whole = new Uint8Array(alignUp(start + from.length, SECTOR) - first);
+  await edited.read(whole.subarray(0, SECTOR), first);
+  await edited.read(whole.subarray(whole.length - SECTOR), first + whole.length - SECTOR);
+  whole.set(from, start - first);
+  await write(target, whole, first);
+}
+
+async function writePart(target: BlockTarget, part: Uint8Array, start: number): Promise<void> {
+  const index = Math.floor(start / target.blockSize);
+  const entry = (await target.table.load(index)).entry(index);
+  const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
+  const inside = start - index * target.blockSize;
+  const fileStart = dataOffset + inside;
+  await target.fresh.touch(dataOffset, fileStart, fileStart + part.length);
+  await target.storage.writeAt(part, fileStart);
+  await mark(target, dataOffset, inside, inside + part.length);
+}
+
+async function zero(target: BlockTarget, start: number, end: number): Promise<void> {
+  const first = target.edited ? Math.min(alignUp(start, SECTOR), end) : start;
+  const last = target.edited ? Math.max(alignDown(end, SECTOR), first) : end;
+  if (start < first) await write(target, zeroes(first - start), start);
+  for (let at = first; at < last;) {
+    const partEnd = Math.min(last, alignDown(at, target.blockSize) + target.blockSize);
+    await zeroPart(target, at, partEnd);
+    at = partEnd;
+  }
+  if (last < end) await write(target, zeroes(end - last), last);
+}
+
+async function zeroPart(target: BlockTarget, start: number, end: number): Promise<void> {
+  const { table, blockSize, fresh, storage } = target;
+  const below = target.edited?.below ?? null;
+  const index = Math.floor(start / blockSize);
+  const entry = (await table.load(index)).entry(index);
+  if (entry === FREE && (below === null || await readsZero(below, start, end))) return;
+  const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
+  const inside = start - index * blockSize;
+  const fileStart = dataOffset + inside;
+  // What is not filled yet will be filled with zeroes.
+  const fileEnd = Math.min(dataOffset + end - index * blockSize, fresh.filledTo(dataOffset));
+  if (fileStart < fileEnd) {
+    await (target.isSparse ? storage.zeroAt(fileStart, fileEnd) : writeZeroes(storage, fileStart, fileEnd));
+  }
+  if (below !== null) await mark(target, dataOffset, inside, end - index * blockSize);
+}
+
+/** Adds block `index` at the end of the file; returns the file offset of its first guest byte. */
+async function allocate(target: BlockTarget, index: number): Promise<number> {
+  const { storage, bitmapBytes, blockSize, edited } = target;
+  const dataOffset = alignUp(target.end + bitmapBytes, DATA_ALIGNMENT);
+  const start = dataOffset - bitmapBytes;
+  if (start / SECTOR >= FREE) {
+    const message = `Cannot add a block to "${storage.label}": it would lie at ${start}, and VHD files end at 2 TiB`;
+    throw new ImageError("unsupported", message, { path: storage.label });
+  }
+  if (target.end < start) {
+    if (!target.isSparse) await writeZeroes(storage, target.end, start);
+    else if (!storage.startsZeroed) await storage.zeroAt(target.end, start);
+  }
+  // The bits of a block with nothing beneath are set from the start: what was not written is zero.
+  const bitmap = new Uint8Array(bitmapBytes).fill(edited?.below ? 0 : 0xff);
+  if (edited === null) await storage.writeAt(bitmap, start);
+  else await edited.bitmaps.put(start, bitmap);
+  target.fresh.add(dataOffset, dataOffset + blockSize);
+  target.end = dataOffset + blockSize;
+  await target.table.set(index, start / SECTOR);
+  return dataOffset;
+}
+
+/** Sets the bits of the block's bytes `[start, end)`. */
+async function mark(target: BlockTarget, dataOffset: number, start: number, end: number): Promise<void> {
+  if (target.edited === null) return;
+  const bitmapOffset = dataOffset - target.bitmapBytes;
+  const { bitmaps } = target.edited;
+  const bitmap = await bitmaps.get(bitmapOffset);
+  if (setBits(bitmap, start / SECTOR, Math.ceil(end / SECTOR))) bitmaps.markDirty(bitmapOffset);
+}
