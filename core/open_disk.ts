@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { allFormats, type Disk, type GuestReader, hostFiles, type Run, sameStatus } from "../formats/mod.ts";
+import { allFormats, type Disk, type GuestReader, hostFiles, joinRuns, type Run, sameStatus } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
@@ -76,7 +76,7 @@ async function* maximalRuns(reader: GuestReader): AsyncGenerator<Run> {
     if (!sameStatus(run, next)) {
       yield run;
       run = next;
-    } else run = { ...run, end: next.end };
+    } else run = joinRuns(run, next);
   }
   yield run;
 }

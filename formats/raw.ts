@@ -52,8 +52,8 @@ function rawDisk(storage: Storage): Disk {
     facts: {},
     async runAt(start, limit) {
       const found = await storage.holeAt?.(start, limit);
-      if (!found) return dataRun(start, limit);
-      return found.hole ? zeroRun(start, found.end) : dataRun(start, found.end);
+      if (!found) return dataRun(start, limit, false, start);
+      return found.hole ? zeroRun(start, found.end, start) : dataRun(start, found.end, false, start);
     },
     read: (into, start) => storage.readAt(into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -18,29 +18,37 @@ export type Run =
     readonly start: number;
     /** First guest byte after the run. */
     readonly end: number;
+    /**
+     * File offset of the place of the run, where the layer keeps one for it, plain and in one piece; in the file that
+     * holds the layer's data. Zeroes and holes may have a place, too. Only `map` looks at it, so it may be left out.
+     */
+    readonly fileStart?: number;
   }
   & (
     | { readonly kind: "data"; readonly packed: boolean }
-    | { readonly kind: "zero" }
+    /** `unfilled`: the layer has data here, in a place that the host shows as a hole. */
+    | { readonly kind: "zero"; readonly unfilled?: true }
     | { readonly kind: "hole" }
   );
 
 /** The status of a run. */
 export type RunKind = Run["kind"];
 
-/** A data run. */
-export function dataRun(start: number, end: number, packed = false): Run {
-  return { start, end, kind: "data", packed };
+/** A data run; `fileStart` where it is known. */
+export function dataRun(start: number, end: number, packed = false, fileStart?: number): Run {
+  return fileStart === undefined
+    ? { start, end, kind: "data", packed }
+    : { start, end, kind: "data", packed, fileStart };
 }
 
-/** A run of stated zeroes. */
-export function zeroRun(start: number, end: number): Run {
-  return { start, end, kind: "zero" };
+/** A run of stated zeroes; `fileStart` where a place is kept for it. */
+export function zeroRun(start: number, end: number, fileStart?: number): Run {
+  return fileStart === undefined ? { start, end, kind: "zero" } : { start, end, kind: "zero", fileStart };
 }
 
-/** A run that the layer says nothing about. */
-export function holeRun(start: number, end: number): Run {
-  return { start, end, kind: "hole" };
+/** A run that the layer says nothing about; `fileStart` where a place is kept for it. */
+export function holeRun(start: number, end: number, fileStart?: number): Run {
+  return fileStart === undefined ? { start, end, kind: "hole" } : { start, end, kind: "hole", fileStart };
 }
 
 /**
@@ -56,10 +64,24 @@ export function holeRun(start: number, end: number): Run {
  */
 export function clipRun(run: Run, start: number, end: number): Run {
   if (run.start >= start && run.end <= end) return run;
-  return { ...run, start: Math.max(run.start, start), end: Math.min(run.end, end) };
+  const from = Math.max(run.start, start);
+  const { fileStart } = run;
+  return {
+    ...run,
+    start: from,
+    end: Math.min(run.end, end),
+    ...(fileStart !== undefined && { fileStart: fileStart + (from - run.start) }),
+  };
 }
 
 /** Whether two runs have one status, packing included. */
 export function sameStatus(a: Run, b: Run): boolean {
   return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.packed === b.packed);
+}
+
+/** Two runs of one status, the second where the first ends, as one; its place is known where both are in one piece. */
+export function joinRuns(a: Run, b: Run): Run {
+  const { fileStart: _place, ...rest } = a;
+  const whole = a.fileStart !== undefined && b.fileStart === a.fileStart + (a.end - a.start);
+  return { ...(whole ? a : rest), end: b.end };
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dataRun, type Run, zeroRun } from "../run.ts";
+import { dataRun, type Run } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { hostOffsetOf } from "./l2_entry.ts";
 import { entryAt, l2TableAt, type Mapping } from "./mapping.ts";
@@ -33,7 +33,8 @@ export function narrowing(mapping: Mapping, data: Storage): Narrow | null {
     if (limit <= span.fileOffset) return run;
     const found = await holeAt(span.fileOffset, limit);
     const end = run.start + (found.end - span.fileOffset);
-    return found.hole ? zeroRun(run.start, end) : dataRun(run.start, end);
+    if (!found.hole) return dataRun(run.start, end, false, span.fileOffset);
+    return { start: run.start, end, kind: "zero", unfilled: true, fileStart: span.fileOffset };
   };
 }
 

@@ -122,10 +122,18 @@ export function badEntry(mapping: Mapping, guestOffset: number, problem: string)
 }
 
 /** What a stretch is for a reader; the two zero statuses are one. */
-function runOf(status: ClusterStatus, start: number, end: number): Run {
-  if (status === CLUSTER.data) return dataRun(start, end);
+function runOf(status: ClusterStatus, start: number, end: number, place: number | null): Run {
+  const fileStart = place ?? undefined;
+  if (status === CLUSTER.data) return dataRun(start, end, false, fileStart);
   if (status === CLUSTER.compressed) return dataRun(start, end, true);
-  return status === CLUSTER.unallocated ? holeRun(start, end) : zeroRun(start, end);
+  return status === CLUSTER.unallocated ? holeRun(start, end, fileStart) : zeroRun(start, end, fileStart);
+}
+
+/** Where a valid entry keeps `guestOffset`; null where it has no host cluster of its own. */
+function placeOf({ geometry, externalData }: EntryRules, { high, low }: L2Entry, guestOffset: number): number | null {
+  const cluster = hostOffsetOf(high, low);
+  if (isCompressed(high) || (cluster === 0 && !(externalData && isCopied(high)))) return null;
+  return cluster + guestOffset % geometry.clusterSize;
 }
 
 /** Part of one cluster with one status; `end` is a guest offset. */
@@ -166,15 +174,20 @@ export async function runAt(mapping: Mapping, start: number, limit: number): Pro
   const problem = entryProblem(mapping, entry, start - start % geometry.clusterSize);
   if (problem !== null) throw badEntry(mapping, start, problem);
   const first = stretchAt(mapping, entry, start);
+  const place = placeOf(mapping, entry, start);
+  let inOnePiece = true;
   let at = first.end;
   while (at < end) {
     const next = entryAt(geometry, table, at);
     if (entryProblem(mapping, next, at - at % geometry.clusterSize) !== null) break;
     const stretch = stretchAt(mapping, next, at);
     if (stretch.status !== first.status) break;
+    inOnePiece &&= placeOf(mapping, next, at) === (place === null ? null : place + (at - start));
+    // Data is read across pieces; zeroes that have a place are seldom.
+    if (!inOnePiece && first.status !== CLUSTER.data) break;
     at = stretch.end;
   }
-  return runOf(first.status, start, Math.min(at, end));
+  return runOf(first.status, start, Math.min(at, end), inOnePiece ? place : null);
 }
 
 /** Where the empty L1 entries end that begin at `start`; the L1 table is in memory, so this costs no look-up. */

@@ -35,15 +35,15 @@ Deno.test("raw never claims a file", () => {
 
 Deno.test("runs are data to the limit where holes cannot be found", async () => {
   await using disk = await raw.open(new MemoryStorage(new Uint8Array(1000)), openContext);
-  assert.deepEqual(await disk.runAt(7, 900), dataRun(7, 900));
+  assert.deepEqual(await disk.runAt(7, 900), dataRun(7, 900, false, 7));
 });
 
 Deno.test("holes are stated zeroes", async () => {
   await using disk = await raw.open(withHole(new MemoryStorage(new Uint8Array(1000)), 100, 200), openContext);
-  assert.deepEqual(await disk.runAt(0, 1000), dataRun(0, 100));
-  assert.deepEqual(await disk.runAt(100, 1000), zeroRun(100, 200));
-  assert.deepEqual(await disk.runAt(150, 160), zeroRun(150, 160));
-  assert.deepEqual(await disk.runAt(200, 1000), dataRun(200, 1000));
+  assert.deepEqual(await disk.runAt(0, 1000), dataRun(0, 100, false, 0));
+  assert.deepEqual(await disk.runAt(100, 1000), zeroRun(100, 200, 100));
+  assert.deepEqual(await disk.runAt(150, 160), zeroRun(150, 160, 150));
+  assert.deepEqual(await disk.runAt(200, 1000), dataRun(200, 1000, false, 200));
 });
 
 Deno.test("create sets the exact size, then writes what it is told", async () => {

@@ -145,8 +145,11 @@ Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore
   await qemuIo(path, "write -P 1 0 40k");
   await using disk = await openPath(path);
   // A table of 512 bytes has 64 entries: 32 KiB.
-  assert.deepEqual(await disk.runAt(512, disk.size), { kind: "data", packed: false, start: 512, end: 32768 });
-  assert.deepEqual(await disk.runAt(32768, disk.size), { kind: "data", packed: false, start: 32768, end: 40960 });
+  const { fileStart = 0, ...first } = await disk.runAt(512, disk.size);
+  assert.deepEqual(first, { kind: "data", packed: false, start: 512, end: 32768 });
+  assert(fileStart > 512 && fileStart % 512 === 0, `${fileStart}`);
+  const { fileStart: _place, ...second } = await disk.runAt(32768, disk.size);
+  assert.deepEqual(second, { kind: "data", packed: false, start: 32768, end: 40960 });
   assert.deepEqual(await disk.runAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
   // Where there are no tables there is nothing to look up.
   assert.deepEqual(await disk.runAt(70000, disk.size), { kind: "hole", start: 70000, end: 1 << 20 });
