@@ -10,6 +10,8 @@ import * as zlib from "node:zlib";
 export type Codec =
   /** A raw deflate stream (RFC 1951). `windowBits`: 9 to 15; `level`: 1 to 9, -1 for zlib's own choice. */
   | { readonly name: "deflate"; readonly windowBits: number; readonly level: number }
+  /** A zlib stream (RFC 1950). `windowBits`, `level`: as above. */
+  | { readonly name: "zlib"; readonly windowBits: number; readonly level: number }
   /** One Zstandard frame (RFC 8878). `level`: 1 to 22. */
   | { readonly name: "zstd"; readonly level: number };
 
@@ -32,13 +34,17 @@ export type Packer = (codec: Codec, unit: Uint8Array) => Promise<Uint8Array | nu
  * ```
  */
 export function packUnit(
-  { constants, deflateRawSync, zstdCompressSync }: typeof zlib,
+  { constants, deflateRawSync, deflateSync, zstdCompressSync }: typeof zlib,
   codec: Codec,
   unit: Uint8Array,
 ): Uint8Array | null {
-  const packed = codec.name === "deflate"
-    ? deflateRawSync(unit, { windowBits: codec.windowBits, level: codec.level, memLevel: 9 })
-    : zstdCompressSync(unit, { params: { [constants.ZSTD_c_compressionLevel]: codec.level } });
+  const packed = codec.name === "zstd"
+    ? zstdCompressSync(unit, { params: { [constants.ZSTD_c_compressionLevel]: codec.level } })
+    : (codec.name === "zlib" ? deflateSync : deflateRawSync)(unit, {
+      windowBits: codec.windowBits,
+      level: codec.level,
+      memLevel: 9,
+    });
   return packed.length < unit.length ? packed : null;
 }
 

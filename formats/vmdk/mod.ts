@@ -6,9 +6,12 @@
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { COWD_MAGIC } from "./cowd.ts";
+import { createVmdk } from "./create.ts";
 import { looksLikeDescriptor } from "./descriptor.ts";
 import { openVmdk } from "./disk.ts";
+import { editVmdk } from "./edit.ts";
 import { HEADER_BYTES, SPARSE_MAGIC } from "./header.ts";
+import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 import { isSeSparse } from "./sesparse.ts";
 
 /** VMDK images. */
@@ -28,5 +31,8 @@ export const vmdk: Format = {
     return looksLikeDescriptor(head) ? "yes" : "no";
   },
   open: openVmdk,
-  createOptions: [],
+  createOptions: CREATE_OPTIONS,
+  checkPlan,
+  create: createVmdk,
+  edit: editVmdk,
 };

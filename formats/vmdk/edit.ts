@@ -1,0 +1,199 @@
+/**
+ * Writing into existing images: their extents in place, and a new content ID in the descriptor.
+ *
+ * @module
+ */
+import { SECTOR, viewOf } from "../bytes.ts";
+import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { inlinePacker } from "../packer.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { withNewContentId } from "./describe.ts";
+import { backingOf } from "./disk.ts";
+import { FLAG, SPARSE_MAGIC, tablesOf } from "./header.ts";
+import { type HostedSparse, openHostedSparse } from "./hosted_sparse.ts";
+import { type Layout, type Part, readLayout } from "./layout.ts";
+import { streamEditor } from "./stream_edit.ts";
+import { type FileEnd, tablesFor, takePlace } from "./tables.ts";
+import { type ExtentWriter, grainWriter } from "./write_grains.ts";
+import { flatWriter, shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
+
+/** Offset in the header of the byte that says that a writer has not closed the extent. */
+const UNCLEAN_AT = 72;
+
+/**
+ * Opens an existing image for writing.
+ *
+ * @throws ImageError as `openVmdk`, and `unsupported` for kinds that are not written here
+ */
+export async function editVmdk(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
+  const layout = await readLayout(storage, (file) => context.openNamed(file));
+  refuseTracked(layout, storage.label);
+  const backing = backingOf(layout.descriptor, storage.label);
+  const below = backing && await context.openBelow(backing);
+  const editors: Editor[] = [];
+  for (const part of layout.parts) {
+    editors.push(await editorOf(part, below && shiftedBelow(below, part.guestStart), context));
+  }
+  const packs = editors.some((editor) => editor.packs);
+  if (packs && editors.length > 1) {
+    throw unsupported(storage.label, "one of its several extents is compressed");
+  }
+  const parts: WritingPart[] = layout.parts.map((part, index) => {
+    return { start: part.guestStart, end: part.guestStart + part.size, writer: editors[index].writer };
+  });
+  let changed = false;
+  return writerOf({
+    size: layout.size,
+    unit: editors.find((editor) => editor.unit > 1)?.unit ?? 1,
+    packs,
+    order: "any",
+    startsZeroed: false,
+    zeroes: editors.every((editor) => editor.cheap) ? "cheap" : "written",
+    parts,
+    async begin() {
+      changed = true;
+      for (const editor of editors) await editor.begin();
+    },
+    async finish() {
+      if (changed) await renewContentId(storage, layout);
+    },
+  });
+}
+
+/** How one extent is changed. */
+interface Editor {
+  readonly writer: ExtentWriter;
+  readonly unit: number;
+  readonly packs: boolean;
+  /** Whether zeroes cost less than data. */
+  readonly cheap: boolean;
+  begin(): Promise<void>;
+}
+
+function unsupported(label: string, reason: string): ImageError {
+  return new ImageError("unsupported", `Cannot write into "${label}": ${reason}`, { path: label });
+}
+
+/** A changed block tracking file would have to record every write: backups would miss what is written here. */
+function refuseTracked({ descriptor }: Layout<WritableStorage>, label: string): void {
+  if (descriptor?.values.get("changetrackpath")) throw unsupported(label, "its changes are tracked in another file");
+}
+
+async function editorOf(
+  part: Part<WritableStorage>,
+  below: GuestReader | null,
+  context: EditContext,
+): Promise<Editor> {
+  const { storage, line, kind } = part;
+  const simple = { unit: 1, packs: false, begin: () => Promise.resolve() };
+  if (kind === "zero" || storage === null) return { ...simple, cheap: true, writer: zeroWriter() };
+  const isOwn = line === null || kind === "sparse" && part.guestStart === 0 && line.access === "RDONLY";
+  // Streams state RDONLY of their only extent, which is a hint for virtual machines.
+  if (!isOwn && line.access !== "RW" || line?.access === "NOACCESS") {
+    return { ...simple, cheap: true, writer: refusingWriter(storage.label, line!.access) };
+  }
+  if (kind === "flat") {
+    return { ...simple, cheap: storage.zeroesCheaply, writer: flatWriter(storage, part.fileOffset) };
+  }
+  return await sparseEditor(storage, part.size, below, context);
+}
+
+async function sparseEditor(
+  storage: WritableStorage,
+  size: number,
+  below: GuestReader | null,
+  context: EditContext,
+): Promise<Editor> {
+  const magic = new Uint8Array(Math.min(4, storage.size));
+  await storage.readAt(magic, 0);
+  if (magic.length < 4 || viewOf(magic).getUint32(0, true) !== SPARSE_MAGIC) {
+    throw unsupported(storage.label, "extents of ESXi snapshots (COWD, seSparse) are only read here");
+  }
+  const sparse = await openHostedSparse(storage);
+  const { header } = sparse;
+  if (header.capacity < size) throw unsupported(storage.label, "its header and its descriptor do not agree in size");
+  const redundant = await readRedundant(storage, sparse);
+  if (header.compressed) {
+    if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
+    const pack = context.pack ?? inlinePacker;
+    const writer = await streamEditor({ storage, sparse, redundant, below, pack });
+    return { writer, unit: header.grainBytes, packs: true, cheap: true, begin: () => Promise.resolve() };
+  }
+  if (header.version === 3) throw unsupported(storage.label, "it has version 3, whose changes are tracked elsewhere");
+  return {
+    writer: plainEditor(storage, sparse, redundant, below),
+    unit: header.grainBytes,
+    packs: false,
+    cheap: true,
+    // A crash from here on shows in the header.
+    begin: () => storage.writeAt(new Uint8Array([1]), UNCLEAN_AT),
+  };
+}
+
+async function readRedundant(storage: WritableStorage, { header }: HostedSparse): Promise<Uint8Array | null> {
+  const place = header.redundantDirectory;
+  const length = tablesOf(header) * 4;
+  // A copy that cannot be is left alone, as by every reader.
+  if (place < SECTOR || place === header.directory || place + length > storage.size) return null;
+  const bytes = new Uint8Array(length);
+  if (length > 0) await storage.readAt(bytes, place);
+  return bytes;
+}
+
+function plainEditor(
+  storage: WritableStorage,
+  { header, directory }: HostedSparse,
+  redundant: Uint8Array | null,
+  below: GuestReader | null,
+): ExtentWriter {
+  const end: FileEnd = { next: storage.size };
+  const tables = tablesFor({
+    storage,
+    header,
+    directory: new Uint8Array(directory.buffer),
+    redundant,
+    fresh: false,
+    place: (length) => Promise.resolve(takePlace(storage, end, length, SECTOR)),
+  });
+  return {
+    ...grainWriter({ storage, header, tables, end, zeroedFrom: storage.size, below }),
+    async finish() {
+      if (storage.size < end.next) await storage.truncate(end.next);
+      await tables.flush();
+      await tables.flushDirectories();
+      await storage.writeAt(new Uint8Array([0]), UNCLEAN_AT);
+    },
+  };
+}
+
+/** Zeroes that have no file: they can be nothing else. */
+function zeroWriter(): ExtentWriter {
+  return {
+    write: (from) => {
+      if (from.every((byte) => byte === 0)) return Promise.resolve();
+      const message = "Cannot write into an extent of type ZERO: it has no file, and can hold nothing but zeroes";
+      return Promise.reject(new ImageError("unsupported", message));
+    },
+    zero: () => Promise.resolve(),
+    finish: () => Promise.resolve(),
+  };
+}
+
+function refusingWriter(label: string, access: string): ExtentWriter {
+  const refuse = () => {
+    const message = `Cannot write into "${label}": the descriptor says that this extent is ${access}`;
+    return Promise.reject(new ImageError("refused", message, { path: label }));
+  };
+  return { write: refuse, zero: refuse, finish: () => Promise.resolve() };
+}
+
+/** Images above this one must see that it is not what it was. */
+async function renewContentId(storage: WritableStorage, { descriptor, embedded }: Layout<WritableStorage>) {
+  if (descriptor === null) return;
+  const [fileOffset, length] = embedded ? [embedded.fileOffset, embedded.length] : [0, storage.size];
+  const old = new Uint8Array(length);
+  await storage.readAt(old, fileOffset);
+  const renewed = withNewContentId(old).subarray(0, embedded ? length : undefined);
+  await storage.writeAt(renewed, fileOffset);
+}

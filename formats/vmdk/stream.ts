@@ -1,0 +1,126 @@
+/**
+ * The parts of a stream-optimized extent: markers, packed grains, and a file that is only appended to; by VMware's
+ * "Virtual Disk Format 5.0", "Stream-Optimized Compressed Sparse Extents".
+ *
+ * @module
+ */
+import { deflateSync } from "node:zlib";
+import { alignUp, SECTOR, setU64, viewOf } from "../bytes.ts";
+import type { Codec, Packer } from "../packer.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { GRAIN_MARKER_BYTES } from "./read_grains.ts";
+import { checkReach } from "./tables.ts";
+
+/** What follows a marker. */
+export const MARKER = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
+
+/** Readers expect zlib streams (RFC 1950) in spite of the specification's RFC 1951; the window is zlib's largest. */
+const CODEC: Codec = { name: "zlib", windowBits: 15, level: -1 };
+
+/** Bytes are written together up to this many. */
+const CHUNK = 1 << 20;
+
+/** One metadata marker: how many sectors follow, and what they are. */
+export function marker(type: typeof MARKER[keyof typeof MARKER], sectors: number): Uint8Array {
+  const bytes = new Uint8Array(SECTOR);
+  const view = viewOf(bytes);
+  setU64(view, 0, sectors, true);
+  view.setUint32(12, type, true);
+  return bytes;
+}
+
+/** A packed grain with its marker, filled up to whole sectors. */
+export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(alignUp(GRAIN_MARKER_BYTES + stream.length, SECTOR));
+  const view = viewOf(bytes);
+  setU64(view, 0, guestStart / SECTOR, true);
+  view.setUint32(8, stream.length, true);
+  bytes.set(stream, GRAIN_MARKER_BYTES);
+  return bytes;
+}
+
+/** Whole sectors: `bytes` and zeroes. */
+export function padded(bytes: Uint8Array): Uint8Array {
+  if (bytes.length % SECTOR === 0) return bytes;
+  const whole = new Uint8Array(alignUp(bytes.length, SECTOR));
+  whole.set(bytes);
+  return whole;
+}
+
+/** One grain on its way into the file. */
+export interface PackedGrain {
+  /** First guest byte. */
+  readonly start: number;
+  /** Null: zeroes, by a table entry alone. */
+  readonly stream: Uint8Array | null;
+}
+
+/**
+ * Packs whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. A
+ * grain that does not get smaller is stored inside a zlib stream: every grain must be one.
+ */
+export async function packGrains(
+  pack: Packer,
+  from: Uint8Array,
+  start: number,
+  grainBytes: number,
+): Promise<PackedGrain[]> {
+  const grains: Promise<PackedGrain>[] = [];
+  for (let at = 0; at < from.length; at += grainBytes) {
+    grains.push(packGrain(pack, from.subarray(at, at + grainBytes), start + at, grainBytes));
+  }
+  return await Promise.all(grains);
+}
+
+async function packGrain(pack: Packer, part: Uint8Array, start: number, grainBytes: number): Promise<PackedGrain> {
+  let unit = part;
+  if (part.length < grainBytes) {
+    unit = new Uint8Array(grainBytes);
+    unit.set(part);
+  }
+  return { start, stream: await pack(CODEC, unit) ?? deflateSync(unit, { level: 0 }) };
+}
+
+/** A file that only grows. */
+export interface Appender {
+  /** Where the next byte goes. */
+  readonly fileOffset: number;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Writes what is still held. */
+  flush(): Promise<void>;
+}
+
+/** Appends to `storage` from `fileOffset` on, with large requests. Keeps the arrays that it is given. */
+export function appender(storage: WritableStorage, fileOffset: number): Appender {
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  let written = fileOffset;
+
+  async function flush(): Promise<void> {
+    if (heldBytes === 0) return;
+    const bytes = new Uint8Array(heldBytes);
+    let at = 0;
+    for (const part of held) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    const place = written;
+    written += heldBytes;
+    held = [];
+    heldBytes = 0;
+    await storage.writeAt(bytes, place);
+  }
+
+  return {
+    get fileOffset() {
+      return written + heldBytes;
+    },
+    async append(bytes) {
+      checkReach(storage, written + heldBytes + bytes.length);
+      held.push(bytes);
+      heldBytes += bytes.length;
+      if (heldBytes >= CHUNK) await flush();
+    },
+    flush,
+  };
+}

@@ -1,0 +1,85 @@
+/**
+ * Several extents as one disk that is written.
+ *
+ * @module
+ */
+import { SECTOR } from "../bytes.ts";
+import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import type { ExtentWriter } from "./write_grains.ts";
+
+/** An extent in its place. */
+export interface WritingPart {
+  /** Guest bytes of the disk, `[start, end)`. */
+  readonly start: number;
+  readonly end: number;
+  /** Its positions count from `start`. */
+  readonly writer: ExtentWriter;
+}
+
+/** What {@linkcode writerOf} puts together. */
+export type WriterParts = Omit<WriterTraits, "sector"> & {
+  readonly parts: readonly WritingPart[];
+  /** Before the first change. */
+  readonly begin?: () => Promise<void>;
+  /** After all extents have finished. */
+  readonly finish?: () => Promise<void>;
+};
+
+/** The disk of these extents. */
+export function writerOf({ parts, begin, finish, ...traits }: WriterParts): DiskWriter {
+  let begun: Promise<void> | undefined;
+
+  async function each(
+    start: number,
+    end: number,
+    change: (writer: ExtentWriter, from: number, to: number, shift: number) => Promise<void>,
+  ): Promise<void> {
+    if (end <= start) return;
+    if (begin) await (begun ??= begin());
+    for (const part of parts) {
+      if (part.end <= start || part.start >= end) continue;
+      const [from, to] = [Math.max(start, part.start), Math.min(end, part.end)];
+      await change(part.writer, from, to, part.start);
+    }
+  }
+
+  return {
+    traits: { ...traits, sector: SECTOR },
+    write: (bytes, start) =>
+      each(
+        start,
+        start + bytes.length,
+        (writer, from, to, shift) => writer.write(bytes.subarray(from - start, to - start), from - shift),
+      ),
+    zero: (start, end) => each(start, end, (writer, from, to, shift) => writer.zero(from - shift, to - shift)),
+    async finish() {
+      for (const { writer } of parts) await writer.finish();
+      await finish?.();
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Writes into a file that holds its guest bytes one after another, from `fileOffset` on. */
+export function flatWriter(storage: WritableStorage, fileOffset: number): ExtentWriter {
+  return {
+    write: (from, start) => storage.writeAt(from, fileOffset + start),
+    zero: (start, end) => storage.zeroAt(fileOffset + start, fileOffset + end),
+    finish: () => Promise.resolve(),
+  };
+}
+
+/** What lies beneath from the guest byte `by` on; null where nothing does. */
+export function shiftedBelow(below: GuestReader, by: number): GuestReader | null {
+  if (by === 0) return below;
+  if (by >= below.size) return null;
+  return {
+    size: below.size - by,
+    async runAt(start, limit) {
+      const run = await below.runAt(start + by, limit + by);
+      return { ...run, start, end: run.end - by };
+    },
+    read: (into, start) => below.read(into, start + by),
+  };
+}
