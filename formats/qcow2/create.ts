@@ -9,7 +9,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { addedBitmaps } from "./bitmaps_write.ts";
 import { packingOf } from "./compress.ts";
 import { encodeHeader } from "./header.ts";
-import { type Image, imageOf } from "./image.ts";
+import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 import { checkPlan, newHeader } from "./plan_check.ts";
 import { linearWriter, preallocate } from "./preallocate.ts";
@@ -39,11 +39,12 @@ export async function createQcow2(
   storage: WritableStorage,
   plan: CreatePlan,
   context: CreateContext,
+  limits: Limits = USUAL_LIMITS,
 ): Promise<DiskWriter> {
   checkPlan(plan);
   const settings = settingsOf(plan);
   const data = settings.dataFile === null ? storage : await context.createNamed(settings.dataFile);
-  const image = await emptyImage(storage, data, plan, context);
+  const image = await emptyImage(storage, data, plan, context, limits);
   const preallocated = settings.preallocation !== "off";
   const base = preallocated ? await preallocate(image, settings.preallocation) : 0;
   const linear = preallocated && plan.backing === null;
@@ -67,6 +68,7 @@ async function emptyImage(
   data: WritableStorage,
   plan: CreatePlan,
   context: CreateContext,
+  limits: Limits,
 ): Promise<Image> {
   const header = newHeader(plan);
   const image = imageOf({
@@ -78,6 +80,7 @@ async function emptyImage(
     end: 0,
     fresh: true,
     keepsPlaces: settingsOf(plan).preallocation !== "off",
+    limits,
     below: () => Promise.resolve(context.below),
   });
   const l1Clusters = Math.max(1, Math.ceil(header.l1.entries * 8 / header.clusterSize));

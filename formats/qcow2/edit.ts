@@ -14,7 +14,7 @@ import { packingOf } from "./compress.ts";
 import { openData } from "./disk.ts";
 import { encodeHeader, type Header, NO_BITS } from "./header.ts";
 import { readHeader } from "./header_read.ts";
-import { type Image, imageOf } from "./image.ts";
+import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { countAt } from "./refcount_block.ts";
 import { requirePackable } from "./write_packed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
@@ -25,11 +25,33 @@ import { tableWriter, writerOf } from "./writer.ts";
  *
  * @throws ImageError `corrupt` for a broken image, `unsupported` for one that must be repaired first or has features
  * that cannot be kept right, and what `context` throws.
+ *
+ * @example
+ * ```ts
+ * import { createQcow2 } from "./create.ts";
+ * import { editQcow2 } from "./edit.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const no = () => Promise.reject(new Error("The image names no file"));
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
+ * await (await createQcow2(storage, plan, { createNamed: no, below: null })).finish();
+ *
+ * const writer = await editQcow2(storage, { packs: false, openNamed: no, openBelow: no });
+ * assert.equal(writer.traits.startsZeroed, true);
+ * await writer.write(new Uint8Array([1, 2, 3]), 1000);
+ * await writer.finish();
+ * ```
  */
-export async function editQcow2(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
+export async function editQcow2(
+  storage: WritableStorage,
+  context: EditContext,
+  limits: Limits = USUAL_LIMITS,
+): Promise<DiskWriter> {
   const header = await readHeader(storage);
   refuseUnfit(header, storage.label);
-  const image = await openForChange(storage, header, context);
+  const image = await openForChange(storage, header, context, limits);
   if (context.packs) requirePackable(image);
   const pack = context.packs ? packingOf(header.compressionType, context.pack) : null;
   const tracker = bitmapTracker(image, await readBitmapDirectory(storage, header));
@@ -69,7 +91,12 @@ function refuseUnfit(header: Header, label: string): void {
   if (header.dirty) refuse("it was not closed properly, so its refcounts may be wrong (dirty bit)");
 }
 
-async function openForChange(storage: WritableStorage, header: Header, context: EditContext): Promise<Image> {
+async function openForChange(
+  storage: WritableStorage,
+  header: Header,
+  context: EditContext,
+  limits: Limits,
+): Promise<Image> {
   const data = await openData(header, storage, context);
   const l1 = new Uint8Array(header.l1.entries * 8);
   if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
@@ -84,6 +111,7 @@ async function openForChange(storage: WritableStorage, header: Header, context: 
     end: await endOfUse(storage, header, refcountTable),
     fresh: false,
     keepsPlaces: false,
+    limits,
     below: () => Promise.resolve(below),
   });
   await checkCounted(image);

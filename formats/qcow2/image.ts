@@ -14,8 +14,18 @@ import { readGuest, type Source } from "./reader.ts";
 import { type Refcounts, refcountsOf, type TablePlace } from "./refcounts.ts";
 import { type Tables, tablesOf } from "./tables.ts";
 
-/** How many references may wait to be taken away before the image is written out. */
-const RELEASES_MAX = 1 << 16;
+/** How much of an image is held in memory. */
+export interface Limits {
+  /** Bytes of L2 tables. */
+  readonly l2Bytes: number;
+  /** Bytes of refcount blocks. */
+  readonly refcountBytes: number;
+  /** References that wait to be taken away, before the image is written out. */
+  readonly releases: number;
+}
+
+/** Enough for 128 GiB of disk and 4 TiB of file, with clusters of 64 KiB. */
+export const USUAL_LIMITS: Limits = { l2Bytes: 16 << 20, refcountBytes: 4 << 20, releases: 1 << 16 };
 
 /** An image being written. */
 export interface Image {
@@ -61,12 +71,13 @@ export interface ImageSetup {
   readonly end: number;
   readonly fresh: boolean;
   readonly keepsPlaces: boolean;
+  readonly limits: Limits;
   below(): Promise<GuestReader | null>;
 }
 
 /** The image that `setup` describes. */
 export function imageOf(setup: ImageSetup): Image {
-  const { storage, data, fresh } = setup;
+  const { storage, data, fresh, limits } = setup;
   const geometry = geometryOf(setup.header);
   let header = setup.header;
   let pending: number[] = [];
@@ -81,6 +92,7 @@ export function imageOf(setup: ImageSetup): Image {
     table: setup.refcountTable,
     end: setup.end,
     fresh,
+    cacheBytes: limits.refcountBytes,
     async moved(old: readonly TablePlace[]) {
       header = { ...header, refcountTable: refcounts.place };
       if (!fresh) await storage.writeAt(encodeHeader(header), 0);
@@ -104,6 +116,7 @@ export function imageOf(setup: ImageSetup): Image {
     l1FileOffset: header.l1.fileOffset,
     refcounts,
     fresh,
+    cacheBytes: limits.l2Bytes,
     settle,
     release,
   });
@@ -161,7 +174,7 @@ export function imageOf(setup: ImageSetup): Image {
     mapping,
     release,
     get crowded() {
-      return !fresh && (tables.crowded || pending.length >= RELEASES_MAX);
+      return !fresh && (tables.crowded || pending.length >= limits.releases);
     },
     get releases() {
       return releases;

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { zeroes } from "../bytes.ts";
+import type { WritableStorage } from "../storage/types.ts";
 import type { Image } from "./image.ts";
 import { setEntry, setSubclusters } from "./l2_entry.ts";
 import type { Preallocation } from "./options.ts";
+import { writeZeroes } from "./write_data.ts";
 
 /**
  * Maps every guest cluster to its own place, all places in the order of the guest. Without a backing file all of it is
@@ -31,10 +32,19 @@ export async function preallocate(image: Image, mode: Preallocation): Promise<nu
     image.tables.changed(index);
   }
   // A data file ends with the disk, so that it is the disk's raw image.
-  const end = header.externalData ? header.size : base + clusters * clusterSize;
-  if (mode === "falloc" || mode === "full") await data.reserve(base, end, mode === "full");
-  if (!data.startsZeroed && mode !== "full") await data.zeroAt(base, end);
+  await allot(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);
   return base;
+}
+
+/** Makes `[start, end)` read as zeroes, with space on the host where `mode` wants that. */
+async function allot(data: WritableStorage, start: number, end: number, mode: Preallocation): Promise<void> {
+  if (data.startsZeroed) {
+    if (mode !== "metadata") await data.reserve(start, end, mode === "full");
+  } else if (mode === "full") {
+    await writeZeroes(data, start, end);
+  } else {
+    await data.zeroAt(start, end);
+  }
 }
 
 /** Writing where every guest byte has its place: no table is asked. */
@@ -45,11 +55,7 @@ export function linearWriter(image: Image, base: number, mode: Preallocation) {
     async zero(start: number, end: number): Promise<void> {
       if (mode === "metadata") return await data.zeroAt(base + start, base + end);
       // A hole would give back the space that was asked for.
-      for (let at = start; at < end;) {
-        const piece = zeroes(end - at);
-        await data.writeAt(piece, base + at);
-        at += piece.length;
-      }
+      await writeZeroes(data, base + start, base + end);
     },
   };
 }

@@ -11,9 +11,6 @@ import type { Header } from "./header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
 import { countAt, fillOnes, greatestCount, setCount } from "./refcount_block.ts";
 
-/** Bytes of refcount blocks held: enough for 4 TiB of file with clusters of 64 KiB. */
-const BLOCK_CACHE_BYTES = 4 << 20;
-
 /** Where the refcount table lies. */
 export type TablePlace = Header["refcountTable"];
 
@@ -63,6 +60,8 @@ export interface RefcountsSetup {
   readonly table: Float64Array;
   /** A new image: freed clusters are not used again, so nothing ever has to be read back; the order of writes is free. */
   readonly fresh: boolean;
+  /** Bytes of refcount blocks to hold. */
+  readonly cacheBytes: number;
   /** The cluster after the last one in use. */
   readonly end: number;
   /** Called when the moved table is on stable storage, to make it known; its `old` places may then be freed. */
@@ -74,7 +73,7 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   const { storage, clusterSize, refcountOrder: order, fresh } = setup;
   /** Clusters that one block counts. */
   const reach = clusterSize * 8 / 2 ** order;
-  const blocks = tableCache(storage, clusterSize, BLOCK_CACHE_BYTES);
+  const blocks = tableCache(storage, clusterSize, setup.cacheBytes);
   let table = setup.table;
   let { place, end } = setup;
   /** No cluster below is free. */

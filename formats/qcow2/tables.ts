@@ -10,9 +10,6 @@ import { type TableCache, tableCache } from "../table_cache.ts";
 import { hostOffsetOf, setEntry } from "./l2_entry.ts";
 import type { Refcounts } from "./refcounts.ts";
 
-/** Bytes of L2 tables held: enough for 128 GiB of disk with clusters of 64 KiB. */
-const L2_CACHE_BYTES = 16 << 20;
-
 /** The mapping tables of an image being written. */
 export interface Tables {
   /** The active L1 table as on disk. */
@@ -45,6 +42,8 @@ export interface TablesSetup {
   readonly refcounts: Refcounts;
   /** A new image: its tables are nobody else's, and the order of writes is free. */
   readonly fresh: boolean;
+  /** Bytes of L2 tables to hold. */
+  readonly cacheBytes: number;
   /** Puts refcounts and data on stable storage: what L2 tables point at must be there before them. */
   settle(): Promise<void>;
   /** Takes away a reference to `cluster`, later, when nothing on disk points at it any more. */
@@ -57,8 +56,8 @@ export function tablesOf(setup: TablesSetup): Tables {
   const l1 = viewOf(setup.l1);
   let settled = fresh;
   const settle = () => settled ? Promise.resolve() : setup.settle();
-  const cache = tableCache(afterSettling(storage, settle), clusterSize, L2_CACHE_BYTES);
-  const room = Math.max(2, Math.floor(L2_CACHE_BYTES / clusterSize));
+  const cache = tableCache(afterSettling(storage, settle), clusterSize, setup.cacheBytes);
+  const room = Math.max(2, Math.floor(setup.cacheBytes / clusterSize));
   const dirty = new Set<number>();
   let dirtyFrom = Infinity;
   let dirtyTo = 0;

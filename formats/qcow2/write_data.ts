@@ -5,6 +5,7 @@
  */
 import { zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
+import type { WritableStorage } from "../storage/types.ts";
 import { clusterStart, type Image, knownZero, readThrough } from "./image.ts";
 import {
   CLUSTER,
@@ -179,15 +180,16 @@ async function fill(image: Image, span: Span, from: number, to: number): Promise
     await readThrough(image, bytes, from);
     await image.data.writeAt(bytes, host);
   } else if (!span.zeroed) {
-    await writeZeroes(image, host, to - from);
+    await writeZeroes(image.data, host, host + to - from);
   }
 }
 
-async function writeZeroes(image: Image, host: number, length: number): Promise<void> {
-  for (let done = 0; done < length;) {
-    const piece = zeroes(length - done);
-    await image.data.writeAt(piece, host + done);
-    done += piece.length;
+/** Writes zeroes to `[start, end)` of `data`. */
+export async function writeZeroes(data: WritableStorage, start: number, end: number): Promise<void> {
+  for (let at = start; at < end;) {
+    const piece = zeroes(end - at);
+    await data.writeAt(piece, at);
+    at += piece.length;
   }
 }
 

@@ -35,7 +35,7 @@ const cases: Case[] = [
     { options: `cluster_size=${size},extended_l2=on,preallocation=metadata`, below: true },
   ]),
   ...[1, 2, 4, 8, 32, 64].flatMap((bits): Case[] => [
-    { options: `refcount_bits=${bits},cluster_size=4k`, packed: true, ...(bits <= 4 && { alone: true }) },
+    { options: `refcount_bits=${bits},cluster_size=4k`, packed: true, ...(bits <= 8 && { alone: true }) },
     { options: `refcount_bits=${bits},cluster_size=512`, ...(bits === 1 && { alone: true }) },
   ]),
   { options: "compression_type=zstd", packed: true },
