@@ -24,6 +24,7 @@ import { clipRun, type Disk, type GuestReader, holeRun, type Run, zeroRun } from
 export function chainOf(layers: readonly Disk[], kept: number = layers.length): GuestReader {
   return {
     size: layers[0]?.size ?? 0,
+    unit: Math.max(1, ...layers.map((layer) => layer.unit)),
     async runAt(start, limit) {
       return (await resolve(layers, kept, start, limit)).run;
     },
@@ -68,6 +69,7 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
   const partAt = (at: number) => starts.findLastIndex((start, index) => start <= at && index < parts.length);
   return {
     size,
+    unit: Math.max(1, ...parts.map((part) => part.unit ?? 1)),
     async runAt(start, limit) {
       const index = partAt(start);
       const from = starts[index];
@@ -97,6 +99,7 @@ function startsOf(parts: readonly GuestReader[]): number[] {
 export function padded(reader: GuestReader, size: number): GuestReader {
   if (size <= reader.size) return reader;
   return {
+    ...reader,
     size,
     async runAt(start, limit) {
       if (start >= reader.size) return zeroRun(start, limit);

@@ -20,12 +20,14 @@ import {
 import { chainOf, padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
-import type { ConvertEvent, ConvertSummary } from "./events.ts";
+import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
+import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open.ts";
+import type { OutputFiles } from "./output_file.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
-import { packingPool, type Pool } from "./pool.ts";
+import { type Pool, workerPool } from "./pool.ts";
 import { formatNamed } from "./probe.ts";
 import { salvaging } from "./salvage.ts";
 import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.ts";
@@ -67,22 +69,24 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
   return await new Conversion(job, context).run(stack);
 }
 
-/** The state that the steps of one conversion share. */
-class Conversion {
+/** The state that the steps of one conversion share. For this folder only. */
+export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
   readonly pace: Pace;
   readonly pool: Pool;
   readonly options: OpenOptions & { readonly files: Files };
 
-  constructor(readonly job: ConvertJob, readonly context: ConvertContext) {
+  /** `output`: where new files go instead of the host's. */
+  constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
     this.pace = paceOf(context.signal, job.rateLimit ?? 0, context.paused);
-    this.pool = packingPool(job.workers);
+    this.pool = workerPool(job.workers);
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
       allowRefs: job.allowRefs ?? [],
       forceShare: job.forceShare ?? false,
+      unpack: this.pool.unpack,
       onWarning: (message) => this.tell({ type: "warning", message }),
     };
   }
@@ -92,6 +96,22 @@ class Conversion {
   }
 
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
+    const ready = await this.prepare(stack);
+    await this.plan(ready);
+    const { totals, fileSize } = await this.fill(ready);
+    return {
+      path: resolve(this.job.target.path),
+      format: ready.target.format.name,
+      ...ready.size,
+      fileSize,
+      totals,
+      bad: this.bad,
+      seconds: (performance.now() - this.begun) / 1000,
+    };
+  }
+
+  /** Opens everything and starts the target; not a byte is copied. */
+  async prepare(stack: AsyncDisposableStack): Promise<Ready> {
     throwIfCancelled(this.context.signal);
     stack.use(this.pool);
     const { job } = this;
@@ -100,37 +120,38 @@ class Conversion {
     this.tell({ type: "phase", phase: "inspect" });
     const sources = await openSources(job, this.options, stack);
     const bitmaps = bitmapsOf(sources, job.bitmaps, this.options);
-    const prepared = job.target.create === false
+    const { target, reader, policy } = job.target.create === false
       ? await this.openExisting(sources, stack)
       : await this.openNew(sources, format, stack);
-    const { target, reader, policy } = prepared;
     const traits: WriterTraits = job.target.isZero
       ? { ...target.writer.traits, startsZeroed: true }
       : target.writer.traits;
-    const source = this.guarded(padded(reader, alignUp(reader.size, traits.sector)));
-    const { addBitmap } = target.writer;
-    if (bitmaps.length > 0 && !addBitmap) throw this.refuseBitmaps(target.format);
-    await this.plan(sources, source, target, traits, policy);
-    const { totals, fileSize } = await this.fill(target, source, traits, policy, bitmaps);
+    const longer = await this.longEnough(reader, sources.size);
+    const source = this.guarded(padded(longer.reader, alignUp(longer.reader.size, traits.sector)));
+    if (bitmaps.length > 0 && !target.writer.addBitmap) throw this.refuseBitmaps(target.format);
+    const { added, gpt } = longer;
     return {
-      path: resolve(job.target.path),
-      format: target.format.name,
-      size: traits.size,
-      fileSize,
-      totals,
-      bad: this.bad,
-      seconds: (performance.now() - this.begun) / 1000,
+      sources,
+      target,
+      source,
+      traits,
+      policy,
+      bitmaps,
+      size: { size: traits.size, added, ...(gpt && { gpt }) },
     };
   }
 
+  /** What is read, as long as the job wants the target. */
+  async longEnough(reader: GuestReader, sourceSize: number): Promise<Lengthened & { readonly added: number }> {
+    const size = guestSizeOf(this.job.target, sourceSize);
+    if (size === sourceSize) return { reader, added: 0 };
+    const longer = await lengthened(reader, size, this.options.onWarning);
+    return { ...longer, added: size - sourceSize };
+  }
+
   /** Copies, completes and commits. */
-  async fill(
-    target: OpenedTarget,
-    source: GuestReader,
-    traits: WriterTraits,
-    policy: Policy,
-    bitmaps: readonly Bitmap[],
-  ): Promise<Pick<ConvertSummary, "totals" | "fileSize">> {
+  async fill(ready: Ready): Promise<Pick<ConvertSummary, "totals" | "fileSize">> {
+    const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
     try {
       this.tell({ type: "phase", phase: "copy" });
@@ -142,7 +163,7 @@ class Conversion {
         sparseSize: this.job.sparseSize ?? DEFAULT_SPARSE,
         pace: this.pace,
         width: 2 * this.pool.width + 1,
-        packSeconds: () => this.pool.seconds,
+        busy: () => this.pool.seconds,
         onEvent: (event) => this.tell(event),
       });
       this.tell({ type: "phase", phase: "finish" });
@@ -163,7 +184,7 @@ class Conversion {
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
     const { job, options } = this;
     if (!format) throw new ImageError("usage", "Cannot create the target: its format is missing, state it with -O");
-    const plan = planTarget(job.target, format, sources.size);
+    const plan = planTarget(job.target, format, guestSizeOf(job.target, sources.size));
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);
     const beneath = backing?.layers[0] ?? null;
@@ -215,6 +236,7 @@ class Conversion {
       sync: job.sync ?? "finish",
       pack: this.pool.pack,
       options,
+      output: this.output,
     };
   }
 
@@ -233,20 +255,14 @@ class Conversion {
   }
 
   /** Counts the work with the same walk that will do it; only if somebody listens. */
-  async plan(
-    sources: OpenedSources,
-    source: GuestReader,
-    target: OpenedTarget,
-    traits: WriterTraits,
-    policy: Policy,
-  ): Promise<void> {
+  async plan({ sources, source, target, traits, policy, size }: Ready): Promise<void> {
     if (!this.context.onEvent) return;
     this.tell({ type: "phase", phase: "plan" });
     const totals = await countTotals(source, traits, policy, () => this.pace.pause());
     this.tell({
       type: "plan",
       sources: sources.summaries,
-      target: { path: this.job.target.path, format: target.format.name, size: traits.size },
+      target: { path: this.job.target.path, format: target.format.name, ...size },
       totals,
     });
   }
@@ -257,6 +273,18 @@ class Conversion {
       path,
     });
   }
+}
+
+/** A conversion before its first byte. */
+export interface Ready {
+  readonly sources: OpenedSources;
+  readonly target: OpenedTarget;
+  readonly source: GuestReader;
+  /** The writer's, with what the user knows better. */
+  readonly traits: WriterTraits;
+  readonly policy: Policy;
+  readonly bitmaps: readonly Bitmap[];
+  readonly size: Pick<PlannedTarget, "size" | "added" | "gpt">;
 }
 
 /** A target that is ready to be written, and what is to be read for it. */

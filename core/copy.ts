@@ -30,10 +30,10 @@ export interface CopyJob {
   /** Least length of zeroes that become a hole, in bytes; 0: none do. */
   readonly sparseSize: number;
   readonly pace: Pace;
-  /** How many pieces may be under way at once where the target packs. */
+  /** How many pieces may be under way at once where units are packed or unpacked. */
   readonly width: number;
-  /** How long packing has taken so far, all cores together. */
-  readonly packSeconds: () => number;
+  /** How long packing and unpacking have taken so far, in seconds, all cores together. */
+  readonly busy: () => { readonly pack: number; readonly unpack: number };
   readonly onEvent: (event: ConvertEvent) => void;
 }
 
@@ -42,17 +42,18 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
   const rule = zeroRuleFor(job.traits, job.sparseSize);
   const size = pieceFor(job.traits, rule);
-  const lanes = lanesOf(job.traits.packs ? job.width : 1, size, (done) => {
-    const { act, start, end, zeroes } = done;
+  // A packed unit is unpacked whole: reading it piece by piece would unpack it more than once, or one by one.
+  const packedSize = alignUp(size, job.source.unit ?? 1);
+  const lanes = lanesOf(job.width, packedSize, ({ act, kind, start, end, zeroes, seconds }) => {
     totals[act === "copy" ? "data" : act] += end - start;
     totals.zeroes += zeroes;
-    job.onEvent({ type: "run", ...done });
+    job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
   });
   const load = loadOf(job);
   try {
     for (let at = 0; at < job.source.size;) {
       const step = await stepAt(job.source, job.traits, job.policy, at);
-      for (const piece of cut(step, step.act === "copy" ? size : ZERO_PART)) {
+      for (const piece of cut(step, step.act === "zero" ? ZERO_PART : step.packed ? packedSize : size)) {
         await carryOut(piece, job, lanes, rule, load);
         load.tell();
         await job.pace.pause();
@@ -92,13 +93,20 @@ function* cut(step: Step, size: number): Generator<Step> {
 }
 
 async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null, load: Load): Promise<void> {
-  const begun = performance.now();
-  if (piece.act === "skip") return await lanes.run(piece, begun, () => Promise.resolve(0));
-  job.onEvent({ type: "begin", start: piece.start, end: piece.end });
-  if (piece.act === "zero") return await lanes.run(piece, begun, () => writeZeroes(piece.start, piece.end, job));
-  const bytes = (await lanes.free()).subarray(0, piece.end - piece.start);
-  await load.time("read", () => job.source.read(bytes, piece.start));
-  await lanes.run(piece, begun, () => load.time("write", () => writePiece(bytes, piece.start, job, rule)));
+  const { act, start, end } = piece;
+  // A writer that packs takes overlapping calls; so does a reader that unpacks. What neither does stays in the cache.
+  const overlap = { pieces: job.traits.packs || piece.packed, writes: job.traits.packs };
+  if (act === "skip") {
+    return await lanes.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });
+  }
+  job.onEvent({ type: "begin", start, end });
+  if (act === "zero") return await lanes.run({ piece, write: () => writeZeroes(start, end, job) }, overlap);
+  const length = end - start;
+  await lanes.run({
+    piece,
+    read: (buffer) => load.time("read", () => job.source.read(buffer.subarray(0, length), start)),
+    write: (buffer) => load.time("write", () => writePiece(buffer.subarray(0, length), start, job, rule)),
+  }, overlap);
 }
 
 /** How busy the stages are. */
@@ -128,10 +136,11 @@ function loadOf(job: CopyJob): Load {
       const time = performance.now();
       if (!now && time - told < LOAD_TOLD) return;
       told = time;
-      const pack = job.packSeconds();
-      // Several pieces wait for the packers at once: what is left for writing is not their time together.
-      const write = job.traits.packs ? Math.max(0, busy.write / job.width / 1000 - pack) : busy.write / 1000;
-      job.onEvent({ type: "load", read: busy.read / 1000, pack, write });
+      const { pack, unpack } = job.busy();
+      // Pieces that wait for workers at the same time are each counted: what is left is reading and writing alone.
+      const alone = (ms: number, elsewhere: number) =>
+        Math.max(0, ms / 1000 / (elsewhere > 0 ? job.width : 1) - elsewhere);
+      job.onEvent({ type: "load", read: alone(busy.read, unpack), unpack, pack, write: alone(busy.write, pack) });
     },
   };
 }

@@ -25,7 +25,7 @@ export type ConvertEvent =
   | {
     readonly type: "plan";
     readonly sources: readonly SourceSummary[];
-    readonly target: { readonly path: string; readonly format: string; readonly size: number };
+    readonly target: PlannedTarget;
     readonly totals: Totals;
   }
   /** A piece that is being copied from now on, until a `run` that covers it. */
@@ -43,11 +43,35 @@ export type ConvertEvent =
     readonly zeroes: number;
     readonly seconds: number;
   }
-  /** How long each stage has been busy since the copy began, in seconds; told now and then. Packing counts all cores. */
-  | { readonly type: "load"; readonly read: number; readonly pack: number; readonly write: number }
+  /**
+   * How long each stage has been busy since the copy began, in seconds; told now and then. Packing and unpacking count
+   * all cores.
+   */
+  | {
+    readonly type: "load";
+    readonly read: number;
+    readonly unpack: number;
+    readonly pack: number;
+    readonly write: number;
+  }
   /** Bytes of the source that could not be read and became zeroes (`salvage`). */
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
   | { readonly type: "warning"; readonly message: string };
+
+/** The target as it will be. */
+export interface PlannedTarget {
+  readonly path: string;
+  readonly format: string;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Guest bytes that are added at the end because the job wants a longer disk. */
+  readonly added: number;
+  /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: nothing is to be done. */
+  readonly gpt?: GptFate;
+}
+
+/** `moved`: its backup lies at the new end; `left`: it is not sound and stays as it is. */
+export type GptFate = "moved" | "left";
 
 /** One source as opened: the layers from the top down. */
 export interface SourceSummary {
@@ -62,6 +86,9 @@ export interface ConvertSummary {
   readonly format: string;
   /** Guest bytes of the target. */
   readonly size: number;
+  /** As in {@linkcode PlannedTarget}. */
+  readonly added: number;
+  readonly gpt?: GptFate;
   /** Bytes of the finished file. */
   readonly fileSize: number;
   /** What was done. `data` counts what was read; `zeroes` of it were found to be zero. */

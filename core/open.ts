@@ -16,6 +16,7 @@ import {
   type SnapshotChoice,
   type Storage,
   type StoredFile,
+  type Unpacker,
   windowOf,
 } from "../formats/mod.ts";
 import type { ImageSpec } from "./job.ts";
@@ -34,6 +35,10 @@ export interface OpenOptions {
   readonly forceShare: boolean;
   readonly files?: Files;
   readonly onWarning: (message: string) => void;
+  /** Stands in for the files that images name, except backing files: they are not opened then. */
+  readonly standIn?: (file: NamedFile, imagePath: string) => Storage;
+  /** Unpacks elsewhere. */
+  readonly unpack?: Unpacker;
 }
 
 /** One layer of an opened image. */
@@ -42,6 +47,10 @@ export interface Layer {
   /** Which file it is, whatever its name (see `fileKey`). */
   readonly key: string;
   readonly disk: Disk;
+  /** Where in the file the image begins. */
+  readonly origin: number;
+  /** Absolute paths of the files that it names and that were opened: data file, extents. */
+  readonly named: readonly string[];
 }
 
 /** An opened image: its layers from the top down, and every file that was opened for them. */
@@ -119,14 +128,17 @@ class ChainOpener {
 
   async openLayer(path: string, spec: ImageSpec, namedBy: string | null): Promise<Layer> {
     const file = await this.openFile(path);
+    const own = this.paths.length;
     const storage = windowFor(file, spec);
     const format = await this.formatOf(storage, spec, namedBy);
     const disk = await format.open(storage, {
       ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
+      ...(this.options.unpack && { unpack: this.options.unpack }),
       openNamed: (named) => this.openNamed(named, path, spec),
     });
     this.stack.use(disk);
-    return { path, disk, key: fileKey(file, path) };
+    const named = this.paths.slice(own);
+    return { path, disk, key: fileKey(file, path), origin: spec.offset ?? 0, named };
   }
 
   async formatOf(storage: Storage, spec: ImageSpec, namedBy: string | null): Promise<Format> {
@@ -142,6 +154,7 @@ class ChainOpener {
   }
 
   async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
+    if (this.options.standIn) return this.options.standIn(named, imagePath);
     const path = spec.dataFile === undefined
       ? await resolveNamed(named, "data file", imagePath, this.options.allowRefs)
       : resolve(spec.dataFile);

@@ -13,6 +13,8 @@ export type Act = "copy" | "zero" | "skip";
 export interface Step {
   readonly act: Act;
   readonly kind: RunKind;
+  /** Whether the source holds it packed. */
+  readonly packed: boolean;
   readonly start: number;
   readonly end: number;
 }
@@ -66,7 +68,7 @@ export async function stepAt(source: GuestReader, traits: WriterTraits, policy: 
   for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
     if (step.act === "copy" && step.end - at >= BYTES_PER_STEP) break;
     const follower = await next(source, traits, policy, step.end);
-    if (follower.act !== step.act || follower.kind !== step.kind) break;
+    if (follower.act !== step.act || follower.kind !== step.kind || follower.packed !== step.packed) break;
     step = { ...step, end: follower.end };
   }
   return step;
@@ -76,7 +78,8 @@ async function runStepAt(source: GuestReader, traits: WriterTraits, policy: Poli
   // A run is also cut where the target's needs change: at the end of a shorter backing file.
   const limit = at < policy.backingEnd ? Math.min(source.size, policy.backingEnd) : source.size;
   const run = await source.runAt(at, limit);
-  return { act: decide(run, traits, policy), kind: run.kind, start: at, end: run.end };
+  const packed = run.kind === "data" && run.packed;
+  return { act: decide(run, traits, policy), kind: run.kind, packed, start: at, end: run.end };
 }
 
 async function unitAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
@@ -90,7 +93,7 @@ async function unitAt(source: GuestReader, traits: WriterTraits, policy: Policy,
     oneFate &&= part.act === first.act;
     from = part.end;
   }
-  return oneFate ? { ...first, end } : { act: "copy", kind: "data", start: at, end };
+  return oneFate ? { ...first, end } : { act: "copy", kind: "data", packed: first.packed, start: at, end };
 }
 
 /** Counts the whole job. `pause` is awaited between steps, so that the caller can stop the walk and let others run. */

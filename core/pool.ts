@@ -1,9 +1,20 @@
 /**
- * Workers that pack. Deflating is what a compressing conversion spends its time on; each worker takes one core.
+ * Workers that pack and unpack. That is what a conversion from or to compressed images spends its time on; each worker
+ * takes one core.
  *
  * @module
  */
-import { type Codec, ImageError, inlinePacker, type Packer, packUnit } from "../formats/mod.ts";
+import {
+  type Codec,
+  ImageError,
+  inlinePacker,
+  inlineUnpacker,
+  type PackedWith,
+  type Packer,
+  packUnit,
+  type Unpacker,
+  unpackUnit,
+} from "../formats/mod.ts";
 
 /** More would only wait for each other. */
 const MAX_WORKERS = 16;
@@ -11,31 +22,43 @@ const MAX_WORKERS = 16;
 /** Units that wait at each worker, so that it need not wait for the next. */
 const DEPTH = 2;
 
-/** A packer with workers behind it; disposing ends them at once. */
+/** What packs and unpacks; disposing ends its workers at once. */
 export interface Pool extends Disposable {
   readonly pack: Packer;
+  readonly unpack: Unpacker;
   /** How many units are worth handing in together. */
   readonly width: number;
-  /** How long packing has taken so far, all workers together. */
-  readonly seconds: number;
+  /** How long packing and unpacking have taken so far, in seconds, all workers together. */
+  readonly seconds: Busy;
 }
 
+interface Busy {
+  readonly pack: number;
+  readonly unpack: number;
+}
+
+/** What is to be done with the bytes of a unit; a result of `room` bytes at most. */
+type Work =
+  | { readonly verb: "pack"; readonly codec: Codec; readonly bytes: Uint8Array; readonly room: number }
+  | { readonly verb: "unpack"; readonly codec: PackedWith; readonly bytes: Uint8Array; readonly room: number };
+
 interface Task {
-  readonly codec: Codec;
-  readonly unit: Uint8Array;
-  readonly done: (packed: Uint8Array | null) => void;
+  readonly work: Work;
+  /** Shared memory to put the result into; the slot's own where it is absent. */
+  readonly into?: Uint8Array;
+  /** `null`: the verb had no result. The view is valid until the callback returns. */
+  readonly done: (result: Uint8Array | null) => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** What a worker is sent. `unit` and `packed` are views of shared memory: no byte is copied on the way. */
+/** What a worker is sent. The views are of shared memory: no byte is copied on the way. */
 interface Order {
   readonly slot: number;
-  readonly codec: Codec;
-  readonly unit: Uint8Array;
-  readonly packed: Uint8Array;
+  readonly work: Work;
+  readonly into: Uint8Array;
 }
 
-/** What a worker answers: the packed length, -1 where packing does not help, or what went wrong. */
+/** What a worker answers: the length of the result, -1 where there is none, or what went wrong. */
 interface Answer {
   readonly slot: number;
   readonly length: number;
@@ -44,57 +67,75 @@ interface Answer {
 }
 
 /**
- * A pool of `workers` workers, started when first needed; 1 packs in this thread.
+ * A pool of `workers` workers, started when first needed; 1 works in this thread.
  *
  * @param workers default: one for each processor
  *
  * @example
  * ```ts
- * import { packingPool } from "./pool.ts";
+ * import { workerPool } from "./pool.ts";
  * import assert from "node:assert/strict";
  *
- * using pool = packingPool(2);
- * const packed = await pool.pack({ name: "deflate", windowBits: 12, level: -1 }, new Uint8Array(65536));
+ * using pool = workerPool(2);
+ * const unit = new Uint8Array(65536).fill(7);
+ * const packed = await pool.pack({ name: "deflate", windowBits: 12, level: -1 }, unit);
  * assert.ok(packed && packed.length < 500);
+ * const again = new Uint8Array(65536);
+ * assert.equal(await pool.unpack("deflate", packed, again), true);
+ * assert.deepEqual(again, unit);
  * ```
  */
-export function packingPool(workers: number = navigator.hardwareConcurrency): Pool {
+export function workerPool(workers: number = navigator.hardwareConcurrency): Pool {
   const count = Math.min(Math.max(1, workers), MAX_WORKERS);
   if (count === 1) return inlinePool();
   let crew: Crew | undefined;
+  const begin = (task: Task) => (crew ??= startCrew(count)).take(task);
   return {
     width: count * DEPTH,
     get seconds() {
-      return crew?.seconds ?? 0;
+      return crew?.seconds ?? { pack: 0, unpack: 0 };
     },
-    pack: (codec, unit) =>
-      new Promise((done, failed) => (crew ??= startCrew(count)).take({ codec, unit, done, failed })),
+    pack: (codec, bytes) =>
+      new Promise((done, failed) => {
+        const work: Work = { verb: "pack", codec, bytes, room: bytes.length };
+        begin({ work, done: (result) => done(result && result.slice()), failed });
+      }),
+    unpack: (codec, bytes, into) =>
+      new Promise((done, failed) => {
+        const work: Work = { verb: "unpack", codec, bytes, room: into.length };
+        const isShared = into.buffer instanceof SharedArrayBuffer;
+        const finish = (result: Uint8Array | null) => {
+          if (result && !isShared) into.set(result);
+          done(result !== null);
+        };
+        begin({ work, ...(isShared && { into }), done: finish, failed });
+      }),
     [Symbol.dispose]: () => crew?.end(),
   };
 }
 
-/** A pool of nobody: packs in this thread. */
+/** A pool of nobody: works in this thread. */
 function inlinePool(): Pool {
-  let seconds = 0;
+  const seconds = { pack: 0, unpack: 0 };
+  async function timed<T>(verb: keyof Busy, action: () => Promise<T>): Promise<T> {
+    const begun = performance.now();
+    try {
+      return await action();
+    } finally {
+      seconds[verb] += (performance.now() - begun) / 1000;
+    }
+  }
   return {
     width: 1,
-    get seconds() {
-      return seconds;
-    },
-    async pack(codec, unit) {
-      const begun = performance.now();
-      try {
-        return await inlinePacker(codec, unit);
-      } finally {
-        seconds += (performance.now() - begun) / 1000;
-      }
-    },
+    seconds,
+    pack: (codec, unit) => timed("pack", () => inlinePacker(codec, unit)),
+    unpack: (codec, packed, into) => timed("unpack", () => inlineUnpacker(codec, packed, into)),
     [Symbol.dispose]: () => {},
   };
 }
 
 interface Crew {
-  readonly seconds: number;
+  readonly seconds: Busy;
   take(task: Task): void;
   end(): void;
 }
@@ -102,8 +143,10 @@ interface Crew {
 /** One place for a unit on its way: its worker, its shared memory, and the task that uses it. */
 interface Slot {
   readonly worker: Worker;
-  unit: Uint8Array;
-  packed: Uint8Array;
+  input: Uint8Array;
+  output: Uint8Array;
+  /** Where the result of the task under way will be. */
+  into: Uint8Array;
   task: Task | null;
 }
 
@@ -113,12 +156,13 @@ function startCrew(count: number): Crew {
   const empty = new Uint8Array(0);
   const slots: Slot[] = Array.from({ length: count * DEPTH }, (_, index) => ({
     worker: workers[index % count],
-    unit: empty,
-    packed: empty,
+    input: empty,
+    output: empty,
+    into: empty,
     task: null,
   }));
   const waiting: Task[] = [];
-  let seconds = 0;
+  const seconds = { pack: 0, unpack: 0 };
   const assign = () => {
     for (let at = 0; at < slots.length && waiting.length > 0; at++) {
       if (slots[at].task === null) send(slots[at], at, waiting.shift()!);
@@ -133,19 +177,18 @@ function startCrew(count: number): Crew {
   };
   for (const worker of workers) {
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-      seconds += data.seconds;
-      settle(slots[data.slot], data);
+      const slot = slots[data.slot];
+      if (slot.task) seconds[slot.task.work.verb] += data.seconds;
+      settle(slot, data);
       assign();
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      failAll(new ImageError("io", `Cannot compress: a worker failed: ${event.message}`));
+      failAll(new ImageError("io", `Cannot pack or unpack: a worker failed: ${event.message}`));
     };
   }
   return {
-    get seconds() {
-      return seconds;
-    },
+    seconds,
     take(task) {
       waiting.push(task);
       assign();
@@ -153,59 +196,64 @@ function startCrew(count: number): Crew {
     end() {
       for (const worker of workers) worker.terminate();
       URL.revokeObjectURL(url);
-      failAll(new ImageError("cancelled", "Cancelled while compressing"));
+      failAll(new ImageError("cancelled", "Cancelled while packing or unpacking"));
     },
   };
 }
 
 function send(slot: Slot, index: number, task: Task): void {
   slot.task = task;
-  if (slot.packed.length < task.unit.length) slot.packed = shared(task.unit.length);
-  let { unit } = task;
-  if (!(unit.buffer instanceof SharedArrayBuffer)) {
-    if (slot.unit.length < unit.length) slot.unit = shared(unit.length);
-    slot.unit.set(unit);
-    unit = slot.unit.subarray(0, unit.length);
+  let { work } = task;
+  if (!(work.bytes.buffer instanceof SharedArrayBuffer)) {
+    slot.input = roomFor(slot.input, work.bytes.length);
+    slot.input.set(work.bytes);
+    work = { ...work, bytes: slot.input.subarray(0, work.bytes.length) };
   }
-  slot.worker.postMessage({ slot: index, codec: task.codec, unit, packed: slot.packed } satisfies Order);
+  if (!task.into) slot.output = roomFor(slot.output, work.room);
+  slot.into = task.into ?? slot.output.subarray(0, work.room);
+  slot.worker.postMessage({ slot: index, work, into: slot.into } satisfies Order);
 }
 
 function settle(slot: Slot, answer: Answer): void {
-  const { task } = slot;
+  const { task, into } = slot;
   slot.task = null;
   if (!task) return;
-  if (answer.problem !== undefined) task.failed(new ImageError("io", `Cannot compress: ${answer.problem}`));
-  else task.done(answer.length < 0 ? null : slot.packed.slice(0, answer.length));
+  if (answer.problem !== undefined) task.failed(new ImageError("io", `Cannot ${task.work.verb}: ${answer.problem}`));
+  else task.done(answer.length < 0 ? null : into.subarray(0, answer.length));
 }
 
-function shared(length: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(length));
+function roomFor(memory: Uint8Array, length: number): Uint8Array {
+  return memory.length >= length ? memory : new Uint8Array(new SharedArrayBuffer(length));
 }
 
 /**
  * The worker's program as a blob: a worker from a file would need read access to this program's own folder.
  */
 function workerUrl(): string {
-  const text = `import * as zlib from "node:zlib";\n(${serve})(zlib, ${packUnit});`;
+  const text = `import * as zlib from "node:zlib";\n(${serve})(zlib, ${packUnit}, ${unpackUnit});`;
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }
 
 /** Runs in the worker: stands alone, like what it is handed. */
-function serve(zlib: Parameters<typeof packUnit>[0], pack: typeof packUnit): void {
+function serve(zlib: Parameters<typeof packUnit>[0], pack: typeof packUnit, unpack: typeof unpackUnit): void {
   const scope = self as unknown as {
     onmessage: (event: MessageEvent<Order>) => void;
     postMessage(answer: Answer): void;
   };
-  scope.onmessage = ({ data: { slot, codec, unit, packed } }) => {
+  const carryOut = ({ work, into }: Order): number => {
+    if (work.verb === "unpack") return unpack(zlib, work.codec, work.bytes, into) ? into.length : -1;
+    const packed = pack(zlib, work.codec, work.bytes);
+    if (packed) into.set(packed);
+    return packed ? packed.length : -1;
+  };
+  scope.onmessage = ({ data }) => {
     const begun = performance.now();
     const answer = (length: number, problem?: string) => {
       const seconds = (performance.now() - begun) / 1000;
-      scope.postMessage({ slot, length, seconds, ...(problem !== undefined && { problem }) });
+      scope.postMessage({ slot: data.slot, length, seconds, ...(problem !== undefined && { problem }) });
     };
     try {
-      const result = pack(zlib, codec, unit);
-      if (result) packed.set(result);
-      answer(result ? result.length : -1);
+      answer(carryOut(data));
     } catch (error) {
       answer(-1, String(error));
     }

@@ -52,7 +52,7 @@ export function salvaging(
     }
   };
   return {
-    size: reader.size,
+    ...reader,
     async runAt(start, limit) {
       try {
         return await reader.runAt(start, limit);

@@ -6,6 +6,7 @@
 import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
+import type { Unpacker } from "./unpacker.ts";
 
 /** One opened layer, read-only. It never opens what is beneath it. All positions are guest bytes. */
 export interface Disk extends AsyncDisposable {
@@ -26,7 +27,7 @@ export interface Disk extends AsyncDisposable {
    * Costs one table look-up.
    */
   runAt(start: number, limit: number): Promise<Run>;
-  /** Fills `into` from `start` on. The range lies within data runs of this layer. */
+  /** Fills `into` from `start` on. The range lies within data runs of this layer. Calls may overlap. */
   read(into: Uint8Array, start: number): Promise<void>;
   /** Persistent dirty bitmaps, where the format has them. */
   readonly bitmaps?: readonly Bitmap[];
@@ -101,6 +102,8 @@ export interface DiskWriter extends AsyncDisposable {
 export interface GuestReader {
   /** Guest bytes. */
   readonly size: number;
+  /** Bytes that a layer allocates at once, the greatest of them: packed data is best read in multiples of it. */
+  readonly unit?: number;
   /** The run at `start`, ended at `limit` at the latest. */
   runAt(start: number, limit: number): Promise<Run>;
   /** Fills `into`, whatever the status of the range; zeroes past the end. */
@@ -141,6 +144,8 @@ export interface CreatePlan {
 export interface OpenContext {
   /** Which internal snapshot to open instead of the current state. */
   readonly snapshot?: SnapshotChoice | undefined;
+  /** Unpacks units, maybe on other cores: a disk hands in many before it waits. Absent: the disk unpacks itself. */
+  readonly unpack?: Unpacker;
   /** Opens a further file that the image names (data file, extent); the engine decides whether it may. */
   openNamed(file: NamedFile): Promise<Storage>;
 }

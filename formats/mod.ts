@@ -15,3 +15,4 @@ export { hostFiles } from "./storage/files.ts";
 export { heldByQemu, syncFolder } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
 export { type Codec, inlinePacker, type Packer, packUnit } from "./packer.ts";
+export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./unpacker.ts";

@@ -35,7 +35,8 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const snapshot = context.snapshot === undefined ? null : chooseSnapshot(snapshots, context.snapshot, storage.label);
   const bitmaps = bitmapsOf(await readBitmapDirectory(storage, header), storage, header);
   const state = snapshot === null ? { size: header.size, l1: header.l1 } : stateOf(snapshot, header, storage);
-  const source = await sourceOf(header, state, storage, await openData(header, storage, context));
+  const data = await openData(header, storage, context);
+  const source = { ...await sourceOf(header, state, storage, data), unpack: context.unpack };
   const narrow = narrowing(source.mapping, source.data);
   return {
     format: "qcow2",

@@ -8,7 +8,9 @@ import type { Storage } from "../storage/types.ts";
 import type { CompressionType } from "./header_types.ts";
 import { CLUSTER, decodeCompressed, hostOffsetOf, l1IndexOf } from "./l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry, l2TableAt, type Mapping, stretchAt } from "./mapping.ts";
+import type { Unpacker } from "../unpacker.ts";
 import { unpackCluster } from "./unpack.ts";
+import { zstdFrameLength } from "./zstd_frames.ts";
 
 /** A mapping with the bytes that it maps to. */
 export interface Source {
@@ -19,6 +21,8 @@ export interface Source {
   readonly data: Storage;
   readonly compressionType: CompressionType;
   readonly unpacked: UnpackedClusters;
+  /** Unpacks elsewhere, many at once. */
+  readonly unpack?: Unpacker | undefined;
 }
 
 /** Fills `into` with what `storage` has from `fileOffset` on, and zeroes past its end. */
@@ -36,7 +40,7 @@ export async function readPadded(storage: Storage, into: Uint8Array, fileOffset:
 export async function readGuest(source: Source, into: Uint8Array, start: number): Promise<void> {
   const { mapping } = source;
   const end = start + into.length;
-  const target: Target = { into, start, span: pendingSpan(source.data, into) };
+  const target: Target = { into, start, span: pendingSpan(source.data, into), unpacking: [] };
   let guest = start;
   while (guest < end) {
     const tableEnd = Math.min(end, (l1IndexOf(mapping.geometry, guest) + 1) * mapping.geometry.l2Reach);
@@ -46,6 +50,7 @@ export async function readGuest(source: Source, into: Uint8Array, start: number)
     guest = tableEnd;
   }
   await target.span.read();
+  await Promise.all(target.unpacking);
 }
 
 /** Where guest bytes go: guest offset `start` is the first byte of `into`. */
@@ -53,6 +58,8 @@ interface Target {
   readonly into: Uint8Array;
   readonly start: number;
   readonly span: PendingSpan;
+  /** Clusters that are being unpacked elsewhere. */
+  readonly unpacking: Promise<void>[];
 }
 
 /** Reads guest bytes `[from, to)`, all of them covered by `table`. */
@@ -74,8 +81,7 @@ async function readTable(source: Source, table: DataView, target: Target, from: 
         span.begin(guest - start, fileOffset, end - guest);
       }
     } else if (stretch.status === CLUSTER.compressed) {
-      const bytes = await clusterBytes(source, entry, cluster);
-      into.set(bytes.subarray(guest - cluster, end - cluster), guest - start);
+      await takeCompressed(source, entry, cluster, target, guest, end);
     } else {
       into.fill(0, guest - start, end - start);
     }
@@ -117,27 +123,69 @@ function pendingSpan(data: Storage, into: Uint8Array): PendingSpan {
   };
 }
 
-/** The bytes of the compressed cluster at guest offset `cluster`. */
-async function clusterBytes(source: Source, entry: L2Entry, cluster: number): Promise<Uint8Array> {
+/** Fills guest bytes `[guest, end)` from the compressed cluster at guest offset `cluster`. */
+async function takeCompressed(
+  source: Source,
+  entry: L2Entry,
+  cluster: number,
+  { into, start, unpacking }: Target,
+  guest: number,
+  end: number,
+): Promise<void> {
+  const { clusterSize } = source.mapping.geometry;
+  const part = into.subarray(guest - start, end - start);
   const here = source.unpacked.get(cluster);
-  if (here !== undefined) return here;
-  const { mapping, storage } = source;
-  const { clusterBits, clusterSize } = mapping.geometry;
-  const { fileOffset, length } = decodeCompressed(clusterBits, entry.high, entry.low);
-  const what = `the compressed cluster at guest byte ${cluster}`;
+  if (here !== undefined) return part.set(here.subarray(guest - cluster, end - cluster));
+  const packed = await packedBytes(source, entry, cluster);
+  if (source.unpack && part.length === clusterSize) {
+    const task = unpackElsewhere(source, source.unpack, packed, cluster, part);
+    // Awaited together with the others; a failure before that is not an unhandled one.
+    task.catch(() => {});
+    unpacking.push(task);
+    return;
+  }
+  const bytes = unpackHere(source, packed, cluster);
+  source.unpacked.set(cluster, bytes);
+  part.set(bytes.subarray(guest - cluster, end - cluster));
+}
+
+async function unpackElsewhere(
+  source: Source,
+  unpack: Unpacker,
+  packed: Uint8Array,
+  cluster: number,
+  into: Uint8Array,
+): Promise<void> {
+  const zstd = source.compressionType === "zstd";
+  const length = zstd ? zstdFrameLength(packed, 0) : packed.length;
+  if (length !== null && await unpack(zstd ? "zstd" : "deflate", packed.subarray(0, length), into)) return;
+  // Several frames, or damage: here it is found out which, and said.
+  into.set(unpackHere(source, packed, cluster));
+}
+
+function unpackHere(source: Source, packed: Uint8Array, cluster: number): Uint8Array {
+  const { clusterSize } = source.mapping.geometry;
+  return unpackCluster(packed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
+}
+
+function describe(cluster: number): string {
+  return `the compressed cluster at guest byte ${cluster}`;
+}
+
+/** The packed bytes of the compressed cluster at guest offset `cluster`, and maybe some that follow. */
+async function packedBytes({ mapping, storage }: Source, entry: L2Entry, cluster: number): Promise<Uint8Array> {
+  const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
   if (fileOffset >= storage.size) {
     throw corrupt(
-      `Cannot read ${what} of "${storage.label}": it begins at byte ${fileOffset}, past the end of the file ` +
-        `(${storage.size})`,
+      `Cannot read ${describe(cluster)} of "${storage.label}": it begins at byte ${fileOffset}, past the end of the ` +
+        `file (${storage.size})`,
       storage.label,
     );
   }
   // The last sector of a file need not be whole.
   const packed = new Uint8Array(Math.min(length, storage.size - fileOffset));
   await storage.readAt(packed, fileOffset);
-  const bytes = unpackCluster(packed, source.compressionType, clusterSize, what, storage.label);
-  source.unpacked.set(cluster, bytes);
-  return bytes;
+  return packed;
 }
 
 /** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */
