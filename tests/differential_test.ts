@@ -19,6 +19,13 @@ import {
 const ROUNDS = 150;
 const SECONDS = 60;
 
+/** Exit code of `qemu-img check` for a format that it cannot check. */
+const UNCHECKED = 63;
+
+/** Further formats that can be written. */
+const others: readonly string[] = allFormats.filter((format) => format.create).map((format) => format.name)
+  .filter((name) => name !== "raw" && name !== "qcow2");
+
 /** One conversion, as both are asked for it. */
 interface Wish {
   /** For `qemu-img convert`, without sources and target. */
@@ -77,11 +84,13 @@ async function compareImages(theirs: string, ours: string, wish: Wish): Promise<
   const format = wish.target.format!;
   const compared = await qemuImg("compare", "-f", format, "-F", format, theirs, ours);
   assert.equal(compared.code, 0, compared.stdout + compared.stderr);
+  const checked = await qemuImg("check", "-f", format, ours);
+  assert([0, UNCHECKED].includes(checked.code), checked.stdout + checked.stderr);
+  // Formats of disks with a geometry may round their size up, each program in its own way.
+  if (others.includes(format)) return true;
   assert.equal(compared.stdout.trim(), "Images are identical.");
   // The map of raw files depends on the host, and qemu-img allocates their first block in any case.
   if (format === "raw") return true;
-  const checked = await qemuImg("check", "-f", format, ours);
-  assert.equal(checked.code, 0, checked.stdout + checked.stderr);
   const found = await mapJson(ours, "qcow2");
   if ((wish.target.options?.["preallocation"] ?? "off") !== "off") {
     // qemu-img gives clusters back that turn out to be zero; here what was asked for stays allocated.
@@ -144,6 +153,7 @@ async function wishFor(folder: Scratch, random: Rng): Promise<Wish> {
     "backing",
     "packed backing",
     "joined",
+    "other",
   ]);
   if (kind === "joined") return await joined(folder, random);
   let disk = await layeredDisk(folder, "disk", random);
@@ -152,6 +162,7 @@ async function wishFor(folder: Scratch, random: Rng): Promise<Wish> {
     return overBacking(disk, kind.startsWith("packed"), random);
   }
   if (kind === "existing") return intoExisting(disk, random);
+  if (kind === "other" && others.length > 0) return wishOf([disk], random.pick(others));
   const raw = kind !== "packed" && random.chance(0.25);
   const options = raw ? {} : qcow2Options(random, kind === "packed");
   const wish = wishOf([disk], raw ? "raw" : "qcow2", options);
