@@ -59,8 +59,18 @@ export { convert } from "./core/convert.ts";
 export { type JobFiles, jobFiles } from "./core/job_files.ts";
 export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_disk.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
-export type { ConvertContext, ConvertJob, ImageSpec, SyncMode, TargetSpec } from "./core/job.ts";
-export type { ConvertEvent, ConvertSummary, Phase, SourceSummary, Totals } from "./core/events.ts";
+export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
+export type {
+  ConvertEvent,
+  ConvertSummary,
+  GptFate,
+  Phase,
+  PlannedTarget,
+  SourceSummary,
+  Totals,
+} from "./core/events.ts";
+export { type ConversionPlan, planConversion } from "./core/plan_conversion.ts";
+export { backupAtEnd, type Gpt, type PartitionTable, partitionTable } from "./core/gpt.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

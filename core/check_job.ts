@@ -52,6 +52,11 @@ function checkExistingTarget(target: TargetSpec): void {
       "Cannot apply creation options to an existing target: leave out -o, or let the target be created (no -n)",
     );
   }
+  if (target.guestSize !== undefined) {
+    throw usage(
+      "Cannot change the size of an existing target: leave out the size, or let the target be created (no -n)",
+    );
+  }
   if (target.isZero && target.backing) throw zeroWithBacking();
 }
 
@@ -64,6 +69,7 @@ function checkNewTarget(job: ConvertJob, format: Format | null): void {
   if (target.offset !== undefined || target.size !== undefined) {
     throw usage("Cannot place a new target inside a file: an offset or size needs an existing target, add -n");
   }
+  checkGuestSize(target.guestSize);
   if (!format) return;
   if (!format.create) {
     throw new ImageError("unsupported", `Cannot create "${target.path}": the format ${format.name} is read-only here`, {
@@ -73,6 +79,15 @@ function checkNewTarget(job: ConvertJob, format: Format | null): void {
   createOptions(format.name, format.createOptions, target.options ?? {});
   if (target.backing && format.has.backing && target.backing.format === undefined) {
     throw usage(`Cannot use the backing file "${target.backing.path}": state its format with -F`);
+  }
+}
+
+function checkGuestSize(wanted: TargetSpec["guestSize"]): void {
+  const numbers = typeof wanted === "object" ? [wanted.multipleOf, wanted.least, wanted.most] : [wanted];
+  for (const number of numbers) {
+    if (number !== undefined && !isSize(number)) {
+      throw usage(`Cannot make a disk by the size ${number}: it must be bytes`);
+    }
   }
 }
 

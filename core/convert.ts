@@ -27,7 +27,7 @@ import type { Layer, OpenOptions } from "./open.ts";
 import type { OutputFiles } from "./output_file.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
-import { type Pool, workerPool } from "./pool.ts";
+import { leveled, type Pool, workerPool } from "./pool.ts";
 import { formatNamed } from "./probe.ts";
 import { salvaging } from "./salvage.ts";
 import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.ts";

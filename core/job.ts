@@ -52,6 +52,20 @@ export interface TargetSpec {
   readonly size?: number;
   /** Stands in for the backing file that the existing target names. */
   readonly below?: ImageSpec | null;
+  /**
+   * Guest bytes of a new target, at least those of its sources: zeroes are added at the end. Where that makes the disk
+   * longer, the backup of its GUID partition table moves to the new end. Default: as long as the sources.
+   */
+  readonly guestSize?: number | SizeRule;
+}
+
+/** How long a new disk is to be, from the length of its sources. All in bytes. */
+export interface SizeRule {
+  /** A whole multiple of this. */
+  readonly multipleOf?: number;
+  readonly least?: number;
+  /** A longer disk is refused before anything is written. */
+  readonly most?: number;
 }
 
 /** A whole conversion. Several sources are taken end to end. */
@@ -72,6 +86,8 @@ export interface ConvertJob {
   readonly sync?: SyncMode;
   /** How many packing workers at most. Default: as many as processors. */
   readonly workers?: number;
+  /** How hard to pack: 1 to 9 for zlib, 1 to 22 for zstd. Default: what the format is usually packed with. */
+  readonly compressionLevel?: number;
   /** Further folders in which files named by images may lie. */
   readonly allowRefs?: readonly string[];
 }

@@ -44,6 +44,8 @@ export interface TargetJob {
   readonly sync: SyncMode;
   readonly pack: Packer;
   readonly options: OpenOptions & { readonly files: Files };
+  /** Where new files go. Default: files that appear at the end. */
+  readonly output?: OutputFiles | undefined;
 }
 
 /** Opens the file that shall stay beneath the target; `null` where none shall. */
@@ -74,7 +76,7 @@ export async function createTarget(
   below: GuestReader | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget> {
-  const output = stack.use(outputFiles(job.options.files, job.sources));
+  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources));
   const path = resolve(job.spec.path);
   const open = async (name: string) => throughIf(job.sync, await output.create(resolve(dirname(path), name)));
   const storage = await open(path);

@@ -1,0 +1,92 @@
+/**
+ * What a conversion would do: everything up to the plan, and nothing written.
+ *
+ * @module
+ */
+import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
+import { Conversion } from "./convert.ts";
+import { dryOutput } from "./dry_output.ts";
+import type { PlannedTarget, SourceSummary, Totals } from "./events.ts";
+import type { ConvertContext, ConvertJob } from "./job.ts";
+import { stepAt } from "./plan.ts";
+
+/** What a conversion would do. Bytes. */
+export interface ConversionPlan {
+  readonly sources: readonly SourceSummary[];
+  readonly target: PlannedTarget;
+  readonly totals: Totals;
+  /**
+   * About how much space the target takes at most: zeroes that are only found while copying, and packing, make it less.
+   */
+  readonly predicted: number;
+}
+
+/** Of each unit that holds something, tables of any format take less than this. */
+const TABLE_BYTES = 16;
+/** And all of them together, for a small disk, less than this: a few clusters of the usual size. */
+const FIRST_TABLES = 512 << 10;
+
+/**
+ * Plans a job with a new target, without writing a byte. A file that has the target's name is neither opened nor looked
+ * at.
+ *
+ * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
+ *
+ * @example
+ * ```ts
+ * import { planConversion } from "./plan_conversion.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array(4096).fill(7));
+ * const plan = await planConversion({
+ *   sources: [{ path, format: "raw" }],
+ *   target: { path: `${path}.qcow2`, format: "qcow2", guestSize: { multipleOf: 1 << 20 } },
+ * });
+ * assert.deepEqual([plan.target.size, plan.totals.data], [1 << 20, 4096]);
+ * await assert.rejects(Deno.stat(`${path}.qcow2`));
+ * await Deno.remove(path);
+ * ```
+ */
+export async function planConversion(
+  job: ConvertJob,
+  context: Pick<ConvertContext, "formats" | "files" | "signal"> & { readonly onWarning?: (message: string) => void } =
+    {},
+): Promise<ConversionPlan> {
+  if (job.target.create === false) {
+    throw new ImageError("unsupported", `Cannot plan to write into "${job.target.path}": only new targets are planned`);
+  }
+  await using stack = new AsyncDisposableStack();
+  const { onWarning, ...rest } = context;
+  const conversion = new Conversion({ ...job, workers: 1 }, {
+    ...rest,
+    onEvent: (event) => event.type === "warning" && onWarning?.(event.message),
+  }, dryOutput());
+  const { sources, target, source, traits, policy, size } = await conversion.prepare(stack);
+  const begun = target.storage.size;
+  const totals = { data: 0, zero: 0, skip: 0 };
+  let taken = 0;
+  let counted = 0;
+  for (let at = 0; at < source.size;) {
+    const step = await stepAt(source, traits, policy, at);
+    totals[step.act === "copy" ? "data" : step.act] += step.end - at;
+    const written = step.act === "copy" || (step.act === "zero" && traits.zeroes === "written");
+    if (written) {
+      // Steps may share a unit, which is taken once.
+      const end = alignUp(step.end, traits.unit);
+      taken += end - Math.max(alignDown(at, traits.unit), counted);
+      counted = end;
+    }
+    at = step.end;
+    await conversion.pace.pause();
+  }
+  const tables = traits.unit > 1 ? FIRST_TABLES + Math.ceil(taken / traits.unit) * TABLE_BYTES : 0;
+  // A format that lays out the whole disk at once has its size from the start, most of it holes.
+  const metadata = begun >= traits.size ? 0 : begun;
+  return {
+    sources: sources.summaries,
+    target: { path: job.target.path, format: target.format.name, ...size },
+    totals,
+    predicted: metadata + taken + tables,
+  };
+}
