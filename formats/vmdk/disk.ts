@@ -6,8 +6,9 @@
 import { viewOf } from "../bytes.ts";
 import type { Disk, NamedFile, OpenContext } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { dataRun, type Run, zeroRun } from "../run.ts";
+import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
+import { inlineUnpacker, type Unpacker } from "../unpacker.ts";
 import { COWD_MAGIC, openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 import { type ExtentFacts, factsOf } from "./facts.ts";
@@ -38,7 +39,7 @@ interface Extent {
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const extents: Extent[] = [];
-  for (const part of layout.parts) extents.push(await openExtent(part));
+  for (const part of layout.parts) extents.push(await openExtent(part, context.unpack ?? inlineUnpacker));
   const { descriptor, size } = layout;
   const covering = (at: number) => extents[indexOf(extents, at)];
   return {
@@ -51,7 +52,11 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     async runAt(start, limit) {
       const extent = covering(start);
       const run = await extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
-      return { ...run, start, end: run.end + extent.start };
+      if (extents.length === 1) return run;
+      // With several files a place in one of them would say nothing.
+      const end = run.end + extent.start;
+      if (run.kind === "data") return dataRun(start, end, run.packed);
+      return run.kind === "zero" ? zeroRun(start, end) : holeRun(start, end);
     },
     async read(into, start) {
       const end = start + into.length;
@@ -90,7 +95,7 @@ export function backingOf(descriptor: Descriptor | null, label: string): NamedFi
   throw corrupt(message, label);
 }
 
-async function openExtent(part: Part<Storage>): Promise<Extent> {
+async function openExtent(part: Part<Storage>, unpack: Unpacker): Promise<Extent> {
   const { guestStart, size, storage } = part;
   const range = { start: guestStart, end: guestStart + size };
   if (part.kind === "zero" || storage === null) {
@@ -102,7 +107,7 @@ async function openExtent(part: Part<Storage>): Promise<Extent> {
   if (part.kind === "flat") {
     return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatExtent(storage, part.fileOffset) };
   }
-  const { map, read, format } = await openSparse(storage);
+  const { map, read, format } = await openSparse(storage, unpack);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
@@ -135,9 +140,10 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
   return {
     async runAt(start, limit) {
       const found = await storage.holeAt?.(fileOffset + start, fileOffset + limit);
-      if (!found) return dataRun(start, limit);
+      if (!found) return dataRun(start, limit, false, fileOffset + start);
       const end = found.end - fileOffset;
-      return found.hole ? zeroRun(start, end) : dataRun(start, end);
+      const place = fileOffset + start;
+      return found.hole ? zeroRun(start, end, place) : dataRun(start, end, false, place);
     },
     read: (into, start) => storage.readAt(into, fileOffset + start),
   };
@@ -146,6 +152,7 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
 /** A sparse extent of any kind: what it is shows in its first bytes. */
 async function openSparse(
   storage: Storage,
+  unpack: Unpacker,
 ): Promise<{ readonly map: GrainMap; readonly read: Access["read"]; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
@@ -153,7 +160,7 @@ async function openSparse(
   if (magic === SPARSE_MAGIC) {
     const { map, header } = await openHostedSparse(storage);
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
-    const reader = map.packed ? packedReader(map, storage, hasMarkers) : plainReader(map, storage);
+    const reader = map.packed ? packedReader(map, storage, hasMarkers, unpack) : plainReader(map, storage);
     return { map, read: reader.read, format: "SPARSE" };
   }
   if (magic === COWD_MAGIC) {

@@ -49,16 +49,18 @@ export async function runAt(map: GrainMap, start: number, limit: number): Promis
   const table = await tableOf(map, place);
   const tableStart = index * map.tableReach;
   const end = Math.min(limit, tableStart + map.tableReach);
-  let nth = Math.floor((start - tableStart) / map.grainBytes);
+  const nth = Math.floor((start - tableStart) / map.grainBytes);
   const first = goodGrain(map, table, nth, start);
-  // Data grains are one run wherever they lie.
-  const same = first < 0 ? (grain: number) => grain === first : (grain: number) => grain >= 0;
-  let at = tableStart + ++nth * map.grainBytes;
-  while (at < end && same(map.grainAt(table, nth))) {
-    nth++;
-    at += map.grainBytes;
-  }
-  return runOf(map, first, start, Math.min(at, end));
+  const step = first >= 0 && !map.packed ? map.grainBytes : 0;
+  // Packed grains are one run wherever they lie, plain ones as far as they follow each other.
+  const same = first >= 0 && map.packed
+    ? (grain: number) => grain >= 0
+    : (grain: number, count: number) => grain === first + count * step;
+  const begin = tableStart + nth * map.grainBytes;
+  let count = 1;
+  while (begin + count * map.grainBytes < end && same(map.grainAt(table, nth + count), count)) count++;
+  const run = runOf(map, first, start, Math.min(begin + count * map.grainBytes, end));
+  return step > 0 ? { ...run, fileStart: first + start - begin } : run;
 }
 
 /** File offsets of the grains that hold `[start, end)`, which is data: one for each grain that is touched. */

@@ -8,6 +8,7 @@ import { inflateSync } from "node:zlib";
 import { alignDown, viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
+import type { Unpacker } from "../unpacker.ts";
 import { type GrainMap, grainsOf } from "./grain_map.ts";
 
 /** Before each compressed grain: its first guest sector (8 bytes) and the length of the stream (4 bytes). */
@@ -44,47 +45,88 @@ export function plainReader(map: GrainMap, storage: Storage): GrainReader {
 /**
  * Reads compressed grains. Where `hasMarkers`, the length of a stream stands before it; else it is found by unpacking.
  */
-export function packedReader(map: GrainMap, storage: Storage, hasMarkers: boolean): GrainReader {
+export function packedReader(
+  map: GrainMap,
+  storage: Storage,
+  hasMarkers: boolean,
+  unpack: Unpacker,
+): GrainReader {
   const { grainBytes, label } = map;
+  const streams = streamReader(map, storage, hasMarkers);
+  let kept: { readonly fileOffset: number; readonly grain: Uint8Array } | null = null;
+
+  /** Fills `into`, a whole grain; `needed` bytes of it must be there, what follows may lack at the end of the disk. */
+  async function unpackInto(stream: Uint8Array, fileOffset: number, into: Uint8Array, needed: number): Promise<void> {
+    if (await unpack("zlib", stream, into)) return;
+    const grain = inflate(stream, fileOffset, grainBytes, label);
+    if (grain.length < needed) {
+      const message = `Cannot unpack the grain at ${fileOffset} of "${label}": it gives ${grain.length} bytes, ` +
+        `must be at least ${needed}`;
+      throw corrupt(message, label, fileOffset);
+    }
+    into.set(grain);
+  }
+
+  /** Reads the part of the grain at the guest byte `at` that begins with its byte `from`. */
+  async function readPart({ stream, fileOffset }: Stream, at: number, into: Uint8Array, from: number) {
+    const needed = Math.min(grainBytes, map.size - at);
+    if (into.length === grainBytes) return await unpackInto(stream, fileOffset, into, needed);
+    let grain = kept?.fileOffset === fileOffset ? kept.grain : null;
+    if (grain === null) {
+      grain = new Uint8Array(grainBytes);
+      await unpackInto(stream, fileOffset, grain, needed);
+      // The rest of it is likely to be asked for next.
+      kept = { fileOffset, grain };
+    }
+    into.set(grain.subarray(from, from + into.length));
+  }
+
+  return {
+    async read(into, start) {
+      const end = start + into.length;
+      const grains = await grainsOf(map, start, end);
+      const parts: Promise<void>[] = [];
+      let at = alignDown(start, grainBytes);
+      try {
+        for await (const stream of streams(grains)) {
+          const [from, to] = [Math.max(start, at), Math.min(end, at + grainBytes)];
+          const part = readPart(stream, at, into.subarray(from - start, to - start), from - at);
+          part.catch(() => {});
+          parts.push(part);
+          at += grainBytes;
+        }
+      } finally {
+        await Promise.allSettled(parts);
+      }
+      await Promise.all(parts);
+    },
+  };
+}
+
+/** Unpacks what did not give a whole grain: the last grain of a disk may be short. */
+function inflate(stream: Uint8Array, fileOffset: number, most: number, label: string): Uint8Array {
+  try {
+    return inflateSync(stream, { maxOutputLength: most });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw corrupt(`Cannot unpack the grain at ${fileOffset} of "${label}": ${reason}`, label, fileOffset);
+  }
+}
+
+/** A packed grain. */
+interface Stream {
+  readonly fileOffset: number;
+  readonly stream: Uint8Array;
+}
+
+/** Reads the streams of grains, those that follow each other closely with one request. */
+function streamReader(
+  { grainBytes, label }: GrainMap,
+  storage: Storage,
+  hasMarkers: boolean,
+): (grains: readonly number[]) => AsyncGenerator<Stream> {
   // Streams of data that do not pack are a little longer than the grain.
   const most = 2 * grainBytes + 1024;
-  let kept: { readonly fileOffset: number; readonly bytes: Uint8Array } | null = null;
-
-  function unpack(stream: Uint8Array, fileOffset: number): Uint8Array {
-    try {
-      return inflateSync(stream, { maxOutputLength: grainBytes });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw corrupt(`Cannot unpack the grain at ${fileOffset} of "${label}": ${reason}`, label, fileOffset);
-    }
-  }
-
-  /** Length of the stream of a grain, whose marker is the beginning of `bytes`. */
-  function streamLength(bytes: Uint8Array, fileOffset: number): number {
-    const length = viewOf(bytes).getUint32(8, true);
-    if (length > 0 && length <= most) return length;
-    const message = `Cannot read the grain at ${fileOffset} of "${label}": its stream has ${length} bytes, ` +
-      `must be 1 to ${most}`;
-    throw corrupt(message, label, fileOffset);
-  }
-
-  /** The stream of one grain, from `span`, which begins at `spanStart`, or from the file. */
-  async function streamAt(fileOffset: number, span: Uint8Array, spanStart: number): Promise<Uint8Array> {
-    const inSpan = span.subarray(fileOffset - spanStart);
-    if (!hasMarkers) return inSpan.length >= most ? inSpan : await bytesAt(fileOffset, most);
-    const marker = inSpan.length >= GRAIN_MARKER_BYTES ? inSpan : await bytesAt(fileOffset, GRAIN_MARKER_BYTES);
-    const length = streamLength(checkedMarker(marker, fileOffset), fileOffset);
-    const end = GRAIN_MARKER_BYTES + length;
-    if (inSpan.length >= end) return inSpan.subarray(GRAIN_MARKER_BYTES, end);
-    const stream = await bytesAt(fileOffset + GRAIN_MARKER_BYTES, length);
-    if (stream.length === length) return stream;
-    throw corrupt(`Cannot read the grain at ${fileOffset} of "${label}": the file ends inside it`, label, fileOffset);
-  }
-
-  function checkedMarker(bytes: Uint8Array, fileOffset: number): Uint8Array {
-    if (bytes.length >= GRAIN_MARKER_BYTES) return bytes;
-    throw corrupt(`Cannot read the grain at ${fileOffset} of "${label}": the file ends inside it`, label, fileOffset);
-  }
 
   /** `length` bytes, or what the file has of them. */
   async function bytesAt(fileOffset: number, length: number): Promise<Uint8Array> {
@@ -93,52 +135,53 @@ export function packedReader(map: GrainMap, storage: Storage, hasMarkers: boolea
     return bytes;
   }
 
-  /** Whole grains as they unpack, one after another. */
-  async function* unpacked(grains: readonly number[]): AsyncGenerator<Uint8Array> {
-    let span: Uint8Array = new Uint8Array(0);
-    let spanStart = 0;
-    for (const [index, fileOffset] of grains.entries()) {
-      if (kept?.fileOffset === fileOffset) {
-        yield kept.bytes;
-        continue;
-      }
-      if (fileOffset < spanStart || fileOffset >= spanStart + span.length) {
-        spanStart = fileOffset;
-        span = await bytesAt(fileOffset, spanLength(grains, index));
-      }
-      const bytes = unpack(await streamAt(fileOffset, span, spanStart), fileOffset);
-      kept = { fileOffset, bytes };
-      yield bytes;
-    }
+  function cutShort(fileOffset: number): Error {
+    return corrupt(`Cannot read the grain at ${fileOffset} of "${label}": the file ends inside it`, label, fileOffset);
+  }
+
+  /** Length of the stream of a grain, whose marker is the beginning of `bytes`. */
+  function streamLength(bytes: Uint8Array, fileOffset: number): number {
+    if (bytes.length < GRAIN_MARKER_BYTES) throw cutShort(fileOffset);
+    const length = viewOf(bytes).getUint32(8, true);
+    if (length > 0 && length <= most) return length;
+    const message = `Cannot read the grain at ${fileOffset} of "${label}": its stream has ${length} bytes, ` +
+      `must be 1 to ${most}`;
+    throw corrupt(message, label, fileOffset);
+  }
+
+  /** The stream of one grain, from `span`, which begins with it, or from the file. */
+  async function streamAt(fileOffset: number, span: Uint8Array): Promise<Uint8Array> {
+    if (!hasMarkers) return span.length >= most ? span : await bytesAt(fileOffset, most);
+    const marker = span.length >= GRAIN_MARKER_BYTES ? span : await bytesAt(fileOffset, GRAIN_MARKER_BYTES);
+    const length = streamLength(marker, fileOffset);
+    const end = GRAIN_MARKER_BYTES + length;
+    if (span.length >= end) return span.subarray(GRAIN_MARKER_BYTES, end);
+    const stream = await bytesAt(fileOffset + GRAIN_MARKER_BYTES, length);
+    if (stream.length < length) throw cutShort(fileOffset);
+    return stream;
   }
 
   /** How much to read from the grain `index` on: as long as the grains follow each other closely. */
   function spanLength(grains: readonly number[], index: number): number {
-    let end = grains[index];
+    const start = grains[index];
+    let end = start;
     for (let next = index + 1; next < grains.length; next++) {
-      if (grains[next] <= end || grains[next] - end > most || grains[next] - grains[index] > MAX_SPAN) break;
+      if (grains[next] <= end || grains[next] - end > most || grains[next] - start > MAX_SPAN) break;
       end = grains[next];
     }
-    // The last one is of unknown length; what it leaves over is likely the next one to be read.
-    return end - grains[index] + Math.min(most, grainBytes + 1024);
+    // The last one is of unknown length.
+    return end - start + Math.min(most, grainBytes + 1024);
   }
 
-  return {
-    async read(into, start) {
-      const end = start + into.length;
-      const grains = await grainsOf(map, start, end);
-      let at = alignDown(start, grainBytes);
-      for await (const bytes of unpacked(grains)) {
-        const from = Math.max(start, at);
-        const to = Math.min(end, at + grainBytes);
-        if (bytes.length < to - at) {
-          const message = `Cannot read guest byte ${at} of "${label}": its grain unpacks to ${bytes.length} bytes, ` +
-            `must be at least ${to - at}`;
-          throw corrupt(message, label);
-        }
-        into.set(bytes.subarray(from - at, to - at), from - start);
-        at += grainBytes;
+  return async function* streams(grains) {
+    let span: Uint8Array = new Uint8Array(0);
+    let spanStart = 0;
+    for (const [index, fileOffset] of grains.entries()) {
+      if (fileOffset < spanStart || fileOffset >= spanStart + span.length) {
+        spanStart = fileOffset;
+        span = await bytesAt(fileOffset, spanLength(grains, index));
       }
-    },
+      yield { fileOffset, stream: await streamAt(fileOffset, span.subarray(fileOffset - spanStart)) };
+    }
   };
 }
