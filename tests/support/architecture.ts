@@ -28,6 +28,7 @@ export const MAX_LINES = 600;
 const packages: { readonly [name: string]: readonly Part[] } = {
   "commander": ["cli"],
   "@clack/prompts": ["cli", "tui"],
+  "string-width": ["tui"],
   "fast-check": ["tests"],
 };
 
