@@ -46,6 +46,7 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.forceShare && { forceShare: true }),
     ...(flags.sync !== undefined && { sync: flags.sync }),
     ...(flags.workers !== undefined && { workers: flags.workers }),
+    ...(flags.compressionLevel !== undefined && { compressionLevel: flags.compressionLevel }),
     ...(flags.allowRefs.length > 0 && { allowRefs: flags.allowRefs }),
   };
 }

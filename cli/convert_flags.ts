@@ -28,6 +28,7 @@ export interface ConvertFlags {
   readonly create: boolean;
   readonly targetIsZero: boolean;
   readonly sparseSize: number | undefined;
+  readonly compressionLevel: number | undefined;
   readonly workers: number | undefined;
   readonly rateLimit: number | undefined;
   readonly sync: SyncMode | undefined;
@@ -113,6 +114,10 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     create: !on("no-create"),
     targetIsZero: on("target-is-zero"),
     sparseSize: read("sparse-size", sparseSize),
+    compressionLevel: read(
+      "compression-level",
+      (value) => parseNumber(value, "the level of --compression-level", 1, 22),
+    ),
     workers: read("parallel", (value) => parseNumber(value, "the number of -m", 1, 16)),
     rateLimit: read("rate-limit", (value) => parseSize(value, "-r")),
     sync: read("target-cache", (mode) => cacheMode(mode, "-t")),

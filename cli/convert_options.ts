@@ -84,11 +84,17 @@ const convertOptions: readonly OptionDef[] = [
   { long: "skip-broken-bitmaps", group: COPYING, help: "with --bitmaps: leave out those that cannot be trusted" },
   { short: "r", long: "rate-limit", arg: "rate", group: COPYING, help: "write at most this many bytes a second" },
   {
+    long: "compression-level",
+    arg: "level",
+    group: COPYING,
+    help: "with -c: 1 (fast) to 9, or to 22 with zstd (default: 6, or 3 with zstd)",
+  },
+  {
     short: "m",
     long: "parallel",
     arg: "number",
     group: COPYING,
-    help: "number of packing workers, 1 to 16 (default: one per processor)",
+    help: "number of packing and unpacking workers, 1 to 16 (default: one per processor)",
   },
   {
     short: "W",

@@ -126,6 +126,9 @@ export class Conversion {
     const traits: WriterTraits = job.target.isZero
       ? { ...target.writer.traits, startsZeroed: true }
       : target.writer.traits;
+    if (job.compressionLevel !== undefined && !traits.packs) {
+      throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
+    }
     const longer = await this.longEnough(reader, sources.size);
     const source = this.guarded(padded(longer.reader, alignUp(longer.reader.size, traits.sector)));
     if (bitmaps.length > 0 && !target.writer.addBitmap) throw this.refuseBitmaps(target.format);

@@ -114,6 +114,23 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
   };
 }
 
+/**
+ * `pack` with another level than the format's usual one.
+ *
+ * @throws ImageError `usage`, when packing, for a level that the codec does not have
+ */
+export function leveled(pack: Packer, level: number | undefined): Packer {
+  if (level === undefined) return pack;
+  return (codec, unit) => {
+    const most = codec.name === "zstd" ? 22 : 9;
+    if (level >= 1 && level <= most) return pack({ ...codec, level }, unit);
+    const name = codec.name === "zstd" ? "zstd" : "zlib";
+    return Promise.reject(
+      new ImageError("usage", `Cannot compress at level ${level}: ${name} has levels 1 to ${most}`),
+    );
+  };
+}
+
 /** A pool of nobody: works in this thread. */
 function inlinePool(): Pool {
   const seconds = { pack: 0, unpack: 0 };

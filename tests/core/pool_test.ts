@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { convert } from "../../core/convert.ts";
+import type { ConvertJob } from "../../core/job.ts";
+import { workerPool } from "../../core/pool.ts";
+import { hasQemu, qemuImgOk, rng, scratch, seed } from "../support/qemu.ts";
+
+const DEFLATE = { name: "deflate", windowBits: 12, level: -1 } as const;
+
+/** Half noise, half text: some units pack, some do not. */
+function mixed(random: ReturnType<typeof rng>, length: number): Uint8Array {
+  const bytes = random.bytes(length);
+  for (let at = 0; at < length; at += 131_072) bytes.fill(at / 131_072, at, at + 70_000);
+  return bytes;
+}
+
+for (const workers of [1, 2, 16]) {
+  Deno.test(`a pool of ${workers}: every unit comes back as it went, whatever comes first`, async () => {
+    using pool = workerPool(workers);
+    const random = rng(seed());
+    const units = Array.from({ length: 60 }, (_, index) => mixed(random, random.int(1, 70_000) + index));
+    const codecs = [DEFLATE, { name: "zstd", level: 3 } as const, { name: "zlib", windowBits: 15, level: 6 } as const];
+    await Promise.all(units.map(async (unit, index) => {
+      const codec = codecs[index % codecs.length];
+      const packed = await pool.pack(codec, unit);
+      if (packed === null) return;
+      assert.ok(packed.length < unit.length);
+      const shared = index % 2 === 0;
+      const into = new Uint8Array(shared ? new SharedArrayBuffer(unit.length) : new ArrayBuffer(unit.length));
+      assert.equal(await pool.unpack(codec.name, packed, into), true);
+      assert.deepEqual([...into], [...unit]);
+      assert.equal(await pool.unpack(codec.name, packed, new Uint8Array(unit.length + 1)), false, "too short");
+      assert.equal(await pool.unpack(codec.name, packed.subarray(0, packed.length >> 1), into), false, "cut");
+    }));
+  });
+}
+
+Deno.test("a pool that is ended fails what is under way, at once", async () => {
+  const pool = workerPool(2);
+  const tasks = Array.from({ length: 20 }, () => pool.pack(DEFLATE, new Uint8Array(1 << 20)));
+  const settled = Promise.allSettled(tasks);
+  pool[Symbol.dispose]();
+  const failed = (await settled).filter(({ status }) => status === "rejected");
+  assert.ok(failed.length > 10, `${failed.length} failed`);
+});
+
+Deno.test({
+  name: "one worker or many, fast or slow packing: the same guest bytes, and readers that agree",
+  ignore: !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const bytes = mixed(rng(seed()), 3_000_000);
+    await Deno.writeFile(folder.file("source"), bytes);
+    const source = { path: folder.file("source"), format: "raw" };
+    for (const workers of [1, 2, 16]) {
+      for (const compression_type of ["zlib", "zstd"]) {
+        const target = { path: folder.file("packed"), format: "qcow2", packs: true, options: { compression_type } };
+        for (const compressionLevel of [undefined, 1, 9]) {
+          const job: ConvertJob = { sources: [source], target, workers, ...(compressionLevel && { compressionLevel }) };
+          await convert(job);
+          await qemuImgOk("check", "-f", "qcow2", target.path);
+          await qemuImgOk("compare", "-f", "raw", "-F", "qcow2", source.path, target.path);
+        }
+        const back = { path: folder.file("back"), format: "raw" };
+        await convert({ sources: [{ path: target.path }], target: back, workers });
+        assert.deepEqual((await Deno.readFile(back.path)).subarray(0, bytes.length), bytes);
+      }
+    }
+  },
+});
+
+Deno.test("a level that the codec does not have, and a level where nothing is packed, are refused", async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("source"), new Uint8Array(100_000).fill(1));
+  const job: ConvertJob = {
+    sources: [{ path: folder.file("source"), format: "raw" }],
+    target: { path: folder.file("out"), format: "qcow2", packs: true },
+    compressionLevel: 12,
+  };
+  await assert.rejects(convert(job), { kind: "usage", message: /1 to 9/ });
+  const zstd = { ...job.target, options: { compression_type: "zstd" } };
+  await convert({ ...job, target: zstd });
+  await assert.rejects(convert({ ...job, target: { ...job.target, packs: false } }), { kind: "usage", message: /-c/ });
+});
