@@ -133,6 +133,7 @@ export class Conversion {
     const source = this.guarded(padded(longer.reader, alignUp(longer.reader.size, traits.sector)));
     if (bitmaps.length > 0 && !target.writer.addBitmap) throw this.refuseBitmaps(target.format);
     const { added, gpt } = longer;
+    const size = { size: traits.size, ...(added > 0 && { added }), ...(gpt && { gpt }) };
     return {
       sources,
       target,
@@ -140,7 +141,7 @@ export class Conversion {
       traits,
       policy,
       bitmaps,
-      size: { size: traits.size, added, ...(gpt && { gpt }) },
+      size,
     };
   }
 
@@ -237,7 +238,7 @@ export class Conversion {
       size: sources.size,
       sources: files,
       sync: job.sync ?? "finish",
-      pack: this.pool.pack,
+      pack: leveled(this.pool.pack, job.compressionLevel),
       options,
       output: this.output,
     };

@@ -54,7 +54,7 @@ Deno.test({
     for (const workers of [1, 2, 16]) {
       for (const compression_type of ["zlib", "zstd"]) {
         const target = { path: folder.file("packed"), format: "qcow2", packs: true, options: { compression_type } };
-        for (const compressionLevel of [undefined, 1, 9]) {
+        for (const compressionLevel of workers === 2 ? [undefined, 1, 9] : [undefined]) {
           const job: ConvertJob = { sources: [source], target, workers, ...(compressionLevel && { compressionLevel }) };
           await convert(job);
           await qemuImgOk("check", "-f", "qcow2", target.path);
