@@ -64,8 +64,8 @@ export interface PlannedTarget {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** Guest bytes that are added at the end because the job wants a longer disk. */
-  readonly added: number;
+  /** Guest bytes that are added at the end because the job wants a longer disk; absent: none. */
+  readonly added?: number;
   /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: nothing is to be done. */
   readonly gpt?: GptFate;
 }
@@ -87,7 +87,7 @@ export interface ConvertSummary {
   /** Guest bytes of the target. */
   readonly size: number;
   /** As in {@linkcode PlannedTarget}. */
-  readonly added: number;
+  readonly added?: number;
   readonly gpt?: GptFate;
   /** Bytes of the finished file. */
   readonly fileSize: number;
