@@ -112,9 +112,9 @@ function fromUrl(text: string): string {
   }
 }
 
-/** A name on another machine (`//server/share`) is not asked for: that would tell the server who reads its image. */
+/** A folder is no parent. A name on another machine (`//server/share`) would tell that server who reads its image. */
 function isFollowed(path: string): boolean {
-  return !path.startsWith("//") && !path.includes("\0");
+  return !path.startsWith("//") && !path.endsWith("/") && !path.includes("\0");
 }
 
 function bareName(path: string): string {

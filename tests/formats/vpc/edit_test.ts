@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import type { EditContext } from "../../../formats/contract.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { vpc } from "../../../formats/vpc/mod.ts";
+import { assertBytes, openImage, readAll, readerOf } from "../../support/model.ts";
+import { type Rng, rng, seed } from "../../support/qemu.ts";
+import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
+import { buildVhd, type Built, utf16, UUID } from "./build.ts";
+
+const runSeed = seed();
+
+function contextOver(below: Uint8Array): EditContext {
+  return {
+    packs: false,
+    openNamed: () => Promise.reject(new Error("VHD names no further files")),
+    openBelow: (backing) => {
+      assert.equal(backing.format, "vpc");
+      return Promise.resolve(readerOf(below));
+    },
+  };
+}
+
+/** Random blocks, with random bitmaps, of random bytes: what a bit hides must not show. */
+function randomImage(random: Rng, type: 3 | 4): { readonly built: Built; readonly below: Uint8Array } {
+  const blockSize = random.pick([512, 4096, 16_384]);
+  const size = random.int(1, 9) * blockSize + random.int(blockSize / 512) * 512;
+  const blocks = Array.from({ length: Math.ceil(size / blockSize) }, (_, index) => ({
+    index,
+    bitmap: random.chance(0.3) ? 0xff : random.bytes(Math.ceil(blockSize / 512 / 8)),
+    data: random.bytes(blockSize),
+  })).filter(() => random.chance(0.6));
+  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
+  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
+  const locators = [["W2ru", utf16("parent.vhd", "little")]] as const;
+  const parent = { uuid: UUID, locators };
+  const footerBytes = random.chance(0.3) ? 511 as const : 512 as const;
+  return { built: { type, size, blockSize, blocks, footerBytes, ...(type === 4 && { parent }) }, below };
+}
+
+for (const type of [3, 4] as const) {
+  Deno.test(`edits keep every byte: ${type === 3 ? "dynamic" : "differencing"}`, async () => {
+    const random = rng(runSeed);
+    for (let round = 0; round < 150; round++) {
+      const { built, below } = randomImage(random, type);
+      const beneath = type === 4 ? below : new Uint8Array(0);
+      const storage = new MemoryStorage(buildVhd(built));
+      const image = { storage, named: new Map() };
+      const model = await contentOf(storage, beneath);
+      const names = (await openImage(vpc, image)).backing;
+      for (let again = 0; again < 2; again++) {
+        await using writer = await vpc.edit!(storage, contextOver(beneath));
+        assert.equal(writer.traits.startsZeroed, false);
+        for (let step = 0; step < 8; step++) {
+          const grain = random.pick([1, 512]);
+          const start = Math.floor(random.int(model.length) / grain) * grain;
+          const end = Math.min(model.length, start + random.int(1, 40) * random.pick([1, 512]) * grain);
+          if (random.chance(0.4)) {
+            await writer.zero(start, end);
+            model.fill(0, start, end);
+          } else {
+            const bytes = random.bytes(end - start);
+            await writer.write(bytes, start);
+            model.set(bytes, start);
+          }
+        }
+        await writer.finish();
+        assertBytes(await contentOf(storage, beneath), model);
+        await using disk = await openImage(vpc, image);
+        assert.equal(disk.facts["footer-damaged"], false);
+        assert.deepEqual(disk.backing, names, "names of the parent lie between the blocks");
+        const bytes = storage.bytes();
+        if (bytes.length % 512 === 0) assertBytes(bytes.subarray(0, 512), bytes.subarray(bytes.length - 512));
+      }
+    }
+  });
+}
+
+Deno.test("a lost or damaged footer is put right by an edit", async () => {
+  const sound = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
+  const damaged = sound.slice();
+  damaged[sound.length - 300] ^= 1;
+  for (const bytes of [damaged, sound.slice(0, sound.length - 512)]) {
+    const storage = new MemoryStorage(bytes);
+    await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+    await writer.finish();
+    assertBytes(storage.bytes(), sound);
+  }
+});
+
+Deno.test("an edit that changes nothing writes nothing", async () => {
+  const bytes = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
+  const storage = new RecordingStorage(new MemoryStorage(bytes));
+  await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+  await writer.zero(0, 1 << 20);
+  await writer.finish();
+  assert.deepEqual(storage.of("write", "zero", "truncate"), []);
+});
+
+Deno.test("zeroes over a parent that is zero there allocate nothing; over other bytes they hide them", async () => {
+  const parent = { uuid: UUID, name: "parent.vhd" };
+  const storage = new MemoryStorage(buildVhd({ type: 4, size: 64 << 10, blockSize: 4096, parent }));
+  const before = storage.size;
+  const below = new Uint8Array(64 << 10);
+  below[40_000] = 1;
+  await using writer = await vpc.edit!(storage, contextOver(below));
+  await writer.zero(0, 32 << 10);
+  assert.equal(storage.size, before);
+  await writer.zero(0, 64 << 10);
+  await writer.finish();
+  assert.ok(storage.size > before);
+  assertBytes(await contentOf(storage, below), new Uint8Array(64 << 10));
+});
+
+Deno.test("a file without holes is kept without holes", async () => {
+  const data = new Uint8Array(64 << 10).fill(1);
+  for (
+    const built of [{ type: 2, size: data.length, data }, { type: 3, size: data.length, blockSize: 4096 }] as const
+  ) {
+    for (const hole of [true, false]) {
+      const inner = new MemoryStorage(buildVhd(built));
+      const told: string[] = [];
+      const storage = new WatchedStorage(
+        Object.assign(inner, {
+          holeAt: (_start: number, limit: number) => Promise.resolve({ hole, end: limit }),
+        }),
+        ({ op }) => told.push(op),
+      );
+      await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+      await writer.write(new Uint8Array(512).fill(2), 8192);
+      await writer.zero(0, 16_384);
+      await writer.finish();
+      assert.equal(told.includes("zero"), hole);
+    }
+  }
+});
+
+async function contentOf(storage: MemoryStorage, below: Uint8Array): Promise<Uint8Array> {
+  await using disk = await openImage(vpc, { storage, named: new Map() });
+  return await readAll(disk, below);
+}
