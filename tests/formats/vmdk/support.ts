@@ -1,0 +1,92 @@
+/**
+ * What the tests of vmdk share: opening by path and from memory, reading everything, runs as text.
+ *
+ * @module
+ */
+import { dirname, resolve } from "node:path";
+import type { Disk, DiskWriter, NamedFile, OptionValues } from "../../../formats/contract.ts";
+import { ImageError } from "../../../formats/errors.ts";
+import { type Run, sameStatus } from "../../../formats/run.ts";
+import { openFileStorage } from "../../../formats/storage/file.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { vmdk } from "../../../formats/vmdk/mod.ts";
+
+/** Files in memory by name. */
+export type Files = { readonly [name: string]: Uint8Array };
+
+/** Opens the image at `path` with the files beside it; disposing it closes all of them. */
+export async function openPath(path: string): Promise<Disk> {
+  const stack = new AsyncDisposableStack();
+  const storage = stack.use(await openFileStorage(path));
+  try {
+    const disk = await vmdk.open(storage, {
+      openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name))),
+    });
+    return { ...disk, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** Opens the first of `files`; the others are what it may name. */
+export function openFiles(files: Files): Promise<Disk> {
+  const [name] = Object.keys(files);
+  return vmdk.open(new MemoryStorage(files[name], name), { openNamed: (file) => Promise.resolve(named(files, file)) });
+}
+
+function named(files: Files, { name }: NamedFile): MemoryStorage {
+  const bytes = files[name];
+  if (bytes === undefined) throw new ImageError("missing", `There is no file "${name}"`, { path: name });
+  return new MemoryStorage(bytes, name);
+}
+
+/** All runs of a disk, neighbours of one status merged, as `kind start-end` in units of 512 bytes. */
+export async function runLines(disk: Disk): Promise<string[]> {
+  const runs: Run[] = [];
+  for (let at = 0; at < disk.size;) {
+    const { fileStart: _place, ...run } = await disk.runAt(at, disk.size);
+    if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
+    const last = runs.at(-1);
+    if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
+    else runs.push(run);
+    at = run.end;
+  }
+  return runs.map(({ kind, start, end }) => `${kind} ${start / 512}-${end / 512}`);
+}
+
+/** Guest bytes up to `most`: data as read, in pieces of `piece` bytes; zeroes and holes as zeroes. */
+export async function bytesOf(disk: Disk, most = Infinity, piece = 256 << 10): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(most, disk.size));
+  for (let at = 0; at < bytes.length;) {
+    const run = await disk.runAt(at, bytes.length);
+    for (let from = at; run.kind === "data" && from < run.end; from += piece) {
+      const into = bytes.subarray(from, Math.min(from + piece, run.end)).fill(0xee);
+      await disk.read(into, from);
+    }
+    at = run.end;
+  }
+  return bytes;
+}
+
+/** A new image in memory. */
+export interface Made {
+  readonly storage: MemoryStorage;
+  readonly files: Map<string, MemoryStorage>;
+  readonly writer: DiskWriter;
+}
+
+/** Starts an image called `name` in memory. */
+export async function make(name: string, size: number, options: OptionValues): Promise<Made> {
+  const storage = new MemoryStorage(undefined, name);
+  const files = new Map<string, MemoryStorage>();
+  const writer = await vmdk.create!(storage, { size, options, backing: null, packs: false }, {
+    createNamed(extent) {
+      const file = new MemoryStorage(undefined, extent);
+      files.set(extent, file);
+      return Promise.resolve(file);
+    },
+    below: null,
+  });
+  return { storage, files, writer };
+}
