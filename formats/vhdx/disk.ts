@@ -62,12 +62,13 @@ async function runAt(source: Source, start: number, limit: number): Promise<Run>
     case STATE.fullyPresent: {
       // What the host has as a hole was never written: blocks are taken whole, and a fixed image has all of them.
       const found = await source.storage.holeAt?.(fileOffset, Math.min(fileOffset + end - start, source.storage.size));
-      if (!found) return dataRun(start, end);
+      if (!found) return dataRun(start, end, false, fileOffset);
       const runEnd = start + found.end - fileOffset;
-      return found.hole ? zeroRun(start, runEnd) : dataRun(start, runEnd);
+      if (!found.hole) return dataRun(start, runEnd, false, fileOffset);
+      return { kind: "zero", start, end: runEnd, fileStart: fileOffset, unfilled: true };
     }
     case STATE.partiallyPresent:
-      return await partialRun(source, start, end);
+      return await partialRun(source, start, end, fileOffset);
     default:
       // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
       return zeroRun(start, end);
@@ -94,8 +95,8 @@ async function extentAt(bat: Bat, start: number, limit: number): Promise<Extent>
   return { state: first.state, fileOffset, end: Math.min(end, limit) };
 }
 
-/** Within one block. */
-async function partialRun({ bat, bitmaps }: Source, start: number, limit: number): Promise<Run> {
+/** Within one block; `fileOffset` is where `start` would lie. */
+async function partialRun({ bat, bitmaps }: Source, start: number, limit: number, fileOffset: number): Promise<Run> {
   const { geometry, label } = bat;
   const block = Math.floor(start / geometry.blockSize);
   const bitmapAt = await bitmapPlace(bat, block);
@@ -107,7 +108,7 @@ async function partialRun({ bat, bitmaps }: Source, start: number, limit: number
   const bitOf = (guest: number) => firstBit + Math.floor((guest - blockStart) / geometry.sectorSize);
   const { set, end } = bitRun(await bitmaps.get(pieceAt), bitOf(start), bitOf(limit - 1) + 1);
   const runEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
-  return set ? dataRun(start, runEnd) : holeRun(start, runEnd);
+  return set ? dataRun(start, runEnd, false, fileOffset) : holeRun(start, runEnd);
 }
 
 async function readGuest({ storage, bat }: Source, into: Uint8Array, start: number): Promise<void> {

@@ -49,3 +49,17 @@ export function bitmapIndex({ chunkRatio }: Geometry, block: number): number {
 export function bytesOfBlock({ size, blockSize }: Geometry, block: number): number {
   return Math.min(blockSize, size - block * blockSize);
 }
+
+/** The parts of `[start, end)` by blocks; all in guest bytes, `within` from the start of the block. */
+export function* piecesOf(
+  { blockSize }: Geometry,
+  start: number,
+  end: number,
+): Generator<{ block: number; within: number; begin: number; end: number }> {
+  for (let begin = start; begin < end;) {
+    const block = Math.floor(begin / blockSize);
+    const pieceEnd = Math.min(end, (block + 1) * blockSize);
+    yield { block, within: begin - block * blockSize, begin, end: pieceEnd };
+    begin = pieceEnd;
+  }
+}

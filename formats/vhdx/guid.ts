@@ -3,17 +3,15 @@
  *
  * @module
  */
+import { viewOf } from "../bytes.ts";
+import { UUID_BYTES, uuidText } from "../uuid.ts";
 
 /** What `LogGuid` is when the log is empty. */
 export const NO_GUID = "00000000-0000-0000-0000-000000000000";
 
-/** Place in the bytes of each byte of the text. */
-const ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-
 /** The GUID at `at`. */
 export function guidAt(bytes: Uint8Array, at: number): string {
-  const hex = ORDER.map((place) => bytes[at + place].toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return uuidText(bytes.subarray(at, at + UUID_BYTES), "mixed");
 }
 
 /**
@@ -31,8 +29,12 @@ export function guidAt(bytes: Uint8Array, at: number): string {
  * ```
  */
 export function setGuid(bytes: Uint8Array, at: number, guid: string): void {
-  const hex = guid.replaceAll("-", "");
-  ORDER.forEach((place, index) => bytes[at + place] = Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16));
+  const view = viewOf(bytes);
+  const [first, second, third, ...rest] = guid.split("-");
+  view.setUint32(at, Number.parseInt(first, 16), true);
+  view.setUint16(at + 4, Number.parseInt(second, 16), true);
+  view.setUint16(at + 6, Number.parseInt(third, 16), true);
+  view.setBigUint64(at + 8, BigInt(`0x${rest.join("")}`));
 }
 
 /** A GUID from text, with or without braces, in any case; `null` for other text. */

@@ -111,6 +111,7 @@ function checkHeader(header: CurrentHeader, storage: Storage): void {
     throw unsupported(`Cannot replay the log of "${label}": its version is ${header.logVersion}, and must be 0`);
   }
   const { logAt, logLength } = header;
+  if (logLength === 0 && header.logGuid === NO_GUID) return;
   const inside = logAt >= HEADER_SECTION && logAt + logLength <= storage.size;
   if (logAt % MIB !== 0 || logLength % MIB !== 0 || logLength === 0 || !inside) {
     const message = `Cannot use the log of "${label}": it has ${logLength} bytes at ${logAt}; both must be multiples ` +

@@ -7,7 +7,7 @@ import { isPowerOfTwo, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { guidAt, setGuid } from "./guid.ts";
-import { MIB } from "./header.ts";
+import { MIB, SECTOR_4K } from "./header.ts";
 import { type ParentLocator, parseParentLocator } from "./parent_locator.ts";
 import type { Area } from "./regions.ts";
 
@@ -150,12 +150,12 @@ function checkMetadata(metadata: Metadata, label: string): void {
   }
 }
 
-/** Length of what {@linkcode encodeMetadata} makes. */
+/** Length of the metadata region of a new image. */
 export const METADATA_BYTES = MIB;
 
-/** The metadata region of an image without a parent, as it stands in the file. */
+/** The metadata region of an image without a parent, as it stands in the file; its rest is zero. */
 export function encodeMetadata(metadata: Metadata): Uint8Array {
-  const bytes = new Uint8Array(METADATA_BYTES);
+  const bytes = new Uint8Array(ITEMS_AT + SECTOR_4K);
   const view = viewOf(bytes);
   new TextEncoder().encodeInto("metadata", bytes);
   let entries = 0;

@@ -99,7 +99,7 @@ function checkEntry(entry: Entry, storage: Storage): void {
 }
 
 function checkedAreas(areas: readonly Area[], storage: Storage): Area[] {
-  const sorted = [...areas].sort((a, b) => a.start - b.start);
+  const sorted = areas.filter((area) => area.end > area.start).sort((a, b) => a.start - b.start);
   sorted.forEach((area, index) => {
     const before = sorted[index - 1];
     if (!before || before.end <= area.start) return;

@@ -1,0 +1,111 @@
+/**
+ * Options of a new image, as data, and as values with their meaning.
+ *
+ * @module
+ */
+import { alignUp, isPowerOfTwo, SECTOR } from "../bytes.ts";
+import type { CreatePlan, OptionSpec } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { MIB } from "./header.ts";
+import { MAX_BLOCK, MAX_SIZE, MIN_BLOCK } from "./metadata.ts";
+
+const GIB = 2 ** 30;
+
+/** What `createOptions` of the format says. */
+export const CREATE_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "subformat",
+    type: "choice",
+    help: "dynamic: blocks come as they are written; fixed: all blocks from the start, in their order",
+    values: ["dynamic", "fixed"],
+    default: "dynamic",
+  },
+  {
+    name: "block_size",
+    type: "size",
+    help: "bytes that are allocated at once, a power of two; absent: 1 MiB to 64 MiB by the disk's size",
+    min: MIN_BLOCK,
+    max: MAX_BLOCK,
+  },
+  {
+    name: "log_size",
+    type: "size",
+    help: "bytes kept for the log, rounded up to whole MiB",
+    default: MIB,
+    min: MIB,
+    max: 2 ** 32 - MIB,
+  },
+  {
+    name: "block_state_zero",
+    type: "flag",
+    help: "mark blocks without data as zero; off: as not present, as Hyper-V does, with undefined content (dynamic)",
+    default: true,
+  },
+  {
+    name: "sparse",
+    type: "flag",
+    help: "leave holes in the file; off: write every byte, because Windows refuses VHDX files with holes",
+    default: true,
+  },
+];
+
+/** The options of a plan, absent ones filled in. Sizes in bytes. */
+export interface CreateSettings {
+  /** Guest bytes, whole sectors. */
+  readonly size: number;
+  readonly fixed: boolean;
+  readonly blockSize: number;
+  readonly logLength: number;
+  readonly marksZero: boolean;
+  readonly sparse: boolean;
+}
+
+/** The settings that `plan` asks for. */
+export function settingsOf({ size, options }: CreatePlan): CreateSettings {
+  const sectors = alignUp(size, SECTOR);
+  const { block_size: blockSize, log_size: logSize } = options;
+  return {
+    size: sectors,
+    fixed: options["subformat"] === "fixed",
+    blockSize: typeof blockSize === "number" ? blockSize : usualBlockSize(sectors),
+    logLength: alignUp(typeof logSize === "number" ? logSize : MIB, MIB),
+    marksZero: options["block_state_zero"] !== false,
+    sparse: options["sparse"] !== false,
+  };
+}
+
+/** Small blocks waste less, large ones keep the table short. A tiny disk gets one small block. */
+function usualBlockSize(size: number): number {
+  if (size > 32 * 1024 * GIB) return 64 * MIB;
+  if (size > 100 * GIB) return 32 * MIB;
+  if (size > GIB) return 16 * MIB;
+  let blockSize = MIN_BLOCK;
+  while (blockSize < size && blockSize < 8 * MIB) blockSize *= 2;
+  return blockSize;
+}
+
+/**
+ * Checks a plan.
+ *
+ * @throws ImageError `usage`
+ */
+export function checkPlan(plan: CreatePlan): void {
+  const { blockSize, fixed, size } = settingsOf(plan);
+  if (size > MAX_SIZE) {
+    throw usage(`Cannot create a VHDX disk of ${plan.size} bytes: the largest has ${MAX_SIZE} (64 TiB)`);
+  }
+  if (!isPowerOfTwo(blockSize)) {
+    throw usage(`Cannot use ${blockSize} for option "block_size": it must be a power of two from 1 MiB to 256 MiB`);
+  }
+  if (fixed && plan.options["block_state_zero"] !== undefined) {
+    throw usage(`Cannot use option "block_state_zero" with subformat "fixed": all of its blocks are present`);
+  }
+  if (plan.backing) {
+    throw usage("Cannot create a VHDX disk over a backing file: differencing images are read and edited only");
+  }
+  if (plan.packs) throw usage("Cannot compress into a VHDX disk: the format has no compression");
+}
+
+function usage(message: string): ImageError {
+  return new ImageError("usage", message);
+}
