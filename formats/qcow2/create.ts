@@ -83,7 +83,7 @@ async function emptyImage(
     limits,
     below: () => Promise.resolve(context.below),
   });
-  const l1Clusters = Math.max(1, Math.ceil(header.l1.entries * 8 / header.clusterSize));
+  const l1Clusters = Math.ceil(header.l1.entries * 8 / header.clusterSize);
   await image.refcounts.claim(1 + header.refcountTable.clusters + l1Clusters);
   return image;
 }

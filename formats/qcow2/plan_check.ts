@@ -163,7 +163,8 @@ export function newHeader(plan: CreatePlan): Header {
   const settings = settingsOf(plan);
   const { clusterSize, version } = settings;
   const size = alignUp(plan.size, SECTOR);
-  const l1Entries = l1EntriesFor(geometryOf(headerGeometry(settings)), size);
+  // One at least: a table without entries would have a place that nothing accounts for.
+  const l1Entries = Math.max(1, l1EntriesFor(geometryOf(headerGeometry(settings)), size));
   const refcountClusters = refcountTableClusters(settings, size);
   return {
     version,
