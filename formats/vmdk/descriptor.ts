@@ -110,6 +110,9 @@ export function parseDescriptor(bytes: Uint8Array, label: string): Descriptor {
     if (pair !== null && !values.has(pair.key) && values.size < MAX_KEYS) values.set(pair.key, pair.value);
   }
   checkVersion(values.get("version"), label);
+  if (extents.length === 0 && !values.has("createtype")) {
+    throw corrupt(`Cannot open "${label}" as vmdk: its text names neither a kind of disk nor an extent`, label);
+  }
   return {
     text,
     cid: contentId(values.get("cid"), "CID", label),
@@ -205,6 +208,7 @@ function extentOf(line: string, label: string): ExtentLine | null {
   // Behind the type: nothing but these three words stand before it, whatever spaces are between them.
   const rest = line.slice(line.indexOf(type, line.indexOf(sectors, access.length) + sectors.length) + type.length);
   const { name, offset } = placeOf(rest.trim());
+  if (name.startsWith('"')) throw bad("must end its file name with a quote");
   if (!/^\d{0,15}$/.test(offset)) throw bad("must state its offset in the file as a number");
   const size = Number(sectors) * SECTOR;
   const fileOffset = Number(offset) * SECTOR;
