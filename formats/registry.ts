@@ -8,7 +8,8 @@ import { qcow2 } from "./qcow2/mod.ts";
 import { raw } from "./raw.ts";
 import { vdi } from "./vdi/mod.ts";
 import { vhdx } from "./vhdx/mod.ts";
+import { vmdk } from "./vmdk/mod.ts";
 import { vpc } from "./vpc/mod.ts";
 
 /** In the order in which they are probed; raw is what is left and comes last. */
-export const allFormats: readonly Format[] = [vpc, qcow2, vdi, vhdx, raw];
+export const allFormats: readonly Format[] = [vpc, qcow2, vdi, vhdx, vmdk, raw];
