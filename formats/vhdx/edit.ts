@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { alignUp, viewOf } from "../bytes.ts";
+import { alignDown, alignUp, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { inTurn } from "../in_turn.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
-import { type Bat, bitmapPlace, type BlockEntry, blockIn, pageAt, setEntry, STATE } from "./bat.ts";
+import { type Bat, bitmapPlace, type BlockEntry, blockIn, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
 import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex, piecesOf } from "./geometry.ts";
 import { type CurrentHeader, encodeHeader, HEADERS_AT, MIB } from "./header.ts";
 import { type Image, readImage } from "./image.ts";
@@ -90,12 +90,16 @@ async function findEnd(bat: Bat): Promise<number> {
       taken.set(key, bits | bit);
     }
   };
-  for (let block = 0; block < geometry.blocks; block++) {
-    const index = payloadIndex(geometry, block);
-    const page = viewOf(bat.pages.peek(pageAt(bat, index)) ?? await bat.pages.get(pageAt(bat, index)));
-    const { fileOffset } = blockIn(bat, page, block);
-    if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
-    if (!bat.differencing || block % geometry.chunkRatio !== 0) continue;
+  for (let block = 0; block < geometry.blocks;) {
+    const first = payloadIndex(geometry, block);
+    const page = viewOf(await bat.pages.get(pageAt(bat, first)));
+    const pageEnd = alignDown(first, PAGE_ENTRIES) + PAGE_ENTRIES;
+    for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
+      const { fileOffset } = blockIn(bat, page, block);
+      if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
+    }
+  }
+  for (let block = 0; bat.differencing && block < geometry.blocks; block += geometry.chunkRatio) {
     const bitmapAt = await bitmapPlace(bat, block);
     if (bitmapAt !== 0) mark(bitmapAt / MIB, 1, block);
   }

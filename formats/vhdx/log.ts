@@ -11,7 +11,7 @@ import { type Change, changesOf, entryAt, type Log, type LogEntry, logOf } from 
 /** The longest log that is replayed: it is held in memory, and so is what it changes. Products write 1 MiB. */
 export const MAX_LOG = 32 << 20;
 /** The most changes that are replayed. */
-const MAX_CHANGES = 1 << 18;
+const MAX_CHANGES = 1 << 16;
 
 /** What a log says. */
 export interface Replay {

@@ -18,8 +18,10 @@ import {
   putRegions,
   type Region,
   ring,
+  seal,
   setBat,
 } from "./build.ts";
+import { rng, seed } from "../../support/qemu.ts";
 import { filled } from "./support.ts";
 
 type Image = Uint8Array<ArrayBuffer>;
@@ -247,6 +249,51 @@ for (const [name, apply, expected, fileSize] of rows) {
 
 Deno.test("there are enough hostile images, and no two of one name", () => {
   assert(rows.length >= 30 && new Set(rows.map(([name]) => name)).size === rows.length);
+});
+
+Deno.test("random damage, sealed again, is refused or read, and soon", async () => {
+  const random = rng(seed());
+  const damages: readonly (readonly [from: number, to: number, sealed: number, length: number])[] = [
+    [AT.header2 + 8, AT.header2 + 80, AT.header2, 4096],
+    [AT.regions1 + 8, AT.regions1 + 80, AT.regions1, 65_536],
+    [AT.log + 8, AT.log + 160, AT.log, 12_288],
+    [AT.bat, AT.bat + 64, 0, 0],
+    [AT.metadata, AT.metadata + 240, 0, 0],
+    [AT.items, AT.items + 260, 0, 0],
+  ];
+  const sound = build({
+    size: SIZE,
+    parent: { parent_linkage: GUID.data, relative_path: ".\\a.vhdx" },
+    blocks: { 0: { state: 6, content: filled(1) }, 1: { state: 7, content: filled(2), bits: filled(0x5a, 256) } },
+    logGuid: GUID.log,
+    log: ring([[
+      0,
+      logEntry({
+        ...nothing,
+        changes: [{ at: AT.blocks, data: filled(4, 4096) }, { at: AT.blocks + 8192, zeroes: 65_536 }],
+      }),
+    ]]),
+  });
+  const seen = new Set<string>();
+  for (let round = 0; round < 600; round++) {
+    const image = sound.slice();
+    const told: string[] = [];
+    for (let count = random.int(1, 4); count > 0; count--) {
+      const [from, to, sealed, length] = random.pick(damages);
+      const at = random.int(from, to);
+      image[at] = random.pick([0, 1, 0x7f, 0x80, 0xff, image[at] ^ 1 << random.int(8), random.int(256)]);
+      told.push(`${at}=${image[at]}`);
+      if (length > 0) seal(image.subarray(sealed, sealed + length));
+    }
+    const began = performance.now();
+    try {
+      seen.add(await outcome(claiming(image, random.chance(0.2) ? HUGE : image.length)));
+    } catch (error) {
+      throw new Error(`${told.join(" ")}: ${error}`, { cause: error });
+    }
+    assert(performance.now() - began < 1000, told.join(" "));
+  }
+  assert(seen.has("reads") && seen.has("corrupt") && seen.has("unsupported"), [...seen].join());
 });
 
 /** Bytes that claim a length, zeroes where they end; refuses requests that no reader should make. */
