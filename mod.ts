@@ -58,6 +58,10 @@ export type { ErrorKind } from "./formats/mod.ts";
 export { convert } from "./core/convert.ts";
 export { type JobFiles, jobFiles } from "./core/job_files.ts";
 export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_disk.ts";
+export { type ImageInfo, inspect, inspectChain, type NamedFileInfo, type SnapshotInfo } from "./core/inspect.ts";
+export { type MapEntry, type MapOptions, mapRuns } from "./core/map_runs.ts";
+export { compare, type CompareOptions, type CompareStage, type Comparison } from "./core/compare.ts";
+export { digest, type DigestOptions, type DigestSummary } from "./core/digest.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
 export type {
@@ -66,6 +70,7 @@ export type {
   GptFate,
   Phase,
   PlannedTarget,
+  ScanEvent,
   SourceSummary,
   Totals,
 } from "./core/events.ts";

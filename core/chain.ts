@@ -41,24 +41,38 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
   };
 }
 
-/** The first layer that has something to say at `start`; `disk` is set where that is data. */
-async function resolve(
+/** What a chain says of a position. */
+export interface Resolved {
+  readonly run: Run;
+  /** Which layer says so, 0 the top; where nobody says anything, the last that was asked. */
+  readonly depth: number;
+  /** Whether that layer states it; if not, the run is zero because nothing is beneath. */
+  readonly stated: boolean;
+  /** The layer, where it has data. */
+  readonly disk?: Disk;
+}
+
+/** The first of `layers` that has something to say at `start`; `kept` as in {@linkcode chainOf}. */
+export async function resolve(
   layers: readonly Disk[],
   kept: number,
   start: number,
   limit: number,
-): Promise<{ run: Run; disk?: Disk }> {
+): Promise<Resolved> {
   let end = limit;
-  for (let depth = 0; depth < layers.length; depth++) {
-    if (depth === kept) return { run: holeRun(start, end) };
+  let silent: Run | null = null;
+  let depth = 0;
+  for (; depth < layers.length; depth++) {
+    if (depth === kept) return { run: holeRun(start, end), depth, stated: false };
     const disk = layers[depth];
     if (start >= disk.size) break;
     const run = await disk.runAt(start, Math.min(end, disk.size));
-    if (run.kind === "data") return { run, disk };
-    if (run.kind === "zero") return { run };
+    if (run.kind === "data") return { run, depth, stated: true, disk };
+    if (run.kind === "zero") return { run, depth, stated: true };
+    silent = run;
     end = run.end;
   }
-  return { run: zeroRun(start, end) };
+  return { run: zeroRun(start, end, silent?.fileStart), depth: Math.max(0, depth - 1), stated: false };
 }
 
 /** Several readers end to end, as `cat` would do it. */

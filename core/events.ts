@@ -58,6 +58,12 @@ export type ConvertEvent =
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
   | { readonly type: "warning"; readonly message: string };
 
+/** What a job tells that only reads: as a conversion, but there is no target to plan. */
+export type ScanEvent =
+  | Exclude<ConvertEvent, { readonly type: "plan" }>
+  /** What will be read; told once, before the first byte is. */
+  | { readonly type: "totals"; readonly totals: Totals };
+
 /** The target as it will be. */
 export interface PlannedTarget {
   readonly path: string;

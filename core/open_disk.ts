@@ -4,10 +4,19 @@
  * @module
  */
 import { resolve } from "node:path";
-import { allFormats, type Disk, type GuestReader, hostFiles, joinRuns, type Run, sameStatus } from "../formats/mod.ts";
+import {
+  allFormats,
+  type Disk,
+  type Files,
+  type GuestReader,
+  hostFiles,
+  joinRuns,
+  type Run,
+  sameStatus,
+} from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
-import { openImage } from "./open.ts";
+import { openImage, type OpenOptions } from "./open.ts";
 
 /** What {@linkcode openDisk} may be told. */
 export interface OpenDiskOptions extends Pick<ConvertContext, "formats" | "files"> {
@@ -17,6 +26,17 @@ export interface OpenDiskOptions extends Pick<ConvertContext, "formats" | "files
   readonly forceShare?: boolean;
   /** Hears of guesses. */
   readonly onWarning?: (message: string) => void;
+}
+
+/** The options with their defaults. For this folder only. */
+export function openOptions(options: OpenDiskOptions): OpenOptions & { readonly files: Files } {
+  return {
+    formats: options.formats ?? allFormats,
+    files: options.files ?? hostFiles,
+    allowRefs: options.allowRefs ?? [],
+    forceShare: options.forceShare ?? false,
+    onWarning: options.onWarning ?? (() => {}),
+  };
 }
 
 /** An opened disk with everything beneath it. All positions are guest bytes. */
@@ -50,13 +70,7 @@ export interface OpenedDisk extends GuestReader, AsyncDisposable {
  */
 export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
   const spec = typeof image === "string" ? { path: image } : image;
-  const opened = await openImage({ ...spec, path: resolve(spec.path) }, {
-    formats: options.formats ?? allFormats,
-    files: options.files ?? hostFiles,
-    allowRefs: options.allowRefs ?? [],
-    forceShare: options.forceShare ?? false,
-    onWarning: options.onWarning ?? (() => {}),
-  });
+  const opened = await openImage({ ...spec, path: resolve(spec.path) }, openOptions(options));
   const chain = chainOf(opened.layers.map((layer) => layer.disk));
   return {
     size: chain.size,

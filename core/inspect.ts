@@ -1,0 +1,236 @@
+/**
+ * What an image says of itself. Files that it names are looked for, but not opened, unless the chain is asked for.
+ *
+ * @module
+ */
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { type Fact, type Facts, ImageError, type NamedFile, type Storage } from "../formats/mod.ts";
+import type { ImageSpec } from "./job.ts";
+import { isProtocol, resolveNamed } from "./named_files.ts";
+import { type Layer, openImage, type OpenOptions } from "./open.ts";
+import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+
+/** A file that an image names, and what would become of opening it. */
+export interface NamedFileInfo {
+  /** What it is to the image. */
+  readonly role: "backing file" | "data file";
+  /** As it stands in the image; empty where only its ID is told. */
+  readonly name: string;
+  readonly format?: string;
+  /** Where it was found. */
+  readonly path?: string;
+  /**
+   * `found`: it may be opened; `refused`: it lies outside the folder of the image, or is no path; `unknown`: Deno was
+   * not allowed to look.
+   */
+  readonly state: "found" | "missing" | "refused" | "unknown";
+  /** Why it was not found. */
+  readonly reason?: string;
+}
+
+/** An internal snapshot. */
+export interface SnapshotInfo {
+  readonly id: string;
+  readonly name: string;
+  /** Bytes of the saved machine state. */
+  readonly vmStateSize: number;
+  /** When it was taken: seconds since 1970, and nanoseconds of that second. */
+  readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+  /** How long the guest had run: seconds and nanoseconds. */
+  readonly clockSeconds: number;
+  readonly clockNanoseconds: number;
+  /** Instructions run, where they are counted. */
+  readonly instructions?: number;
+}
+
+/** What {@linkcode inspect} finds. Sizes in bytes. */
+export interface ImageInfo {
+  /** As given; deeper in a chain as named by the image above, seen from there. */
+  readonly path: string;
+  readonly format: string;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Bytes that its file takes on the host; absent where the host does not tell. */
+  readonly allocated?: number;
+  /** Length of the file. */
+  readonly fileSize?: number;
+  /** Bytes that it allocates at once; absent where it has no such unit. */
+  readonly unit?: number;
+  /** Whether it was not closed in good order. */
+  readonly dirty: boolean;
+  /** The file beneath, as named; `path` is the name seen from where `path` of this image counts from. */
+  readonly backing?: { readonly name: string; readonly format?: string; readonly path: string };
+  readonly snapshots: readonly SnapshotInfo[];
+  /** What only its format has. */
+  readonly specific: Facts;
+  /** All files that it names. */
+  readonly names: readonly NamedFileInfo[];
+}
+
+/** Facts that have a place of their own in {@linkcode ImageInfo}. */
+const GENERAL = ["cluster-size", "dirty-flag", "snapshots"];
+
+/**
+ * Inspects one image. Of the files that it names none is opened, except extents without which nothing can be told.
+ *
+ * @throws ImageError as `openDisk`
+ *
+ * @example
+ * ```ts
+ * import { inspect } from "./inspect.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const info = await inspect("tests/samples/sample.qcow2");
+ * assert.deepEqual([info.format, info.size, info.names], ["qcow2", 64 << 20, []]);
+ * ```
+ */
+export async function inspect(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo> {
+  const spec = typeof image === "string" ? { path: image } : image;
+  return (await inspectLayers({ ...spec, backing: null }, options))[0];
+}
+
+/** Inspects an image and everything beneath it, from the top down. Named files are opened where they are allowed. */
+export async function inspectChain(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo[]> {
+  return await inspectLayers(typeof image === "string" ? { path: image } : image, options);
+}
+
+/** A file that was asked for while its image was opened. */
+interface Asked {
+  readonly file: NamedFile;
+  readonly imagePath: string;
+}
+
+async function inspectLayers(spec: ImageSpec, options: OpenDiskOptions): Promise<ImageInfo[]> {
+  const asked: Asked[] = [];
+  const open = openOptions(options);
+  const standIn = (file: NamedFile, imagePath: string) => {
+    asked.push({ file, imagePath });
+    return sealed(file);
+  };
+  try {
+    await using image = await openImage(spec, { ...open, standIn });
+    return await infosOf(spec, image.layers, asked, open);
+  } catch (error) {
+    // A format that must read what it names to know its own size.
+    if (asked.length === 0 || !(error instanceof ImageError)) throw error;
+  }
+  await using image = await openImage(spec, open);
+  return await infosOf(spec, image.layers, asked, open);
+}
+
+/** A file that stays closed. */
+function sealed({ name }: NamedFile): Storage {
+  return {
+    label: name,
+    size: 0,
+    readAt: () => Promise.reject(new ImageError("refused", `Cannot read "${name}": named files are not opened`)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function infosOf(
+  spec: ImageSpec,
+  layers: readonly Layer[],
+  asked: readonly Asked[],
+  options: OpenOptions,
+): Promise<ImageInfo[]> {
+  const infos: ImageInfo[] = [];
+  let path = spec.path;
+  for (const layer of layers) {
+    const named = asked.filter(({ imagePath }) => imagePath === layer.path).map(({ file }) => file);
+    const info = await infoOf(path, layer, named, options);
+    infos.push(info);
+    path = info.backing?.path ?? "";
+  }
+  return infos;
+}
+
+async function infoOf(
+  path: string,
+  layer: Layer,
+  named: readonly NamedFile[],
+  { allowRefs }: OpenOptions,
+): Promise<ImageInfo> {
+  const { disk } = layer;
+  const { backing, facts } = disk;
+  const shown = path === "" ? layer.path : path;
+  const names = backing ? [await nameOf(backing, "backing file", layer.path, allowRefs)] : [];
+  for (const file of named) names.push(await nameOf(file, "data file", layer.path, allowRefs));
+  return {
+    path: shown,
+    format: disk.format,
+    size: disk.size,
+    ...await sizesOf(layer.path),
+    ...(disk.unit > 1 && { unit: disk.unit }),
+    dirty: facts["dirty-flag"] === true,
+    ...(backing && {
+      backing: {
+        name: backing.name,
+        ...(backing.format !== undefined && { format: backing.format }),
+        path: backing.name === "" ? "" : seenFrom(shown, backing.name),
+      },
+    }),
+    snapshots: listOf(facts["snapshots"]).map(snapshotOf),
+    specific: Object.fromEntries(Object.entries(facts).filter(([name]) => !GENERAL.includes(name))),
+    names,
+  };
+}
+
+/** A name in an image, seen from where the image's own name counts from. */
+function seenFrom(imagePath: string, name: string): string {
+  if (isAbsolute(name) || isProtocol(name)) return name;
+  const folder = dirname(imagePath);
+  return folder === "." && !imagePath.startsWith("./") ? name : join(folder, name);
+}
+
+async function sizesOf(path: string): Promise<{ allocated?: number; fileSize?: number }> {
+  try {
+    const { size, blocks } = await Deno.stat(path);
+    return { fileSize: size, ...(blocks !== null && { allocated: blocks * 512 }) };
+  } catch {
+    return {};
+  }
+}
+
+async function nameOf(
+  file: NamedFile,
+  role: NamedFileInfo["role"],
+  imagePath: string,
+  allowRefs: readonly string[],
+): Promise<NamedFileInfo> {
+  const { name, others = [], format } = file;
+  const about = { role, name, ...(format !== undefined && { format }) };
+  if (name === "" && others.length === 0) return { ...about, state: "unknown", reason: "only its ID is told" };
+  const path = resolve(dirname(imagePath), name);
+  // Asked for, not tried: to look is not worth a question to the user.
+  if (!isProtocol(name) && (await Deno.permissions.query({ name: "read", path })).state !== "granted") {
+    return { ...about, state: "unknown", reason: "Deno is not allowed to look" };
+  }
+  try {
+    return { ...about, state: "found", path: await resolveNamed(file, role, imagePath, allowRefs) };
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    const state = error.kind === "missing" || error.kind === "refused" ? error.kind : "unknown";
+    return { ...about, state, reason: error.message };
+  }
+}
+
+function listOf(fact: Fact | undefined): readonly Fact[] {
+  return Array.isArray(fact) ? fact : [];
+}
+
+function snapshotOf(fact: Fact): SnapshotInfo {
+  const facts = fact as Facts;
+  const number = (name: string) => Number(facts[name] ?? 0);
+  return {
+    id: String(facts["id"]),
+    name: String(facts["name"]),
+    vmStateSize: number("vm-state-size"),
+    dateSeconds: number("date-sec"),
+    dateNanoseconds: number("date-nsec"),
+    clockSeconds: number("vm-clock-sec"),
+    clockNanoseconds: number("vm-clock-nsec"),
+    ...(facts["icount"] !== undefined && { instructions: number("icount") }),
+  };
+}
