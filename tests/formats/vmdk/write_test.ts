@@ -4,6 +4,8 @@ import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { SPLIT_BYTES } from "../../../formats/vmdk/create.ts";
+import { appender } from "../../../formats/vmdk/stream.ts";
+import { takePlace } from "../../../formats/vmdk/tables.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import {
   guestBytes,
@@ -331,16 +333,12 @@ Deno.test("the largest disks can be made, and a file is not outgrown", async () 
   assert.throws(() => vmdk.checkPlan!({ size: 62 * 2 ** 40 + 512, options: {}, backing: null, packs: false }), {
     message: /at most 68169720922112 \(62 TiB\)/,
   });
-  const plan = { size: 3 * 2 ** 40, options: {}, backing: null, packs: false };
-  const thin = new Proxy(new MemoryStorage(undefined, "a.vmdk"), {
-    get: (of, key) => key === "writeAt" ? () => Promise.resolve() : Reflect.get(of, key, of),
-  });
-  const writer = await vmdk.create!(thin, plan, { createNamed: () => Promise.reject(new Error()), below: null });
-  const piece = new Uint8Array(1 << 30);
-  const fill = async () => {
-    for (let at = 0; at < plan.size; at += piece.length) await writer.write(piece, at);
-  };
-  await assert.rejects(fill(), { kind: "unsupported", message: /2 TiB/ });
+  const storage = new MemoryStorage(undefined, "a.vmdk");
+  const end = { next: 2 ** 41 - 2 * 65536 };
+  assert.equal(takePlace(storage, end, 65536, 65536), 2 ** 41 - 2 * 65536);
+  assert.equal(takePlace(storage, end, 65536, 65536), 2 ** 41 - 65536);
+  assert.throws(() => takePlace(storage, end, 65536, 65536), { kind: "unsupported", message: /2 TiB/ });
+  await assert.rejects(appender(storage, 2 ** 41).append(new Uint8Array(512)), { message: /2 TiB/ });
 });
 
 Deno.test("a parent whose content ID is not known is refused", async () => {

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { convert, type ConvertEvent, ImageError, openDisk } from "../../../mod.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { assertBytes } from "../../support/model.ts";
+import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
+import { descriptor, encode } from "./build.ts";
+
+const SUBFORMATS = [
+  "monolithicSparse",
+  "monolithicFlat",
+  "twoGbMaxExtentSparse",
+  "twoGbMaxExtentFlat",
+  "streamOptimized",
+];
+
+async function rawFile(folder: Scratch, seedOf: number, size = 3_000_000 - 3_000_000 % 512): Promise<Uint8Array> {
+  const random = rng(seedOf);
+  const bytes = new Uint8Array(size);
+  for (let count = 0; count < 12; count++) {
+    const start = random.int(size / 512) * 512;
+    bytes.set(random.bytes(Math.min(size - start, random.int(1, 300) * 512)), start);
+  }
+  await Deno.writeFile(folder.file("a.raw"), bytes);
+  return bytes;
+}
+
+const raw = (folder: Scratch) => [{ path: folder.file("a.raw"), format: "raw" }];
+
+for (const subformat of SUBFORMATS) {
+  Deno.test({
+    name: `a whole conversion to ${subformat} and back, with workers`,
+    ignore: !hasQemu,
+    async fn() {
+      await using folder = await scratch();
+      const bytes = await rawFile(folder, seed(), 40 << 20);
+      const path = folder.file("my disk.vmdk");
+      for (const workers of [1, 4]) {
+        await convert({ sources: raw(folder), target: { path, format: "vmdk", options: { subformat } }, workers });
+        assertBytes(await guestBytes(path), bytes);
+        await convert({ sources: [{ path }], target: { path: folder.file("b.raw"), format: "raw" }, workers });
+        assertBytes(await Deno.readFile(folder.file("b.raw")), bytes);
+      }
+      const names = [...Deno.readDirSync(folder.path)].map(({ name }) => name).filter((name) => /vmdk/.test(name));
+      const others = {
+        monolithicFlat: ["my disk-flat.vmdk"],
+        twoGbMaxExtentSparse: ["my disk-s001.vmdk"],
+        twoGbMaxExtentFlat: ["my disk-f001.vmdk"],
+      }[subformat] ?? [];
+      assert.deepEqual(names.sort(), [...others, "my disk.vmdk"]);
+    },
+  });
+
+  Deno.test({
+    name: `writes into an existing image of ${subformat}, larger than the source`,
+    ignore: !hasQemu,
+    async fn() {
+      await using folder = await scratch();
+      const bytes = await rawFile(folder, seed());
+      const size = 4_000_256;
+      const path = folder.file("t.vmdk");
+      const old = new Uint8Array(size).fill(0x55);
+      await Deno.writeFile(folder.file("old.raw"), old);
+      const options = ["-o", `subformat=${subformat}`];
+      await qemuImgOk("convert", "-f", "raw", "-O", "vmdk", ...options, folder.file("old.raw"), path);
+      await convert({ sources: raw(folder), target: { path, format: "vmdk", create: false } });
+      const found = await guestBytes(path, "vmdk");
+      assertBytes(found.subarray(0, bytes.length), bytes);
+      // A unit of a target that packs is replaced whole.
+      const kept = subformat === "streamOptimized" ? Math.ceil(bytes.length / 65536) * 65536 : bytes.length;
+      assertBytes(found.subarray(kept, old.length), old.subarray(kept));
+    },
+  });
+}
+
+Deno.test("a stream from a source with holes is in order, whatever the number of workers", async () => {
+  await using folder = await scratch();
+  const size = 96 << 20;
+  const bytes = new Uint8Array(size);
+  const random = rng(seed());
+  for (let at = 0; at < size; at += 65536) if (random.chance(0.5)) bytes.fill(random.int(1, 256), at, at + 65536);
+  await Deno.writeFile(folder.file("a.raw"), bytes);
+  const path = folder.file("a.vmdk");
+  const options = { subformat: "streamOptimized" };
+  await convert({ sources: raw(folder), target: { path, format: "vmdk", options }, workers: 16 });
+  const image = await Deno.readFile(path);
+  const view = new DataView(image.buffer);
+  const sectors: number[] = [];
+  for (let at = 65536; at < image.length;) {
+    const length = view.getUint32(at + 8, true);
+    if (length > 0) sectors.push(Number(view.getBigUint64(at, true)));
+    at += length > 0 ? Math.ceil((12 + length) / 512) * 512 : 512 + Number(view.getBigUint64(at, true)) * 512;
+  }
+  assert.deepEqual(sectors, sectors.toSorted((a, b) => a - b));
+});
+
+Deno.test("extents stay in the folder of their descriptor, unless the user allows another", async () => {
+  await using folder = await scratch();
+  await using elsewhere = await scratch();
+  await Deno.writeFile(elsewhere.file("secret"), new Uint8Array(4096).fill(7));
+  await Deno.mkdir(folder.file("inner"));
+  const target = { path: folder.file("out.raw"), format: "raw" };
+  const relative = `../../${elsewhere.path.split("/").at(-1)}/secret`;
+  for (const name of [elsewhere.file("secret"), relative]) {
+    const path = folder.file("inner/a.vmdk");
+    await Deno.writeFile(path, encode(descriptor("monolithicFlat", [`RW 8 FLAT "${name}" 0`])));
+    const job = { sources: [{ path }], target };
+    await assert.rejects(convert(job), (error) => {
+      assert(error instanceof ImageError && error.kind === "refused", String(error));
+      assert.match(error.message, /--allow-ref/);
+      return true;
+    });
+    await convert({ ...job, allowRefs: [elsewhere.path] });
+    assertBytes(await Deno.readFile(target.path), new Uint8Array(4096).fill(7));
+  }
+  const path = folder.file("inner/a.vmdk");
+  await Deno.writeFile(path, encode(descriptor("monolithicFlat", ['RW 8 FLAT "nbd://host/x" 0'])));
+  await assert.rejects(convert({ sources: [{ path }], target }), { kind: "refused" });
+});
+
+Deno.test({
+  name: "a chain is followed by its names, and a changed parent is told",
+  ignore: !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const [base, top] = [folder.file("base.vmdk"), folder.file("top.vmdk")];
+    await qemuImgOk("create", "-q", "-f", "vmdk", base, "1M");
+    await qemuIo(["-f", "vmdk", base], "write -P 1 0 1M");
+    await qemuImgOk("create", "-q", "-f", "vmdk", "-b", "base.vmdk", "-F", "vmdk", top, "1M");
+    await qemuIo(["-f", "vmdk", top], "write -P 2 64k 64k");
+    {
+      await using disk = await openDisk(top);
+      const bytes = new Uint8Array(1 << 20);
+      await disk.read(bytes, 0);
+      assert.deepEqual([bytes[0], bytes[65536], bytes[131072]], [1, 2, 1]);
+    }
+    await Deno.writeFile(folder.file("a.raw"), new Uint8Array(512));
+    await convert({ sources: raw(folder), target: { path: base, format: "vmdk", create: false } });
+    const job = { sources: [{ path: top }], target: { path: folder.file("b.raw"), format: "raw" } };
+    await assert.rejects(convert(job), { kind: "corrupt" });
+  },
+});
+
+Deno.test("compression of a kind that cannot compress is refused before anything is created", async () => {
+  await using folder = await scratch();
+  await rawFile(folder, 1);
+  const target = { path: folder.file("a.vmdk"), format: "vmdk", packs: true };
+  const events: ConvertEvent[] = [];
+  const job = { sources: raw(folder), target };
+  await assert.rejects(convert(job, { onEvent: (event) => events.push(event) }), {
+    kind: "usage",
+    message: /subformat=streamOptimized/,
+  });
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["a.raw"]);
+});
+
+Deno.test({
+  name: "from the command line, with no more permissions than the folder",
+  ignore: !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const bytes = await rawFile(folder, seed());
+    const grants = { read: [folder.path], write: [folder.path] };
+    for (const subformat of SUBFORMATS) {
+      const options = `subformat=${subformat},adapter_type=lsilogic,compat6`;
+      const args = ["convert", "-f", "raw", "-O", "vmdk", "-o", options, folder.file("a.raw"), folder.file("a.vmdk")];
+      const { code, stderr } = await diskcast(args, grants);
+      assert.equal(code, 0, stderr);
+      assertBytes(await guestBytes(folder.file("a.vmdk")), bytes);
+    }
+    const refused = await diskcast(
+      ["convert", "-c", "-f", "raw", "-O", "vmdk", folder.file("a.raw"), folder.file("b.vmdk")],
+      grants,
+    );
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /streamOptimized/);
+  },
+});
