@@ -107,22 +107,20 @@ async function runAt(image: VdiImage, start: number, limit: number): Promise<Run
     const end = Math.min(index * blockSize, limit);
     return entry === FREE ? holeRun(start, end) : zeroRun(start, end);
   }
-  if (image.header.type === "static") return await narrowed(image, page, start, Math.min(last * blockSize, limit));
-  while (index < last && isAllocated(page.entry(index))) index++;
-  return dataRun(start, Math.min(index * blockSize, limit));
+  const end = endOfLine(image.header, page, start, limit);
+  const fileStart = blockOffset(image, page, first) + start - first * blockSize;
+  if (image.header.type === "static") return await narrowed(image.storage, start, end, fileStart);
+  return dataRun(start, end, false, fileStart);
 }
 
-/** The run at `start` of a static image, where the host's file may have holes: it allocates everything at once. */
-async function narrowed(image: VdiImage, page: BlockPage, start: number, limit: number): Promise<Run> {
-  const { storage, header } = image;
-  const end = endOfLine(header, page, start, limit);
-  const index = Math.floor(start / header.blockSize);
-  const fileStart = blockOffset(image, page, index) + start - index * header.blockSize;
+/** A run of a static image, where the host's file may have holes: it allocates everything at once. */
+async function narrowed(storage: Storage, start: number, end: number, fileStart: number): Promise<Run> {
   const fileEnd = Math.min(fileStart + end - start, storage.size);
-  const found = fileStart < fileEnd ? await storage.holeAt?.(fileStart, fileEnd) : undefined;
-  if (!found) return dataRun(start, end);
+  const found = await storage.holeAt?.(fileStart, fileEnd);
+  if (!found) return dataRun(start, end, false, fileStart);
   const runEnd = found.end === fileEnd ? end : start + found.end - fileStart;
-  return found.hole ? zeroRun(start, runEnd) : dataRun(start, runEnd);
+  if (!found.hole) return dataRun(start, runEnd, false, fileStart);
+  return { start, end: runEnd, kind: "zero", unfilled: true, fileStart };
 }
 
 /** How far the guest bytes from `start` on lie one after another in the file. */

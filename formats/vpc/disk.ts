@@ -18,9 +18,6 @@ import { parentOf } from "./parent.ts";
 /** Bytes of sector bitmaps held. */
 const BITMAP_CACHE_BYTES = 1 << 20;
 
-/** A run ends after so many sector bitmaps: each is a read of its own. */
-const BITMAPS_PER_RUN = 64;
-
 /**
  * Opens a fixed, dynamic or differencing image for reading.
  *
@@ -58,8 +55,8 @@ function fixedReader(storage: Storage): BlockReader {
   return {
     async runAt(start, limit) {
       const found = await storage.holeAt?.(start, limit);
-      if (!found) return dataRun(start, limit);
-      return found.hole ? zeroRun(start, found.end) : dataRun(start, found.end);
+      if (!found) return dataRun(start, limit, false, start);
+      return found.hole ? zeroRun(start, found.end, start) : dataRun(start, found.end, false, start);
     },
     read: (into, start) => storage.readAt(into, start),
   };
@@ -81,27 +78,20 @@ async function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: 
   const { blockSize } = blocks.header;
   const first = Math.floor(start / blockSize);
   const page = await blocks.table.load(first);
-  const last = Math.min(page.end, Math.ceil(limit / blockSize));
-  let index = first;
-  if (page.entry(first) === FREE) {
+  const fileOffset = blockOffset(blocks, page, first);
+  if (fileOffset === null) {
+    const last = Math.min(page.end, Math.ceil(limit / blockSize));
+    let index = first + 1;
     while (index < last && page.entry(index) === FREE) index++;
     return holeRun(start, Math.min(index * blockSize, limit));
   }
-  let end = start;
-  let set = true;
-  for (; index < last && index < first + BITMAPS_PER_RUN; index++) {
-    const fileOffset = blockOffset(blocks, page, index);
-    if (fileOffset === null) break;
-    const bitmap = await bitmaps.get(fileOffset);
-    const sector = Math.floor((end - index * blockSize) / SECTOR);
-    if (index === first) set = isSet(bitmap, sector);
-    else if (isSet(bitmap, sector) !== set) break;
-    const sectors = blockSize / SECTOR;
-    const same = endOfSame(bitmap, sector, sectors);
-    end = index * blockSize + same * SECTOR;
-    if (same < sectors || end >= limit) break;
-  }
-  return set ? dataRun(start, Math.min(end, limit)) : holeRun(start, Math.min(end, limit));
+  // Blocks never lie one after another: the bitmap of the next one is between them.
+  const bitmap = await bitmaps.get(fileOffset);
+  const blockStart = first * blockSize;
+  const sector = Math.floor((start - blockStart) / SECTOR);
+  const end = Math.min(limit, blockStart + endOfSame(bitmap, sector, blockSize / SECTOR) * SECTOR);
+  if (!isSet(bitmap, sector)) return holeRun(start, end);
+  return dataRun(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
 }
 
 async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, start: number): Promise<void> {
