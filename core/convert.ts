@@ -34,9 +34,11 @@ import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.t
 import {
   createTarget,
   editTarget,
+  lacksBitmaps,
   type OpenedTarget,
   openTargetBacking,
   planTarget,
+  requireBitmaps,
   type TargetJob,
 } from "./target.ts";
 
@@ -131,7 +133,7 @@ export class Conversion {
     }
     const longer = await this.longEnough(reader, sources.size);
     const source = this.guarded(padded(longer.reader, alignUp(longer.reader.size, traits.sector)));
-    if (bitmaps.length > 0 && !target.writer.addBitmap) throw this.refuseBitmaps(target.format);
+    if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
     const { added, gpt } = longer;
     const size = { size: traits.size, ...(added > 0 && { added }), ...(gpt && { gpt }) };
     return {
@@ -189,6 +191,7 @@ export class Conversion {
     const { job, options } = this;
     if (!format) throw new ImageError("usage", "Cannot create the target: its format is missing, state it with -O");
     const plan = planTarget(job.target, format, guestSizeOf(job.target, sources.size));
+    if (job.bitmaps) await requireBitmaps(job.target, format, plan);
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);
     const beneath = backing?.layers[0] ?? null;
@@ -268,13 +271,6 @@ export class Conversion {
       sources: sources.summaries,
       target: { path: this.job.target.path, format: target.format.name, ...size },
       totals,
-    });
-  }
-
-  refuseBitmaps(format: Format): ImageError {
-    const { path } = this.job.target;
-    return new ImageError("unsupported", `Cannot copy bitmaps to "${path}": this kind of ${format.name} has none`, {
-      path,
     });
   }
 }

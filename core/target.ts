@@ -11,6 +11,7 @@ import {
   type Format,
   type GuestReader,
   ImageError,
+  MemoryStorage,
   type NamedFile,
   type Packer,
   type WritableStorage,
@@ -66,6 +67,24 @@ export function planTarget(spec: TargetSpec, format: Format, size: number): Crea
   };
   format.checkPlan?.(plan);
   return plan;
+}
+
+/**
+ * Throws where a new image of such a plan cannot have bitmaps. Only a writer knows: one without guest bytes is asked, in
+ * memory, so that nothing has been created when the job is refused.
+ */
+export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
+  const createNamed = () => Promise.resolve(new MemoryStorage());
+  await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, below: null });
+  if (writer && !writer.addBitmap) throw lacksBitmaps(spec, format);
+}
+
+/** The refusal of a target that can have no bitmaps. */
+export function lacksBitmaps({ path, options = {} }: TargetSpec, format: Format): ImageError {
+  const given = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  const kind = given.length === 0 ? `this kind of ${format.name}` : `${format.name} with ${given.join(",")}`;
+  const message = `Cannot copy bitmaps to "${path}": ${kind} has none, leave out --bitmaps or choose another kind`;
+  return new ImageError("unsupported", message, { path });
 }
 
 /** Starts a new image; it and everything that was opened for it go with `stack`, and are removed unless committed. */

@@ -54,7 +54,7 @@ export async function createQcow2(
     traits: traitsOf(image, plan, linear ? settings : null),
     target: linear ? linearWriter(image, base, settings.preallocation) : tableWriter(image, pack),
     begin: () => Promise.resolve(),
-    addBitmap: bitmaps.add,
+    ...(settings.version === 3 && { addBitmap: bitmaps.add }),
     async finish() {
       await bitmaps.finish();
       await finishNew(image);

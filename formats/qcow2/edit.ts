@@ -4,7 +4,7 @@
  * @module
  */
 import { SECTOR, u64, viewOf } from "../bytes.ts";
-import type { DiskWriter, EditContext, WriterTraits } from "../contract.ts";
+import type { Bitmap, DiskWriter, EditContext, WriterTraits } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { readBitmapDirectory } from "./bitmaps.ts";
@@ -69,10 +69,12 @@ export async function editQcow2(
       await begin();
       tracker.touch(start, end);
     },
-    async addBitmap(bitmap) {
-      await begin();
-      await added.add(bitmap);
-    },
+    ...(header.version === 3 && {
+      async addBitmap(bitmap: Bitmap) {
+        await begin();
+        await added.add(bitmap);
+      },
+    }),
     async finish() {
       if (begun) await finishChanges(image, tracker, added);
     },

@@ -52,7 +52,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
     help: "allocate 32nds of clusters (v3, clusters of 16 KiB and more, QEMU 5.2)",
     default: false,
   },
-  { name: "data_file", type: "text", help: "keep guest data in this raw file (v3)" },
+  { name: "data_file", type: "file", help: "keep guest data in this raw file (v3)" },
   { name: "data_file_raw", type: "flag", help: "keep the data file a raw image by itself", default: false },
 ];
 

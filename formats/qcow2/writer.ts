@@ -24,7 +24,8 @@ export interface WriterParts {
   readonly target: Target;
   /** Before each change of the guest bytes `[start, end)`; the first time for anything, too. */
   begin(start: number, end: number): Promise<void>;
-  addBitmap(bitmap: Bitmap): Promise<void>;
+  /** Absent where the image cannot have bitmaps. */
+  addBitmap?(bitmap: Bitmap): Promise<void>;
   finish(): Promise<void>;
 }
 
@@ -64,7 +65,7 @@ export function writerOf({ traits, target, begin, addBitmap, finish }: WriterPar
       return change(start, end, async () => await (await prepared)());
     },
     zero: (start, end) => change(start, end, () => target.zero(start, end)),
-    addBitmap: (bitmap) => one(() => addBitmap(bitmap)),
+    ...(addBitmap && { addBitmap: (bitmap: Bitmap) => one(() => addBitmap(bitmap)) }),
     finish: () => one(finish),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -162,6 +162,24 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "the printed command allows a data file in another folder, too",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    for (const name of ["in", "out", "data"]) await Deno.mkdir(folder.file(name));
+    await fill(folder.file("in/a.raw"), 4096);
+    const cwd = folder.path;
+    const options = `data_file=${folder.file("data/d.raw")}`;
+    const words = ["convert", "--print-permissions", "-fraw", "-Oqcow2", "-o", options, "in/a.raw", "out/b.qcow2"];
+    const printed = await diskcast(words, { read: [cwd], cwd });
+    const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
+    const outcome = await run("sh", ["-c", command], { cwd });
+    assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
+    assert.deepEqual((await Deno.stat(folder.file("data/d.raw"))).size, 4096);
+  },
+});
+
 Deno.test("a missing permission names the flag and the way to find all of them", async () => {
   await using folder = await scratch();
   await fill(folder.file("a.raw"), 4096);

@@ -234,10 +234,21 @@ Deno.test({
     await convert({ sources: [{ path: target.path }], target: { path: folder.file("plain.qcow2"), format: "qcow2" } });
     assert.doesNotMatch(await qemuImgOk("info", folder.file("plain.qcow2")), /bitmaps/);
     const old = { path: folder.file("old.qcow2"), format: "qcow2", options: { compat: "0.10" } };
-    await assert.rejects(convert({ sources: [{ path: image }], target: old, bitmaps: true }), {
-      kind: /usage|unsupported/,
+    const created: string[] = [];
+    const files = watchedFiles(({ op, file }) => void (op === "create" && created.push(file)));
+    await assert.rejects(convert({ sources: [{ path: image }], target: old, bitmaps: true }, { files }), {
+      kind: "unsupported",
+      message: /Cannot copy bitmaps to ".*old\.qcow2": qcow2 with compat=0\.10 has none/,
     });
-    await assert.rejects(Deno.stat(old.path), Deno.errors.NotFound);
+    assert.deepEqual(created, []);
+    await convert({ sources: [{ path: image }], target: old });
+    const before = await Deno.readFile(old.path);
+    const inPlace = { path: old.path, format: "qcow2", create: false };
+    await assert.rejects(convert({ sources: [{ path: image }], target: inPlace, bitmaps: true }), {
+      kind: "unsupported",
+      message: /Cannot copy bitmaps to ".*old\.qcow2"/,
+    });
+    assert.deepEqual(await Deno.readFile(old.path), before);
 
     // The first flag byte of a directory entry: bit 0 says that the bitmap was in use.
     const bytes = await Deno.readFile(image);
