@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { allFormats, convert, jobFiles } from "../mod.ts";
+import { allFormats, convert, ImageError, jobFiles } from "../mod.ts";
 import type { ConvertJob, Format, OptionSpec } from "../mod.ts";
 import { parseArgs } from "./commander.ts";
 import { requestOf } from "./convert_args.ts";
@@ -12,6 +12,8 @@ import type { ConvertRequest, ConvertView } from "./convert_args.ts";
 import { convertCommand } from "./convert_options.ts";
 import { completeArgs } from "./getopt.ts";
 import { convertExit } from "./exit_codes.ts";
+import { type Arrival, arrival, type Destination } from "./destination_check.ts";
+import { verdictText } from "./destination_rules.ts";
 import { denoCommand } from "./permissions.ts";
 import { tell } from "./progress.ts";
 import type { Telling } from "./progress.ts";
@@ -91,13 +93,24 @@ async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandC
   try {
     view.warnings.forEach(telling.warn);
     const summary = await convert(job, { onEvent: telling.event, signal });
+    const checked = view.destination && await arrival(view.destination, summary, WINDOWS);
+    if (checked?.verdict.ok === false) throw refusal(view.destination!, checked, summary.path);
     telling.end({ ok: true, code: 0, summary });
+    if (checked && !view.quiet && view.progress !== "json") {
+      checked.lines.forEach((line) => io.err(`${visible(line)}\n`));
+    }
     return 0;
   } catch (error) {
     return failed(error, "work", telling, io, signal);
   } finally {
     unwatch();
   }
+}
+
+/** The file is there and complete; only the destination will not have it. */
+function refusal({ preset }: Destination, { verdict }: Arrival, path: string): ImageError {
+  const message = `"${path}" is complete, but ${verdictText(preset, verdict)}`;
+  return new ImageError("unsupported", message, { path });
 }
 
 /** Tells of a failure; the result is the exit code. */

@@ -9,6 +9,8 @@ import { asksForHelp, parseSnapshot } from "./values.ts";
 import { checkCombinations, checkNames, formatNamed } from "./convert_rules.ts";
 import { sourcesOf, targetOf } from "./convert_images.ts";
 import { flagsOf } from "./convert_flags.ts";
+import { checkFileName, withDestination } from "./convert_destination.ts";
+import type { Destination } from "./destination_check.ts";
 import type { ConvertFlags, ProgressForm } from "./convert_flags.ts";
 import type { ParsedArgs } from "./command_def.ts";
 
@@ -20,6 +22,8 @@ export interface ConvertView {
   readonly printPermissions: boolean;
   /** To be told before the work begins. */
   readonly warnings: readonly string[];
+  /** For which the finished file is checked. */
+  readonly destination?: Destination;
 }
 
 /** What the arguments ask for. */
@@ -59,11 +63,13 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
  * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
  */
 export function requestOf(parsed: ParsedArgs, formats: readonly Format[], windows: boolean): ConvertRequest {
-  const flags = flagsOf(parsed);
+  const { flags, destination, guestSize } = withDestination(flagsOf(parsed), formats);
   checkCombinations(flags);
   checkNames(flags, formats);
   if (asksForHelp(flags.creation)) return optionHelp(flags, formats);
-  const { target, warnings } = targetOf(flags, formats, windows);
+  const { target: plain, warnings } = targetOf(flags, formats, windows);
+  const target = guestSize === undefined ? plain : { ...plain, guestSize };
+  if (destination !== undefined) checkFileName(destination, target.path);
   const { sources, forceShare } = sourcesOf(flags, formats, windows);
   if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
   const view = {
@@ -71,6 +77,7 @@ export function requestOf(parsed: ParsedArgs, formats: readonly Format[], window
     quiet: flags.quiet,
     printPermissions: flags.printPermissions,
     warnings,
+    ...(destination !== undefined && { destination }),
   };
   return { kind: "job", job: jobOf({ ...flags, forceShare }, sources, target), view };
 }

@@ -17,6 +17,8 @@ export interface ConvertFlags {
   readonly files: readonly string[];
   readonly sourceFormat: string | undefined;
   readonly targetFormat: string | undefined;
+  /** Name of a destination. */
+  readonly destination: string | undefined;
   readonly imageOpts: boolean;
   readonly targetImageOpts: boolean;
   readonly creation: readonly ListItem[];
@@ -103,6 +105,7 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     files: parsed.files,
     sourceFormat: text("source-format"),
     targetFormat: text("target-format"),
+    destination: text("for"),
     imageOpts: on("image-opts"),
     targetImageOpts: on("target-image-opts"),
     creation: parseOptionLists(list("target-format-options")),

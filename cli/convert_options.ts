@@ -53,6 +53,12 @@ const convertOptions: readonly OptionDef[] = [
     help: 'key=value[,key=value...] for the new image; "-o help" lists them; can be repeated',
   },
   {
+    long: "for",
+    arg: "place",
+    group: TARGET,
+    help: 'write what this destination takes, check the file and tell what to do next; "diskcast presets" lists them',
+  },
+  {
     short: "B",
     alias: "b",
     long: "backing",
@@ -137,6 +143,7 @@ Long options may be cut short where the rest is clear: --target-f.
 
 Examples:
   diskcast convert -p -O qcow2 disk.vmdk disk.qcow2
+  diskcast convert --for azure disk.vmdk disk.vhd
   diskcast convert -c -O qcow2 -o compression_type=zstd disk.raw disk.qcow2
   diskcast convert -O qcow2 -B base.qcow2 -F qcow2 disk.qcow2 overlay.qcow2
   diskcast convert -O raw --image-opts driver=raw,offset=1M,size=100M,file.filename=disk.raw part.raw`;
