@@ -1,0 +1,131 @@
+/**
+ * Bytes of a terminal become keys. What a read cuts in two is kept for the next one. Pure.
+ *
+ * @module
+ */
+
+/** A key: the character itself, or a name: `up`, `enter`, `escape`, `ctrl-c`, `alt-x`. */
+export type Key = string;
+
+/** Keys that are complete, and bytes that may be the beginning of another. */
+export interface ReadKeys {
+  readonly keys: readonly Key[];
+  readonly pending: Uint8Array;
+}
+
+const ESC = 0x1b;
+/** No sequence is longer; what goes on is not one. */
+const LONGEST = 32;
+
+const FINALS: { readonly [final: string]: Key } = {
+  A: "up",
+  B: "down",
+  C: "right",
+  D: "left",
+  H: "home",
+  F: "end",
+  Z: "shift-tab",
+};
+
+const TILDES: { readonly [number: string]: Key } = {
+  1: "home",
+  3: "delete",
+  4: "end",
+  5: "pageup",
+  6: "pagedown",
+  7: "home",
+  8: "end",
+};
+
+const CONTROLS: { readonly [byte: number]: Key } = { 8: "backspace", 9: "tab", 10: "enter", 13: "enter" };
+
+/** One key and the bytes that it takes; no bytes: more are needed; no key: nothing that is known. */
+interface Taken {
+  readonly bytes: number;
+  readonly key?: Key;
+}
+
+const MORE: Taken = { bytes: 0 };
+
+/**
+ * Reads the keys in `pending` and `bytes`.
+ *
+ * @example
+ * ```ts
+ * import { readKeys } from "./keys.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const first = readKeys(new Uint8Array(0), new TextEncoder().encode("q\x1b["));
+ * assert.deepEqual(first.keys, ["q"]);
+ * assert.deepEqual(readKeys(first.pending, new TextEncoder().encode("A")).keys, ["up"]);
+ * ```
+ */
+export function readKeys(pending: Uint8Array, bytes: Uint8Array): ReadKeys {
+  const all = new Uint8Array([...pending, ...bytes]);
+  const keys: Key[] = [];
+  let at = 0;
+  while (at < all.length) {
+    const taken = takeKey(all.subarray(at));
+    if (taken.bytes === 0) break;
+    if (taken.key !== undefined) keys.push(taken.key);
+    at += taken.bytes;
+  }
+  return { keys, pending: all.slice(at) };
+}
+
+/** The keys in bytes after which nothing came for a while: an escape that stands alone is the key Esc. */
+export function restOfKeys(pending: Uint8Array): readonly Key[] {
+  if (pending[0] !== ESC) return [];
+  return ["escape", ...readKeys(new Uint8Array(0), pending.subarray(1)).keys];
+}
+
+function takeKey(bytes: Uint8Array): Taken {
+  const first = bytes[0];
+  if (first === ESC) return takeEscape(bytes);
+  if (CONTROLS[first] !== undefined) return { bytes: 1, key: CONTROLS[first] };
+  if (first === 0x7f) return { bytes: 1, key: "backspace" };
+  if (first === 0) return { bytes: 1, key: "ctrl-space" };
+  if (first < 0x20) return { bytes: 1, key: `ctrl-${String.fromCharCode(first + 0x60)}` };
+  return takeCharacter(bytes);
+}
+
+function takeEscape(bytes: Uint8Array): Taken {
+  if (bytes.length === 1) return MORE;
+  const second = String.fromCharCode(bytes[1]);
+  if (bytes[1] === ESC) return { bytes: 1, key: "escape" };
+  if (second === "[") return takeSequence(bytes);
+  if (second === "O") {
+    if (bytes.length === 2) return MORE;
+    return named(3, FINALS[String.fromCharCode(bytes[2])]);
+  }
+  const rest = takeKey(bytes.subarray(1));
+  return rest.bytes === 0 ? MORE : named(rest.bytes + 1, rest.key && `alt-${rest.key}`);
+}
+
+/** `ESC [`, parameters, and a last byte that says what it is. */
+function takeSequence(bytes: Uint8Array): Taken {
+  let at = 2;
+  // Function keys of the Linux console: ESC [ [ A.
+  if (bytes[at] === 0x5b) return bytes.length > 3 ? { bytes: 4 } : MORE;
+  while (at < bytes.length && bytes[at] >= 0x20 && bytes[at] <= 0x3f) at++;
+  if (at > LONGEST) return { bytes: at };
+  if (at === bytes.length) return MORE;
+  // Another control character in the middle: the sequence is broken off, that byte is a key of its own.
+  if (bytes[at] < 0x40 || bytes[at] > 0x7e) return { bytes: at };
+  const final = String.fromCharCode(bytes[at]);
+  const first = String.fromCharCode(...bytes.subarray(2, at)).split(";")[0];
+  return named(at + 1, final === "~" ? TILDES[first] : FINALS[final]);
+}
+
+function named(bytes: number, key: Key | undefined): Taken {
+  return key === undefined ? { bytes } : { bytes, key };
+}
+
+function takeCharacter(bytes: Uint8Array): Taken {
+  const first = bytes[0];
+  const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length === 0 || first > 0xf4) return { bytes: 1 };
+  for (let at = 1; at < length && at < bytes.length; at++) if ((bytes[at] & 0xc0) !== 0x80) return { bytes: at };
+  if (bytes.length < length) return MORE;
+  return { bytes: length, key: new TextDecoder().decode(bytes.subarray(0, length)) };
+}

@@ -1,0 +1,101 @@
+/**
+ * Text in columns: what a terminal needs, not what a string counts. Pure.
+ *
+ * @module
+ */
+import stringWidth from "string-width";
+
+/** Text that cannot steer a terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (one) => `\\u{${one.codePointAt(0)!.toString(16)}}`);
+}
+
+/**
+ * Columns that a text takes.
+ *
+ * @example
+ * ```ts
+ * import { columnsOf } from "./text.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(columnsOf("disk"), 4);
+ * assert.equal(columnsOf("磁盘"), 4);
+ * assert.equal(columnsOf("e\u0301"), 1);
+ * ```
+ */
+export function columnsOf(text: string): number {
+  // Nearly all text is plain, and segmenting is a hundred times slower than looking.
+  return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
+}
+
+let segmenter: Intl.Segmenter | undefined;
+
+/** What a reader takes for single characters. */
+export function characters(text: string): string[] {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.split("");
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return [...segmenter.segment(text)].map((one) => one.segment);
+}
+
+/** The beginning of a text, as many whole characters as fit into `columns`. */
+export function head(text: string, columns: number): string {
+  return taken(characters(text), columns).join("");
+}
+
+/** The end of a text, as many whole characters as fit into `columns`. */
+export function tail(text: string, columns: number): string {
+  return taken(characters(text).reverse(), columns).reverse().join("");
+}
+
+function taken(all: readonly string[], columns: number): string[] {
+  const kept: string[] = [];
+  let left = columns;
+  for (const one of all) {
+    left -= columnsOf(one);
+    if (left < 0) break;
+    kept.push(one);
+  }
+  return kept;
+}
+
+/** A text in at most `columns`; `mark` stands for what is cut off at its end. */
+export function cut(text: string, columns: number, mark: string): string {
+  if (columnsOf(text) <= columns) return text;
+  return columns <= mark.length ? head(text, columns) : head(text, columns - mark.length) + mark;
+}
+
+/** A path in at most `columns`: its end says most, so its middle goes. */
+export function shortened(path: string, columns: number, mark: string): string {
+  if (columnsOf(path) <= columns) return path;
+  const room = columns - mark.length;
+  if (room < 2) return head(path, Math.max(0, columns));
+  const front = Math.floor(room / 3);
+  return head(path, front) + mark + tail(path, room - front);
+}
+
+/** A text filled up with spaces to `columns`. */
+export function padded(text: string, columns: number, side: "left" | "right" = "right"): string {
+  const space = " ".repeat(Math.max(0, columns - columnsOf(text)));
+  return side === "right" ? text + space : space + text;
+}
+
+/** Items as lines of at most `columns`, `gap` spaces between two. An item that is too long stands alone. */
+export function flowed<Item>(
+  items: readonly Item[],
+  columns: number,
+  gap: number,
+  widthOf: (item: Item) => number,
+): Item[][] {
+  const lines: Item[][] = [];
+  let used = Infinity;
+  for (const item of items) {
+    const width = widthOf(item);
+    if (used + gap + width > columns) {
+      lines.push([]);
+      used = -gap;
+    }
+    lines.at(-1)!.push(item);
+    used += gap + width;
+  }
+  return lines;
+}

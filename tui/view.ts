@@ -1,0 +1,167 @@
+/**
+ * The screen as lines: a pure function of the state and the size of the terminal.
+ *
+ * @module
+ */
+import type { Model } from "./model.ts";
+import { type Line, painted, span, type Theme } from "./theme.ts";
+import { pageLines } from "./view_pages.ts";
+import {
+  barLine,
+  countLines,
+  footerLine,
+  legendLines,
+  mapHeading,
+  mapLines,
+  noteLine,
+  phasesLine,
+  rateLine,
+  runLine,
+  runsHeading,
+  stageLines,
+  titleLine,
+} from "./view_parts.ts";
+
+/** Size of a terminal in characters. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** Below this there is room for a bar only. */
+export const LEAST: Size = { columns: 40, rows: 8 };
+
+/** Above this a line is too long for the eye, and a frame too long for a slow terminal. */
+const MOST_COLUMNS = 300;
+
+/** Whether a terminal has room for the screen. */
+export function fits({ columns, rows }: Size): boolean {
+  return columns >= LEAST.columns && rows >= LEAST.rows;
+}
+
+/**
+ * The lines of the screen, at most `size.rows`, none wider than `size.columns`.
+ *
+ * @example
+ * ```ts
+ * import { view } from "./view.ts";
+ * import { PHASES, startModel } from "./model.ts";
+ * import { themeOf } from "./theme.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const job = { sources: ["a.raw"], target: "b.qcow2", format: "qcow2", packs: false, keepsBacking: false, workers: 2, phases: PHASES };
+ * const lines = view(startModel(job, 0), { columns: 60, rows: 12 }, themeOf({ ascii: true, colour: false }));
+ * assert.equal(lines[0], "a.raw -> b.qcow2 (qcow2)                                0:00");
+ * ```
+ */
+export function view(model: Model, size: Size, theme: Theme): string[] {
+  const columns = Math.min(size.columns, MOST_COLUMNS);
+  return linesOf(model, columns, size.rows, theme).slice(0, size.rows).map((line) => painted(line, columns, theme));
+}
+
+function linesOf(model: Model, columns: number, rows: number, theme: Theme): Line[] {
+  if (!fits({ columns, rows })) return smallLines(model, columns, rows, theme);
+  const top = [
+    titleLine(model, columns, theme),
+    phasesLine(model, columns, theme),
+    barLine(model, columns, theme),
+  ];
+  const footer = footerLine(model, columns);
+  const room = rows - top.length - 1;
+  const body = model.page === "main"
+    ? mainLines(model, columns, room, theme)
+    : pageLines(model, columns, room, theme).slice(0, room);
+  const space = Array.from({ length: room - body.length }, (): Line => []);
+  return [...top, ...body, ...space, footer];
+}
+
+/** A terminal that was made too small: the bar. */
+function smallLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
+  const bar = barLine(model, columns, theme);
+  if (model.asking || model.stopping) {
+    return rows >= 2 ? [bar, footerLine(model, columns)] : [footerLine(model, columns)];
+  }
+  return rows >= 2 ? [bar, [span(`The screen needs ${LEAST.columns}x${LEAST.rows}`, "dim")]] : [bar];
+}
+
+/** A part of the main page: how many lines it wants, and how to make so many. */
+interface Part {
+  readonly least: number;
+  readonly most: number;
+  readonly lines: (rows: number) => Line[];
+}
+
+/** Parts in the order in which they stand; a smaller number comes first when there is not room for all. */
+function partsOf(model: Model, columns: number, theme: Theme): (Part & { readonly rank: number })[] {
+  const { map, notes, runs } = model;
+  const legend = legendLines(model, columns);
+  const counts = countLines(model, columns);
+  const stages = stageLines(model, columns, theme);
+  const whole = { start: 0, end: map?.size ?? 0 };
+  const blank: Part = { least: 1, most: 1, lines: () => [[]] };
+  const noted = Math.min(notes.length, 5);
+  const fixed = (lines: readonly Line[]): Part => ({
+    least: lines.length,
+    most: lines.length,
+    lines: () => [...lines],
+  });
+  const mapped = (rows: number) => [
+    ...(rows > 1 ? [mapHeading(whole, map!.size, columns * (rows - 1))] : []),
+    ...mapLines(model, whole, columns, Math.max(1, rows - 1)),
+  ];
+  return [
+    { rank: 7, ...blank },
+    ...(map ? [{ rank: 1, least: 1, most: 9, lines: mapped }, { rank: 3, ...fixed(legend) }] : []),
+    { rank: 9, ...blank },
+    { rank: 2, ...fixed(counts) },
+    { rank: 0, ...fixed([rateLine(model, columns, theme)]) },
+    { rank: 5, ...fixed(stages) },
+    ...(runs.length > 0
+      ? [{ rank: 10, ...blank }, {
+        rank: 6,
+        least: 2,
+        most: 21,
+        lines: (rows: number) => [
+          runsHeading(model),
+          ...runs.slice(-Math.max(1, rows - 1)).map((run) => runLine(run, model, columns)),
+        ],
+      }]
+      : []),
+    ...(noted > 0
+      ? [{ rank: 8, ...blank }, {
+        rank: 4,
+        least: 1,
+        most: noted,
+        lines: (rows: number) => notes.slice(-rows).map((note) => noteLine(note, columns, theme)),
+      }]
+      : []),
+  ];
+}
+
+function mainLines(model: Model, columns: number, room: number, theme: Theme): Line[] {
+  const parts = partsOf(model, columns, theme);
+  const rows = shares(parts, room);
+  return parts.flatMap((part, at) => rows[at] > 0 ? part.lines(rows[at]) : []);
+}
+
+/** Lines for each part: first what each needs, by rank, then what is left, one by one to those that can use it. */
+export function shares(parts: readonly (Part & { readonly rank: number })[], room: number): number[] {
+  const rows = parts.map(() => 0);
+  let left = room;
+  const ranked = parts.map((_, at) => at).sort((one, other) => parts[one].rank - parts[other].rank);
+  for (const at of ranked) {
+    if (parts[at].least > left) continue;
+    rows[at] = parts[at].least;
+    left -= rows[at];
+  }
+  for (let given = true; given && left > 0;) {
+    given = false;
+    for (const at of ranked) {
+      if (left === 0 || rows[at] === 0 || rows[at] >= parts[at].most) continue;
+      rows[at]++;
+      left--;
+      given = true;
+    }
+  }
+  return rows;
+}
