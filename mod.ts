@@ -57,6 +57,7 @@ export { allFormats, grantable, ImageError } from "./formats/mod.ts";
 export type { ErrorKind } from "./formats/mod.ts";
 export { convert } from "./core/convert.ts";
 export { type JobFiles, jobFiles } from "./core/job_files.ts";
+export { imageFiles } from "./core/image_files.ts";
 export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_disk.ts";
 export { type ImageInfo, inspect, inspectChain, type NamedFileInfo, type SnapshotInfo } from "./core/inspect.ts";
 export { type MapEntry, type MapOptions, mapRuns } from "./core/map_runs.ts";

@@ -3,18 +3,16 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import { allFormats, convert, ImageError, jobFiles } from "../mod.ts";
 import type { ConvertJob, Format, OptionSpec } from "../mod.ts";
 import { parseArgs } from "./commander.ts";
 import { requestOf } from "./convert_args.ts";
 import type { ConvertRequest, ConvertView } from "./convert_args.ts";
 import { convertCommand } from "./convert_options.ts";
-import { completeArgs } from "./getopt.ts";
 import { convertExit } from "./exit_codes.ts";
 import { type Arrival, arrival, type Destination } from "./destination_check.ts";
 import { verdictText } from "./destination_rules.ts";
-import { denoCommand } from "./permissions.ts";
+import { showPermissions } from "./show_permissions.ts";
 import { tell } from "./progress.ts";
 import type { Telling } from "./progress.ts";
 import { complaintOf, stackText, visible, wantsDebug } from "./report.ts";
@@ -73,19 +71,6 @@ function defaultText(type: OptionSpec["type"], value: string | number | boolean)
   return type === "size" && typeof value === "number" ? sizeText(value) : String(value);
 }
 
-/** Prints the command with the permissions that the job needs. */
-async function printPermissions(job: ConvertJob, args: readonly string[], { io }: CommandContext): Promise<void> {
-  const files = await jobFiles(job);
-  const here = new URL("../mod.ts", import.meta.url);
-  const program = here.protocol === "file:" ? fileURLToPath(here) : here.href;
-  const words = completeArgs(args, convertCommand).filter((word, at, all) =>
-    word !== "--print-permissions" || all.slice(0, at).includes("--")
-  );
-  const { command, warnings } = denoCommand(files, program, ["convert", ...words], WINDOWS);
-  for (const warning of warnings) io.err(`diskcast: warning: ${visible(warning)}\n`);
-  io.out(`${command}\n`);
-}
-
 async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {
   const telling = tell(view.progress, view.quiet, io);
   // Without a listener, a user's habit from qemu-img and dd would end the process.
@@ -134,7 +119,7 @@ export async function runConvert(args: readonly string[], context: CommandContex
     const request = parseConvert(args);
     if (request.kind === "job" && !request.view.printPermissions) return await work(request.job, request.view, context);
     stage = "permissions";
-    if (request.kind === "job") await printPermissions(request.job, args, context);
+    if (request.kind === "job") showPermissions(convertCommand, args, await jobFiles(request.job), io);
     else io.out(request.kind === "help" ? request.text : optionsText(request.format));
     return 0;
   } catch (error) {

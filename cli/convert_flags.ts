@@ -59,7 +59,12 @@ function usage(message: string): ImageError {
   return new ImageError("usage", message);
 }
 
-function cacheMode(text: string, option: string): SyncMode {
+/**
+ * What a cache mode means for writing.
+ *
+ * @throws ImageError `usage`
+ */
+export function cacheMode(text: string, option: string): SyncMode {
   const mode = Object.hasOwn(SYNC_OF_CACHE, text) ? SYNC_OF_CACHE[text] : undefined;
   if (mode !== undefined) return mode;
   throw usage(
@@ -77,12 +82,18 @@ function sparseSize(text: string): number {
 
 const FORMS: readonly string[] = ["auto", "bar", "plain", "json", "none"];
 
-function progressForm(text: string): ProgressForm {
+/**
+ * The form that `--progress` names.
+ *
+ * @throws ImageError `usage`
+ */
+export function progressForm(text: string): ProgressForm {
   if (FORMS.includes(text)) return text as ProgressForm;
   throw usage(`Cannot show progress as "${text}": it must be ${FORMS.join(", ")}; -p alone is the form of qemu-img`);
 }
 
-function refuseObject(definition: string): never {
+/** Every `--object` is refused. */
+export function refuseObject(definition: string): never {
   const type = definition.split(",")[0]!.replace(/^qom-type=/, "");
   if (type === "secret") {
     throw new ImageError("unsupported", "Cannot use --object secret: encrypted images are not supported yet");

@@ -19,7 +19,17 @@ function checkDrivers(image: ImageSpec, formats: readonly Format[]): void {
   if (image.backing) checkDrivers(image.backing, formats);
 }
 
-function sourceOf(name: string, flags: ConvertFlags, formats: readonly Format[], windows: boolean): SourceParts {
+/**
+ * One image to read, as named or described.
+ *
+ * @throws ImageError `usage`
+ */
+export function sourceOf(
+  name: string,
+  flags: Pick<ConvertFlags, "imageOpts" | "sourceFormat">,
+  formats: readonly Format[],
+  windows: boolean,
+): SourceParts {
   if (flags.imageOpts) return checked(sourceFromOptions(treeOfOptions(name)), formats);
   const parts = nameParts(name, windows);
   const format = flags.sourceFormat;

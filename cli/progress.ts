@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { ConvertEvent, ConvertSummary } from "../mod.ts";
+import type { ConvertSummary } from "../mod.ts";
 import { advance, percent, startProgress, totalWork } from "./progress_model.ts";
-import type { Progress } from "./progress_model.ts";
+import type { JobEvent, Progress } from "./progress_model.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
 import { plainRenderer, statusText } from "./progress_plain.ts";
@@ -21,7 +21,7 @@ export type Outcome =
 /** One form of progress. */
 export interface Renderer {
   /** Called after the state has taken in the event. */
-  event(state: Progress, event: ConvertEvent, now: number): void;
+  event(state: Progress, event: JobEvent, now: number): void;
   /** A line beside the progress, such as a warning. */
   note(text: string, state: Progress): void;
   /** The last call. */
@@ -30,7 +30,7 @@ export interface Renderer {
 
 /** What a command tells while it works. */
 export interface Telling {
-  event(event: ConvertEvent): void;
+  event(event: JobEvent): void;
   warn(message: string): void;
   /** Tells how far the job is, whatever the form: a user has asked with a signal. */
   status(): void;
@@ -88,12 +88,12 @@ function rendererFor(form: ProgressForm, io: Io): Renderer {
   }
 }
 
-/** Shows a job in `form`. `quiet`: no warnings. */
-export function tell(form: ProgressForm, quiet: boolean, io: Io): Telling {
+/** Shows a job in `form`. `quiet`: no warnings; `label`: what the work is called. */
+export function tell(form: ProgressForm, quiet: boolean, io: Io, label?: string): Telling {
   const renderer = rendererFor(form, io);
   const json = form === "json";
-  let state = startProgress(io.now());
-  const take = (event: ConvertEvent) => {
+  let state = startProgress(io.now(), label);
+  const take = (event: JobEvent) => {
     const now = io.now();
     state = advance(state, event, now);
     renderer.event(state, event, now);

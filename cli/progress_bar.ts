@@ -17,7 +17,7 @@ const MIN_BAR = 10;
 const MAX_BAR = 40;
 const CLEAR = "\r\x1b[K";
 
-const PHASES = { inspect: "Inspecting", plan: "Planning", copy: "Copying", finish: "Finishing" } as const;
+const PHASES = { inspect: "Inspecting", plan: "Planning", finish: "Finishing" } as const;
 
 /** The bar itself, `width` columns. */
 export function barText(value: number, width: number, plain: boolean): string {
@@ -28,7 +28,7 @@ export function barText(value: number, width: number, plain: boolean): string {
 
 /** The line for a state, at most `columns` wide: what matters least is left out first. */
 export function barLine(state: Progress, now: number, columns: number, plain: boolean): string {
-  const label = PHASES[state.phase ?? "inspect"];
+  const label = state.phase === "copy" ? state.label : PHASES[state.phase ?? "inspect"];
   if (state.totals === undefined) return label.slice(0, columns);
   const value = percent(state);
   const speed = rate(state, now);

@@ -3,10 +3,12 @@
  *
  * @module
  */
-import type { ConvertEvent, Phase, Totals } from "../mod.ts";
+import type { ConvertEvent, Phase, ScanEvent, Totals } from "../mod.ts";
 
 /** The job so far. Counts are bytes, times are milliseconds of the clock that was handed in. */
 export interface Progress {
+  /** What the work is called. */
+  readonly label: string;
   readonly startedAt: number;
   readonly phase: Phase | undefined;
   /** What was planned; absent before the plan. */
@@ -22,9 +24,13 @@ const RATE_WINDOW = 5000;
 /** One point in this time is enough for the rate, however many events come. */
 const RATE_STEP = 250;
 
+/** What jobs tell. */
+export type JobEvent = ConvertEvent | ScanEvent;
+
 /** Before the first event. */
-export function startProgress(now: number): Progress {
+export function startProgress(now: number, label = "Copying"): Progress {
   return {
+    label,
     startedAt: now,
     phase: undefined,
     totals: undefined,
@@ -34,12 +40,13 @@ export function startProgress(now: number): Progress {
 }
 
 /** The progress after one more event. */
-export function advance(state: Progress, event: ConvertEvent, now: number): Progress {
+export function advance(state: Progress, event: JobEvent, now: number): Progress {
   switch (event.type) {
     case "phase":
       if (event.phase !== "copy") return { ...state, phase: event.phase };
       return { ...state, phase: event.phase, recent: [{ at: now, bytes: work(state) }] };
     case "plan":
+    case "totals":
       return { ...state, totals: event.totals };
     case "run":
       return afterRun(state, event, now);

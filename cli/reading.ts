@@ -1,0 +1,114 @@
+/**
+ * What the arguments of a command say about the images that it reads. Pure.
+ *
+ * @module
+ */
+import { allFormats, ImageError } from "../mod.ts";
+import type { ImageSpec, OpenDiskOptions } from "../mod.ts";
+import { sourceOf } from "./convert_images.ts";
+import { cacheMode, progressForm, refuseObject } from "./convert_flags.ts";
+import type { ProgressForm } from "./convert_flags.ts";
+import { formatNamed } from "./convert_rules.ts";
+import type { ParsedArgs } from "./command_def.ts";
+
+const WINDOWS = Deno.build.os === "windows";
+
+/** Images to read, and how. */
+export interface Reading {
+  readonly images: readonly ImageSpec[];
+  readonly options: Pick<OpenDiskOptions, "allowRefs" | "forceShare">;
+}
+
+/** The text of an option, absent where it is not given. */
+export function textOf({ options }: ParsedArgs, name: string): string | undefined {
+  return options[name] as string | undefined;
+}
+
+/** Whether a switch is on. */
+export function isOn({ options }: ParsedArgs, name: string): boolean {
+  return options[name] === true;
+}
+
+/** The values of an option that may be repeated. */
+export function listOf({ options }: ParsedArgs, name: string): readonly string[] {
+  return (options[name] ?? []) as readonly string[];
+}
+
+/**
+ * The image files `names` as images.
+ *
+ * @param formats The format that the user states for each of them, and the option that states it.
+ * @throws ImageError `usage`, or `unsupported` for `--object`
+ */
+export function readingOf(
+  parsed: ParsedArgs,
+  names: readonly string[],
+  formats: readonly (readonly [option: string, format: string | undefined])[],
+): Reading {
+  listOf(parsed, "object").forEach(refuseObject);
+  const cache = textOf(parsed, "cache");
+  if (cache !== undefined) cacheMode(cache, "-T");
+  const imageOpts = isOn(parsed, "image-opts");
+  const parts = names.map((name, index) => {
+    const [option, sourceFormat] = formats[Math.min(index, formats.length - 1)];
+    if (sourceFormat !== undefined) {
+      formatNamed(sourceFormat, allFormats, option);
+      if (imageOpts) {
+        const message = `Cannot use ${option} with --image-opts: write driver=FORMAT into the description instead`;
+        throw new ImageError("usage", message);
+      }
+    }
+    return sourceOf(name, { imageOpts, sourceFormat }, allFormats, WINDOWS);
+  });
+  const forceShare = isOn(parsed, "force-share") || parts.some((part) => part.forceShare === true);
+  const allowRefs = listOf(parsed, "allow-ref");
+  return {
+    images: parts.map((part) => part.image),
+    options: { ...(allowRefs.length > 0 && { allowRefs }), ...(forceShare && { forceShare }) },
+  };
+}
+
+/**
+ * The one image of a command that takes no more.
+ *
+ * @throws ImageError `usage`
+ */
+export function readingOfOne(parsed: ParsedArgs, command: string): Reading {
+  if (parsed.files.length !== 1) {
+    const found = parsed.files.length === 0 ? "none is given" : `${parsed.files.length} are given`;
+    throw new ImageError("usage", `Cannot tell which image is meant: ${command} takes one, and ${found}`);
+  }
+  return readingOf(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
+}
+
+/**
+ * The form that `--output` asks for.
+ *
+ * @throws ImageError `usage`
+ */
+export function outputForm<Form extends string>(parsed: ParsedArgs, forms: readonly Form[]): Form {
+  const given = textOf(parsed, "output") ?? forms[0];
+  const form = forms.find((one) => one === given);
+  if (form !== undefined) return form;
+  const last = forms.at(-1);
+  const rest = forms.slice(0, -1).join(", ");
+  throw new ImageError("usage", `Cannot write the result as "${given}": --output must be ${rest} or ${last}`);
+}
+
+/** What the user wants to see of long work. */
+export interface View {
+  readonly progress: ProgressForm;
+  readonly quiet: boolean;
+}
+
+/**
+ * What `-p`, `--progress` and `-q` ask for.
+ *
+ * @throws ImageError `usage`
+ */
+export function viewOf(parsed: ParsedArgs): View {
+  const given = textOf(parsed, "progress");
+  const progress = given !== undefined ? progressForm(given) : isOn(parsed, "p") ? "qemu" as const : "auto" as const;
+  const quiet = isOn(parsed, "quiet");
+  return { progress: quiet && progress !== "json" ? "none" : progress, quiet };
+}

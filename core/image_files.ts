@@ -1,0 +1,34 @@
+/**
+ * Which files reading images touches.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { inspect } from "./inspect.ts";
+import type { ImageSpec } from "./job.ts";
+import type { JobFiles } from "./job_files.ts";
+import { openImage } from "./open.ts";
+import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+
+/**
+ * The files that reading `images` touches, opened to find out.
+ *
+ * @param options `chain: false`: what `inspect` touches
+ * @throws ImageError as `openDisk`
+ */
+export async function imageFiles(
+  images: readonly ImageSpec[],
+  options: OpenDiskOptions & { readonly chain?: boolean } = {},
+): Promise<JobFiles> {
+  const read = new Set((options.allowRefs ?? []).map((folder) => resolve(folder)));
+  for (const image of images) {
+    if (options.chain === false) {
+      await inspect(image, options);
+      read.add(resolve(image.path));
+      continue;
+    }
+    await using opened = await openImage(image, openOptions(options));
+    for (const path of opened.paths) read.add(path);
+  }
+  return { read: [...read], write: [] };
+}
