@@ -15,6 +15,7 @@ import { verdictText } from "./destination_rules.ts";
 import { showPermissions } from "./show_permissions.ts";
 import { tell } from "./progress.ts";
 import type { Telling } from "./progress.ts";
+import { tellJob } from "./progress_job.ts";
 import { complaintOf, stackText, visible, wantsDebug } from "./report.ts";
 import { onSignals } from "./signals.ts";
 import type { Io, Where } from "./report.ts";
@@ -49,7 +50,7 @@ const BACKING_OPTIONS: readonly OptionSpec[] = [
 
 /** The creation options of a format, as `-o help` shows them. */
 export function optionsText(format: Format): string {
-  const specs = [...format.createOptions, ...(format.has.backing ? BACKING_OPTIONS : [])];
+  const specs = [...format.createOptions, ...(format.has.overlays ? BACKING_OPTIONS : [])];
   if (specs.length === 0) return `Format "${format.name}" has no creation options\n`;
   const rows = specs.map((spec) => [`  ${spec.name}=${valueText(spec)}`, aboutText(spec)] as const);
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -71,13 +72,20 @@ function defaultText(type: OptionSpec["type"], value: string | number | boolean)
   return type === "size" && typeof value === "number" ? sizeText(value) : String(value);
 }
 
-async function work(job: ConvertJob, view: ConvertView, { io, signal }: CommandContext): Promise<number> {
-  const telling = tell(view.progress, view.quiet, io);
+async function work(
+  job: ConvertJob,
+  view: ConvertView,
+  words: readonly string[],
+  { io, signal: raised }: CommandContext,
+): Promise<number> {
+  const telling = await tellJob({ job, view, words }, io, raised);
+  const { signal, paused } = telling;
   // Without a listener, a user's habit from qemu-img and dd would end the process.
   const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);
   try {
     view.warnings.forEach(telling.warn);
-    const summary = await convert(job, { onEvent: telling.event, signal });
+    const summary = await convert(job, { onEvent: telling.event, signal, ...(paused && { paused }) });
+    if (view.destination) telling.phase("verify");
     const checked = view.destination && await arrival(view.destination, summary, WINDOWS);
     if (checked?.verdict.ok === false) throw refusal(view.destination!, checked, summary.path);
     telling.end({ ok: true, code: 0, summary });
@@ -117,7 +125,9 @@ export async function runConvert(args: readonly string[], context: CommandContex
   let stage: Where["stage"] = "words";
   try {
     const request = parseConvert(args);
-    if (request.kind === "job" && !request.view.printPermissions) return await work(request.job, request.view, context);
+    if (request.kind === "job" && !request.view.printPermissions) {
+      return await work(request.job, request.view, args, context);
+    }
     stage = "permissions";
     if (request.kind === "job") showPermissions(convertCommand, args, await jobFiles(request.job), io);
     else io.out(request.kind === "help" ? request.text : optionsText(request.format));

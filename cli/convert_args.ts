@@ -17,6 +17,10 @@ import type { ParsedArgs } from "./command_def.ts";
 /** What the user wants to see. */
 export interface ConvertView {
   readonly progress: ProgressForm;
+  /** No other characters than those of ASCII. */
+  readonly ascii?: boolean;
+  /** Sentences for screen readers. */
+  readonly accessible?: boolean;
   readonly quiet: boolean;
   /** Print the command with its permissions instead of converting. */
   readonly printPermissions: boolean;
@@ -74,6 +78,8 @@ export function requestOf(parsed: ParsedArgs, formats: readonly Format[], window
   if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
   const view = {
     progress: flags.quiet && flags.progress !== "json" ? "none" as const : flags.progress,
+    ...(flags.ascii && { ascii: true }),
+    ...(flags.accessible && { accessible: true }),
     quiet: flags.quiet,
     printPermissions: flags.printPermissions,
     warnings,

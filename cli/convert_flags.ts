@@ -9,8 +9,8 @@ import { parseOptionLists } from "./values.ts";
 import type { ListItem } from "./values.ts";
 import type { ParsedArgs } from "./command_def.ts";
 
-/** How progress is shown; `qemu` is `-p`. */
-export type ProgressForm = "auto" | "bar" | "plain" | "json" | "none" | "qemu";
+/** How progress is shown; `qemu` is `-p`, `accessible` is `--accessible`. */
+export type ProgressForm = "auto" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
 
 /** The arguments, every value read. Absent: not given. */
 export interface ConvertFlags {
@@ -41,6 +41,8 @@ export interface ConvertFlags {
   readonly allowRefs: readonly string[];
   readonly quiet: boolean;
   readonly progress: ProgressForm;
+  readonly ascii: boolean;
+  readonly accessible: boolean;
   readonly printPermissions: boolean;
 }
 
@@ -80,7 +82,7 @@ function sparseSize(text: string): number {
   );
 }
 
-const FORMS: readonly string[] = ["auto", "bar", "plain", "json", "none"];
+const FORMS: readonly string[] = ["auto", "screen", "bar", "plain", "json", "none"];
 
 /**
  * The form that `--progress` names.
@@ -142,6 +144,8 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     allowRefs: list("allow-ref"),
     quiet: on("quiet"),
     progress: read("progress", progressForm) ?? (on("p") ? "qemu" : "auto"),
+    ascii: on("ascii"),
+    accessible: on("accessible"),
     printPermissions: on("print-permissions"),
   };
 }

@@ -127,7 +127,15 @@ const convertOptions: readonly OptionDef[] = [
     arg: "form",
     aloneIs: "-p",
     group: TELLING,
-    help: "--progress=auto, bar, plain, json or none, on standard error (default: auto); json is one event per line",
+    help:
+      "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
+      "lines elsewhere; screen: a map of the disk, run by run, with keys; json: one event per line",
+  },
+  { long: "ascii", group: TELLING, help: "progress with plain characters: no block letters, no arrows" },
+  {
+    long: "accessible",
+    group: TELLING,
+    help: "progress in sentences, one every half minute, nothing written over: for screen readers",
   },
   { short: "q", long: "quiet", group: TELLING, help: "only errors" },
   {

@@ -6,6 +6,7 @@
 import type { ConvertSummary } from "../mod.ts";
 import { advance, percent, startProgress, totalWork } from "./progress_model.ts";
 import type { JobEvent, Progress } from "./progress_model.ts";
+import { accessibleRenderer } from "./progress_accessible.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
 import { plainRenderer, statusText } from "./progress_plain.ts";
@@ -82,6 +83,10 @@ function rendererFor(form: ProgressForm, io: Io): Renderer {
       return jsonRenderer(io);
     case "none":
       return silentRenderer(io);
+    case "accessible":
+      return accessibleRenderer(io);
+    // Where there is no screen, it is what is told without wishes.
+    case "screen":
     case "auto":
       // A short job in a pipe says nothing, as with qemu-img.
       return io.errIsTerminal ? barRenderer(io) : plainRenderer(io, false);

@@ -140,12 +140,13 @@ export function mapFor(size: number): DiskMap | null {
 
 /** Name of the phase that is under way; empty before the first. */
 export function currentPhase(model: Model): string {
-  return model.phases.findLast((phase) => phase.startedAt !== undefined)?.name ?? "";
+  return model.phases.find((phase) => phase.startedAt !== undefined && phase.endedAt === undefined)?.name ?? "";
 }
 
 /** All the work of the present phase: data; where a job has none, its zeroes. */
 export function totalWork(model: Model): number {
-  if (currentPhase(model) === "verify") return model.target?.size ?? 0;
+  // What verifies without saying how far it is has no bar.
+  if (currentPhase(model) === "verify") return model.done.verified > 0 ? model.target?.size ?? 0 : 0;
   const { data, zero } = model.totals ?? { data: 0, zero: 0 };
   return data > 0 ? data : zero;
 }

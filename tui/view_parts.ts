@@ -67,7 +67,7 @@ export function titleLine(model: Model, columns: number, { glyphs }: Theme): Lin
   const from = `${format ? ` (${format})` : ""}${more}`;
   const size = target ? `, ${bytesText(target.size)}` : "";
   const wish = job.destination === undefined ? "" : ` for ${printable(job.destination)}`;
-  const to = ` (${job.format}${size})${wish}`;
+  const to = ` (${target?.format ?? job.format}${size})${wish}`;
   const room = columns - right.length - glyphs.arrow.length - 2;
   const sides = columnsOf(from) + columnsOf(to);
   // The names matter most: what stands in brackets goes where it would leave them less than this.
