@@ -7,6 +7,7 @@ import { convertCommand } from "./convert_options.ts";
 import { formatsCommand } from "./formats_options.ts";
 import { presetsCommand } from "./presets_options.ts";
 import { infoCommand } from "./info_options.ts";
+import { mapCommand } from "./map_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -15,4 +16,5 @@ export const commands: readonly Command[] = [
   { def: formatsCommand, run: async (args, context) => (await import("./formats.ts")).runFormats(args, context) },
   { def: presetsCommand, run: async (args, context) => (await import("./presets_list.ts")).runPresets(args, context) },
   { def: infoCommand, run: async (args, context) => (await import("./info.ts")).runInfo(args, context) },
+  { def: mapCommand, run: async (args, context) => (await import("./map.ts")).runMap(args, context) },
 ];
