@@ -7,6 +7,7 @@ import { convertCommand } from "./convert_options.ts";
 import { formatsCommand } from "./formats_options.ts";
 import { presetsCommand } from "./presets_options.ts";
 import { infoCommand } from "./info_options.ts";
+import { wizardCommand } from "./wizard_options.ts";
 import { mapCommand } from "./map_options.ts";
 import type { Command } from "./command_def.ts";
 
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   { def: convertCommand, run: async (args, context) => (await import("./convert.ts")).runConvert(args, context) },
   { def: formatsCommand, run: async (args, context) => (await import("./formats.ts")).runFormats(args, context) },
   { def: presetsCommand, run: async (args, context) => (await import("./presets_list.ts")).runPresets(args, context) },
+  { def: wizardCommand, run: async (args, context) => (await import("./wizard_run.ts")).runWizard(args, context) },
   { def: infoCommand, run: async (args, context) => (await import("./info.ts")).runInfo(args, context) },
   { def: mapCommand, run: async (args, context) => (await import("./map.ts")).runMap(args, context) },
 ];

@@ -38,7 +38,8 @@ function commandNamed(name: string): Command {
 }
 
 async function dispatch(args: readonly string[], io: Io): Promise<number> {
-  const [first, ...rest] = args;
+  // Whoever types nothing but the name, in a terminal, is asked.
+  const [first, ...rest] = args.length === 0 && io.errIsTerminal && io.inIsTerminal ? ["wizard"] : args;
   if (first === "--version" || first === "-V") {
     io.out(`diskcast ${VERSION}\n`);
     return 0;

@@ -13,6 +13,8 @@ export interface Io {
   err(text: string): void;
   /** Whether `err` is a terminal. */
   readonly errIsTerminal: boolean;
+  /** Whether somebody can answer questions. */
+  readonly inIsTerminal?: boolean;
   /** Whether plain characters are wanted: no colours, no block letters. */
   readonly plain: boolean;
   /** Columns of the terminal; 80 where unknown. */
@@ -53,6 +55,7 @@ export function processIo(): Io {
     out: writer(Deno.stdout),
     err: writer(Deno.stderr),
     errIsTerminal: Deno.stderr.isTerminal(),
+    inIsTerminal: Deno.stdin.isTerminal(),
     plain: Deno.noColor || Deno.build.os === "windows",
     columns,
     now: () => performance.now(),
