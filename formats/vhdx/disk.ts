@@ -85,7 +85,7 @@ async function extentAt(bat: Bat, start: number, limit: number): Promise<Extent>
   const first = blockIn(bat, page, block);
   const pageEnd = alignDown(index, PAGE_ENTRIES) + PAGE_ENTRIES;
   let end = (block + 1) * blockSize;
-  while (end < limit && first.state !== STATE.partiallyPresent && payloadIndex(geometry, ++block) < pageEnd) {
+  while (end < limit && payloadIndex(geometry, ++block) < pageEnd) {
     const next = blockIn(bat, page, block);
     if (next.state !== first.state) break;
     if (first.fileOffset !== 0 && next.fileOffset !== first.fileOffset + end - alignDown(start, blockSize)) break;
@@ -95,7 +95,7 @@ async function extentAt(bat: Bat, start: number, limit: number): Promise<Extent>
   return { state: first.state, fileOffset, end: Math.min(end, limit) };
 }
 
-/** Within one block; `fileOffset` is where `start` would lie. */
+/** Within one piece of a bitmap; `fileOffset` is where `start` would lie. */
 async function partialRun({ bat, bitmaps }: Source, start: number, limit: number, fileOffset: number): Promise<Run> {
   const { geometry, label } = bat;
   const block = Math.floor(start / geometry.blockSize);
@@ -106,7 +106,9 @@ async function partialRun({ bat, bitmaps }: Source, start: number, limit: number
   const { pieceAt, firstBit } = bitsOf(geometry, block, bitmapAt);
   const blockStart = block * geometry.blockSize;
   const bitOf = (guest: number) => firstBit + Math.floor((guest - blockStart) / geometry.sectorSize);
-  const { set, end } = bitRun(await bitmaps.get(pieceAt), bitOf(start), bitOf(limit - 1) + 1);
+  // The bits of the chunk's next blocks follow, as far as the piece goes.
+  const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
+  const { set, end } = bitRun(await bitmaps.get(pieceAt), bitOf(start), lastBit);
   const runEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
   return set ? dataRun(start, runEnd, false, fileOffset) : holeRun(start, runEnd);
 }

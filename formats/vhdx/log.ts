@@ -99,11 +99,10 @@ export function activeSequence(log: Log): LogEntry[] | null {
 /** All entries from `at` on that follow each other. */
 function sequenceAt(log: Log, at: number, entry: (at: number) => LogEntry | null): LogEntry[] {
   const sequence: LogEntry[] = [];
-  let length = 0;
+  // Numbers rise, so that a sequence that fills the log does not begin anew.
   for (let found = entry(at); found; found = entry((found.at + found.length) % log.bytes.length)) {
     const before = sequence.at(-1);
-    length += found.length;
-    if (before && found.sequence !== before.sequence + 1 || length > log.bytes.length) break;
+    if (before && found.sequence !== before.sequence + 1) break;
     sequence.push(found);
   }
   return sequence;

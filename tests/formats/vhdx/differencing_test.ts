@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { convert, openDisk } from "../../../mod.ts";
+import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { assertBytes, readAll } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
@@ -85,6 +86,32 @@ Deno.test("sector bitmaps of sectors of 4096 bytes, and of later chunks", async 
     `hole 0-${start / 1024 + 32}`,
     `data ${start / 1024 + 32}-${start / 1024 + 36}`,
   ]);
+});
+
+Deno.test("blocks present in part, more of them than a piece of their bitmap describes", async () => {
+  // 256 blocks of 1 MiB have 64 KiB of bits.
+  const count = 300;
+  const image = build({
+    size: count * MIB,
+    parent,
+    blocks: { 0: { state: 7, content: filled(1), bits: filled(255, 256) } },
+  });
+  const view = new DataView(image.buffer);
+  image.fill(255, AT.blocks + MIB, AT.blocks + MIB + 298 * 256);
+  const blocksAt = AT.blocks + 2 * MIB;
+  for (let block = 0; block < count; block++) setBat(view, block, 7, blocksAt + block * MIB);
+  const disk = await vhdx.open({
+    label: "long.vhdx",
+    size: blocksAt + count * MIB,
+    readAt(into, fileOffset) {
+      into.set(image.subarray(fileOffset, fileOffset + into.length));
+      return Promise.resolve();
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }, { openNamed: () => Promise.reject(new Error("no")) });
+  assert.deepEqual(await runLines(disk), [`data 0-${298 * 1024}`, `hole ${298 * 1024}-${count * 1024}`]);
+  const run = { start: 5 * MIB, end: 256 * MIB, kind: "data", packed: false };
+  assert.deepEqual(await disk.runAt(5 * MIB, count * MIB), { ...run, fileStart: blocksAt + 5 * MIB });
 });
 
 Deno.test("a block that is present in part needs a sector bitmap, which must lie in the file", async () => {

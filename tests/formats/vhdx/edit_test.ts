@@ -86,8 +86,13 @@ function randomImage(
   for (let block = 0; block * MIB < size; block++) {
     const state = random.pick(states);
     const content = random.bytes(MIB);
+    // Where a block is not present, they are leavings.
     const bits = random.pick([random.bytes(MIB / sector / 8), filled(0, MIB / sector / 8)]);
-    blocks[block] = { state, ...(state >= 6 && { content }), ...(state === 7 && { bits }) };
+    blocks[block] = {
+      state,
+      ...(state >= 6 && { content }),
+      ...((state === 7 || state === 0 && below.length > 0) && { bits }),
+    };
     for (let at = block * MIB; at < Math.min(size, (block + 1) * MIB); at += sector) {
       const bit = at % MIB / sector;
       const end = at + sector;

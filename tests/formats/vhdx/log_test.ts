@@ -5,7 +5,19 @@ import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../.
 import { RecordingStorage } from "../../support/storage.ts";
 import { MemoryStorage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
-import { AT, build, type EntrySpec, GUID, logEntry, MIB, numbers, plainCrc32c, putHeader, ring } from "./build.ts";
+import {
+  AT,
+  build,
+  type EntrySpec,
+  GUID,
+  logEntry,
+  MIB,
+  numbers,
+  plainCrc32c,
+  putHeader,
+  ring,
+  seal,
+} from "./build.ts";
 import { filled, openBytes, openFrom, pathOpened, runLines } from "./support.ts";
 
 /** A piece of the BAT of 4096 bytes whose first entries have these states. */
@@ -77,6 +89,23 @@ Deno.test("an entry that was not written to its end does not count", async () =>
     torn[damaged] ^= 0x10;
     assert.equal(await shown([0, entry(1, 0, [2])], [8192, torn]), "zero 0-1024, hole 1024-4096", `${damaged}`);
   }
+});
+
+Deno.test("an entry with a sector or a descriptor of another one does not count, whatever its checksum says", async () => {
+  for (const [at, value] of [[64, 0x65], [64 + 24, 1], [4096, 0x65], [4100, 1], [8188, 1]]) {
+    const mixed = entry(2, 0, [0, 0, 0, 2]);
+    mixed[at] = value;
+    seal(mixed);
+    assert.equal(await shown([0, entry(1, 0, [2])], [8192, mixed]), "zero 0-1024, hole 1024-4096", `${at}`);
+  }
+});
+
+Deno.test("a sequence may fill the log", async () => {
+  const start = 128 * 4096;
+  const entries = [...Array(128).keys()].map((nth): [number, Uint8Array] => {
+    return [(start + nth * 8192) % MIB, entry(nth + 1, start, nth === 127 ? [0, 2] : [2])];
+  });
+  assert.equal(await shown(...entries), "hole 0-1024, zero 1024-2048, hole 2048-4096");
 });
 
 Deno.test("a sequence may go on from the log's end to its start", async () => {
@@ -179,7 +208,10 @@ Deno.test("entries that claim each other's sectors are refused soon", async () =
   const log = new Uint8Array(MIB);
   for (let at = 0; at < MIB; at += 4096) log.set(slack, at);
   const began = performance.now();
-  await assert.rejects(openBytes(build({ size: MIB, logGuid: GUID.log, log })), { kind: "corrupt" });
+  await assert.rejects(openBytes(build({ size: MIB, logGuid: GUID.log, log })), {
+    kind: "corrupt",
+    message: /overlap/,
+  });
   assert(performance.now() - began < 1000);
 });
 
