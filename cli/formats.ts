@@ -16,7 +16,7 @@ function abilities(format: Format): string[] {
     ...(format.create === undefined ? [] : ["create"]),
     ...(format.edit === undefined ? [] : ["write in place"]),
     ...(format.has.packing ? ["compress"] : []),
-    ...(format.has.backing ? ["backing files"] : []),
+    ...(format.has.backing ? [format.has.overlays ? "backing files" : "backing files (read)"] : []),
     ...(format.has.snapshots ? ["snapshots"] : []),
     ...(format.has.bitmaps ? ["bitmaps"] : []),
   ];

@@ -77,7 +77,7 @@ function checkNewTarget(job: ConvertJob, format: Format | null): void {
     });
   }
   createOptions(format.name, format.createOptions, target.options ?? {});
-  if (target.backing && format.has.backing && target.backing.format === undefined) {
+  if (target.backing && format.has.overlays && target.backing.format === undefined) {
     throw usage(`Cannot use the backing file "${target.backing.path}": state its format with -F`);
   }
 }
@@ -98,8 +98,8 @@ function zeroWithBacking(): ImageError {
 function checkAbilities(job: ConvertJob, format: Format): void {
   const lacks = (what: string) =>
     new ImageError("unsupported", `Cannot write "${job.target.path}": ${format.name} ${what}`);
-  if (job.target.backing && job.target.create !== false && !format.has.backing) {
-    throw lacks("has no backing files, leave out -B");
+  if (job.target.backing && job.target.create !== false && !format.has.overlays) {
+    throw lacks("images are not made over a backing file here, leave out -B");
   }
   if (job.target.packs && !format.has.packing) throw lacks("has no compression, leave out -c");
   if (job.bitmaps && !format.has.bitmaps) throw lacks("has no bitmaps, leave out --bitmaps");

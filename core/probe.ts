@@ -19,6 +19,8 @@ export interface Probed {
 export async function probe(storage: Storage, formats: readonly Format[]): Promise<Probed> {
   const peek = await peekAt(storage);
   const answers = formats.map((format) => ({ format, answer: format.probe(peek) }));
+  const sure = answers.filter(({ answer }) => answer === "yes").map(({ format }) => format.name);
+  if (sure.length > 1) throw twoFaced(storage.label, sure);
   const found = answers.find(({ answer }) => answer === "yes") ?? answers.find(({ answer }) => answer === "maybe");
   if (found) {
     refuseDisguise(storage.label, found.format, formats);
@@ -48,6 +50,16 @@ async function peekAt(storage: Storage): Promise<Peek> {
   await storage.readAt(head, 0);
   await storage.readAt(tail, storage.size - tail.length);
   return { head, tail, size: storage.size };
+}
+
+/**
+ * Some formats are known by their beginning, some by their end, and a guest writes both ends of a raw or fixed disk:
+ * whoever can choose how a file is read can choose what is read.
+ */
+function twoFaced(path: string, names: readonly string[]): ImageError {
+  const message = `Cannot guess the format of "${path}": it has the marks of ${names.join(" and of ")}; ` +
+    `say which with -f ${names[0]}`;
+  return new ImageError("refused", message, { path });
 }
 
 /**

@@ -192,7 +192,10 @@ export interface Format {
   readonly extensions: readonly string[];
   /** What its images can have. */
   readonly has: {
+    /** Whether an image may name a file beneath it. */
     readonly backing: boolean;
+    /** Whether {@linkcode create} makes images over a backing file. */
+    readonly overlays: boolean;
     readonly packing: boolean;
     readonly snapshots: boolean;
     readonly bitmaps: boolean;

@@ -28,7 +28,7 @@ export const raw: Format = {
   name: "raw",
   title: "Raw disk image",
   extensions: ["raw", "img", "dd", "iso"],
-  has: { backing: false, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
   // Any bytes are a raw image; it is what is left when no other format claims them.
   probe: () => "no",
   open: (storage) => Promise.resolve(rawDisk(storage)),

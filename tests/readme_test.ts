@@ -60,7 +60,16 @@ Deno.test("no committed text names a package registry", () => {
 function rowOf(format: Format): string[] {
   const { has } = format;
   const yes = (value: unknown) => value ? "yes" : "no";
-  const abilities = [format.create, format.edit, has.packing, has.backing, has.snapshots, has.bitmaps].map(yes);
+  const backing = has.overlays ? "yes" : has.backing ? "read" : "no";
+  const [create, edit, packing, snapshots, bitmaps] = [
+    format.create,
+    format.edit,
+    has.packing,
+    has.snapshots,
+    has.bitmaps,
+  ]
+    .map(yes);
+  const abilities = [create, edit, packing, backing, snapshots, bitmaps];
   return [`\`${format.name}\``, format.title, format.extensions.join(", "), ...abilities];
 }
 

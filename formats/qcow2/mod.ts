@@ -17,7 +17,7 @@ export const qcow2: Format = {
   name: "qcow2",
   title: "QEMU copy-on-write disk, version 2 and 3",
   extensions: ["qcow2", "qcow"],
-  has: { backing: true, packing: true, snapshots: true, bitmaps: true },
+  has: { backing: true, overlays: true, packing: true, snapshots: true, bitmaps: true },
   probe({ head }) {
     if (head.length < 8) return "no";
     const view = viewOf(head);

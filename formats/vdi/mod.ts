@@ -16,7 +16,7 @@ export const vdi: Format = {
   name: "vdi",
   title: "VirtualBox disk (VDI)",
   extensions: ["vdi"],
-  has: { backing: true, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length < HEADER_BYTES) return "no";
     return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";

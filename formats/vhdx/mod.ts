@@ -15,7 +15,7 @@ export const vhdx: Format = {
   name: "vhdx",
   title: "Hyper-V virtual hard disk, version 2",
   extensions: ["vhdx", "avhdx"],
-  has: { backing: true, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
   open: openVhdx,
   createOptions: CREATE_OPTIONS,

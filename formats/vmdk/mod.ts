@@ -19,7 +19,7 @@ export const vmdk: Format = {
   name: "vmdk",
   title: "VMware virtual disk",
   extensions: ["vmdk"],
-  has: { backing: true, packing: true, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: true, packing: true, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length >= HEADER_BYTES) {
       const view = viewOf(head);

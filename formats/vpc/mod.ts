@@ -15,7 +15,7 @@ export const vpc: Format = {
   name: "vpc",
   title: "Virtual PC, Hyper-V and Azure disk (VHD)",
   extensions: ["vhd", "vpc"],
-  has: { backing: true, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe,
   open: openVpc,
   createOptions: CREATE_OPTIONS,

@@ -12,7 +12,7 @@ function fakeFormat(name: string, extensions: string[], more: Partial<Format>): 
     name,
     title: `Format ${name}`,
     extensions,
-    has: { backing: false, packing: false, snapshots: false, bitmaps: false },
+    has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
     probe: () => "no",
     open: () => Promise.reject(new Error("a fake")),
     create: () => Promise.reject(new Error("a fake")),
@@ -25,7 +25,7 @@ function fakeFormat(name: string, extensions: string[], more: Partial<Format>): 
 /** Formats whose names are known to users of qemu-img; they cannot do anything. */
 export const fakeFormats: readonly Format[] = [
   fakeFormat("qcow2", ["qcow2"], {
-    has: { backing: true, packing: true, snapshots: true, bitmaps: true },
+    has: { backing: true, overlays: true, packing: true, snapshots: true, bitmaps: true },
     createOptions: [
       { name: "cluster_size", type: "size", help: "bytes of a cluster", default: 65536 },
       { name: "lazy_refcounts", type: "flag", help: "delay refcounts", default: false },

@@ -11,7 +11,7 @@ function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Par
     name: "toy",
     title: "Toy image",
     extensions: ["toy"],
-    has: { backing: false, packing: false, snapshots: false, bitmaps: false },
+    has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
     probe: ({ head }) => head[0] === 0x54 && head[1] === 0x4f && head[2] === 0x59 && head[3] === 9 ? "yes" : "no",
     createOptions: [],
     open: (storage) => openToy(storage, disk),
@@ -107,7 +107,7 @@ const broken: readonly (readonly [what: string, format: Format, noticed: string]
   [
     "an unknown snapshot that opens",
     toy({
-      has: { backing: false, packing: false, snapshots: true, bitmaps: false },
+      has: { backing: false, overlays: false, packing: false, snapshots: true, bitmaps: false },
       open: (storage) => openToy(storage, {}),
     }),
     "knows no snapshot",
