@@ -9,6 +9,8 @@ import { presetsCommand } from "./presets_options.ts";
 import { infoCommand } from "./info_options.ts";
 import { wizardCommand } from "./wizard_options.ts";
 import { mapCommand } from "./map_options.ts";
+import { compareCommand } from "./compare_options.ts";
+import { digestCommand } from "./digest_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -19,4 +21,6 @@ export const commands: readonly Command[] = [
   { def: wizardCommand, run: async (args, context) => (await import("./wizard_run.ts")).runWizard(args, context) },
   { def: infoCommand, run: async (args, context) => (await import("./info.ts")).runInfo(args, context) },
   { def: mapCommand, run: async (args, context) => (await import("./map.ts")).runMap(args, context) },
+  { def: compareCommand, run: async (args, context) => (await import("./compare.ts")).runCompare(args, context) },
+  { def: digestCommand, run: async (args, context) => (await import("./digest.ts")).runDigest(args, context) },
 ];

@@ -4,8 +4,8 @@
  * @module
  */
 import type { MapEntry } from "../mod.ts";
-import { cellsOf, type CellState, type DiskMap, emptyMap, LETTERS, mark } from "../tui/diskmap.ts";
-import { type Line, painted, span, type Style, type Theme } from "../tui/theme.ts";
+import { cellsOf, type CellState, type DiskMap, emptyMap, mark } from "../tui/diskmap.ts";
+import { type Line, painted, span, type Theme } from "../tui/theme.ts";
 import { bytesText } from "./units.ts";
 
 /** What a picture shows. */
@@ -18,6 +18,9 @@ const NAMES: { readonly [state in State]: string } = {
   backing: "in a backing file",
   zero: "zero or nothing",
 };
+
+/** The letter of each state: colour is never the only sign. */
+const LETTERS: { readonly [state in State]: string } = { data: "D", packed: "P", backing: "b", zero: "." };
 
 /** A disk, or a part of it, being counted. */
 export interface Picture {
@@ -66,21 +69,22 @@ export function pictureText({ start, map, totals }: Picture, columns: number, th
 }
 
 function spansOf(cells: readonly CellState[]): Line {
-  const spans: { state: CellState; text: string }[] = [];
-  for (const state of cells) {
+  const spans: { state: State; text: string }[] = [];
+  for (const state of cells.map(knownState)) {
     const last = spans.at(-1);
     if (last?.state === state) last.text += LETTERS[state];
     else spans.push({ state, text: LETTERS[state] });
   }
-  return spans.map(({ state, text }) => span(text, styleOf(state)));
+  return spans.map(({ state, text }) => span(text, state));
 }
 
-function styleOf(state: CellState): Style {
-  return state === "todo" || state === "error" ? "dim" : state;
+/** A whole map has no other states. */
+function knownState(cell: CellState): State {
+  return STATES.find((state) => state === cell) ?? "zero";
 }
 
 function legend(state: State, bytes: number): Line {
-  return [span(LETTERS[state], styleOf(state)), span(` ${NAMES[state]}: ${bytesText(bytes)}`)];
+  return [span(LETTERS[state], state), span(` ${NAMES[state]}: ${bytesText(bytes)}`)];
 }
 
 /** Cells of one row of an SVG, and rows at most; one user unit is one cell. */
@@ -126,7 +130,7 @@ interface Place {
 }
 
 function rectangle(state: CellState, { column, row, width }: Place, [from, to]: readonly [number, number]): string {
-  const known = STATES.find((one) => one === state) ?? "zero";
+  const known = knownState(state);
   const place = `x="${column}" y="${row * ROW_HEIGHT}" width="${width}" height="${ROW_HEIGHT - 2}"`;
   return `<rect ${place} fill="${COLOURS[known]}"><title>${NAMES[known]}: bytes ${from} to ${to}</title></rect>`;
 }
