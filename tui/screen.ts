@@ -51,7 +51,7 @@ export interface ScreenOptions {
 }
 
 /** Milliseconds between two frames while a job runs: enough to see it move, and a slow terminal keeps up. */
-const FRAME = 100;
+const FRAME = 125;
 /** Milliseconds between two frames for keys: an answer at once, but not a frame for each repeated key. */
 const ANSWER = 40;
 /** Milliseconds after which an escape stands alone. */

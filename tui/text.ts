@@ -24,9 +24,14 @@ export function printable(text: string): string {
  * ```
  */
 export function columnsOf(text: string): number {
-  // Nearly all text is plain, and segmenting is a hundred times slower than looking.
-  return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
+  return NARROW.test(text) ? text.length : stringWidth(text);
 }
+
+/**
+ * Plain text and the glyphs of the theme, of one column each. Nearly all text is that, and to look is a hundred times
+ * faster than to segment.
+ */
+const NARROW = /^[\x20-\x7e\u00b7\u2013\u2026\u2192\u2581-\u2591\u25b6\u2713]*$/;
 
 let segmenter: Intl.Segmenter | undefined;
 

@@ -89,6 +89,8 @@ export function themeOf(wish: { readonly ascii: boolean; readonly colour: boolea
 export interface Span {
   readonly text: string;
   readonly style?: Style;
+  /** Columns of the text, where whoever made it knows. */
+  readonly columns?: number;
 }
 
 /** A line before it is painted. */
@@ -101,7 +103,7 @@ export function span(text: string, style?: Style): Span {
 
 /** Columns of a line. */
 export function lineColumns(line: Line): number {
-  return line.reduce((sum, one) => sum + columnsOf(one.text), 0);
+  return line.reduce((sum, one) => sum + (one.columns ?? columnsOf(one.text)), 0);
 }
 
 /** Two parts at both ends of a line; the left one gives way. */
@@ -114,8 +116,8 @@ export function spread(left: Line, right: Line, columns: number): Line {
 export function painted(line: Line, columns: number, theme: Theme): string {
   let text = "";
   let left = columns;
-  for (const { text: whole, style } of line) {
-    const width = columnsOf(whole);
+  for (const { text: whole, style, columns: known } of line) {
+    const width = known ?? columnsOf(whole);
     const part = width <= left ? whole : cut(whole, left, theme.glyphs.cut);
     text += theme.colour && style !== undefined && part !== "" ? `\x1b[${SGR[style]}m${part}\x1b[0m` : part;
     left -= width;

@@ -147,7 +147,7 @@ function joined(cells: readonly CellState[]): Line {
   for (let at = 0; at < cells.length;) {
     let end = at + 1;
     while (end < cells.length && cells[end] === cells[at]) end++;
-    spans.push(span(LETTERS[cells[at]].repeat(end - at), STATE_STYLES[cells[at]]));
+    spans.push({ text: LETTERS[cells[at]].repeat(end - at), style: STATE_STYLES[cells[at]], columns: end - at });
     at = end;
   }
   return spans;

@@ -1,0 +1,89 @@
+/**
+ * `deno task bench:screen`: what the screen costs a copy. Each pair is the same conversion on the same terminal, made by
+ * `script` (util-linux), once with `--progress=none` and once with `--progress=screen`, in turn.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { parseSize } from "../../mod.ts";
+import { denoArgs } from "../support/diskcast.ts";
+import { rng, scratch } from "../support/qemu.ts";
+import { makeRaw } from "./images.ts";
+import { median } from "./measure.ts";
+
+const USAGE = `usage: deno run -A tests/bench/screen.ts [options] [-- CONVERT-OPTIONS]
+  --size=SIZE   guest bytes of the disk, half of it data (default 2G)
+  --runs=N      pairs that count (default 9)
+  --dir=FOLDER  where the images are made`;
+
+interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    size: { type: "string", default: "2G" },
+    runs: { type: "string", default: "9" },
+    dir: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+if (values.help) console.log(USAGE);
+else await main();
+
+async function main(): Promise<void> {
+  await using folder = await scratch(values.dir);
+  const source = folder.file("source.raw");
+  await makeRaw(source, parseSize(values.size, "size"), rng(1));
+  const options = positionals.length > 0 ? positionals : ["-O", "qcow2", "-t", "unsafe"];
+  const convert = async (progress: string): Promise<Cost> => {
+    const target = folder.file("target");
+    await Deno.remove(target).catch(() => {});
+    const words = ["convert", `--progress=${progress}`, "-f", "raw", ...options, source, target];
+    return await onTerminal([
+      Deno.execPath(),
+      ...denoArgs({ read: [folder.path], write: [folder.path] }),
+      ...words,
+    ], folder.file("times"));
+  };
+  const pairs: { readonly none: Cost; readonly screen: Cost }[] = [];
+  for (let run = -1; run < Number(values.runs); run++) {
+    // The other one first in every second pair, so that neither always finds the cache as the other left it.
+    const first = run % 2 === 0 ? "none" : "screen";
+    const one = await convert(first);
+    const other = await convert(first === "none" ? "screen" : "none");
+    if (run >= 0) pairs.push(first === "none" ? { none: one, screen: other } : { none: other, screen: one });
+  }
+  report(pairs);
+}
+
+function report(pairs: readonly { readonly none: Cost; readonly screen: Cost }[]): void {
+  for (const what of ["wall", "cpu"] as const) {
+    const none = median(pairs.map((pair) => pair.none[what]));
+    const screen = median(pairs.map((pair) => pair.screen[what]));
+    const ratio = median(pairs.map((pair) => pair.screen[what] / pair.none[what]));
+    const text = [none, screen].map((value) => `${value.toFixed(3)} s`).join(", with the screen ");
+    const more = `${((ratio - 1) * 100).toFixed(1)} % in the middle of ${pairs.length} pairs`;
+    console.log(`${what}: without ${text}; ${more}`);
+  }
+}
+
+/** Runs a command on a terminal of 120 by 40, and tells what its process cost. */
+async function onTerminal(words: readonly string[], times: string): Promise<Cost> {
+  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  const timed = `stty cols 120 rows 40; exec 4>'${times}'; TIMEFORMAT='%3R %3U %3S'; ` +
+    `exec 3>&2; { time ${quoted} 2>&3 3>&-; } 2>&4`;
+  const shell = `bash -c '${timed.replaceAll("'", "'\\''")}'`;
+  const { code } = await new Deno.Command("script", {
+    args: ["-qec", shell, "/dev/null"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn().status;
+  if (code !== 0) throw new Error(`the conversion failed with ${code}`);
+  const [wall, user, system] = (await Deno.readTextFile(times)).trim().split("\n").at(-1)!.split(" ").map(Number);
+  return { wall, cpu: user + system };
+}
