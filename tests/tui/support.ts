@@ -1,0 +1,75 @@
+/**
+ * Jobs for tests of the screen, told event by event.
+ *
+ * @module
+ */
+import { type Model, PHASES, type ScreenEvent, type ScreenJob, startModel } from "../../tui/model.ts";
+import { type Effect, update } from "../../tui/update.ts";
+
+export const MIB = 1024 ** 2;
+
+/** A job that copies vmdk to qcow2. */
+export function jobOf(more: Partial<ScreenJob> = {}): ScreenJob {
+  return {
+    sources: ["/images/webserver-2019.vmdk"],
+    target: "out/webserver.qcow2",
+    format: "qcow2",
+    packs: false,
+    keepsBacking: false,
+    workers: 2,
+    phases: PHASES,
+    ...more,
+  };
+}
+
+/** The state after more events. */
+export function after(model: Model, now: number, ...events: ScreenEvent[]): Model {
+  return update(model, { type: "events", events, now }).model;
+}
+
+/** The plan of a disk of which half is data. */
+export function plan(size: number): ScreenEvent {
+  const source = "/images/webserver-2019.vmdk";
+  return {
+    type: "plan",
+    sources: [{ path: source, size, layers: [{ path: source, format: "vmdk", size }] }],
+    target: { path: "out/webserver.qcow2", format: "qcow2", size },
+    totals: { data: size / 2, zero: 0, skip: size / 2 },
+  };
+}
+
+/** A piece that has settled. */
+export function run(start: number, end: number, act: "copy" | "zero" | "skip" = "copy", zeroes = 0): ScreenEvent {
+  const kind = act === "copy" ? "data" : act === "zero" ? "zero" : "hole";
+  return { type: "run", start, end, kind, act, zeroes, seconds: (end - start) / (50 * MIB) };
+}
+
+/** The state when the copy begins, one second after the start. */
+export function copying(size = 1024 * MIB, job: ScreenJob = jobOf()): Model {
+  let model = startModel(job, 0);
+  model = after(model, 0, { type: "phase", phase: "inspect" });
+  model = after(model, 400, { type: "phase", phase: "plan" });
+  model = after(model, 900, plan(size));
+  return after(model, 1000, { type: "phase", phase: "copy" });
+}
+
+/** Half a second for each of `steps` pieces of 16 MiB: data, a hole, data with zeroes, in turn. */
+export function halfway(job: ScreenJob = jobOf(), steps = 32): Model {
+  let model = copying(1024 * MIB, job);
+  for (let step = 0; step < steps; step++) {
+    const [start, end] = [step * 16 * MIB, (step + 1) * 16 * MIB];
+    const now = 1000 + (step + 1) * 500;
+    const load = { type: "load", read: step * 0.1, unpack: step * 0.2, pack: 0, write: step * 0.35 } as const;
+    const piece = step % 3 === 1 ? run(start, end, "skip") : run(start, end, "copy", step % 3 === 2 ? 4 * MIB : 0);
+    model = after(model, now, { type: "begin", start, end }, piece, load);
+  }
+  const at = steps * 16 * MIB;
+  return after(model, 1000 + steps * 500 + 100, { type: "begin", start: at, end: at + MIB });
+}
+
+/** The state after keys, and the last effect. */
+export function press(model: Model, ...keys: string[]): { readonly model: Model; readonly effect: Effect | null } {
+  let effect: Effect | null = null;
+  for (const key of keys) ({ model, effect } = update(model, { type: "key", key }));
+  return { model, effect };
+}

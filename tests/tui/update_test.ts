@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import { cellsOf, emptyMap, mark } from "../../tui/diskmap.ts";
+import { currentPhase, doneWork, KEPT, type Model, shownRange, startModel, totalWork } from "../../tui/model.ts";
+import { advanceRate, currentRate, meanRate, startRate, timeLeft, timeLeftText } from "../../tui/rate.ts";
+import { addLoad, stageLoads } from "../../tui/load.ts";
+import { update } from "../../tui/update.ts";
+import { after, copying, halfway, jobOf, MIB, plan, press, run } from "./support.ts";
+
+function cells(model: Model, count: number): string[] {
+  return cellsOf(model.map!, { start: 0, end: model.map!.size }, count, model.inFlight);
+}
+
+Deno.test("phases come in order, each with its time; an unknown one finds its place", () => {
+  let model = after(startModel(jobOf(), 0), 100, { type: "phase", phase: "inspect" });
+  assert.equal(currentPhase(model), "inspect");
+  model = after(model, 300, { type: "phase", phase: "polish" });
+  assert.deepEqual(model.phases.map((phase) => phase.name), ["inspect", "polish", "plan", "copy", "finish"]);
+  assert.deepEqual(model.phases[0], { name: "inspect", startedAt: 100, endedAt: 300 });
+  assert.equal(currentPhase(model), "polish");
+  assert.equal(currentPhase(startModel(jobOf(), 0)), "");
+});
+
+Deno.test("a phase that is expected after others may come before them", () => {
+  const start = startModel(jobOf({ phases: ["copy", "verify", "finish"] }), 0);
+  let model = after(start, 1, { type: "phase", phase: "copy" }, { type: "phase", phase: "finish" });
+  assert.equal(currentPhase(model), "finish");
+  model = after(model, 2, { type: "phase", phase: "verify" });
+  assert.equal(currentPhase(model), "verify");
+});
+
+Deno.test("what settles is counted by what was done with it", () => {
+  const model = after(
+    copying(100 * MIB),
+    1500,
+    run(0, 10 * MIB, "copy", 4 * MIB),
+    run(10 * MIB, 15 * MIB, "zero"),
+    run(15 * MIB, 40 * MIB, "skip"),
+  );
+  assert.deepEqual(model.done, {
+    data: 10 * MIB,
+    zero: 5 * MIB,
+    skip: 25 * MIB,
+    zeroes: 4 * MIB,
+    backing: 0,
+    verified: 0,
+    bad: 0,
+  });
+  assert.deepEqual([doneWork(model), totalWork(model)], [10 * MIB, 50 * MIB]);
+  assert.equal(model.runCount, 3);
+});
+
+Deno.test("the map: one state a cell, the most urgent one, else that of most bytes", () => {
+  let model = copying(80 * MIB, jobOf({ keepsBacking: true }));
+  model = after(
+    model,
+    1500,
+    run(0, 10 * MIB),
+    run(10 * MIB, 20 * MIB, "skip"),
+    { type: "run", start: 20 * MIB, end: 30 * MIB, kind: "zero", act: "skip", zeroes: 0, seconds: 0 },
+    run(30 * MIB, 40 * MIB, "copy", 6 * MIB),
+    { type: "begin", start: 40 * MIB, end: 41 * MIB },
+    { type: "bad", start: 70 * MIB, end: 70 * MIB + 512, message: "unreadable" },
+  );
+  assert.deepEqual(cells(model, 8), ["data", "backing", "zero", "zero", "flight", "todo", "todo", "error"]);
+  const packed = after(copying(80 * MIB, jobOf({ packs: true })), 1500, run(0, 80 * MIB));
+  assert.deepEqual(cells(packed, 4), ["packed", "packed", "packed", "packed"]);
+});
+
+Deno.test("what is in flight lands when a run covers it", () => {
+  let model = after(copying(), 1100, { type: "begin", start: 0, end: MIB }, {
+    type: "begin",
+    start: MIB,
+    end: 2 * MIB,
+  });
+  assert.equal(model.inFlight.length, 2);
+  model = after(model, 1200, run(0, MIB));
+  assert.deepEqual(model.inFlight, [{ start: MIB, end: 2 * MIB }]);
+});
+
+Deno.test("in the phase verify, runs are what was found right", () => {
+  let model = after(copying(8 * MIB), 1500, run(0, 8 * MIB));
+  model = after(model, 2000, { type: "phase", phase: "verify" }, run(0, 4 * MIB));
+  assert.deepEqual(cells(model, 2), ["verified", "data"]);
+  assert.deepEqual([model.done.verified, model.done.data, totalWork(model)], [4 * MIB, 8 * MIB, 8 * MIB]);
+});
+
+Deno.test("an update leaves the state before it as it was", () => {
+  const before = copying(8 * MIB);
+  const counts = before.map!.counts.slice();
+  after(before, 2000, run(0, 8 * MIB), { type: "warning", message: "odd" }, { type: "begin", start: 0, end: 1 });
+  assert.deepEqual(before.map!.counts, counts);
+  assert.deepEqual([before.notes, before.inFlight, before.runs, before.done.data], [[], [], [], 0]);
+});
+
+Deno.test("lists keep their end and count all", () => {
+  const runs = Array.from({ length: 3 * KEPT }, (_, at) => run(at * 512, (at + 1) * 512));
+  const warnings = Array.from({ length: 3 * KEPT }, (_, at) => ({ type: "warning", message: `w${at}` }) as const);
+  const model = after(copying(), 2000, ...runs, ...warnings);
+  assert.deepEqual([model.runs.length, model.runCount], [KEPT, 3 * KEPT]);
+  assert.equal(model.runs.at(-1)!.end, 3 * KEPT * 512);
+  assert.deepEqual([model.notes.length, model.noteCount, model.notes.at(-1)!.message], [KEPT, 3 * KEPT, "w1499"]);
+});
+
+Deno.test("the map of any size has few buckets, and marks what it is given to the byte", () => {
+  for (const size of [1, 511, 512, 4096 * 512 + 1, 2 ** 31, 2 ** 46, 2 ** 53 - 1]) {
+    const map = emptyMap(size);
+    mark(map, "data", { start: 0, end: size });
+    assert(map.counts.length <= 4096 * 6);
+    const sum = map.counts.reduce((all, one) => all + one, 0);
+    assert(Math.abs(sum - size) <= size * 1e-12, `${size}`);
+    assert.deepEqual(new Set(cellsOf(map, { start: 0, end: size }, 100, [])), new Set(["data"]));
+  }
+});
+
+Deno.test("p pauses and goes on; time at rest does not count", () => {
+  const running = after(copying(), 3000, run(0, 100 * MIB));
+  const paused = press(running, "p");
+  assert.deepEqual([paused.effect, paused.model.paused], ["pause", true]);
+  const rested = after(paused.model, 60_000);
+  const resumed = press(rested, "p");
+  assert.deepEqual([resumed.effect, resumed.model.paused], ["resume", false]);
+  assert.equal(meanRate(resumed.model.rate), 50 * MIB);
+});
+
+Deno.test("q asks; y stops, anything else that answers goes on", () => {
+  const asked = press(halfway(), "q");
+  assert.deepEqual([asked.effect, asked.model.asking], [null, true]);
+  for (const key of ["n", "escape", "q", "enter"]) {
+    const back = press(asked.model, key);
+    assert.deepEqual([back.effect, back.model.asking, back.model.stopping], [null, false, false]);
+  }
+  assert.equal(press(asked.model, "x").model.asking, true);
+  const stopped = press(asked.model, "y");
+  assert.deepEqual([stopped.effect, stopped.model.stopping, stopped.model.asking], ["stop", true, false]);
+  assert.equal(press(stopped.model, "q").model.asking, false);
+});
+
+Deno.test("Ctrl-C stops, the second one leaves at once, whatever is open", () => {
+  for (const page of ["m", "?", "l", "e", "q", "p"]) {
+    const first = press(halfway(), page, "ctrl-c");
+    assert.deepEqual([first.effect, first.model.stopping, first.model.paused], ["stop", true, false], page);
+    assert.equal(press(first.model, "ctrl-c").effect, "exit");
+  }
+  const bySignal = update(halfway(), { type: "stopping" }).model;
+  assert.equal(press(bySignal, "ctrl-c").effect, "exit");
+});
+
+Deno.test("pages open and close by their own key and by Esc", () => {
+  for (const [key, page] of [["?", "help"], ["l", "runs"], ["e", "errors"], ["m", "map"]] as const) {
+    const opened = press(halfway(), key).model;
+    assert.equal(opened.page, page);
+    assert.equal(press(opened, "escape").model.page, "main");
+    if (page !== "map") assert.equal(press(opened, key).model.page, "main");
+  }
+  assert.equal(press(halfway(), "ctrl-l").effect, "redraw");
+});
+
+Deno.test("lists scroll within their length", () => {
+  const { model } = press(halfway(), "l", "up", "k", "pageup");
+  assert.equal(model.scroll, 12);
+  assert.equal(press(model, "down", "j").model.scroll, 10);
+  assert.equal(press(model, "g").model.scroll, 31);
+  assert.equal(press(model, "g", "pagedown", "pagedown", "pagedown", "pagedown").model.scroll, 0);
+  assert.equal(press(model, "G").model.scroll, 0);
+});
+
+Deno.test("the map zooms in and out, moves within the disk, and Esc shows all of it", () => {
+  const size = 1024 * MIB;
+  const near = press(halfway(), "m", "m").model;
+  assert.deepEqual(shownRange(near), { start: size * 3 / 8, end: size * 5 / 8 });
+  assert.deepEqual(shownRange(press(near, "right").model), {
+    start: size * (3 / 8 + 1 / 64),
+    end: size * (5 / 8 + 1 / 64),
+  });
+  assert.deepEqual(shownRange(press(near, "pageup", "pageup", "left").model), { start: 0, end: size / 4 });
+  assert.deepEqual(shownRange(press(near, "pagedown", "pagedown", "down").model), { start: size * 3 / 4, end: size });
+  assert.deepEqual(shownRange(press(near, "M").model), { start: 0, end: size });
+  assert.deepEqual(shownRange(press(near, "escape", "m").model), { start: 0, end: size });
+  assert.equal(press(near, ...Array(20).fill("m")).model.zoom.level < 6, true);
+  assert.deepEqual(press(startModel(jobOf(), 0), "m", "m", "left").model.map, null);
+});
+
+Deno.test("the rate: of the last seconds, on average, and as a history that always shows all", () => {
+  let rate = startRate(0);
+  for (let now = 100; now <= 20_000; now += 100) {
+    rate = advanceRate(rate, now, now <= 10_000 ? now * 1000 : 10_000_000 + (now - 10_000) * 500, true);
+  }
+  assert.equal(Math.round(currentRate(rate)), 500_000);
+  assert.equal(meanRate(rate), 750_000);
+  assert(rate.history.length > 40 && rate.history.length <= 240);
+  for (let now = 20_100; now <= 400_000; now += 100) rate = advanceRate(rate, now, 15_000_000, true);
+  assert(rate.history.length <= 240, String(rate.history.length));
+  assert(Math.abs(rate.history.length * rate.step - 400_000) < 20_000);
+});
+
+Deno.test("the time left is a range until the speed has settled", () => {
+  const steady = (until: number) => {
+    let rate = startRate(0);
+    for (let now = 100; now <= until; now += 100) rate = advanceRate(rate, now, now * 1000, true);
+    return rate;
+  };
+  assert.equal(timeLeft(steady(500), 1e6), null);
+  const young = timeLeft(steady(3000), 100e6)!;
+  assert(young.low < 100 && young.high > 100);
+  assert.deepEqual(timeLeft(steady(10_000), 100e6), { low: 100, high: 100 });
+  const clock = (seconds: number) => `${seconds} s`;
+  assert.equal(timeLeftText({ low: 100, high: 100 }, "-", clock), "100 s left");
+  assert.equal(timeLeftText({ low: 130, high: 290 }, "-", clock), "about 2-5 min left");
+  assert.equal(timeLeftText({ low: 0.2, high: 0.9 }, "-", clock), "about 1 s left");
+  assert.equal(timeLeftText({ low: 4000, high: 9000 }, "-", clock), "about 1-3 h left");
+});
+
+Deno.test("the busiest stage limits; packing is shared by all processors", () => {
+  let load = addLoad({ told: [] }, 0, { read: 0, unpack: 0, pack: 0, write: 0 });
+  assert.deepEqual(stageLoads(load, 2), []);
+  load = addLoad(load, 1000, { read: 0.1, unpack: 0, pack: 1.9, write: 0.2 });
+  assert.deepEqual(stageLoads(load, 2), [
+    { stage: "read", share: 0.1, limits: false },
+    { stage: "pack", share: 0.95, limits: true },
+    { stage: "write", share: 0.2, limits: false },
+  ]);
+  const idle = addLoad({ told: [{ at: 0, busy: { read: 0 } }] }, 1000, { read: 0.3 });
+  assert.deepEqual(stageLoads(idle, 2), [{ stage: "read", share: 0.3, limits: false }]);
+});
+
+Deno.test("an empty disk has no map", () => {
+  const model = after(startModel(jobOf(), 0), 1, plan(0));
+  assert.equal(model.map, null);
+});

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import stringWidth from "string-width";
+import fc from "fast-check";
+import { startModel } from "../../tui/model.ts";
+import { columnsOf, cut, head, shortened, tail } from "../../tui/text.ts";
+import { themeOf } from "../../tui/theme.ts";
+import { fits, view } from "../../tui/view.ts";
+import { difference } from "../../tui/frame.ts";
+import { after, halfway, jobOf, MIB, press } from "./support.ts";
+
+const plain = themeOf({ ascii: false, colour: false });
+const ascii = themeOf({ ascii: true, colour: false });
+const bright = themeOf({ ascii: false, colour: true });
+const update = Deno.env.get("UPDATE_SCREENS") === "1";
+
+/** Compares with a file beside this one; `UPDATE_SCREENS=1` writes it. */
+function sameAsFile(name: string, lines: readonly string[]): void {
+  const path = new URL(`screens/${name}.txt`, import.meta.url);
+  const text = lines.map((line) => `${line.trimEnd()}\n`).join("");
+  if (update) Deno.writeTextFileSync(path, text);
+  assert.equal(text, Deno.readTextFileSync(path), `${name}.txt; UPDATE_SCREENS=1 writes it anew`);
+}
+
+const warned = after(halfway(), 18_000, { type: "warning", message: "the file \x1b[31m is odd" }, {
+  type: "bad",
+  start: 900 * MIB,
+  end: 901 * MIB,
+  message: "Cannot read 1048576 bytes",
+});
+
+for (const [columns, rows, theme] of [[40, 12, ascii], [80, 24, plain], [120, 40, plain], [200, 50, plain]] as const) {
+  Deno.test(`the screen in ${columns} columns`, () => {
+    sameAsFile(`main-${columns}`, view(warned, { columns, rows }, theme));
+  });
+}
+
+for (const [name, keys] of [["help", "?"], ["runs", "l"], ["errors", "e"], ["map", "mm"], ["asking", "q"]] as const) {
+  Deno.test(`the page ${name}`, () => {
+    sameAsFile(name, view(press(warned, ...keys).model, { columns: 80, rows: 18 }, plain));
+  });
+}
+
+/** States of all kinds. */
+const states = [
+  startModel(jobOf(), 0),
+  warned,
+  press(warned, "p").model,
+  press(warned, "ctrl-c").model,
+  halfway(jobOf({ packs: true, keepsBacking: true, destination: "Microsoft Azure" }), 60),
+  after(warned, 99_000, { type: "phase", phase: "verify" }),
+  after(warned, 99_000_000, { type: "phase", phase: "a phase with a name of its own" }),
+  after(
+    startModel(jobOf({ sources: ["/磁盘/サーバー.vmdk", "b.raw"], target: "/e\u0301e\u0301/👩‍👩‍👧/\u202e.qcow2" }), 0),
+    1,
+  ),
+  after(startModel(jobOf({ sources: ["a\x1b[2Jb\n".repeat(40)], target: "漢".repeat(200) }), 0), 1),
+  ...["?", "l", "e", "m"].map((key) => press(warned, key).model),
+  press(warned, "q").model,
+];
+
+Deno.test("no line is wider than the terminal, no screen higher, in any size and state", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...states),
+      fc.oneof(fc.integer({ min: 1, max: 320 }), fc.integer({ min: 36, max: 60 })),
+      fc.integer({ min: 1, max: 70 }),
+      fc.constantFrom(plain, ascii, bright),
+      (model, columns, rows, theme) => {
+        const lines = view(model, { columns, rows }, theme);
+        assert(lines.length <= rows);
+        for (const line of lines) {
+          assert(stringWidth(line) <= columns, `${stringWidth(line)} > ${columns}: ${line}`);
+          // Nothing but colours steers the terminal, whatever names and messages hold.
+          assert.doesNotMatch(line.replaceAll(/\x1b\[[\d;]*m/g, ""), /[\x00-\x1f\x7f\u202e]/);
+        }
+      },
+    ),
+    { numRuns: 600 },
+  );
+});
+
+Deno.test("at 40 columns and 8 rows there are still map, bar, rate and keys", () => {
+  const lines = view(warned, { columns: 40, rows: 8 }, plain);
+  assert.equal(lines.length, 8);
+  const text = lines.join("\n");
+  for (const word of [/Copying █/, /^z?D+/m, /^Rate /m, /\? help/]) assert.match(text, word);
+});
+
+Deno.test("below 40 by 8 there is the bar", () => {
+  assert(!fits({ columns: 39, rows: 8 }) && !fits({ columns: 40, rows: 7 }) && fits({ columns: 40, rows: 8 }));
+  const lines = view(warned, { columns: 39, rows: 20 }, ascii);
+  assert.match(lines[0], /^Copying #+-+ +\d+ %$/);
+  assert.equal(lines[1], "The screen needs 40x8");
+  assert.equal(view(warned, { columns: 20, rows: 1 }, ascii).length, 1);
+});
+
+Deno.test("without colour no escape is written, with it every cell still has its letter", () => {
+  const size = { columns: 80, rows: 30 };
+  assert(view(warned, size, plain).every((line) => !line.includes("\x1b")));
+  const coloured = view(warned, size, bright).map((line) => line.replaceAll(/\x1b\[[\d;]*m/g, ""));
+  assert.deepEqual(coloured, view(warned, size, plain));
+});
+
+Deno.test("the plain look is ASCII alone", () => {
+  for (const state of states.slice(0, 7)) {
+    for (const line of view(state, { columns: 120, rows: 40 }, ascii)) assert.match(line, /^[\x20-\x7e]*$/);
+  }
+});
+
+Deno.test("widths of what is looked at quickly are those of string-width", () => {
+  for (const theme of [plain, ascii]) {
+    for (const glyph of Object.values(theme.glyphs).flat()) assert.equal(columnsOf(glyph), stringWidth(glyph), glyph);
+  }
+  for (const text of ["disk", "磁盘", "e\u0301", "👩‍👩‍👧", "é", "", "─│"]) assert.equal(columnsOf(text), stringWidth(text));
+});
+
+Deno.test("names are cut between characters, never within", () => {
+  assert.equal(head("磁盘盘", 5), "磁盘");
+  assert.equal(tail("ae\u0301", 1), "e\u0301");
+  assert.equal(cut("abcdef", 4, "…"), "abc…");
+  assert.equal(shortened("/images/web/disk.vmdk", 12, "…"), "/im…isk.vmdk");
+  for (let columns = 0; columns < 20; columns++) {
+    assert(columnsOf(shortened("/磁盘/サーバー.vmdk", columns, "…")) <= columns);
+  }
+});
+
+Deno.test("a frame writes the lines that differ and nothing else", () => {
+  assert.equal(difference(["a", "b", "c"], ["a", "x"]), "\x1b[2;1H\x1b[2Kx\x1b[3;1H\x1b[2K");
+  assert.equal(difference(null, ["a"]), "\x1b[0m\x1b[2J\x1b[1;1H\x1b[2Ka");
+  const one = view(warned, { columns: 120, rows: 40 }, bright);
+  const two = view(after(warned, 18_100), { columns: 120, rows: 40 }, bright);
+  assert(difference(one, two).length < 500, "only clocks have moved");
+});
