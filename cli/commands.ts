@@ -7,10 +7,12 @@ import { convertCommand } from "./convert_options.ts";
 import { formatsCommand } from "./formats_options.ts";
 import { presetsCommand } from "./presets_options.ts";
 import { infoCommand } from "./info_options.ts";
+import { completionsCommand } from "./completions_options.ts";
 import { wizardCommand } from "./wizard_options.ts";
 import { mapCommand } from "./map_options.ts";
 import { compareCommand } from "./compare_options.ts";
 import { digestCommand } from "./digest_options.ts";
+import { checkCommand } from "./check_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -19,8 +21,13 @@ export const commands: readonly Command[] = [
   { def: formatsCommand, run: async (args, context) => (await import("./formats.ts")).runFormats(args, context) },
   { def: presetsCommand, run: async (args, context) => (await import("./presets_list.ts")).runPresets(args, context) },
   { def: wizardCommand, run: async (args, context) => (await import("./wizard_run.ts")).runWizard(args, context) },
+  {
+    def: completionsCommand,
+    run: async (args, context) => (await import("./completions.ts")).runCompletions(args, context),
+  },
   { def: infoCommand, run: async (args, context) => (await import("./info.ts")).runInfo(args, context) },
   { def: mapCommand, run: async (args, context) => (await import("./map.ts")).runMap(args, context) },
   { def: compareCommand, run: async (args, context) => (await import("./compare.ts")).runCompare(args, context) },
   { def: digestCommand, run: async (args, context) => (await import("./digest.ts")).runDigest(args, context) },
+  { def: checkCommand, run: async (args, context) => (await import("./check.ts")).runCheck(args, context) },
 ];

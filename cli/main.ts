@@ -45,6 +45,9 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);
+  if (first === "complete") {
+    return (await import("./completions.ts")).runComplete(rest, commands.map((one) => one.def), io);
+  }
   if (first === undefined) throw new ImageError("usage", "Cannot tell what to do: no command is given");
   const controller = new AbortController();
   const unwatch = watchSignals(controller);
