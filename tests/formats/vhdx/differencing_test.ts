@@ -4,8 +4,7 @@ import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { assertBytes, readAll } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
-import { AT, build, GUID, locator, MIB, putMetadata, setBat, type Spec } from "./build.ts";
-import { itemsFor } from "./build.ts";
+import { AT, build, GUID, itemsFor, locator, MIB, putMetadata, setBat, type Spec } from "./build.ts";
 import { filled, openBytes, runLines } from "./support.ts";
 
 const LINKAGE = "83ed0ec3-24c8-49a6-a959-5e4bf1288bfb";
@@ -98,6 +97,7 @@ Deno.test("blocks present in part, more of them than a piece of their bitmap des
   });
   const view = new DataView(image.buffer);
   image.fill(255, AT.blocks + MIB, AT.blocks + MIB + 298 * 256);
+  image.fill(0, AT.blocks + MIB + 200 * 256, AT.blocks + MIB + 256 * 256);
   const blocksAt = AT.blocks + 2 * MIB;
   for (let block = 0; block < count; block++) setBat(view, block, 7, blocksAt + block * MIB);
   const disk = await vhdx.open({
@@ -109,8 +109,13 @@ Deno.test("blocks present in part, more of them than a piece of their bitmap des
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }, { openNamed: () => Promise.reject(new Error("no")) });
-  assert.deepEqual(await runLines(disk), [`data 0-${298 * 1024}`, `hole ${298 * 1024}-${count * 1024}`]);
-  const run = { start: 5 * MIB, end: 256 * MIB, kind: "data", packed: false };
+  assert.deepEqual(await runLines(disk), [
+    "data 0-204800",
+    "hole 204800-262144",
+    "data 262144-305152",
+    "hole 305152-307200",
+  ]);
+  const run = { start: 5 * MIB, end: 200 * MIB, kind: "data", packed: false };
   assert.deepEqual(await disk.runAt(5 * MIB, count * MIB), { ...run, fileStart: blocksAt + 5 * MIB });
 });
 

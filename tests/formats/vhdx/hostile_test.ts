@@ -176,6 +176,10 @@ const rows: readonly Row[] = [
   ["a disk of 2^64 - 512 bytes", item(GUID.diskSize, new Uint8Array(8).fill(0xff).with(0, 0).with(1, 0xfe)), "corrupt"],
   ["as many blocks as the BAT has room for", item(GUID.diskSize, numbers([8, 131_041 * MIB])), "reads"],
   ["one more block than the BAT has room for", item(GUID.diskSize, numbers([8, 131_042 * MIB])), "corrupt"],
+  ["a differencing disk whose last bitmap the BAT has no room for", (image) => {
+    const spec = { parent: { parent_linkage: GUID.data, relative_path: "a" } };
+    putMetadata(image, itemsFor(129_000 * MIB, MIB, 512, spec));
+  }, "corrupt"],
   ["a block in state 4", entry(1, 4, 0), "corrupt"],
   ["a block in state 5", entry(1, 5, 0), "corrupt"],
   ["a block present in part without a parent", entry(1, 7, AT.blocks), "corrupt"],

@@ -204,14 +204,16 @@ Deno.test("a log in use without a whole entry is refused, and so is editing", as
 });
 
 Deno.test("entries that claim each other's sectors are refused soon", async () => {
-  const slack = logEntry({ sequence: 1, tail: 0, changes: [], slack: 255 }).subarray(0, 4096);
-  const log = new Uint8Array(MIB);
-  for (let at = 0; at < MIB; at += 4096) log.set(slack, at);
+  const logLength = 8 * MIB;
+  const sound = build({ size: MIB });
+  const [bytes, logAt] = [new Uint8Array(sound.length + logLength), sound.length];
+  bytes.set(sound);
+  for (const at of [AT.header1, AT.header2]) putHeader(bytes, at, { sequence: 1, logGuid: GUID.log, logAt, logLength });
+  const first = logEntry({ sequence: 1, tail: 0, changes: [] });
+  new DataView(first.buffer).setUint32(8, logLength, true);
+  for (let at = logAt; at < bytes.length; at += 4096) bytes.set(first, at);
   const began = performance.now();
-  await assert.rejects(openBytes(build({ size: MIB, logGuid: GUID.log, log })), {
-    kind: "corrupt",
-    message: /overlap/,
-  });
+  await assert.rejects(openBytes(bytes), { kind: "corrupt", message: /overlap/ });
   assert(performance.now() - began < 1000);
 });
 

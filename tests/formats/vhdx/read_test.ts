@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readAll } from "../../support/model.ts";
+import { MemoryStorage, type Storage } from "../../../formats/mod.ts";
+import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { assertBytes, readAll } from "../../support/model.ts";
 import { canStart, digestOfDisk, filled, openBytes, pathOpened, runLines } from "./support.ts";
-import { assertBytes } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { AT, build, GUID, MIB, putHeader, putRegions, setBat } from "./build.ts";
 
@@ -71,6 +72,31 @@ Deno.test("blocks side by side in the file are one run; a read goes across other
   const into = new Uint8Array(MIB + 4);
   await swapped.read(into, MIB - 2);
   assert.deepEqual([into[0], into[1], into[2], into[MIB + 1], into[MIB + 2]], [3, 3, 2, 2, 1]);
+});
+
+Deno.test("holes that the host finds in blocks are zeroes", async () => {
+  const bytes = build({
+    size: 2 * MIB,
+    fixed: true,
+    blocks: { 0: { state: 6, content: filled(1) }, 1: { state: 6, content: filled(2) } },
+  });
+  const hole = { start: AT.blocks + 4096, end: AT.blocks + MIB + 8192 };
+  bytes.fill(0, hole.start, hole.end);
+  const storage: Storage = new MemoryStorage(bytes);
+  storage.holeAt = (at, limit) => {
+    const inside = at >= hole.start && at < hole.end;
+    const end = inside ? hole.end : at < hole.start ? hole.start : limit;
+    return Promise.resolve({ hole: inside, end: Math.min(end, limit) });
+  };
+  const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("no")) });
+  assert.deepEqual(await runLines(disk), ["data 0-4", "zero 4-1032", "data 1032-2048"]);
+  assert.deepEqual(await disk.runAt(8192, MIB), {
+    kind: "zero",
+    start: 8192,
+    end: MIB,
+    fileStart: AT.blocks + 8192,
+    unfilled: true,
+  });
 });
 
 Deno.test("the entries of sector bitmaps stand between those of blocks, in every image", async () => {

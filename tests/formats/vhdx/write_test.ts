@@ -279,6 +279,25 @@ Deno.test("what was not written is zero, as the table tells", async () => {
   assert.equal(storage.bytes().length, 5 * MIB, "headers, log, metadata, BAT and one block");
 });
 
+Deno.test("entries of sector bitmaps stay not present", async () => {
+  const storage = new MemoryStorage();
+  const writer = await create(storage, 9 * GIB, { block_size: 256 * MIB });
+  await writer.finish();
+  const states = [...storage.bytes().subarray(3 * MIB, 3 * MIB + 40 * 8)].filter((_, at) => at % 8 === 0);
+  assert.deepEqual(states.map((state, index) => state === 0 ? index : -1).filter((index) => index >= 0), [
+    16,
+    33,
+    38,
+    39,
+  ]);
+});
+
+Deno.test("the log has whole MiB", async () => {
+  const storage = new MemoryStorage();
+  await (await create(storage, MIB, { log_size: MIB + 1 })).finish();
+  assert.equal((await openFrom(storage)).facts["log-size"], 2 * MIB);
+});
+
 Deno.test("every new image has IDs of its own", async () => {
   const ids = new Set<unknown>();
   for (let count = 0; count < 3; count++) {
