@@ -93,6 +93,20 @@ function rendererFor(form: ProgressForm, io: Io): Renderer {
   }
 }
 
+/** So many faults are told one by one. */
+const FAULTS_TOLD = 20;
+
+/** What to say of a part that could not be read: one damaged table can stand for a million of them. */
+function badTeller(): (message: string) => string | null {
+  let told = 0;
+  let last: string | undefined;
+  return (message) => {
+    if (message === last || told > FAULTS_TOLD) return null;
+    last = message;
+    return ++told > FAULTS_TOLD ? "more cannot be read; it is counted, and no longer told one by one" : message;
+  };
+}
+
 /** Shows a job in `form`. `quiet`: no warnings; `label`: what the work is called. */
 export function tell(form: ProgressForm, quiet: boolean, io: Io, label?: string): Telling {
   const renderer = rendererFor(form, io);
@@ -103,6 +117,7 @@ export function tell(form: ProgressForm, quiet: boolean, io: Io, label?: string)
     state = advance(state, event, now);
     renderer.event(state, event, now);
   };
+  const tellBad = badTeller();
   const warn = (message: string) => {
     if (json) take({ type: "warning", message });
     else if (!quiet) renderer.note(`diskcast: warning: ${visible(message)}`, state);
@@ -112,7 +127,10 @@ export function tell(form: ProgressForm, quiet: boolean, io: Io, label?: string)
     status: () => renderer.note(statusText(state, io.now()), state),
     event(event) {
       if (event.type === "warning") return warn(event.message);
-      if (event.type === "bad" && !json) warn(event.message);
+      if (event.type === "bad" && !json) {
+        const line = tellBad(event.message);
+        if (line !== null) warn(line);
+      }
       take(event);
     },
     end(outcome) {

@@ -29,8 +29,8 @@ import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
 import { leveled, type Pool, workerPool } from "./pool.ts";
 import { formatNamed } from "./probe.ts";
-import { salvaging } from "./salvage.ts";
-import { bitmapsOf, type OpenedSources, openSources, readerOf } from "./source.ts";
+import { mergedRanges, salvaging } from "./salvage.ts";
+import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./source.ts";
 import {
   createTarget,
   editTarget,
@@ -107,7 +107,7 @@ export class Conversion {
       ...ready.size,
       fileSize,
       totals,
-      bad: this.bad,
+      bad: mergedRanges(this.bad),
       seconds: (performance.now() - this.begun) / 1000,
     };
   }
@@ -132,7 +132,7 @@ export class Conversion {
       throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
     }
     const longer = await this.longEnough(reader, sources.size);
-    const source = this.guarded(padded(longer.reader, alignUp(longer.reader.size, traits.sector)));
+    const source = padded(longer.reader, alignUp(longer.reader.size, traits.sector));
     if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
     const { added, gpt } = longer;
     const size = { size: traits.size, ...(added > 0 && { added }), ...(gpt && { gpt }) };
@@ -196,7 +196,7 @@ export class Conversion {
     if (backing) stack.use(backing);
     const beneath = backing?.layers[0] ?? null;
     const below = backing && chainOf(backing.layers.map((layer) => layer.disk));
-    const reader = readerOf(sources, beneath, options.onWarning);
+    const reader = readerOf(sources, beneath, options.onWarning, this.guard());
     const inputs = [...sources.images, ...(backing ? [backing] : [])];
     const target = await createTarget(this.targetJob(sources, inputs), format, plan, below, stack);
     return { target, reader, policy: this.policyFor(below !== null, below?.size ?? 0) };
@@ -216,7 +216,7 @@ export class Conversion {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${target.format.name} cannot`, { path });
     }
     const beneath = await this.beneathExisting(below?.layers[0] ?? null, stack);
-    const reader = readerOf(sources, beneath, options.onWarning);
+    const reader = readerOf(sources, beneath, options.onWarning, this.guard());
     // What is in the target already hides what is beneath it, also past the backing file's end.
     return { target, reader, policy: this.policyFor(beneath !== null, Infinity) };
   }
@@ -251,14 +251,16 @@ export class Conversion {
     return { keepsBacking, backingEnd: keepsBacking ? backingEnd : 0, writesZeroes: this.job.sparseSize === 0 };
   }
 
-  guarded(reader: GuestReader): GuestReader {
-    if (!this.job.salvage) return reader;
-    return salvaging(reader, (start, end, message) => {
-      this.tell({ type: "bad", start, end, message });
-      const last = this.bad.at(-1);
-      if (last?.end === start) last.end = end;
-      else this.bad.push({ start, end });
-    });
+  /** Lets the sources be read as far as they can, where the job wants that. */
+  guard(): Guard | undefined {
+    if (!this.job.salvage) return undefined;
+    return (reader, grain, from) =>
+      salvaging(reader, grain, (start, end, message) => {
+        this.tell({ type: "bad", start: from + start, end: from + end, message });
+        const last = this.bad.at(-1);
+        if (last?.end === from + start) last.end = from + end;
+        else this.bad.push({ start: from + start, end: from + end });
+      });
   }
 
   /** Counts the work with the same walk that will do it; only if somebody listens. */

@@ -9,6 +9,7 @@ import type { SourceSummary } from "./events.ts";
 import type { ConvertJob } from "./job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { formatNamed } from "./probe.ts";
+import { grainOf } from "./salvage.ts";
 
 /** The opened sources. */
 export interface OpenedSources {
@@ -48,17 +49,26 @@ function summaryOf(image: OpenedImage): SourceSummary {
  * The sources as one reader.
  *
  * @param beneath the file that stays beneath the target, by its key; `null` where nothing stays
+ * @param guard put around each source; absent: none
  */
 export function readerOf(
   sources: OpenedSources,
   beneath: { readonly key: string; readonly path: string } | null,
   onWarning: (message: string) => void,
+  guard: Guard = (reader) => reader,
 ): GuestReader {
+  let from = 0;
   return concatenate(sources.images.map((image) => {
     const disks: Disk[] = image.layers.map((layer) => layer.disk);
-    return chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
+    const chain = chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
+    const guarded = guard(chain, grainOf(disks), from);
+    from += chain.size;
+    return guarded;
   }));
 }
+
+/** A reader around another: what the whole chain has at its byte 0 stands at guest byte `from` of all sources. */
+export type Guard = (reader: GuestReader, grain: number, from: number) => GuestReader;
 
 /**
  * How many layers the target takes over: those above the file that stays beneath it. A file that is not in the chain is

@@ -251,6 +251,17 @@ Deno.test("json: runs of another kind, or elsewhere, are lines of their own", ()
   ]);
 });
 
+Deno.test("a fault that repeats is told once, and of many faults only the first", () => {
+  const io = fakeIo();
+  const telling = tell("none", false, io);
+  for (let nth = 0; nth < 1000; nth++) telling.event({ type: "bad", start: 0, end: 512, message: "the same" });
+  for (let nth = 0; nth < 1000; nth++) telling.event({ type: "bad", start: 0, end: 512, message: `number ${nth}` });
+  const lines = io.stderr.trimEnd().split("\n");
+  assert.equal(lines.length, 21);
+  assert.match(lines[0], /the same$/);
+  assert.match(lines[20], /more cannot be read/);
+});
+
 Deno.test("json: warnings, bad places and failures are lines too", () => {
   const io = fakeIo();
   const telling = tell("json", true, io);
