@@ -9,6 +9,7 @@ import { parseArgs } from "./commander.ts";
 import { requestOf } from "./convert_args.ts";
 import type { ConvertRequest, ConvertView } from "./convert_args.ts";
 import { convertCommand } from "./convert_options.ts";
+import { digestLine } from "./digest_line.ts";
 import { convertExit } from "./exit_codes.ts";
 import { type Arrival, arrival, type Destination } from "./destination_check.ts";
 import { verdictText } from "./destination_rules.ts";
@@ -89,6 +90,7 @@ async function work(
     const checked = view.destination && await arrival(view.destination, summary, WINDOWS);
     if (checked?.verdict.ok === false) throw refusal(view.destination!, checked, summary.path);
     telling.end({ ok: true, code: 0, summary });
+    if (summary.sha256 !== undefined) io.out(digestLine(summary.sha256, job.target.path));
     if (checked && !view.quiet && view.progress !== "json") {
       checked.lines.forEach((line) => io.err(`${visible(line)}\n`));
     }

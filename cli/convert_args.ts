@@ -50,6 +50,7 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.sparseSize !== undefined && { sparseSize: flags.sparseSize }),
     ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit }),
     ...(flags.salvage && { salvage: true }),
+    ...(flags.digest && { digest: true }),
     ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),
     ...(flags.forceShare && { forceShare: true }),
     ...(flags.sync !== undefined && { sync: flags.sync }),

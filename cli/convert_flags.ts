@@ -35,6 +35,7 @@ export interface ConvertFlags {
   readonly rateLimit: number | undefined;
   readonly sync: SyncMode | undefined;
   readonly salvage: boolean;
+  readonly digest: boolean;
   readonly bitmaps: boolean;
   readonly skipBroken: boolean;
   readonly forceShare: boolean;
@@ -138,6 +139,7 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     rateLimit: read("rate-limit", (value) => parseSize(value, "-r")),
     sync: read("target-cache", (mode) => cacheMode(mode, "-t")),
     salvage: on("salvage"),
+    digest: on("digest"),
     bitmaps: on("bitmaps"),
     skipBroken: on("skip-broken-bitmaps"),
     forceShare: on("force-share"),

@@ -86,6 +86,11 @@ const convertOptions: readonly OptionDef[] = [
     group: COPYING,
     help: "zeroes of at least this length become holes (default: 4k; 0: every byte is written)",
   },
+  {
+    long: "digest",
+    group: COPYING,
+    help: 'print the SHA-256 of the disk as it is converted, which "diskcast digest" prints for any of its images',
+  },
   { long: "bitmaps", group: COPYING, help: "copy the persistent dirty bitmaps of the source" },
   { long: "skip-broken-bitmaps", group: COPYING, help: "with --bitmaps: leave out those that cannot be trusted" },
   { short: "r", long: "rate-limit", arg: "rate", group: COPYING, help: "write at most this many bytes a second" },

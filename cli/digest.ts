@@ -5,9 +5,9 @@
  */
 import { digest, type DigestSummary, ImageError, imageFiles, parseNumber } from "../mod.ts";
 import type { ImageSpec } from "../mod.ts";
+import { digestLine } from "./digest_line.ts";
 import { digestCommand } from "./digest_options.ts";
 import { outputForm, type Reading, readingOf, textOf, type View, viewOf } from "./reading.ts";
-import { visible } from "./report.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { parseSnapshot } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
@@ -73,11 +73,6 @@ function one(
     else found.push(digestJson(result, image.path));
     return 0;
   });
-}
-
-/** A digest in the form of sha256sum. */
-export function digestLine(sha256: string, path: string): string {
-  return `${sha256}  ${visible(path)}\n`;
 }
 
 function digestJson({ sha256, size, totals }: DigestSummary, filename: string): { [name: string]: unknown } {

@@ -20,6 +20,7 @@ import {
 import { chainOf, padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
+import { hasher } from "./digest.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
 import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
@@ -100,7 +101,7 @@ export class Conversion {
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     const ready = await this.prepare(stack);
     await this.plan(ready);
-    const { totals, fileSize } = await this.fill(ready);
+    const { totals, fileSize, sha256 } = await this.fill(ready);
     return {
       path: resolve(this.job.target.path),
       format: ready.target.format.name,
@@ -108,6 +109,7 @@ export class Conversion {
       fileSize,
       totals,
       bad: mergedRanges(this.bad),
+      ...(sha256 !== undefined && { sha256 }),
       seconds: (performance.now() - this.begun) / 1000,
     };
   }
@@ -156,9 +158,10 @@ export class Conversion {
   }
 
   /** Copies, completes and commits. */
-  async fill(ready: Ready): Promise<Pick<ConvertSummary, "totals" | "fileSize">> {
+  async fill(ready: Ready): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
     const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
+    const digest = this.job.digest ? hasher() : undefined;
     try {
       this.tell({ type: "phase", phase: "copy" });
       const totals = await copyAll({
@@ -171,6 +174,7 @@ export class Conversion {
         width: 2 * this.pool.width + 1,
         busy: () => this.pool.seconds,
         onEvent: (event) => this.tell(event),
+        ...(digest && { digest }),
       });
       this.tell({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
@@ -178,7 +182,7 @@ export class Conversion {
       throwIfCancelled(this.context.signal);
       const fileSize = storage.size;
       await target.commit();
-      return { totals, fileSize };
+      return { totals, fileSize, ...(digest && { sha256: digest.hex() }) };
     } catch (error) {
       if (target.inPlace !== undefined) {
         this.options.onWarning(`"${target.inPlace}" is written in place and is incomplete now`);

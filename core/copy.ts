@@ -35,6 +35,11 @@ export interface CopyJob {
   /** How long packing and unpacking have taken so far, in seconds, all cores together. */
   readonly busy: () => { readonly pack: number; readonly unpack: number };
   readonly onEvent: (event: ConvertEvent) => void;
+  /** Hears of all guest bytes, in order. What is left to a backing file is read for it. */
+  readonly digest?: {
+    data(bytes: Uint8Array): void;
+    zeroes(length: number): void;
+  };
 }
 
 /** Copies everything; returns what was done, and how many zeroes were found inside the data. */
@@ -50,10 +55,15 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
     job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
   });
   const load = loadOf(job);
+  const pieceLength = ({ act, kind, packed }: Step): number => {
+    if (act === "zero") return ZERO_PART;
+    if (act === "copy" || (job.digest && kind === "hole")) return packed ? packedSize : size;
+    return job.digest ? ZERO_PART : Infinity;
+  };
   try {
     for (let at = 0; at < job.source.size;) {
       const step = await stepAt(job.source, job.traits, job.policy, at);
-      for (const piece of cut(step, step.act === "zero" ? ZERO_PART : step.packed ? packedSize : size)) {
+      for (const piece of cut(step, pieceLength(step))) {
         await carryOut(piece, job, lanes, rule, load);
         load.tell();
         await job.pace.pause();
@@ -82,9 +92,8 @@ function zeroRuleFor(traits: WriterTraits, sparseSize: number): ZeroRule | null 
   return { grid: 2 ** Math.floor(Math.log2(sparseSize)), least: sparseSize };
 }
 
-/** A step as pieces on a grid of `size` bytes; what is left alone stays whole. */
+/** A step as pieces on a grid of `size` bytes. */
 function* cut(step: Step, size: number): Generator<Step> {
-  if (step.act === "skip") return yield step;
   for (let start = step.start; start < step.end;) {
     const end = Math.min(alignDown(start, size) + size, step.end);
     yield { ...step, start, end };
@@ -96,17 +105,44 @@ async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule 
   const { act, start, end } = piece;
   // A writer that packs takes overlapping calls; so does a reader that unpacks. What neither does stays in the cache.
   const overlap = { pieces: job.traits.packs || piece.packed, writes: job.traits.packs };
-  if (act === "skip") {
-    return await lanes.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });
-  }
+  if (act === "skip") return await leave(piece, job, lanes);
   job.onEvent({ type: "begin", start, end });
-  if (act === "zero") return await lanes.run({ piece, write: () => writeZeroes(start, end, job) }, overlap);
   const length = end - start;
+  if (act === "zero") {
+    const write = () => {
+      job.digest?.zeroes(length);
+      return writeZeroes(start, end, job);
+    };
+    return await lanes.run({ piece, write }, overlap);
+  }
   await lanes.run({
     piece,
     read: (buffer) => load.time("read", () => job.source.read(buffer.subarray(0, length), start)),
-    write: (buffer) => load.time("write", () => writePiece(buffer.subarray(0, length), start, job, rule)),
+    write: (buffer) => {
+      const bytes = buffer.subarray(0, length);
+      job.digest?.data(bytes);
+      return load.time("write", () => writePiece(bytes, start, job, rule));
+    },
   }, overlap);
+}
+
+/** Leaves a piece alone; only a digest wants to know what is in it. */
+async function leave(piece: Step, { digest, source }: CopyJob, lanes: Lanes): Promise<void> {
+  const { start, end, kind } = piece;
+  const overlap = { pieces: true, writes: true };
+  if (digest && kind === "hole") {
+    const part = (buffer: Uint8Array) => buffer.subarray(0, end - start);
+    const write = (buffer: Uint8Array) => {
+      digest.data(part(buffer));
+      return Promise.resolve(0);
+    };
+    return await lanes.run({ piece, read: (buffer) => source.read(part(buffer), start), write }, overlap);
+  }
+  const write = () => {
+    digest?.zeroes(end - start);
+    return Promise.resolve(0);
+  };
+  await lanes.run({ piece, write }, overlap);
 }
 
 /** How busy the stages are. */

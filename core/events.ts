@@ -101,6 +101,8 @@ export interface ConvertSummary {
   readonly totals: Totals & { readonly zeroes: number };
   /** Guest ranges that became zeroes because they could not be read. */
   readonly bad: readonly { readonly start: number; readonly end: number }[];
+  /** SHA-256 of the guest bytes that were converted, in hex, where the job asks for it. */
+  readonly sha256?: string;
   /** Seconds from the first phase to the last. */
   readonly seconds: number;
 }
