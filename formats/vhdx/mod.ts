@@ -10,7 +10,29 @@ import { editVhdx } from "./edit.ts";
 import { hasSignature } from "./header.ts";
 import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 
-/** VHDX images. */
+/**
+ * VHDX images. New ones are dynamic or fixed; existing ones of all three kinds are read and written. One that was not
+ * closed is read as its log says; it is not written.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import { vhdx } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const none = () => Promise.reject(new Error("It names no further file"));
+ * const storage = new MemoryStorage();
+ * const plan = { size: 4 << 20, options: {}, backing: null, packs: false };
+ * await using writer = await vhdx.create!(storage, plan, { createNamed: none, below: null });
+ * await writer.write(new Uint8Array(512).fill(7), 1 << 20);
+ * await writer.finish();
+ *
+ * await using disk = await vhdx.open(storage, { openNamed: none });
+ * const bytes = new Uint8Array(2);
+ * await disk.read(bytes, 1 << 20);
+ * assert.deepEqual([disk.size, ...bytes], [4 << 20, 7, 7]);
+ * ```
+ */
 export const vhdx: Format = {
   name: "vhdx",
   title: "Hyper-V virtual hard disk, version 2",
