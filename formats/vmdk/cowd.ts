@@ -7,9 +7,8 @@
 import { isPowerOfTwo, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { tableCache } from "../table_cache.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
-import { TABLE_CACHE_BYTES } from "./hosted_sparse.ts";
+import { tableReader } from "./table_reader.ts";
 
 /** `COWD`, the first four bytes. */
 export const COWD_MAGIC = 0x44574f43;
@@ -57,13 +56,14 @@ function mapOf(
     if (sector === 0) return HOLE;
     return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
   };
+  const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4);
   return {
     label: storage.label,
     ...shape,
     packed: false,
-    tableAt: (index) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4),
+    tableAt,
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
-    tables: tableCache(storage, ENTRIES_PER_TABLE * 4, TABLE_CACHE_BYTES),
+    tables: tableReader(storage, ENTRIES_PER_TABLE * 4, directory.byteLength / 4, tableAt),
   };
 }
 

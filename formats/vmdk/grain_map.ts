@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { alignDown, viewOf } from "../bytes.ts";
+import { Buffer } from "node:buffer";
+import { alignDown, zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
-import type { TableCache } from "../table_cache.ts";
+import type { TableReader, Tables } from "./table_reader.ts";
 
 /** In place of a file offset: nothing is stated, what is beneath shows. */
 export const HOLE = -1;
@@ -34,11 +35,11 @@ export interface GrainMap {
   tableAt(index: number): number;
   /** File offset of the grain of a table entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
   grainAt(table: DataView, index: number): number;
-  readonly tables: TableCache;
+  readonly tables: TableReader;
 }
 
 /**
- * The run at `start`, as far as its grain table tells and at most to `limit`.
+ * The run at `start`, as far as its grain table and those beside it tell, and at most to `limit`.
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run
  */
@@ -46,40 +47,62 @@ export async function runAt(map: GrainMap, start: number, limit: number): Promis
   const index = Math.floor(start / map.tableReach);
   const place = goodTable(map, index);
   if (place < 0) return runOf(map, place, start, emptyEnd(map, index, place, limit));
-  const table = await tableOf(map, place);
+  const tables = await map.tables.get(index, place);
+  const { view } = tables;
   const tableStart = index * map.tableReach;
-  const end = Math.min(limit, tableStart + map.tableReach);
   const nth = Math.floor((start - tableStart) / map.grainBytes);
-  const first = goodGrain(map, table, nth, start);
-  const step = first >= 0 && !map.packed ? map.grainBytes : 0;
-  // Packed grains are one run wherever they lie, plain ones as far as they follow each other.
-  const same = first >= 0 && map.packed
-    ? (grain: number) => grain >= 0
-    : (grain: number, count: number) => grain === first + count * step;
+  const first = goodGrain(map, view, nth, start);
   const begin = tableStart + nth * map.grainBytes;
+  // Entries of tables that lie side by side are one row.
+  const entries = Math.min(
+    Math.ceil((limit - begin) / map.grainBytes),
+    tables.count * map.tableReach / map.grainBytes - nth,
+  );
   let count = 1;
-  while (begin + count * map.grainBytes < end && same(map.grainAt(table, nth + count), count)) count++;
-  const run = runOf(map, first, start, Math.min(begin + count * map.grainBytes, end));
-  return step > 0 ? { ...run, fileStart: first + start - begin } : run;
+  if (first === HOLE) count = emptyEntries(map, tables, nth, entries);
+  else {
+    const step = first >= 0 && !map.packed ? map.grainBytes : 0;
+    // Packed grains are one run wherever they lie, plain ones as far as they follow each other.
+    const same = first >= 0 && map.packed
+      ? (grain: number) => grain >= 0
+      : (grain: number) => grain === first + count * step;
+    while (count < entries && same(map.grainAt(view, nth + count))) count++;
+  }
+  const run = runOf(map, first, start, Math.min(limit, begin + count * map.grainBytes));
+  return first >= 0 && !map.packed ? { ...run, fileStart: first + start - begin } : run;
+}
+
+/** How many of at most `most` entries from `nth` on are holes, which are zero bytes in every kind of table. */
+function emptyEntries(map: GrainMap, { view, count }: Tables, nth: number, most: number): number {
+  const entryBytes = view.byteLength / count / (map.tableReach / map.grainBytes);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + nth * entryBytes, most * entryBytes);
+  let at = 0;
+  // Large steps first: most holes reach far.
+  for (const step of [8192, 512]) {
+    while (at + step <= bytes.length && Buffer.compare(bytes.subarray(at, at + step), zeroes(step)) === 0) at += step;
+  }
+  let entry = at / entryBytes;
+  while (entry < most && map.grainAt(view, nth + entry) === HOLE) entry++;
+  return entry;
 }
 
 /** File offsets of the grains that hold `[start, end)`, which is data: one for each grain that is touched. */
 export async function grainsOf(map: GrainMap, start: number, end: number): Promise<number[]> {
   const grains: number[] = [];
+  let index = -1;
+  let table: DataView | null = null;
   for (let at = alignDown(start, map.grainBytes); at < end; at += map.grainBytes) {
-    const index = Math.floor(at / map.tableReach);
-    const place = goodTable(map, index);
-    const grain = place < 0
-      ? place
-      : goodGrain(map, await tableOf(map, place), Math.floor((at - index * map.tableReach) / map.grainBytes), at);
+    if (Math.floor(at / map.tableReach) !== index) {
+      index = Math.floor(at / map.tableReach);
+      const place = goodTable(map, index);
+      table = place < 0 ? null : (await map.tables.get(index, place)).view;
+    }
+    const nth = Math.floor((at - index * map.tableReach) / map.grainBytes);
+    const grain = table === null ? HOLE : goodGrain(map, table, nth, at);
     if (grain < 0) throw corrupt(`Cannot read guest byte ${at} of "${map.label}": its grain is not there`, map.label);
     grains.push(grain);
   }
   return grains;
-}
-
-async function tableOf(map: GrainMap, place: number): Promise<DataView> {
-  return viewOf(map.tables.peek(place) ?? await map.tables.get(place));
 }
 
 function goodTable(map: GrainMap, index: number): number {

@@ -5,13 +5,10 @@
  */
 import { SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import type { Storage, WritableStorage } from "../storage/types.ts";
-import { type TableCache, tableCache } from "../table_cache.ts";
+import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
 import { FLAG, HEADER_BYTES, parseHeader, SPARSE_MAGIC, type SparseHeader, tablesOf } from "./header.ts";
-
-/** Bytes of grain tables held: enough for 256 GiB of disk with the usual grains. */
-export const TABLE_CACHE_BYTES = 16 << 20;
+import { tableReader } from "./table_reader.ts";
 
 /** A hosted sparse extent, open. */
 export interface HostedSparse {
@@ -30,8 +27,7 @@ export async function openHostedSparse(storage: Storage): Promise<HostedSparse> 
   const hasFooter = first.directory === null;
   const header = hasFooter ? await readFooter(storage, first) : first;
   const directory = viewOf(await readDirectory(storage, header));
-  const tables = tableCache(storage, tableBytesOf(header), TABLE_CACHE_BYTES);
-  return { header, hasFooter, directory, map: mapOf(header, directory, tables, storage) };
+  return { header, hasFooter, directory, map: mapOf(header, directory, storage) };
 }
 
 /** Bytes of a grain table. */
@@ -39,30 +35,26 @@ export function tableBytesOf({ entriesPerTable }: SparseHeader): number {
   return entriesPerTable * 4;
 }
 
-/** The mapping by `directory`, which may change. Entries are sectors; the file may grow. */
-export function mapOf(
-  header: SparseHeader,
-  directory: DataView,
-  tables: TableCache,
-  storage: Storage | WritableStorage,
-): GrainMap {
+function mapOf(header: SparseHeader, directory: DataView, storage: Storage): GrainMap {
   const zeroed = (header.flags & FLAG.zeroed) !== 0;
   const tableBytes = tableBytesOf(header);
+  // Entries are sectors.
   const placeOf = (sector: number, length: number) => {
     if (sector === 0) return HOLE;
     if (sector === 1 && zeroed) return ZERO;
     return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
   };
+  const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), tableBytes);
   return {
     label: storage.label,
     size: header.capacity,
     grainBytes: header.grainBytes,
     tableReach: header.grainBytes * header.entriesPerTable,
     packed: header.compressed,
-    tableAt: (index) => placeOf(directory.getUint32(index * 4, true), tableBytes),
+    tableAt,
     // The last grain of a file may be cut short: only its first byte is sure.
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
-    tables,
+    tables: tableReader(storage, tableBytes, tablesOf(header), tableAt),
   };
 }
 

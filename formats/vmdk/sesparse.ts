@@ -8,9 +8,8 @@
 import { SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { tableCache } from "../table_cache.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
-import { TABLE_CACHE_BYTES } from "./hosted_sparse.ts";
+import { tableReader } from "./table_reader.ts";
 
 /** The first eight bytes of the constant header, as two little-endian words. */
 export const SESPARSE_MAGIC = 0xcafebabe;
@@ -66,21 +65,22 @@ export async function openSeSparse(storage: Storage): Promise<GrainMap> {
 }
 
 function mapOf(storage: Storage, layout: Layout, directory: DataView): GrainMap {
+  const tableAt = (index: number) => {
+    const [low, high] = [directory.getUint32(index * 8, true), directory.getUint32(index * 8 + 4, true)];
+    if (high === 0 && low === 0) return HOLE;
+    // The lower half is the number of the table.
+    const inTables = low * TABLE_BYTES;
+    if (high !== 0x10000000 || inTables + TABLE_BYTES > layout.tablesBytes) return BAD;
+    const place = layout.tables + inTables;
+    return place + TABLE_BYTES > storage.size ? BAD : place;
+  };
   return {
     label: storage.label,
     size: layout.size,
     grainBytes: GRAIN_BYTES,
     tableReach: TABLE_REACH,
     packed: false,
-    tableAt(index) {
-      const [low, high] = [directory.getUint32(index * 8, true), directory.getUint32(index * 8 + 4, true)];
-      if (high === 0 && low === 0) return HOLE;
-      // The lower half is the number of the table.
-      const inTables = low * TABLE_BYTES;
-      if (high !== 0x10000000 || inTables + TABLE_BYTES > layout.tablesBytes) return BAD;
-      const place = layout.tables + inTables;
-      return place + TABLE_BYTES > storage.size ? BAD : place;
-    },
+    tableAt,
     grainAt(table, index) {
       const [low, high] = [table.getUint32(index * 8, true), table.getUint32(index * 8 + 4, true)];
       switch (high >>> 28) {
@@ -99,7 +99,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView): GrainMap 
           return BAD;
       }
     },
-    tables: tableCache(storage, TABLE_BYTES, TABLE_CACHE_BYTES),
+    tables: tableReader(storage, TABLE_BYTES, directory.byteLength / 8, tableAt),
   };
 }
 

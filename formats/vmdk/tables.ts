@@ -8,7 +8,10 @@ import { corrupt, ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
 import type { SparseHeader } from "./header.ts";
-import { TABLE_CACHE_BYTES, tableBytesOf } from "./hosted_sparse.ts";
+import { tableBytesOf } from "./hosted_sparse.ts";
+
+/** Bytes of tables of an old extent held: enough for 256 GiB of disk with the usual grains. */
+const TABLE_CACHE_BYTES = 16 << 20;
 
 /** Grain tables by their number in the grain directory. */
 export interface Tables {
