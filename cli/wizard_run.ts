@@ -9,6 +9,7 @@ import type { ConvertJob, Format } from "../mod.ts";
 import type { CommandContext } from "./command_def.ts";
 import { parseArgs } from "./commander.ts";
 import { parseConvert } from "./convert.ts";
+import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { denoCommand } from "./permissions.ts";
 import { BACK, LEAVE, type Prompter, type Way } from "./prompter.ts";
 import { complaintOf } from "./report.ts";
@@ -226,7 +227,7 @@ export async function runWizard(args: readonly string[], context: CommandContext
   const words = await askAll({ prompter, host, formats: allFormats, unicode, source: parsed.files[0] });
   if (words === null) {
     prompter.end("Left; nothing was written");
-    return 130;
+    return SIGNAL_EXIT[signal.reason as keyof typeof SIGNAL_EXIT] ?? SIGNAL_EXIT.SIGINT;
   }
   prompter.end(commandLine(words, WINDOWS));
   const { runConvert } = await import("./convert.ts");
