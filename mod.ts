@@ -77,6 +77,9 @@ export type {
 } from "./core/events.ts";
 export { type ConversionPlan, planConversion } from "./core/plan_conversion.ts";
 export { backupAtEnd, type Gpt, type PartitionTable, partitionTable } from "./core/gpt.ts";
+export { changeFiles, type ChangeOptions, type ChangeSpec } from "./core/change.ts";
+export { check, type CheckOptions, type CheckResult } from "./core/check.ts";
+export type { CheckReport, Maintenance, Problem, RepairKind } from "./formats/mod.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

@@ -189,7 +189,8 @@ function checkIdentity({ path, disk }: Layer, named: NonNullable<Beneath["named"
   throw new ImageError("corrupt", message, { path });
 }
 
-async function refuseInUse(file: StoredFile, path: string): Promise<void> {
+/** Takes a lock for reading, and refuses a file that a virtual machine is writing. For this folder only. */
+export async function refuseInUse(file: StoredFile, path: string): Promise<void> {
   try {
     await file.lock(false);
   } catch (error) {

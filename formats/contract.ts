@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Maintenance } from "./maintenance.ts";
 import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
@@ -212,4 +213,6 @@ export interface Format {
   create?(storage: WritableStorage, plan: CreatePlan, context: CreateContext): Promise<DiskWriter>;
   /** Opens an existing image for writing. */
   edit?(storage: WritableStorage, context: EditContext): Promise<DiskWriter>;
+  /** Checking images and changing what they are, as far as the format can. */
+  readonly maintenance?: Maintenance;
 }

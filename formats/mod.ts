@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./contract.ts";
+export * from "./maintenance.ts";
 export * from "./run.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";

@@ -184,7 +184,7 @@ export function imageOf(setup: ImageSetup): Image {
 }
 
 /** Gives the space of freed clusters back to the host. */
-async function giveBack(storage: WritableStorage, clusters: number[], clusterSize: number): Promise<void> {
+export async function giveBack(storage: WritableStorage, clusters: number[], clusterSize: number): Promise<void> {
   if (!storage.zeroesCheaply) return;
   clusters.sort((a, b) => a - b);
   for (let from = 0; from < clusters.length;) {

@@ -9,6 +9,7 @@ import { createQcow2 } from "./create.ts";
 import { openQcow2 } from "./disk.ts";
 import { editQcow2 } from "./edit.ts";
 import { MAGIC } from "./header.ts";
+import { maintenance } from "./maintenance.ts";
 import { CREATE_OPTIONS } from "./options.ts";
 import { checkPlan } from "./plan_check.ts";
 
@@ -28,4 +29,5 @@ export const qcow2: Format = {
   checkPlan,
   create: createQcow2,
   edit: editQcow2,
+  maintenance,
 };

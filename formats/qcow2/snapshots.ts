@@ -37,20 +37,26 @@ export interface Snapshot {
   readonly extra: Uint8Array;
 }
 
+/** A snapshot in the table of an image. */
+export interface TableSnapshot extends Snapshot {
+  /** Length of its entry with padding. */
+  readonly bytes: number;
+}
+
 /**
  * The snapshot table of an image; empty where it has none.
  *
  * @throws ImageError `corrupt` where an entry ends past the file or states what cannot be; `unsupported` for a table
  * above 64 MiB.
  */
-export async function readSnapshots(storage: Storage, header: Header): Promise<Snapshot[]> {
-  const snapshots: Snapshot[] = [];
+export async function readSnapshots(storage: Storage, header: Header): Promise<TableSnapshot[]> {
+  const snapshots: TableSnapshot[] = [];
   const bytesAt = windowReader(storage);
   const start = header.snapshots.fileOffset;
   let at = start;
   for (let index = 0; index < header.snapshots.count; index++) {
     const { snapshot, length } = await readEntry(bytesAt, at, index, storage);
-    snapshots.push(snapshot);
+    snapshots.push({ ...snapshot, bytes: length });
     at += length;
     if (at - start > TABLE_BYTES_MAX) {
       throw new ImageError(

@@ -1,0 +1,92 @@
+/**
+ * Checking an image, and mending it.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import type { CheckReport, Format, RepairKind, Storage } from "../formats/mod.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange } from "./change.ts";
+import { refuseInUse } from "./open.ts";
+import { openOptions } from "./open_disk.ts";
+import { paceOf } from "./pace.ts";
+import { formatNamed, probe } from "./probe.ts";
+
+/** What {@linkcode check} may be told. */
+export interface CheckOptions extends ChangeOptions {
+  /** Mend what is wrong, too. */
+  readonly repair?: RepairKind | undefined;
+}
+
+/** What {@linkcode check} finds; after a repair what is left. */
+export interface CheckResult extends CheckReport {
+  /** As given. */
+  readonly path: string;
+  readonly format: string;
+  /** What a repair has mended. */
+  readonly corruptionsFixed: number;
+  readonly leaksFixed: number;
+  /** Whether there is nothing to check in images of this format. */
+  readonly unsupported: boolean;
+}
+
+/**
+ * Checks one image; nothing beneath it is opened.
+ *
+ * @throws ImageError where it does not open
+ *
+ * @example
+ * ```ts
+ * import { check } from "./check.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { corruptions, leaks } = await check("tests/samples/sample.qcow2");
+ * assert.deepEqual([corruptions, leaks], [0, 0]);
+ * ```
+ */
+export async function check(image: string | ChangeSpec, options: CheckOptions = {}): Promise<CheckResult> {
+  const spec = typeof image === "string" ? { path: image } : image;
+  await using stack = new AsyncDisposableStack();
+  return options.repair === undefined ? await look(spec, options, stack) : await mend(spec, options, stack);
+}
+
+async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
+  const open = openOptions(options);
+  const path = resolve(spec.path);
+  const storage = stack.use(await open.files.open(path));
+  if (!open.forceShare) await refuseInUse(storage, path);
+  const format = spec.format === undefined
+    ? (await probe(storage, open.formats)).format
+    : formatNamed(spec.format, open.formats, path);
+  const pace = paceOf(options.signal, 0, options.paused);
+  return resultOf(spec, format, await reportOf(format, storage, () => pace.pause()), NOTHING_FIXED);
+}
+
+async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
+  const { format, storage, context } = await openForChange(spec, options, stack);
+  const before = await reportOf(format, storage, context.pause);
+  const repair = format.maintenance?.repair;
+  if (before === null || repair === undefined) return resultOf(spec, format, before, NOTHING_FIXED);
+  await repair(storage, options.repair ?? "leaks", context);
+  await storage.sync();
+  const after = await reportOf(format, storage, context.pause) ?? before;
+  return resultOf(spec, format, after, {
+    corruptionsFixed: Math.max(0, before.corruptions - after.corruptions),
+    leaksFixed: Math.max(0, before.leaks - after.leaks),
+  });
+}
+
+const NOTHING_FIXED = { corruptionsFixed: 0, leaksFixed: 0 };
+const NOTHING_FOUND: CheckReport = { problems: [], corruptions: 0, leaks: 0, checkErrors: 0 };
+
+async function reportOf(format: Format, storage: Storage, pause: () => Promise<void>): Promise<CheckReport | null> {
+  return await format.maintenance?.check?.(storage, { pause }) ?? null;
+}
+
+function resultOf(
+  { path }: ChangeSpec,
+  format: Format,
+  report: CheckReport | null,
+  fixed: typeof NOTHING_FIXED,
+): CheckResult {
+  return { path, format: format.name, ...(report ?? NOTHING_FOUND), ...fixed, unsupported: report === null };
+}

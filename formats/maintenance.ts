@@ -1,0 +1,117 @@
+/**
+ * What a format may offer for images that exist, besides reading and writing guest bytes: checking them and changing
+ * what they are. Every verb is optional; the engine says which one a format lacks.
+ *
+ * A verb that changes an image is one step: whatever moment the program ends at, the image opens and holds either the
+ * old or the new state.
+ *
+ * @module
+ */
+import type { GuestReader, NamedFile, OptionSpec, OptionValues, SnapshotChoice } from "./contract.ts";
+import type { Storage, WritableStorage } from "./storage/types.ts";
+
+/** What checking found. Counts are of the image's own units (clusters, grains, blocks). */
+export interface CheckReport {
+  /** What is wrong, the first of it: at most {@linkcode PROBLEMS_MAX}. */
+  readonly problems: readonly Problem[];
+  /** Contradictions: data may be wrong, and writing may do more harm. */
+  readonly corruptions: number;
+  /** Units that are in use but not needed: a waste of space, no harm. */
+  readonly leaks: number;
+  /** Parts that could not be checked. */
+  readonly checkErrors: number;
+  /** File offset after the last byte in use; absent where the format does not tell. */
+  readonly imageEnd?: number;
+  /** How the guest's units lie; absent where the format does not tell. */
+  readonly units?: {
+    readonly total: number;
+    readonly allocated: number;
+    /** Allocated, but not behind the unit before. */
+    readonly fragmented: number;
+    readonly packed: number;
+  };
+}
+
+/** One thing that is wrong. */
+export interface Problem {
+  readonly kind: "corruption" | "leak" | "check-error";
+  readonly message: string;
+  /** File offset in bytes, where there is one place. */
+  readonly fileOffset?: number;
+}
+
+/** How many problems are told one by one. */
+export const PROBLEMS_MAX = 1000;
+
+/** What `repair` may mend: what is wasted, or everything that can be. */
+export type RepairKind = "leaks" | "all";
+
+/** What checking may ask of the engine. */
+export interface CheckContext {
+  /** Awaited often; throws where the caller has ended the job. */
+  pause(): Promise<void>;
+}
+
+/** What changing may ask of the engine. */
+export interface ChangeContext extends CheckContext {
+  /** Opens a further file that the image names, for writing. */
+  openNamed(file: NamedFile): Promise<WritableStorage>;
+  /** Opens what is beneath. */
+  openBelow(backing: NamedFile): Promise<GuestReader>;
+}
+
+/** What to allocate for the new end of a disk that grows. */
+export type GrowthKind = "off" | "metadata" | "falloc" | "full";
+
+/** One internal snapshot, for a list. */
+export interface NewSnapshot {
+  readonly name: string;
+  /** When it is taken: seconds since 1970, and nanoseconds of that second. */
+  readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+}
+
+/** Something to be done with the persistent bitmaps of an image. */
+export type BitmapAction =
+  | { readonly act: "add"; readonly granularity: number | null; readonly enabled: boolean }
+  | { readonly act: "remove" | "clear" | "enable" | "disable" }
+  /** Sets what is set in `from`, of which the granularity may differ. */
+  | { readonly act: "merge"; readonly from: BitmapSource };
+
+/** The bits to be merged. */
+export interface BitmapSource {
+  readonly name: string;
+  readonly granularity: number;
+  pieces(): AsyncIterable<{ readonly offset: number; readonly bits: Uint8Array }>;
+}
+
+/** The verbs. All sizes are guest bytes; those that change leave syncing of the last step to nobody: it is done. */
+export interface Maintenance {
+  /** Looks at everything. Throws only where the image does not open. */
+  check?(storage: Storage, context: CheckContext): Promise<CheckReport>;
+  /** Mends what it can. What was mended is the difference of two checks. */
+  repair?(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void>;
+  /** Changes the size of the disk. What is new reads as zeroes, whatever lies beneath. */
+  resize?(storage: WritableStorage, size: number, growth: GrowthKind, context: ChangeContext): Promise<void>;
+  /** Names another file beneath, or none; data stay as they are. */
+  setBacking?(storage: WritableStorage, backing: NamedFile | null): Promise<void>;
+  /** Forgets everything that the image states, so that what is beneath shows. */
+  empty?(storage: WritableStorage, context: ChangeContext): Promise<void>;
+  /** Internal snapshots. */
+  readonly snapshots?: {
+    create(storage: WritableStorage, snapshot: NewSnapshot, context: ChangeContext): Promise<void>;
+    apply(storage: WritableStorage, choice: SnapshotChoice, context: ChangeContext): Promise<void>;
+    remove(storage: WritableStorage, choice: SnapshotChoice, context: ChangeContext): Promise<void>;
+  };
+  /** Carries out `actions` on the bitmap `name`, all or none of them. */
+  administerBitmap?(
+    storage: WritableStorage,
+    name: string,
+    actions: readonly BitmapAction[],
+    context: ChangeContext,
+  ): Promise<void>;
+  /** Options of {@linkcode amend}. */
+  readonly amendOptions?: readonly OptionSpec[];
+  /** Changes what was chosen when the image was created. */
+  amend?(storage: WritableStorage, options: OptionValues, context: ChangeContext): Promise<void>;
+}

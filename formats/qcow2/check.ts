@@ -1,0 +1,167 @@
+/**
+ * Checking an image: refcounts against references, and the flags that say "nobody else's".
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import type { CheckContext, CheckReport } from "../maintenance.ts";
+import type { Storage } from "../storage/types.ts";
+import { countReferences, refer, type Walk } from "./count_references.ts";
+import type { Header } from "./header.ts";
+import { readHeader } from "./header_read.ts";
+import { hostOffsetOf, isCompressed, isCopied } from "./l2_entry.ts";
+import { readPadded } from "./reader.ts";
+import { looseCount, type StoredCounts, storedCounts } from "./stored_counts.ts";
+
+/**
+ * Checks the image in `storage`.
+ *
+ * @throws ImageError where it does not open
+ *
+ * @example
+ * ```ts
+ * import { checkQcow2 } from "./check.ts";
+ * import { createQcow2 } from "./create.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
+ * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), below: null })).finish();
+ * const report = await checkQcow2(storage, { pause: () => Promise.resolve() });
+ * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);
+ * ```
+ */
+export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
+  const header = await readHeader(storage);
+  const examined = await examine(storage, header, context);
+  await checkFlags(examined, (cluster) => examined.stored.get(cluster));
+  const { findings, units } = examined.walk;
+  const { problems, corruptions, leaks, checkErrors } = findings;
+  return {
+    problems,
+    corruptions,
+    leaks,
+    checkErrors,
+    imageEnd: (examined.highest + 1) * header.clusterSize,
+    units,
+  };
+}
+
+/** What is known of an image after its refcounts have been held against its references. */
+export interface Examined {
+  readonly walk: Walk;
+  readonly stored: StoredCounts;
+  /** The last cluster that is in use. */
+  readonly highest: number;
+  /** Whether the refcount structure itself is damaged, so that it must be made anew. */
+  readonly rebuild: boolean;
+  /** Whether a refcount is too low, or too high to be one. */
+  readonly tooLow: boolean;
+}
+
+/** Counts references and compares. */
+export async function examine(storage: Storage, header: Header, context: CheckContext): Promise<Examined> {
+  const walk = await countReferences(storage, header, context);
+  const stored = await storedCounts(storage, header);
+  const { clusterSize, refcountTable } = header;
+  refer(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
+  let rebuild = false;
+  for (const { index, at, fileOffset, problem } of stored.blocks) {
+    if (problem !== null) {
+      walk.findings.note("corruption", `Entry ${index} of the refcount table ${problem}`, at);
+      rebuild = true;
+      continue;
+    }
+    refer(walk, fileOffset, clusterSize, `refcount block ${index}`);
+    const cluster = fileOffset / clusterSize;
+    if (walk.counts.get(cluster) === 1) continue;
+    const times = walk.counts.get(cluster);
+    walk.findings.note("corruption", `The refcount block ${index} is referred to ${times} times`, at);
+    rebuild = true;
+  }
+  return { walk, stored, ...await compare(walk, stored, rebuild) };
+}
+
+async function compare(
+  walk: Walk,
+  stored: StoredCounts,
+  damaged: boolean,
+): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow">> {
+  const { counts, findings, header, context } = walk;
+  const { clusterSize, refcountOrder: order } = header;
+  const clusters = Math.ceil(walk.storage.size / clusterSize);
+  const { reach } = stored;
+  let rebuild = damaged;
+  let tooLow = false;
+  let highest = 0;
+  for (let index = 0; index * reach < clusters; index++) {
+    const block = await stored.blockAt(index);
+    const end = Math.min(clusters, (index + 1) * reach);
+    // Without a block there is nothing to compare but what is referred to.
+    let cluster = block === null ? counts.skipTo(index * reach) : index * reach;
+    for (; cluster < end; cluster++) {
+      const has = block === null ? 0 : looseCount(block, order, cluster - index * reach);
+      const needs = counts.get(cluster);
+      if (has > 0 || needs > 0) highest = cluster;
+      if (has === needs) continue;
+      const place = `Cluster ${cluster} has the refcount ${has}, and ${needs} references`;
+      findings.note(has < needs ? "corruption" : "leak", place, cluster * clusterSize);
+      tooLow ||= has < needs || has === Infinity;
+      rebuild ||= block === null;
+    }
+    // A gap in a sparse file may be many blocks long.
+    if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
+    await context.pause();
+  }
+  return { highest, rebuild, tooLow };
+}
+
+/** A flag of the active tables that must be otherwise. */
+export interface WrongFlag {
+  /** File offset of the table, and of the entry in it. */
+  readonly table: number;
+  readonly at: number;
+  readonly copied: boolean;
+}
+
+/**
+ * Holds bit 63 of every entry of the active state against the refcount of what it points at.
+ *
+ * @returns the entries whose flag is wrong
+ */
+export async function checkFlags(
+  { walk }: Examined,
+  countOf: (cluster: number) => Promise<number>,
+): Promise<WrongFlag[]> {
+  const { storage, header, geometry, findings, context } = walk;
+  const { clusterSize } = header;
+  const wrong: WrongFlag[] = [];
+  const hold = async (high: number, host: number, table: number, at: number, what: string, count?: number) => {
+    const found = count ?? await countOf(Math.floor(host / clusterSize));
+    if ((found === 1) === isCopied(high)) return;
+    wrong.push({ table, at, copied: found === 1 });
+    findings.note("corruption", `The ${what} entry at byte ${at} is marked wrongly: the refcount is ${found}`, at);
+  };
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  await readPadded(storage, l1, header.l1.fileOffset);
+  const l1View = viewOf(l1);
+  const l2 = new Uint8Array(clusterSize);
+  const l2View = viewOf(l2);
+  for (let at = 0; at < l1.length; at += 8) {
+    const high = l1View.getUint32(at);
+    const table = hostOffsetOf(high, l1View.getUint32(at + 4));
+    if (table === 0) continue;
+    await hold(high, table, header.l1.fileOffset, header.l1.fileOffset + at, "L1");
+    if (table % clusterSize !== 0) continue;
+    await readPadded(storage, l2, table);
+    for (let nth = 0; nth < l2.length; nth += geometry.l2EntryBytes) {
+      const entryHigh = l2View.getUint32(nth);
+      const host = hostOffsetOf(entryHigh, l2View.getUint32(nth + 4));
+      if (isCompressed(entryHigh) || (host === 0 && !(header.externalData && isCopied(entryHigh)))) continue;
+      await hold(entryHigh, host, table, table + nth, "L2", header.externalData ? 1 : undefined);
+    }
+    await context.pause();
+  }
+  return wrong;
+}

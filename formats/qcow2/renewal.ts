@@ -1,0 +1,340 @@
+/**
+ * Changes of an image in one step. Everything new is written where nothing is: tables, refcount blocks, the refcount
+ * table. The header, which names them all in its first sector, is written last. Before that the image is the old one to
+ * the byte, after it the new one; there is nothing between, not even a leak.
+ *
+ * @module
+ */
+import { setU64, viewOf } from "../bytes.ts";
+import { corrupt, ImageError } from "../errors.ts";
+import type { CheckContext } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { encodeHeader, type Header, NO_BITS } from "./header.ts";
+import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
+import { giveBack } from "./image.ts";
+import { type Geometry, geometryOf } from "./l2_entry.ts";
+import { countAt, greatestCount, setCount } from "./refcount_block.ts";
+import { readPadded } from "./reader.ts";
+import { storedCounts } from "./stored_counts.ts";
+
+/** A change being prepared. Clusters are numbered from the start of the file. */
+export interface Renewal {
+  readonly storage: WritableStorage;
+  /** The header as it is in the file. */
+  readonly header: Header;
+  readonly geometry: Geometry;
+  readonly context: CheckContext;
+  /** The refcount of `cluster` after the change. */
+  get(cluster: number): Promise<number> | number;
+  /** Adds `by` references. Returns nothing where that needed no waiting. */
+  add(cluster: number, by: number): Promise<void> | void;
+  /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: behind everything. */
+  allocate(count: number, atEnd?: boolean): Promise<number>;
+  /** Puts `bytes` into new clusters; returns their file offset. */
+  place(bytes: Uint8Array): Promise<number>;
+  /** Takes a reference from each cluster of `[fileOffset, fileOffset + length)`. */
+  drop(fileOffset: number, length: number): Promise<void>;
+  /** Whether the cluster at `fileOffset` came from {@linkcode allocate}: it may be written. */
+  isNew(fileOffset: number): boolean;
+  /** Writes the refcounts, then the header with these changes: now the change is made. */
+  finish(changes: Partial<Header>): Promise<void>;
+}
+
+/** From where the refcounts of a {@linkcode Renewal} come. */
+export interface RenewalSource {
+  /** All counts, which replace those that the image states; of the refcount structure itself none. */
+  readonly counts?: { get(cluster: number): number };
+  /** Another width of refcounts, as in the header. */
+  readonly order?: number;
+}
+
+/**
+ * Begins a change of the image in `storage`, of which `header` is the header.
+ *
+ * @throws ImageError `corrupt` where the refcounts cannot be relied upon
+ */
+export async function renewalOf(
+  storage: WritableStorage,
+  header: Header,
+  context: CheckContext,
+  source: RenewalSource = {},
+): Promise<Renewal> {
+  const geometry = geometryOf(header);
+  const { clusterSize } = geometry;
+  const order = source.order ?? header.refcountOrder;
+  const reach = clusterSize * 8 / 2 ** order;
+  const stored = await storedCounts(storage, header);
+  const anew = source.counts !== undefined || order !== header.refcountOrder;
+  if (source.counts === undefined) await checkCounted(storage, header, stored);
+  const oldBlocks = new Map(stored.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
+  /** The blocks that change, as they will be. */
+  const blocks = new Map<number, Uint8Array>();
+  const fresh = new Set<number>();
+  const freed: number[] = [];
+  const oldEnd = await endOf();
+  let end = oldEnd;
+  let hint = 0;
+
+  /** The cluster after the last one that is in use or in the file. */
+  async function endOf(): Promise<number> {
+    const inFile = Math.ceil(storage.size / clusterSize);
+    for (const { index } of stored.blocks.toReversed()) {
+      if ((index + 1) * stored.reach <= inFile) return inFile;
+      const block = await stored.blockAt(index);
+      for (let nth = stored.reach - 1; block !== null && nth >= 0; nth--) {
+        if (countAt(block, header.refcountOrder, nth) !== 0) return Math.max(inFile, index * stored.reach + nth + 1);
+      }
+    }
+    return inFile;
+  }
+
+  if (anew) await takeOver();
+
+  /** Copies all counts into new blocks. */
+  async function takeOver(): Promise<void> {
+    for (let cluster = 0; cluster < oldEnd; cluster++) {
+      const count = source.counts ? source.counts.get(cluster) : await stored.get(cluster);
+      if (count === 0) continue;
+      if (count > greatestCount(order)) throw tooMany(cluster);
+      let block = blocks.get(Math.floor(cluster / reach));
+      if (block === undefined) blocks.set(Math.floor(cluster / reach), block = new Uint8Array(clusterSize));
+      setCount(block, order, cluster % reach, count);
+      if (cluster % 65536 === 0) await context.pause();
+    }
+  }
+
+  function tooMany(cluster: number): ImageError {
+    const message = `Cannot change "${storage.label}": cluster ${cluster} would have more references than its ` +
+      `refcounts of ${2 ** order} bits can count`;
+    return new ImageError("unsupported", message, { path: storage.label });
+  }
+
+  function get(cluster: number): Promise<number> | number {
+    const block = blocks.get(Math.floor(cluster / reach));
+    if (block !== undefined) return countAt(block, order, cluster % reach);
+    return anew ? 0 : stored.get(cluster);
+  }
+
+  function add(cluster: number, by: number): Promise<void> | void {
+    const block = blocks.get(Math.floor(cluster / reach));
+    if (block !== undefined) return change(block, cluster, by);
+    return load(Math.floor(cluster / reach)).then((loaded) => change(loaded, cluster, by));
+  }
+
+  async function load(index: number): Promise<Uint8Array> {
+    const old = anew ? null : await stored.blockAt(index);
+    const block = blocks.get(index) ?? old?.slice() ?? new Uint8Array(clusterSize);
+    blocks.set(index, block);
+    return block;
+  }
+
+  function change(block: Uint8Array, cluster: number, by: number): void {
+    const count = countAt(block, order, cluster % reach) + by;
+    if (count < 0) throw mustRepair(storage, `the refcount of cluster ${cluster} is too low`, cluster * clusterSize);
+    if (count > greatestCount(order)) throw tooMany(cluster);
+    setCount(block, order, cluster % reach, count);
+    if (count === 0) freed.push(cluster);
+  }
+
+  /** `count` neighbouring free clusters below `end`, or -1. */
+  async function findFree(count: number): Promise<number> {
+    if (anew) return -1;
+    let length = 0;
+    for (let index = Math.floor(hint / reach); index * reach < oldEnd; index++) {
+      const before = await stored.blockAt(index);
+      const after = blocks.get(index);
+      // Where there is no block, the file has clusters that nobody gave out; they are left alone.
+      if (before === null) {
+        length = 0;
+        continue;
+      }
+      const from = Math.max(0, hint - index * reach);
+      const to = Math.min(reach, oldEnd - index * reach);
+      for (let nth = from; nth < to; nth++) {
+        const free = countAt(before, order, nth) === 0 && (after === undefined || countAt(after, order, nth) === 0);
+        length = free ? length + 1 : 0;
+        if (length === count) return index * reach + nth + 1 - count;
+      }
+    }
+    return -1;
+  }
+
+  async function allocate(count: number, atEnd = false): Promise<number> {
+    let first = atEnd ? -1 : await findFree(count);
+    if (first < 0) {
+      first = end;
+      end += count;
+    } else if (count === 1) {
+      hint = first + 1;
+    }
+    for (let nth = 0; nth < count; nth++) {
+      await add(first + nth, 1);
+      fresh.add(first + nth);
+    }
+    return first;
+  }
+
+  async function drop(fileOffset: number, length: number): Promise<void> {
+    for (let at = fileOffset; at < fileOffset + length; at += clusterSize) await add(at / clusterSize, -1);
+  }
+
+  async function place(bytes: Uint8Array): Promise<number> {
+    const count = Math.max(1, Math.ceil(bytes.length / clusterSize));
+    const fileOffset = await allocate(count) * clusterSize;
+    const whole = bytes.length === count * clusterSize ? bytes : new Uint8Array(count * clusterSize);
+    if (whole !== bytes) whole.set(bytes);
+    await storage.writeAt(whole, fileOffset);
+    return fileOffset;
+  }
+
+  /** Gives every changed block a place, until none changes any more by that; and the table. Cluster of each block. */
+  async function settle(): Promise<{ places: Map<number, number>; table: number; clusters: number }> {
+    const places = new Map<number, number>();
+    if (source.counts === undefined) {
+      await drop(header.refcountTable.fileOffset, header.refcountTable.clusters * clusterSize);
+      if (anew) { for (const { fileOffset } of stored.blocks) await add(fileOffset / clusterSize, -1); }
+    }
+    let table = -1;
+    let clusters = 0;
+    while (true) {
+      const open = [...blocks.keys()].filter((index) => !places.has(index));
+      for (const index of open) {
+        places.set(index, await allocate(1));
+        const old = anew ? undefined : oldBlocks.get(index);
+        if (old !== undefined) await add(old / clusterSize, -1);
+      }
+      const needed = Math.ceil(tableEntries(places) * 8 / clusterSize);
+      if (needed > clusters) {
+        if (needed * clusterSize > REFCOUNT_TABLE_BYTES_MAX) throw tableTooLong(storage);
+        if (table >= 0) await drop(table * clusterSize, clusters * clusterSize);
+        clusters = needed;
+        table = await allocate(clusters);
+      } else if (places.size === blocks.size) return { places, table, clusters };
+    }
+  }
+
+  function tableEntries(places: ReadonlyMap<number, number>): number {
+    let entries = anew ? 1 : Math.max(1, (stored.blocks.at(-1)?.index ?? -1) + 1);
+    for (const index of places.keys()) entries = Math.max(entries, index + 1);
+    return entries;
+  }
+
+  async function finish(changes: Partial<Header>): Promise<void> {
+    const { places, table, clusters } = await settle();
+    const bytes = new Uint8Array(clusters * clusterSize);
+    const view = viewOf(bytes);
+    if (!anew) { for (const { index, fileOffset } of stored.blocks) setU64(view, index * 8, fileOffset); }
+    for (const [index, cluster] of places) {
+      setU64(view, index * 8, cluster * clusterSize);
+      await storage.writeAt(blocks.get(index)!, cluster * clusterSize);
+    }
+    await storage.writeAt(bytes, table * clusterSize);
+    if (storage.size < end * clusterSize) await storage.truncate(end * clusterSize);
+    await storage.sync();
+    const refcountTable = { fileOffset: table * clusterSize, clusters };
+    await replaceHeader(storage, {
+      ...header,
+      unknownAutoclear: NO_BITS,
+      ...changes,
+      refcountOrder: order,
+      refcountTable,
+    });
+    await tidy();
+  }
+
+  /** Gives back to the host what nobody needs any more. */
+  async function tidy(): Promise<void> {
+    const unused: number[] = [];
+    for (const cluster of new Set(freed)) if (await get(cluster) === 0) unused.push(cluster);
+    let last = Math.max(end, Math.ceil(storage.size / clusterSize));
+    while (last > 0 && await get(last - 1) === 0) last--;
+    await giveBack(storage, unused.filter((cluster) => cluster < last), clusterSize);
+    if (last * clusterSize < storage.size) await storage.truncate(last * clusterSize);
+    await storage.sync();
+  }
+
+  return {
+    storage,
+    header,
+    geometry,
+    context,
+    get,
+    add,
+    allocate,
+    place,
+    drop,
+    isNew: (fileOffset) => fresh.has(fileOffset / clusterSize),
+    finish,
+  };
+}
+
+/** Writes what differs of the first cluster, and waits until it is on stable storage. */
+export async function replaceHeader(storage: WritableStorage, header: Header): Promise<void> {
+  const next = encodeHeader(header);
+  const old = new Uint8Array(next.length);
+  await readPadded(storage, old, 0);
+  let from = 0;
+  while (from < next.length && next[from] === old[from]) from++;
+  let to = next.length;
+  while (to > from && next[to - 1] === old[to - 1]) to--;
+  if (to > from) await storage.writeAt(next.subarray(from, to), from);
+  await storage.sync();
+}
+
+/** An image whose refcounts are wrong, so that it must not be changed. */
+export function mustRepair(storage: WritableStorage, problem: string, fileOffset?: number): ImageError {
+  return corrupt(
+    `Cannot change "${storage.label}": ${problem}; run "check -r all" on it first`,
+    storage.label,
+    fileOffset,
+  );
+}
+
+/**
+ * Refuses an image that must be repaired before anything is changed.
+ *
+ * @throws ImageError `unsupported`
+ */
+export function refuseUnsound(storage: WritableStorage, header: Header): void {
+  const problem = header.corrupt
+    ? "it is marked corrupt"
+    : header.dirty
+    ? "it was not closed properly, so its refcounts may be wrong (dirty bit)"
+    : null;
+  if (problem === null) return;
+  const message = `Cannot change "${storage.label}": ${problem}; run "check -r all" on it first`;
+  throw new ImageError("unsupported", message, { path: storage.label });
+}
+
+function tableTooLong(storage: WritableStorage): ImageError {
+  const message = `Cannot change "${storage.label}": its refcount table would be longer than ` +
+    `${REFCOUNT_TABLE_BYTES_MAX} bytes; use larger clusters or fewer refcount bits`;
+  return new ImageError("unsupported", message, { path: storage.label });
+}
+
+/** What the header names must be counted, or it would be given out as free. */
+async function checkCounted(
+  storage: WritableStorage,
+  header: Header,
+  stored: Awaited<ReturnType<typeof storedCounts>>,
+): Promise<void> {
+  const { clusterSize, l1, refcountTable, snapshots, bitmaps } = header;
+  const bad = stored.blocks.find(({ problem }) => problem !== null);
+  if (bad) throw mustRepair(storage, `entry ${bad.index} of its refcount table ${bad.problem}`, bad.at);
+  const parts: [what: string, fileOffset: number, bytes: number][] = [
+    ["header", 0, clusterSize],
+    ["L1 table", l1.fileOffset, l1.entries * 8],
+    ["refcount table", refcountTable.fileOffset, refcountTable.clusters * clusterSize],
+    ["snapshot table", snapshots.fileOffset, snapshots.count],
+    ["bitmap directory", bitmaps?.directoryFileOffset ?? 0, header.bitmapsConsistent ? bitmaps?.directorySize ?? 0 : 0],
+    ...stored.blocks.map(({ index, fileOffset }) =>
+      [`refcount block ${index}`, fileOffset, 1] as [string, number, number]
+    ),
+  ];
+  for (const [what, fileOffset, bytes] of parts) {
+    for (let at = fileOffset; at < fileOffset + bytes; at += clusterSize) {
+      if (await stored.get(at / clusterSize) > 0) continue;
+      throw mustRepair(storage, `the refcount of its ${what} is 0, must be 1`, at);
+    }
+  }
+}
