@@ -13,6 +13,7 @@ import { mapCommand } from "./map_options.ts";
 import { compareCommand } from "./compare_options.ts";
 import { digestCommand } from "./digest_options.ts";
 import { checkCommand } from "./check_options.ts";
+import { measureCommand } from "./measure_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -30,4 +31,5 @@ export const commands: readonly Command[] = [
   { def: compareCommand, run: async (args, context) => (await import("./compare.ts")).runCompare(args, context) },
   { def: digestCommand, run: async (args, context) => (await import("./digest.ts")).runDigest(args, context) },
   { def: checkCommand, run: async (args, context) => (await import("./check.ts")).runCheck(args, context) },
+  { def: measureCommand, run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context) },
 ];

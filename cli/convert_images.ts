@@ -9,7 +9,7 @@ import { sourceFromOptions, targetFromOptions } from "./image_opts.ts";
 import type { SourceParts } from "./image_opts.ts";
 import { nameParts, pathOf, storablePath } from "./image_names.ts";
 import { treeOfJson, treeOfOptions } from "./option_tree.ts";
-import { optionValues } from "./values.ts";
+import { type Creation, creationFrom } from "./creation.ts";
 import { formatNamed } from "./convert_rules.ts";
 import type { ConvertFlags } from "./convert_flags.ts";
 
@@ -71,22 +71,18 @@ export interface TargetPlan {
   readonly warnings: readonly string[];
 }
 
-interface Creation {
-  readonly options: { readonly [name: string]: string };
-  readonly backing: string | undefined;
-  readonly backingFormat: string | undefined;
+interface TargetCreation extends Creation {
   readonly warnings: readonly string[];
 }
 
 /** `-o` with what has its own place in the job taken out of it. */
-function creationOf(flags: ConvertFlags, format: Format | undefined): Creation {
-  const names = format?.createOptions.map((spec) => spec.name) ?? [];
-  const { backing_file, backing_fmt, size, ...options } = optionValues(flags.creation, names);
-  const warnings = size === undefined ? [] : ["size in -o has no effect: the target is as large as the sources"];
+function creationOf(flags: ConvertFlags, format: Format | undefined): TargetCreation {
+  const creation = creationFrom(flags.creation, format);
+  const warnings = creation.size === undefined ? [] : ["size in -o has no effect: the target is as large as the sources"];
   return {
-    options,
-    backing: flags.backing ?? backing_file,
-    backingFormat: flags.backingFormat ?? backing_fmt,
+    ...creation,
+    backing: flags.backing ?? creation.backing,
+    backingFormat: flags.backingFormat ?? creation.backingFormat,
     warnings,
   };
 }

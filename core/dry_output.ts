@@ -34,6 +34,13 @@ function sparseFile(label: string): WritableStorage {
   };
   const grow = (end: number) => size = Math.max(size, end);
   const clear = (start: number, end: number) => {
+    // Few pages of many: those alone are looked at.
+    if (end - start < pages.size * PAGE) {
+      return each(start, end, (page, from, to) => {
+        if (from === 0 && to === PAGE) pages.delete(page);
+        else pages.get(page)?.fill(0, from, to);
+      });
+    }
     for (const [page, bytes] of pages) {
       const from = Math.max(0, start - page * PAGE);
       const to = Math.min(PAGE, end - page * PAGE);

@@ -141,6 +141,29 @@ export interface CreatePlan {
   readonly packs: boolean;
 }
 
+/** How a format reckons the size of a new image. */
+export interface Measure {
+  /** Bytes that the image allocates at once. */
+  readonly unit: number;
+  /**
+   * Bytes of the files.
+   *
+   * @param data guest bytes of all units that hold data
+   * @param bitmaps those of the source; `null` where it cannot have any
+   */
+  sizeOf(data: number, bitmaps: readonly Bitmap[] | null): Measured;
+}
+
+/** Bytes that the files of an image take. */
+export interface Measured {
+  /** With the data that there is. */
+  readonly required: number;
+  /** With nothing but data. */
+  readonly fullyAllocated: number;
+  /** For the bitmaps besides, where there can be any. */
+  readonly bitmaps?: number;
+}
+
 /** What opening may ask of the engine. */
 export interface OpenContext {
   /** Which internal snapshot to open instead of the current state. */
@@ -207,6 +230,8 @@ export interface Format {
   open(storage: Storage, context: OpenContext): Promise<Disk>;
   /** Options of {@linkcode create}. */
   readonly createOptions: readonly OptionSpec[];
+  /** How long the files of a new image become. Absent: the engine writes into nothing to find out. Pure. */
+  measure?(plan: CreatePlan): Measure;
   /** Throws `usage` for a plan that {@linkcode create} could not carry out. Pure; runs before anything is created. */
   checkPlan?(plan: CreatePlan): void;
   /** Starts a new image in empty storage. */

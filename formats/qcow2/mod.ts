@@ -10,6 +10,7 @@ import { openQcow2 } from "./disk.ts";
 import { editQcow2 } from "./edit.ts";
 import { MAGIC } from "./header.ts";
 import { maintenance } from "./maintenance.ts";
+import { measureQcow2 } from "./measure.ts";
 import { CREATE_OPTIONS } from "./options.ts";
 import { checkPlan } from "./plan_check.ts";
 
@@ -27,6 +28,7 @@ export const qcow2: Format = {
   open: openQcow2,
   createOptions: CREATE_OPTIONS,
   checkPlan,
+  measure: measureQcow2,
   create: createQcow2,
   edit: editQcow2,
   maintenance,

@@ -1,0 +1,82 @@
+/**
+ * The command `measure`.
+ *
+ * @module
+ */
+import { allFormats, ImageError, imageFiles, measure, parseSize } from "../mod.ts";
+import type { Measured, MeasureJob } from "../mod.ts";
+import { optionsText } from "./convert.ts";
+import { formatNamed } from "./convert_rules.ts";
+import { creationFrom } from "./creation.ts";
+import { measureCommand } from "./measure_options.ts";
+import { listOf, outputForm, type Reading, readingOf, textOf } from "./reading.ts";
+import { visible } from "./report.ts";
+import { runCommand } from "./run_command.ts";
+import { asksForHelp, parseOptionLists, parseSnapshot } from "./values.ts";
+import type { CommandContext, ParsedArgs } from "./command_def.ts";
+
+interface MeasureRequest {
+  readonly job: MeasureJob;
+  readonly reading: Reading;
+  readonly form: "human" | "json";
+}
+
+function requestOf(parsed: ParsedArgs): MeasureRequest | string {
+  const format = formatNamed(textOf(parsed, "target-format") ?? "raw", allFormats, "-O");
+  const items = parseOptionLists(listOf(parsed, "target-format-options"));
+  if (asksForHelp(items)) return optionsText(format);
+  const { options, backing, backingFormat, size: sizeOption } = creationFrom(items, format);
+  const size = textOf(parsed, "size");
+  if ((size === undefined) !== (parsed.files.length === 1)) {
+    throw new ImageError("usage", "Cannot tell what is to be measured: give one image, or --size alone");
+  }
+  if (sizeOption !== undefined) throw new ImageError("usage", "Cannot use size in -o: give --size");
+  const reading = readingOf(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
+  const snapshot = textOf(parsed, "snapshot");
+  if (snapshot !== undefined && size !== undefined) {
+    throw new ImageError("usage", "Cannot use -l with --size: a new image has no snapshots");
+  }
+  const [image] = reading.images;
+  const source = snapshot === undefined ? image : { ...image, snapshot: parseSnapshot(snapshot) };
+  return {
+    job: {
+      ...(size === undefined ? { source } : { size: parseSize(size, "--size") }),
+      format: format.name,
+      options,
+      // Nothing is written, so its format does not matter.
+      ...(backing !== undefined && { backing: { path: backing, format: backingFormat ?? "raw" } }),
+    },
+    reading,
+    form: outputForm(parsed, ["human", "json"]),
+  };
+}
+
+/** Runs `measure` with the words after its name; the result is the exit code. */
+export function runMeasure(args: readonly string[], context: CommandContext): Promise<number> {
+  return runCommand<MeasureRequest>(
+    {
+      def: measureCommand,
+      read: requestOf,
+      files: ({ reading: { images, options } }) => imageFiles(images, options),
+      work,
+    },
+    args,
+    context,
+  );
+}
+
+async function work({ job, reading, form }: MeasureRequest, { io, signal }: CommandContext): Promise<number> {
+  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
+  const found = await measure(job, { ...reading.options, signal, onWarning });
+  io.out(form === "json" ? `${JSON.stringify(measuredJson(found), null, 4)}\n` : measuredText(found));
+  return 0;
+}
+
+function measuredJson({ required, fullyAllocated, bitmaps }: Measured): { [name: string]: number } {
+  return { ...(bitmaps !== undefined && { bitmaps }), required, "fully-allocated": fullyAllocated };
+}
+
+function measuredText({ required, fullyAllocated, bitmaps }: Measured): string {
+  return `required size: ${required}\nfully allocated size: ${fullyAllocated}\n` +
+    (bitmaps === undefined ? "" : `bitmaps size: ${bitmaps}\n`);
+}

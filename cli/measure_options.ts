@@ -1,0 +1,47 @@
+/**
+ * The options of `measure`, as data.
+ *
+ * @module
+ */
+import { formatOption, outputOption, permissionsOption, READING, readingOptions } from "./reading_options.ts";
+import type { CommandDef } from "./command_def.ts";
+
+const TARGET = "Target";
+
+/** `measure` as its help shows it. */
+export const measureCommand: CommandDef = {
+  name: "measure",
+  summary: "Tell how much space an image takes in another format",
+  usage: "[IMAGE]",
+  options: [
+    formatOption,
+    {
+      short: "l",
+      long: "snapshot",
+      arg: "snapshot",
+      group: READING,
+      help: "measure this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
+    },
+    { long: "size", arg: "size", group: READING, help: "measure a new image of this size, instead of an image" },
+    ...readingOptions,
+    { short: "O", long: "target-format", arg: "fmt", group: TARGET, help: "format of the target (default: raw)" },
+    {
+      short: "o",
+      long: "target-format-options",
+      arg: "options",
+      repeats: true,
+      group: TARGET,
+      help: 'key=value[,key=value...] for the target; "-o help" lists them; can be repeated',
+    },
+    outputOption,
+    permissionsOption,
+  ],
+  notes:
+    `"Required" counts what is data now, "fully allocated" a disk full of data. Zeroes that a conversion would only find
+while copying count as data; compression is not counted.
+
+Examples:
+  diskcast measure -O qcow2 disk.raw
+  diskcast measure -O qcow2 -o cluster_size=2M --size 1T
+  diskcast measure --output=json -O vmdk disk.qcow2`,
+};
