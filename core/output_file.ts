@@ -120,7 +120,13 @@ async function begin(
   const part = partName(path);
   try {
     const storage = await createPart(files, path, part);
-    if (guard) await keepMode(path, part);
+    try {
+      if (guard) await keepMode(path, part);
+    } catch (error) {
+      await storage[Symbol.asyncDispose]();
+      await files.remove(part).catch(() => {});
+      throw error;
+    }
     return { entry: { path, part, storage, inPlace: false }, ...(guard && { guard }) };
   } catch (error) {
     await guard?.[Symbol.asyncDispose]();
@@ -201,28 +207,60 @@ function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): 
 async function createPart(files: Files, path: string, part: string): Promise<StoredFile> {
   await removeStale(files, path, part);
   const storage = await files.create(part).catch((error) => {
-    // The user knows the target's name, not that of the file beside it.
-    if (!(error instanceof ImageError)) throw error;
-    throw new ImageError(error.kind, error.message.replace(part, path), { path, cause: error });
+    throw isRefused(error) ? otherRun(path, part, error) : inTermsOf(error, path, part);
   });
-  await storage.lock(true);
-  return storage;
+  try {
+    await storage.lock(true);
+    await checkStillNamed(storage, path, part);
+    return storage;
+  } catch (error) {
+    // What has the name now is another run's.
+    await storage[Symbol.asyncDispose]();
+    throw isRefused(error) ? otherRun(path, part, error) : error;
+  }
+}
+
+/** The user knows the target's name, not that of the file beside it. */
+function inTermsOf(error: unknown, path: string, part: string): unknown {
+  if (!(error instanceof ImageError)) return error;
+  const message = error.kind === "permission" && error.cause instanceof Deno.errors.NotCapable
+    ? `Cannot create "${path}": it is written under another name beside its place, so Deno must be allowed to write ` +
+      `its folder, add ${permissionFlag("write", dirname(path))}`
+    : error.message.replace(part, () => path);
+  return new ImageError(error.kind, message, { path, cause: error });
+}
+
+/**
+ * Between creating a file and locking it, a run that began at the same moment may have taken it for one that a killed
+ * run had left, and put its own in its place.
+ */
+async function checkStillNamed({ identity }: StoredFile, path: string, part: string): Promise<void> {
+  if (identity === null) return;
+  const found = await Deno.stat(part).catch(() => null);
+  if (found?.ino !== identity.ino || found.dev !== identity.dev) throw otherRun(path, part);
+}
+
+function otherRun(path: string, part: string, cause?: unknown): ImageError {
+  const message = `Cannot write "${path}": another run is writing it ("${part}" is in use)`;
+  return new ImageError("refused", message, { path, cause });
 }
 
 async function removeStale(files: Files, path: string, part: string): Promise<void> {
   try {
     await using stale = await files.open(part, { write: true });
-    await stale.lock(true);
+    await stale.lock(true).catch((error) => {
+      throw isRefused(error) ? otherRun(path, part, error) : error;
+    });
     await files.remove(part);
   } catch (error) {
-    if (!(error instanceof ImageError)) throw error;
-    if (error.kind === "missing") return;
-    if (error.kind !== "refused") throw error;
-    throw new ImageError("refused", `Cannot write "${path}": another run is writing it ("${part}" is in use)`, {
-      path,
-      cause: error,
-    });
+    if (error instanceof ImageError && error.kind === "missing") return;
+    // What else is in the way keeps its own name in the message: the user must take it away.
+    throw error instanceof ImageError && error.kind === "permission" ? inTermsOf(error, path, part) : error;
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ImageError && error.kind === "refused";
 }
 
 /** Gives a complete file its name. */

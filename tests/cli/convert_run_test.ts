@@ -188,4 +188,7 @@ Deno.test("a missing permission names the flag and the way to find all of them",
   assert.equal(code, 1);
   assert.match(stderr, /--allow-write=/);
   assert.match(stderr, /Hint: .*--print-permissions/);
+  const narrow = await diskcast(words, { read: [folder.path], write: [folder.file("b.raw")] });
+  assert.equal(narrow.code, 1);
+  assert(narrow.stderr.includes(`Deno must be allowed to write its folder, add --allow-write=${folder.path}\n`));
 });

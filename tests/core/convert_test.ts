@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import type { ConvertJob } from "../../core/job.ts";
+import { type Files, hostFiles } from "../../formats/mod.ts";
 import { type FileOperation, watchedFiles } from "../support/files.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";
 
@@ -229,6 +230,38 @@ Deno.test("a target that another run is writing is refused; what a killed run le
     }),
     { kind: "refused", message: /-U/ },
   );
+});
+
+Deno.test({
+  name: "a run whose temporary file was taken for a left one leaves the other run's alone",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
+    const part = folder.file(".out.raw.diskcast");
+    const files: Files = {
+      ...hostFiles,
+      async create(path) {
+        const file = await hostFiles.create(path);
+        await Deno.remove(path);
+        await Deno.writeTextFile(path, "half of another run's");
+        return file;
+      },
+    };
+    await assert.rejects(convert(rawJob(folder, source), { files }), { kind: "refused", message: /another run/ });
+    assert.equal(await Deno.readTextFile(part), "half of another run's");
+    await assert.rejects(Deno.stat(folder.file("out.raw")), Deno.errors.NotFound);
+  },
+});
+
+Deno.test("what lies under the temporary name and is no file is named", async () => {
+  await using folder = await scratch();
+  const source = await rawFile(folder, "source", 4 * KIB);
+  await Deno.mkdir(folder.file(".out.raw.diskcast"));
+  await assert.rejects(convert(rawJob(folder, source)), {
+    kind: "refused",
+    message: /\.out\.raw\.diskcast": it is a folder/,
+  });
 });
 
 Deno.test("salvage: what cannot be read becomes zeroes and is told, the rest is copied", async () => {
