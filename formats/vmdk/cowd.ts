@@ -8,7 +8,7 @@ import { isPowerOfTwo, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
-import { tableReader } from "./table_reader.ts";
+import { type TableMemory, tableReader } from "./table_reader.ts";
 
 /** `COWD`, the first four bytes. */
 export const COWD_MAGIC = 0x44574f43;
@@ -20,7 +20,7 @@ const ENTRIES_PER_TABLE = 4096;
 const MAX_GRAIN_SECTORS = 2048;
 
 /** Opens the extent in `storage`, which begins with the magic. */
-export async function openCowd(storage: Storage): Promise<GrainMap> {
+export async function openCowd(storage: Storage, memory: TableMemory): Promise<GrainMap> {
   const { label } = storage;
   if (storage.size < HEADER_BYTES) throw corrupt(`Cannot open "${label}": it ends inside its header`, label);
   const bytes = new Uint8Array(32);
@@ -44,11 +44,12 @@ export async function openCowd(storage: Storage): Promise<GrainMap> {
   checkDirectory(storage, entries, field(6), directoryOffset);
   const directory = new Uint8Array(entries * 4);
   if (entries > 0) await storage.readAt(directory, directoryOffset);
-  return mapOf(storage, viewOf(directory), { size, grainBytes: grainSectors * SECTOR, tableReach });
+  return mapOf(storage, memory, viewOf(directory), { size, grainBytes: grainSectors * SECTOR, tableReach });
 }
 
 function mapOf(
   storage: Storage,
+  memory: TableMemory,
   directory: DataView,
   shape: Pick<GrainMap, "size" | "grainBytes" | "tableReach">,
 ): GrainMap {
@@ -57,13 +58,14 @@ function mapOf(
     return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
   };
   const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4);
+  const tables = { tableBytes: ENTRIES_PER_TABLE * 4, count: directory.byteLength / 4, placeOf: tableAt };
   return {
     label: storage.label,
     ...shape,
     packed: false,
     tableAt,
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
-    tables: tableReader(storage, ENTRIES_PER_TABLE * 4, directory.byteLength / 4, tableAt),
+    tables: tableReader(storage, tables, memory),
   };
 }
 

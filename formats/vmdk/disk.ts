@@ -18,6 +18,13 @@ import { openHostedSparse } from "./hosted_sparse.ts";
 import { type Part, readLayout } from "./layout.ts";
 import { packedReader, plainReader } from "./read_grains.ts";
 import { isSeSparse, openSeSparse } from "./sesparse.ts";
+import { type TableMemory, tableMemory } from "./table_reader.ts";
+
+/** What all extents of a disk use together. */
+interface Shared {
+  readonly memory: TableMemory;
+  readonly unpack: Unpacker;
+}
 
 /** One extent to be read. Positions count from its start. */
 interface Extent {
@@ -39,7 +46,8 @@ interface Extent {
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const extents: Extent[] = [];
-  for (const part of layout.parts) extents.push(await openExtent(part, context.unpack ?? inlineUnpacker));
+  const shared = { memory: tableMemory(), unpack: context.unpack ?? inlineUnpacker };
+  for (const part of layout.parts) extents.push(await openExtent(part, shared));
   const { descriptor, size } = layout;
   const covering = (at: number) => extents[indexOf(extents, at)];
   return {
@@ -95,7 +103,7 @@ export function backingOf(descriptor: Descriptor | null, label: string): NamedFi
   throw corrupt(message, label);
 }
 
-async function openExtent(part: Part<Storage>, unpack: Unpacker): Promise<Extent> {
+async function openExtent(part: Part<Storage>, shared: Shared): Promise<Extent> {
   const { guestStart, size, storage } = part;
   const range = { start: guestStart, end: guestStart + size };
   if (part.kind === "zero" || storage === null) {
@@ -107,7 +115,7 @@ async function openExtent(part: Part<Storage>, unpack: Unpacker): Promise<Extent
   if (part.kind === "flat") {
     return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatExtent(storage, part.fileOffset) };
   }
-  const { map, read, format } = await openSparse(storage, unpack);
+  const { map, read, format } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
@@ -152,23 +160,23 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
 /** A sparse extent of any kind: what it is shows in its first bytes. */
 async function openSparse(
   storage: Storage,
-  unpack: Unpacker,
+  { memory, unpack }: Shared,
 ): Promise<{ readonly map: GrainMap; readonly read: Access["read"]; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
   const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
   if (magic === SPARSE_MAGIC) {
-    const { map, header } = await openHostedSparse(storage);
+    const { map, header } = await openHostedSparse(storage, memory);
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
     const reader = map.packed ? packedReader(map, storage, hasMarkers, unpack) : plainReader(map, storage);
     return { map, read: reader.read, format: "SPARSE" };
   }
   if (magic === COWD_MAGIC) {
-    const map = await openCowd(storage);
+    const map = await openCowd(storage, memory);
     return { map, read: plainReader(map, storage).read, format: "VMFSSPARSE" };
   }
   if (isSeSparse(head)) {
-    const map = await openSeSparse(storage);
+    const map = await openSeSparse(storage, memory);
     return { map, read: plainReader(map, storage).read, format: "SESPARSE" };
   }
   throw corrupt(

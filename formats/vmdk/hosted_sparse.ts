@@ -8,7 +8,7 @@ import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
 import { FLAG, HEADER_BYTES, parseHeader, SPARSE_MAGIC, type SparseHeader, tablesOf } from "./header.ts";
-import { tableReader } from "./table_reader.ts";
+import { type TableMemory, tableMemory, tableReader } from "./table_reader.ts";
 
 /** A hosted sparse extent, open. */
 export interface HostedSparse {
@@ -22,12 +22,15 @@ export interface HostedSparse {
 }
 
 /** Opens the extent in `storage`, which begins with the magic. */
-export async function openHostedSparse(storage: Storage): Promise<HostedSparse> {
+export async function openHostedSparse(
+  storage: Storage,
+  memory: TableMemory = tableMemory(),
+): Promise<HostedSparse> {
   const first = await readHeader(storage, 0);
   const hasFooter = first.directory === null;
   const header = hasFooter ? await readFooter(storage, first) : first;
   const directory = viewOf(await readDirectory(storage, header));
-  return { header, hasFooter, directory, map: mapOf(header, directory, storage) };
+  return { header, hasFooter, directory, map: mapOf(header, directory, storage, memory) };
 }
 
 /** Bytes of a grain table. */
@@ -35,7 +38,7 @@ export function tableBytesOf({ entriesPerTable }: SparseHeader): number {
   return entriesPerTable * 4;
 }
 
-function mapOf(header: SparseHeader, directory: DataView, storage: Storage): GrainMap {
+function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memory: TableMemory): GrainMap {
   const zeroed = (header.flags & FLAG.zeroed) !== 0;
   const tableBytes = tableBytesOf(header);
   // Entries are sectors.
@@ -54,7 +57,7 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage): Gra
     tableAt,
     // The last grain of a file may be cut short: only its first byte is sure.
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
-    tables: tableReader(storage, tableBytes, tablesOf(header), tableAt),
+    tables: tableReader(storage, { tableBytes, count: tablesOf(header), placeOf: tableAt }, memory),
   };
 }
 

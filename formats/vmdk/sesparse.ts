@@ -9,7 +9,7 @@ import { SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
-import { tableReader } from "./table_reader.ts";
+import { type TableMemory, tableReader } from "./table_reader.ts";
 
 /** The first eight bytes of the constant header, as two little-endian words. */
 export const SESPARSE_MAGIC = 0xcafebabe;
@@ -43,7 +43,7 @@ export function isSeSparse(bytes: Uint8Array): boolean {
 }
 
 /** Opens the extent in `storage`. */
-export async function openSeSparse(storage: Storage): Promise<GrainMap> {
+export async function openSeSparse(storage: Storage, memory: TableMemory): Promise<GrainMap> {
   const { label } = storage;
   const layout = await readLayout(storage);
   const entries = Math.ceil(layout.size / TABLE_REACH);
@@ -61,10 +61,10 @@ export async function openSeSparse(storage: Storage): Promise<GrainMap> {
   }
   const directory = new Uint8Array(entries * 8);
   if (entries > 0) await storage.readAt(directory, layout.directory);
-  return mapOf(storage, layout, viewOf(directory));
+  return mapOf(storage, layout, viewOf(directory), memory);
 }
 
-function mapOf(storage: Storage, layout: Layout, directory: DataView): GrainMap {
+function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: TableMemory): GrainMap {
   const tableAt = (index: number) => {
     const [low, high] = [directory.getUint32(index * 8, true), directory.getUint32(index * 8 + 4, true)];
     if (high === 0 && low === 0) return HOLE;
@@ -74,6 +74,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView): GrainMap 
     const place = layout.tables + inTables;
     return place + TABLE_BYTES > storage.size ? BAD : place;
   };
+  const tables = { tableBytes: TABLE_BYTES, count: directory.byteLength / 8, placeOf: tableAt };
   return {
     label: storage.label,
     size: layout.size,
@@ -99,7 +100,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView): GrainMap 
           return BAD;
       }
     },
-    tables: tableReader(storage, TABLE_BYTES, directory.byteLength / 8, tableAt),
+    tables: tableReader(storage, tables, memory),
   };
 }
 

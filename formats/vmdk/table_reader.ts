@@ -3,17 +3,18 @@
  *
  * @module
  */
+import { zeroes } from "../bytes.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Bytes of tables read at once. */
 const CHUNK_BYTES = 64 << 10;
 
-/** Bytes of tables held: enough for 256 GiB of disk with the usual grains. */
+/** Bytes of tables held for one disk: enough for 256 GiB of it with the usual grains. */
 const CACHE_BYTES = 16 << 20;
 
 /** Grain tables, by their number in the grain directory. */
 export interface TableReader {
-  /** The table `index`, which lies at `place`, and the tables that lie behind it and are known without another request. */
+  /** The table `index`, which lies at `place`, and the tables behind it that are known without another request. */
   get(index: number, place: number): Tables | Promise<Tables>;
 }
 
@@ -31,23 +32,59 @@ interface Chunk {
   readonly bytes: Uint8Array;
 }
 
-/**
- * A reader of tables of `tableBytes` each.
- *
- * @param placeOf file offset of a table; below zero where there is none
- * @param count how many tables there are
- */
-export function tableReader(
-  storage: Storage,
-  tableBytes: number,
-  count: number,
-  placeOf: (index: number) => number,
-): TableReader {
-  const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / tableBytes));
-  const most = Math.floor(CACHE_BYTES / (perChunk * tableBytes));
+/** What all extents of a disk hold of their tables, within one limit. */
+export interface TableMemory {
+  /** A number for one extent more. */
+  owner(): number;
+  get(owner: number, first: number): Chunk | undefined;
+  set(owner: number, chunk: Chunk): void;
+}
+
+/** Memory for the tables of one disk. The least recently used give way. */
+export function tableMemory(): TableMemory {
   // A Map keeps the order of insertion: the first is the one that was not used for the longest time.
   const chunks = new Map<number, Chunk>();
-  let last: Chunk | undefined;
+  let owners = 0;
+  let bytes = 0;
+  // A directory has at most 2^22 entries, and a disk 2^15 extents.
+  const keyOf = (owner: number, first: number) => owner * 2 ** 23 + first;
+  return {
+    owner: () => owners++,
+    get(owner, first) {
+      const key = keyOf(owner, first);
+      const chunk = chunks.get(key);
+      if (chunk === undefined) return undefined;
+      chunks.delete(key);
+      chunks.set(key, chunk);
+      return chunk;
+    },
+    set(owner, chunk) {
+      const key = keyOf(owner, chunk.first);
+      bytes += chunk.bytes.length - (chunks.get(key)?.bytes.length ?? 0);
+      chunks.set(key, chunk);
+      for (const [oldest, { bytes: { length } }] of chunks) {
+        if (bytes <= CACHE_BYTES || oldest === key) break;
+        chunks.delete(oldest);
+        bytes -= length;
+      }
+    },
+  };
+}
+
+/** The tables of one extent. */
+export interface TableShape {
+  readonly tableBytes: number;
+  /** How many there are. */
+  readonly count: number;
+  /** File offset of a table; below zero where there is none. */
+  readonly placeOf: (index: number) => number;
+}
+
+/** A reader of the tables in `storage`. */
+export function tableReader(storage: Storage, shape: TableShape, memory: TableMemory): TableReader {
+  const { tableBytes, count, placeOf } = shape;
+  const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / tableBytes));
+  const owner = memory.owner();
 
   /** The tables around `index` that lie side by side, within a grid of chunks. */
   function around(index: number, place: number): { readonly first: number; readonly end: number } {
@@ -61,32 +98,36 @@ export function tableReader(
   }
 
   function from(chunk: Chunk, index: number): Tables {
-    last = chunk;
     const skip = (index - chunk.first) * tableBytes;
     const { buffer, byteOffset, length } = chunk.bytes;
-    const view = new DataView(buffer, byteOffset + skip, length - skip);
-    return { view, count: chunk.count - (index - chunk.first) };
+    return { view: new DataView(buffer, byteOffset + skip, length - skip), count: chunk.count - (index - chunk.first) };
   }
 
   async function load(index: number, place: number, first: number, end: number): Promise<Tables> {
-    const bytes = new Uint8Array((end - first) * tableBytes);
-    await storage.readAt(bytes, place - (index - first) * tableBytes);
-    const chunk = { first, count: end - first, bytes };
-    chunks.set(first, chunk);
-    const [oldest] = chunks.keys();
-    if (chunks.size > most) chunks.delete(oldest);
+    const chunk = {
+      first,
+      count: end - first,
+      bytes: await bytesAt(place - (index - first) * tableBytes, end - first),
+    };
+    memory.set(owner, chunk);
     return from(chunk, index);
+  }
+
+  async function bytesAt(fileOffset: number, tables: number): Promise<Uint8Array> {
+    const length = tables * tableBytes;
+    // A large empty disk has gigabytes of tables that were never written.
+    const found = await storage.holeAt?.(fileOffset, fileOffset + length);
+    if (found?.hole && found.end >= fileOffset + length && length <= CHUNK_BYTES) return zeroes(length);
+    const bytes = new Uint8Array(length);
+    await storage.readAt(bytes, fileOffset);
+    return bytes;
   }
 
   return {
     get(index, place) {
-      if (last && index >= last.first && index < last.first + last.count) return from(last, index);
       const { first, end } = around(index, place);
-      const chunk = chunks.get(first);
-      if (chunk === undefined) return load(index, place, first, end);
-      chunks.delete(first);
-      chunks.set(first, chunk);
-      return from(chunk, index);
+      const chunk = memory.get(owner, first);
+      return chunk === undefined ? load(index, place, first, end) : from(chunk, index);
     },
   };
 }
