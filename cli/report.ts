@@ -23,22 +23,41 @@ export interface Io {
   now(): number;
 }
 
-interface Sink {
+/** Where text goes. */
+export interface Sink {
+  /** Returns how many of the bytes it took. */
   writeSync(bytes: Uint8Array): number;
 }
 
-/** Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly. */
-function writer(sink: Sink): (text: string) => void {
+/**
+ * Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly.
+ *
+ * @param failed hears of other failures; after one, nothing more is written
+ */
+export function writer(sink: Sink, failed: (error: unknown) => void): (text: string) => void {
   const encoder = new TextEncoder();
   let gone = false;
   return (text) => {
-    try {
-      for (let rest = encoder.encode(text); !gone && rest.length > 0;) rest = rest.subarray(sink.writeSync(rest));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-      gone = true;
+    for (let rest = encoder.encode(text); !gone && rest.length > 0;) {
+      try {
+        rest = rest.subarray(sink.writeSync(rest));
+      } catch (error) {
+        if (error instanceof Deno.errors.WouldBlock) {
+          // Another program has made the pipe or terminal, which it shares, non-blocking.
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+          continue;
+        }
+        gone = true;
+        if (!(error instanceof Deno.errors.BrokenPipe)) failed(error);
+      }
     }
   };
+}
+
+/** Results that nobody gets are a failure of the command. */
+function outputFailed(cause: unknown): never {
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/ \(os error \d+\)$/, "");
+  throw new ImageError("io", `Cannot write to standard output: ${reason.toLowerCase()}`, { cause });
 }
 
 function columns(): number {
@@ -52,8 +71,9 @@ function columns(): number {
 /** The terminal or pipes of this process. */
 export function processIo(): Io {
   return {
-    out: writer(Deno.stdout),
-    err: writer(Deno.stderr),
+    out: writer(Deno.stdout, outputFailed),
+    // There is nowhere left to tell of it, and talk is not worth a job.
+    err: writer(Deno.stderr, () => {}),
     errIsTerminal: Deno.stderr.isTerminal(),
     inIsTerminal: Deno.stdin.isTerminal(),
     plain: Deno.noColor || Deno.build.os === "windows",

@@ -3,7 +3,7 @@ import { ImageError } from "../../mod.ts";
 import { main } from "../../cli/main.ts";
 import { VERSION } from "../../cli/version.ts";
 import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
-import { complaintOf, complaintText } from "../../cli/report.ts";
+import { complaintOf, complaintText, writer } from "../../cli/report.ts";
 import { nearest } from "../../cli/nearest.ts";
 import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
 import { type Outcome, run, scratch } from "../support/qemu.ts";
@@ -178,4 +178,35 @@ Deno.test("a reader that leaves early is no failure", async () => {
   await child.stdout.cancel();
   const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
   assert.deepEqual([code, stderr], [0, ""]);
+});
+
+Deno.test({
+  name: "a full standard output is a failure in words, a full standard error none",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using folder = await scratch();
+    await Deno.writeFile(folder.file("a.raw"), new Uint8Array(4096).fill(1));
+    const program = [Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] })];
+    const shell = (words: string) => run("sh", ["-c", `"$@" ${words}`, "sh", ...program], { cwd: folder.path });
+    const out = await shell("--help >/dev/full");
+    assert.deepEqual(out, {
+      code: 1,
+      stdout: "",
+      stderr: "diskcast: Cannot write to standard output: no space left on device\n",
+    });
+    assert.equal((await shell("convert --progress=json -fraw a.raw b.raw 2>/dev/full")).code, 0);
+    assert.equal((await shell("convert -fraw none b.raw 2>/dev/full")).code, 1);
+  },
+});
+
+Deno.test("a sink that would block gets every byte", () => {
+  const got: number[] = [];
+  let calls = 0;
+  const writeSync = (bytes: Uint8Array) => {
+    if (++calls % 2 === 1) throw new Deno.errors.WouldBlock("try again");
+    got.push(bytes[0]);
+    return 1;
+  };
+  writer({ writeSync }, (error) => assert.fail(String(error)))("abc");
+  assert.equal(String.fromCharCode(...got), "abc");
 });
