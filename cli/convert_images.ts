@@ -78,7 +78,9 @@ interface TargetCreation extends Creation {
 /** `-o` with what has its own place in the job taken out of it. */
 function creationOf(flags: ConvertFlags, format: Format | undefined): TargetCreation {
   const creation = creationFrom(flags.creation, format);
-  const warnings = creation.size === undefined ? [] : ["size in -o has no effect: the target is as large as the sources"];
+  const warnings = creation.size === undefined
+    ? []
+    : ["size in -o has no effect: the target is as large as the sources"];
   return {
     ...creation,
     backing: flags.backing ?? creation.backing,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { corrupt, ImageError, type WritableStorage } from "../formats/mod.ts";
+import { corrupt, ImageError, type WritableStorage, zeroes } from "../formats/mod.ts";
 import type { OutputFiles } from "./output_file.ts";
 
 /** Bytes of one piece of a file that is kept in memory. */
@@ -68,6 +68,12 @@ function sparseFile(label: string): WritableStorage {
       return Promise.resolve();
     },
     writeAt(content, fileOffset) {
+      // The shared zeroes, known by their memory: they take none.
+      if (content.buffer === zeroes(0).buffer) {
+        clear(fileOffset, fileOffset + content.length);
+        grow(fileOffset + content.length);
+        return Promise.resolve();
+      }
       each(fileOffset, fileOffset + content.length, (page, from, to, at) => {
         const bytes = pages.get(page) ?? new Uint8Array(PAGE);
         bytes.set(content.subarray(at, at + to - from), from);
