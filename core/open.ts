@@ -89,7 +89,7 @@ export async function openBeneath(
 /** An image further down, and by which image it is named. */
 interface Beneath {
   readonly spec: ImageSpec;
-  readonly named: { readonly by: string; readonly id: string | undefined } | null;
+  readonly named: { readonly by: string; readonly file: NamedFile } | null;
 }
 
 class ChainOpener {
@@ -123,7 +123,7 @@ class ChainOpener {
     const file = name === "" && others.length === 0
       ? await findById(disk.backing, path, this.options)
       : await resolveNamed(disk.backing, "backing file", path, this.options.allowRefs);
-    return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, id: disk.backing.id } };
+    return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, file: disk.backing } };
   }
 
   async openLayer(path: string, spec: ImageSpec, namedBy: string | null): Promise<Layer> {
@@ -182,9 +182,10 @@ export function fileKey(file: StoredFile, path: string): string {
 
 /** A file of the right name may not be the right file: it was replaced, or changed since the image above was made. */
 function checkIdentity({ path, disk }: Layer, named: NonNullable<Beneath["named"]>): void {
-  if (named.id === undefined || disk.id === named.id) return;
+  const { id, otherIds = [] } = named.file;
+  if (id === undefined || disk.id === id || (disk.id !== undefined && otherIds.includes(disk.id))) return;
   const found = disk.id === undefined ? `${disk.format} images have none` : `"${disk.id}"`;
-  const message = `Cannot use "${path}" beneath "${named.by}": its ID is ${found}, and must be "${named.id}"; ` +
+  const message = `Cannot use "${path}" beneath "${named.by}": its ID is ${found}, and must be "${id}"; ` +
     `it is another file, or has been changed since`;
   throw new ImageError("corrupt", message, { path });
 }

@@ -44,6 +44,8 @@ export interface NamedFile {
   readonly format?: string | undefined;
   /** What {@linkcode Disk.id} of the file must be; absent where the image does not say. */
   readonly id?: string;
+  /** Further IDs that will do as well. */
+  readonly otherIds?: readonly string[];
 }
 
 /** What a format tells about an image: names and plain values, in the order to be shown. */

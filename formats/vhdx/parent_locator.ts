@@ -76,5 +76,11 @@ function broken(label: string, found: string): ImageError {
 /** The parent as the engine is to look for it. */
 export function backingOf(parent: ParentLocator): NamedFile {
   const [name = "", ...others] = parent.paths;
-  return { name, ...(others.length > 0 && { others }), format: "vhdx", id: parent.linkage };
+  return {
+    name,
+    ...(others.length > 0 && { others }),
+    format: "vhdx",
+    id: parent.linkage,
+    ...(parent.linkage2 !== null && { otherIds: [parent.linkage2] }),
+  };
 }
