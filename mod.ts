@@ -63,6 +63,7 @@ export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_dis
 export { type ImageInfo, inspect, inspectChain, type NamedFileInfo, type SnapshotInfo } from "./core/inspect.ts";
 export { type MapEntry, type MapOptions, mapRuns } from "./core/map_runs.ts";
 export { compare, type CompareOptions, type CompareStage, type Comparison } from "./core/compare.ts";
+export { type CreatedImage, createImage, type CreateImageContext, type CreateJob } from "./core/create.ts";
 export { measure, type MeasureJob, type MeasureOptions } from "./core/measure.ts";
 export { digest, type DigestOptions, type DigestSummary } from "./core/digest.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";

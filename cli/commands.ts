@@ -14,6 +14,7 @@ import { compareCommand } from "./compare_options.ts";
 import { digestCommand } from "./digest_options.ts";
 import { checkCommand } from "./check_options.ts";
 import { measureCommand } from "./measure_options.ts";
+import { createCommand } from "./create_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -32,4 +33,5 @@ export const commands: readonly Command[] = [
   { def: digestCommand, run: async (args, context) => (await import("./digest.ts")).runDigest(args, context) },
   { def: checkCommand, run: async (args, context) => (await import("./check.ts")).runCheck(args, context) },
   { def: measureCommand, run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context) },
+  { def: createCommand, run: async (args, context) => (await import("./create.ts")).runCreate(args, context) },
 ];

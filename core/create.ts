@@ -1,0 +1,117 @@
+/**
+ * A new, empty image. Nothing appears under its name before it is complete.
+ *
+ * @module
+ */
+import { dirname, resolve } from "node:path";
+import { allFormats, hostFiles, ImageError, inlinePacker, throwIfCancelled } from "../formats/mod.ts";
+import { chainOf } from "./chain.ts";
+import { checkJob } from "./check_job.ts";
+import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
+import { formatNamed } from "./probe.ts";
+import { createTarget, openTargetBacking, planTarget } from "./target.ts";
+
+/** A new image. */
+export interface CreateJob extends Pick<TargetSpec, "path" | "options" | "backing"> {
+  /** Name of its format. */
+  readonly format: string;
+  /** Guest bytes. Default: those of its backing file. */
+  readonly size?: number;
+  /** Do not open the backing file: it need not be there, and `size` must be given. */
+  readonly unseenBacking?: boolean;
+  /** Do not ask for a lock on the backing file. */
+  readonly forceShare?: boolean;
+  /** Further folders in which files named by the backing file may lie. */
+  readonly allowRefs?: readonly string[];
+  /** Default `finish`. */
+  readonly sync?: SyncMode;
+}
+
+/** What a caller hands to {@linkcode createImage} besides its data. */
+export interface CreateImageContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
+  /** Hears of guesses. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** What was created. */
+export interface CreatedImage {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: string;
+  /** Guest bytes. */
+  readonly size: number;
+  /** Length of its file, in bytes. */
+  readonly fileSize: number;
+}
+
+/**
+ * Creates an image that holds nothing, or what its backing file holds. A file of its name is replaced.
+ *
+ * @throws ImageError `usage` for options that the format does not take; `refused` for a file that is in use, or is the
+ * backing file; and of every kind that writing can fail with
+ *
+ * @example
+ * ```ts
+ * import { createImage } from "./create.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * const created = await createImage({ path: `${folder}/a.qcow2`, format: "qcow2", size: 1 << 30 });
+ * assert.equal(created.size, 1 << 30);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
+export async function createImage(job: CreateJob, context: CreateImageContext = {}): Promise<CreatedImage> {
+  throwIfCancelled(context.signal);
+  const options = {
+    formats: context.formats ?? allFormats,
+    files: context.files ?? hostFiles,
+    allowRefs: job.allowRefs ?? [],
+    forceShare: job.forceShare ?? false,
+    onWarning: context.onWarning ?? (() => {}),
+  };
+  const format = formatNamed(job.format, options.formats, job.path);
+  const spec: TargetSpec = {
+    path: job.path,
+    format: job.format,
+    ...(job.options && { options: job.options }),
+    ...(job.backing && { backing: job.backing }),
+  };
+  // The rules for a new target are those of a conversion; it has no source here.
+  checkJob({ sources: [{ path: job.path }], target: spec }, format);
+  await using stack = new AsyncDisposableStack();
+  if (job.unseenBacking) refuseItself(job);
+  const backing = job.unseenBacking ? null : await openTargetBacking(spec, options);
+  if (backing) stack.use(backing);
+  const below = backing && chainOf(backing.layers.map((layer) => layer.disk));
+  const size = job.size ?? below?.size;
+  if (size === undefined) {
+    throw new ImageError("usage", `Cannot create "${job.path}": its size is missing`, { path: job.path });
+  }
+  const plan = planTarget(spec, format, size);
+  const sync = job.sync ?? "finish";
+  const sources = backing?.files ?? new Map();
+  const target = await createTarget(
+    { spec, size, sources, sync, pack: inlinePacker, options },
+    format,
+    plan,
+    below,
+    stack,
+  );
+  await target.writer.finish();
+  throwIfCancelled(context.signal);
+  const created = {
+    path: resolve(job.path),
+    format: format.name,
+    size: target.writer.traits.size,
+    fileSize: target.storage.size,
+  };
+  await target.commit();
+  return created;
+}
+
+/** Nothing is opened, so only the names can be compared. */
+function refuseItself({ path, backing }: CreateJob): void {
+  if (!backing || resolve(dirname(path), backing.path) !== resolve(path)) return;
+  throw new ImageError("refused", `Cannot create "${path}": it would be its own backing file`, { path });
+}
