@@ -207,3 +207,23 @@ Deno.test("many regions: every table is behind its grains", async () => {
   await disk.read(into, 7 * 512 * GRAIN + 7 * GRAIN);
   assert.equal(into[0], 5);
 });
+
+Deno.test("packed grains that follow each other are read with one request", async () => {
+  const random = rng(seed());
+  const storage = new MemoryStorage(undefined, "a.vmdk");
+  const writer = await create(storage, 16 * GRAIN);
+  const model = random.bytes(16 * GRAIN);
+  for (let at = 0; at < 16; at += 2) model.fill(at, at * GRAIN, (at + 1) * GRAIN);
+  await writer.write(model, 0);
+  await writer.finish();
+  const recording = new RecordingStorage(storage);
+  await using disk = await vmdk.open(recording, { openNamed: () => Promise.reject(new Error()) });
+  await disk.runAt(0, disk.size);
+  recording.operations.length = 0;
+  const into = new Uint8Array(16 * GRAIN);
+  await disk.read(into, 0);
+  assertBytes(into, model);
+  assert.equal(recording.of("read").length, 1);
+  for (const start of [0, 512, 1024]) await disk.read(into.subarray(0, 512), start);
+  assert.ok(recording.of("read").length <= 4);
+});
