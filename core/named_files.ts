@@ -44,7 +44,7 @@ export async function resolveNamed(
   const describe = `${what} "${file.name}" that "${imagePath}" names`;
   if (isProtocol(file.name)) {
     const message = `Cannot open the ${describe}: only paths are followed, never URLs, "json:" or other protocols; ` +
-      `state the file yourself (see --image-opts, backing.file.filename)`;
+      `state the file yourself (see --image-opts, ${what === "data file" ? "data-file" : "backing.file"}.filename)`;
     throw new ImageError("refused", message, { path: imagePath });
   }
   const home = dirname(await realPath(imagePath, "find"));

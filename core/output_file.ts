@@ -74,7 +74,7 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
   const guards: StoredFile[] = [];
   return {
     async create(path) {
-      const { entry, guard } = await begin(files, path, sources);
+      const { entry, guard } = await begin(files, path, sources, pending.map((one) => one.path));
       pending.push(entry);
       if (guard) guards.push(guard);
       return entry.storage;
@@ -112,14 +112,17 @@ async function begin(
   files: Files,
   given: string,
   sources: SourceFiles,
+  taken: readonly string[],
 ): Promise<{ entry: Pending; guard?: StoredFile }> {
+  refuseTaken(given, taken);
   if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
   const path = await realTarget(given);
+  refuseTaken(path, taken);
   const guard = await openExisting(files, path, sources);
   if (guard?.isDevice) return { entry: { path, part: path, storage: guard, inPlace: true } };
   const part = partName(path);
   try {
-    const storage = await createPart(files, path, part);
+    const storage = await createPart(files, path, part, sources);
     try {
       if (guard) await keepMode(path, part);
     } catch (error) {
@@ -194,6 +197,13 @@ async function openExisting(files: Files, path: string, sources: SourceFiles): P
   }
 }
 
+/** Of the files of one image, each needs its own: one would replace the other. */
+function refuseTaken(path: string, taken: readonly string[]): void {
+  if (!taken.includes(path)) return;
+  const message = `Cannot write "${path}": two files of the new image have this name; give the other file another one`;
+  throw new ImageError("usage", message, { path });
+}
+
 function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): void {
   const source = sources.get(fileKey(storage, path));
   if (source === undefined) return;
@@ -204,8 +214,8 @@ function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): 
 }
 
 /** Creates the temporary file. One that a killed run has left is removed first; one in use is left alone. */
-async function createPart(files: Files, path: string, part: string): Promise<StoredFile> {
-  await removeStale(files, path, part);
+async function createPart(files: Files, path: string, part: string, sources: SourceFiles): Promise<StoredFile> {
+  await removeStale(files, path, part, sources);
   const storage = await files.create(part).catch((error) => {
     throw isRefused(error) ? otherRun(path, part, error) : inTermsOf(error, path, part);
   });
@@ -245,9 +255,10 @@ function otherRun(path: string, part: string, cause?: unknown): ImageError {
   return new ImageError("refused", message, { path, cause });
 }
 
-async function removeStale(files: Files, path: string, part: string): Promise<void> {
+async function removeStale(files: Files, path: string, part: string, sources: SourceFiles): Promise<void> {
   try {
     await using stale = await files.open(part, { write: true });
+    refuseSource(stale, part, sources);
     await stale.lock(true).catch((error) => {
       throw isRefused(error) ? otherRun(path, part, error) : error;
     });

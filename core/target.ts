@@ -20,7 +20,7 @@ import {
 import { chainOf } from "./chain.ts";
 import { createOptions } from "./create_options.ts";
 import type { SyncMode, TargetSpec } from "./job.ts";
-import { resolveNamed } from "./named_files.ts";
+import { isProtocol, resolveNamed } from "./named_files.ts";
 import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
 import { formatNamed, probe } from "./probe.ts";
@@ -65,8 +65,21 @@ export function planTarget(spec: TargetSpec, format: Format, size: number): Crea
     backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
     packs: spec.packs ?? false,
   };
+  checkFurtherFiles(format, plan);
   format.checkPlan?.(plan);
   return plan;
+}
+
+/** What an image names is only ever followed as a path, so a new image must not name anything else. */
+function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): void {
+  for (const { name, type } of createOptions) {
+    const file = options[name];
+    if (type !== "file" || typeof file !== "string" || !isProtocol(file)) continue;
+    const message =
+      `Cannot use "${file}" for option "${name}": readers take what is before the colon for a protocol; ` +
+      `write "./${file}"`;
+    throw new ImageError("usage", message);
+  }
 }
 
 /**

@@ -254,6 +254,29 @@ Deno.test({
   },
 });
 
+Deno.test("a source that has the temporary name of the target is not taken for a left file", async () => {
+  await using folder = await scratch();
+  const source = await rawFile(folder, ".out.raw.diskcast", 4 * KIB, (bytes) => bytes.fill(1));
+  for (const forceShare of [false, true]) {
+    await assert.rejects(convert({ ...rawJob(folder, source), forceShare }), { kind: "refused" });
+    assert.equal((await Deno.stat(source)).size, 4 * KIB);
+  }
+});
+
+Deno.test("a data file is another file than the image, and no protocol", async () => {
+  await using folder = await scratch();
+  const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
+  const target = (data_file: string) => ({ path: folder.file("out"), format: "qcow2", options: { data_file } });
+  const job = (data_file: string) => ({ ...rawJob(folder, source), target: target(data_file) });
+  await assert.rejects(convert(job("out")), { kind: "usage", message: /two files of the new image have this name/ });
+  await assert.rejects(convert(job("nbd:x")), { kind: "usage", message: /write "\.\/nbd:x"/ });
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["source"]);
+  await convert(job("./nbd:x"));
+  const back = { path: folder.file("back"), format: "raw" };
+  await convert({ sources: [{ path: folder.file("out") }], target: back });
+  assert.deepEqual(await Deno.readFile(back.path), await Deno.readFile(source));
+});
+
 Deno.test("what lies under the temporary name and is no file is named", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, "source", 4 * KIB);
