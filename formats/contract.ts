@@ -216,6 +216,10 @@ export interface Format {
   readonly title: string;
   /** File name endings, without the dot, the usual one first. */
   readonly extensions: readonly string[];
+  /** Sub-variants by their names in the field: those that {@linkcode create} makes, and those that are only read. */
+  readonly kinds: { readonly written: readonly string[]; readonly read: readonly string[] };
+  /** Guest bytes of the largest disk that {@linkcode create} makes with default options. */
+  readonly maxSize: number;
   /** What its images can have. */
   readonly has: {
     /** Whether an image may name a file beneath it. */

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { ImageError } from "./errors.ts";
+import type { GrowthKind } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
 import { dataRun, zeroRun } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
@@ -28,6 +30,8 @@ export const raw: Format = {
   name: "raw",
   title: "Raw disk image",
   extensions: ["raw", "img", "dd", "iso"],
+  kinds: { written: [], read: [] },
+  maxSize: Number.MAX_SAFE_INTEGER,
   has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
   // Any bytes are a raw image; it is what is left when no other format claims them.
   probe: () => "no",
@@ -41,7 +45,21 @@ export const raw: Format = {
   }],
   create: createRaw,
   edit: (storage) => Promise.resolve(rawWriter(storage, storage.size)),
+  maintenance: { resize: resizeRaw },
 };
+
+/** A raw image is as long as its file. */
+async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
+  const before = storage.size;
+  if (growth === "metadata") {
+    throw new ImageError("usage", `Cannot preallocate metadata of "${storage.label}": raw images have none`, {
+      path: storage.label,
+    });
+  }
+  await storage.truncate(size);
+  if (growth !== "off" && size > before) await storage.reserve(before, size, growth === "full");
+  await storage.sync();
+}
 
 function rawDisk(storage: Storage): Disk {
   return {

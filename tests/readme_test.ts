@@ -58,20 +58,44 @@ Deno.test("no committed text names a package registry", () => {
 });
 
 function rowOf(format: Format): string[] {
-  const { has } = format;
-  const yes = (value: unknown) => value ? "yes" : "no";
+  const { has, kinds, maxSize } = format;
+  const list = (names: readonly string[]) => names.length > 0 ? names.join(", ") : "-";
   const backing = has.overlays ? "yes" : has.backing ? "read" : "no";
-  const [create, edit, packing, snapshots, bitmaps] = [
-    format.create,
-    format.edit,
-    has.packing,
-    has.snapshots,
-    has.bitmaps,
-  ]
-    .map(yes);
-  const abilities = [create, edit, packing, backing, snapshots, bitmaps];
-  return [`\`${format.name}\``, format.title, format.extensions.join(", "), ...abilities];
+  return [
+    `\`${format.name}\``,
+    format.title,
+    format.extensions.join(", "),
+    format.create ? list(kinds.written) : "no",
+    list(kinds.read),
+    sizeText(maxSize),
+    ...[backing, has.packing, has.snapshots, has.bitmaps].map((value) =>
+      typeof value === "string" ? value : value ? "yes" : "no"
+    ),
+  ];
 }
+
+/** Bytes in the largest unit that leaves a whole number of at least 1. */
+function sizeText(bytes: number): string {
+  if (bytes === Number.MAX_SAFE_INTEGER) return "that of the host";
+  const half = 2 ** 49 - bytes;
+  if (half > 0 && half < 2 ** 30) return `512 TiB - ${sizeText(half)}`;
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let unit = 0;
+  while (bytes % 1024 === 0 && unit + 1 < units.length) {
+    bytes /= 1024;
+    unit++;
+  }
+  return `${bytes} ${units[unit]}`;
+}
+
+Deno.test("the largest disk of a format can be planned, and one sector more is refused", () => {
+  for (const format of allFormats) {
+    if (!format.create || format.maxSize === Number.MAX_SAFE_INTEGER) continue;
+    const plan = { size: format.maxSize, options: {}, backing: null, packs: false };
+    format.checkPlan?.(plan);
+    assert.throws(() => format.checkPlan?.({ ...plan, size: plan.size + 512 }), { kind: "usage" }, format.name);
+  }
+});
 
 /** Rows of the first table after a heading, without the line that separates its head. */
 function tableAfter(text: string, heading: string): string[][] {

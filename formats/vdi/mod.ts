@@ -9,13 +9,15 @@ import { createVdi } from "./create.ts";
 import { openVdi } from "./disk.ts";
 import { editVdi } from "./edit.ts";
 import { HEADER_BYTES, SIGNATURE, SIGNATURE_AT } from "./header.ts";
-import { checkPlan, CREATE_OPTIONS } from "./options.ts";
+import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 
 /** VDI images. */
 export const vdi: Format = {
   name: "vdi",
   title: "VirtualBox disk (VDI)",
   extensions: ["vdi"],
+  kinds: { written: ["dynamic", "static"], read: ["differencing", "undo"] },
+  maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length < HEADER_BYTES) return "no";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAX_SIZE } from "./metadata.ts";
 import type { Format } from "../contract.ts";
 import { createVhdx } from "./create.ts";
 import { openVhdx } from "./disk.ts";
@@ -37,6 +38,8 @@ export const vhdx: Format = {
   name: "vhdx",
   title: "Hyper-V virtual hard disk, version 2",
   extensions: ["vhdx", "avhdx"],
+  kinds: { written: ["dynamic", "fixed"], read: ["differencing"] },
+  maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
   open: openVhdx,

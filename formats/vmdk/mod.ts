@@ -11,7 +11,7 @@ import { looksLikeDescriptor } from "./descriptor.ts";
 import { openVmdk } from "./disk.ts";
 import { editVmdk } from "./edit.ts";
 import { HEADER_BYTES, SPARSE_MAGIC } from "./header.ts";
-import { checkPlan, CREATE_OPTIONS } from "./options.ts";
+import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import { isSeSparse } from "./sesparse.ts";
 
 /** VMDK images. */
@@ -19,6 +19,11 @@ export const vmdk: Format = {
   name: "vmdk",
   title: "VMware virtual disk",
   extensions: ["vmdk"],
+  kinds: {
+    written: ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized"],
+    read: ["vmfs", "vmfsSparse (COWD)", "seSparse"],
+  },
+  maxSize: MAX_SIZE,
   has: { backing: true, overlays: true, packing: true, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length >= HEADER_BYTES) {

@@ -8,13 +8,15 @@ import { createVpc } from "./create.ts";
 import { openVpc } from "./disk.ts";
 import { editVpc } from "./edit.ts";
 import { FIXED, FOOTER_BYTES, footerState, OLD_FOOTER_BYTES, typeOf } from "./footer.ts";
-import { checkPlan, CREATE_OPTIONS } from "./options.ts";
+import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 
 /** VHD images. */
 export const vpc: Format = {
   name: "vpc",
   title: "Virtual PC, Hyper-V and Azure disk (VHD)",
   extensions: ["vhd", "vpc"],
+  kinds: { written: ["dynamic", "fixed"], read: ["differencing"] },
+  maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe,
   open: openVpc,

@@ -11,6 +11,8 @@ function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Par
     name: "toy",
     title: "Toy image",
     extensions: ["toy"],
+    kinds: { written: [], read: [] },
+    maxSize: 2 ** 40,
     has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
     probe: ({ head }) => head[0] === 0x54 && head[1] === 0x4f && head[2] === 0x59 && head[3] === 9 ? "yes" : "no",
     createOptions: [],
@@ -107,6 +109,8 @@ const broken: readonly (readonly [what: string, format: Format, noticed: string]
   [
     "an unknown snapshot that opens",
     toy({
+      kinds: { written: [], read: [] },
+      maxSize: 2 ** 40,
       has: { backing: false, overlays: false, packing: false, snapshots: true, bitmaps: false },
       open: (storage) => openToy(storage, {}),
     }),
