@@ -15,6 +15,7 @@ import { digestCommand } from "./digest_options.ts";
 import { checkCommand } from "./check_options.ts";
 import { measureCommand } from "./measure_options.ts";
 import { createCommand } from "./create_options.ts";
+import { planCommand } from "./plan_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -34,4 +35,5 @@ export const commands: readonly Command[] = [
   { def: checkCommand, run: async (args, context) => (await import("./check.ts")).runCheck(args, context) },
   { def: measureCommand, run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context) },
   { def: createCommand, run: async (args, context) => (await import("./create.ts")).runCreate(args, context) },
+  { def: planCommand, run: async (args, context) => (await import("./plan.ts")).runPlan(args, context) },
 ];

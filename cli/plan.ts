@@ -1,0 +1,110 @@
+/**
+ * The command `plan`.
+ *
+ * @module
+ */
+import { allFormats, ImageError, jobFiles, planConversion, surveyConversion } from "../mod.ts";
+import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../mod.ts";
+import { optionsText } from "./convert.ts";
+import { requestOf as convertRequestOf } from "./convert_args.ts";
+import { outputForm } from "./reading.ts";
+import { planCommand } from "./plan_options.ts";
+import { visible } from "./report.ts";
+import { runCommand } from "./run_command.ts";
+import { bytesText, timeText } from "./units.ts";
+import type { CommandContext, ParsedArgs } from "./command_def.ts";
+
+interface PlanRequest {
+  readonly job: ConvertJob;
+  readonly form: "human" | "json";
+  readonly warnings: readonly string[];
+}
+
+function requestOf(parsed: ParsedArgs): PlanRequest | string {
+  const request = convertRequestOf(parsed, allFormats, Deno.build.os === "windows");
+  if (request.kind === "options") return optionsText(request.format);
+  const { job, view: { warnings } } = request;
+  if (job.target.create === false) {
+    throw new ImageError("unsupported", "Cannot plan with -n: only new targets are planned");
+  }
+  return { job, form: outputForm(parsed, ["human", "json"]), warnings };
+}
+
+/** Runs `plan` with the words after its name; the result is the exit code. */
+export function runPlan(args: readonly string[], context: CommandContext): Promise<number> {
+  return runCommand<PlanRequest>(
+    {
+      def: planCommand,
+      read: requestOf,
+      files: ({ job }) => jobFiles(job),
+      work,
+    },
+    args,
+    context,
+  );
+}
+
+/** All that is told. */
+interface Told {
+  readonly plan: ConversionPlan;
+  readonly survey: Survey;
+  readonly files: JobFiles;
+}
+
+async function work({ job, form, warnings }: PlanRequest, { io, signal }: CommandContext): Promise<number> {
+  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
+  warnings.forEach(onWarning);
+  const plan = await planConversion(job, { signal, onWarning });
+  const told = { plan, survey: await surveyConversion(job, { signal }), files: await jobFiles(job) };
+  io.out(form === "json" ? `${JSON.stringify(planJson(told), null, 4)}\n` : planText(told));
+  return 0;
+}
+
+function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
+  const packed = packedSize(plan, survey);
+  return {
+    sources: plan.sources,
+    target: plan.target,
+    status: survey.status,
+    totals: plan.totals,
+    "file-size": plan.predicted,
+    ...(packed && { "compressed-file-size": packed.size, "compressed-file-size-error": packed.error }),
+    seconds: Math.round(survey.seconds * 1000) / 1000,
+    sampled: survey.sampled,
+    files,
+  };
+}
+
+/** The size of a packed target, and what it may be wrong by. */
+function packedSize(plan: ConversionPlan, { packs }: Survey): { size: number; error: number } | undefined {
+  if (!packs) return undefined;
+  const { data } = plan.totals;
+  const others = plan.predicted - data;
+  // Never more than without packing.
+  const size = Math.min(plan.predicted, Math.round(others + data * packs.share));
+  return { size, error: Math.ceil(data * packs.error) };
+}
+
+function planText({ plan, survey, files }: Told): string {
+  const { totals, target, sources } = plan;
+  const packed = packedSize(plan, survey);
+  const status = Object.entries(survey.status).filter(([, { runs }]) => runs > 0)
+    .map(([name, { runs, bytes }]) => `${bytesText(bytes)} ${name} in ${runs} ${runs === 1 ? "run" : "runs"}`);
+  const lines = [
+    ...sources.map(({ layers }) =>
+      `source: ${layers.map(({ path, format, size }) => `${path} (${format}, ${bytesText(size)})`).join(" over ")}`
+    ),
+    `target: ${target.path} (${target.format}, ${bytesText(target.size)})`,
+    `in the source: ${status.join(", ") || "nothing"}`,
+    `to read and write: ${bytesText(totals.data)}`,
+    `to write as zeroes: ${bytesText(totals.zero)}`,
+    `to leave alone: ${bytesText(totals.skip)}`,
+    packed
+      ? `file size: about ${bytesText(packed.size)} (give or take ${bytesText(packed.error)}), from samples`
+      : `file size: at most about ${bytesText(plan.predicted)}`,
+    survey.seconds < 1 ? "time: less than a second" : `time: about ${timeText(survey.seconds)}`,
+    ...files.read.map((path) => `must read: ${path}`),
+    ...files.write.map((path) => `must write: ${path}`),
+  ];
+  return lines.map((line) => `${visible(line)}\n`).join("");
+}
