@@ -217,7 +217,7 @@ export async function runWizard(args: readonly string[], context: CommandContext
       "Cannot ask: this is not a terminal, and the target is missing; write diskcast convert SOURCE TARGET",
     );
   }
-  const accessible = parsed.options["accessible"] === true;
+  const accessible = parsed.options["accessible"] === true || wantsAccessible();
   const unicode = !accessible && parsed.options["ascii"] !== true;
   const prompter = accessible
     ? await plain(context)
@@ -232,6 +232,12 @@ export async function runWizard(args: readonly string[], context: CommandContext
   prompter.end(commandLine(words, WINDOWS));
   const { runConvert } = await import("./convert.ts");
   return await runConvert([...progressWords(accessible), ...words.slice(1)], context);
+}
+
+/** Whether ACCESSIBLE is set and may be read; asks nobody. */
+function wantsAccessible(): boolean {
+  const leave = Deno.permissions.querySync({ name: "env", variable: "ACCESSIBLE" });
+  return leave.state === "granted" && (Deno.env.get("ACCESSIBLE") ?? "") !== "";
 }
 
 async function plain({ io, signal }: CommandContext): Promise<Prompter> {
