@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { denoArgs } from "../support/diskcast.ts";
+import { type Scratch, scratch } from "../support/qemu.ts";
+import { openPane, type Pane, tmuxIsMissing } from "../support/pane.ts";
+
+const ignore = tmuxIsMissing();
+const MIB = 1024 ** 2;
+
+/** A shell in a terminal, with a disk of 48 MiB to convert. */
+interface Desk extends AsyncDisposable {
+  readonly folder: Scratch;
+  readonly pane: Pane;
+  /** Types a conversion; its process says its number in a file. */
+  start(options: string, more?: string): Promise<void>;
+  /** Number of the process. */
+  pid(): number;
+  /** Waits for the end, and finds the terminal as it was; the exit code. */
+  ended(): Promise<{ readonly code: number; readonly text: string }>;
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(" ");
+}
+
+async function desk(columns = 100, rows = 30): Promise<Desk> {
+  const folder = await scratch();
+  const disk = new Uint8Array(48 * MIB).map((_, at) => at >> 3 ^ at);
+  disk.fill(0, 8 * MIB, 16 * MIB);
+  await Deno.writeFile(folder.file("disk.raw"), disk);
+  const pane = await openPane(columns, rows);
+  await pane.line(`cd '${folder.path}'; stty -a > before; clear`);
+  await pane.until(/^READY>\s*$/);
+  const program = [Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] })];
+  await Deno.writeTextFile(
+    folder.file("go.sh"),
+    `sh -c 'echo $$ > pid; exec "$@"' sh ${quoted(program)} "$@"\n` +
+      `code=$?; stty -a < /dev/tty > after; echo "END=$code"\n`,
+  );
+  return {
+    folder,
+    pane,
+    start: (options, more = "") =>
+      pane.line(`sh ./go.sh convert -f raw -O qcow2 ${options} disk.raw out.qcow2 ${more}`),
+    pid: () => Number(Deno.readTextFileSync(folder.file("pid"))),
+    async ended() {
+      const text = await pane.until(/^END=\d+/m);
+      const words = (name: string) => Deno.readTextFileSync(folder.file(name)).replace(/rows \d+; columns \d+;/, "");
+      assert.equal(words("after"), words("before"), "the terminal's settings");
+      assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
+      await pane.line("echo it is shown");
+      await pane.until(/^it is shown/m);
+      return { code: Number(/^END=(\d+)/m.exec(text)![1]), text };
+    },
+    async [Symbol.asyncDispose]() {
+      await pane[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Slow enough to be watched. */
+const SLOW = "--progress=screen -r 1M";
+
+function noTarget({ folder }: Desk): void {
+  const names = [...Deno.readDirSync(folder.path)].map((entry) => entry.name);
+  assert.deepEqual(names.filter((name) => name.includes("out.qcow2")), [], "nothing is left of the target");
+}
+
+Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into and stopped", ignore }, async () => {
+  await using table = await desk();
+  const { pane } = table;
+  await table.start(SLOW);
+  await pane.until(/Copying .*%[^]*D+>[^]*\? help/);
+  assert.deepEqual(await pane.modes(), { alternate: true, cursor: false });
+  assert.match(await pane.text(), /^disk\.raw \(raw\) → out\.qcow2 \(qcow2, 48\.0 MiB\)/);
+
+  for (const [columns, rows] of [[60, 20], [40, 8], [140, 40], [30, 6], [100, 30]]) {
+    await pane.resize(columns, rows);
+    // The bar fills the line, so that its length tells which size was drawn.
+    const filled = new RegExp(`^Copying [^\\n]{${columns - 8}}$[^]*\\? help`, "m");
+    const text = await pane.until(columns < 40 ? /^Copying .*%\s+The screen needs 40x8/ : filled);
+    for (const line of text.split("\n")) assert(line.length <= columns, `${columns}: ${line}`);
+  }
+
+  await pane.press("p");
+  await pane.until(/^Paused /m);
+  const paused = /^Paused .*$/m.exec(await pane.text())![0];
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assert.equal(/^Paused .*$/m.exec(await pane.text())![0], paused, "nothing moves");
+  await pane.press("p");
+  await pane.until(/^Copying /m);
+  await pane.gone(new RegExp(paused.slice(7).trim().split("  ").at(-1)!));
+
+  for (
+    const [key, shown] of [["?", /this help[^]*Ctrl-L/], ["l", /^Last runs of \d+/m], ["e", /^No warnings/m]] as const
+  ) {
+    await pane.press(key);
+    await pane.until(shown);
+    await pane.until(/^Esc back/m);
+    await pane.press("Escape");
+    await pane.gone(/^Esc back/m);
+  }
+  await pane.press("m");
+  await pane.until(/^Disk 48\.0 MiB/m);
+  await pane.press("m");
+  await pane.until(/^Disk 18\.0 MiB to 30\.0 MiB of 48\.0 MiB/m);
+  await pane.press("Up");
+  await pane.until(/^Disk 15\.0 MiB to 27\.0 MiB/m);
+  await pane.press("Escape");
+  await pane.until(/^Last runs/m);
+
+  await pane.press("q");
+  await pane.until(/Stop the conversion\?/);
+  await pane.press("n");
+  await pane.gone(/Stop the conversion\?/);
+  await pane.press("q", "y");
+  const { code, text } = await table.ended();
+  assert.equal(code, 130);
+  assert.match(text, /diskcast: Cancelled/);
+  noTarget(table);
+});
+
+Deno.test({ name: "tmux: SIGTERM in the middle of a copy, and while it rests", ignore }, async () => {
+  await using table = await desk();
+  for (const rests of [false, true]) {
+    await table.pane.line("clear");
+    await table.start(SLOW);
+    await table.pane.until(/Copying .*%/);
+    if (rests) {
+      await table.pane.press("p");
+      await table.pane.until(/^Paused/m);
+    }
+    Deno.kill(table.pid(), "SIGTERM");
+    const { code } = await table.ended();
+    assert.equal(code, 143);
+    noTarget(table);
+  }
+});
+
+Deno.test({ name: "tmux: Ctrl-C stops; SIGHUP and SIGQUIT leave the terminal as it was", ignore }, async () => {
+  await using table = await desk();
+  await table.start(SLOW);
+  await table.pane.until(/Copying .*%/);
+  await table.pane.press("C-c");
+  assert.equal((await table.ended()).code, 130);
+  noTarget(table);
+  for (const [signal, code] of [["SIGHUP", 129], ["SIGQUIT", 131]] as const) {
+    await table.pane.line("clear");
+    await table.start(SLOW);
+    await table.pane.until(/Copying .*%/);
+    Deno.kill(table.pid(), signal);
+    assert.equal((await table.ended()).code, code);
+  }
+});
+
+Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
+  await using table = await desk();
+  await table.start("--progress=screen");
+  const { code, text } = await table.ended();
+  assert.equal(code, 0);
+  assert.match(text, /disk\.raw → .*out\.qcow2\n {2}disk {4}48\.0 MiB, of which 40\.0 MiB are data\n/);
+  assert.match(text, / {2}file .*qcow2\n {2}time {4}0:0\d.*\/s read\n/);
+  const words = "diskcast convert -f raw -O qcow2 --progress=screen disk.raw out.qcow2";
+  assert(text.replaceAll("\n", "").includes(`again   ${words}`), text);
+});
+
+Deno.test({ name: "tmux: a failure is told after the screen has gone", ignore }, async () => {
+  await using table = await desk();
+  await table.start("--progress=screen -o cluster_size=3");
+  const { code, text } = await table.ended();
+  assert.equal(code, 1);
+  assert.match(text, /^diskcast: .*cluster_size/m);
+});
+
+Deno.test({ name: "tmux: where there is no room, there is the bar; without a terminal, lines", ignore }, async () => {
+  await using table = await desk(39, 20);
+  await table.start("--progress=screen");
+  const { code, text } = await table.ended();
+  assert.equal(code, 0);
+  assert.match(text.replaceAll("\n", ""), /diskcast: the screen needs 40 columns and 8 rows; the bar is shown instead/);
+  await table.pane.resize(100, 30);
+  for (const away of ["< /dev/null", "2> told"]) {
+    await table.pane.line("clear");
+    await table.start("--progress=screen", `${away}; cat told 2>/dev/null`);
+    const { text } = await table.ended();
+    assert.match(text.replaceAll("\n", ""), /the screen needs a terminal as standard input and standard error/, away);
+  }
+});
+
+const crash = (what: string) => `
+import { openScreen, hostTerminal } from "${new URL("../../tui/screen.ts", import.meta.url)}";
+import { themeOf } from "${new URL("../../tui/theme.ts", import.meta.url)}";
+const job = { sources: ["a"], target: "b", format: "raw", packs: false, keepsBacking: false, workers: 1, phases: ["copy"] };
+openScreen({ terminal: hostTerminal(), job, theme: themeOf({ ascii: true, colour: false }), onEffect() {} });
+setTimeout(() => { ${what} }, 500);
+`;
+
+Deno.test({ name: "tmux: an exception, a lost rejection and an exit put the terminal back", ignore }, async () => {
+  await using table = await desk();
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const ways = [["throw new Error('lost')", 1], ["Promise.reject(new Error('lost'))", 1], ["Deno.exit(7)", 7]] as const;
+  for (const [what, expected] of ways) {
+    await Deno.writeTextFile(table.folder.file("crash.ts"), crash(what));
+    await table.pane.line("clear; rm -f after");
+    await table.pane.line(
+      `'${Deno.execPath()}' run --no-prompt --cached-only --config '${config}' crash.ts; code=$?; stty -a > after; ` +
+        `echo "END=$code"`,
+    );
+    assert.equal((await table.ended()).code, expected, what);
+  }
+});
