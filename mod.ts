@@ -84,6 +84,9 @@ export { backupAtEnd, type Gpt, type PartitionTable, partitionTable } from "./co
 export { changeFiles, type ChangeOptions, type ChangeSpec } from "./core/change.ts";
 export { check, type CheckOptions, type CheckResult } from "./core/check.ts";
 export type { CheckReport, Maintenance, Problem, RepairKind } from "./formats/mod.ts";
+export { resize, type ResizeOptions, type ResizeSummary } from "./core/resize.ts";
+export { changeSnapshots, listSnapshots, type SnapshotAction } from "./core/snapshot.ts";
+export type { GrowthKind } from "./formats/mod.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

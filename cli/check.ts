@@ -41,7 +41,7 @@ export function runCheck(args: readonly string[], context: CommandContext): Prom
 }
 
 async function files({ image, options, repair }: CheckRequest) {
-  const touched = await changeFiles(image, options);
+  const touched = await changeFiles(image, { ...options, chain: false });
   return repair === undefined ? { read: touched.read, write: [] } : touched;
 }
 

@@ -16,6 +16,8 @@ import { checkCommand } from "./check_options.ts";
 import { measureCommand } from "./measure_options.ts";
 import { createCommand } from "./create_options.ts";
 import { planCommand } from "./plan_options.ts";
+import { resizeCommand } from "./resize_options.ts";
+import { snapshotCommand } from "./snapshot_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -36,4 +38,6 @@ export const commands: readonly Command[] = [
   { def: measureCommand, run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context) },
   { def: createCommand, run: async (args, context) => (await import("./create.ts")).runCreate(args, context) },
   { def: planCommand, run: async (args, context) => (await import("./plan.ts")).runPlan(args, context) },
+  { def: resizeCommand, run: async (args, context) => (await import("./resize.ts")).runResize(args, context) },
+  { def: snapshotCommand, run: async (args, context) => (await import("./snapshot.ts")).runSnapshot(args, context) },
 ];

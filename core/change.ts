@@ -92,16 +92,33 @@ export function verbOf<Name extends keyof Maintenance>(
   throw new ImageError("unsupported", `Cannot ${doing} "${path}": ${format.name} images cannot`, { path });
 }
 
-/** The files that changing the image of `spec` touches, opened to find out: its own are written, those beneath are read. */
+/**
+ * The files that changing the image of `spec` touches, opened to find out: its own are written, those beneath are read.
+ *
+ * @param options `chain: false`: what lies beneath is not touched
+ * @param further images that are read besides
+ */
 export async function changeFiles(
   spec: ChangeSpec,
-  options: OpenDiskOptions = {},
+  options: OpenDiskOptions & { readonly chain?: boolean } = {},
   further: readonly ImageSpec[] = [],
 ): Promise<JobFiles> {
   await using stack = new AsyncDisposableStack();
-  const opened = stack.use(await openImage(spec, openOptions(options)));
+  const alone = options.chain === false ? { backing: null } : {};
+  const opened = stack.use(await openImage({ ...spec, ...alone }, openOptions(options)));
   const read = [...opened.paths, ...(options.allowRefs ?? []).map((folder) => resolve(folder))];
   for (const image of further) read.push(...stack.use(await openImage(image, openOptions(options))).paths);
   const [top] = opened.layers;
   return { read: [...new Set(read)], write: top ? [top.path, ...top.named] : [] };
+}
+
+/** Guest bytes of the image as it is. Files that it names are looked at, not locked. */
+export async function sizeOf({ format, storage, path, open }: ChangedImage): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  const disk = await format.open(storage, {
+    openNamed: async (file) =>
+      stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
+  });
+  stack.use(disk);
+  return disk.size;
 }

@@ -86,7 +86,7 @@ async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
 }
 
 /** Clears the bits from number `from` on: nothing lies there, and the specification wants them clear. */
-function clearFrom(bits: Uint8Array, from: number): void {
+export function clearFrom(bits: Uint8Array, from: number): void {
   const byte = Math.floor(from / 8);
   if (byte >= bits.length) return;
   bits[byte] = bits[byte]! & (1 << from % 8) - 1;

@@ -1,0 +1,74 @@
+/**
+ * Another size for the disk of an existing image.
+ *
+ * @module
+ */
+import { type GrowthKind, ImageError } from "../formats/mod.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange, sizeOf, verbOf } from "./change.ts";
+
+/** What {@linkcode resize} may be told. */
+export interface ResizeOptions extends ChangeOptions {
+  /** The disk may become shorter: what lies at its end is lost. */
+  readonly shrink?: boolean;
+  /** What to allocate for the new end. Default: nothing. */
+  readonly growth?: GrowthKind;
+}
+
+/** What {@linkcode resize} did. Guest bytes. */
+export interface ResizeSummary {
+  readonly path: string;
+  readonly format: string;
+  readonly before: number;
+  readonly after: number;
+}
+
+/**
+ * Changes the size of a disk. What is new reads as zeroes, whatever lies beneath; partitions and file systems inside
+ * stay as they are.
+ *
+ * @param size guest bytes, or by how many more or fewer
+ * @throws ImageError `usage` for a shorter disk without `shrink`; `unsupported` for a format that cannot
+ *
+ * @example
+ * ```ts
+ * import { resize } from "./resize.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array(1000).fill(7));
+ * assert.equal((await resize({ path, format: "raw" }, { by: 500 })).after, 1500);
+ * assert.equal((await Deno.stat(path)).size, 1500);
+ * await assert.rejects(resize({ path, format: "raw" }, 100), { kind: "usage" });
+ * await Deno.remove(path);
+ * ```
+ */
+export async function resize(
+  image: ChangeSpec,
+  size: number | { readonly by: number },
+  options: ResizeOptions = {},
+): Promise<ResizeSummary> {
+  await using stack = new AsyncDisposableStack();
+  const changed = await openForChange(image, options, stack);
+  const { path, format, storage, context, open } = changed;
+  if (image.format === undefined && format.name === "raw") {
+    open.onWarning(`no format is recognised in "${path}"; taken as raw (-f raw says so)`);
+  }
+  const verb = verbOf(changed, "resize", "resize");
+  const before = await sizeOf(changed);
+  const after = typeof size === "number" ? size : before + size.by;
+  check(path, before, after, options);
+  await verb(storage, after, options.growth ?? "off", context);
+  await storage.sync();
+  return { path: image.path, format: format.name, before, after };
+}
+
+function check(path: string, before: number, after: number, { shrink, growth }: ResizeOptions): void {
+  const refuse = (why: string) => {
+    throw new ImageError("usage", `Cannot resize "${path}": ${why}`, { path });
+  };
+  if (!Number.isSafeInteger(after) || after < 0) refuse(`its size would be ${after}`);
+  if (after < before && !shrink) {
+    refuse(`it has ${before} bytes, and what lies after byte ${after} would be lost; add --shrink to do that`);
+  }
+  if (after <= before && growth !== undefined && growth !== "off") refuse("only a disk that grows can be preallocated");
+}

@@ -1,0 +1,61 @@
+/**
+ * Internal snapshots of an existing image: taking, loading, removing, listing.
+ *
+ * @module
+ */
+import type { SnapshotChoice } from "../formats/mod.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { inspect, type SnapshotInfo } from "./inspect.ts";
+import type { OpenDiskOptions } from "./open_disk.ts";
+
+/** What to do with the snapshots of an image. */
+export type SnapshotAction =
+  | { readonly act: "create"; readonly name: string; readonly date?: Date }
+  /** The disk becomes what it was; the snapshot stays. */
+  | { readonly act: "apply"; readonly snapshot: SnapshotChoice }
+  | { readonly act: "remove"; readonly snapshot: SnapshotChoice };
+
+/**
+ * Changes the snapshots of an image, in one step.
+ *
+ * @throws ImageError `missing` for a snapshot that is not there; `unsupported` for a format without snapshots
+ *
+ * @example
+ * ```ts
+ * import { changeSnapshots, listSnapshots } from "./snapshot.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * const before = (await listSnapshots({ path })).length;
+ * await changeSnapshots({ path }, { act: "create", name: "now" });
+ * assert.equal((await listSnapshots({ path })).at(-1)?.name, "now");
+ * await changeSnapshots({ path }, { act: "remove", snapshot: { name: "now" } });
+ * assert.equal((await listSnapshots({ path })).length, before);
+ * await Deno.remove(path);
+ * ```
+ */
+export async function changeSnapshots(
+  image: ChangeSpec,
+  action: SnapshotAction,
+  options: ChangeOptions = {},
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const changed = await openForChange(image, options, stack);
+  const { storage, context } = changed;
+  const verbs = verbOf(changed, "snapshots", "change snapshots of");
+  if (action.act === "apply") return await verbs.apply(storage, action.snapshot, context);
+  if (action.act === "remove") return await verbs.remove(storage, action.snapshot, context);
+  const milliseconds = (action.date ?? new Date()).getTime();
+  const dateSeconds = Math.floor(milliseconds / 1000);
+  const dateNanoseconds = (milliseconds - dateSeconds * 1000) * 1_000_000;
+  await verbs.create(storage, { name: action.name, dateSeconds, dateNanoseconds }, context);
+}
+
+/** The snapshots of an image. */
+export async function listSnapshots(
+  image: ChangeSpec,
+  options: OpenDiskOptions = {},
+): Promise<readonly SnapshotInfo[]> {
+  return (await inspect(image, options)).snapshots;
+}

@@ -1,0 +1,64 @@
+/**
+ * A crash at every moment of a change: the program killed after each write, or the power cut.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import type { Files } from "../../formats/mod.ts";
+import { afterKill, afterPowerCut, type Change, journaledFiles } from "./journal.ts";
+import { type Rng, run } from "./qemu.ts";
+
+/** What a test says of a change. */
+export interface CrashCase {
+  /** The image that is changed; it is left in its new state. */
+  readonly path: string;
+  /** Makes the change. */
+  readonly act: (files: Files) => Promise<unknown>;
+  /** What must be as before or as after the change: guest bytes, lists. Equal values are equal texts. */
+  readonly state: () => Promise<string>;
+  /** Whether bytes may be of both states, which is for the caller to look at: called for every moment. */
+  readonly mixed?: (left: Uint8Array) => Promise<void>;
+  readonly random: Rng;
+  /** At most so many moments are tried. */
+  readonly most?: number;
+}
+
+/** Tries crashes; the file holds the new state afterwards. Returns how many changes the file saw. */
+export async function tryCrashes({ path, act, state, mixed, random, most = 60 }: CrashCase): Promise<number> {
+  const start = await Deno.readFile(path);
+  const before = await state();
+  const { files, journal } = journaledFiles(path);
+  await act(files);
+  await assertCheck(path, [0]);
+  const end = await Deno.readFile(path);
+  const after = await state();
+  for (const count of moments(journal, most)) {
+    for (
+      const left of [await afterKill(start, journal, count), await afterPowerCut(start, journal, count, random)]
+    ) {
+      await Deno.writeFile(path, left);
+      await assertCheck(path, [0, 3]);
+      if (mixed) await mixed(left);
+      else {
+        const now = await state();
+        assert(now === before || now === after, `after ${count} of ${journal.length} changes the state is neither`);
+      }
+    }
+  }
+  await Deno.writeFile(path, end);
+  return journal.length;
+}
+
+/** All moments, or as many as are wanted: the last ones, and others evenly. */
+function moments(journal: readonly Change[], most: number): number[] {
+  const all = Array.from({ length: journal.length + 1 }, (_, count) => count);
+  const step = Math.ceil(all.length / most);
+  return all.filter((count) => count % step === 0 || count > all.length - 12);
+}
+
+/** `qemu-img check` must end with one of `codes`. */
+export async function assertCheck(path: string, codes: readonly number[]): Promise<void> {
+  const { code, stdout, stderr } = await run("qemu-img", ["check", "-f", "qcow2", path], { cwd: dirname(path) });
+  assert(codes.includes(code), `qemu-img check ended with ${code}:\n${stdout}${stderr}`);
+}
