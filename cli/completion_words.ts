@@ -119,34 +119,35 @@ const CACHE_MODES = ["writeback", "writethrough", "directsync", "none", "off", "
 
 /** Fixed values by the long name of an option. */
 const VALUES: { readonly [name: string]: readonly string[] } = {
-  "source-cache": CACHE_MODES,
-  "target-cache": CACHE_MODES,
   "progress": ["auto", "screen", "bar", "plain", "json", "none"],
   "output": ["human", "json"],
 };
 
 function valuesOf(option: OptionDef, word: string, before: readonly string[], known: Known): Proposals {
   const { formats } = known;
-  const name = option.long ?? "";
   const plain = (values: readonly (readonly [string, string])[]) => ({ values, directive: DIRECTIVE.noFiles });
-  switch (name) {
-    case "target-format":
-      return plain(formats.filter(({ create, edit }) => create ?? edit).map((one) => [one.name, one.title]));
-    case "source-format":
-    case "backing-format":
-      return plain(formats.map((one) => [one.name, one.title]));
-    case "for":
+  const fixed = VALUES[option.long ?? ""];
+  if (fixed !== undefined) return plain(fixed.map((value) => [value, ""]));
+  // What a value is, all commands say by one and the same word in their help.
+  switch (option.arg) {
+    case "fmt": {
+      const writes = option.long === "target-format";
       return plain(
-        presets.filter((one) => recipesOf(one, formats).length > 0).map((one) => [one.name, one.title]),
+        formats.filter(({ create, edit }) => !writes || (create ?? edit)).map((one) => [one.name, one.title]),
       );
-    case "target-format-options":
+    }
+    case "place":
+      return plain(presets.filter((one) => recipesOf(one, formats).length > 0).map((one) => [one.name, one.title]));
+    case "options":
       return creationOptions(word, formatBefore(before, known), known);
-    case "backing":
+    case "mode":
+      return plain((option.long?.endsWith("cache") ? CACHE_MODES : []).map((value) => [value, ""]));
+    case "file":
       return FILES;
-    case "allow-ref":
+    case "dir":
       return { values: [], directive: DIRECTIVE.folders };
   }
-  return plain((VALUES[name] ?? []).map((value) => [value, ""]));
+  return NOTHING;
 }
 
 /** The format that the words before settle: by `-O` or `--for`. */
@@ -156,7 +157,7 @@ function formatBefore(before: readonly string[], { commands, formats }: Known): 
   before.forEach((word, at) => {
     const option = optionOf(word, command);
     const value = option?.attached === "" ? before[at + 1] : option?.attached.replace(/^=/, "");
-    if (option?.long === "target-format") format = value ?? format;
+    if (option?.long === "target-format" || option?.long === "format") format = value ?? format;
     const preset = option?.long === "for" ? presets.find(({ name }) => name === value) : undefined;
     if (preset !== undefined) format = recipesOf(preset, formats)[0]?.format ?? format;
   });
