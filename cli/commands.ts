@@ -18,6 +18,7 @@ import { createCommand } from "./create_options.ts";
 import { planCommand } from "./plan_options.ts";
 import { resizeCommand } from "./resize_options.ts";
 import { snapshotCommand } from "./snapshot_options.ts";
+import { ddCommand } from "./dd_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -40,4 +41,5 @@ export const commands: readonly Command[] = [
   { def: planCommand, run: async (args, context) => (await import("./plan.ts")).runPlan(args, context) },
   { def: resizeCommand, run: async (args, context) => (await import("./resize.ts")).runResize(args, context) },
   { def: snapshotCommand, run: async (args, context) => (await import("./snapshot.ts")).runSnapshot(args, context) },
+  { def: ddCommand, run: async (args, context) => (await import("./dd.ts")).runDd(args, context) },
 ];

@@ -109,6 +109,23 @@ function startsOf(parts: readonly GuestReader[]): number[] {
   return starts;
 }
 
+/** Guest bytes `[from, end)` of `reader`, as a disk of their own. */
+export function sliced(reader: GuestReader, from: number, end: number): GuestReader {
+  return {
+    ...reader,
+    size: end - from,
+    async runAt(start, limit) {
+      const run = await reader.runAt(start + from, limit + from);
+      return { ...run, start, end: run.end - from };
+    },
+    read(into, start) {
+      const inside = Math.max(0, Math.min(into.length, end - from - start));
+      into.fill(0, inside);
+      return inside > 0 ? reader.read(into.subarray(0, inside), start + from) : Promise.resolve();
+    },
+  };
+}
+
 /** `reader`, lengthened to `size` guest bytes; what is new is zero. */
 export function padded(reader: GuestReader, size: number): GuestReader {
   if (size <= reader.size) return reader;

@@ -22,6 +22,7 @@ export function checkJob(job: ConvertJob, target: Format | null): void {
     throw usage(`Cannot use ${sparseSize} as the size of holes: it must be a multiple of 512 up to ${MAX_SPARSE}`);
   }
   if (!isSize(rateLimit)) throw usage(`Cannot limit the rate to ${rateLimit}: it must be whole bytes a second`);
+  checkRange(job);
   checkSources(job);
   if (job.target.create === false) checkExistingTarget(job.target);
   else checkNewTarget(job, target);
@@ -30,6 +31,14 @@ export function checkJob(job: ConvertJob, target: Format | null): void {
 
 function isSize(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
+}
+
+function checkRange({ range, bitmaps, target }: ConvertJob): void {
+  if (!range) return;
+  if (!isSize(range.start) || !isSize(range.length ?? 0)) throw usage("Cannot take a part of the disk: it must be bytes");
+  if (bitmaps || target.backing) {
+    throw usage("Cannot take a part of the disk together with bitmaps or a backing file: they speak of all of it");
+  }
 }
 
 function checkSources(job: ConvertJob): void {

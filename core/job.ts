@@ -76,6 +76,8 @@ export interface ConvertJob {
   readonly sparseSize?: number;
   /** Bytes a second, on average, written to the target; 0: no limit. */
   readonly rateLimit?: number;
+  /** Take only these guest bytes of the sources; what lies past their end is left out. */
+  readonly range?: { readonly start: number; readonly length?: number };
   /** Hash the guest bytes that are converted, in the same pass; what stays in a backing file is read for it. */
   readonly digest?: boolean;
   /** Unreadable parts become zeroes. */

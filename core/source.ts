@@ -4,7 +4,7 @@
  * @module
  */
 import { type Bitmap, type Disk, type GuestReader, ImageError } from "../formats/mod.ts";
-import { chainOf, concatenate } from "./chain.ts";
+import { chainOf, concatenate, sliced } from "./chain.ts";
 import type { SourceSummary } from "./events.ts";
 import type { ConvertJob } from "./job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
@@ -15,8 +15,10 @@ import { grainOf } from "./salvage.ts";
 export interface OpenedSources {
   readonly images: readonly OpenedImage[];
   readonly summaries: readonly SourceSummary[];
-  /** Guest bytes of all together. */
+  /** Guest bytes that are taken of all together. */
   readonly size: number;
+  /** The first of them. */
+  readonly start: number;
 }
 
 /** Opens all sources of a job; they are closed with `stack`. */
@@ -32,7 +34,9 @@ export async function openSources(
     images.push(image);
   }
   const summaries = images.map(summaryOf);
-  return { images, summaries, size: summaries.reduce((sum, { size }) => sum + size, 0) };
+  const whole = summaries.reduce((sum, { size }) => sum + size, 0);
+  const start = Math.min(job.range?.start ?? 0, whole);
+  return { images, summaries, start, size: Math.min(job.range?.length ?? Infinity, whole - start) };
 }
 
 function joinedBacking(path: string): ImageError {
@@ -58,13 +62,15 @@ export function readerOf(
   guard: Guard = (reader) => reader,
 ): GuestReader {
   let from = 0;
-  return concatenate(sources.images.map((image) => {
+  const whole = concatenate(sources.images.map((image) => {
     const disks: Disk[] = image.layers.map((layer) => layer.disk);
     const chain = chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
     const guarded = guard(chain, grainOf(disks), from);
     from += chain.size;
     return guarded;
   }));
+  const { start, size } = sources;
+  return size === whole.size ? whole : sliced(whole, start, start + size);
 }
 
 /** A reader around another: what the whole chain has at its byte 0 stands at guest byte `from` of all sources. */
