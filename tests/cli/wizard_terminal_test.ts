@@ -2,21 +2,22 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { type Scratch, scratch } from "../support/qemu.ts";
-import { hasTmux, type Terminal, terminal } from "../support/tmux.ts";
+import { openPane, type Pane, tmuxIsMissing } from "../support/pane.ts";
 
 const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
-// Without tmux these tests are left out with a printed reason, but not in CI.
-const ignore = !hasTmux && Deno.env.get("CI") !== "true";
+const ignore = tmuxIsMissing();
+const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
 
-/** Starts the program in `folder`; the exit code is shown when it ends. */
-function start(
-  folder: Scratch,
-  args: string,
-  grants = "--no-prompt --allow-read=. --allow-write=.",
-): Promise<Terminal> {
+/** Starts the program in `folder`, on a screen that holds all it says; the exit code is shown when it ends. */
+async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promise<Pane> {
+  const pane = await openPane(100, 150);
   const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${main}' ${args}`;
-  const env = { DENO_AUDIT_PERMISSIONS: `${folder.file("audit")}`, PS1: "ready> " };
-  return terminal(`cd '${folder.file(".")}'; ${deno}; echo "code=$?."`, { env });
+  await Deno.writeTextFile(
+    folder.file("audit.sh"),
+    `cd '${folder.path}'; echo $$ > audit.pid; DENO_AUDIT_PERMISSIONS=audit exec ${deno}\n`,
+  );
+  await pane.line(`sh '${folder.file("audit.sh")}'; echo "code=$?."`);
+  return pane;
 }
 
 async function disk(folder: Scratch): Promise<void> {
@@ -27,18 +28,14 @@ async function disk(folder: Scratch): Promise<void> {
 
 /** The names in the folder, without what the test itself keeps there. */
 function names(folder: Scratch): string[] {
-  return [...Deno.readDirSync(folder.file("."))].map(({ name }) => name).filter((name) => name !== "audit").sort();
+  return [...Deno.readDirSync(folder.path)].map(({ name }) => name).filter((name) => !name.startsWith("audit")).sort();
 }
 
-/** Fails unless the terminal is as a shell wants it: cursor shown, no alternate screen, what is typed is echoed. */
-async function assertRestored(screen: Terminal): Promise<void> {
-  assert.equal(await screen.ask("cursor_flag"), "1", "cursor");
-  assert.equal(await screen.ask("alternate_on"), "0", "alternate screen");
-  await screen.type("echo ech''oed; stty -a | tr ';' '\\n' | grep -o '[-]*icanon'");
-  await screen.shows(/echo ech''oed/);
-  await screen.press("Enter");
-  await screen.shows(/^echoed$/m);
-  await screen.shows(/^icanon$/m);
+/** Fails unless the terminal is as a shell wants it: cursor shown, no alternate screen, whole lines, what is typed shown. */
+async function assertRestored(pane: Pane): Promise<void> {
+  assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
+  await pane.line("stty -a | tr ';' '\\n' | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig | sort | tr '\\n' '+'");
+  await pane.until(/^echo\+icanon\+isig\+/m);
 }
 
 /** Every permission that was looked at, as `read path`. */
@@ -54,30 +51,30 @@ Deno.test({
     await using folder = await scratch();
     await disk(folder);
     await using screen = await start(folder, "");
-    await screen.shows(/Which disk image/);
-    await screen.type("di");
-    await screen.shows(/disk\.raw/);
+    await screen.until(/Which disk image/);
+    await screen.press("-l", "di");
+    await screen.until(/disk\.raw/);
     await screen.press("Tab", "Enter");
-    await screen.shows(/raw, 3\.0 MiB as the guest sees it/);
-    await screen.shows(/Where will this disk run/);
+    await screen.until(/raw, 3\.0 MiB as the guest sees it/);
+    await screen.until(/Where will this disk run/);
     await screen.press("Down", "Enter");
-    await screen.shows(/Where is the new file/);
+    await screen.until(/Where is the new file/);
     // One question back, and on again.
     await screen.press("Escape");
-    await screen.shows(/Where will this disk run[^]*Where will this disk run/);
+    await screen.until(/Where will this disk run[^]*Where will this disk run/);
     await screen.press("Enter");
-    await screen.shows(/Where is the new file[^]*Where is the new file/);
+    await screen.until(/Where is the new file[^]*Where is the new file/);
     await screen.press("Enter");
-    await screen.shows(/Go on\?/);
+    await screen.until(/Go on\?/);
     assert.deepEqual(names(folder), ["disk.raw"], "nothing is written before the last answer");
-    const review = await screen.shows(/diskcast convert -f raw --for azure disk\.raw disk\.vhd/);
+    const review = await screen.until(/diskcast convert -f raw --for azure disk\.raw disk\.vhd/);
     assert.match(review, /deno run/);
     await screen.press("Enter");
-    const end = await screen.shows(/code=0\./, 60);
+    const end = await screen.until(/code=0\./, 60_000);
     assert.match(end, /Microsoft Azure will take it: fixed VHD, 20 MiB, footer valid/);
     assert.deepEqual(names(folder), ["disk.raw", "disk.vhd"]);
     assert.equal((await Deno.stat(folder.file("disk.vhd"))).size, (20 << 20) + 512);
-    const here = Deno.realPathSync(folder.file("."));
+    const here = Deno.realPathSync(folder.path);
     const foreign = audited(folder).filter((check) => {
       const [, permission, path] = /^(\w+) (.*)$/.exec(check)!;
       const inside = path === "." || !path.startsWith("/") || path === here || path.startsWith(`${here}/`);
@@ -97,13 +94,12 @@ Deno.test({
       await using folder = await scratch();
       await disk(folder);
       await using screen = await start(folder, "wizard disk.raw");
-      await screen.shows(/Where will this disk run/);
+      await screen.until(/Where will this disk run/);
       if (how === "C-c") await screen.press("C-c");
       else {
-        const children = await new Deno.Command("pgrep", { args: ["-P", await screen.ask("pane_pid")] }).output();
-        Deno.kill(Number(new TextDecoder().decode(children.stdout).trim()), "SIGTERM");
+        Deno.kill(Number(Deno.readTextFileSync(folder.file("audit.pid"))), "SIGTERM");
       }
-      await screen.shows(how === "C-c" ? /code=130\./ : /code=143\./);
+      await screen.until(how === "C-c" ? /code=130\./ : /code=143\./);
       assert.deepEqual(names(folder), ["disk.raw"]);
       await assertRestored(screen);
     }
@@ -117,17 +113,17 @@ Deno.test({
     await using folder = await scratch();
     await disk(folder);
     await using screen = await start(folder, "wizard disk.raw", "");
-    const asked = await screen.shows(/Allow\? \[y/);
+    const asked = await screen.until(/Allow\? \[y/);
     // Deno throws away what was typed before its question.
     await new Promise((resolve) => setTimeout(resolve, 500));
     assert.ok(asked.indexOf("to read the source") >= 0, asked);
     assert.ok(asked.indexOf("to read the source") < asked.indexOf("requests read access"));
     assert.ok(!/env access|sys access/.test(asked));
-    await screen.press("n", "Enter");
-    await screen.shows(/Deno was not allowed to/);
-    await screen.shows(/Which disk image/);
+    await screen.line("n");
+    await screen.until(/Deno was not allowed to/);
+    await screen.until(/Which disk image/);
     await screen.press("C-c");
-    await screen.shows(/code=130\./);
+    await screen.until(/code=130\./);
     await assertRestored(screen);
   },
 });
@@ -139,7 +135,7 @@ Deno.test({
     await using folder = await scratch();
     await disk(folder);
     await using screen = await start(folder, "wizard --accessible disk.raw");
-    const asked = await screen.shows(/Where will this disk run\?[^]*Number/);
+    const asked = await screen.until(/Where will this disk run\?[^]*Number/);
     const number = /(\d+)\. Proxmox VE/.exec(asked)![1];
     for (
       const [answer, question] of [[number, /Which format\?[^]*Number/], [
@@ -147,17 +143,15 @@ Deno.test({
         /Which format[^]*Where will[^]*Number/,
       ]] as const
     ) {
-      await screen.type(answer);
-      await screen.press("Enter");
-      await screen.shows(question);
+      await screen.line(answer);
+      await screen.until(question);
     }
     for (const answer of [number, "2", ""]) {
-      await screen.type(answer);
-      await screen.press("Enter");
+      await screen.line(answer);
     }
-    await screen.shows(/Go on\?[^]*Number/);
+    await screen.until(/Go on\?[^]*Number/);
     await screen.press("Enter");
-    const end = await screen.shows(/code=0\./, 60);
+    const end = await screen.until(/code=0\./, 60_000);
     assert.match(end, /Proxmox VE will take it: raw, 3 MiB/);
     // deno-lint-ignore no-control-regex
     assert.match(end, /^[\x0a\x20-\x7e]*$/, "plain ASCII");
@@ -172,9 +166,9 @@ Deno.test({
     await using folder = await scratch();
     await disk(folder);
     await using screen = await start(folder, "wizard --accessible");
-    await screen.shows(/Which disk image[^]*Answer/);
+    await screen.until(/Which disk image[^]*Answer/);
     await screen.press("C-c");
-    await screen.shows(/code=130\./);
+    await screen.until(/code=130\./);
     await assertRestored(screen);
   },
 });
