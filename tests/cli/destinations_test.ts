@@ -290,3 +290,33 @@ Deno.test("presets tells what it knows as text and as JSON", async () => {
   assert.equal((await diskcast(["presets", "--output=xml"])).code, 1);
   assert.equal((await diskcast(["presets", "a"])).code, 1);
 });
+
+Deno.test("a finished file that the place will not take is kept, said, and the exit code is 1", async () => {
+  await using folder = await scratch();
+  const path = await source(folder);
+  const disk = await Deno.readFile(path);
+  disk[512 + 60] ^= 1; // the header no longer agrees with its checksum
+  await Deno.writeFile(path, disk);
+  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
+  const { code, stderr } = await diskcast(
+    ["convert", "--for", "azure", "-f", "raw", path, folder.file("a.vhd")],
+    grants,
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /warning: the partition table of the disk is not sound/);
+  assert.match(stderr, /a\.vhd" is complete, but Microsoft Azure will not take it: its partition table is damaged/);
+  assert.ok((await Deno.stat(folder.file("a.vhd"))).size > 20 * MIB);
+});
+
+Deno.test("JSON stays JSON, and quiet stays quiet", async () => {
+  await using folder = await scratch();
+  const words = ["convert", "--for", "virtualbox", "-f", "raw", await source(folder), folder.file("a.vdi")];
+  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
+  const json = await diskcast([...words, "--progress=json"], grants);
+  assert.equal(json.code, 0);
+  const lines = json.stderr.trim().split("\n").map((line) => JSON.parse(line));
+  assert.ok(lines.length > 1);
+  assert.equal(lines.at(-1).type ?? lines.at(-1).event, "summary");
+  const quiet = await diskcast([...words, "-q"], grants);
+  assert.deepEqual([quiet.code, quiet.stderr, quiet.stdout], [0, "", ""]);
+});
