@@ -11,4 +11,5 @@ export const formatsCommand: CommandDef = {
   summary: "List the image formats and what they can do",
   usage: "",
   options: [{ long: "output", arg: "form", help: "human (default) or json" }],
+  notes: "Examples:\n  diskcast formats --output=json",
 };

@@ -11,4 +11,5 @@ export const presetsCommand: CommandDef = {
   summary: "List the places where a disk can run, and what each of them takes",
   usage: "",
   options: [{ long: "output", arg: "form", help: "human (default) or json" }],
+  notes: "Examples:\n  diskcast presets --output=json",
 };

@@ -14,5 +14,8 @@ export const wizardCommand: CommandDef = {
     { long: "accessible", help: "numbered questions as plain lines, nothing is drawn; for screen readers" },
     { long: "ascii", help: "no characters beyond ASCII" },
   ],
-  notes: 'Only in a terminal; "diskcast" alone does the same. Esc goes back one question, Ctrl-C leaves.',
+  notes: `Only in a terminal; "diskcast" alone does the same. Esc goes back one question, Ctrl-C leaves.
+
+Examples:
+  diskcast wizard disk.vmdk`,
 };
