@@ -83,7 +83,7 @@ export class Conversion {
   /** `output`: where new files go instead of the host's. */
   constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
     this.pace = paceOf(context.signal, job.rateLimit ?? 0, context.paused);
-    this.pool = workerPool(job.workers);
+    this.pool = endedBy(context.signal, context.pool ?? workerPool(job.workers));
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
@@ -279,6 +279,31 @@ export class Conversion {
       totals,
     });
   }
+}
+
+/** The pool, ended as soon as the job is cancelled: nobody waits for units under way then, and no more are taken. */
+function endedBy(signal: AbortSignal | undefined, pool: Pool): Pool {
+  if (!signal) return pool;
+  const end = () => pool[Symbol.dispose]();
+  signal.addEventListener("abort", end, { once: true });
+  return {
+    width: pool.width,
+    get seconds() {
+      return pool.seconds;
+    },
+    async pack(codec, unit) {
+      throwIfCancelled(signal);
+      return await pool.pack(codec, unit);
+    },
+    async unpack(codec, packed, into) {
+      throwIfCancelled(signal);
+      return await pool.unpack(codec, packed, into);
+    },
+    [Symbol.dispose]() {
+      signal.removeEventListener("abort", end);
+      end();
+    },
+  };
 }
 
 /** A conversion before its first byte. */

@@ -5,6 +5,7 @@
  */
 import type { Files, Format, SnapshotChoice } from "../formats/mod.ts";
 import type { ConvertEvent } from "./events.ts";
+import type { Pool } from "./pool.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
 export interface ImageSpec {
@@ -106,4 +107,6 @@ export interface ConvertContext {
   readonly formats?: readonly Format[];
   /** How files are reached. Default: the host's files, through Deno. */
   readonly files?: Files;
+  /** What packs and unpacks, instead of the job's own workers; ended with the job. */
+  readonly pool?: Pool;
 }
