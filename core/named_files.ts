@@ -50,13 +50,15 @@ export async function resolveNamed(
   const home = dirname(await realPath(imagePath, "find"));
   const names = [file.name, ...file.others ?? []].filter((name) => name !== "");
   const candidates = new Set(names.flatMap((name) => candidatesFor(name, home, imagePath)));
-  const found = await firstThatExists([...candidates], describe);
   const allowed = [home, ...await Promise.all(allowRefs.map((folder) => realPath(folder, "find the allowed folder")))];
-  if (!allowed.some((folder) => isInside(found, folder))) {
-    const message = `Cannot open the ${describe}: it is "${found}", outside the folder of the image; ` +
-      `allow its folder with --allow-ref ${dirname(found)} if you trust the image`;
-    throw new ImageError("refused", message, { path: found });
-  }
+  const refuseOutside = (path: string) => {
+    if (allowed.some((folder) => isInside(path, folder))) return;
+    const message = `Cannot open the ${describe}: it is "${path}", outside the folder of the image; ` +
+      `allow its folder with --allow-ref ${dirname(path)} if you trust the image`;
+    throw new ImageError("refused", message, { path });
+  };
+  const found = await firstThatExists([...candidates], describe, refuseOutside);
+  refuseOutside(found);
   return found;
 }
 
@@ -74,12 +76,18 @@ function windowsCandidates(name: string, home: string): string[] {
   return [...relative, join(home, parts[parts.length - 1] ?? "")];
 }
 
-async function firstThatExists(candidates: readonly string[], describe: string): Promise<string> {
+async function firstThatExists(
+  candidates: readonly string[],
+  describe: string,
+  refuseOutside: (path: string) => void,
+): Promise<string> {
   for (const candidate of candidates) {
     try {
       return await Deno.realPath(candidate);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) continue;
+      // Nobody is to be told to let Deno read a file only because an image names it.
+      if (error instanceof Deno.errors.NotCapable) refuseOutside(candidate);
       throw hostError(error, `open the ${describe}:`, candidate);
     }
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import { isProtocol, resolveNamed } from "../../core/named_files.ts";
 import { openDisk } from "../../core/open_disk.ts";
-import { hasQemu, qemuImgOk, qemuIo, scratch } from "../support/qemu.ts";
+import { hasQemu, qemuImgOk, qemuIo, run, scratch } from "../support/qemu.ts";
 
 Deno.test("isProtocol: what qemu would take for a protocol, but no Windows drive", () => {
   const protocols = [
@@ -100,6 +100,23 @@ Deno.test({
     );
     await assert.rejects(openDisk(folder.file("in/data.qcow2")), { kind: "refused" });
   },
+});
+
+Deno.test("Deno's permission is not asked for a file that would be refused", async () => {
+  await using folder = await scratch();
+  await Deno.mkdir(folder.file("in"));
+  await Deno.writeFile(folder.file("secret.raw"), new Uint8Array(512));
+  const job = JSON.stringify({ path: folder.file("in/a.qcow2"), name: folder.file("secret.raw") });
+  await Deno.writeFile(folder.file("in/a.qcow2"), new Uint8Array(512));
+  const module = new URL("../../core/named_files.ts", import.meta.url).href;
+  const program = `import { resolveNamed } from "${module}"; const { path, name } = ${job};
+    await resolveNamed({ name }, "backing file", path, []).catch((error) => console.log(error.kind, error.message));`;
+  await Deno.writeTextFile(folder.file("p.ts"), program);
+  const outcome = async (...grants: string[]) =>
+    (await run(Deno.execPath(), ["run", "--no-prompt", "--no-check", ...grants, folder.file("p.ts")])).stdout;
+  const all = await outcome("--allow-read");
+  assert.match(all, /^refused .*--allow-ref/);
+  assert.equal(await outcome(`--allow-read=${folder.file("in")}`), all);
 });
 
 Deno.test({
