@@ -52,6 +52,9 @@ export interface ScreenOptions {
 
 /** Milliseconds between two frames while a job runs: enough to see it move, and a slow terminal keeps up. */
 const FRAME = 125;
+/** Of the time at most a fiftieth goes into frames: on a busy machine they become fewer, down to two a second. */
+const PART = 50;
+const SLOWEST = 500;
 /** Milliseconds between two frames for keys: an answer at once, but not a frame for each repeated key. */
 const ANSWER = 40;
 /** Milliseconds after which an escape stands alone. */
@@ -68,9 +71,16 @@ export function openScreen(options: ScreenOptions): Screen {
     terminal.onLeave(() => state.close()),
     terminal.onResume(() => state.enter()),
   ];
-  const timer = setInterval(() => state.draw(), FRAME);
+  let timer: ReturnType<typeof setTimeout>;
+  const next = () => {
+    timer = setTimeout(() => {
+      state.draw();
+      if (!state.closed) next();
+    }, Math.min(SLOWEST, Math.max(FRAME, PART * state.cost)));
+  };
+  next();
   state.onClose = () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     undo.forEach((one) => one());
   };
   state.enter();
@@ -104,6 +114,8 @@ async function listen(state: ScreenState, terminal: Terminal): Promise<void> {
 /** The parts of a screen that change. */
 class ScreenState {
   closed = false;
+  /** Milliseconds that the last frame took. */
+  cost = 0;
   onClose: () => void = () => {};
   #model: Model;
   #events: ScreenEvent[] = [];
@@ -142,9 +154,11 @@ class ScreenState {
 
   draw(anew = false): void {
     if (this.closed) return;
+    const begun = performance.now();
     try {
       this.#digest();
       this.#write(anew);
+      this.cost = performance.now() - begun;
     } catch (error) {
       // A screen that fails must not take the job with it, nor leave the terminal as it is.
       this.close();

@@ -58,6 +58,12 @@ async function desk(columns = 100, rows = 30): Promise<Desk> {
   };
 }
 
+/** Takes what an earlier run has left off the screen, so that it is not taken for this one's. */
+async function cleared({ pane }: Desk): Promise<void> {
+  await pane.line("clear");
+  await pane.gone(/END=/);
+}
+
 /** Slow enough to be watched. */
 const SLOW = "--progress=screen -r 1M";
 
@@ -123,7 +129,7 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
 Deno.test({ name: "tmux: SIGTERM in the middle of a copy, and while it rests", ignore }, async () => {
   await using table = await desk();
   for (const rests of [false, true]) {
-    await table.pane.line("clear");
+    await cleared(table);
     await table.start(SLOW);
     await table.pane.until(/Copying .*%/);
     if (rests) {
@@ -145,7 +151,7 @@ Deno.test({ name: "tmux: Ctrl-C stops; SIGHUP and SIGQUIT leave the terminal as 
   assert.equal((await table.ended()).code, 130);
   noTarget(table);
   for (const [signal, code] of [["SIGHUP", 129], ["SIGQUIT", 131]] as const) {
-    await table.pane.line("clear");
+    await cleared(table);
     await table.start(SLOW);
     await table.pane.until(/Copying .*%/);
     Deno.kill(table.pid(), signal);
@@ -180,7 +186,7 @@ Deno.test({ name: "tmux: where there is no room, there is the bar; without a ter
   assert.match(text.replaceAll("\n", ""), /diskcast: the screen needs 40 columns and 8 rows; the bar is shown instead/);
   await table.pane.resize(100, 30);
   for (const away of ["< /dev/null", "2> told"]) {
-    await table.pane.line("clear");
+    await cleared(table);
     await table.start("--progress=screen", `${away}; cat told 2>/dev/null`);
     const { text } = await table.ended();
     assert.match(text.replaceAll("\n", ""), /the screen needs a terminal as standard input and standard error/, away);
@@ -188,8 +194,8 @@ Deno.test({ name: "tmux: where there is no room, there is the bar; without a ter
 });
 
 const crash = (what: string) => `
-import { openScreen, hostTerminal } from "${new URL("../../tui/screen.ts", import.meta.url)}";
-import { themeOf } from "${new URL("../../tui/theme.ts", import.meta.url)}";
+  import { openScreen, hostTerminal } from "${new URL("../../tui/screen.ts", import.meta.url)}";
+  import { themeOf } from "${new URL("../../tui/theme.ts", import.meta.url)}";
 const job = { sources: ["a"], target: "b", format: "raw", packs: false, keepsBacking: false, workers: 1, phases: ["copy"] };
 openScreen({ terminal: hostTerminal(), job, theme: themeOf({ ascii: true, colour: false }), onEffect() {} });
 setTimeout(() => { ${what} }, 500);
@@ -201,7 +207,7 @@ Deno.test({ name: "tmux: an exception, a lost rejection and an exit put the term
   const ways = [["throw new Error('lost')", 1], ["Promise.reject(new Error('lost'))", 1], ["Deno.exit(7)", 7]] as const;
   for (const [what, expected] of ways) {
     await Deno.writeTextFile(table.folder.file("crash.ts"), crash(what));
-    await table.pane.line("clear; rm -f after");
+    await cleared(table);
     await table.pane.line(
       `'${Deno.execPath()}' run --no-prompt --cached-only --config '${config}' crash.ts; code=$?; stty -a > after; ` +
         `echo "END=$code"`,
