@@ -105,9 +105,9 @@ export function parseDescriptor(bytes: Uint8Array, label: string): Descriptor {
       if (!Number.isSafeInteger(total)) throw corrupt(`Cannot open "${label}": its extents pass 2^53 bytes`, label);
       continue;
     }
-    const pair = keyOf(line);
+    const pair = values.size < MAX_KEYS ? keyOf(line) : null;
     // A key that stands twice: what VMware writes is the first.
-    if (pair !== null && !values.has(pair.key) && values.size < MAX_KEYS) values.set(pair.key, pair.value);
+    if (pair !== null && !values.has(pair.key)) values.set(pair.key, pair.value);
   }
   checkVersion(values.get("version"), label);
   if (extents.length === 0 && !values.has("createtype")) {
@@ -198,8 +198,8 @@ function unquoted(value: string): string {
 
 /** `ACCESS SECTORS TYPE "NAME" OFFSET`; null where the line is something else. */
 function extentOf(line: string, label: string): ExtentLine | null {
+  if (!/^(rw|rdonly|noaccess)(\s|$)/i.test(line)) return null;
   const [access, sectors = "", type = ""] = line.split(/\s+/, 3);
-  if (!isAccess(access.toUpperCase())) return null;
   const bad = (problem: string) => {
     return corrupt(`Cannot open "${label}": its extent line "${line.slice(0, 100)}" ${problem}`, label);
   };
@@ -223,8 +223,4 @@ function placeOf(rest: string): { readonly name: string; readonly offset: string
   const name = quoted ? rest.slice(1, last) : rest.split(/\s+/, 1)[0];
   const behind = quoted ? rest.slice(last + 1) : rest.slice(name.length);
   return { name, offset: behind.trim().split(/\s+/, 1)[0] };
-}
-
-function isAccess(word: string): word is Access {
-  return word === "RW" || word === "RDONLY" || word === "NOACCESS";
 }
