@@ -43,10 +43,11 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
   const write = options.write ?? false;
   try {
     // A pipe must be known before it is opened: opening it waits for a writer, maybe for ever.
-    const isDevice = checkSort(await Deno.stat(path), path);
+    const before = await Deno.stat(path);
+    const isDevice = checkSort(before, path);
     const file = await Deno.open(path, { read: true, write });
     try {
-      const found = file.statSync();
+      const found = await statOpened(file, path, before);
       // The name may lead elsewhere by now.
       if (checkSort(found, path) !== isDevice) throw refusedSort(path, "it was replaced while it was opened");
       const identity = identityOf(found);
@@ -98,6 +99,21 @@ export async function createFileStorage(path: string): Promise<FileStorage> {
     }
   } catch (error) {
     throw hostError(error, "create", path);
+  }
+}
+
+/**
+ * What is known of the open `file`. Behind a link, Deno tells that only to those who may read the place that the link
+ * leads to; then what the name led to must be the same before and after opening.
+ */
+async function statOpened(file: Deno.FsFile, path: string, before: Deno.FileInfo): Promise<Deno.FileInfo> {
+  try {
+    return file.statSync();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    const after = await Deno.stat(path);
+    if (after.dev === before.dev && after.ino === before.ino) return after;
+    throw refusedSort(path, "it was replaced while it was opened");
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { type ErrorKind, ImageError } from "../errors.ts";
 
 /**
@@ -68,8 +68,13 @@ function meaningOf(error: unknown, path: string): [ErrorKind, string] {
 /** Deno names the access that it wants in its message, and asks for `--allow-all` where the path lies in /dev and the like. */
 function capabilityMissing(message: string, path: string): string {
   const access = /--allow-([a-z]+)/.exec(message)?.[1];
+  // What it says of a single path there, would not do.
+  if (/^\/(dev|proc|sys)\//.test(path) && access !== undefined) return capabilityMissing("--allow-all", "");
   if (access === "read" || access === "write") {
-    return `Deno must be allowed to ${access} it, add ${permissionFlag(access, path)}`;
+    // Behind a link, Deno wants the place that it leads to.
+    const wanted = /access to "([^"]+)"/.exec(message)?.[1] ?? path;
+    const what = wanted === path || isAbsolute(wanted) !== isAbsolute(path) ? "it" : `"${wanted}"`;
+    return `Deno must be allowed to ${access} ${what}, add ${permissionFlag(access, what === "it" ? path : wanted)}`;
   }
   if (access === "all") return "Deno opens what lies in /dev, /proc or /sys only with all permissions, add --allow-all";
   return message;

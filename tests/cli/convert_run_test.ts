@@ -163,6 +163,24 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the printed command reads a source through a link",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    for (const name of ["in", "out", "real"]) await Deno.mkdir(folder.file(name));
+    await fill(folder.file("real/a.raw"), 4096);
+    await Deno.symlink("../real/a.raw", folder.file("in/a.raw"));
+    const cwd = folder.path;
+    const words = ["convert", "--print-permissions", "-fraw", "in/a.raw", "out/b.raw"];
+    const printed = await diskcast(words, { read: [cwd], cwd });
+    const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
+    const outcome = await run("sh", ["-c", command], { cwd });
+    assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
+    assert.equal(await digestOf(folder.file("out/b.raw")), await digestOf(folder.file("real/a.raw")));
+  },
+});
+
+Deno.test({
   name: "the printed command allows a data file in another folder, too",
   ignore: Deno.build.os === "windows",
   async fn() {

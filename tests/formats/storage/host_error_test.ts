@@ -34,6 +34,17 @@ for (const [error, kind, message] of rows) {
   });
 }
 
+Deno.test("hostError names the place that Deno wants, and all permissions for devices", () => {
+  const wants = (path: string) =>
+    new Deno.errors.NotCapable(`Requires read access to "${path}", run again with the --allow-read flag`);
+  assert.equal(
+    hostError(wants("/b/real.raw"), "open", "/a/link.raw").message,
+    'Cannot open "/a/link.raw": Deno must be allowed to read "/b/real.raw", add --allow-read=/b/real.raw',
+  );
+  assert.match(hostError(wants("/dev/sda"), "open", "/dev/sda").message, /add --allow-all$/);
+  assert.match(hostError(wants("/device"), "open", "/device").message, /add --allow-read=\/device$/);
+});
+
 Deno.test("hostError keeps an ImageError as it is", () => {
   const error = corrupt("Cannot read");
   assert.equal(hostError(error, "open", "a.raw"), error);
