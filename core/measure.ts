@@ -127,11 +127,13 @@ async function writtenSize(format: Format, plan: CreatePlan, reader: GuestReader
   };
   const below = plan.backing ? emptyReader(plan.size) : null;
   const writer = stack.use(await format.create!(await create("measured"), plan, { createNamed: create, below }));
+  let packed = 0;
   for (let at = 0; at < reader.size;) {
     const run = await reader.runAt(at, reader.size);
+    if (writer.traits.packs && run.kind === "data") packed += run.end - at;
     // What the data is does not matter, and zeroes cost no memory.
     for (let start = at; run.kind === "data" && start < run.end;) {
-      const piece = zeroes(run.end - start);
+      const piece = zeroes(pieceEnd(start, run.end, writer.traits.unit) - start);
       await writer.write(piece, start);
       start += piece.length;
       await pace.pause();
@@ -139,7 +141,14 @@ async function writtenSize(format: Format, plan: CreatePlan, reader: GuestReader
     at = run.end;
   }
   await writer.finish();
-  return files.reduce((sum, file) => sum + file.size, 0);
+  // Of what is packed, next to nothing is left; how much it would be of true data is not known.
+  return files.reduce((sum, file) => sum + file.size, 0) + packed;
+}
+
+/** Where a piece ends that begins at `start`: at the end of a unit, as a target that packs wants it. */
+function pieceEnd(start: number, end: number, unit: number): number {
+  const most = Math.max(unit, alignDown(1 << 20, unit));
+  return Math.min(end, alignDown(start, unit) + most);
 }
 
 /** A disk of which nothing is stated. */

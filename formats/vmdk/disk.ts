@@ -151,7 +151,8 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
       if (!found) return dataRun(start, limit, false, fileOffset + start);
       const end = found.end - fileOffset;
       const place = fileOffset + start;
-      return found.hole ? zeroRun(start, end, place) : dataRun(start, end, false, place);
+      if (!found.hole) return dataRun(start, end, false, place);
+      return { kind: "zero", start, end, fileStart: place, unfilled: true };
     },
     read: (into, start) => storage.readAt(into, fileOffset + start),
   };

@@ -19,10 +19,10 @@ export interface ExtentFacts {
 /** The facts of an image; `descriptor` is null where it has none. */
 export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentFacts[]): Facts {
   const value = (key: string) => descriptor?.values.get(key);
-  const stated: { readonly [name: string]: string | null | undefined } = {
+  const stated: { readonly [name: string]: string | number | null | undefined } = {
     "create-type": descriptor?.createType,
-    "cid": descriptor?.cid,
-    "parent-cid": descriptor?.parentCid,
+    "cid": numberOf(descriptor?.cid),
+    "parent-cid": numberOf(descriptor?.parentCid),
     "adapter-type": value("ddb.adaptertype"),
     "hardware-version": value("ddb.virtualhwversion"),
     "tools-version": value("ddb.toolsversion"),
@@ -32,13 +32,18 @@ export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentF
   return { ...facts, extents: extents.map(extentFact) };
 }
 
+/** A content ID, eight hexadecimal digits, as the number that other programs show. */
+function numberOf(id: string | null | undefined): number | null {
+  return id === null || id === undefined ? null : parseInt(id, 16);
+}
+
 function extentFact({ format, size, line, compressed, grainBytes }: ExtentFacts): Facts {
   return {
     ...(line !== null && line.name !== "" && { filename: line.name }),
     format,
     ...(line !== null && { access: line.access }),
     "virtual-size": size,
-    ...(grainBytes !== undefined && { "grain-size": grainBytes }),
+    ...(grainBytes !== undefined && { "cluster-size": grainBytes }),
     ...(compressed && { compressed }),
   };
 }

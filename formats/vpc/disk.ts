@@ -6,7 +6,7 @@
 import { FREE } from "../block_table.ts";
 import { SECTOR } from "../bytes.ts";
 import type { Disk } from "../contract.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
+import { dataRun, holeRun, type Run } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
 import { uuidText } from "../uuid.ts";
@@ -56,7 +56,8 @@ function fixedReader(storage: Storage): BlockReader {
     async runAt(start, limit) {
       const found = await storage.holeAt?.(start, limit);
       if (!found) return dataRun(start, limit, false, start);
-      return found.hole ? zeroRun(start, found.end, start) : dataRun(start, found.end, false, start);
+      if (!found.hole) return dataRun(start, found.end, false, start);
+      return { kind: "zero", start, end: found.end, fileStart: start, unfilled: true };
     },
     read: (into, start) => storage.readAt(into, start),
   };

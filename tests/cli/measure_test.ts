@@ -59,6 +59,18 @@ Deno.test("for other formats the figure is what a conversion writes", { ignore: 
   }
 });
 
+Deno.test("what is packed is measured as if it did not shrink", async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.raw");
+  await Deno.writeFile(path, rng(3).bytes(3 << 20));
+  const options = { subformat: "streamOptimized" };
+  const source = { path, format: "raw" };
+  const target = { path: folder.file("a.vmdk"), format: "vmdk", options };
+  const { fileSize } = await convert({ sources: [source], target, sync: "never" });
+  const { required } = await measure({ source, format: "vmdk", options });
+  assert(required >= fileSize - 65536 && required < fileSize * 1.1, `${required} ${fileSize}`);
+});
+
 Deno.test("measure fails as qemu-img does", { ignore: !hasQemu }, async () => {
   const sample = "tests/samples/sample.qcow2";
   for (

@@ -172,7 +172,7 @@ Deno.test({
       format: "SPARSE",
       access: "RDONLY",
       "virtual-size": 17_179_869_184,
-      "grain-size": 65_536,
+      "cluster-size": 65_536,
       compressed: true,
     }]);
     // Its data, written to a sparse raw file, compared with what qemu-img reads.
