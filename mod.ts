@@ -87,6 +87,8 @@ export type { CheckReport, Maintenance, Problem, RepairKind } from "./formats/mo
 export { resize, type ResizeOptions, type ResizeSummary } from "./core/resize.ts";
 export { changeSnapshots, listSnapshots, type SnapshotAction } from "./core/snapshot.ts";
 export type { GrowthKind } from "./formats/mod.ts";
+export { rebase, type RebaseOptions, type RebaseSummary } from "./core/rebase.ts";
+export { commit, type CommitOptions, type CommitSummary } from "./core/commit.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

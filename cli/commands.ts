@@ -19,6 +19,8 @@ import { planCommand } from "./plan_options.ts";
 import { resizeCommand } from "./resize_options.ts";
 import { snapshotCommand } from "./snapshot_options.ts";
 import { ddCommand } from "./dd_options.ts";
+import { rebaseCommand } from "./rebase_options.ts";
+import { commitCommand } from "./commit_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -42,4 +44,6 @@ export const commands: readonly Command[] = [
   { def: resizeCommand, run: async (args, context) => (await import("./resize.ts")).runResize(args, context) },
   { def: snapshotCommand, run: async (args, context) => (await import("./snapshot.ts")).runSnapshot(args, context) },
   { def: ddCommand, run: async (args, context) => (await import("./dd.ts")).runDd(args, context) },
+  { def: rebaseCommand, run: async (args, context) => (await import("./rebase.ts")).runRebase(args, context) },
+  { def: commitCommand, run: async (args, context) => (await import("./commit.ts")).runCommit(args, context) },
 ];

@@ -97,6 +97,12 @@ export interface Maintenance {
   setBacking?(storage: WritableStorage, backing: NamedFile | null): Promise<void>;
   /** Forgets everything that the image states, so that what is beneath shows. */
   empty?(storage: WritableStorage, context: ChangeContext): Promise<void>;
+  /** Forgets what the image states of whole units inside these ranges, so that what is beneath shows. */
+  forget?(
+    storage: WritableStorage,
+    ranges: readonly { readonly start: number; readonly end: number }[],
+    context: ChangeContext,
+  ): Promise<void>;
   /** Internal snapshots. */
   readonly snapshots?: {
     create(storage: WritableStorage, snapshot: NewSnapshot, context: ChangeContext): Promise<void>;

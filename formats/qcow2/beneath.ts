@@ -3,14 +3,16 @@
  *
  * @module
  */
+import { alignDown, alignUp } from "../bytes.ts";
 import type { NamedFile } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { NO_BITS } from "./header.ts";
 import { readHeader } from "./header_read.ts";
-import { refuseUnsound, renewalOf, replaceHeader } from "./renewal.ts";
-import { dropState, putL1 } from "./states.ts";
+import { l1IndexOf, l2IndexOf, setEntry, setSubclusters } from "./l2_entry.ts";
+import { refuseUnsound, type Renewal, renewalOf, replaceHeader } from "./renewal.ts";
+import { addEntry, dropState, putL1, putL2, readL1, readL2, tableAt } from "./states.ts";
 
 /**
  * Names `backing` as the file beneath, or none. Nothing else changes.
@@ -46,4 +48,46 @@ export async function emptyQcow2(storage: WritableStorage, context: ChangeContex
   await dropState(renewal, header.l1);
   const l1 = new DataView(new ArrayBuffer(header.l1.entries * 8));
   await renewal.finish({ l1: await putL1(renewal, l1) });
+}
+
+/** Forgets the clusters inside these ranges of guest bytes, which rise. */
+export async function forgetQcow2(
+  storage: WritableStorage,
+  ranges: readonly { readonly start: number; readonly end: number }[],
+  context: ChangeContext,
+): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  if (header.rawExternalData || ranges.length === 0) return;
+  const renewal = await renewalOf(storage, header, context);
+  const { clusterSize, l2Reach } = renewal.geometry;
+  const l1 = await readL1(storage, header.l1);
+  let loaded: { readonly index: number; readonly l2: DataView } | undefined;
+  for (const { start, end } of ranges) {
+    const last = end === header.size ? alignUp(end, clusterSize) : alignDown(end, clusterSize);
+    for (let guest = alignUp(start, clusterSize); guest < last; guest += clusterSize) {
+      const index = l1IndexOf(renewal.geometry, guest);
+      if (tableAt(l1, index) === 0) {
+        guest = (index + 1) * l2Reach - clusterSize;
+        continue;
+      }
+      if (loaded?.index !== index) {
+        if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
+        loaded = { index, l2: await readL2(renewal, tableAt(l1, index)) };
+        await context.pause();
+      }
+      await forgetEntry(renewal, loaded.l2, guest);
+    }
+  }
+  if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  await renewal.finish({ l1: await putL1(renewal, l1) });
+}
+
+async function forgetEntry(renewal: Renewal, l2: DataView, guest: number): Promise<void> {
+  const { geometry } = renewal;
+  const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
+  await addEntry(renewal, l2, at, -1);
+  setEntry(l2, at, 0, false);
+  if (geometry.extended) setSubclusters(l2, at, 0, 0);
 }

@@ -5,7 +5,7 @@
  */
 import type { Maintenance } from "../maintenance.ts";
 import { checkQcow2 } from "./check.ts";
-import { emptyQcow2, setQcow2Backing } from "./beneath.ts";
+import { emptyQcow2, forgetQcow2, setQcow2Backing } from "./beneath.ts";
 import { repairQcow2 } from "./repair.ts";
 import { resizeQcow2 } from "./resize.ts";
 import { applySnapshot, createSnapshot, removeSnapshot } from "./snapshot_write.ts";
@@ -17,5 +17,6 @@ export const maintenance: Maintenance = {
   resize: resizeQcow2,
   setBacking: setQcow2Backing,
   empty: emptyQcow2,
+  forget: forgetQcow2,
   snapshots: { create: createSnapshot, apply: applySnapshot, remove: removeSnapshot },
 };

@@ -113,8 +113,9 @@ export async function applySnapshot(
   checkL1Table(what, { ...chosen.l1, size }, header, storage.label, storage.size);
   // What lies past the end of the disk is the machine's state, and belongs to the snapshot alone.
   const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(renewal.geometry, size)));
-  await addState(renewal, l1, 1);
+  // In this order no count is above what it is in the end; the snapshot holds what both have in common.
   await dropState(renewal, header.l1);
+  await addState(renewal, l1, 1);
   await renewFlags(renewal, l1);
   await renewal.finish({ l1: await putL1(renewal, l1), size });
 }

@@ -1,0 +1,38 @@
+/**
+ * The options of `commit`, as data.
+ *
+ * @module
+ */
+import { changingOptions } from "./changing.ts";
+import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
+import type { CommandDef } from "./command_def.ts";
+
+/** `commit` as its help shows it. */
+export const commitCommand: CommandDef = {
+  name: "commit",
+  summary: "Write what an image holds into the file beneath it",
+  usage: "IMAGE",
+  options: [
+    formatOption,
+    {
+      short: "b",
+      long: "base",
+      arg: "file",
+      group: READING,
+      help: "write into this file of the chain (default: the one beneath the image); the image is not emptied then",
+    },
+    { short: "d", long: "keep", group: READING, help: "do not empty the image afterwards" },
+    { short: "r", long: "rate-limit", arg: "rate", group: READING, help: "write at most this many bytes a second" },
+    { short: "t", long: "cache", arg: "mode", group: READING, help: "as -t of convert; checked only" },
+    ...changingOptions,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes:
+    `The image shows the same content before and after, at every moment. Whatever else lies over the same base shows
+something else afterwards.
+
+Examples:
+  diskcast commit -p overlay.qcow2
+  diskcast commit -d -b base.qcow2 top.qcow2`,
+};

@@ -1,0 +1,157 @@
+/**
+ * What an overlay holds, written into a file beneath it.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { alignUp, type Disk, ImageError } from "../formats/mod.ts";
+import { chainOf, padded } from "./chain.ts";
+import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, sizeOf, verbOf } from "./change.ts";
+import { copyAll } from "./copy.ts";
+import type { ScanEvent, Totals } from "./events.ts";
+import { fileKey, type Layer, openImage } from "./open.ts";
+import { openOptions } from "./open_disk.ts";
+import { paceOf } from "./pace.ts";
+import { countTotals } from "./plan.ts";
+import { workerPool } from "./pool.ts";
+
+/** What {@linkcode commit} may be told. */
+export interface CommitOptions extends ChangeOptions {
+  /** The file of the chain that is written; what lies between is left as it is. Default: the one beneath the image. */
+  readonly base?: string;
+  /** Do not empty the image afterwards. What is not the immediate backing file always leaves it as it is. */
+  readonly keepsTop?: boolean;
+  /** Bytes a second, on average; 0: no limit. */
+  readonly rateLimit?: number;
+  readonly workers?: number;
+  readonly onEvent?: (event: ScanEvent) => void;
+}
+
+/** What {@linkcode commit} did. */
+export interface CommitSummary {
+  /** The file that was written. */
+  readonly base: string;
+  readonly totals: Totals;
+  /** Whether the image is empty now. */
+  readonly emptied: boolean;
+}
+
+/**
+ * Writes what the image and the layers above its base state into the base; then the image is emptied. At every moment
+ * the image shows the same guest bytes. Other images over the same base show something else afterwards.
+ *
+ * @throws ImageError `usage` where the image has no backing file, or `base` is none of them
+ *
+ * @example
+ * ```ts
+ * import { commit } from "./commit.ts";
+ * import { convert } from "./convert.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/base.raw`, new Uint8Array(1 << 20));
+ * await Deno.writeFile(`${folder}/new.raw`, new Uint8Array(1 << 20).fill(7));
+ * await convert({
+ *   sources: [{ path: `${folder}/new.raw`, format: "raw" }],
+ *   target: { path: `${folder}/top.qcow2`, format: "qcow2", backing: { path: "base.raw", format: "raw" } },
+ * });
+ * assert.equal((await commit({ path: `${folder}/top.qcow2` })).emptied, true);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
+export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
+  await using stack = new AsyncDisposableStack();
+  const tell = options.onEvent ?? (() => {});
+  tell({ type: "phase", phase: "inspect" });
+  const pool = stack.use(workerPool(options.workers));
+  const top = await openForChange(image, options, stack);
+  // The files that are written are locked by themselves; the locks of reading would be in their way.
+  const spec = { path: top.path, format: top.format.name };
+  const open = { ...openOptions(options), forceShare: true, unpack: pool.unpack };
+  const { layers } = stack.use(await openImage(spec, open));
+  const depth = await baseDepth(layers, options);
+  const emptied = !options.keepsTop && options.base === undefined;
+  const empty = emptied ? verbOf(top, "empty", "empty") : null;
+  const base = await openBase(layers[depth], layers[0].disk, options, stack);
+  const totals = await copyDown(layers, depth, base, options, stack, pool);
+  await base.storage.sync();
+  if (empty) await empty(top.storage, top.context);
+  return { base: base.path, totals, emptied };
+}
+
+/** Which layer is written. */
+async function baseDepth(layers: readonly Layer[], options: CommitOptions): Promise<number> {
+  const [{ path }] = layers;
+  if (layers.length < 2) {
+    throw new ImageError("usage", `Cannot commit "${path}": it has no backing file`, { path });
+  }
+  if (options.base === undefined) return 1;
+  const named = resolve(options.base);
+  await using file = await openOptions(options).files.open(named);
+  const depth = layers.findIndex(({ key }, index) => index > 0 && key === fileKey(file, named));
+  if (depth > 0) return depth;
+  throw new ImageError("usage", `Cannot commit "${path}" to "${named}": that is not beneath it`, { path });
+}
+
+/** The base, open for changing and as long as the image above it. */
+async function openBase(
+  { path, disk }: Layer,
+  top: Disk,
+  options: ChangeOptions,
+  stack: AsyncDisposableStack,
+): Promise<ChangedImage> {
+  const base = await openForChange({ path, format: disk.format }, options, stack);
+  const size = await sizeOf(base);
+  if (size < top.size) {
+    await verbOf(base, "resize", "grow")(base.storage, alignUp(top.size, 512), "off", base.context);
+    await base.storage.sync();
+  }
+  return base;
+}
+
+async function copyDown(
+  layers: readonly Layer[],
+  depth: number,
+  base: ChangedImage,
+  options: CommitOptions,
+  stack: AsyncDisposableStack,
+  pool: ReturnType<typeof workerPool>,
+): Promise<Totals> {
+  const tell = options.onEvent ?? (() => {});
+  const { format, storage, path, context } = base;
+  const disks = layers.map((layer) => layer.disk);
+  const writer = await format.edit?.(storage, {
+    packs: false,
+    openNamed: context.openNamed,
+    openBelow: () => Promise.resolve(chainOf(disks.slice(depth + 1))),
+  });
+  if (!writer) {
+    throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
+  }
+  stack.use(writer);
+  const traits = { ...writer.traits, startsZeroed: false };
+  const source = padded(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
+  const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };
+  const pace = paceOf(options.signal, options.rateLimit ?? 0, options.paused);
+  if (options.onEvent) {
+    tell({ type: "phase", phase: "plan" });
+    tell({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.pause()) });
+  }
+  tell({ type: "phase", phase: "copy" });
+  const { data, zero, skip } = await copyAll({
+    source,
+    writer,
+    traits,
+    policy,
+    sparseSize: 4096,
+    pace,
+    width: pool.width,
+    busy: () => pool.seconds,
+    onEvent: (event) => {
+      if (event.type !== "plan") tell(event);
+    },
+  });
+  tell({ type: "phase", phase: "finish" });
+  await writer.finish();
+  return { data, zero, skip };
+}
