@@ -152,7 +152,7 @@ const convertOptions: readonly OptionDef[] = [
 
 const convertNotes =
   `Sizes take the suffixes k, M, G, T, P and E (powers of 1024). Several sources are taken end to end.
-Long options may be cut short where the rest is clear: --target-f.
+Long options may be cut short where the rest is clear: --snap.
 
 Examples:
   diskcast convert -p -O qcow2 disk.vmdk disk.qcow2

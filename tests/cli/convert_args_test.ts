@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { completeArgs } from "../../cli/getopt.ts";
+import { convertCommand } from "../../cli/convert_options.ts";
 import type { ConvertJob } from "../../mod.ts";
 import { optionsText } from "../../cli/convert.ts";
 import { fakeFormats, jobOf, parsed } from "./support.ts";
@@ -209,4 +211,11 @@ Deno.test("every option of the help has its short and long name there", () => {
     "--rate-limit --parallel --oob-writes --copy-range-offloading --progress --quiet --compress --image-opts " +
     "--target-image-opts --force-share --target-is-zero --salvage --bitmaps --skip-broken-bitmaps --object";
   for (const name of names.split(" ")) assert.match(request.text, new RegExp(`^ .*${name}\\b`, "m"), name);
+});
+
+Deno.test("the help's example of an option that is cut short is one", () => {
+  const short = /cut short where the rest is clear: (--[a-z-]+)\./.exec(convertCommand.notes ?? "")?.[1];
+  assert(short !== undefined);
+  const [whole] = completeArgs([short, "x"], convertCommand);
+  assert(whole.startsWith(short) && whole !== short, whole);
 });
