@@ -6,44 +6,40 @@
  *
  * @module
  */
+import { statfsSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { parseSize } from "../../mod.ts";
-import { denoArgs } from "../support/diskcast.ts";
-import { hasQemu, qemuImgOk, rng, scratch } from "../support/qemu.ts";
-import { makeOthers, makeRaw } from "./images.ts";
-import { type Cost, measure, median } from "./measure.ts";
+import { hasQemu, qemuImgOk, type Scratch, scratch } from "../support/qemu.ts";
+import { type BenchCase, cases, startUpGoals } from "./cases.ts";
+import { both, contend, type Contender, installed, otherCopier } from "./contend.ts";
+import { grow, seriesNames } from "./grow.ts";
+import { formatOf, type Inputs, inputsIn } from "./inputs.ts";
+import {
+  type BenchResults,
+  type CaseResult,
+  caseText,
+  type GrowResults,
+  type Series,
+  type Setting,
+  sizeText,
+} from "./results.ts";
+import { startUp } from "./start_up.ts";
 
 const USAGE = `usage: deno task bench [options]
-  --size=SIZE    guest bytes of the disk, half of it data (default 2G)
-  --runs=N       runs that count (default 5)
-  --case=NAME    only this case; can be repeated
-  --sync=MODE    writeback: on stable storage at the end; unsafe: never waited for (default writeback)
-  --dir=FOLDER   where the images are made (default: the system's folder for temporary files)
-  --seed=N       seed of the images (default 1)`;
+  --size=SIZE       guest bytes of the disk, half of it data (default 2G; with --grow the largest, default 16G)
+  --scattered=SIZE  data of the disk of 16 TiB (default: half of --size)
+  --runs=N          runs that count (default 5; with --grow 3)
+  --case=NAME       only this case; can be repeated
+  --grow            how cost grows with data, virtual size, workers and clusters; --case names a series then
+  --sync=MODE       writeback: on stable storage at the end; unsafe: never waited for (default writeback)
+  --dir=FOLDER      where the images are made (default: the system's folder for temporary files)
+  --seed=N          seed of the images (default 1)
+  --json=FILE       write what was found into this file; "deno task bench:plot" draws it`;
 
-interface BenchCase {
-  readonly name: string;
-  readonly source: "raw" | "qcow2" | "packed";
-  /** Creation flags, the same for both programs. */
-  readonly flags: readonly string[];
-  readonly target: "raw" | "qcow2";
-}
-
-const cases: readonly BenchCase[] = [
-  { name: "raw-raw", source: "raw", flags: [], target: "raw" },
-  { name: "raw-qcow2", source: "raw", flags: [], target: "qcow2" },
-  { name: "qcow2-raw", source: "qcow2", flags: [], target: "raw" },
-  { name: "qcow2-qcow2", source: "qcow2", flags: [], target: "qcow2" },
-  { name: "raw-zlib", source: "raw", flags: ["-c"], target: "qcow2" },
-  { name: "raw-zstd", source: "raw", flags: ["-c", "-o", "compression_type=zstd"], target: "qcow2" },
-  { name: "zlib-raw", source: "packed", flags: [], target: "raw" },
-];
-
-/** One program with its switches. */
-interface Contender {
-  readonly name: string;
-  readonly program: string;
-  readonly before: readonly string[];
+interface Settings extends Setting {
+  readonly scattered: number;
+  readonly wanted: readonly string[];
 }
 
 await main();
@@ -52,102 +48,125 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     args: Deno.args,
     options: {
-      size: { type: "string", default: "2G" },
-      runs: { type: "string", default: "5" },
+      size: { type: "string" },
+      scattered: { type: "string" },
+      runs: { type: "string" },
       case: { type: "string", multiple: true, default: [] },
+      grow: { type: "boolean", default: false },
       sync: { type: "string", default: "writeback" },
       dir: { type: "string" },
       seed: { type: "string", default: "1" },
+      json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
-  if (values.help) return console.log(`${USAGE}\ncases: start-up, ${cases.map((one) => one.name).join(", ")}`);
-  const wanted = values.case;
-  const strange = wanted.filter((name) => name !== "start-up" && !cases.some((one) => one.name === name));
+  const known = values.grow ? seriesNames : ["start-up", ...cases.map((one) => one.name)];
+  if (values.help) return console.log(`${USAGE}\n${values.grow ? "series" : "cases"}: ${known.join(", ")}`);
+  const strange = values.case.filter((name) => !known.includes(name));
   if (strange.length > 0) throw new Error(`no such case: ${strange.join(", ")}`);
   if (!hasQemu) throw new Error("the benchmark compares with qemu-img, which is not installed (Debian: qemu-utils)");
+  const size = parseSize(values.size ?? (values.grow ? "16G" : "2G"), "size");
+  const settings: Settings = {
+    date: new Date().toISOString(),
+    processor: cpus()[0]?.model ?? "unknown",
+    cores: navigator.hardwareConcurrency,
+    load: loadavg()[0],
+    versions: `${(await qemuImgOk("--version")).split("\n")[0]}; Deno ${Deno.version.deno}; ${Deno.build.target}`,
+    size,
+    runs: Number(values.runs ?? (values.grow ? 3 : 5)),
+    sync: values.sync,
+    seed: Number(values.seed),
+    scattered: values.scattered === undefined ? size / 2 : parseSize(values.scattered, "scattered"),
+    wanted: values.case,
+  };
   await using folder = await scratch(values.dir);
-  const runs = Number(values.runs);
-  console.log(`${(await qemuImgOk("--version")).split("\n")[0]}; Deno ${Deno.version.deno}; ${Deno.build.target}`);
-  if (wanted.length === 0 || wanted.includes("start-up")) await startUp(folder.path, runs);
-  const chosen = cases.filter((one) => wanted.length === 0 || wanted.includes(one.name));
-  if (chosen.length === 0) return;
-  const size = parseSize(values.size, "size");
-  console.log(`\n${values.size} disk, half of it data, seed ${values.seed}; -t ${values.sync}; ${runs} runs each`);
-  const raw = folder.file("source.raw");
-  await makeRaw(raw, size, rng(Number(values.seed)));
-  const packed = chosen.some((one) => one.source === "packed") ? folder.file("packed.qcow2") : null;
-  await makeOthers(raw, folder.file("source.qcow2"), packed);
-  for (const one of chosen) await compareCase(one, folder.path, runs, values.sync);
+  console.log(`${settings.versions}; ${settings.cores} cores, load ${settings.load.toFixed(2)}`);
+  console.log(`${sizeText(size)}, seed ${settings.seed}; -t ${settings.sync}; ${settings.runs} runs each`);
+  const save = (found: BenchResults | GrowResults) => {
+    if (values.json !== undefined) Deno.writeTextFileSync(values.json, `${JSON.stringify(found)}\n`);
+  };
+  await (values.grow ? growAll(folder, settings, save) : benchAll(folder, settings, save));
 }
 
-async function compareCase(one: BenchCase, folder: string, runs: number, sync: string): Promise<void> {
-  const source = `${folder}/${one.source === "packed" ? "packed.qcow2" : `source.${one.source}`}`;
-  const from = one.source === "raw" ? "raw" : "qcow2";
-  const costs = new Map<string, Cost[]>();
-  const contenders = contendersFor(one, folder);
-  for (let round = 0; round <= runs; round++) {
-    for (const { name, program, before } of contenders) {
-      const target = `${folder}/target`;
-      const args = [...before, "convert", "-t", sync, "-f", from, "-O", one.target, ...one.flags];
-      const wide = name === "qemu-img -W" ? ["-W", "-m", "16"] : [];
-      const cost = await measure(program, [...args, ...wide, source, target]);
-      if (round > 0) costs.set(name, [...costs.get(name) ?? [], cost]);
-      else await qemuImgOk("compare", "-f", from, "-F", one.target, source, target);
-      await Deno.remove(target);
-    }
+/** `save` hears of what there is after every case: whoever interrupts a long run loses nothing. */
+async function benchAll(
+  folder: Scratch,
+  { scattered, wanted, ...setting }: Settings,
+  save: (found: BenchResults) => void,
+): Promise<void> {
+  const results: CaseResult[] = [];
+  const report = (result: CaseResult) => {
+    results.push(result);
+    console.log(caseText(result));
+    save({ kind: "bench", ...setting, cases: results });
+  };
+  const inputs = inputsIn(folder, { size: setting.size, scattered, seed: setting.seed });
+  const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
+  if (isWanted("start-up")) {
+    const rows = await startUp(folder, await inputs.get("tiny"), 3 * setting.runs);
+    report({ name: "start-up", title: "programs that do little", goals: startUpGoals, rows });
   }
-  report(one.name, costs);
+  const chosen = cases.filter((one) => isWanted(one.name));
+  for (const [index, one] of chosen.entries()) {
+    await inputs.keep(chosen.slice(index).flatMap((later) => later.inputs));
+    report(await runCase(one, folder, inputs, setting));
+  }
 }
 
-function contendersFor(one: BenchCase, folder: string): Contender[] {
-  const grants = { read: [folder], write: [folder] };
-  const qemu = { program: "qemu-img", before: [] };
+async function runCase(one: BenchCase, folder: Scratch, inputs: Inputs, setting: Setting): Promise<CaseResult> {
+  const { name, title, goals } = one;
+  const lacking = lackOfSpace(one, folder.path, inputs, setting.size);
+  if (lacking) return { name, title, goals, skipped: lacking, rows: [] };
+  const paths: string[] = [];
+  for (const input of one.inputs) paths.push(await inputs.get(input));
+  const { runs } = setting;
+  if (one.reads) {
+    const args = [one.reads.command, ...one.reads.flags, ...paths];
+    return { name, title, goals, rows: await contend({ contenders: both(folder.path, args), runs }) };
+  }
+  const target = folder.file("target");
+  const [source] = paths;
+  const from = formatOf(one.inputs[0]);
+  const contenders = converters(one, folder.path, source, target, setting.sync);
+  const judge = () => qemuImgOk("compare", "-f", from, "-F", one.convert!.to, source, target);
+  return { name, title, goals, rows: await contend({ contenders, runs, target, judge }) };
+}
+
+function converters(one: BenchCase, folder: string, source: string, target: string, sync: string): Contender[] {
+  const from = formatOf(one.inputs[0]);
+  const { to, flags } = one.convert!;
+  const args = ["convert", "-t", sync, "-f", from, "-O", to, ...flags];
+  const files = [source, target];
+  const [qemu, ...rest] = both(folder, [...args, ...files], one.ffiOnly);
+  // Without -W it packs one cluster at a time.
+  const wide = { name: "qemu-img -W -m 16", program: "qemu-img", args: [...args, "-W", "-m", "16", ...files] };
+  const packs = flags.includes("-c") && to === "qcow2";
+  const others = (one.others ?? []).filter(installed);
   return [
-    { name: "qemu-img", ...qemu },
-    // Without -W it packs one cluster at a time.
-    ...(one.flags.includes("-c") ? [{ name: "qemu-img -W", ...qemu }] : []),
-    { name: "diskcast", program: Deno.execPath(), before: denoArgs(grants) },
-    { name: "diskcast, ffi", program: Deno.execPath(), before: denoArgs({ ...grants, ffi: true }) },
+    qemu,
+    ...(packs ? [wide] : []),
+    ...others.map((name) => otherCopier(name, from, source, target, sync !== "unsafe")),
+    ...rest,
   ];
 }
 
-async function startUp(folder: string, runs: number): Promise<void> {
-  const empty = `${folder}/empty.ts`;
-  await Deno.writeTextFile(empty, "");
-  const deno = Deno.execPath();
-  const contenders: [string, string[]][] = [
-    ["empty Deno program", ["run", "--no-prompt", empty]],
-    ["diskcast --version", [...denoArgs({}), "--version"]],
-    ["diskcast --help", [...denoArgs({}), "--help"]],
-  ];
-  const costs = new Map<string, Cost[]>();
-  for (let round = 0; round <= 3 * runs; round++) {
-    for (const [name, args] of contenders) {
-      const cost = await measure(deno, args);
-      if (round > 0) costs.set(name, [...costs.get(name) ?? [], cost]);
-    }
-  }
-  report("start-up", costs);
+/** Why the case cannot be run; null where there is room for its inputs and a target. */
+function lackOfSpace(one: BenchCase, folder: string, inputs: Inputs, size: number): string | null {
+  const { bavail, bsize } = statfsSync(folder);
+  const own = inputs.missing(one.inputs);
+  const needed = own + Math.max(own, size / 2) + (256 << 20);
+  if (bavail * bsize >= needed) return null;
+  return `it needs about ${sizeText(needed)}, and ${sizeText(bavail * bsize)} are free`;
 }
 
-/** The first contender is what the others are measured by. */
-function report(title: string, costs: ReadonlyMap<string, readonly Cost[]>): void {
-  console.log(`\n${title.padEnd(20)}    wall s   (least to most)    CPU s   wall ratio   CPU ratio   peak MiB`);
-  const [first] = costs.values();
-  const wallOf = (list: readonly Cost[]) => median(list.map((cost) => cost.wall));
-  const cpuOf = (list: readonly Cost[]) => median(list.map((cost) => cost.cpu));
-  for (const [name, list] of costs) {
-    const walls = list.map((cost) => cost.wall);
-    const peaks = list.map((cost) => cost.memory).filter((memory) => memory !== null);
-    console.log([
-      `  ${name.padEnd(18)}`,
-      wallOf(list).toFixed(3).padStart(10),
-      `   (${Math.min(...walls).toFixed(3)} to ${Math.max(...walls).toFixed(3)})`.padEnd(19),
-      cpuOf(list).toFixed(3).padStart(8),
-      (wallOf(list) / wallOf(first)).toFixed(2).padStart(13),
-      (cpuOf(list) / cpuOf(first)).toFixed(2).padStart(12),
-      peaks.length > 0 ? (Math.max(...peaks) / 2 ** 20).toFixed(0).padStart(11) : "unknown".padStart(11),
-    ].join(""));
+async function growAll(
+  folder: Scratch,
+  { scattered: _, wanted, ...setting }: Settings,
+  save: (found: GrowResults) => void,
+): Promise<void> {
+  const series: Series[] = [];
+  for await (const one of grow(folder, setting, wanted, (line) => console.log(line))) {
+    series.push(one);
+    save({ kind: "grow", ...setting, series });
   }
 }

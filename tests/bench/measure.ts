@@ -8,11 +8,14 @@
 export interface Cost {
   /** Seconds by the clock. */
   readonly wall: number;
-  /** Seconds of all processors, user and system. */
+  /** Seconds of all processors, user and system, of the command and its children. */
   readonly cpu: number;
-  /** Peak resident bytes; `null` where the host does not tell. */
+  /** Peak resident bytes, all its processes together; `null` where the host does not tell, or it was too quick. */
   readonly memory: number | null;
 }
+
+/** Milliseconds between two looks at a command's memory. */
+const LOOK = 10;
 
 /** Runs a command to its end; throws with its stderr if it fails. The shell's own clock counts processor time. */
 export async function measure(program: string, args: readonly string[]): Promise<Cost> {
@@ -41,20 +44,34 @@ export async function measure(program: string, args: readonly string[]): Promise
   }
 }
 
-/** The highest `VmHWM` of the shell's child, which the kernel itself keeps at the peak; Linux only. */
+/** The highest sum of `VmHWM`, which the kernel itself keeps at the peak, of all that the shell has started; Linux only. */
 async function peakOf(shell: number, stop: AbortSignal): Promise<number | null> {
   let peak: number | null = null;
   while (!stop.aborted) {
-    try {
-      const child = Deno.readTextFileSync(`/proc/${shell}/task/${shell}/children`).trim().split(" ")[0];
-      const found = child && /VmHWM:\s*(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${child}/status`));
-      if (found) peak = Math.max(peak ?? 0, Number(found[1]) * 1024);
-    } catch {
-      // Not Linux, or the child has gone.
-    }
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    const found = childrenOf(shell).map(peakOfTree).reduce((sum, bytes) => sum + bytes, 0);
+    if (found > 0) peak = Math.max(peak ?? 0, found);
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
   return peak;
+}
+
+function peakOfTree(process: number): number {
+  const own = /VmHWM:\s*(\d+) kB/.exec(textOf(`/proc/${process}/status`));
+  return childrenOf(process).map(peakOfTree).reduce((sum, bytes) => sum + bytes, own ? Number(own[1]) * 1024 : 0);
+}
+
+/** Of its first thread; no contender starts programs from others. */
+function childrenOf(process: number): number[] {
+  return textOf(`/proc/${process}/task/${process}/children`).split(" ").filter((word) => word !== "").map(Number);
+}
+
+/** Empty where there is no such file: not Linux, or the process has gone. */
+function textOf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
 }
 
 /** The value in the middle. */
