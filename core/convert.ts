@@ -17,7 +17,7 @@ import {
   throwIfCancelled,
   type WriterTraits,
 } from "../formats/mod.ts";
-import { chainOf, padded } from "./chain.ts";
+import { padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
 import { hasher } from "./digest.ts";
@@ -199,11 +199,10 @@ export class Conversion {
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);
     const beneath = backing?.layers[0] ?? null;
-    const below = backing && chainOf(backing.layers.map((layer) => layer.disk));
     const reader = readerOf(sources, beneath, options.onWarning, this.guard());
     const inputs = [...sources.images, ...(backing ? [backing] : [])];
-    const target = await createTarget(this.targetJob(sources, inputs), format, plan, below, stack);
-    return { target, reader, policy: this.policyFor(below !== null, below?.size ?? 0) };
+    const target = await createTarget(this.targetJob(sources, inputs), format, plan, backing, stack);
+    return { target, reader, policy: this.policyFor(beneath !== null, beneath?.disk.size ?? 0) };
   }
 
   async openExisting(sources: OpenedSources, stack: AsyncDisposableStack): Promise<Prepared> {

@@ -9,7 +9,7 @@ import type { ConvertEvent, Totals } from "./events.ts";
 import type { Pace } from "./pace.ts";
 import { decide, type Policy, type Step, stepAt } from "./plan.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
-import { splitZeroes, type ZeroRule } from "./zeroes.ts";
+import { type Part, splitZeroes, type ZeroRule } from "./zeroes.ts";
 
 /**
  * Bytes read and written at once. A piece of this size stays in the processor's second-level cache between reading,
@@ -196,15 +196,24 @@ async function writePiece(piece: Uint8Array, start: number, job: CopyJob, rule: 
     return 0;
   }
   let zeroes = 0;
+  const writes: Promise<unknown>[] = [];
   for (const part of splitZeroes(piece, start, rule)) {
-    if (!part.zero) {
-      await job.writer.write(piece.subarray(part.start - start, part.end - start), part.start);
-      await job.pace.wrote(part.end - part.start);
-      continue;
-    }
-    zeroes += part.end - part.start;
-    const act = decide({ start: part.start, end: part.end, kind: "zero" }, job.traits, job.policy);
-    if (act !== "skip") await writeZeroes(part.start, part.end, job);
+    if (part.zero) zeroes += part.end - part.start;
+    const write = writePart(part, piece.subarray(part.start - start, part.end - start), job);
+    // A target that packs gets all parts at once, so that its calls come in the order of the disk whatever packs first.
+    if (job.traits.packs) writes.push(write);
+    else await write;
   }
+  await Promise.all(writes);
   return zeroes;
+}
+
+async function writePart(part: Part, bytes: Uint8Array, job: CopyJob): Promise<void> {
+  if (!part.zero) {
+    await job.writer.write(bytes, part.start);
+    await job.pace.wrote(bytes.length);
+    return;
+  }
+  const act = decide({ start: part.start, end: part.end, kind: "zero" }, job.traits, job.policy);
+  if (act !== "skip") await writeZeroes(part.start, part.end, job);
 }

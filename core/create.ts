@@ -5,7 +5,6 @@
  */
 import { dirname, resolve } from "node:path";
 import { allFormats, hostFiles, ImageError, inlinePacker, throwIfCancelled } from "../formats/mod.ts";
-import { chainOf } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
 import { formatNamed } from "./probe.ts";
@@ -83,8 +82,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   if (job.unseenBacking) refuseItself(job);
   const backing = job.unseenBacking ? null : await openTargetBacking(spec, options);
   if (backing) stack.use(backing);
-  const below = backing && chainOf(backing.layers.map((layer) => layer.disk));
-  const size = job.size ?? below?.size;
+  const size = job.size ?? backing?.layers[0].disk.size;
   if (size === undefined) {
     throw new ImageError("usage", `Cannot create "${job.path}": its size is missing`, { path: job.path });
   }
@@ -95,7 +93,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
     { spec, size, sources, sync, pack: inlinePacker, options },
     format,
     plan,
-    below,
+    backing,
     stack,
   );
   await target.writer.finish();

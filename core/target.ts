@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import {
   type CreatePlan,
   type DiskWriter,
@@ -105,19 +105,31 @@ export async function createTarget(
   job: TargetJob,
   format: Format,
   plan: CreatePlan,
-  below: GuestReader | null,
+  beneath: OpenedImage | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget> {
   const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources));
   const path = resolve(job.spec.path);
   const open = async (name: string) => throughIf(job.sync, await output.create(resolve(dirname(path), name)));
   const storage = await open(path);
-  const writer = await format.create?.(storage, plan, { createNamed: open, below, pack: job.pack });
+  const context = { name: basename(path), createNamed: open, below: beneath && readerBelow(beneath), pack: job.pack };
+  const writer = await format.create?.(storage, withBackingId(plan, beneath), context);
   if (!writer) {
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
   stack.use(writer);
   return { format, writer, storage, inPlace: output.inPlace, commit: () => output.commit(job.sync) };
+}
+
+/** What shows beneath an image, all layers together. */
+export function readerBelow(beneath: OpenedImage): GuestReader {
+  return chainOf(beneath.layers.map((layer) => layer.disk));
+}
+
+/** The plan, with the ID by which the new image is to know its backing file again. */
+function withBackingId(plan: CreatePlan, beneath: OpenedImage | null): CreatePlan {
+  const id = beneath?.layers[0].disk.id;
+  return plan.backing && id !== undefined ? { ...plan, backing: { ...plan.backing, id } } : plan;
 }
 
 /** Opens an existing image for changes, with what lies beneath it. */
@@ -140,7 +152,7 @@ export async function editTarget(
     openBelow: async (backing) => {
       const { options, spec } = job;
       below = stack.use(spec.below ? await openImage(spec.below, options) : await openBeneath(backing, path, options));
-      return chainOf(below.layers.map((layer) => layer.disk));
+      return readerBelow(below);
     },
   });
   stack.use(writer);

@@ -181,6 +181,8 @@ export type SnapshotChoice = { readonly idOrName: string } | { readonly id?: str
 
 /** What creating may ask of the engine. */
 export interface CreateContext {
+  /** Under which file name the image will appear; absent: that of its storage. */
+  readonly name?: string;
   /** Creates a further file that the image is going to name; it appears together with the image. */
   createNamed(name: string): Promise<WritableStorage>;
   /** What shows beneath the new image, where it has a backing file. */

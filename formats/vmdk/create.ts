@@ -74,7 +74,7 @@ async function createStream(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { below, pack }: CreateContext,
+  { name, below, pack }: CreateContext,
 ): Promise<DiskWriter> {
   if (!storage.startsZeroed) {
     const message =
@@ -83,7 +83,7 @@ async function createStream(
     throw new ImageError("unsupported", message, { path: storage.label });
   }
   const { size } = settings;
-  const extent = { access: "RDONLY", size, type: "SPARSE", name: imageName(storage.label) } as const;
+  const extent = { access: "RDONLY", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
   const descriptor = describe(settings, [extent], parent);
   const header = headerOf(settings, size, {
     version: 3,
@@ -106,10 +106,10 @@ async function createSparse(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { below }: CreateContext,
+  { name, below }: CreateContext,
 ): Promise<DiskWriter> {
   const { size } = settings;
-  const extent = { access: "RW", size, type: "SPARSE", name: imageName(storage.label) } as const;
+  const extent = { access: "RW", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
   const descriptor = describe(settings, [extent], parent);
   const writer = await sparseExtent(storage, settings, size, descriptor, below);
   return writerOf({
@@ -128,11 +128,11 @@ async function createSeveral(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { below, createNamed }: CreateContext,
+  { name, below, createNamed }: CreateContext,
 ): Promise<DiskWriter> {
   const { size, subformat } = settings;
   const flat = subformat !== "twoGbMaxExtentSparse";
-  const image = imageName(storage.label);
+  const image = imageName(storage.label, name);
   const extents: NewExtent[] = [];
   const parts: WritingPart[] = [];
   const storages: WritableStorage[] = [];

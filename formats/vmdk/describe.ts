@@ -70,14 +70,14 @@ export function withNewContentId(descriptor: Uint8Array): Uint8Array {
 }
 
 /**
- * The name of an image file as its descriptor and its extents use it, from what its storage is called: while it is
- * written, that may be a temporary name (`.NAME.diskcast`).
+ * The name of an image file as its descriptor and its extents use it.
  *
+ * @param label what its storage is called
+ * @param given under which name it will appear, where that is another one
  * @throws ImageError `usage` for a name that cannot stand in a descriptor
  */
-export function imageName(label: string): string {
-  const last = label.slice(Math.max(label.lastIndexOf("/"), label.lastIndexOf("\\")) + 1);
-  const name = /^\.(.+)\.diskcast$/.exec(last)?.[1] ?? last;
+export function imageName(label: string, given?: string): string {
+  const name = given ?? label.slice(Math.max(label.lastIndexOf("/"), label.lastIndexOf("\\")) + 1);
   // deno-lint-ignore no-control-regex
   if (!/["\x00-\x1f]/.test(name)) return name;
   const message = `Cannot name ${JSON.stringify(name)} in a descriptor: it must have no quotes and control characters`;

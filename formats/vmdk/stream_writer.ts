@@ -7,10 +7,11 @@
  */
 import { alignDown, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { inTurn } from "../in_turn.ts";
 import type { Packer } from "../packer.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { encodeHeader, FLAG, type SparseHeader, tablesOf } from "./header.ts";
-import { inOrder } from "./in_order.ts";
 import {
   type Appender,
   appender,
@@ -22,9 +23,6 @@ import {
   padded,
 } from "./stream.ts";
 import type { ExtentWriter } from "./write_grains.ts";
-
-/** Guest bytes that may be under way at once: pieces of 256 KiB in more lanes than any machine gets. */
-const WINDOW = 32 << 20;
 
 /** What {@linkcode streamWriter} needs. */
 export interface StreamSetup {
@@ -46,29 +44,50 @@ export async function streamWriter({ storage, header, descriptor, below, pack }:
   front.set(descriptor);
   await file.append(front);
   const tables = streamTables(file, header);
-  const order = inOrder<PackedGrain>(WINDOW, (grain) => tables.add(grain));
+  const turn = inTurn();
 
-  async function addAll(grains: readonly PackedGrain[]): Promise<void> {
-    await Promise.all(grains.map((grain) => order.add(grain, header.grainBytes)));
+  /** Grains are packed at the same time, and placed in the order of the calls. */
+  function add(grains: Promise<readonly PackedGrain[]>): Promise<void> {
+    // What goes wrong is told when it is this call's turn.
+    grains.catch(() => {});
+    return turn(async () => {
+      for (const grain of await grains) await tables.add(grain);
+    });
+  }
+
+  let position = 0;
+  function advance(start: number, end: number): void {
+    if (start < position) {
+      const message = `Cannot write guest byte ${start} of "${storage.label}": a stream is written with rising ` +
+        `positions, and is at ${position} already`;
+      throw new ImageError("unsupported", message, { path: storage.label });
+    }
+    position = end;
   }
 
   return {
     async write(from, start) {
-      await addAll(await packGrains(pack, from, start, header.grainBytes));
+      advance(start, start + from.length);
+      await add(packGrains(pack, from, start, header.grainBytes));
     },
     async zero(start, end) {
+      advance(start, end);
       // What is left out is a hole, and zero unless something shows through it.
       const stop = Math.min(end, below?.size ?? 0);
-      if (start >= stop) return;
-      const zeroes = header.flags & FLAG.zeroed ? null : await packedZeroes(pack, header.grainBytes);
-      for (let at = start; at < stop; at += header.grainBytes) await addAll([{ start: at, stream: zeroes }]);
+      if (start < stop) await add(zeroGrains(start, stop));
     },
-    async finish() {
-      await order.drain();
-      await tables.finish();
-      await file.flush();
-    },
+    finish: () =>
+      turn(async () => {
+        await tables.finish();
+        await file.flush();
+      }),
   };
+
+  async function zeroGrains(start: number, end: number): Promise<PackedGrain[]> {
+    const stream = header.flags & FLAG.zeroed ? null : await packedZeroes(pack, header.grainBytes);
+    const count = Math.ceil((end - start) / header.grainBytes);
+    return Array.from({ length: count }, (_, index) => ({ start: start + index * header.grainBytes, stream }));
+  }
 }
 
 /** A whole grain of zeroes, packed. */

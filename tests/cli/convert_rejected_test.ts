@@ -22,7 +22,7 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   ["-t fast a b", /"fast" as the cache mode of -t: it must be none, off/],
   ["-T fast a b", /"fast" as the cache mode of -T/],
   ["-t toString a b", /cache mode of -t/],
-  ["--progress=fast a b", /progress as "fast": it must be auto, bar, plain, json, none/],
+  ["--progress=fast a b", /progress as "fast": it must be auto, screen, bar, plain, json, none/],
   // Combinations.
   ["--skip-broken-bitmaps a b", /--skip-broken-bitmaps without --bitmaps/],
   ["-C -c -Oqcow2 a b", /-C with -c/],

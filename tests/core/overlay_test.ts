@@ -264,3 +264,32 @@ Deno.test({
     assert.deepEqual((await bits(target.path)).map((bitmap) => bitmap.name), ["still"]);
   },
 });
+
+Deno.test({
+  name: "-B for vmdk: the new image knows its parent by content ID, and reads through it",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    const [base, source] = [folder.file("base.vmdk"), folder.file("source.raw")];
+    await qemuImgOk("create", "-q", "-f", "vmdk", base, "4M");
+    await qemuIo(["-f", "vmdk", base], "write -P 1 0 2M");
+    await Deno.writeFile(source, new Uint8Array(4 << 20).fill(1, 0, 1 << 20).fill(2, 3 << 20));
+    for (const subformat of ["monolithicSparse", "twoGbMaxExtentSparse", "streamOptimized"]) {
+      const target = {
+        ...overlayOf(folder, base, { subformat }),
+        format: "vmdk",
+        backing: { path: base, format: "vmdk" },
+      };
+      await convert({
+        sources: [{ path: source, format: "raw" }],
+        target: { ...target, path: folder.file("top.vmdk") },
+      });
+      await qemuImgOk("compare", "-f", "raw", "-F", "vmdk", source, folder.file("top.vmdk"));
+      await using disk = await openDisk(folder.file("top.vmdk"));
+      assert.equal(disk.layers.length, 2);
+    }
+    // The parent changes, and its content ID with it: what is above it must not be read over it any more.
+    await qemuIo(["-f", "vmdk", base], "write -P 9 0 64k");
+    await assert.rejects(openDisk(folder.file("top.vmdk")), { kind: "corrupt", message: /has been changed/ });
+  },
+});

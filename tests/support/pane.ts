@@ -19,6 +19,8 @@ export interface Pane extends AsyncDisposable {
   press(...keys: string[]): Promise<void>;
   /** What is on the screen. */
   text(): Promise<string>;
+  /** What is on the screen, with the escape sequences of its colours. */
+  painted(): Promise<string>;
   /** Waits until the screen matches; the screen. Fails after a while, and shows it. */
   until(pattern: RegExp, milliseconds?: number): Promise<string>;
   /** Waits until the screen does not match. */
@@ -57,6 +59,7 @@ export async function openPane(columns = 100, rows = 30): Promise<Pane> {
     },
     press: async (...keys) => void (await tmux("send-keys", ...keys)),
     text: () => tmux("capture-pane", "-p"),
+    painted: () => tmux("capture-pane", "-p", "-e"),
     until: (pattern, milliseconds) => wait(pane, (text) => pattern.test(text), `${pattern}`, milliseconds),
     gone: (pattern) => wait(pane, (text) => !pattern.test(text), `the end of ${pattern}`),
     resize: async (width, height) => void (await tmux("resize-window", "-x", String(width), "-y", String(height))),

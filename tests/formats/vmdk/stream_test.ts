@@ -156,8 +156,11 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
     const [first, last] = [start + GRAIN, start + 3 * GRAIN];
     // As the engine does it: zeroes in between are left out, and the next pieces are already under way.
     const work = async () => {
-      await writer.write(model.subarray(start, first), start);
-      await writer.write(model.subarray(last, start + 4 * GRAIN), last);
+      const parts = [
+        writer.write(model.subarray(start, first), start),
+        writer.write(model.subarray(last, start + 4 * GRAIN), last),
+      ];
+      await Promise.all(parts);
     };
     if (lanes.length >= 9) await lanes[lanes.length - 9];
     lanes.push(work());
@@ -174,7 +177,7 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
 
 Deno.test("a write that comes too late is an error, not a wrong image", async () => {
   const writer = await create(new MemoryStorage(undefined, "a.vmdk"), 200 << 20);
-  for (let at = 1 << 20; at < 60 << 20; at += 1 << 20) await writer.write(new Uint8Array(1 << 20).fill(1), at);
+  await writer.write(new Uint8Array(1 << 20).fill(1), 1 << 20);
   await assert.rejects(writer.write(new Uint8Array(GRAIN).fill(1), 0), /rising positions/);
 });
 

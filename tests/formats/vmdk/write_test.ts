@@ -146,6 +146,7 @@ Deno.test("a split disk has extents of 2047 MiB, whose files are named after the
     const storage = new MemoryStorage(undefined, "/images/.a.b.vmdk.diskcast");
     const plan = { size, options: { subformat }, backing: null, packs: false };
     const writer = await vmdk.create!(storage, plan, {
+      name: "a.b.vmdk",
       createNamed(name) {
         names.push(name);
         const file = new MemoryStorage(undefined, name);

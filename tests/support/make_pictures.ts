@@ -1,0 +1,55 @@
+/**
+ * Makes the pictures of the documentation anew, from real runs in a real terminal: `deno task pictures`. Needs tmux.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { openPane } from "./pane.ts";
+import { rng, scratch } from "./qemu.ts";
+import { terminalSvg } from "./terminal_svg.ts";
+
+const COLUMNS = 100;
+const program = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+const docs = new URL("../../docs/", import.meta.url);
+
+await using folder = await scratch();
+await makeDisk(folder.file("disk.raw"));
+await using pane = await openPane(COLUMNS, 34);
+await pane.line(`cd ${folder.path} && export COLORTERM= TERM=xterm-256color && clear`);
+const diskcast = `${Deno.execPath()} run --no-prompt --allow-read=. --allow-write=. ${program}`;
+
+await pane.line(`clear; ${diskcast} convert -r 10M --progress=screen -c -O qcow2 -f raw disk.raw disk.qcow2`);
+// In the middle of the work, when every state of the map is to be seen.
+await pane.until(/Copy/i);
+await new Promise((resolve) => setTimeout(resolve, 2000));
+await save("screen.svg");
+await pane.until(/again/, 60_000);
+
+await Deno.remove(folder.file("disk.raw"));
+await pane.line(`clear; ${diskcast} wizard disk.qcow2`);
+await pane.until(/Where will this disk run/);
+await pane.press("Down");
+await pane.press("Enter");
+await pane.until(/Where is the new file to go/);
+await save("wizard.svg");
+await pane.press("C-c");
+
+/** A disk of 512 MiB with islands of text and noise, as disks are. */
+async function makeDisk(path: string): Promise<void> {
+  const random = rng(2026);
+  using file = await Deno.open(path, { createNew: true, write: true });
+  await file.truncate(512 << 20);
+  for (let at = 0; at < 512 << 20; at += random.int(8, 40) << 20) {
+    const noise = random.bytes(random.int(1, 6) << 20);
+    if (random.chance(0.5)) noise.fill(random.int(256), noise.length >> 1);
+    await file.seek(at, Deno.SeekMode.Start);
+    file.writeSync(noise.subarray(0, Math.min(noise.length, (512 << 20) - at)));
+  }
+}
+
+async function save(name: string): Promise<void> {
+  // The folder of this run says nothing; what is shown is the same on every machine but for the figures.
+  const painted = (await pane.painted()).replaceAll(folder.path, "~");
+  await Deno.writeTextFile(new URL(name, docs), terminalSvg(painted, COLUMNS));
+  console.log(`docs/${name}`);
+}
