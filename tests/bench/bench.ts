@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { statfsSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { parseSize } from "../../mod.ts";
@@ -24,6 +23,7 @@ import {
   type Setting,
   sizeText,
 } from "./results.ts";
+import { lackOfSpace } from "./space.ts";
 import { startUp } from "./start_up.ts";
 
 const USAGE = `usage: deno task bench [options]
@@ -115,7 +115,9 @@ async function benchAll(
 
 async function runCase(one: BenchCase, folder: Scratch, inputs: Inputs, setting: Setting): Promise<CaseResult> {
   const { name, title, goals } = one;
-  const lacking = lackOfSpace(one, folder.path, inputs, setting.size);
+  // The target takes no more than the data, or than its source.
+  const missing = inputs.missing(one.inputs);
+  const lacking = lackOfSpace(folder.path, missing + Math.max(missing, setting.size / 2));
   if (lacking) return { name, title, goals, skipped: lacking, rows: [] };
   const paths: string[] = [];
   for (const input of one.inputs) paths.push(await inputs.get(input));
@@ -148,15 +150,6 @@ function converters(one: BenchCase, folder: string, source: string, target: stri
     ...others.map((name) => otherCopier(name, from, source, target, sync !== "unsafe")),
     ...rest,
   ];
-}
-
-/** Why the case cannot be run; null where there is room for its inputs and a target. */
-function lackOfSpace(one: BenchCase, folder: string, inputs: Inputs, size: number): string | null {
-  const { bavail, bsize } = statfsSync(folder);
-  const own = inputs.missing(one.inputs);
-  const needed = own + Math.max(own, size / 2) + (256 << 20);
-  if (bavail * bsize >= needed) return null;
-  return `it needs about ${sizeText(needed)}, and ${sizeText(bavail * bsize)} are free`;
 }
 
 async function growAll(

@@ -6,6 +6,7 @@
 import { qemuImgOk, rng, type Scratch } from "../support/qemu.ts";
 import { both, contend, type Contender } from "./contend.ts";
 import { makeRaw, makeScattered } from "./images.ts";
+import { lackOfSpace } from "./space.ts";
 import { figuresOf, mebibytes, type Row, type Series, type Setting, sizeText } from "./results.ts";
 
 const GIB = 2 ** 30;
@@ -14,20 +15,18 @@ const MIB = 2 ** 20;
 /** One conversion of a series. */
 interface Point {
   readonly x: number;
+  /** Bytes that source and target take on the host, roughly. */
+  readonly bytes: number;
   readonly from: string;
   readonly to: string;
-  readonly source: string;
   readonly flags: readonly string[];
   /** For qemu-img alone. */
   readonly theirs?: readonly string[];
+  make(source: string): Promise<unknown>;
 }
 
-interface Growth {
-  readonly name: string;
-  readonly title: string;
-  readonly x: string;
-  readonly unit: Series["unit"];
-  points(folder: Scratch, setting: Setting): AsyncGenerator<Point>;
+interface Growth extends Omit<Series, "points" | "skipped"> {
+  points(setting: Setting): Point[];
 }
 
 const growths: readonly Growth[] = [
@@ -36,26 +35,31 @@ const growths: readonly Growth[] = [
     title: "raw → qcow2, disks half full",
     x: "data",
     unit: "bytes",
-    async *points(folder, { size, seed }) {
-      for (const part of [32, 16, 8, 4, 2, 1]) {
-        const source = folder.file("source");
-        await makeRaw(source, size / part, rng(seed));
-        yield { x: size / part / 2, from: "raw", to: "qcow2", source, flags: [] };
-      }
-    },
+    points: ({ size, seed }) =>
+      [32, 16, 8, 4, 2, 1].map((part) => ({
+        x: size / part / 2,
+        bytes: size / part,
+        from: "raw",
+        to: "qcow2",
+        flags: [],
+        make: (source) => makeRaw(source, size / part, rng(seed)),
+      })),
   },
   {
     name: "virtual",
     title: "qcow2 → qcow2, the same data in an ever larger disk",
     x: "virtual size",
     unit: "bytes",
-    async *points(folder, { size, seed }) {
+    points({ size, seed }) {
       const data = Math.max(16 * MIB, size / 256);
-      for (const gibibytes of [1, 16, 256, 1024, 4096, 16_384]) {
-        const source = folder.file("source");
-        await makeScattered(source, gibibytes * GIB, data, rng(seed));
-        yield { x: gibibytes * GIB, from: "qcow2", to: "qcow2", source, flags: [] };
-      }
+      return [1, 16, 256, 1024, 4096, 16_384].map((gibibytes) => ({
+        x: gibibytes * GIB,
+        bytes: 4 * data,
+        from: "qcow2",
+        to: "qcow2",
+        flags: [],
+        make: (source) => makeScattered(source, gibibytes * GIB, data, rng(seed)),
+      }));
     },
   },
   {
@@ -63,13 +67,18 @@ const growths: readonly Growth[] = [
     title: "raw → qcow2 -c, zlib",
     x: "workers (-m)",
     unit: "number",
-    async *points(folder, { size, seed }) {
-      const source = folder.file("source");
-      await makeRaw(source, Math.max(128 * MIB, size / 32), rng(seed));
-      for (const x of [1, 2, 4, 8, 16]) {
+    points({ size, seed }) {
+      const length = Math.max(128 * MIB, size / 32);
+      return [1, 2, 4, 8, 16].map((x) => ({
+        x,
+        bytes: length,
+        from: "raw",
+        to: "qcow2",
+        flags: ["-c", "-m", `${x}`],
         // Only with -W does qemu-img pack more than one cluster at a time.
-        yield { x, from: "raw", to: "qcow2", source, flags: ["-c", "-m", `${x}`], theirs: ["-W"] };
-      }
+        theirs: ["-W"],
+        make: (source) => makeRaw(source, length, rng(seed)),
+      }));
     },
   },
   {
@@ -77,15 +86,18 @@ const growths: readonly Growth[] = [
     title: "qcow2 → qcow2, both with clusters of one size",
     x: "cluster size",
     unit: "bytes",
-    async *points(folder, { size, seed }) {
-      const raw = folder.file("source.raw");
-      await makeRaw(raw, Math.max(256 * MIB, size / 8), rng(seed));
-      for (const x of [512, 1024, 4096, 16_384, 65_536, 262_144, 2 * MIB]) {
-        const source = folder.file("source");
+    points({ size, seed }) {
+      const length = Math.max(256 * MIB, size / 8);
+      return [512, 1024, 4096, 16_384, 65_536, 262_144, 2 * MIB].map((x) => {
         const flags = ["-o", `cluster_size=${x}`];
-        await qemuImgOk("convert", "-f", "raw", "-O", "qcow2", ...flags, raw, source);
-        yield { x, from: "qcow2", to: "qcow2", source, flags };
-      }
+        return { x, bytes: 2 * length, from: "qcow2", to: "qcow2", flags, make: (source) => clustered(source, flags) };
+
+        async function clustered(source: string, flags: readonly string[]): Promise<void> {
+          await makeRaw(`${source}.raw`, length, rng(seed));
+          await qemuImgOk("convert", "-f", "raw", "-O", "qcow2", ...flags, `${source}.raw`, source);
+          await Deno.remove(`${source}.raw`);
+        }
+      });
     },
   },
 ];
@@ -104,19 +116,33 @@ export async function* grow(
     if (wanted.length > 0 && !wanted.includes(growth.name)) continue;
     const { name, title, x, unit } = growth;
     const points: { x: number; rows: Row[] }[] = [];
+    const skipped: string[] = [];
+    const source = folder.file("source");
     say(`\n${name}: ${title}`);
-    for await (const point of growth.points(folder, setting)) {
-      const rows = await measurePoint(point, folder, setting);
+    for (const point of growth.points(setting)) {
+      const text = unit === "bytes" ? sizeText(point.x) : `${point.x}`;
+      const lacking = lackOfSpace(folder.path, point.bytes);
+      if (lacking) {
+        skipped.push(`${text}: ${lacking}`);
+        say(`  ${text} skipped: ${lacking}`);
+        continue;
+      }
+      await point.make(source);
+      const rows = await measurePoint(point, source, folder, setting);
+      await Deno.remove(source);
       points.push({ x: point.x, rows });
-      say(`  ${(unit === "bytes" ? sizeText(point.x) : `${point.x}`).padEnd(9)} ${rows.map(rowText).join("   ")}`);
+      say(`  ${text.padEnd(9)} ${rows.map(rowText).join("   ")}`);
     }
-    yield { name, title, x, unit, points };
-    for (const { name: file } of Deno.readDirSync(folder.path)) await Deno.remove(folder.file(file));
+    yield { name, title, x, unit, points, ...(skipped.length > 0 && { skipped }) };
   }
 }
 
-async function measurePoint(point: Point, folder: Scratch, { sync, runs }: Setting): Promise<Row[]> {
-  const { from, to, source, flags, theirs } = point;
+async function measurePoint(
+  { from, to, flags, theirs }: Point,
+  source: string,
+  folder: Scratch,
+  { sync, runs }: Setting,
+): Promise<Row[]> {
   const target = folder.file("target");
   const args = ["convert", "-t", sync, "-f", from, "-O", to, ...flags, source, target];
   const contenders = both(folder.path, args).map((one): Contender => {

@@ -67,6 +67,8 @@ export interface Series {
   readonly x: string;
   readonly unit: "bytes" | "number";
   readonly points: readonly { readonly x: number; readonly rows: readonly Row[] }[];
+  /** Which points were not measured, and why. */
+  readonly skipped?: readonly string[];
 }
 
 /** `deno task bench --grow --json`. */
