@@ -89,6 +89,8 @@ export { changeSnapshots, listSnapshots, type SnapshotAction } from "./core/snap
 export type { GrowthKind } from "./formats/mod.ts";
 export { rebase, type RebaseOptions, type RebaseSummary } from "./core/rebase.ts";
 export { commit, type CommitOptions, type CommitSummary } from "./core/commit.ts";
+export { type BitmapChange, changeBitmap } from "./core/bitmap.ts";
+export { amend } from "./core/amend.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

@@ -21,6 +21,8 @@ import { snapshotCommand } from "./snapshot_options.ts";
 import { ddCommand } from "./dd_options.ts";
 import { rebaseCommand } from "./rebase_options.ts";
 import { commitCommand } from "./commit_options.ts";
+import { bitmapCommand } from "./bitmap_options.ts";
+import { amendCommand } from "./amend_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -46,4 +48,6 @@ export const commands: readonly Command[] = [
   { def: ddCommand, run: async (args, context) => (await import("./dd.ts")).runDd(args, context) },
   { def: rebaseCommand, run: async (args, context) => (await import("./rebase.ts")).runRebase(args, context) },
   { def: commitCommand, run: async (args, context) => (await import("./commit.ts")).runCommit(args, context) },
+  { def: bitmapCommand, run: async (args, context) => (await import("./bitmap.ts")).runBitmap(args, context) },
+  { def: amendCommand, run: async (args, context) => (await import("./amend.ts")).runAmend(args, context) },
 ];

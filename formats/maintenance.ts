@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { GuestReader, NamedFile, OptionSpec, OptionValues, SnapshotChoice } from "./contract.ts";
+import type { Bitmap, GuestReader, NamedFile, OptionSpec, OptionValues, SnapshotChoice } from "./contract.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /** What checking found. Counts are of the image's own units (clusters, grains, blocks). */
@@ -79,10 +79,9 @@ export type BitmapAction =
   | { readonly act: "merge"; readonly from: BitmapSource };
 
 /** The bits to be merged. */
-export interface BitmapSource {
-  readonly name: string;
-  readonly granularity: number;
-  pieces(): AsyncIterable<{ readonly offset: number; readonly bits: Uint8Array }>;
+export interface BitmapSource extends Pick<Bitmap, "name" | "granularity" | "pieces"> {
+  /** Guest bytes of its disk. */
+  readonly size: number;
 }
 
 /** The verbs. All sizes are guest bytes; those that change leave syncing of the last step to nobody: it is done. */

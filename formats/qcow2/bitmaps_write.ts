@@ -44,7 +44,12 @@ export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]
   };
 }
 
-function checkBitmap({ header, storage }: Image, bitmap: Bitmap, others: readonly BitmapEntry[]): void {
+/** Refuses a bitmap that cannot be added to those that there are. */
+export function checkBitmap(
+  { header, storage }: Pick<Image, "header" | "storage">,
+  bitmap: Pick<Bitmap, "name" | "granularity" | "inconsistent">,
+  others: readonly BitmapEntry[],
+): void {
   const { name, granularity } = bitmap;
   const refuse = (kind: "usage" | "unsupported", problem: string): never => {
     throw new ImageError(kind, `Cannot add the bitmap "${name}" to "${storage.label}": ${problem}`, {

@@ -5,6 +5,8 @@
  */
 import type { Maintenance } from "../maintenance.ts";
 import { checkQcow2 } from "./check.ts";
+import { AMEND_OPTIONS, amendQcow2 } from "./amend.ts";
+import { administerBitmap } from "./bitmaps_admin.ts";
 import { emptyQcow2, forgetQcow2, setQcow2Backing } from "./beneath.ts";
 import { repairQcow2 } from "./repair.ts";
 import { resizeQcow2 } from "./resize.ts";
@@ -19,4 +21,7 @@ export const maintenance: Maintenance = {
   empty: emptyQcow2,
   forget: forgetQcow2,
   snapshots: { create: createSnapshot, apply: applySnapshot, remove: removeSnapshot },
+  administerBitmap,
+  amendOptions: AMEND_OPTIONS,
+  amend: amendQcow2,
 };

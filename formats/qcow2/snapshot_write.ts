@@ -71,7 +71,7 @@ export async function createSnapshot(
     instructions: null,
     extra: new Uint8Array(0),
   };
-  const snapshots = await putTable(renewal, present, [...present, snapshot]);
+  const snapshots = await putSnapshots(renewal, present, [...present, snapshot]);
   await renewal.finish({ l1: active, snapshots });
 }
 
@@ -156,12 +156,12 @@ export async function removeSnapshot(
   await renewFlags(renewal, l1);
   const active = await putL1(renewal, l1);
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
-  const snapshots = await putTable(renewal, present, present.filter((one) => one !== chosen));
+  const snapshots = await putSnapshots(renewal, present, present.filter((one) => one !== chosen));
   await renewal.finish({ l1: active, snapshots });
 }
 
 /** Writes a snapshot table in place of the old one. */
-async function putTable(
+export async function putSnapshots(
   renewal: Renewal,
   before: readonly TableSnapshot[],
   after: readonly Snapshot[],

@@ -1,0 +1,55 @@
+/**
+ * The command `amend`.
+ *
+ * @module
+ */
+import { allFormats, amend, changeFiles, ImageError } from "../mod.ts";
+import { amendCommand } from "./amend_options.ts";
+import { type Changing, changingOne } from "./changing.ts";
+import { optionsText } from "./convert.ts";
+import { formatNamed } from "./convert_rules.ts";
+import { listOf, textOf, type View, viewOf } from "./reading.ts";
+import { runCommand, watch } from "./run_command.ts";
+import { asksForHelp, optionValues, parseOptionLists } from "./values.ts";
+import type { CommandContext, ParsedArgs } from "./command_def.ts";
+
+interface AmendRequest extends Changing {
+  readonly given: { readonly [name: string]: string };
+  readonly view: View;
+}
+
+function requestOf(parsed: ParsedArgs): AmendRequest | string {
+  const items = parseOptionLists(listOf(parsed, "options"));
+  if (asksForHelp(items)) return helpFor(textOf(parsed, "format"));
+  if (items.length === 0) throw new ImageError("usage", "Cannot tell what to amend: give options with -o");
+  const names = allFormats.flatMap(({ maintenance }) => maintenance?.amendOptions ?? []).map((spec) => spec.name);
+  return { ...changingOne(parsed, "amend"), given: optionValues(items, names), view: viewOf(parsed) };
+}
+
+/** The options that images of a format can amend. */
+function helpFor(name: string | undefined): string {
+  if (name === undefined) throw new ImageError("usage", "Cannot list the options of amend: give the format with -f");
+  const format = formatNamed(name, allFormats, "-f");
+  const specs = format.maintenance?.amendOptions ?? [];
+  if (specs.length === 0) return `Images of format "${name}" have no options that can be amended\n`;
+  const text = optionsText({
+    ...format,
+    createOptions: specs,
+    has: { ...format.has, backing: false, overlays: false },
+  });
+  return text.replace("Creation options", "Amendable options");
+}
+
+/** Runs `amend` with the words after its name; the result is the exit code. */
+export function runAmend(args: readonly string[], context: CommandContext): Promise<number> {
+  const files = ({ image, options }: AmendRequest) => changeFiles(image, options);
+  return runCommand({ def: amendCommand, read: requestOf, files, work }, args, context);
+}
+
+function work({ image, given, options, view }: AmendRequest, context: CommandContext): Promise<number> {
+  return watch({ view, command: "amend", label: "Amending" }, context, async (_tell, telling) => {
+    await amend(image, given, { ...options, signal: context.signal, onWarning: telling.warn });
+    telling.end({ ok: true, code: 0, summary: undefined });
+    return 0;
+  });
+}

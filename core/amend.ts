@@ -1,0 +1,57 @@
+/**
+ * Changing what was chosen when an image was created.
+ *
+ * @module
+ */
+import { type Format, ImageError } from "../formats/mod.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { createOptions } from "./create_options.ts";
+
+/**
+ * Changes options of an image; which there are, `maintenance.amendOptions` of its format says.
+ *
+ * @param given as given by a user: text, or already typed
+ * @throws ImageError `usage` for an option that there is not; `unsupported` for one that an existing image cannot change
+ *
+ * @example
+ * ```ts
+ * import { amend } from "./amend.ts";
+ * import { inspect } from "./inspect.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * await amend({ path }, { refcount_bits: 8 });
+ * assert.equal((await inspect(path)).specific["refcount-bits"], 8);
+ * await assert.rejects(amend({ path }, { cluster_size: "4k" }), { kind: "unsupported" });
+ * await Deno.remove(path);
+ * ```
+ */
+export async function amend(
+  image: ChangeSpec,
+  given: { readonly [name: string]: string | number | boolean },
+  options: ChangeOptions = {},
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const changed = await openForChange(image, options, stack);
+  const verb = verbOf(changed, "amend", "amend");
+  const { format, storage, context } = changed;
+  refuseFixed(format, given);
+  const values = createOptions(format.name, format.maintenance?.amendOptions ?? [], given);
+  await verb(storage, values, context);
+}
+
+/** Refuses by name what is fixed once an image exists. */
+function refuseFixed(format: Format, given: { readonly [name: string]: unknown }): void {
+  const can = format.maintenance?.amendOptions?.map((spec) => spec.name) ?? [];
+  const fixed = Object.keys(given).find((name) =>
+    !can.includes(name) && format.createOptions.some((spec) => spec.name === name)
+  );
+  if (fixed === undefined) return;
+  throw new ImageError(
+    "unsupported",
+    `Cannot amend "${fixed}": it is fixed once an image exists, convert it to a new one; ${
+      can.join(", ")
+    } can be amended`,
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * The persistent dirty bitmaps of an existing image: adding, removing, changing.
+ *
+ * @module
+ */
+import { type Bitmap, type BitmapAction, type BitmapSource, type Disk, ImageError } from "../formats/mod.ts";
+import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { resolveNamed } from "./named_files.ts";
+import { openImage } from "./open.ts";
+
+/** Something to be done with a bitmap. */
+export type BitmapChange =
+  /** `granularity`: guest bytes of a bit; default: the size of a cluster, from 4 KiB to 64 KiB. */
+  | { readonly act: "add"; readonly granularity?: number; readonly enabled?: boolean }
+  | { readonly act: "remove" | "clear" | "enable" | "disable" }
+  /** Sets what is set in the bitmap `source`, of this image or of another. */
+  | { readonly act: "merge"; readonly source: string; readonly image?: ChangeSpec };
+
+/**
+ * Carries out `changes` on the bitmap `name` of an image, in their order: all of them, or none.
+ *
+ * @throws ImageError `missing` where it is not there; `usage` where it is there already; `unsupported` for a format
+ * without bitmaps and for inconsistent bitmaps, which can only be removed
+ *
+ * @example
+ * ```ts
+ * import { changeBitmap } from "./bitmap.ts";
+ * import { openDisk } from "./open_disk.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * await changeBitmap({ path }, "backup", [{ act: "add", granularity: 65536 }, { act: "disable" }]);
+ * {
+ *   await using disk = await openDisk({ path });
+ *   const bitmap = disk.layers[0].disk.bitmaps?.find(({ name }) => name === "backup");
+ *   assert.deepEqual([bitmap?.granularity, bitmap?.enabled], [65536, false]);
+ * }
+ * await Deno.remove(path);
+ * ```
+ */
+export async function changeBitmap(
+  image: ChangeSpec,
+  name: string,
+  changes: readonly BitmapChange[],
+  options: ChangeOptions = {},
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const changed = await openForChange(image, options, stack);
+  const administer = verbOf(changed, "administerBitmap", "change bitmaps of");
+  const actions: BitmapAction[] = [];
+  for (const change of changes) actions.push(await actionOf(change, changed, stack));
+  await administer(changed.storage, name, actions, changed.context);
+}
+
+async function actionOf(
+  change: BitmapChange,
+  changed: ChangedImage,
+  stack: AsyncDisposableStack,
+): Promise<BitmapAction> {
+  if (change.act === "add") {
+    return { act: "add", granularity: change.granularity ?? null, enabled: change.enabled ?? true };
+  }
+  if (change.act !== "merge") return { act: change.act };
+  const disk = change.image === undefined
+    ? await openOwn(changed, stack)
+    : stack.use(await openImage({ ...change.image, backing: null }, changed.open)).layers[0].disk;
+  return { act: "merge", from: sourceOf(disk, change.source, change.image?.path ?? changed.path) };
+}
+
+async function openOwn({ format, storage, path, open }: ChangedImage, stack: AsyncDisposableStack): Promise<Disk> {
+  return stack.use(
+    await format.open(storage, {
+      openNamed: async (file) =>
+        stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
+    }),
+  );
+}
+
+function sourceOf({ bitmaps = [], size }: Disk, name: string, path: string): BitmapSource {
+  const found = bitmaps.find((bitmap: Bitmap) => bitmap.name === name);
+  if (found === undefined) {
+    throw new ImageError("missing", `Cannot merge the bitmap "${name}": "${path}" has none of that name`, { path });
+  }
+  if (found.inconsistent) {
+    throw new ImageError("unsupported", `Cannot merge the bitmap "${name}" of "${path}": it is inconsistent`, { path });
+  }
+  return { name, size, granularity: found.granularity, pieces: () => found.pieces() };
+}
