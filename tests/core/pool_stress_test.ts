@@ -155,36 +155,31 @@ function checkGrains(file: Uint8Array, size: number): void {
   assert(grains > 20, `${grains} grains`);
 }
 
-Deno.test({
-  name: "the slowest unit first: large units wait for it, and the order holds",
-  // A writer of streamOptimized lets 32 MiB wait; the lanes have up to 64 MiB under way where units are large.
-  ignore: true,
-  async fn() {
-    await using folder = await scratch();
-    const bytes = new Uint8Array(48 << 20);
-    for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
-    const sources = await sourceIn(folder, bytes);
-    const large = { path: folder.file("large"), format: "qcow2", packs: true, options: { cluster_size: "2M" } };
-    await convert({ sources, target: large, sync: "never" });
-    const inner = workerPool(16);
-    let first = true;
-    const pool: Pool = {
-      ...inner,
-      async pack(codec, unit) {
-        const waits = first;
-        first = false;
-        const packed = await inner.pack(codec, unit);
-        if (waits) await sleep(2000);
-        return packed;
-      },
-    };
-    const target = { ...targets[2].spec, path: folder.file("out") };
-    await convert({ sources: [{ path: large.path }], target, sync: "never" }, { pool });
-    checkGrains(await Deno.readFile(target.path), bytes.length);
-    const back = { path: folder.file("back"), format: "raw" };
-    await convert({ sources: [{ path: target.path }], target: back, sync: "never" });
-    assert.equal(Buffer.compare(await Deno.readFile(back.path), bytes), 0);
-  },
+Deno.test("the slowest unit first: large units wait for it, and the order holds", async () => {
+  await using folder = await scratch();
+  const bytes = new Uint8Array(48 << 20);
+  for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
+  const sources = await sourceIn(folder, bytes);
+  const large = { path: folder.file("large"), format: "qcow2", packs: true, options: { cluster_size: "2M" } };
+  await convert({ sources, target: large, sync: "never" });
+  const inner = workerPool(16);
+  let first = true;
+  const pool: Pool = {
+    ...inner,
+    async pack(codec, unit) {
+      const waits = first;
+      first = false;
+      const packed = await inner.pack(codec, unit);
+      if (waits) await sleep(2000);
+      return packed;
+    },
+  };
+  const target = { ...targets[2].spec, path: folder.file("out") };
+  await convert({ sources: [{ path: large.path }], target, sync: "never" }, { pool });
+  checkGrains(await Deno.readFile(target.path), bytes.length);
+  const back = { path: folder.file("back"), format: "raw" };
+  await convert({ sources: [{ path: target.path }], target: back, sync: "never" });
+  assert.equal(Buffer.compare(await Deno.readFile(back.path), bytes), 0);
 });
 
 for (const { name, spec } of targets) {
