@@ -244,6 +244,7 @@ export class Conversion {
       size: sources.size,
       sources: files,
       sync: job.sync ?? "finish",
+      pause: () => this.pace.pause(),
       pack: leveled(this.pool.pack, job.compressionLevel),
       options,
       output: this.output,

@@ -19,6 +19,9 @@ import {
 /** More would only wait for each other. */
 const MAX_WORKERS = 16;
 
+/** A unit as small as this is packed or unpacked here in the time that a message to a worker takes, in bytes. */
+const SMALL = 4096;
+
 /** Units that wait at each worker, so that it need not wait for the next. */
 const DEPTH = 2;
 
@@ -87,21 +90,26 @@ interface Answer {
  */
 export function workerPool(workers: number = navigator.hardwareConcurrency): Pool {
   const count = Math.min(Math.max(1, workers), MAX_WORKERS);
-  if (count === 1) return inlinePool();
+  const inline = inlinePool();
+  if (count === 1) return inline;
   let crew: Crew | undefined;
   const begin = (task: Task) => (crew ??= startCrew(count)).take(task);
   return {
     width: count * DEPTH,
     get seconds() {
-      return crew?.seconds ?? { pack: 0, unpack: 0 };
+      const there = crew?.seconds ?? { pack: 0, unpack: 0 };
+      return { pack: inline.seconds.pack + there.pack, unpack: inline.seconds.unpack + there.unpack };
     },
-    pack: (codec, bytes) =>
-      new Promise((done, failed) => {
+    pack: (codec, bytes) => {
+      if (bytes.length <= SMALL) return inline.pack(codec, bytes);
+      return new Promise((done, failed) => {
         const work: Work = { verb: "pack", codec, bytes, room: bytes.length };
         begin({ work, done: (result) => done(result && result.slice()), failed });
-      }),
-    unpack: (codec, bytes, into) =>
-      new Promise((done, failed) => {
+      });
+    },
+    unpack: (codec, bytes, into) => {
+      if (into.length <= SMALL) return inline.unpack(codec, bytes, into);
+      return new Promise((done, failed) => {
         const work: Work = { verb: "unpack", codec, bytes, room: into.length };
         const isShared = into.buffer instanceof SharedArrayBuffer;
         const finish = (result: Uint8Array | null) => {
@@ -109,7 +117,8 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
           done(result !== null);
         };
         begin({ work, ...(isShared && { into }), done: finish, failed });
-      }),
+      });
+    },
     [Symbol.dispose]: () => crew?.end(),
   };
 }

@@ -24,6 +24,7 @@ import { isProtocol, resolveNamed } from "./named_files.ts";
 import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
 import { formatNamed, probe } from "./probe.ts";
+import { targetStorage } from "./target_storage.ts";
 
 /** An opened target. */
 export interface OpenedTarget {
@@ -43,6 +44,8 @@ export interface TargetJob {
   readonly size: number;
   readonly sources: SourceFiles;
   readonly sync: SyncMode;
+  /** Awaited between parts of what takes long; throws where the job is cancelled. */
+  readonly pause?: () => Promise<void>;
   readonly pack: Packer;
   readonly options: OpenOptions & { readonly files: Files };
   /** Where new files go. Default: files that appear at the end. */
@@ -110,7 +113,7 @@ export async function createTarget(
 ): Promise<OpenedTarget> {
   const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources));
   const path = resolve(job.spec.path);
-  const open = async (name: string) => throughIf(job.sync, await output.create(resolve(dirname(path), name)));
+  const open = async (name: string) => targetStorage(await output.create(resolve(dirname(path), name)), job);
   const storage = await open(path);
   const context = { name: basename(path), createNamed: open, below: beneath && readerBelow(beneath), pack: job.pack };
   const writer = await format.create?.(storage, withBackingId(plan, beneath), context);
@@ -139,7 +142,7 @@ export async function editTarget(
 ): Promise<OpenedTarget & { readonly below: OpenedImage | null }> {
   const output = stack.use(outputFiles(job.options.files, job.sources));
   const path = resolve(job.spec.path);
-  const storage = throughIf(job.sync, windowFor(await output.edit(path), job.spec));
+  const storage = targetStorage(windowFor(await output.edit(path), job.spec), job);
   const format = await formatOf(job, storage);
   if (!format.edit) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
@@ -167,39 +170,11 @@ async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Forma
 
 async function editNamed(file: NamedFile, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
   const found = await resolveNamed(file, "data file", path, job.options.allowRefs);
-  return throughIf(job.sync, await output.edit(found));
+  return targetStorage(await output.edit(found), job);
 }
 
 function windowFor(storage: WritableStorage, spec: TargetSpec): WritableStorage {
   if (spec.offset === undefined && spec.size === undefined) return storage;
   const start = spec.offset ?? 0;
   return writableWindowOf(storage, start, spec.size ?? Math.max(0, storage.size - start));
-}
-
-/** `storage`, synced after every write where the job wants that. */
-function throughIf(sync: SyncMode, storage: WritableStorage): WritableStorage {
-  if (sync !== "always") return storage;
-  return {
-    get label() {
-      return storage.label;
-    },
-    get size() {
-      return storage.size;
-    },
-    startsZeroed: storage.startsZeroed,
-    zeroesCheaply: storage.zeroesCheaply,
-    readAt: (into, fileOffset) => storage.readAt(into, fileOffset),
-    async writeAt(from, fileOffset) {
-      await storage.writeAt(from, fileOffset);
-      await storage.sync();
-    },
-    async zeroAt(start, end) {
-      await storage.zeroAt(start, end);
-      await storage.sync();
-    },
-    truncate: (size) => storage.truncate(size),
-    reserve: (start, end, written) => storage.reserve(start, end, written),
-    sync: () => storage.sync(),
-    [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
-  };
 }

@@ -327,3 +327,25 @@ Deno.test("cancelling ends the job within the copy and leaves nothing", async ()
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["source"]);
   await assert.rejects(convert(job, { signal: AbortSignal.abort() }), { kind: "cancelled" });
 });
+
+Deno.test("cancelling is heard while space is being taken from the host", async () => {
+  await using folder = await scratch();
+  const source = folder.file("source");
+  using file = await Deno.open(source, { createNew: true, write: true });
+  await file.truncate(2 ** 31);
+  const controller = new AbortController();
+  let reserved = 0;
+  const files = watchedFiles(({ op, start, end }) => {
+    if (op !== "reserve") return;
+    reserved += end - start;
+    controller.abort();
+  });
+  const options = { preallocation: "falloc" };
+  const job: ConvertJob = {
+    ...rawJob(folder, source),
+    target: { path: folder.file("out.raw"), format: "raw", options },
+  };
+  await assert.rejects(convert(job, { files, signal: controller.signal }), { kind: "cancelled" });
+  assert.ok(reserved < 2 ** 30, `${reserved} bytes were reserved`);
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["source"]);
+});
