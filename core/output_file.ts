@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import {
   type Files,
   hostError,
@@ -61,8 +61,15 @@ export function partName(path: string): string {
   const bytes = new TextEncoder().encode(name);
   const suffix = ".diskcast";
   const kept = NAME_LIMIT - suffix.length - 1;
-  const short = bytes.length <= kept ? name : name.slice(0, Math.floor(kept / 4));
+  const short = bytes.length <= kept ? name : `${name.slice(0, Math.floor(kept / 4) - 8)}${shortHash(bytes)}`;
   return join(dirname(path), `.${short}${suffix}`);
+}
+
+/** Eight letters that tell long names with one beginning apart: FNV-1a, 32 bits. */
+function shortHash(bytes: Uint8Array): string {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
 }
 
 /** Paths of the files that a job reads, by {@linkcode fileKey}. */
@@ -157,13 +164,22 @@ async function mayRead(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "read", path })).state === "granted";
 }
 
-/** Where `path` leads: links are followed, so that a link to a file stays one. */
-async function realTarget(path: string): Promise<string> {
+/** The most links that are followed, as on Linux. */
+const MAX_LINKS = 40;
+
+/** Where `path` leads: links are followed, so that a link to a file stays one, also where the file is still to come. */
+async function realTarget(path: string, links = 0): Promise<string> {
   try {
     return await Deno.realPath(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return path;
-    throw hostError(error, "find", path);
+    if (!(error instanceof Deno.errors.NotFound) || links === MAX_LINKS) throw hostError(error, "find", path);
+  }
+  try {
+    return await realTarget(resolve(dirname(path), await Deno.readLink(path)), links + 1);
+  } catch (error) {
+    // Neither a file nor a link: it is to be made here.
+    if (error instanceof ImageError) throw error;
+    return path;
   }
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import type { ConvertJob } from "../../core/job.ts";
+import { partName } from "../../core/output_file.ts";
 import { type Files, hostFiles } from "../../formats/mod.ts";
 import { type FileOperation, watchedFiles } from "../support/files.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";
@@ -210,6 +211,25 @@ Deno.test("a link to a file stays a link, and the file that it leads to is repla
   assert.ok((await Deno.lstat(folder.file("out.raw"))).isSymlink);
   assert.deepEqual(await Deno.readFile(real), await Deno.readFile(source));
   assert.equal((await Deno.stat(real)).mode! & 0o777, 0o600);
+  // A link to what is still to come makes it there.
+  await Deno.remove(real);
+  await convert(rawJob(folder, source));
+  assert.ok((await Deno.lstat(folder.file("out.raw"))).isSymlink);
+  assert.deepEqual(await Deno.readFile(real), await Deno.readFile(source));
+  await Deno.symlink("round", folder.file("round"));
+  const job = { ...rawJob(folder, source), target: { path: folder.file("round"), format: "raw" } };
+  await assert.rejects(convert(job), { name: "ImageError" });
+});
+
+Deno.test("names that are too long for a temporary name get one of their own", async () => {
+  await using folder = await scratch();
+  const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
+  const names = ["a", "b"].map((end) => `${"ü".repeat(125)}${end}.raw`);
+  const [first, second] = names.map((name) => partName(folder.file(name)));
+  assert.notEqual(first, second);
+  for (const name of names) {
+    await convert({ ...rawJob(folder, source), target: { path: folder.file(name), format: "raw" } });
+  }
 });
 
 Deno.test("a target that another run is writing is refused; what a killed run left is replaced", async () => {
