@@ -25,19 +25,6 @@ const page = new URL("performance.md", docs);
 /** Bars are cut off at this ratio. */
 const RATIO_LIMIT = 2;
 
-if (Deno.args.length === 0 || Deno.args[0].startsWith("-")) {
-  console.log(
-    "usage: deno task bench:plot FILE...   (written by deno task bench --json=FILE, with and without --grow)",
-  );
-} else {
-  let text = await Deno.readTextFile(page);
-  for (const path of Deno.args) {
-    const results = JSON.parse(await Deno.readTextFile(path)) as BenchResults | GrowResults;
-    text = replaced(text, results.kind, results.kind === "bench" ? await benchPart(results) : await growPart(results));
-  }
-  await Deno.writeTextFile(page, text);
-}
-
 /** `text` with another part between the markers of `kind`. */
 function replaced(text: string, kind: string, part: string): string {
   const [begin, end] = [`<!-- ${kind}: begin -->`, `<!-- ${kind}: end -->`];
@@ -178,4 +165,18 @@ function settingText({ date, processor, cores, load, versions, size, runs, sync,
 
 async function writePlot(name: string, panels: Parameters<typeof picture>[0]): Promise<void> {
   await Deno.writeTextFile(new URL(name, docs), picture(panels));
+}
+
+await main(Deno.args);
+
+async function main(paths: readonly string[]): Promise<void> {
+  if (paths.length === 0 || paths[0].startsWith("-")) {
+    return console.log("usage: deno task bench:plot FILE...   (FILE: written by deno task bench [--grow] --json=FILE)");
+  }
+  let text = await Deno.readTextFile(page);
+  for (const path of paths) {
+    const results = JSON.parse(await Deno.readTextFile(path)) as BenchResults | GrowResults;
+    text = replaced(text, results.kind, results.kind === "bench" ? await benchPart(results) : await growPart(results));
+  }
+  await Deno.writeTextFile(page, text);
 }
