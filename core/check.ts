@@ -4,8 +4,9 @@
  * @module
  */
 import { resolve } from "node:path";
-import type { CheckReport, Format, RepairKind, Storage } from "../formats/mod.ts";
+import type { CheckContext, CheckReport, Format, RepairKind, Storage } from "../formats/mod.ts";
 import { type ChangeOptions, type ChangeSpec, openForChange } from "./change.ts";
+import { resolveNamed } from "./named_files.ts";
 import { refuseInUse } from "./open.ts";
 import { openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
@@ -58,17 +59,22 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);
   const pace = paceOf(options.signal, 0, options.paused);
-  return resultOf(spec, format, await reportOf(format, storage, () => pace.pause()), NOTHING_FIXED);
+  const context: CheckContext = {
+    pause: () => pace.pause(),
+    openNamed: async (file) =>
+      stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
+  };
+  return resultOf(spec, format, await reportOf(format, storage, context), NOTHING_FIXED);
 }
 
 async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
   const { format, storage, context } = await openForChange(spec, options, stack);
-  const before = await reportOf(format, storage, context.pause);
+  const before = await reportOf(format, storage, context);
   const repair = format.maintenance?.repair;
   if (before === null || repair === undefined) return resultOf(spec, format, before, NOTHING_FIXED);
   await repair(storage, options.repair ?? "leaks", context);
   await storage.sync();
-  const after = await reportOf(format, storage, context.pause) ?? before;
+  const after = await reportOf(format, storage, context) ?? before;
   return resultOf(spec, format, after, {
     corruptionsFixed: Math.max(0, before.corruptions - after.corruptions),
     leaksFixed: Math.max(0, before.leaks - after.leaks),
@@ -78,8 +84,8 @@ async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
 const NOTHING_FIXED = { corruptionsFixed: 0, leaksFixed: 0 };
 const NOTHING_FOUND: CheckReport = { problems: [], corruptions: 0, leaks: 0, checkErrors: 0 };
 
-async function reportOf(format: Format, storage: Storage, pause: () => Promise<void>): Promise<CheckReport | null> {
-  return await format.maintenance?.check?.(storage, { pause }) ?? null;
+async function reportOf(format: Format, storage: Storage, context: CheckContext): Promise<CheckReport | null> {
+  return await format.maintenance?.check?.(storage, context) ?? null;
 }
 
 function resultOf(

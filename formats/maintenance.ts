@@ -50,6 +50,8 @@ export type RepairKind = "leaks" | "all";
 export interface CheckContext {
   /** Awaited often; throws where the caller has ended the job. */
   pause(): Promise<void>;
+  /** Opens a further file that the image names. */
+  openNamed(file: NamedFile): Promise<Storage>;
 }
 
 /** What changing may ask of the engine. */

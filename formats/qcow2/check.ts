@@ -28,7 +28,8 @@ import { looseCount, type StoredCounts, storedCounts } from "./stored_counts.ts"
  * const storage = new MemoryStorage();
  * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
  * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), below: null })).finish();
- * const report = await checkQcow2(storage, { pause: () => Promise.resolve() });
+ * const context = { pause: () => Promise.resolve(), openNamed: () => Promise.reject() };
+ * const report = await checkQcow2(storage, context);
  * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);
  * ```
  */

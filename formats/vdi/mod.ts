@@ -5,6 +5,7 @@
  */
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
+import { checkVdi } from "./check.ts";
 import { createVdi } from "./create.ts";
 import { openVdi } from "./disk.ts";
 import { editVdi } from "./edit.ts";
@@ -28,4 +29,5 @@ export const vdi: Format = {
   checkPlan,
   create: createVdi,
   edit: editVdi,
+  maintenance: { check: checkVdi },
 };

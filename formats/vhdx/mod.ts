@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkRuns } from "../check_runs.ts";
 import { MAX_SIZE } from "./metadata.ts";
 import type { Format } from "../contract.ts";
 import { createVhdx } from "./create.ts";
@@ -47,4 +48,5 @@ export const vhdx: Format = {
   checkPlan,
   create: createVhdx,
   edit: editVhdx,
+  maintenance: { check: checkRuns(openVhdx) },
 };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkRuns } from "../check_runs.ts";
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { COWD_MAGIC } from "./cowd.ts";
@@ -40,4 +41,5 @@ export const vmdk: Format = {
   checkPlan,
   create: createVmdk,
   edit: editVmdk,
+  maintenance: { check: checkRuns(openVmdk) },
 };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkRuns } from "../check_runs.ts";
 import type { Format, Peek } from "../contract.ts";
 import { createVpc } from "./create.ts";
 import { openVpc } from "./disk.ts";
@@ -24,6 +25,7 @@ export const vpc: Format = {
   checkPlan,
   create: createVpc,
   edit: editVpc,
+  maintenance: { check: checkRuns(openVpc) },
 };
 
 /**

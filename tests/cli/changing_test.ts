@@ -89,6 +89,7 @@ const script = [
   "bitmap --clear a.qcow2 day",
   "bitmap --add b.raw day",
   "amend -o lazy_refcounts=on a.qcow2",
+  "bitmap --remove a.qcow2 night",
   "amend -o compat=0.10 a.qcow2",
   "amend -o refcount_bits=8 a.qcow2",
   "amend -o refcount_bits=7 a.qcow2",
