@@ -118,7 +118,7 @@ export function verdictOf(goal: Goal, rows: readonly Row[]): Verdict | null {
   const own = figures(goal.row);
   if (!own) return null;
   if (goal.kind === "seconds") return verdict(own.wall, goal.most, (value) => `${value.toFixed(2)} s`);
-  if (goal.kind === "memory") return own.memory === null ? null : verdict(own.memory, goal.most, mebibytes);
+  if (goal.kind === "memory") return own.memory === null ? null : verdict(own.memory, goal.most, megabytes);
   const other = figures(goal.against);
   if (!other) return null;
   const of = goal.against === "qemu-img" ? "" : ` of ${goal.against}`;
@@ -130,6 +130,9 @@ export function verdictOf(goal: Goal, rows: readonly Row[]): Verdict | null {
 function verdict(value: number, most: number, text: (value: number) => string): Verdict {
   return { goal: `≤ ${text(most)}`, value: text(value), reached: value <= most };
 }
+
+/** As goals are told: powers of ten. */
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
 
 /** Bytes as "12 MiB". */
 export function mebibytes(bytes: number | null): string {
