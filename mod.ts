@@ -65,6 +65,7 @@ export { type MapEntry, type MapOptions, mapRuns } from "./core/map_runs.ts";
 export { compare, type CompareOptions, type CompareStage, type Comparison } from "./core/compare.ts";
 export { type CreatedImage, createImage, type CreateImageContext, type CreateJob } from "./core/create.ts";
 export { type StatusCount, type Survey, surveyConversion } from "./core/survey.ts";
+export { type BenchJob, benchRead } from "./core/bench.ts";
 export { measure, type MeasureJob, type MeasureOptions } from "./core/measure.ts";
 export { digest, type DigestOptions, type DigestSummary } from "./core/digest.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";

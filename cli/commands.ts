@@ -23,6 +23,7 @@ import { rebaseCommand } from "./rebase_options.ts";
 import { commitCommand } from "./commit_options.ts";
 import { bitmapCommand } from "./bitmap_options.ts";
 import { amendCommand } from "./amend_options.ts";
+import { benchCommand } from "./bench_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -50,4 +51,5 @@ export const commands: readonly Command[] = [
   { def: commitCommand, run: async (args, context) => (await import("./commit.ts")).runCommit(args, context) },
   { def: bitmapCommand, run: async (args, context) => (await import("./bitmap.ts")).runBitmap(args, context) },
   { def: amendCommand, run: async (args, context) => (await import("./amend.ts")).runAmend(args, context) },
+  { def: benchCommand, run: async (args, context) => (await import("./bench.ts")).runBench(args, context) },
 ];
