@@ -36,7 +36,8 @@ import { looseCount, type StoredCounts, storedCounts } from "./stored_counts.ts"
 export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
   const header = await readHeader(storage);
   const examined = await examine(storage, header, context);
-  await checkFlags(examined, (cluster) => examined.stored.get(cluster));
+  const { stored } = examined;
+  await checkFlags(examined, (cluster) => stored.peek(cluster) ?? stored.get(cluster));
   const { findings, units } = examined.walk;
   const { problems, corruptions, leaks, checkErrors } = findings;
   return {
@@ -133,13 +134,12 @@ export interface WrongFlag {
  */
 export async function checkFlags(
   { walk }: Examined,
-  countOf: (cluster: number) => Promise<number>,
+  countOf: (cluster: number) => Promise<number> | number,
 ): Promise<WrongFlag[]> {
   const { storage, header, geometry, findings, context } = walk;
   const { clusterSize } = header;
   const wrong: WrongFlag[] = [];
-  const hold = async (high: number, host: number, table: number, at: number, what: string, count?: number) => {
-    const found = count ?? await countOf(Math.floor(host / clusterSize));
+  const hold = (high: number, table: number, at: number, what: string, found: number) => {
     if ((found === 1) === isCopied(high)) return;
     wrong.push({ table, at, copied: found === 1 });
     findings.note("corruption", `The ${what} entry at byte ${at} is marked wrongly: the refcount is ${found}`, at);
@@ -153,14 +153,16 @@ export async function checkFlags(
     const high = l1View.getUint32(at);
     const table = hostOffsetOf(high, l1View.getUint32(at + 4));
     if (table === 0) continue;
-    await hold(high, table, header.l1.fileOffset, header.l1.fileOffset + at, "L1");
+    const place = header.l1.fileOffset + at;
+    hold(high, header.l1.fileOffset, place, "L1", await countOf(Math.floor(table / clusterSize)));
     if (table % clusterSize !== 0) continue;
     await readPadded(storage, l2, table);
     for (let nth = 0; nth < l2.length; nth += geometry.l2EntryBytes) {
       const entryHigh = l2View.getUint32(nth);
       const host = hostOffsetOf(entryHigh, l2View.getUint32(nth + 4));
       if (isCompressed(entryHigh) || (host === 0 && !(header.externalData && isCopied(entryHigh)))) continue;
-      await hold(entryHigh, host, table, table + nth, "L2", header.externalData ? 1 : undefined);
+      const got = header.externalData ? 1 : countOf(Math.floor(host / clusterSize));
+      hold(entryHigh, table, table + nth, "L2", typeof got === "number" ? got : await got);
     }
     await context.pause();
   }

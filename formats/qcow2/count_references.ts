@@ -30,7 +30,8 @@ const PIECE = 1 << 16;
 /** References by cluster; what nobody refers to takes no memory. */
 export interface Counts {
   get(cluster: number): number;
-  add(cluster: number): void;
+  /** Adds `times` references; a count ends at 2^32 - 1. */
+  add(cluster: number, times: number): void;
   /** The first cluster at or after `cluster` that may be referred to; `Infinity` if there is none. */
   skipTo(cluster: number): number;
 }
@@ -39,14 +40,21 @@ export interface Counts {
 export function emptyCounts(): Counts {
   const pieces = new Map<number, Uint32Array>();
   let last = -1;
+  // References come in stretches, and a map costs more than a comparison.
+  let key = -1;
+  let piece: Uint32Array | undefined;
+  const pieceOf = (cluster: number): Uint32Array | undefined => {
+    const wanted = Math.floor(cluster / PIECE);
+    if (wanted !== key) [key, piece] = [wanted, pieces.get(wanted)];
+    return piece;
+  };
   return {
-    get: (cluster) => pieces.get(Math.floor(cluster / PIECE))?.[cluster % PIECE] ?? 0,
-    add(cluster) {
-      const key = Math.floor(cluster / PIECE);
-      let piece = pieces.get(key);
-      if (piece === undefined) pieces.set(key, piece = new Uint32Array(PIECE));
-      piece[cluster % PIECE]!++;
-      last = Math.max(last, cluster);
+    get: (cluster) => pieceOf(cluster)?.[cluster % PIECE] ?? 0,
+    add(cluster, times) {
+      const there = pieceOf(cluster);
+      if (there === undefined) pieces.set(key, piece = new Uint32Array(PIECE));
+      piece![cluster % PIECE] = Math.min(0xffff_ffff, piece![cluster % PIECE]! + times);
+      if (cluster > last) last = cluster;
     },
     skipTo(cluster) {
       let at = cluster;
@@ -125,13 +133,16 @@ export function refer(walk: Walk, fileOffset: number, length: number, what: stri
   const end = fileOffset + length;
   // The last cluster of a file may be there in part.
   if (fileOffset > storage.size || end - storage.size >= clusterSize) {
-    findings.note("corruption", `The ${what} ends at byte ${end}, past the end of the file`, fileOffset, times);
+    findings.note(
+      "corruption",
+      `The ${what} at byte ${fileOffset} ends at ${end}, past the end of the file`,
+      fileOffset,
+      times,
+    );
     return;
   }
   const last = Math.floor((end - 1) / clusterSize);
-  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) {
-    for (let nth = 0; nth < times; nth++) counts.add(cluster);
-  }
+  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) counts.add(cluster, times);
 }
 
 async function walkL1(
@@ -183,6 +194,7 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
     } else {
       await walkL1(walk, l1, what, tables, false);
     }
+    await walk.context.pause();
   }
   refer(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");
 }
@@ -192,14 +204,17 @@ async function walkL2(walk: Walk, fileOffset: number, times: number, active: boo
   const bytes = new Uint8Array(geometry.clusterSize);
   await readPadded(walk.storage, bytes, fileOffset);
   const view = viewOf(bytes);
-  const lie = { next: 0, active };
+  const lie = { next: 0, active, at: 0 };
+  const wrong = (problem: string) => {
+    const place = fileOffset + lie.at;
+    walk.findings.note("corruption", `The L2 entry at byte ${place} ${problem}`, place, times);
+  };
   for (let at = 0; at < bytes.length; at += geometry.l2EntryBytes) {
     const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
     const bits = geometry.extended ? { zero: view.getUint32(at + 8), used: view.getUint32(at + 12) } : NO_BITS;
     if ((high | low | bits.zero | bits.used) === 0) continue;
-    const wrong = (problem: string) =>
-      walk.findings.note("corruption", `The L2 entry at byte ${fileOffset + at} ${problem}`, fileOffset + at, times);
-    walkEntry(walk, { high, low, ...bits }, times, lie, wrong);
+    lie.at = at;
+    walkEntry(walk, { high, low, zero: bits.zero, used: bits.used }, times, lie, wrong);
   }
 }
 
@@ -208,6 +223,8 @@ const NO_BITS = { zero: 0, used: 0 };
 /** The last cluster seen, to tell what lies in one piece. */
 interface Lie {
   next: number;
+  /** Where in its table the entry at hand is. */
+  at: number;
   readonly active: boolean;
 }
 
@@ -236,7 +253,7 @@ function walkEntry(
     if (lie.next !== 0 && host !== lie.next) units.fragmented++;
     lie.next = host + geometry.clusterSize;
   }
-  if (!header.externalData) refer(walk, host, geometry.clusterSize, `data cluster at byte ${host}`, times);
+  if (!header.externalData) refer(walk, host, geometry.clusterSize, "data cluster", times);
 }
 
 function walkPacked(
@@ -253,7 +270,7 @@ function walkPacked(
   if (header.externalData) return wrong("is compressed, which an image with external data cannot have");
   if (hasBits) return wrong("is compressed and has subclusters");
   const { fileOffset, length } = decodeCompressed(header.clusterBits, high & 0x7fffffff, low);
-  refer(walk, fileOffset, length, `compressed data at byte ${fileOffset}`, times);
+  refer(walk, fileOffset, length, "compressed data", times);
   if (!lie.active) return;
   units.allocated++;
   units.packed++;

@@ -43,7 +43,7 @@ export interface Renewal {
 /** From where the refcounts of a {@linkcode Renewal} come. */
 export interface RenewalSource {
   /** All counts, which replace those that the image states; of the refcount structure itself none. */
-  readonly counts?: { get(cluster: number): number };
+  readonly counts?: { get(cluster: number): number; skipTo(cluster: number): number };
   /** Another width of refcounts, as in the header. */
   readonly order?: number;
 }
@@ -74,6 +74,8 @@ export async function renewalOf(
   const oldEnd = await endOf();
   let end = oldEnd;
   let hint = 0;
+  /** So many free neighbours are nowhere; within a change none become free. */
+  let scarce = Infinity;
 
   /** The cluster after the last one that is in use or in the file. */
   async function endOf(): Promise<number> {
@@ -92,15 +94,29 @@ export async function renewalOf(
 
   /** Copies all counts into new blocks. */
   async function takeOver(): Promise<void> {
-    for (let cluster = 0; cluster < oldEnd; cluster++) {
-      const count = source.counts ? source.counts.get(cluster) : await stored.get(cluster);
-      if (count === 0) continue;
-      if (count > greatestCount(order)) throw tooMany(cluster);
-      let block = blocks.get(Math.floor(cluster / reach));
-      if (block === undefined) blocks.set(Math.floor(cluster / reach), block = new Uint8Array(clusterSize));
-      setCount(block, order, cluster % reach, count);
-      if (cluster % 65536 === 0) await context.pause();
+    const { counts } = source;
+    if (counts !== undefined) {
+      for (let cluster = counts.skipTo(0); cluster < oldEnd; cluster = counts.skipTo(cluster + 1)) {
+        copyCount(cluster, counts.get(cluster));
+        if (cluster % 65536 === 0) await context.pause();
+      }
+      return;
     }
+    for (const { index } of stored.blocks) {
+      for (let nth = 0; nth < stored.reach; nth++) {
+        const cluster = index * stored.reach + nth;
+        copyCount(cluster, stored.peek(cluster) ?? await stored.get(cluster));
+      }
+      await context.pause();
+    }
+  }
+
+  function copyCount(cluster: number, count: number): void {
+    if (count === 0) return;
+    if (count > greatestCount(order)) throw tooMany(cluster);
+    let block = blocks.get(Math.floor(cluster / reach));
+    if (block === undefined) blocks.set(Math.floor(cluster / reach), block = new Uint8Array(clusterSize));
+    setCount(block, order, cluster % reach, count);
   }
 
   function tooMany(cluster: number): ImageError {
@@ -112,7 +128,7 @@ export async function renewalOf(
   function get(cluster: number): Promise<number> | number {
     const block = blocks.get(Math.floor(cluster / reach));
     if (block !== undefined) return countAt(block, order, cluster % reach);
-    return anew ? 0 : stored.get(cluster);
+    return anew ? 0 : stored.peek(cluster) ?? stored.get(cluster);
   }
 
   function add(cluster: number, by: number): Promise<void> | void {
@@ -138,7 +154,7 @@ export async function renewalOf(
 
   /** `count` neighbouring free clusters below `end`, or -1. */
   async function findFree(count: number): Promise<number> {
-    if (anew) return -1;
+    if (anew || count >= scarce) return -1;
     let length = 0;
     for (let index = Math.floor(hint / reach); index * reach < oldEnd; index++) {
       const before = await stored.blockAt(index);
@@ -156,6 +172,7 @@ export async function renewalOf(
         if (length === count) return index * reach + nth + 1 - count;
       }
     }
+    scarce = count;
     return -1;
   }
 
@@ -247,7 +264,13 @@ export async function renewalOf(
     const unused: number[] = [];
     for (const cluster of new Set(freed)) if (await get(cluster) === 0) unused.push(cluster);
     let last = Math.max(end, Math.ceil(storage.size / clusterSize));
-    while (last > 0 && await get(last - 1) === 0) last--;
+    while (last > 0) {
+      const index = Math.floor((last - 1) / reach);
+      // A file may be long and hold next to nothing.
+      if (!blocks.has(index) && (anew || !oldBlocks.has(index))) last = index * reach;
+      else if (await get(last - 1) === 0) last--;
+      else break;
+    }
     await giveBack(storage, unused.filter((cluster) => cluster < last), clusterSize);
     if (last * clusterSize < storage.size) await storage.truncate(last * clusterSize);
     await storage.sync();

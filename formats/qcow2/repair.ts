@@ -27,7 +27,7 @@ export async function repairQcow2(storage: WritableStorage, what: RepairKind, co
   } else if (wrongCounts) {
     await countAnew(storage, header, context);
   } else {
-    const wrong = await checkFlags(examined, (cluster) => Promise.resolve(examined.walk.counts.get(cluster)));
+    const wrong = await checkFlags(examined, (cluster) => examined.walk.counts.get(cluster));
     if (examined.walk.findings.leaks > 0 || wrong.length > 0) await mendInPlace(storage, header, examined, context);
   }
   await unmark(storage, context);
@@ -56,7 +56,7 @@ async function cappedCounts(
   header: Header,
   { stored }: Examined,
   context: CheckContext,
-): Promise<{ get(cluster: number): number }> {
+): Promise<{ get(cluster: number): number; skipTo(cluster: number): number }> {
   const { counts } = await countReferences(storage, header, context);
   const clusters = Math.ceil(storage.size / header.clusterSize);
   const capped = new Map<number, number>();
@@ -64,7 +64,7 @@ async function cappedCounts(
     const needed = counts.get(cluster);
     if (needed > 0) capped.set(cluster, Math.min(needed, await stored.get(cluster)));
   }
-  return { get: (cluster) => capped.get(cluster) ?? 0 };
+  return { get: (cluster) => capped.get(cluster) ?? 0, skipTo: counts.skipTo };
 }
 
 async function dropLeaks(renewal: Renewal, { walk, stored }: Examined): Promise<void> {

@@ -34,6 +34,8 @@ export interface StoredCounts {
   /** The block at this index of the table; null where there is none that can be used. */
   blockAt(index: number): Promise<Uint8Array | null>;
   get(cluster: number): Promise<number>;
+  /** The same, where it is known without waiting. */
+  peek(cluster: number): number | undefined;
 }
 
 /** Reads the refcount table of `header`. */
@@ -66,15 +68,21 @@ export async function storedCounts(storage: Storage, header: Header): Promise<St
     const fileOffset = usable.get(index);
     return fileOffset === undefined ? null : cache.peek(fileOffset) ?? await cache.get(fileOffset);
   }
+  let last: { readonly index: number; readonly block: Uint8Array } = { index: -1, block: new Uint8Array(0) };
   return {
     blocks,
     reach,
     tableEntries: bytes.length / 8,
     blockAt,
     async get(cluster) {
-      const block = await blockAt(Math.floor(cluster / reach));
-      return block === null ? 0 : looseCount(block, order, cluster % reach);
+      const index = Math.floor(cluster / reach);
+      const block = await blockAt(index);
+      if (block === null) return 0;
+      last = { index, block };
+      return looseCount(block, order, cluster % reach);
     },
+    peek: (cluster) =>
+      Math.floor(cluster / reach) === last.index ? looseCount(last.block, order, cluster % reach) : undefined,
   };
 }
 

@@ -14,7 +14,7 @@ const shapes = [
   "cluster_size=512",
   "cluster_size=16k,extended_l2=on",
   "refcount_bits=64,cluster_size=512",
-  "refcount_bits=8,cluster_size=1k",
+  "refcount_bits=32,cluster_size=1k",
   "cluster_size=64k",
 ];
 
