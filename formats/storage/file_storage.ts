@@ -9,6 +9,13 @@ import type { FileIdentity, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
 import type { StoredFile } from "./types.ts";
 
+/**
+ * How often a lock is tried, and how long it is waited in between, in milliseconds: a program that is being started by
+ * this one holds a copy of every handle, and with it of every lock, until it has begun.
+ */
+const LOCK_ATTEMPTS = 6;
+const LOCK_PAUSE = 50;
+
 /** Zeroes are written in pieces that stay in the cache; after so many bytes signals and timers get their turn. */
 const BREATH = 64 << 20;
 
@@ -85,19 +92,14 @@ export class FileStorage implements StoredFile {
    *
    * @throws ImageError `refused` if another program or another handle holds a lock against it
    */
-  // deno-lint-ignore require-await
   async lock(exclusive: boolean): Promise<void> {
-    let taken: boolean;
-    try {
-      taken = this.#file.tryLockSync(exclusive);
-    } catch (error) {
-      if (lacksLocks(error)) return;
-      throw hostError(error, "lock", this.label);
+    for (let attempt = 1;; attempt++) {
+      if (this.#tryLock(exclusive)) return;
+      if (attempt === LOCK_ATTEMPTS) break;
+      await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE));
     }
-    if (!taken) {
-      const found = exclusive ? "it is in use" : "another program is writing to it";
-      throw new ImageError("refused", `Cannot lock "${this.label}": ${found}`, { path: this.label });
-    }
+    const found = exclusive ? "it is in use" : "another program is writing to it";
+    throw new ImageError("refused", `Cannot lock "${this.label}": ${found}`, { path: this.label });
   }
 
   // deno-lint-ignore require-await
@@ -171,6 +173,15 @@ export class FileStorage implements StoredFile {
       this.#file.close();
     }
     return Promise.resolve();
+  }
+
+  #tryLock(exclusive: boolean): boolean {
+    try {
+      return this.#file.tryLockSync(exclusive);
+    } catch (error) {
+      if (lacksLocks(error)) return true;
+      throw hostError(error, "lock", this.label);
+    }
   }
 
   #seek(fileOffset: number): void {

@@ -51,7 +51,7 @@ export interface StoredFile extends WritableStorage {
   /** Whether it is a block device, which keeps its size and is written in place. */
   readonly isDevice: boolean;
   /**
-   * Takes the advisory lock of the whole file until it is closed. Never waits.
+   * Takes the advisory lock of the whole file until it is closed. Waits a moment at most.
    *
    * @throws ImageError `refused` if another holds a lock against it
    */
