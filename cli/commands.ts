@@ -15,15 +15,15 @@ import { digestCommand } from "./digest_options.ts";
 import { checkCommand } from "./check_options.ts";
 import { measureCommand } from "./measure_options.ts";
 import { createCommand } from "./create_options.ts";
-import { planCommand } from "./plan_options.ts";
 import { resizeCommand } from "./resize_options.ts";
 import { snapshotCommand } from "./snapshot_options.ts";
+import { planCommand } from "./plan_options.ts";
 import { ddCommand } from "./dd_options.ts";
 import { rebaseCommand } from "./rebase_options.ts";
 import { commitCommand } from "./commit_options.ts";
 import { bitmapCommand } from "./bitmap_options.ts";
-import { amendCommand } from "./amend_options.ts";
 import { benchCommand } from "./bench_options.ts";
+import { amendCommand } from "./amend_options.ts";
 import type { Command } from "./command_def.ts";
 
 /** In the order of the help. */
@@ -43,13 +43,13 @@ export const commands: readonly Command[] = [
   { def: checkCommand, run: async (args, context) => (await import("./check.ts")).runCheck(args, context) },
   { def: measureCommand, run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context) },
   { def: createCommand, run: async (args, context) => (await import("./create.ts")).runCreate(args, context) },
-  { def: planCommand, run: async (args, context) => (await import("./plan.ts")).runPlan(args, context) },
   { def: resizeCommand, run: async (args, context) => (await import("./resize.ts")).runResize(args, context) },
   { def: snapshotCommand, run: async (args, context) => (await import("./snapshot.ts")).runSnapshot(args, context) },
+  { def: planCommand, run: async (args, context) => (await import("./plan.ts")).runPlan(args, context) },
   { def: ddCommand, run: async (args, context) => (await import("./dd.ts")).runDd(args, context) },
   { def: rebaseCommand, run: async (args, context) => (await import("./rebase.ts")).runRebase(args, context) },
   { def: commitCommand, run: async (args, context) => (await import("./commit.ts")).runCommit(args, context) },
   { def: bitmapCommand, run: async (args, context) => (await import("./bitmap.ts")).runBitmap(args, context) },
-  { def: amendCommand, run: async (args, context) => (await import("./amend.ts")).runAmend(args, context) },
   { def: benchCommand, run: async (args, context) => (await import("./bench.ts")).runBench(args, context) },
+  { def: amendCommand, run: async (args, context) => (await import("./amend.ts")).runAmend(args, context) },
 ];

@@ -35,7 +35,9 @@ function isSize(value: number): boolean {
 
 function checkRange({ range, bitmaps, target }: ConvertJob): void {
   if (!range) return;
-  if (!isSize(range.start) || !isSize(range.length ?? 0)) throw usage("Cannot take a part of the disk: it must be bytes");
+  if (!isSize(range.start) || !isSize(range.length ?? 0)) {
+    throw usage("Cannot take a part of the disk: it must be bytes");
+  }
   if (bitmaps || target.backing) {
     throw usage("Cannot take a part of the disk together with bitmaps or a backing file: they speak of all of it");
   }

@@ -46,7 +46,8 @@ const LARGEST = 8 << 20;
 export function conformanceCases(format: Format): Case[] {
   const noCreate = format.create ? undefined : `${format.name} images cannot be created`;
   const noEdit = noCreate ?? (format.edit ? undefined : `existing ${format.name} images cannot be written`);
-  const noBacking = noCreate ?? (format.has.overlays ? undefined : `${format.name} images are not made over a backing file`);
+  const noBacking = noCreate ??
+    (format.has.overlays ? undefined : `${format.name} images are not made over a backing file`);
   const noPacking = noCreate ?? (format.has.packing ? undefined : `${format.name} does not pack`);
   const noSnapshots = noCreate ??
     (format.has.snapshots ? undefined : `${format.name} has none; the engine never asks it`);
