@@ -110,13 +110,14 @@ async function grow(
   const external = data === storage ? null : data;
   await clearTail(renewal, l1, external, below);
   const start = alignUp(header.size, header.clusterSize);
+  const held = data.size;
   if (external && external.size < size) {
     await external.truncate(size);
     await external.sync();
   }
   // A raw data file by itself is the disk, so that every cluster has its place in it.
   const wanted = header.rawExternalData && growth === "off" ? "metadata" : growth;
-  if (wanted !== "off") await preallocate(renewal, l1, external, start, size, wanted);
+  if (wanted !== "off") await preallocate(renewal, l1, external && { data, held }, start, size, wanted);
   else await hideBelow(renewal, l1, below, start, size);
 }
 
@@ -147,7 +148,7 @@ async function hideBelow(
 async function preallocate(
   renewal: Renewal,
   l1: DataView,
-  external: WritableStorage | null,
+  external: { readonly data: WritableStorage; readonly held: number } | null,
   start: number,
   size: number,
   growth: GrowthKind,
@@ -155,14 +156,16 @@ async function preallocate(
   const { storage, geometry: { clusterSize, extended } } = renewal;
   const end = alignUp(size, clusterSize);
   if (end <= start) return;
-  const data = external ?? storage;
+  const data = external?.data ?? storage;
   const base = external ? start : await renewal.allocate((end - start) / clusterSize, true) * clusterSize;
   await eachCluster(renewal, l1, start, end, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);
   });
   const baseEnd = base + Math.min(end, external ? size : end) - start;
-  // Past the end of the file, so that it reads as zeroes whatever is done.
+  // A data file may still hold what was cut off before; nobody sees it today.
+  if (external && external.held > base) await data.zeroAt(base, Math.min(external.held, baseEnd));
+  // What is past the end of the file reads as zeroes whatever is done.
   if (growth === "metadata") await data.truncate(Math.max(data.size, baseEnd));
   else await data.reserve(base, baseEnd, growth === "full");
   await data.sync();

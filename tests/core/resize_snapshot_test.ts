@@ -185,3 +185,25 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "an image with a data file changes its size with it",
+  ignore: !hasQemu,
+  async fn() {
+    for (const raw of ["off", "on"]) {
+      await using folder = await scratch();
+      const path = folder.file("image.qcow2");
+      const options = `data_file=${folder.file("data.raw")},data_file_raw=${raw}`;
+      await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, path, "1000k");
+      await qemuIo(path, "write -P 5 900k 100k");
+      await resize({ path }, 3 << 20);
+      await resize({ path }, 950 << 10, { shrink: true });
+      await resize({ path }, 2 << 20, { growth: "falloc" });
+      await assertCheck(path, [0]);
+      const model = new Uint8Array(2 << 20);
+      model.fill(5, 900 << 10, 950 << 10);
+      assertBytes(await judgedBytes(path), model);
+      await assert.rejects(changeSnapshots({ path }, { act: "create", name: "x" }), { kind: "unsupported" });
+    }
+  },
+});
