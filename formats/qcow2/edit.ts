@@ -7,7 +7,7 @@ import { SECTOR, u64, viewOf } from "../bytes.ts";
 import type { Bitmap, DiskWriter, EditContext, WriterTraits } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { readBitmapDirectory } from "./bitmaps.ts";
+import { type BitmapEntry, readBitmapDirectory } from "./bitmaps.ts";
 import { type BitmapTracker, bitmapTracker } from "./bitmaps_track.ts";
 import { type AddedBitmaps, addedBitmaps } from "./bitmaps_write.ts";
 import { packingOf } from "./compress.ts";
@@ -15,6 +15,7 @@ import { openData } from "./disk.ts";
 import { encodeHeader, type Header, NO_BITS } from "./header.ts";
 import { readHeader } from "./header_read.ts";
 import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
+import { metadataPlaces } from "./metadata_places.ts";
 import { countAt } from "./refcount_block.ts";
 import { requirePackable } from "./write_packed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
@@ -51,10 +52,11 @@ export async function editQcow2(
 ): Promise<DiskWriter> {
   const header = await readHeader(storage);
   refuseUnfit(header, storage.label);
-  const image = await openForChange(storage, header, context, limits);
+  const bitmaps = await readBitmapDirectory(storage, header);
+  const image = await openForChange(storage, header, bitmaps, context, limits);
   if (context.packs) requirePackable(image);
   const pack = context.packs ? packingOf(header.compressionType, context.pack) : null;
-  const tracker = bitmapTracker(image, await readBitmapDirectory(storage, header));
+  const tracker = bitmapTracker(image, bitmaps);
   const added = addedBitmaps(image, tracker.entries);
   let begun = false;
   async function begin(): Promise<void> {
@@ -96,6 +98,7 @@ function refuseUnfit(header: Header, label: string): void {
 async function openForChange(
   storage: WritableStorage,
   header: Header,
+  bitmaps: readonly BitmapEntry[],
   context: EditContext,
   limits: Limits,
 ): Promise<Image> {
@@ -103,6 +106,9 @@ async function openForChange(
   const l1 = new Uint8Array(header.l1.entries * 8);
   if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
   const refcountTable = await readRefcountTable(storage, header);
+  // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
+  const trusted = header.bitmapsConsistent ? bitmaps : [];
+  const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps: trusted });
   const below = header.backing === null ? null : await context.openBelow(header.backing);
   const image = imageOf({
     header,
@@ -110,7 +116,9 @@ async function openForChange(
     data,
     l1,
     refcountTable,
-    end: await endOfUse(storage, header, refcountTable),
+    // A table without a refcount must not be taken for the free end of the file.
+    end: Math.max(places.end, await endOfUse(storage, header, refcountTable)),
+    places,
     fresh: false,
     keepsPlaces: false,
     limits,

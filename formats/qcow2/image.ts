@@ -11,6 +11,7 @@ import { encodeHeader, type Header } from "./header.ts";
 import { type Geometry, geometryOf } from "./l2_entry.ts";
 import { type Mapping, runAt } from "./mapping.ts";
 import { readGuest, type Source } from "./reader.ts";
+import type { MetadataPlaces } from "./metadata_places.ts";
 import { type Refcounts, refcountsOf, type TablePlace } from "./refcounts.ts";
 import { type Tables, tablesOf } from "./tables.ts";
 
@@ -37,6 +38,8 @@ export interface Image {
   readonly data: WritableStorage;
   readonly refcounts: Refcounts;
   readonly tables: Tables;
+  /** Where tables lie, which guest data must keep out of; absent for a new image, whose entries are all its own. */
+  readonly places?: MetadataPlaces | undefined;
   /** Whether this is a new image. */
   readonly fresh: boolean;
   /** Whether zeroed clusters keep their place in the file. */
@@ -69,6 +72,8 @@ export interface ImageSetup {
   readonly refcountTable: Float64Array;
   /** The cluster after the last one in use. */
   readonly end: number;
+  /** See {@linkcode Image}. */
+  readonly places?: MetadataPlaces | undefined;
   readonly fresh: boolean;
   readonly keepsPlaces: boolean;
   readonly limits: Limits;
@@ -77,7 +82,7 @@ export interface ImageSetup {
 
 /** The image that `setup` describes. */
 export function imageOf(setup: ImageSetup): Image {
-  const { storage, data, fresh, limits } = setup;
+  const { storage, data, fresh, limits, places } = setup;
   const geometry = geometryOf(setup.header);
   let header = setup.header;
   let pending: number[] = [];
@@ -91,12 +96,14 @@ export function imageOf(setup: ImageSetup): Image {
     place: header.refcountTable,
     table: setup.refcountTable,
     end: setup.end,
+    places,
     fresh,
     cacheBytes: limits.refcountBytes,
     async moved(old: readonly TablePlace[]) {
       header = { ...header, refcountTable: refcounts.place };
       if (!fresh) await storage.writeAt(encodeHeader(header), 0);
       for (const { fileOffset, clusters } of old) {
+        places?.remove(fileOffset / geometry.clusterSize, clusters);
         for (let nth = 0; nth < clusters; nth++) release(fileOffset / geometry.clusterSize + nth);
       }
     },
@@ -115,6 +122,7 @@ export function imageOf(setup: ImageSetup): Image {
     l1: setup.l1,
     l1FileOffset: header.l1.fileOffset,
     refcounts,
+    places,
     fresh,
     cacheBytes: limits.l2Bytes,
     settle,
@@ -166,6 +174,7 @@ export function imageOf(setup: ImageSetup): Image {
     data,
     refcounts,
     tables,
+    places,
     fresh,
     keepsPlaces: setup.keepsPlaces,
     zeroedFrom: fresh && data.startsZeroed ? 0 : data.size,

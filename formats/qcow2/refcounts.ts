@@ -9,6 +9,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
 import type { Header } from "./header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
+import type { MetadataPlaces } from "./metadata_places.ts";
 import { countAt, fillOnes, greatestCount, setCount } from "./refcount_block.ts";
 
 /** Where the refcount table lies. */
@@ -64,13 +65,15 @@ export interface RefcountsSetup {
   readonly cacheBytes: number;
   /** The cluster after the last one in use. */
   readonly end: number;
+  /** Where tables lie, which is kept up to date; absent for a new image. */
+  readonly places?: MetadataPlaces | undefined;
   /** Called when the moved table is on stable storage, to make it known; its `old` places may then be freed. */
   moved(old: readonly TablePlace[]): Promise<void>;
 }
 
 /** The refcounts as `setup` describes them. */
 export function refcountsOf(setup: RefcountsSetup): Refcounts {
-  const { storage, clusterSize, refcountOrder: order, fresh } = setup;
+  const { storage, clusterSize, refcountOrder: order, fresh, places } = setup;
   /** Clusters that one block counts. */
   const reach = clusterSize * 8 / 2 ** order;
   const blocks = tableCache(storage, clusterSize, setup.cacheBytes);
@@ -82,9 +85,6 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   let left: TablePlace[] = [];
   let dirtyFrom = Infinity;
   let dirtyTo = 0;
-  /** Clusters of blocks, which must never be given out, whatever a damaged image says of them. */
-  const own = new Set<number>();
-  if (!fresh) { for (const fileOffset of table) if (fileOffset !== 0) own.add(fileOffset / clusterSize); }
 
   function blockOffset(cluster: number): number {
     return table[Math.floor(cluster / reach)] ?? 0;
@@ -111,9 +111,15 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
 
   function setBlock(index: number, fileOffset: number): void {
     table[index] = fileOffset;
-    if (!fresh) own.add(fileOffset / clusterSize);
+    places?.add(fileOffset / clusterSize, 1, "a refcount block");
     dirtyFrom = Math.min(dirtyFrom, index);
     dirtyTo = Math.max(dirtyTo, index + 1);
+  }
+
+  /** Tables must never be given out, whatever a damaged image says of them. */
+  function requireNoTables(from: number, to: number): void {
+    if (places === undefined) return;
+    for (let cluster = from; cluster < to; cluster++) if (places.at(cluster) !== null) throw notCounted(cluster);
   }
 
   /** Free clusters at or after `hint`, as far as blocks exist: null if there are none. */
@@ -129,7 +135,7 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
         let to = from;
         while (to < limit && to - from < count && countAt(block, order, to) === 0) to++;
         if (to > from) {
-          for (let nth = from; nth < to; nth++) if (own.has(index * reach + nth)) throw notCounted(index * reach + nth);
+          requireNoTables(index * reach + from, index * reach + to);
           fillOnes(block, order, from, to);
           blocks.markDirty(fileOffset);
           hint = index * reach + to;
@@ -199,9 +205,10 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   }
 
   async function moveTable(clusters: number): Promise<void> {
-    const fileOffset = await claim(clusters) * clusterSize;
+    const first = await claim(clusters);
+    places?.add(first, clusters, "the refcount table");
     left.push(place);
-    place = { fileOffset, clusters };
+    place = { fileOffset: first * clusterSize, clusters };
   }
 
   async function writeTable(from: number, to: number): Promise<void> {
@@ -248,7 +255,12 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
       const found = fresh ? null : await findFree(count);
       return found ?? { first: await claim(count), count, grown: true };
     },
-    claim,
+    async claim(count) {
+      const first = await claim(count);
+      // Of an old image, bitmaps alone ask for neighbours: for their tables.
+      places?.add(first, count, "a bitmap table");
+      return first;
+    },
     async increment(cluster) {
       await update(cluster, 1);
     },

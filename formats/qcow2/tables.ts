@@ -8,6 +8,7 @@ import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
 import { hostOffsetOf, setEntry } from "./l2_entry.ts";
+import { type MetadataPlaces, REPAIR_FIRST } from "./metadata_places.ts";
 import type { Refcounts } from "./refcounts.ts";
 
 /** The mapping tables of an image being written. */
@@ -40,6 +41,8 @@ export interface TablesSetup {
   readonly l1: Uint8Array;
   readonly l1FileOffset: number;
   readonly refcounts: Refcounts;
+  /** Where tables lie, which is kept up to date; absent for a new image. */
+  readonly places?: MetadataPlaces | undefined;
   /** A new image: its tables are nobody else's, and the order of writes is free. */
   readonly fresh: boolean;
   /** Bytes of L2 tables to hold. */
@@ -71,6 +74,7 @@ export function tablesOf(setup: TablesSetup): Tables {
     setEntry(l1, index * 8, first * clusterSize, true);
     dirtyFrom = Math.min(dirtyFrom, index);
     dirtyTo = Math.max(dirtyTo, index + 1);
+    setup.places?.add(first, 1, "an L2 table");
     if (!fresh) dirty.add(first * clusterSize);
     await cache.put(first * clusterSize, bytes);
   }
@@ -79,7 +83,7 @@ export function tablesOf(setup: TablesSetup): Tables {
   async function makeOwn(index: number, fileOffset: number): Promise<void> {
     const cluster = fileOffset / clusterSize;
     const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);
-    if (count === 1) return;
+    if (count === 1) return requireOwn(index, cluster);
     if (count === 0) {
       throw corrupt(
         `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": its refcount is 0`,
@@ -89,6 +93,17 @@ export function tablesOf(setup: TablesSetup): Tables {
     }
     await place(index, (await cache.get(fileOffset)).slice());
     setup.release(cluster);
+  }
+
+  /** A refcount that leaves out the snapshot would let this change the snapshot, too. */
+  function requireOwn(index: number, cluster: number): void {
+    if (setup.places?.at(cluster) !== "an L2 table of a snapshot") return;
+    throw corrupt(
+      `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": a snapshot has it, too, but the refcount ` +
+        `of its host cluster ${cluster} is 1, must be 2 or more; ${REPAIR_FIRST}`,
+      storage.label,
+      cluster * clusterSize,
+    );
   }
 
   return {

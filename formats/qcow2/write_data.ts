@@ -78,23 +78,24 @@ async function spanAt(image: Image, index: number, start: number, limit: number)
   const table = await image.tables.forChange(index);
   const from = clusterStart(image, start);
   const entry = checkedEntry(image, table, from);
-  if (!await isOwn(image, entry)) return await newSpan(image, table, from, limit);
+  if (!await isOwn(image, entry, from)) return await newSpan(image, table, from, limit);
   const host = hostOffsetOf(entry.high, entry.low);
   let to = from + clusterSize;
   while (to < limit) {
     const next = checkedEntry(image, table, to);
     if (!hasPlace(image, next) || hostOffsetOf(next.high, next.low) !== host + (to - from)) break;
-    if (!knownOwn(image, next)) break;
+    if (!knownOwn(image, next, to)) break;
     to += clusterSize;
   }
   return { from, to, host, inPlace: true, zeroed: false };
 }
 
 /** Whether the place of this entry may be written: nobody else refers to it. */
-async function isOwn(image: Image, entry: L2Entry): Promise<boolean> {
+async function isOwn(image: Image, entry: L2Entry, guestCluster: number): Promise<boolean> {
   if (!hasPlace(image, entry)) return false;
   if (image.fresh || image.header.externalData) return true;
   const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
+  image.places?.requireData(cluster, guestCluster);
   // The refcount decides, not bit 63: a wrong bit must not cost a snapshot its data.
   const count = image.refcounts.peek(cluster) ?? await image.refcounts.get(cluster);
   if (count > 0) return count === 1;
@@ -107,9 +108,11 @@ async function isOwn(image: Image, entry: L2Entry): Promise<boolean> {
 }
 
 /** Whether {@linkcode isOwn} is true, as far as that is known without waiting. */
-function knownOwn(image: Image, entry: L2Entry): boolean {
+function knownOwn(image: Image, entry: L2Entry, guestCluster: number): boolean {
   if (image.fresh || image.header.externalData) return true;
-  return image.refcounts.peek(hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize) === 1;
+  const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
+  image.places?.requireData(cluster, guestCluster);
+  return image.refcounts.peek(cluster) === 1;
 }
 
 /** Whether others refer to the place of this entry, too, as far as that is known without waiting. */
@@ -200,7 +203,7 @@ function mapSpan(image: Image, table: DataView, index: number, span: Span, start
   for (let guest = span.from; guest < span.to; guest += geometry.clusterSize) {
     const entry = entryAt(geometry, table, guest);
     const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
-    if (!span.inPlace) releaseEntry(image, entry);
+    if (!span.inPlace) releaseEntry(image, entry, guest);
     const host = span.host + (guest - span.from);
     const low = host >>> 0;
     if (!span.inPlace || entry.low !== low || !isCopied(entry.high)) {
@@ -238,14 +241,22 @@ export function bitRange(from: number, to: number): number {
   return (to - from === 32 ? 0xffffffff : ((1 << (to - from)) - 1) << from) >>> 0;
 }
 
-/** Takes away the references of an entry that is to be replaced. */
-export function releaseEntry(image: Image, { high, low }: L2Entry): void {
+/**
+ * Takes away the references of an entry that is to be replaced.
+ *
+ * @throws ImageError `corrupt` where they are to tables: those would be freed, and given out to the guest
+ */
+export function releaseEntry(image: Image, { high, low }: L2Entry, guestCluster: number): void {
   const { clusterBits, clusterSize } = image.geometry;
   if (isCompressed(high)) {
     const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
     const last = Math.floor((fileOffset + length - 1) / clusterSize);
-    for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) image.release(cluster);
+    const first = Math.floor(fileOffset / clusterSize);
+    for (let cluster = first; cluster <= last; cluster++) image.places?.requireData(cluster, guestCluster);
+    for (let cluster = first; cluster <= last; cluster++) image.release(cluster);
   } else if (!image.header.externalData && hostOffsetOf(high, low) !== 0) {
-    image.release(hostOffsetOf(high, low) / clusterSize);
+    const cluster = hostOffsetOf(high, low) / clusterSize;
+    image.places?.requireData(cluster, guestCluster);
+    image.release(cluster);
   }
 }

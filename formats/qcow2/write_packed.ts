@@ -145,7 +145,7 @@ async function map(image: Image, { guestCluster, bytes, fileOffset }: Placed): P
   const { geometry } = image;
   const index = l1IndexOf(geometry, guestCluster);
   const table = await image.tables.forChange(index);
-  releaseEntry(image, checkedEntry(image, table, guestCluster));
+  releaseEntry(image, checkedEntry(image, table, guestCluster), guestCluster);
   const at = l2IndexOf(geometry, guestCluster) * geometry.l2EntryBytes;
   setCompressed(table, at, geometry.clusterBits, fileOffset, bytes.length);
   if (geometry.extended) setSubclusters(table, at, 0, 0);

@@ -64,7 +64,7 @@ function zeroCluster(image: Image, table: DataView, index: number, guestCluster:
   if (readsZero(image, entry)) return;
   const at = l2IndexOf(geometry, guestCluster) * geometry.l2EntryBytes;
   const keep = (image.keepsPlaces || header.externalData) && header.version === 3 && hasPlace(image, entry);
-  if (!keep) releaseEntry(image, entry);
+  if (!keep) releaseEntry(image, entry, guestCluster);
   const flagged = header.version === 3 && !geometry.extended;
   setEntry(table, at, keep ? hostOffsetOf(entry.high, entry.low) : 0, keep, flagged);
   if (geometry.extended) setSubclusters(table, at, 0xffffffff, 0);

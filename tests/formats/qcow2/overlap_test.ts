@@ -1,0 +1,326 @@
+/**
+ * Damaged images whose entries lead into their own tables: editing refuses them, and the tables stay as they are.
+ */
+import assert from "node:assert/strict";
+import type { DiskWriter } from "../../../formats/contract.ts";
+import { ImageError } from "../../../formats/errors.ts";
+import { readBitmapDirectory } from "../../../formats/qcow2/bitmaps.ts";
+import { createQcow2 } from "../../../formats/qcow2/create.ts";
+import { openQcow2 } from "../../../formats/qcow2/disk.ts";
+import { editQcow2 } from "../../../formats/qcow2/edit.ts";
+import { readHeader } from "../../../formats/qcow2/header_read.ts";
+import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/l2_entry.ts";
+import { createSnapshot } from "../../../formats/qcow2/snapshot_write.ts";
+import { readSnapshots } from "../../../formats/qcow2/snapshots.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { assertBytes } from "../../support/model.ts";
+import { rng, seed } from "../../support/qemu.ts";
+import { alone, bytesOf } from "./support.ts";
+
+const CLUSTER = 4096;
+/** Guest bytes of one L2 table. */
+const REACH = CLUSTER * CLUSTER / 8;
+/** The guest cluster whose entry is damaged; in the middle of what is written. */
+const GUEST = 5;
+
+const no = () => Promise.reject(new Error("The image names no file"));
+const context = { packs: false, openNamed: no, openBelow: no };
+
+/** Where everything of the sound image lies; file offsets. */
+interface Places {
+  readonly l1: number;
+  readonly refcountTable: number;
+  readonly refcountBlock: number;
+  readonly snapshotTable: number;
+  readonly snapshotL1: number;
+  readonly bitmapDirectory: number;
+  readonly bitmapTable: number;
+  readonly bits: number;
+  /** Active L2 tables: of the first guest bytes, and of those from {@linkcode REACH} on. */
+  readonly l2: readonly [number, number];
+  /** The L2 table that only the snapshot has. */
+  readonly snapshotL2: number;
+}
+
+interface Sample {
+  readonly bytes: Uint8Array;
+  readonly places: Places;
+}
+
+/** A sound image with a snapshot, a bitmap, and data in two L2 tables that are the active state's own. */
+async function sample(enabled = false): Promise<Sample> {
+  const storage = new MemoryStorage();
+  const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, packs: false };
+  const writer = await createQcow2(storage, plan, { createNamed: no, below: null });
+  for (const start of [0, REACH]) await writer.write(new Uint8Array(16 * CLUSTER).fill(1), start);
+  await writer.addBitmap!({
+    name: "changes",
+    granularity: 512,
+    enabled,
+    inconsistent: false,
+    async *pieces() {
+      yield await Promise.resolve({ offset: 0, bits: new Uint8Array([255]) });
+    },
+  });
+  await writer.finish();
+  const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
+  await createSnapshot(storage, snapshot, { pause: () => Promise.resolve(), openNamed: no, openBelow: no });
+  const again = await editQcow2(storage, context);
+  for (const start of [0, REACH]) await again.write(new Uint8Array(16 * CLUSTER).fill(2), start);
+  await again.finish();
+  return { bytes: storage.bytes(), places: await placesOf(storage) };
+}
+
+async function placesOf(storage: MemoryStorage): Promise<Places> {
+  const header = await readHeader(storage);
+  const view = viewAll(storage.bytes());
+  const at = (fileOffset: number) => hostOffsetOf(view.getUint32(fileOffset), view.getUint32(fileOffset + 4));
+  const [snapshot] = await readSnapshots(storage, header);
+  const [bitmap] = await readBitmapDirectory(storage, header);
+  return {
+    l1: header.l1.fileOffset,
+    refcountTable: header.refcountTable.fileOffset,
+    refcountBlock: at(header.refcountTable.fileOffset),
+    snapshotTable: header.snapshots.fileOffset,
+    snapshotL1: snapshot!.l1.fileOffset,
+    bitmapDirectory: header.bitmaps!.directoryFileOffset,
+    bitmapTable: bitmap!.table.fileOffset,
+    bits: at(bitmap!.table.fileOffset),
+    l2: [at(header.l1.fileOffset), at(header.l1.fileOffset + 8)],
+    snapshotL2: at(snapshot!.l1.fileOffset),
+  };
+}
+
+function viewAll(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Changes of the guest that meet the damaged entry, each in its own way. */
+const changes: [name: string, change: (writer: DiskWriter) => Promise<void>][] = [
+  ["a sector is written", (writer) => writer.write(new Uint8Array(512).fill(9), GUEST * CLUSTER + 512)],
+  ["a cluster is written", (writer) => writer.write(new Uint8Array(CLUSTER).fill(9), GUEST * CLUSTER)],
+  ["a run is written", (writer) => writer.write(new Uint8Array(12 * CLUSTER).fill(9), CLUSTER)],
+  ["a sector is zeroed", (writer) => writer.zero(GUEST * CLUSTER + 512, GUEST * CLUSTER + 1024)],
+  ["a cluster is zeroed", (writer) => writer.zero(GUEST * CLUSTER, (GUEST + 1) * CLUSTER)],
+  ["all is zeroed", (writer) => writer.zero(0, 4 * REACH)],
+];
+
+/** Every change of the damaged image is refused, and no table in the file changes. */
+async function assertRefused({ bytes, places }: Sample, message: RegExp, packs = false): Promise<void> {
+  for (const [name, change] of changes) {
+    const storage = new MemoryStorage(bytes.slice());
+    const attempt = async () => {
+      await using writer = await editQcow2(storage, { ...context, packs });
+      await change(writer);
+      await writer.finish();
+    };
+    await assert.rejects(attempt(), (error) => {
+      assert(error instanceof ImageError, `${name}: ${error}`);
+      assert.equal(error.kind, "corrupt", name);
+      assert.match(error.message, message, name);
+      assert.match(error.message, /diskcast check -r all/);
+      return true;
+    }, name);
+    const after = storage.bytes();
+    for (const fileOffset of [0, ...Object.values(places).flat()]) {
+      assertBytes(after.subarray(fileOffset, fileOffset + CLUSTER), bytes.subarray(fileOffset, fileOffset + CLUSTER));
+    }
+  }
+}
+
+const targets: [name: string, target: (places: Places) => number, holding: string][] = [
+  ["the L1 table", ({ l1 }) => l1, "the active L1 table"],
+  ["its own L2 table", ({ l2 }) => l2[0], "an L2 table"],
+  ["another L2 table", ({ l2 }) => l2[1], "an L2 table"],
+  ["an L2 table of a snapshot", ({ snapshotL2 }) => snapshotL2, "an L2 table of a snapshot"],
+  ["a refcount block", ({ refcountBlock }) => refcountBlock, "a refcount block"],
+  ["the refcount table", ({ refcountTable }) => refcountTable, "the refcount table"],
+  ["the snapshot table", ({ snapshotTable }) => snapshotTable, "the snapshot table"],
+  ["the L1 table of a snapshot", ({ snapshotL1 }) => snapshotL1, "the L1 table of a snapshot"],
+  ["the bitmap directory", ({ bitmapDirectory }) => bitmapDirectory, "the bitmap directory"],
+  ["a bitmap table", ({ bitmapTable }) => bitmapTable, "a bitmap table"],
+  ["bits of a bitmap", ({ bits }) => bits, "bits of a bitmap"],
+];
+
+/** The message for a target at file offset `fileOffset`; the guest offset may be that of any damaged cluster. */
+function pointsAt(fileOffset: number, holding: string): RegExp {
+  const cluster = fileOffset / CLUSTER;
+  return new RegExp(`guest byte ${GUEST * CLUSTER} .* host cluster ${cluster}, which holds ${holding}, must`);
+}
+
+for (const [name, target, holding] of targets) {
+  Deno.test(`an L2 entry that points at ${name} is refused when it is changed`, async () => {
+    const { bytes, places } = await sample();
+    setEntry(viewAll(bytes), places.l2[0] + GUEST * 8, target(places), true);
+    await assertRefused({ bytes, places }, pointsAt(target(places), holding));
+  });
+
+  Deno.test(`a zeroed L2 entry whose place is ${name} is refused when it is written`, async () => {
+    const { bytes, places } = await sample();
+    setEntry(viewAll(bytes), places.l2[0] + GUEST * 8, target(places), true, true);
+    const storage = new MemoryStorage(bytes.slice());
+    const writer = await editQcow2(storage, context);
+    await assert.rejects(writer.write(new Uint8Array(512).fill(9), GUEST * CLUSTER), { kind: "corrupt" });
+    const fileOffset = target(places);
+    assertBytes(
+      storage.bytes().subarray(fileOffset, fileOffset + CLUSTER),
+      bytes.subarray(fileOffset, fileOffset + CLUSTER),
+    );
+  });
+
+  Deno.test(`a compressed entry in ${name} is not released`, async () => {
+    const { bytes, places } = await sample();
+    // It ends in the table, and begins in the cluster before.
+    setCompressed(viewAll(bytes), places.l2[0] + GUEST * 8, 12, target(places) - 512, 1024);
+    // What is compressed there cannot be unpacked, so that changing a part of it fails with that.
+    for (const packs of [false, true]) {
+      for (const [nth, [, change]] of changes.entries()) {
+        if (nth === 0 || nth === 3) continue;
+        const storage = new MemoryStorage(bytes.slice());
+        const writer = await editQcow2(storage, { ...context, packs });
+        await assert.rejects(change(writer), { kind: "corrupt", message: /which holds .* must point at data/ });
+        const fileOffset = target(places);
+        assertBytes(
+          storage.bytes().subarray(fileOffset, fileOffset + CLUSTER),
+          bytes.subarray(fileOffset, fileOffset + CLUSTER),
+        );
+      }
+    }
+  });
+
+  Deno.test(`an L1 entry that points at ${name} is refused`, async () => {
+    const { bytes, places } = await sample();
+    // Two entries for one table, either way. That of a snapshot may be shared, so it is found when it is changed.
+    const index = name === "another L2 table" ? 0 : 1;
+    setEntry(viewAll(bytes), places.l1 + index * 8, target(places), true);
+    if (name !== "an L2 table of a snapshot") return await assertRefused({ bytes, places }, /host cluster/);
+    const writer = await editQcow2(new MemoryStorage(bytes), context);
+    await assert.rejects(writer.write(new Uint8Array(512), REACH), { kind: "corrupt", message: /a snapshot has it/ });
+  });
+}
+
+Deno.test("a compressed entry in the header is not released", async () => {
+  const { bytes, places } = await sample();
+  // Host offset 0 means no place, so that only compressed data can lie in the header.
+  setCompressed(viewAll(bytes), places.l2[0] + GUEST * 8, 12, 512, 100);
+  const writer = await editQcow2(new MemoryStorage(bytes), context);
+  await assert.rejects(writer.zero(0, REACH), { kind: "corrupt", message: /cluster 0, which holds the header/ });
+});
+
+const badL1: [name: string, high: number, low: number][] = [
+  ["between clusters", 0x80000000, 512],
+  ["past the end of the file", 0x80000100, 0],
+  ["with reserved bits", 0x81000000, CLUSTER * 5],
+];
+for (const [name, high, low] of badL1) {
+  Deno.test(`an L1 entry ${name} is refused`, async () => {
+    const { bytes, places } = await sample();
+    viewAll(bytes).setUint32(places.l1 + 16, high);
+    viewAll(bytes).setUint32(places.l1 + 20, low);
+    await assertRefused({ bytes, places }, /L1 entry 2/);
+  });
+}
+
+const headerFields: [name: string, at: number, target: (places: Places) => number][] = [
+  ["the L1 table is at the refcount table", 40, ({ refcountTable }) => refcountTable],
+  ["the L1 table is at that of a snapshot", 40, ({ snapshotL1 }) => snapshotL1],
+  ["the refcount table is at the L1 table", 48, ({ l1 }) => l1],
+];
+for (const [name, at, target] of headerFields) {
+  Deno.test(`a header by which ${name} is refused`, async () => {
+    const { bytes, places } = await sample();
+    viewAll(bytes).setBigUint64(at, BigInt(target(places)));
+    const opening = editQcow2(new MemoryStorage(bytes), context);
+    await assert.rejects(opening, { kind: "corrupt" });
+  });
+}
+
+Deno.test("two refcount table entries for one block are refused", async () => {
+  const { bytes, places } = await sample();
+  viewAll(bytes).setBigUint64(places.refcountTable + 8, BigInt(places.refcountBlock));
+  await assertRefused({ bytes, places }, /a refcount block and a refcount block/);
+});
+
+Deno.test("bits of an enabled bitmap that lie in a table are refused", async () => {
+  for (const [, target] of targets) {
+    const { bytes, places } = await sample(true);
+    viewAll(bytes).setBigUint64(places.bitmapTable, BigInt(target(places)));
+    if (target(places) === places.bits || target(places) === places.snapshotL2) continue;
+    await assertRefused({ bytes, places }, /bits of the bitmap "changes"/);
+  }
+});
+
+Deno.test("an L2 table that a snapshot has, too, is not changed in place whatever its refcount", async () => {
+  const { bytes, places } = await sample();
+  setEntry(viewAll(bytes), places.snapshotL1, places.l2[0], false);
+  await assertRefused({ bytes, places }, /a snapshot has it, too/);
+});
+
+Deno.test("tables without a refcount are not given out as free clusters", async () => {
+  const { bytes, places } = await sample();
+  for (const fileOffset of [places.l2[1], places.snapshotL1, places.snapshotL2, places.bitmapTable, places.bits]) {
+    const damaged = bytes.slice();
+    viewAll(damaged).setUint16(places.refcountBlock + fileOffset / CLUSTER * 2, 0);
+    const storage = new MemoryStorage(damaged);
+    const writer = await editQcow2(storage, context);
+    // More than all that is free, into new places.
+    await assert.rejects(writer.write(new Uint8Array(REACH).fill(9), 2 * REACH), { kind: "corrupt" });
+    assertBytes(
+      storage.bytes().subarray(fileOffset, fileOffset + CLUSTER),
+      bytes.subarray(fileOffset, fileOffset + CLUSTER),
+    );
+  }
+});
+
+Deno.test("a table without a refcount at the end of the file is not taken for free space", async () => {
+  const { bytes, places } = await sample();
+  const table = bytes.slice(places.l2[1], places.l2[1] + CLUSTER);
+  const end = Math.ceil(bytes.length / CLUSTER) * CLUSTER;
+  const longer = new Uint8Array(end + CLUSTER);
+  longer.set(bytes);
+  longer.set(table, end);
+  setEntry(viewAll(longer), places.l1 + 8, end, true);
+  const storage = new MemoryStorage(longer);
+  const writer = await editQcow2(storage, context);
+  await assert.rejects(writer.write(new Uint8Array(REACH).fill(9), 2 * REACH), { kind: "corrupt" });
+  assertBytes(storage.bytes().subarray(end, end + CLUSTER), table);
+});
+
+Deno.test("an entry for a free cluster does not lead into the table that is made there", async () => {
+  const { bytes, places } = await sample();
+  const view = viewAll(bytes);
+  let free = 0;
+  while (view.getUint16(places.refcountBlock + free * 2) !== 0) free++;
+  setEntry(view, places.l2[0] + GUEST * 8, free * CLUSTER, true);
+  const writer = await editQcow2(new MemoryStorage(bytes), context);
+  await writer.write(new Uint8Array(512).fill(9), 2 * REACH);
+  const message = pointsAt(free * CLUSTER, "an L2 table");
+  await assert.rejects(writer.write(new Uint8Array(512).fill(9), GUEST * CLUSTER), { kind: "corrupt", message });
+});
+
+Deno.test("what a refcount table leaves may hold data, and is written again", async () => {
+  const random = rng(seed());
+  const storage = new MemoryStorage();
+  const size = 4 << 20;
+  const plan = { size, options: { cluster_size: 512, refcount_bits: 64 }, backing: null, packs: false };
+  const creator = await createQcow2(storage, plan, { createNamed: no, below: null });
+  await creator.write(random.bytes(size), 0);
+  await creator.finish();
+  // With a snapshot, all that is written takes new places: more than the table has entries for.
+  const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
+  await createSnapshot(storage, snapshot, { pause: () => Promise.resolve(), openNamed: no, openBelow: no });
+  const before = (await readHeader(storage)).refcountTable;
+  const model = new Uint8Array(size);
+  const writer = await editQcow2(storage, context, { l2Bytes: 4096, refcountBytes: 64 << 10, releases: 16 });
+  for (let round = 0; round < 2; round++) {
+    for (let start = 0; start < size; start += 1 << 17) {
+      const bytes = random.bytes(1 << 17);
+      model.set(bytes, start);
+      await writer.write(bytes, start);
+    }
+  }
+  await writer.finish();
+  const after = (await readHeader(storage)).refcountTable;
+  assert.notEqual(after.fileOffset, before.fileOffset, "The test is for a table that has moved");
+  assertBytes(await bytesOf(await openQcow2(storage, alone)), model);
+});
