@@ -189,6 +189,7 @@ function startCrew(count: number): Crew {
   }));
   const waiting: Task[] = [];
   const seconds = { pack: 0, unpack: 0 };
+  let ended = false;
   const assign = () => {
     for (let at = 0; at < slots.length && waiting.length > 0; at++) {
       if (slots[at].task === null) send(slots[at], at, waiting.shift()!);
@@ -216,15 +217,21 @@ function startCrew(count: number): Crew {
   return {
     seconds,
     take(task) {
+      if (ended) return task.failed(stopped());
       waiting.push(task);
       assign();
     },
     end() {
+      ended = true;
       for (const worker of workers) worker.terminate();
       URL.revokeObjectURL(url);
-      failAll(new ImageError("cancelled", "Cancelled while packing or unpacking"));
+      failAll(stopped());
     },
   };
+}
+
+function stopped(): ImageError {
+  return new ImageError("cancelled", "Cancelled while packing or unpacking");
 }
 
 function send(slot: Slot, index: number, task: Task): void {

@@ -58,6 +58,7 @@ export class FileStorage implements StoredFile {
   /** From here on nothing was ever written: it reads as zeroes. */
   #untouchedFrom: number;
   #reserved = false;
+  #locked = false;
   #closed = false;
 
   /** Takes over `file` and `opened.host`. */
@@ -170,14 +171,25 @@ export class FileStorage implements StoredFile {
     if (!this.#closed) {
       this.#closed = true;
       this.#host?.[Symbol.dispose]();
+      this.#unlock();
       this.#file.close();
     }
     return Promise.resolve();
   }
 
+  /** Closing would do, were there not the copies of the handle in programs that are just being started. */
+  #unlock(): void {
+    if (!this.#locked) return;
+    try {
+      this.#file.unlockSync();
+    } catch {
+      // Closing does it then.
+    }
+  }
+
   #tryLock(exclusive: boolean): boolean {
     try {
-      return this.#file.tryLockSync(exclusive);
+      return this.#locked = this.#file.tryLockSync(exclusive);
     } catch (error) {
       if (lacksLocks(error)) return true;
       throw hostError(error, "lock", this.label);

@@ -41,6 +41,7 @@ Deno.test("a pool that is ended fails what is under way, at once", async () => {
   pool[Symbol.dispose]();
   const failed = (await settled).filter(({ status }) => status === "rejected");
   assert.ok(failed.length > 10, `${failed.length} failed`);
+  await assert.rejects(pool.pack(DEFLATE, new Uint8Array(1 << 20)), { kind: "cancelled" });
 });
 
 Deno.test({
