@@ -93,7 +93,8 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
   const inline = inlinePool();
   if (count === 1) return inline;
   let crew: Crew | undefined;
-  const begin = (task: Task) => (crew ??= startCrew(count)).take(task);
+  let over = false;
+  const begin = (task: Task) => over ? task.failed(stopped()) : (crew ??= startCrew(count)).take(task);
   return {
     width: count * DEPTH,
     get seconds() {
@@ -119,7 +120,10 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
         begin({ work, ...(isShared && { into }), done: finish, failed });
       });
     },
-    [Symbol.dispose]: () => crew?.end(),
+    [Symbol.dispose]() {
+      over = true;
+      crew?.end();
+    },
   };
 }
 
@@ -189,7 +193,6 @@ function startCrew(count: number): Crew {
   }));
   const waiting: Task[] = [];
   const seconds = { pack: 0, unpack: 0 };
-  let ended = false;
   const assign = () => {
     for (let at = 0; at < slots.length && waiting.length > 0; at++) {
       if (slots[at].task === null) send(slots[at], at, waiting.shift()!);
@@ -217,12 +220,10 @@ function startCrew(count: number): Crew {
   return {
     seconds,
     take(task) {
-      if (ended) return task.failed(stopped());
       waiting.push(task);
       assign();
     },
     end() {
-      ended = true;
       for (const worker of workers) worker.terminate();
       URL.revokeObjectURL(url);
       failAll(stopped());
