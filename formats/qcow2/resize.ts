@@ -131,13 +131,9 @@ async function hideBelow(
 ): Promise<void> {
   const end = Math.min(size, below?.size ?? 0);
   if (end <= start) return;
-  const { header, storage, geometry } = renewal;
-  if (header.version === 2) {
-    const message =
-      `Cannot grow "${storage.label}": its backing file is longer and would show, and compat=0.10 cannot ` +
-      "hide it; amend it to compat=1.1 first";
-    throw new ImageError("unsupported", message, { path: storage.label });
-  }
+  const { header, geometry } = renewal;
+  // Version 2 has no zero clusters: there it takes clusters that were never written.
+  if (header.version === 2) return await preallocate(renewal, l1, null, start, end, "metadata");
   await eachCluster(renewal, l1, start, end, (l2, at) => {
     setEntry(l2, at, 0, false, !geometry.extended);
     if (geometry.extended) setSubclusters(l2, at, 0xffffffff, 0);
