@@ -129,7 +129,7 @@ function checkWindow({ seen, ...pool }: ReturnType<typeof slowPool>, unit: numbe
   const most = windowOf(pool, unit);
   assert(seen.most <= most, `${seen.most} units of ${unit} bytes at once, at most ${most} are meant to be`);
   assert(seen.most > Math.min(workers, 2), `${seen.most} units at once keep nobody busy`);
-  assert(seen.total > 20 && seen.overtaking > 0, `${seen.overtaking} of ${seen.total} units came before their turn`);
+  assert(seen.total >= 10 && seen.overtaking > 0, `${seen.overtaking} of ${seen.total} units came before their turn`);
 }
 
 /** Walks a stream-optimized extent from front to end: grains must ascend, and so must the tables behind them. */
