@@ -1,5 +1,6 @@
 /**
- * The storage of a target as its job wants it: synced after every write if so asked, and never away for long.
+ * The storage of a target as its job wants it: synced after every write, or bit by bit beside the copy, and never away for
+ * long.
  *
  * @module
  */
@@ -8,6 +9,9 @@ import type { SyncMode } from "./job.ts";
 
 /** Taking space from the host may take minutes; after so many bytes signals get their turn. */
 const RESERVE_PART = 256 << 20;
+
+/** After so many bytes the host may as well begin to write them out. */
+const SYNC_PART = 32 << 20;
 
 /** How a job wants its target written. */
 export interface TargetManners {
@@ -18,7 +22,14 @@ export interface TargetManners {
 
 /** `storage`, with these manners. */
 export function targetStorage(storage: WritableStorage, { sync, pause }: TargetManners): WritableStorage {
-  const settled = sync === "always" ? () => storage.sync() : () => Promise.resolve();
+  let unsynced = 0;
+  const settled = async (bytes: number) => {
+    if (sync === "always") return await storage.sync();
+    unsynced += bytes;
+    if (sync === "never" || unsynced < SYNC_PART) return;
+    unsynced = 0;
+    storage.beginSync?.();
+  };
   return {
     get label() {
       return storage.label;
@@ -36,11 +47,11 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
     ...(storage.holeAt && { holeAt: storage.holeAt.bind(storage) }),
     async writeAt(from, fileOffset) {
       await storage.writeAt(from, fileOffset);
-      await settled();
+      await settled(from.length);
     },
     async zeroAt(start, end) {
       await storage.zeroAt(start, end);
-      await settled();
+      await settled(0);
     },
     truncate: (size) => storage.truncate(size),
     async reserve(start, end, written) {
@@ -49,6 +60,7 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
         await storage.reserve(at, Math.min(at + RESERVE_PART, end), written);
       }
     },
+    ...(storage.beginSync && { beginSync: storage.beginSync.bind(storage) }),
     sync: () => storage.sync(),
     [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
   };

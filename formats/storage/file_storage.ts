@@ -5,6 +5,7 @@
  */
 import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
+import { type EarlySync, earlySync } from "./early_sync.ts";
 import type { FileIdentity, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
 import type { StoredFile } from "./types.ts";
@@ -53,6 +54,7 @@ export class FileStorage implements StoredFile {
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
   readonly #readable: boolean;
+  readonly #early: EarlySync;
   #size: number;
   #cursor = -1;
   /** From here on nothing was ever written: it reads as zeroes. */
@@ -70,6 +72,7 @@ export class FileStorage implements StoredFile {
     this.startsZeroed = opened.isNew;
     this.#host = opened.host;
     this.#readable = opened.read;
+    this.#early = earlySync(path);
     this.#size = opened.size;
     this.#untouchedFrom = opened.size;
     const host = opened.host;
@@ -159,8 +162,13 @@ export class FileStorage implements StoredFile {
     else await this.#writeZeroes(start, end);
   }
 
+  beginSync(): void {
+    this.#early.begin();
+  }
+
   async sync(): Promise<void> {
     try {
+      await this.#early.settled();
       await this.#file.sync();
     } catch (error) {
       throw hostError(error, "sync", this.label);
@@ -170,6 +178,7 @@ export class FileStorage implements StoredFile {
   [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
+      this.#early[Symbol.dispose]();
       this.#host?.[Symbol.dispose]();
       this.#unlock();
       this.#file.close();

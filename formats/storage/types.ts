@@ -40,6 +40,11 @@ export interface WritableStorage extends Storage {
    * `written`: by writing zeroes, else by reservation where the host can. The range must not hold data.
    */
   reserve(start: number, end: number, written: boolean): Promise<void>;
+  /**
+   * Lets the host begin to bring to stable storage what has been written so far, beside other work; never waits. Whether
+   * it is there, only {@linkcode sync} tells. Absent where nothing is gained by it.
+   */
+  beginSync?(): void;
   /** Returns when everything written is on stable storage. */
   sync(): Promise<void>;
 }

@@ -81,6 +81,7 @@ export function writableWindowOf(inner: WritableStorage, start: number, size: nu
       checked(end);
       await inner.reserve(start + from, start + end, written);
     },
+    ...(inner.beginSync && { beginSync: inner.beginSync.bind(inner) }),
     sync: () => inner.sync(),
   };
 }
