@@ -194,7 +194,7 @@ export class Conversion {
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
     const { job, options } = this;
     if (!format) throw new ImageError("usage", "Cannot create the target: its format is missing, state it with -O");
-    const plan = planTarget(job.target, format, guestSizeOf(job.target, sources.size));
+    const plan = await planTarget(job.target, format, guestSizeOf(job.target, sources.size));
     if (job.bitmaps) await requireBitmaps(job.target, format, plan);
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);

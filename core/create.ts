@@ -86,7 +86,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   if (size === undefined) {
     throw new ImageError("usage", `Cannot create "${job.path}": its size is missing`, { path: job.path });
   }
-  const plan = planTarget(spec, format, size);
+  const plan = await planTarget(spec, format, size);
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
   const target = await createTarget(

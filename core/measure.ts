@@ -12,6 +12,7 @@ import {
   type GuestReader,
   holeRun,
   ImageError,
+  type Measure,
   type Measured,
   type WritableStorage,
   zeroes,
@@ -68,32 +69,32 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
   const pace = paceOf(options.signal, 0);
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
-    return await measureFor(format, planOf(job, format, empty.size), { reader: empty, bitmaps: null }, pace);
+    return await measureFor(format, await planOf(job, format, empty.size), { reader: empty, bitmaps: null }, pace);
   }
   const spec = typeof job.source === "string" ? { path: job.source } : job.source;
   await using image = await openImage({ ...spec, path: resolve(spec.path) }, open);
   const reader = chainOf(image.layers.map((layer) => layer.disk));
   const bitmaps = image.layers[0].disk.bitmaps ?? null;
-  const plan = planOf(job, format, reader.size);
+  const plan = await planOf(job, format, reader.size);
   // What is shared with the backing file is not known: nothing, at worst.
   return await measureFor(format, plan, { reader: plan.backing ? fullReader(reader.size) : reader, bitmaps }, pace);
 }
 
-function planOf({ options, backing }: MeasureJob, format: Format, size: number): CreatePlan {
+async function planOf({ options, backing }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
   const spec = { path: "measured", format: format.name, ...(options && { options }), ...(backing && { backing }) };
-  return planTarget(spec, format, size);
+  return await planTarget(spec, format, size);
 }
 
 /** What is measured. */
 interface Content {
   readonly reader: GuestReader;
-  readonly bitmaps: Parameters<ReturnType<NonNullable<Format["measure"]>>["sizeOf"]>[1];
+  readonly bitmaps: Parameters<Measure["sizeOf"]>[1];
 }
 
 async function measureFor(format: Format, plan: CreatePlan, content: Content, pace: Pace): Promise<Measured> {
   const { reader, bitmaps } = content;
   if (format.measure) {
-    const { unit, sizeOf } = format.measure(plan);
+    const { unit, sizeOf } = await format.measure(plan);
     return sizeOf(await dataIn(reader, unit, pace), bitmaps);
   }
   return {

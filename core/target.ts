@@ -61,7 +61,7 @@ export async function openTargetBacking(spec: TargetSpec, options: OpenOptions):
 }
 
 /** The plan of a new image, checked by its format. Creates nothing. */
-export function planTarget(spec: TargetSpec, format: Format, size: number): CreatePlan {
+export async function planTarget(spec: TargetSpec, format: Format, size: number): Promise<CreatePlan> {
   const plan: CreatePlan = {
     size,
     options: createOptions(format.name, format.createOptions, spec.options ?? {}),
@@ -69,7 +69,7 @@ export function planTarget(spec: TargetSpec, format: Format, size: number): Crea
     packs: spec.packs ?? false,
   };
   checkFurtherFiles(format, plan);
-  format.checkPlan?.(plan);
+  await format.checkPlan?.(plan);
   return plan;
 }
 

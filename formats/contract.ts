@@ -210,7 +210,10 @@ export interface Peek {
   readonly size: number;
 }
 
-/** An image format. Pure facts and four verbs. */
+/**
+ * An image format: facts, which are there at once, and verbs. A verb may load its code when it is called, so that a
+ * program pays only for the formats that it uses.
+ */
 export interface Format {
   /** As in `-f` and `-O`. */
   readonly name: string;
@@ -238,10 +241,10 @@ export interface Format {
   open(storage: Storage, context: OpenContext): Promise<Disk>;
   /** Options of {@linkcode create}. */
   readonly createOptions: readonly OptionSpec[];
-  /** How long the files of a new image become. Absent: the engine writes into nothing to find out. Pure. */
-  measure?(plan: CreatePlan): Measure;
-  /** Throws `usage` for a plan that {@linkcode create} could not carry out. Pure; runs before anything is created. */
-  checkPlan?(plan: CreatePlan): void;
+  /** How long the files of a new image become. Absent: the engine writes into nothing to find out. Touches nothing. */
+  measure?(plan: CreatePlan): Measure | Promise<Measure>;
+  /** Throws `usage` for a plan that {@linkcode create} could not carry out. Touches nothing; runs before creating. */
+  checkPlan?(plan: CreatePlan): void | Promise<void>;
   /** Starts a new image in empty storage. */
   create?(storage: WritableStorage, plan: CreatePlan, context: CreateContext): Promise<DiskWriter>;
   /** Opens an existing image for writing. */

@@ -1,5 +1,7 @@
 /**
  * The formats that this program knows. Adding one is a line here; probing, help and the conformance suite read it.
+ * Every program evaluates what stands here, so a format's own module holds facts, and its verbs load their code when
+ * they are called.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NamedFile, OptionSpec, OptionValues } from "../contract.ts";
+import type { NamedFile, OptionValues } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
@@ -15,23 +15,6 @@ import { resizeQcow2 } from "./resize.ts";
 import { putSnapshots } from "./snapshot_write.ts";
 import { readSnapshots } from "./snapshots.ts";
 import { addEntry, putL1, putL2, readL1, readL2, tableAt } from "./states.ts";
-
-/** What can be changed. */
-export const AMEND_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "compat",
-    type: "choice",
-    help: "version of the format: 1.1 (v3), or 0.10 (v2) for programs before 2012",
-    values: ["0.10", "1.1", "v2", "v3"],
-  },
-  { name: "backing_file", type: "text", help: "name of the backing file; nothing is compared (rebase does that)" },
-  { name: "backing_fmt", type: "text", help: "format of the backing file" },
-  { name: "lazy_refcounts", type: "flag", help: "let programs put off refcount updates (v3)" },
-  { name: "refcount_bits", type: "number", help: "bits of a refcount: 1, 2, 4, 8, 16, 32 or 64", min: 1, max: 64 },
-  { name: "size", type: "size", help: "size of the disk; it may only grow, see resize" },
-  { name: "data_file", type: "text", help: "another name of the data file, where the image has one" },
-  { name: "data_file_raw", type: "flag", help: "off: the data file need not be a raw image by itself any longer" },
-];
 
 /**
  * Changes the options of an image. The size is one step, everything else is another.

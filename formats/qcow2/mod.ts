@@ -5,14 +5,9 @@
  */
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
-import { createQcow2 } from "./create.ts";
-import { openQcow2 } from "./disk.ts";
-import { editQcow2 } from "./edit.ts";
-import { MAGIC } from "./header.ts";
+import { MAGIC } from "./header_types.ts";
 import { maintenance } from "./maintenance.ts";
-import { measureQcow2 } from "./measure.ts";
 import { CREATE_OPTIONS } from "./options.ts";
-import { checkPlan } from "./plan_check.ts";
 
 /** qcow2 images. */
 export const qcow2: Format = {
@@ -27,11 +22,11 @@ export const qcow2: Format = {
     const view = viewOf(head);
     return view.getUint32(0) === MAGIC && view.getUint32(4) >= 2 ? "yes" : "no";
   },
-  open: openQcow2,
+  open: async (storage, context) => (await import("./disk.ts")).openQcow2(storage, context),
   createOptions: CREATE_OPTIONS,
-  checkPlan,
-  measure: measureQcow2,
-  create: createQcow2,
-  edit: editQcow2,
+  checkPlan: async (plan) => (await import("./plan_check.ts")).checkPlan(plan),
+  measure: async (plan) => (await import("./measure.ts")).measureQcow2(plan),
+  create: async (storage, plan, context) => (await import("./create.ts")).createQcow2(storage, plan, context),
+  edit: async (storage, context) => (await import("./edit.ts")).editQcow2(storage, context),
   maintenance,
 };

@@ -1,5 +1,5 @@
 /**
- * Options of a new image, as data, and as values with their meaning.
+ * Options of a new image and of changing one, as data; those of a new one also as values with their meaning.
  *
  * @module
  */
@@ -54,6 +54,23 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   },
   { name: "data_file", type: "file", help: "keep guest data in this raw file (v3)" },
   { name: "data_file_raw", type: "flag", help: "keep the data file a raw image by itself", default: false },
+];
+
+/** What `amendOptions` says: the options that an existing image can change. */
+export const AMEND_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "compat",
+    type: "choice",
+    help: "version of the format: 1.1 (v3), or 0.10 (v2) for programs before 2012",
+    values: ["0.10", "1.1", "v2", "v3"],
+  },
+  { name: "backing_file", type: "text", help: "name of the backing file; nothing is compared (rebase does that)" },
+  { name: "backing_fmt", type: "text", help: "format of the backing file" },
+  { name: "lazy_refcounts", type: "flag", help: "let programs put off refcount updates (v3)" },
+  { name: "refcount_bits", type: "number", help: "bits of a refcount: 1, 2, 4, 8, 16, 32 or 64", min: 1, max: 64 },
+  { name: "size", type: "size", help: "size of the disk; it may only grow, see resize" },
+  { name: "data_file", type: "text", help: "another name of the data file, where the image has one" },
+  { name: "data_file_raw", type: "flag", help: "off: the data file need not be a raw image by itself any longer" },
 ];
 
 /** What to allocate beforehand. */

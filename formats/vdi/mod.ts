@@ -5,10 +5,6 @@
  */
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
-import { checkVdi } from "./check.ts";
-import { createVdi } from "./create.ts";
-import { openVdi } from "./disk.ts";
-import { editVdi } from "./edit.ts";
 import { HEADER_BYTES, SIGNATURE, SIGNATURE_AT } from "./header.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 
@@ -24,10 +20,10 @@ export const vdi: Format = {
     if (head.length < HEADER_BYTES) return "no";
     return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";
   },
-  open: openVdi,
+  open: async (storage) => (await import("./disk.ts")).openVdi(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
-  create: createVdi,
-  edit: editVdi,
-  maintenance: { check: checkVdi },
+  create: async (storage, plan) => (await import("./create.ts")).createVdi(storage, plan),
+  edit: async (storage, context) => (await import("./edit.ts")).editVdi(storage, context),
+  maintenance: { check: async (storage, context) => (await import("./check.ts")).checkVdi(storage, context) },
 };

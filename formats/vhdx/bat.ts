@@ -8,7 +8,8 @@ import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
 import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex } from "./geometry.ts";
-import { HEADER_SECTION, MIB } from "./header.ts";
+import { HEADER_SECTION } from "./header.ts";
+import { MIB } from "./limits.ts";
 import type { Area, Regions } from "./regions.ts";
 
 /** The BAT is read in pieces of this length; a region holds whole ones. */

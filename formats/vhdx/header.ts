@@ -9,17 +9,15 @@ import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { structureChecksum } from "./crc32c.ts";
 import { guidAt, NO_GUID, setGuid } from "./guid.ts";
+import { MIB } from "./limits.ts";
+import { SIGNATURE } from "./signature.ts";
 
-/** Everything in the file stands on multiples of this. */
-export const MIB = 1 << 20;
 /** Bytes at the front of the file that identifier, headers and region tables take. */
 export const HEADER_SECTION = MIB;
 /** Where the headers stand, in file bytes. */
 export const HEADERS_AT = [64 << 10, 128 << 10] as const;
 /** Length of a header, of the identifier and of a sector of the log. */
 export const SECTOR_4K = 4096;
-/** The first eight bytes of the file. */
-export const SIGNATURE = "vhdxfile";
 
 /** One header. */
 export interface Header {
@@ -43,11 +41,6 @@ export interface Header {
 export interface CurrentHeader extends Header {
   /** Index in {@linkcode HEADERS_AT}. */
   readonly place: 0 | 1;
-}
-
-/** Whether the file begins as a VHDX file must. */
-export function hasSignature(head: Uint8Array): boolean {
-  return [...SIGNATURE].every((letter, index) => head[index] === letter.charCodeAt(0));
 }
 
 /**

@@ -7,7 +7,8 @@ import { isPowerOfTwo, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { guidAt, setGuid } from "./guid.ts";
-import { MIB, SECTOR_4K } from "./header.ts";
+import { SECTOR_4K } from "./header.ts";
+import { MAX_BLOCK, MAX_SIZE, MIB, MIN_BLOCK } from "./limits.ts";
 import { type ParentLocator, parseParentLocator } from "./parent_locator.ts";
 import type { Area } from "./regions.ts";
 
@@ -15,12 +16,6 @@ import type { Area } from "./regions.ts";
 const ITEMS_AT = 64 << 10;
 const MAX_ENTRIES = 2047;
 const MAX_ITEM = 1 << 20;
-
-/** The largest disk, in guest bytes ([MS-VHDX] 1.3). */
-export const MAX_SIZE = 64 * 2 ** 40;
-/** Limits of the block size, in bytes ([MS-VHDX] 2.6.2.1). */
-export const MIN_BLOCK = 1 << 20;
-export const MAX_BLOCK = 256 << 20;
 
 const FILE_PARAMETERS = "caa16737-fa36-4d43-b3b6-33f0aa44e76b";
 const DISK_SIZE = "2fa54224-cd1b-4876-b211-5dbed83bf4b8";

@@ -4,13 +4,12 @@
  * @module
  */
 import { checkRuns } from "../check_runs.ts";
-import { MAX_SIZE } from "./metadata.ts";
+import { MAX_SIZE } from "./limits.ts";
 import type { Format } from "../contract.ts";
-import { createVhdx } from "./create.ts";
-import { openVhdx } from "./disk.ts";
-import { editVhdx } from "./edit.ts";
-import { hasSignature } from "./header.ts";
+import { hasSignature } from "./signature.ts";
 import { checkPlan, CREATE_OPTIONS } from "./options.ts";
+
+const open: Format["open"] = async (storage) => (await import("./disk.ts")).openVhdx(storage);
 
 /**
  * VHDX images. New ones are dynamic or fixed; existing ones of all three kinds are read and written. One that was not
@@ -43,10 +42,10 @@ export const vhdx: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
-  open: openVhdx,
+  open,
   createOptions: CREATE_OPTIONS,
   checkPlan,
-  create: createVhdx,
-  edit: editVhdx,
-  maintenance: { check: checkRuns(openVhdx) },
+  create: async (storage, plan) => (await import("./create.ts")).createVhdx(storage, plan),
+  edit: async (storage, context) => (await import("./edit.ts")).editVhdx(storage, context),
+  maintenance: { check: checkRuns(open) },
 };

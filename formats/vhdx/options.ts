@@ -6,8 +6,7 @@
 import { alignUp, isPowerOfTwo, SECTOR } from "../bytes.ts";
 import type { CreatePlan, OptionSpec } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { MIB } from "./header.ts";
-import { MAX_BLOCK, MAX_SIZE, MIN_BLOCK } from "./metadata.ts";
+import { MAX_BLOCK, MAX_SIZE, MIB, MIN_BLOCK } from "./limits.ts";
 
 const GIB = 2 ** 30;
 

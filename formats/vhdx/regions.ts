@@ -9,7 +9,8 @@ import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { structureChecksum } from "./crc32c.ts";
 import { guidAt, setGuid } from "./guid.ts";
-import { HEADER_SECTION, MIB } from "./header.ts";
+import { HEADER_SECTION } from "./header.ts";
+import { MIB } from "./limits.ts";
 
 /** Where the region tables stand, in file bytes. */
 export const REGION_TABLES_AT = [192 << 10, 256 << 10] as const;

@@ -10,9 +10,6 @@ import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
 import { type TableMemory, tableReader } from "./table_reader.ts";
 
-/** `COWD`, the first four bytes. */
-export const COWD_MAGIC = 0x44574f43;
-
 const HEADER_BYTES = 2048;
 /** Entries of a grain table: always so many. */
 const ENTRIES_PER_TABLE = 4096;

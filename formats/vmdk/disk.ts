@@ -9,15 +9,16 @@ import { corrupt, ImageError } from "../errors.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { inlineUnpacker, type Unpacker } from "../unpacker.ts";
-import { COWD_MAGIC, openCowd } from "./cowd.ts";
+import { openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 import { type ExtentFacts, factsOf } from "./facts.ts";
 import { type GrainMap, runAt } from "./grain_map.ts";
-import { FLAG, SPARSE_MAGIC } from "./header.ts";
+import { FLAG } from "./header.ts";
 import { openHostedSparse } from "./hosted_sparse.ts";
 import { type Part, readLayout } from "./layout.ts";
 import { packedReader, plainReader } from "./read_grains.ts";
-import { isSeSparse, openSeSparse } from "./sesparse.ts";
+import { openSeSparse } from "./sesparse.ts";
+import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 import { type TableMemory, tableMemory } from "./table_reader.ts";
 
 /** What all extents of a disk use together. */

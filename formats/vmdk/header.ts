@@ -7,9 +7,7 @@
  */
 import { isPowerOfTwo, SECTOR, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-
-/** `KDMV`, the first four bytes. */
-export const SPARSE_MAGIC = 0x564d444b;
+import { SPARSE_MAGIC } from "./signatures.ts";
 
 /** Bytes of a header and of a marker. */
 export const HEADER_BYTES = SECTOR;

@@ -7,10 +7,9 @@ import { viewOf } from "../bytes.ts";
 import type { NamedFile } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { COWD_MAGIC } from "./cowd.ts";
 import { type Descriptor, type ExtentLine, MAX_DESCRIPTOR, parseDescriptor } from "./descriptor.ts";
-import { HEADER_BYTES, parseHeader, SPARSE_MAGIC, type SparseHeader } from "./header.ts";
-import { isSeSparse } from "./sesparse.ts";
+import { HEADER_BYTES, parseHeader, type SparseHeader } from "./header.ts";
+import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 
 /** One extent with its file. `S`: read-only or writable storage. */
 export interface Part<S extends Storage> {

@@ -4,16 +4,13 @@
  * @module
  */
 import { checkRuns } from "../check_runs.ts";
-import { viewOf } from "../bytes.ts";
+import { SECTOR, viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
-import { COWD_MAGIC } from "./cowd.ts";
-import { createVmdk } from "./create.ts";
 import { looksLikeDescriptor } from "./descriptor.ts";
-import { openVmdk } from "./disk.ts";
-import { editVmdk } from "./edit.ts";
-import { HEADER_BYTES, SPARSE_MAGIC } from "./header.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
-import { isSeSparse } from "./sesparse.ts";
+import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
+
+const open: Format["open"] = async (storage, context) => (await import("./disk.ts")).openVmdk(storage, context);
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -27,7 +24,7 @@ export const vmdk: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: true, packing: true, snapshots: false, bitmaps: false },
   probe({ head }) {
-    if (head.length >= HEADER_BYTES) {
+    if (head.length >= SECTOR) {
       const view = viewOf(head);
       const magic = view.getUint32(0, true);
       const version = view.getUint32(4, true);
@@ -36,10 +33,10 @@ export const vmdk: Format = {
     }
     return looksLikeDescriptor(head) ? "yes" : "no";
   },
-  open: openVmdk,
+  open,
   createOptions: CREATE_OPTIONS,
   checkPlan,
-  create: createVmdk,
-  edit: editVmdk,
-  maintenance: { check: checkRuns(openVmdk) },
+  create: async (storage, plan, context) => (await import("./create.ts")).createVmdk(storage, plan, context),
+  edit: async (storage, context) => (await import("./edit.ts")).editVmdk(storage, context),
+  maintenance: { check: checkRuns(open) },
 };

@@ -9,10 +9,9 @@ import { SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
+import { SESPARSE_MAGIC } from "./signatures.ts";
 import { type TableMemory, tableReader } from "./table_reader.ts";
 
-/** The first eight bytes of the constant header, as two little-endian words. */
-export const SESPARSE_MAGIC = 0xcafebabe;
 /** As {@linkcode SESPARSE_MAGIC}, of the volatile header. */
 const VOLATILE_MAGIC = 0xcafecafe;
 
@@ -32,14 +31,6 @@ interface Layout {
   readonly tables: number;
   readonly tablesBytes: number;
   readonly grains: number;
-}
-
-/** Whether `bytes`, the first of a file, are those of a constant header. */
-export function isSeSparse(bytes: Uint8Array): boolean {
-  if (bytes.length < 16) return false;
-  const view = viewOf(bytes);
-  return view.getUint32(0, true) === SESPARSE_MAGIC && view.getUint32(4, true) === 0 &&
-    view.getUint32(12, true) === 2;
 }
 
 /** Opens the extent in `storage`. */

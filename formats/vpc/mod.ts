@@ -5,11 +5,10 @@
  */
 import { checkRuns } from "../check_runs.ts";
 import type { Format, Peek } from "../contract.ts";
-import { createVpc } from "./create.ts";
-import { openVpc } from "./disk.ts";
-import { editVpc } from "./edit.ts";
 import { FIXED, FOOTER_BYTES, footerState, OLD_FOOTER_BYTES, typeOf } from "./footer.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
+
+const open: Format["open"] = async (storage) => (await import("./disk.ts")).openVpc(storage);
 
 /** VHD images. */
 export const vpc: Format = {
@@ -20,12 +19,12 @@ export const vpc: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe,
-  open: openVpc,
+  open,
   createOptions: CREATE_OPTIONS,
   checkPlan,
-  create: createVpc,
-  edit: editVpc,
-  maintenance: { check: checkRuns(openVpc) },
+  create: async (storage, plan) => (await import("./create.ts")).createVpc(storage, plan),
+  edit: async (storage, context) => (await import("./edit.ts")).editVpc(storage, context),
+  maintenance: { check: checkRuns(open) },
 };
 
 /**

@@ -160,7 +160,7 @@ async function strangers(format: Format, random: Rng): Promise<void> {
 
 async function roundTrip(format: Format, options: OptionValues, random: Rng): Promise<void> {
   // An option that needs another one is tried with it among the mixed ones.
-  if (Object.keys(options).length > 0 && !plannable(format, options)) return;
+  if (Object.keys(options).length > 0 && !await plannable(format, options)) return;
   const { image, model } = await filled(format, options, random);
   const peek = peekOf(image.storage.bytes());
   if (format.name === "raw") assert.equal(format.probe(peek), "no", "raw never competes");
@@ -175,7 +175,7 @@ async function mixedOptions(format: Format, random: Rng): Promise<void> {
       const values = valuesOf(spec);
       if (values.length > 0 && random.chance(0.5)) options[spec.name] = random.pick(values);
     }
-    if (!plannable(format, options)) continue;
+    if (!await plannable(format, options)) continue;
     const { image, model } = await filled(format, options, random);
     await verify(format, image, model, random);
     done++;
@@ -184,7 +184,7 @@ async function mixedOptions(format: Format, random: Rng): Promise<void> {
 
 async function sizes(format: Format, random: Rng): Promise<void> {
   for (const size of [0, 1, 511, 512, 513, 65_536, 65_537, 1_000_001]) {
-    if (!plannable(format, {}, size)) continue;
+    if (!await plannable(format, {}, size)) continue;
     const { image, model } = await filled(format, {}, random, size);
     assert(
       model.length >= size && model.length < size + 512 || format.name !== "raw",
@@ -196,7 +196,7 @@ async function sizes(format: Format, random: Rng): Promise<void> {
 
 async function packed(format: Format, random: Rng): Promise<void> {
   for (const options of optionSets(format)) {
-    if (!plannable(format, options, undefined, true)) continue;
+    if (!await plannable(format, options, undefined, true)) continue;
     const { image, model } = await filled(format, options, random, undefined, { packs: true });
     await verify(format, image, model, random);
   }
@@ -204,7 +204,7 @@ async function packed(format: Format, random: Rng): Promise<void> {
 
 async function overBacking(format: Format, random: Rng): Promise<void> {
   for (const options of optionSets(format)) {
-    if (!plannable(format, options, undefined, false, true)) continue;
+    if (!await plannable(format, options, undefined, false, true)) continue;
     for (const share of [0.6, 1.3]) {
       const size = await sizeFor(format, options);
       const below = random.bytes(alignUp(Math.floor(size * share), 512));
@@ -217,7 +217,7 @@ async function overBacking(format: Format, random: Rng): Promise<void> {
 
 async function edited(format: Format, random: Rng): Promise<void> {
   for (const options of optionSets(format)) {
-    if (!plannable(format, options)) continue;
+    if (!await plannable(format, options)) continue;
     const { image, model } = await filled(format, options, random);
     for (let round = 0; round < 3; round++) {
       const writer = await editImage(format, image, null);
@@ -333,9 +333,15 @@ async function sizeFor(format: Format, options: OptionValues): Promise<number> {
 }
 
 /** Whether the format takes these options together; a refusal must be `usage`. */
-function plannable(format: Format, options: OptionValues, size = 1 << 20, packs = false, backing = false): boolean {
+async function plannable(
+  format: Format,
+  options: OptionValues,
+  size = 1 << 20,
+  packs = false,
+  backing = false,
+): Promise<boolean> {
   try {
-    format.checkPlan?.({ size, options, packs, backing: backing ? { name: "below.raw", format: "raw" } : null });
+    await format.checkPlan?.({ size, options, packs, backing: backing ? { name: "below.raw", format: "raw" } : null });
     return true;
   } catch (error) {
     assert(error instanceof ImageError && error.kind === "usage", String(error));

@@ -46,7 +46,7 @@ export async function createImage(
     backing: more.below ? { name: "below.raw", format: "raw" } : null,
     packs: more.packs ?? false,
   };
-  format.checkPlan?.(plan);
+  await format.checkPlan?.(plan);
   const storage = new MemoryStorage();
   const named = new Map<string, MemoryStorage>();
   const writer = await format.create!(storage, plan, {
