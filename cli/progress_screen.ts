@@ -73,19 +73,22 @@ function rests(): { readonly paused: () => Promise<void> | null; pause(): void; 
 
 /** Shows the screen. */
 export async function screenTelling(wish: ScreenWish): Promise<JobTelling> {
-  const [{ openScreen }, { PHASES }, { themeOf }] = await Promise.all([
+  const [{ openScreen }, { PHASES }, { themeOf }, { loadWidths }] = await Promise.all([
     import("../tui/screen.ts"),
     import("../tui/model.ts"),
     import("../tui/theme.ts"),
+    import("../tui/text.ts"),
   ]);
   const { io, signal, view } = wish;
+  const job = screenJobOf(wish.job, view, PHASES);
+  await loadWidths([...job.sources, job.target].join(""));
   const stop = new AbortController();
   const rest = rests();
   const warnings: string[] = [];
   let failure: unknown;
   const screen = openScreen({
     terminal: wish.terminal,
-    job: screenJobOf(wish.job, view, PHASES),
+    job,
     theme: themeOf(wish.look),
     onFailure: (error) => failure = error,
     onEffect(effect) {

@@ -3,41 +3,59 @@
  *
  * @module
  */
-import stringWidth from "string-width";
-
 /** Text that cannot steer a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (one) => `\\u{${one.codePointAt(0)!.toString(16)}}`);
 }
 
 /**
- * Columns that a text takes.
+ * Columns that a text takes; before {@linkcode loadWidths} has ended, of some texts only that it takes no more.
  *
  * @example
  * ```ts
- * import { columnsOf } from "./text.ts";
+ * import { columnsOf, loadWidths } from "./text.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(columnsOf("disk"), 4);
+ * await loadWidths("磁盘");
  * assert.equal(columnsOf("磁盘"), 4);
  * assert.equal(columnsOf("e\u0301"), 1);
  * ```
  */
 export function columnsOf(text: string): number {
-  return NARROW.test(text) ? text.length : stringWidth(text);
+  if (NARROW.test(text)) return text.length;
+  if (stringWidth) return stringWidth(text);
+  // The next frame will know.
+  loadWidths(text);
+  return WIDEST * text.length;
 }
 
+/** No character takes more columns for each of its UTF-16 units. */
+const WIDEST = 2;
+
 /**
- * Plain text and the glyphs of the theme, of one column each. Nearly all text is that, and to look is a hundred times
- * faster than to segment.
+ * ASCII, Latin, Greek and Cyrillic letters and the glyphs of the theme, of one column each. Nearly all text is that, and
+ * to look is a hundred times faster than to segment.
  */
-const NARROW = /^[\x20-\x7e\u00b7\u2013\u2026\u2192\u2581-\u2591\u25b6\u2713]*$/;
+const NARROW =
+  /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0386-\u0482\u048a-\u052f\u2013\u2026\u2192\u2581-\u2591\u25b6\u2713]*$/;
+
+let stringWidth: ((text: string) => number) | undefined;
+let loading: Promise<void> | undefined;
+
+/** Loads what measures wide text, if `text` is such: to load it costs more time than all else that a screen needs. */
+export async function loadWidths(text: string): Promise<void> {
+  if (NARROW.test(text)) return;
+  loading ??= import("string-width").then((loaded) => void (stringWidth = loaded.default));
+  // Without it text is cut earlier than it need be, and nothing else.
+  await loading.catch(() => {});
+}
 
 let segmenter: Intl.Segmenter | undefined;
 
 /** What a reader takes for single characters. */
 export function characters(text: string): string[] {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.split("");
+  if (NARROW.test(text)) return text.split("");
   segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
   return [...segmenter.segment(text)].map((one) => one.segment);
 }
