@@ -11,7 +11,7 @@ import { rng, scratch } from "../support/qemu.ts";
 import { makeRaw } from "./images.ts";
 import { median } from "./measure.ts";
 
-const USAGE = `usage: deno run -A tests/bench/screen.ts [options] [-- CONVERT-OPTIONS]
+const USAGE = `usage: deno task bench:screen [options] [-- CONVERT-OPTIONS]
   --size=SIZE   guest bytes of the disk, half of it data (default 2G)
   --runs=N      pairs that count (default 9)
   --dir=FOLDER  where the images are made`;
@@ -77,12 +77,15 @@ async function onTerminal(words: readonly string[], times: string): Promise<Cost
   const timed = `stty cols 120 rows 40; exec 4>'${times}'; TIMEFORMAT='%3R %3U %3S'; ` +
     `exec 3>&2; { time ${quoted} 2>&3 3>&-; } 2>&4`;
   const shell = `bash -c '${timed.replaceAll("'", "'\\''")}'`;
-  const { code } = await new Deno.Command("script", {
+  const child = new Deno.Command("script", {
     args: ["-qec", shell, "/dev/null"],
-    stdin: "null",
+    // Open, and nothing typed: the end of it would be a key.
+    stdin: "piped",
     stdout: "null",
     stderr: "null",
-  }).spawn().status;
+  }).spawn();
+  const { code } = await child.status;
+  await child.stdin.close().catch(() => {});
   if (code !== 0) throw new Error(`the conversion failed with ${code}`);
   const [wall, user, system] = (await Deno.readTextFile(times)).trim().split("\n").at(-1)!.split(" ").map(Number);
   return { wall, cpu: user + system };

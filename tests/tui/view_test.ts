@@ -3,11 +3,13 @@ import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";
 import fc from "fast-check";
 import { startModel } from "../../tui/model.ts";
-import { columnsOf, cut, head, shortened, tail } from "../../tui/text.ts";
+import { columnsOf, cut, head, loadWidths, shortened, tail } from "../../tui/text.ts";
 import { themeOf } from "../../tui/theme.ts";
 import { fits, view } from "../../tui/view.ts";
 import { difference } from "../../tui/frame.ts";
 import { after, halfway, jobOf, MIB, press } from "./support.ts";
+
+await loadWidths("磁盘");
 
 const plain = themeOf({ ascii: false, colour: false });
 const ascii = themeOf({ ascii: true, colour: false });
