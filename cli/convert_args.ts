@@ -49,6 +49,7 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     target,
     ...(flags.sparseSize !== undefined && { sparseSize: flags.sparseSize }),
     ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit }),
+    ...(flags.offload && { offload: true }),
     ...(flags.salvage && { salvage: true }),
     ...(flags.digest && { digest: true }),
     ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),

@@ -117,7 +117,9 @@ const convertOptions: readonly OptionDef[] = [
     short: "C",
     long: "copy-range-offloading",
     group: COPYING,
-    help: "accepted (not with -c, -S or --salvage); the data is read and written all the same",
+    help:
+      "let the system copy data that lies plainly in both files, zeroes included (raw and qcow2; needs --allow-ffi, " +
+      "without it data is read and written); not with -c, -S, --salvage or --digest",
   },
   {
     long: "object",

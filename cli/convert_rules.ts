@@ -21,12 +21,6 @@ export function checkCombinations(flags: ConvertFlags): void {
       flags.skipBroken && !flags.bitmaps,
       "Cannot use --skip-broken-bitmaps without --bitmaps: add --bitmaps, or leave it out",
     ],
-    [flags.offload && flags.compress, "Cannot use -C with -c: compressed data cannot be offloaded, leave one out"],
-    [
-      flags.offload && flags.sparseSize !== undefined,
-      "Cannot use -C with -S: offloaded data is not looked at, leave one out",
-    ],
-    [flags.offload && flags.salvage, "Cannot use -C with --salvage: leave one out"],
     [flags.targetImageOpts && flags.create, "Cannot use --target-image-opts without -n: the target must exist"],
     [!flags.create && flags.creation.length > 0, "Cannot use -o with -n: an image that exists has its options already"],
     [

@@ -28,6 +28,11 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
     async runAt(start, limit) {
       return (await resolve(layers, kept, start, limit)).run;
     },
+    async placeOf(start, limit) {
+      const { run, disk } = await resolve(layers, layers.length, start, limit);
+      if (run.kind !== "data" || run.packed || run.fileStart === undefined || !disk?.data) return null;
+      return { storage: disk.data, fileStart: run.fileStart, end: run.end };
+    },
     async read(into, start) {
       const end = start + into.length;
       for (let at = start; at < end;) {
@@ -90,6 +95,12 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
       const run = await parts[index].runAt(start - from, Math.min(limit, starts[index + 1]) - from);
       return { ...run, start, end: run.end + from };
     },
+    async placeOf(start, limit) {
+      const index = partAt(start);
+      const from = starts[index];
+      const place = await parts[index].placeOf?.(start - from, Math.min(limit, starts[index + 1]) - from);
+      return place ? { ...place, end: place.end + from } : null;
+    },
     async read(into, start) {
       const end = Math.min(start + into.length, size);
       for (let at = start; at < end;) {
@@ -112,11 +123,15 @@ function startsOf(parts: readonly GuestReader[]): number[] {
 /** Guest bytes `[from, end)` of `reader`, as a disk of their own. */
 export function sliced(reader: GuestReader, from: number, end: number): GuestReader {
   return {
-    ...reader,
+    ...(reader.unit !== undefined && { unit: reader.unit }),
     size: end - from,
     async runAt(start, limit) {
       const run = await reader.runAt(start + from, limit + from);
       return { ...run, start, end: run.end - from };
+    },
+    async placeOf(start, limit) {
+      const place = await reader.placeOf?.(start + from, limit + from);
+      return place ? { ...place, end: place.end - from } : null;
     },
     read(into, start) {
       const inside = Math.max(0, Math.min(into.length, end - from - start));
@@ -130,8 +145,11 @@ export function sliced(reader: GuestReader, from: number, end: number): GuestRea
 export function padded(reader: GuestReader, size: number): GuestReader {
   if (size <= reader.size) return reader;
   return {
-    ...reader,
+    ...(reader.unit !== undefined && { unit: reader.unit }),
     size,
+    async placeOf(start, limit) {
+      return start < reader.size ? await reader.placeOf?.(start, Math.min(limit, reader.size)) ?? null : null;
+    },
     async runAt(start, limit) {
       if (start >= reader.size) return zeroRun(start, limit);
       return clipRun(await reader.runAt(start, Math.min(limit, reader.size)), start, limit);

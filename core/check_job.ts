@@ -22,6 +22,7 @@ export function checkJob(job: ConvertJob, target: Format | null): void {
     throw usage(`Cannot use ${sparseSize} as the size of holes: it must be a multiple of 512 up to ${MAX_SPARSE}`);
   }
   if (!isSize(rateLimit)) throw usage(`Cannot limit the rate to ${rateLimit}: it must be whole bytes a second`);
+  checkOffload(job);
   checkRange(job);
   checkSources(job);
   if (job.target.create === false) checkExistingTarget(job.target);
@@ -31,6 +32,15 @@ export function checkJob(job: ConvertJob, target: Format | null): void {
 
 function isSize(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
+}
+
+function checkOffload({ offload, target, salvage, sparseSize, digest }: ConvertJob): void {
+  if (!offload) return;
+  const why = (other: string, found: string) => usage(`Cannot use -C with ${other}: ${found}, leave one out`);
+  if (target.packs) throw why("-c", "what is compressed cannot be copied by the system");
+  if (sparseSize !== undefined) throw why("-S", "what the system copies is not looked at");
+  if (salvage) throw why("--salvage", "the system reads all or nothing");
+  if (digest) throw why("--digest", "what the system copies is not looked at");
 }
 
 function checkRange({ range, bitmaps, target }: ConvertJob): void {

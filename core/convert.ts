@@ -26,6 +26,7 @@ import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open.ts";
 import type { OutputFiles } from "./output_file.ts";
+import { type Offloader, offloaderTo } from "./offload.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
 import { leveled, type Pool, workerPool } from "./pool.ts";
@@ -175,6 +176,7 @@ export class Conversion {
         busy: () => this.pool.seconds,
         onEvent: (event) => this.tell(event),
         ...(digest && { digest }),
+        ...this.offload(target),
       });
       this.tell({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
@@ -189,6 +191,16 @@ export class Conversion {
       }
       throw error;
     }
+  }
+
+  /**
+   * Whether the host may copy by itself. Where it only lets the files share their blocks, zeroes among them cost nothing;
+   * where it copies, the user has said that they need not be looked for.
+   */
+  offload({ writer, storage }: OpenedTarget): { readonly offload?: Offloader } {
+    const { offload = false, salvage, digest, sparseSize } = this.job;
+    if (!writer.writeContent || salvage || digest || sparseSize === 0) return {};
+    return { offload: offloaderTo(storage, offload ? "copy" : "clone") };
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {

@@ -4,8 +4,16 @@
  *
  * @module
  */
-import { alignDown, alignUp, type DiskWriter, type GuestReader, type WriterTraits } from "../formats/mod.ts";
+import {
+  alignDown,
+  alignUp,
+  type Content,
+  type DiskWriter,
+  type GuestReader,
+  type WriterTraits,
+} from "../formats/mod.ts";
 import type { ConvertEvent, Totals } from "./events.ts";
+import type { Offloader } from "./offload.ts";
 import type { Pace } from "./pace.ts";
 import { decide, type Policy, type Step, stepAt } from "./plan.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
@@ -30,6 +38,8 @@ export interface CopyJob {
   /** Least length of zeroes that become a hole, in bytes; 0: none do. */
   readonly sparseSize: number;
   readonly pace: Pace;
+  /** Lets the host copy what it can without its passing through this program, zeroes and all. */
+  readonly offload?: Offloader;
   /** How many pieces may be under way at once where units are packed or unpacked. */
   readonly width: number;
   /** How long packing and unpacking have taken so far, in seconds, all cores together. */
@@ -60,15 +70,24 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
     if (act === "copy" || (job.digest && kind === "hole")) return packed ? packedSize : size;
     return job.digest ? ZERO_PART : Infinity;
   };
+  /** Carries out the part of `step` that begins at `start`; returns where it ends. */
+  const carryOutFrom = async (step: Step, start: number): Promise<number> => {
+    const content = await contentAt(step, start, job);
+    const length = pieceLength(step);
+    const end = content ? start + content.length : Math.min(alignDown(start, length) + length, step.end);
+    const piece = { ...step, start, end };
+    if (content) await handOver(piece, content, job, lanes, load);
+    else await carryOut(piece, job, lanes, rule, load);
+    return end;
+  };
   try {
     for (let at = 0; at < job.source.size;) {
       const step = await stepAt(job.source, job.traits, job.policy, at);
-      for (const piece of cut(step, pieceLength(step))) {
-        await carryOut(piece, job, lanes, rule, load);
+      while (at < step.end) {
+        at = await carryOutFrom(step, at);
         load.tell();
         await job.pace.pause();
       }
-      at = step.end;
     }
     await lanes.drained();
     load.tell(true);
@@ -92,13 +111,21 @@ function zeroRuleFor(traits: WriterTraits, sparseSize: number): ZeroRule | null 
   return { grid: 2 ** Math.floor(Math.log2(sparseSize)), least: sparseSize };
 }
 
-/** A step as pieces on a grid of `size` bytes. */
-function* cut(step: Step, size: number): Generator<Step> {
-  for (let start = step.start; start < step.end;) {
-    const end = Math.min(alignDown(start, size) + size, step.end);
-    yield { ...step, start, end };
-    start = end;
-  }
+/** What the host can copy of `step` from `start` on, as far as it goes. */
+async function contentAt(step: Step, start: number, { source, offload }: CopyJob): Promise<Content | null> {
+  if (!offload || step.act !== "copy" || step.packed) return null;
+  return await offload.contentAt(source, start, step.end);
+}
+
+/** Lets the host copy a piece. */
+async function handOver(piece: Step, content: Content, job: CopyJob, lanes: Lanes, load: Load): Promise<void> {
+  job.onEvent({ type: "begin", start: piece.start, end: piece.end });
+  const write = async () => {
+    await load.time("write", async () => await job.writer.writeContent?.(content, piece.start));
+    await job.pace.wrote(content.length);
+    return 0;
+  };
+  await lanes.run({ piece, write }, { pieces: false, writes: false });
 }
 
 async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null, load: Load): Promise<void> {

@@ -81,6 +81,8 @@ export interface ConvertJob {
   readonly range?: { readonly start: number; readonly length?: number };
   /** Hash the guest bytes that are converted, in the same pass; what stays in a backing file is read for it. */
   readonly digest?: boolean;
+  /** Data that lie plainly in both files are copied by the host where it can, and zeroes in them are not looked for. */
+  readonly offload?: boolean;
   /** Unreadable parts become zeroes. */
   readonly salvage?: boolean;
   /** Copy persistent bitmaps; `skip-broken`: leave out those that cannot be trusted. */

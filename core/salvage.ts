@@ -64,7 +64,8 @@ export function salvaging(
     }
   };
   return {
-    ...reader,
+    size: reader.size,
+    ...(reader.unit !== undefined && { unit: reader.unit }),
     async runAt(start, limit) {
       try {
         return await reader.runAt(start, limit);

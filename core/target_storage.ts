@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { WritableStorage } from "../formats/mod.ts";
+import type { HostCopy, Storage, WritableStorage } from "../formats/mod.ts";
 import type { SyncMode } from "./job.ts";
 
 /** Taking space from the host may take minutes; after so many bytes signals get their turn. */
@@ -22,6 +22,7 @@ export interface TargetManners {
 
 /** `storage`, with these manners. */
 export function targetStorage(storage: WritableStorage, { sync, pause }: TargetManners): WritableStorage {
+  const copyFrom = storage.copyFrom?.bind(storage);
   let unsynced = 0;
   const settled = async (bytes: number) => {
     if (sync === "always") return await storage.sync();
@@ -53,6 +54,14 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
       await storage.zeroAt(start, end);
       await settled(0);
     },
+    ...(storage.mayShareWith && { mayShareWith: storage.mayShareWith.bind(storage) }),
+    ...(copyFrom && {
+      async copyFrom(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy) {
+        const copied = await copyFrom(source, start, end, fileOffset, how);
+        await settled(copied);
+        return copied;
+      },
+    }),
     truncate: (size) => storage.truncate(size),
     async reserve(start, end, written) {
       for (let at = start; at < end; at += RESERVE_PART) {

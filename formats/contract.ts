@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Content } from "./content.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
@@ -30,6 +31,8 @@ export interface Disk extends AsyncDisposable {
   runAt(start: number, limit: number): Promise<Run>;
   /** Fills `into` from `start` on. The range lies within data runs of this layer. Calls may overlap. */
   read(into: Uint8Array, start: number): Promise<void>;
+  /** The one file that holds the layer's data, of which {@linkcode Run.fileStart} speaks; absent where there are several. */
+  readonly data?: Storage;
   /** Persistent dirty bitmaps, where the format has them. */
   readonly bitmaps?: readonly Bitmap[];
 }
@@ -93,6 +96,8 @@ export interface DiskWriter extends AsyncDisposable {
    * packed at once; a writer whose order is ascending places them in the order of the calls.
    */
   write(from: Uint8Array, start: number): Promise<void>;
+  /** As {@linkcode write}, of bytes that lie in another file; absent where they must pass through memory. */
+  writeContent?(content: Content, start: number): Promise<void>;
   /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
   zero(start: number, end: number): Promise<void>;
   /** Adds a bitmap, after all writes; where the format has bitmaps. */
@@ -111,6 +116,17 @@ export interface GuestReader {
   runAt(start: number, limit: number): Promise<Run>;
   /** Fills `into`, whatever the status of the range; zeroes past the end. */
   read(into: Uint8Array, start: number): Promise<void>;
+  /** Where the guest bytes from `start` on lie plainly in one file, to `limit` at most; `null` where they do not. */
+  placeOf?(start: number, limit: number): Promise<Place | null>;
+}
+
+/** Guest bytes that lie plainly in a file. */
+export interface Place {
+  readonly storage: Storage;
+  /** File offset of the first. */
+  readonly fileStart: number;
+  /** Guest byte after the last. */
+  readonly end: number;
 }
 
 /** A creation option, as data: parser, help and wizard read it. */

@@ -5,6 +5,7 @@
  */
 export * from "./contract.ts";
 export * from "./maintenance.ts";
+export { type Content, inFile, inMemory, type Offload } from "./content.ts";
 export * from "./run.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
@@ -13,6 +14,7 @@ export type { Files, Storage, StoredFile, WritableStorage } from "./storage/type
 export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export { hostFiles } from "./storage/files.ts";
+export type { HostCopy } from "./storage/host.ts";
 export { heldByQemu, syncFolder } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
 export { type Codec, inlinePacker, type Packer, packUnit } from "./packer.ts";

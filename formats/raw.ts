@@ -68,6 +68,7 @@ function rawDisk(storage: Storage): Disk {
     unit: 1,
     backing: null,
     facts: {},
+    data: storage,
     async runAt(start, limit) {
       const found = await storage.holeAt?.(start, limit);
       if (!found) return dataRun(start, limit, false, start);
@@ -98,6 +99,7 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
       zeroes: storage.zeroesCheaply ? "cheap" : "written",
     },
     write: (from, start) => storage.writeAt(from, start),
+    writeContent: (content, start) => content.writeTo(storage, start),
     zero: (start, end) => storage.zeroAt(start, end),
     finish: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -44,6 +44,7 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
     unit: header.clusterSize,
     backing: header.backing,
     facts: factsOf(header, snapshots, bitmaps),
+    data,
     ...(header.version === 3 && snapshot === null && { bitmaps }),
     async runAt(start, limit) {
       const run = await runAt(source.mapping, start, limit);

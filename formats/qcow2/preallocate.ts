@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Content } from "../content.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { Image } from "./image.ts";
 import { setEntry, setSubclusters } from "./l2_entry.ts";
@@ -51,7 +52,7 @@ async function allot(data: WritableStorage, start: number, end: number, mode: Pr
 export function linearWriter(image: Image, base: number, mode: Preallocation) {
   const { data } = image;
   return {
-    write: (bytes: Uint8Array, start: number) => data.writeAt(bytes, base + start),
+    write: (content: Content, start: number) => content.writeTo(data, base + start),
     async zero(start: number, end: number): Promise<void> {
       if (mode === "metadata") return await data.zeroAt(base + start, base + end);
       // A hole would give back the space that was asked for.

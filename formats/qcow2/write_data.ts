@@ -4,6 +4,7 @@
  * @module
  */
 import { zeroes } from "../bytes.ts";
+import type { Content } from "../content.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { clusterStart, type Image, knownZero, readThrough } from "./image.ts";
@@ -22,14 +23,17 @@ import {
 } from "./l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry } from "./mapping.ts";
 
-/** Writes `bytes` at `guestStart`; any alignment, inside the disk. */
-export async function writeData(image: Image, bytes: Uint8Array, guestStart: number): Promise<void> {
+/** Writes `content` at `guestStart`; any alignment, inside the disk. */
+export async function writeData(image: Image, content: Content, guestStart: number): Promise<void> {
   const { l2Reach } = image.geometry;
-  const end = guestStart + bytes.length;
+  const { length } = content;
+  const end = guestStart + length;
   for (let guest = guestStart; guest < end;) {
     const index = l1IndexOf(image.geometry, guest);
     const tableEnd = Math.min(end, (index + 1) * l2Reach);
-    while (guest < tableEnd) guest = await writeRun(image, index, bytes.subarray(guest - guestStart), guest, tableEnd);
+    while (guest < tableEnd) {
+      guest = await writeRun(image, index, content.part(guest - guestStart, length), guest, tableEnd);
+    }
     if (image.crowded) await image.commit();
   }
 }
@@ -60,13 +64,13 @@ interface Span {
   readonly zeroed: boolean;
 }
 
-/** Writes the start of `bytes` at `start`, as far as one span of host clusters goes; returns where it ends. */
-async function writeRun(image: Image, index: number, bytes: Uint8Array, start: number, limit: number): Promise<number> {
+/** Writes the start of `content` at `start`, as far as one span of host clusters goes; returns where it ends. */
+async function writeRun(image: Image, index: number, content: Content, start: number, limit: number): Promise<number> {
   const span = await spanAt(image, index, start, limit);
   const end = Math.min(span.to, limit);
   await fillEdge(image, index, span, start, true);
   await fillEdge(image, index, span, end, false);
-  await image.data.writeAt(bytes.subarray(0, end - start), span.host + (start - span.from));
+  await content.part(0, end - start).writeTo(image.data, span.host + (start - span.from));
   const table = await image.tables.forChange(index);
   mapSpan(image, table, index, span, start, end);
   return end;

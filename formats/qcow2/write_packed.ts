@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inMemory } from "../content.ts";
 import { ImageError } from "../errors.ts";
 import type { PackUnit } from "./compress.ts";
 import { clusterStart, type Image } from "./image.ts";
@@ -104,7 +105,7 @@ export async function writeUnits(image: Image, area: PackedArea, units: readonly
     }
     await store(image, placed);
     placed = [];
-    await writeData(image, unit.plain, unit.guestStart);
+    await writeData(image, inMemory(unit.plain), unit.guestStart);
   }
   await store(image, placed);
   if (image.crowded) await image.commit();

@@ -4,6 +4,7 @@
  * @module
  */
 import { alignUp, zeroes } from "../bytes.ts";
+import { inMemory } from "../content.ts";
 import { clusterStart, type Image, knownZero, readThrough } from "./image.ts";
 import {
   CLUSTER,
@@ -37,7 +38,7 @@ export async function writeZero(image: Image, start: number, end: number): Promi
 async function zeroByWriting(image: Image, start: number, end: number): Promise<void> {
   for (let at = start; at < end;) {
     const piece = zeroes(end - at);
-    await writeData(image, piece, at);
+    await writeData(image, inMemory(piece), at);
     at += piece.length;
   }
 }

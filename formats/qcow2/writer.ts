@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Content, inMemory } from "../content.ts";
 import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
 import type { PackUnit } from "./compress.ts";
 import type { Image } from "./image.ts";
@@ -14,7 +15,7 @@ import { writeZero } from "./write_zero.ts";
 export interface Target {
   /** Does what can be done while other calls are under way; returns what is left to do. */
   prepare?(bytes: Uint8Array, start: number): Promise<() => Promise<void>>;
-  write(bytes: Uint8Array, start: number): Promise<void>;
+  write(content: Content, start: number): Promise<void>;
   zero(start: number, end: number): Promise<void>;
 }
 
@@ -39,7 +40,7 @@ export function tableWriter(image: Image, pack: PackUnit | null): Target {
         return () => writeUnits(image, area, units);
       },
     }),
-    write: (bytes, start) => writeData(image, bytes, start),
+    write: (content, start) => writeData(image, content, start),
     zero: (start, end) => writeZero(image, start, end),
   };
 }
@@ -58,12 +59,16 @@ export function writerOf({ traits, target, begin, addBitmap, finish }: WriterPar
     write(from, start) {
       const end = start + from.length;
       const prepared = target.prepare?.(from, start);
-      if (prepared === undefined) return change(start, end, () => target.write(from, start));
+      if (prepared === undefined) return change(start, end, () => target.write(inMemory(from), start));
       // A failure is told where the result is asked for.
       prepared.catch(() => {});
       // In the order of the calls, so that the same calls make the same file.
       return change(start, end, async () => await (await prepared)());
     },
+    ...(!target.prepare && {
+      writeContent: (content: Content, start: number) =>
+        change(start, start + content.length, () => target.write(content, start)),
+    }),
     zero: (start, end) => change(start, end, () => target.zero(start, end)),
     ...(addBitmap && { addBitmap: (bitmap: Bitmap) => one(() => addBitmap(bitmap)) }),
     finish: () => one(finish),

@@ -19,6 +19,8 @@ export interface EarlySync extends Disposable {
  *
  * Deno asks for write access to `path`.
  *
+ * @param onSynced hears of every one that went well
+ *
  * @example
  * ```ts
  * import { earlySync } from "./early_sync.ts";
@@ -32,7 +34,7 @@ export interface EarlySync extends Disposable {
  * await Deno.remove(path);
  * ```
  */
-export function earlySync(path: string): EarlySync {
+export function earlySync(path: string, onSynced: () => void = () => {}): EarlySync {
   let file: Deno.FsFile | null = null;
   let running: Promise<void> | null = null;
   let failure: { readonly error: unknown } | null = null;
@@ -48,7 +50,7 @@ export function earlySync(path: string): EarlySync {
         // It may be forbidden or renamed by now. The handle that has written it will do everything at the end.
         return;
       }
-      running = file.syncData().catch(fail).finally(() => {
+      running = file.syncData().then(onSynced).catch(fail).finally(() => {
         running = null;
       });
     },

@@ -6,9 +6,10 @@
 import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { type EarlySync, earlySync } from "./early_sync.ts";
-import type { FileIdentity, HostFile } from "./host.ts";
+import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
-import type { StoredFile } from "./types.ts";
+import { type Footprint, footprintOf } from "./footprint.ts";
+import type { Storage, StoredFile } from "./types.ts";
 
 /**
  * How often a lock is tried, and how long it is waited in between, in milliseconds: a program that is being started by
@@ -51,10 +52,14 @@ export class FileStorage implements StoredFile {
   readonly isDevice: boolean;
   readonly startsZeroed: boolean;
   readonly holeAt?: (fileOffset: number, limit: number) => Promise<{ readonly hole: boolean; readonly end: number }>;
+  readonly origin?: { readonly file: HostFile; readonly start: number };
+  readonly copyFrom?: NonNullable<StoredFile["copyFrom"]>;
+  readonly mayShareWith?: NonNullable<StoredFile["mayShareWith"]>;
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
   readonly #readable: boolean;
   readonly #early: EarlySync;
+  readonly #footprint: Footprint | null;
   #size: number;
   #cursor = -1;
   /** From here on nothing was ever written: it reads as zeroes. */
@@ -72,13 +77,19 @@ export class FileStorage implements StoredFile {
     this.startsZeroed = opened.isNew;
     this.#host = opened.host;
     this.#readable = opened.read;
-    this.#early = earlySync(path);
+    this.#footprint = opened.host && footprintOf(opened.host);
+    this.#early = earlySync(path, () => this.#footprint?.synced());
     this.#size = opened.size;
     this.#untouchedFrom = opened.size;
     const host = opened.host;
     if (host) {
       this.holeAt = (fileOffset, limit) =>
         Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
+      this.origin = { file: host, start: 0 };
+      // Shared blocks would give back the space that was asked for.
+      this.mayShareWith = ({ origin }) => !this.#reserved && origin !== undefined && host.mayShareWith(origin.file);
+      this.copyFrom = (source, start, end, fileOffset, how) =>
+        this.#copyByHost(host, source, start, end, fileOffset, how);
     }
   }
 
@@ -118,6 +129,7 @@ export class FileStorage implements StoredFile {
         done += count;
         this.#cursor += count;
       }
+      this.#footprint?.read(fileOffset, fileOffset + into.length);
     } catch (error) {
       this.#cursor = -1;
       throw hostError(error, `read ${into.length} bytes at ${fileOffset} of`, this.label, fileOffset);
@@ -224,7 +236,35 @@ export class FileStorage implements StoredFile {
       this.#cursor = -1;
       throw hostError(error, `write ${from.length} bytes at ${fileOffset} of`, this.label, fileOffset);
     }
+    this.#footprint?.wrote(from.length);
     this.#size = Math.max(this.#size, fileOffset + from.length);
+  }
+
+  // deno-lint-ignore require-await
+  async #copyByHost(
+    host: HostFile,
+    { origin, label }: Storage,
+    start: number,
+    end: number,
+    fileOffset: number,
+    how: HostCopy,
+  ): Promise<number> {
+    if (!origin) return 0;
+    this.#checkEnd(fileOffset, fileOffset + end - start);
+    this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + end - start);
+    try {
+      const copied = host.copyFrom(origin.file, origin.start + start, origin.start + end, fileOffset, how);
+      this.#footprint?.wrote(copied);
+      if (copied > 0) this.#size = Math.max(this.#size, fileOffset + copied);
+      return copied;
+    } catch (error) {
+      throw hostError(
+        error,
+        `copy ${end - start} bytes at ${start} of "${label}" to ${fileOffset} of`,
+        this.label,
+        fileOffset,
+      );
+    }
   }
 
   async #writeZeroes(start: number, end: number): Promise<void> {

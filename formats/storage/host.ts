@@ -1,25 +1,25 @@
 /**
- * What the host can do beyond Deno's own file calls: find holes, punch them, reserve space, see locks, sync a folder.
- * The only foreign function calls of the program.
+ * What the host can do beyond Deno's own file calls: find holes, punch them, reserve space, copy between files, forget
+ * what it keeps of a file in memory, see locks, sync a folder.
  *
- * They are calls of the C library on Linux (glibc and musl, x86_64 and aarch64), made only if `--allow-ffi` has been
- * granted before; this file never prompts. All are abilities, none is needed: the first refusal by the kernel or the
+ * They are calls of the C library (`libc.ts`). All are abilities, none is needed: the first refusal by the kernel or the
  * file system ends one for that file. There are none elsewhere: macOS finds holes too, but answers of APFS have led
  * other converters to lose data, and punching them takes a call with variable arguments, which Deno cannot make on ARM.
  * Windows has no such calls.
  *
- * `--allow-ffi=PATH` with one of {@linkcode libcPaths} suffices. It must be the absolute path: Deno takes
- * `--allow-ffi=libc.so.6` for a file in the current folder.
- *
  * @module
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 
 /** Which file this is: equal for two names of one file. */
 export interface FileIdentity {
   readonly dev: number;
   readonly ino: number;
 }
+
+/** How the host copies: the bytes if it must, or only by letting two files share them. */
+export type HostCopy = "copy" | "clone";
 
 /**
  * Abilities of the host for one open file. Each returns `null` or `false` where the host refuses; it is not asked again
@@ -34,6 +34,18 @@ export interface HostFile extends Disposable {
   reserve(start: number, end: number): boolean;
   /** Whether {@linkcode HostFile.zero} has not been refused yet. */
   readonly canZero: boolean;
+  /**
+   * Copies `[start, end)` of `from` to `target` of this file without their passing through this program, and returns
+   * how many bytes from the start on; less than all where the host refuses. `clone`: only if the two files can then
+   * share one place on the disk, which takes whole blocks of the file system.
+   */
+  copyFrom(from: HostFile, start: number, end: number, target: number, how: HostCopy): number;
+  /** Whether the host may let `from` and this file share blocks. Tried without changing anything. */
+  mayShareWith(from: HostFile): boolean;
+  /** The host need not keep this range in memory. What is not on the disk yet stays. */
+  forget(start: number, end: number): void;
+  /** For the C library. */
+  readonly descriptor: number;
 }
 
 /** The file that {@linkcode openHostFile} must find again at its path. */
@@ -46,33 +58,14 @@ export interface OpenFile {
   readonly write: boolean;
 }
 
-/** A call that failed for another reason than being unknown to the host. */
-export class HostFailure extends Error {
-  override readonly name = "HostFailure";
-  /** The number that the C library gave. */
-  readonly errno: number;
-
-  constructor(errno: number) {
-    super(REASONS[errno] ?? `error ${errno} of the operating system`);
-    this.errno = errno;
-  }
-}
-
-const REASONS: { readonly [errno: number]: string } = {
-  5: "input/output error",
-  9: "the file is not open for this",
-  13: "permission denied",
-  27: "file too large",
-  28: "no space left on device",
-  30: "read-only file system",
-  122: "disk quota exceeded",
-};
-
 const EINTR = 4;
 const ENXIO = 6;
 const EWOULDBLOCK = 11;
+const EINVAL = 22;
 /** EPERM, EINVAL, ENOTTY, ENOSYS, EOPNOTSUPP: the call is not for this file. */
 const REFUSALS: readonly number[] = [1, 22, 25, 38, 95];
+/** Of two files, also EBADF, EXDEV, EISDIR, ETXTBSY: not for these two. */
+const COPY_REFUSALS: readonly number[] = [...REFUSALS, 9, 18, 21, 26];
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -84,31 +77,9 @@ const F_WRLCK = 1;
 const F_UNLCK = 2;
 const LOCK_EX_NB = 2 | 4;
 const LOCK_UN = 8;
-
-const SYMBOLS = {
-  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
-  fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
-  flock: { parameters: ["i32", "i32"], result: "i32" },
-  fsync: { parameters: ["i32"], result: "i32" },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
-  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
-  __errno_location: { parameters: [], result: "pointer" },
-} as const satisfies Deno.ForeignLibraryInterface;
-
-type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
-
-/**
- * Where Linux distributions keep the C library, the likely ones first; empty elsewhere. A program that wants to name
- * the narrowest flag offers `--allow-ffi=` with the first that exists.
- */
-export function libcPaths(): readonly string[] {
-  if (Deno.build.os !== "linux") return [];
-  const arch = Deno.build.arch;
-  const folders = [`/lib/${arch}-linux-gnu`, `/usr/lib/${arch}-linux-gnu`, "/lib64", "/usr/lib64", "/usr/lib", "/lib"];
-  return [...folders.map((folder) => `${folder}/libc.so.6`), `/lib/ld-musl-${arch}.so.1`];
-}
+const FADV_DONTNEED = 4;
+/** `_IOW(0x94, 13, struct file_clone_range)`, of 32 bytes; see ioctl_ficlonerange(2). */
+const FICLONERANGE = 0x4020940dn;
 
 /**
  * The abilities for the file at `path` that is open as `opened`; `null` where there are none.
@@ -192,25 +163,6 @@ export function syncFolder(path: string): boolean {
   }
 }
 
-/** The C library, if the user has allowed it before. It is in memory anyway, so opening it again costs little. */
-function openLibc(): Libc | null {
-  if (Deno.build.os !== "linux") return null;
-  const all = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
-  const names = all ? ["libc.so.6", ...libcPaths()] : libcPaths().filter(mayLoad);
-  for (const name of names) {
-    try {
-      return Deno.dlopen(name, SYMBOLS);
-    } catch {
-      // Another distribution keeps it elsewhere.
-    }
-  }
-  return null;
-}
-
-function mayLoad(path: string): boolean {
-  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
-}
-
 /**
  * Whether `descriptor` is the file that is open as `opened`. Where Deno may not tell which file that is, locks do: one
  * that is taken through the one handle must be in the way of the other, and no longer when it is given back.
@@ -234,7 +186,10 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
   let canReserve = write;
   let canPunch = write;
   let canZeroRange = write;
+  let canCopy = write;
+  let canClone = write;
   return {
+    descriptor,
     holeAt(fileOffset, limit) {
       const found = canSeek ? seekHole(libc, descriptor, fileOffset, limit) : null;
       canSeek = found !== null;
@@ -251,6 +206,19 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
     reserve(start, end) {
       canReserve &&= fallocate(libc, descriptor, 0, start, end);
       return canReserve;
+    },
+    copyFrom(from, start, end, target, how) {
+      if (how === "clone") {
+        canClone &&= clone(libc, from.descriptor, descriptor, start, end, target);
+        return canClone ? end - start : 0;
+      }
+      const copied = canCopy ? copyRange(libc, from.descriptor, descriptor, start, end, target) : 0;
+      canCopy = copied === end - start;
+      return copied;
+    },
+    mayShareWith: (from) => canClone && knowsClones(libc, from.descriptor, descriptor),
+    forget(start, end) {
+      libc.symbols.posix_fadvise(descriptor, BigInt(start), BigInt(end - start), FADV_DONTNEED);
     },
     get canZero() {
       return canPunch || canZeroRange;
@@ -282,12 +250,39 @@ function fallocate(libc: Libc, descriptor: number, mode: number, start: number, 
   }
 }
 
-/**
- * Why the call before failed; to be asked at once. The C library itself copies the number, since Deno reads foreign
- * memory only if all of `--allow-ffi` is granted, not that of one path.
- */
-function errnoOf(libc: Libc): number {
-  const number = new Int32Array(1);
-  libc.symbols.memcpy(number, libc.symbols.__errno_location(), 4n);
-  return number[0];
+/** One byte can never be shared: a host that could share whole blocks finds fault with that, and with nothing else. */
+function knowsClones(libc: Libc, from: number, to: number): boolean {
+  const range = new BigInt64Array([BigInt(from), 1n, 1n, 1n]);
+  return libc.symbols.ioctl(to, FICLONERANGE, new Uint8Array(range.buffer)) !== 0 && errnoOf(libc) === EINVAL;
+}
+
+/** `false` where the host cannot. The struct: descriptor, start and length of the source, place in the target. */
+function clone(libc: Libc, from: number, to: number, start: number, end: number, target: number): boolean {
+  const range = new BigInt64Array([BigInt(from), BigInt(start), BigInt(end - start), BigInt(target)]);
+  for (;;) {
+    if (libc.symbols.ioctl(to, FICLONERANGE, new Uint8Array(range.buffer)) === 0) return true;
+    if (!mayRetry(errnoOf(libc))) return false;
+  }
+}
+
+/** How many bytes the host has copied; it stops early at the end of the source, and where it refuses. */
+function copyRange(libc: Libc, from: number, to: number, start: number, end: number, target: number): number {
+  const { copy_file_range } = libc.symbols;
+  if (!copy_file_range) return 0;
+  const offsets = [new BigInt64Array([BigInt(start)]), new BigInt64Array([BigInt(target)])];
+  const [source, place] = offsets.map((offset) => new Uint8Array(offset.buffer));
+  let done = 0;
+  while (done < end - start) {
+    const count = Number(copy_file_range(from, source, to, place, BigInt(end - start - done), 0));
+    if (count > 0) done += count;
+    else if (count === 0 || !mayRetry(errnoOf(libc))) break;
+  }
+  return done;
+}
+
+/** Whether the call is to be made again; `false`: the two files do not go together. Throws what is a failure. */
+function mayRetry(errno: number): boolean {
+  if (errno === EINTR) return true;
+  if (COPY_REFUSALS.includes(errno)) return false;
+  throw new HostFailure(errno);
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { HostCopy, HostFile } from "./host.ts";
+
 /** Bytes that can be read by position. All offsets and sizes are file bytes. */
 export interface Storage extends AsyncDisposable {
   /** What messages call it, usually its path. */
@@ -21,6 +23,8 @@ export interface Storage extends AsyncDisposable {
    * Absent where the host cannot tell.
    */
   holeAt?(fileOffset: number, limit: number): Promise<{ readonly hole: boolean; readonly end: number }>;
+  /** The host's own file that holds these bytes, from its byte `start` on; absent where there is none to be used. */
+  readonly origin?: { readonly file: HostFile; readonly start: number };
 }
 
 /** Bytes that can be read and written by position. */
@@ -33,6 +37,13 @@ export interface WritableStorage extends Storage {
   writeAt(from: Uint8Array, fileOffset: number): Promise<void>;
   /** Makes `[start, end)` read as zeroes, as a hole where the host can; grows the storage to `end`. */
   zeroAt(start: number, end: number): Promise<void>;
+  /**
+   * Lets the host copy `[start, end)` of `source` to `fileOffset`, growing the storage where it ends before; returns how
+   * many bytes it has copied, less than all where it refuses. Absent where it cannot.
+   */
+  copyFrom?(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy): Promise<number>;
+  /** Whether `copyFrom` may let this storage and `source` share their blocks. */
+  mayShareWith?(source: Storage): boolean;
   /** Cuts or grows to `size` bytes; what is new reads as zeroes. */
   truncate(size: number): Promise<void>;
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { corrupt, ImageError } from "../errors.ts";
+import type { HostCopy } from "./host.ts";
 import type { Storage, WritableStorage } from "./types.ts";
 
 /**
@@ -47,6 +48,7 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
         return { hole: found.hole, end: found.end - start };
       },
     }),
+    ...(inner.origin && { origin: { ...inner.origin, start: inner.origin.start + start } }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -56,6 +58,7 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
  */
 export function writableWindowOf(inner: WritableStorage, start: number, size: number): WritableStorage {
   const window = windowOf(inner, start, size);
+  const copyFrom = inner.copyFrom?.bind(inner);
   const checked = (end: number) => {
     if (end <= size) return;
     const message = `Cannot write up to byte ${end} of the window of "${inner.label}": it has ${size} bytes`;
@@ -73,6 +76,13 @@ export function writableWindowOf(inner: WritableStorage, start: number, size: nu
       checked(end);
       await inner.zeroAt(start + from, start + end);
     },
+    ...(inner.mayShareWith && { mayShareWith: inner.mayShareWith.bind(inner) }),
+    ...(copyFrom && {
+      async copyFrom(source: Storage, from: number, end: number, fileOffset: number, how: HostCopy) {
+        checked(fileOffset + end - from);
+        return await copyFrom(source, from, end, start + fileOffset, how);
+      },
+    }),
     // deno-lint-ignore require-await
     async truncate(to) {
       checked(to);

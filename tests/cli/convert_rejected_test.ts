@@ -25,10 +25,6 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   ["--progress=fast a b", /progress as "fast": it must be auto, screen, bar, plain, json, none/],
   // Combinations.
   ["--skip-broken-bitmaps a b", /--skip-broken-bitmaps without --bitmaps/],
-  ["-C -c -Oqcow2 a b", /-C with -c/],
-  ["-C -S 4k a b", /-C with -S/],
-  ["-C -S 0 a b", /-C with -S/],
-  ["-C --salvage a b", /-C with --salvage/],
   ["--target-image-opts a file.filename=b", /--target-image-opts without -n/],
   ["-n -o nocow a b", /-o with -n/],
   ["-n -o help a b", /-o with -n/],
@@ -103,6 +99,11 @@ const refusedByJob: readonly (readonly [args: string, message: RegExp])[] = [
   ["-c no-a no-b", /compress/],
   ["--bitmaps no-a no-a2 no-b", /[Bb]itmaps/],
   ["--bitmaps no-a no-b", /bitmaps/],
+  ["-C -c -Oqcow2 no-a no-b", /-C with -c/],
+  ["-C -S 4k no-a no-b", /-C with -S/],
+  ["-C -S 0 no-a no-b", /-C with -S/],
+  ["-C --salvage no-a no-b", /-C with --salvage/],
+  ["-C --digest no-a no-b", /-C with --digest/],
 ];
 
 for (const [args, message] of refusedByJob) {

@@ -205,6 +205,10 @@ export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Ar
       const into = new Uint8Array(random.int(1, Math.min(run.end - from, 1 << 20) + 1)).fill(0xa5);
       await disk.read(into, from);
       assertBytes(into, model.subarray(from, from + into.length), from);
+      if (disk.data && !run.packed && run.fileStart !== undefined) {
+        await disk.data.readAt(into, run.fileStart + (from - run.start));
+        assertBytes(into, model.subarray(from, from + into.length), from);
+      }
     } else {
       const expected = run.kind === "hole" ? below.subarray(run.start, run.end) : new Uint8Array(0);
       assertBytes(padded(expected, run.end - run.start), model.subarray(run.start, run.end), run.start);

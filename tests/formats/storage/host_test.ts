@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createFileStorage, type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
-import { heldByQemu, libcPaths, openHostFile, syncFolder } from "../../../formats/storage/host.ts";
+import { heldByQemu, openHostFile, syncFolder } from "../../../formats/storage/host.ts";
+import { libcPaths } from "../../../formats/storage/libc.ts";
 import { hasQemu, rng, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 

@@ -1,0 +1,90 @@
+/**
+ * The C library: the only foreign function calls of the program.
+ *
+ * Linux only (glibc and musl, x86_64 and aarch64), and only if `--allow-ffi` has been granted before; nothing here ever
+ * prompts. `--allow-ffi=PATH` with one of {@linkcode libcPaths} suffices. It must be the absolute path: Deno takes
+ * `--allow-ffi=libc.so.6` for a file in the current folder.
+ *
+ * @module
+ */
+
+/** A call that failed for another reason than being unknown to the host. */
+export class HostFailure extends Error {
+  override readonly name = "HostFailure";
+  /** The number that the C library gave. */
+  readonly errno: number;
+
+  constructor(errno: number) {
+    super(REASONS[errno] ?? `error ${errno} of the operating system`);
+    this.errno = errno;
+  }
+}
+
+const REASONS: { readonly [errno: number]: string } = {
+  5: "input/output error",
+  9: "the file is not open for this",
+  13: "permission denied",
+  27: "file too large",
+  28: "no space left on device",
+  30: "read-only file system",
+  122: "disk quota exceeded",
+};
+
+const SYMBOLS = {
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  fsync: { parameters: ["i32"], result: "i32" },
+  posix_fadvise: { parameters: ["i32", "i64", "i64", "i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  // musl has it since 1.2.
+  copy_file_range: { parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"], result: "i64", optional: true },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The C library, opened. */
+export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
+
+/**
+ * Where Linux distributions keep the C library, the likely ones first; empty elsewhere. A program that wants to name
+ * the narrowest flag offers `--allow-ffi=` with the first that exists.
+ */
+export function libcPaths(): readonly string[] {
+  if (Deno.build.os !== "linux") return [];
+  const arch = Deno.build.arch;
+  const folders = [`/lib/${arch}-linux-gnu`, `/usr/lib/${arch}-linux-gnu`, "/lib64", "/usr/lib64", "/usr/lib", "/lib"];
+  return [...folders.map((folder) => `${folder}/libc.so.6`), `/lib/ld-musl-${arch}.so.1`];
+}
+
+/** The C library, if the user has allowed it before. It is in memory anyway, so opening it again costs little. */
+export function openLibc(): Libc | null {
+  if (Deno.build.os !== "linux") return null;
+  const all = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+  const names = all ? ["libc.so.6", ...libcPaths()] : libcPaths().filter(mayLoad);
+  for (const name of names) {
+    try {
+      return Deno.dlopen(name, SYMBOLS);
+    } catch {
+      // Another distribution keeps it elsewhere.
+    }
+  }
+  return null;
+}
+
+function mayLoad(path: string): boolean {
+  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
+}
+
+/**
+ * Why the call before failed; to be asked at once. The C library itself copies the number, since Deno reads foreign
+ * memory only if all of `--allow-ffi` is granted, not that of one path.
+ */
+export function errnoOf(libc: Libc): number {
+  const number = new Int32Array(1);
+  libc.symbols.memcpy(number, libc.symbols.__errno_location(), 4n);
+  return number[0];
+}
