@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import {
   type ChangeContext,
   type Files,
@@ -12,6 +12,7 @@ import {
   heldByQemu,
   ImageError,
   type Maintenance,
+  type NewFile,
   type WritableStorage,
 } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
@@ -72,8 +73,36 @@ export async function openForChange(
       const below = stack.use(await openBeneath(backing, path, open));
       return chainOf(below.layers.map((layer) => layer.disk));
     },
+    createNamed: (name) => createBeside(path, name, open.files, stack),
   };
   return { path, format, storage, context, open, pace };
+}
+
+/** A new file beside the image, under a name that is free. */
+async function createBeside(
+  image: string,
+  name: string,
+  files: Files,
+  stack: AsyncDisposableStack,
+): Promise<NewFile> {
+  const path = join(dirname(await Deno.realPath(image)), name);
+  const refuse = (why: string) => {
+    throw new ImageError("refused", `Cannot create "${path}" for "${image}": ${why}`, { path });
+  };
+  if (basename(name) !== name || name.includes("\\")) refuse("it would not lie in the folder of the image");
+  if (await isThere(files, path)) refuse("there is a file of that name; give that one another name");
+  const output = stack.use(outputFiles(files, new Map()));
+  return { storage: await output.create(path), publish: () => output.commit("finish") };
+}
+
+async function isThere(files: Files, path: string): Promise<boolean> {
+  try {
+    await using _file = await files.open(path);
+    return true;
+  } catch (error) {
+    if (error instanceof ImageError && error.kind === "missing") return false;
+    throw error;
+  }
 }
 
 /**

@@ -60,6 +60,19 @@ export interface ChangeContext extends CheckContext {
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens what is beneath. */
   openBelow(backing: NamedFile): Promise<GuestReader>;
+  /**
+   * Creates a further file that the image is going to name, beside the image.
+   *
+   * @throws ImageError `refused` where the name is taken, or is a path
+   */
+  createNamed(name: string): Promise<NewFile>;
+}
+
+/** A file that is being made. It is gone when the job ends, unless it was published. */
+export interface NewFile {
+  readonly storage: WritableStorage;
+  /** Gives it its name: from then on it is there, complete and on stable storage. The storage is closed. */
+  publish(): Promise<void>;
 }
 
 /** What to allocate for the new end of a disk that grows. */

@@ -1,6 +1,5 @@
 /**
- * Descriptors of new images, and the new content ID of a changed one; by VMware's "Virtual Disk Format 5.0", "The
- * Descriptor File".
+ * Descriptors of new images; by VMware's "Virtual Disk Format 5.0", "The Descriptor File".
  *
  * @module
  */
@@ -57,19 +56,6 @@ export function describe(settings: Settings, extents: readonly NewExtent[], pare
 }
 
 /**
- * A descriptor with a new content ID in the place of the old one; everything else is kept byte for byte. Programs see by
- * it that images above this one do not fit any more.
- */
-export function withNewContentId(descriptor: Uint8Array): Uint8Array {
-  const cid = newContentId();
-  // One character for each byte, whatever the encoding of the text is.
-  const text = Buffer.from(descriptor).toString("latin1")
-    .replace(/^([ \t]*CID[ \t]*=[ \t]*"?)(?:0x)?[0-9a-f]{1,8}/im, `$1${cid}`)
-    .replace(/^([ \t]*ddb\.longContentID[ \t]*=[ \t]*")[0-9a-f]{32}/im, `$1${randomHex(12)}${cid}`);
-  return Buffer.from(text, "latin1");
-}
-
-/**
  * The name of an image file as its descriptor and its extents use it.
  *
  * @param label what its storage is called
@@ -90,7 +76,8 @@ export function extentName(image: string, suffix: string): string {
   return `${dot > 0 ? image.slice(0, dot) : image}-${suffix}.vmdk`;
 }
 
-function extentLine({ access, size, type, name }: NewExtent): string {
+/** An extent as a line of the descriptor. */
+export function extentLine({ access, size, type, name }: NewExtent): string {
   return `${access} ${size / SECTOR} ${type} "${name}"${type === "FLAT" ? " 0" : ""}`;
 }
 
@@ -102,13 +89,14 @@ function geometryOf({ adapterType, size }: Settings): { cylinders: number; heads
 }
 
 /** Any but the two that have a meaning of their own: no content ID, and see the long one. */
-function newContentId(): string {
+export function newContentId(): string {
   for (;;) {
     const cid = randomHex(4);
     if (!cid.startsWith("fffffff")) return cid;
   }
 }
 
-function randomHex(bytes: number): string {
+/** So many random bytes as hexadecimal digits. */
+export function randomHex(bytes: number): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
 }

@@ -8,11 +8,11 @@ import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { inlinePacker } from "../packer.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { withNewContentId } from "./describe.ts";
+import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./disk.ts";
-import { FLAG, tablesOf } from "./header.ts";
+import { FLAG } from "./header.ts";
+import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
-import { type HostedSparse, openHostedSparse } from "./hosted_sparse.ts";
 import { type Layout, type Part, readLayout } from "./layout.ts";
 import { streamEditor } from "./stream_edit.ts";
 import { type FileEnd, tablesFor, takePlace } from "./tables.ts";
@@ -114,7 +114,7 @@ async function sparseEditor(
   const sparse = await openHostedSparse(storage);
   const { header } = sparse;
   if (header.capacity < size) throw unsupported(storage.label, "its header and its descriptor do not agree in size");
-  const redundant = await readRedundant(storage, sparse);
+  const redundant = await readRedundant(storage, sparse.header);
   if (header.compressed) {
     if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
     const pack = context.pack ?? inlinePacker;
@@ -130,16 +130,6 @@ async function sparseEditor(
     // A crash from here on shows in the header.
     begin: () => storage.writeAt(new Uint8Array([1]), UNCLEAN_AT),
   };
-}
-
-async function readRedundant(storage: WritableStorage, { header }: HostedSparse): Promise<Uint8Array | null> {
-  const place = header.redundantDirectory;
-  const length = tablesOf(header) * 4;
-  // A copy that cannot be is left alone, as by every reader.
-  if (place < SECTOR || place === header.directory || place + length > storage.size) return null;
-  const bytes = new Uint8Array(length);
-  if (length > 0) await storage.readAt(bytes, place);
-  return bytes;
 }
 
 function plainEditor(

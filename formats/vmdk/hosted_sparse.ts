@@ -114,3 +114,13 @@ async function readDirectory(storage: Storage, header: SparseHeader): Promise<Ui
   if (bytes.length > 0) await storage.readAt(bytes, fileOffset);
   return bytes;
 }
+
+/** The redundant grain directory; null where there is none that can be one: every reader leaves that alone. */
+export async function readRedundant(storage: Storage, header: SparseHeader): Promise<Uint8Array | null> {
+  const place = header.redundantDirectory;
+  const length = tablesOf(header) * 4;
+  if (place < SECTOR || place === header.directory || place + length > storage.size) return null;
+  const bytes = new Uint8Array(length);
+  if (length > 0) await storage.readAt(bytes, place);
+  return bytes;
+}

@@ -3,14 +3,12 @@
  *
  * @module
  */
-import { checkRuns } from "../check_runs.ts";
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { looksLikeDescriptor } from "./descriptor.ts";
+import { maintenance } from "./maintenance.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
-
-const open: Format["open"] = async (storage, context) => (await import("./disk.ts")).openVmdk(storage, context);
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -33,10 +31,10 @@ export const vmdk: Format = {
     }
     return looksLikeDescriptor(head) ? "yes" : "no";
   },
-  open,
+  open: async (storage, context) => (await import("./disk.ts")).openVmdk(storage, context),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan, context) => (await import("./create.ts")).createVmdk(storage, plan, context),
   edit: async (storage, context) => (await import("./edit.ts")).editVmdk(storage, context),
-  maintenance: { check: checkRuns(open) },
+  maintenance,
 };

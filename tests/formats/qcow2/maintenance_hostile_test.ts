@@ -12,6 +12,7 @@ const context: ChangeContext = {
   pause: () => Promise.resolve(),
   openNamed: () => Promise.reject(new ImageError("refused", "no files")),
   openBelow: () => Promise.reject(new ImageError("refused", "no files")),
+  createNamed: () => Promise.reject(new ImageError("refused", "no files")),
 };
 
 const verbs: ((storage: MemoryStorage) => Promise<unknown>)[] = [

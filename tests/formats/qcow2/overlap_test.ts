@@ -64,7 +64,12 @@ async function sample(enabled = false): Promise<Sample> {
   });
   await writer.finish();
   const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
-  await createSnapshot(storage, snapshot, { pause: () => Promise.resolve(), openNamed: no, openBelow: no });
+  await createSnapshot(storage, snapshot, {
+    pause: () => Promise.resolve(),
+    openNamed: no,
+    openBelow: no,
+    createNamed: no,
+  });
   const again = await editQcow2(storage, context);
   for (const start of [0, REACH]) await again.write(new Uint8Array(16 * CLUSTER).fill(2), start);
   await again.finish();
@@ -308,7 +313,12 @@ Deno.test("what a refcount table leaves may hold data, and is written again", as
   await creator.finish();
   // With a snapshot, all that is written takes new places: more than the table has entries for.
   const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
-  await createSnapshot(storage, snapshot, { pause: () => Promise.resolve(), openNamed: no, openBelow: no });
+  await createSnapshot(storage, snapshot, {
+    pause: () => Promise.resolve(),
+    openNamed: no,
+    openBelow: no,
+    createNamed: no,
+  });
   const before = (await readHeader(storage)).refcountTable;
   const model = new Uint8Array(size);
   const writer = await editQcow2(storage, context, { l2Bytes: 4096, refcountBytes: 64 << 10, releases: 16 });

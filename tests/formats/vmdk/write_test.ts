@@ -3,7 +3,7 @@ import type { OptionValues } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
-import { SPLIT_BYTES } from "../../../formats/vmdk/create.ts";
+import { SPLIT_BYTES } from "../../../formats/vmdk/new_extent.ts";
 import { appender } from "../../../formats/vmdk/stream.ts";
 import { takePlace } from "../../../formats/vmdk/tables.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";

@@ -1,0 +1,234 @@
+/**
+ * Another size for a disk: its last extent changes, and a split disk gets further extents. The descriptor, or the header
+ * that it stands behind, is written when everything else is on stable storage.
+ *
+ * @module
+ */
+import { SECTOR, viewOf } from "../bytes.ts";
+import type { GuestReader } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import type { ChangeContext, GrowthKind, NewFile } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { withExtents, withNewContentId } from "./descriptor_edit.ts";
+import { changeHeader, checkRoom, descriptorBytes, type HeaderChange, storeDescriptor } from "./descriptor_store.ts";
+import { backingOf } from "./disk.ts";
+import type { NewExtent } from "./describe.ts";
+import { FLAG } from "./header.ts";
+import { type HostedSparse, openHostedSparse } from "./hosted_sparse.ts";
+import { type Layout, type Part, readLayout } from "./layout.ts";
+import { newFlat, sparseExtent, SPLIT_BYTES } from "./new_extent.ts";
+import { MAX_SIZE, MAX_SPLIT_SIZE } from "./options.ts";
+import { allocateAll, checkGrowth, cutSparse, growSparse } from "./resize_sparse.ts";
+import { SPARSE_MAGIC } from "./signatures.ts";
+import { shiftedBelow } from "./writer.ts";
+
+/** The extent at the end of the disk. */
+interface LastExtent extends Part<WritableStorage> {
+  readonly storage: WritableStorage;
+  /** Null where it is flat. */
+  readonly sparse: HostedSparse | null;
+}
+
+/** What is to be done. Sizes in guest bytes. */
+interface Plan {
+  readonly storage: WritableStorage;
+  readonly layout: Layout<WritableStorage>;
+  readonly last: LastExtent;
+  readonly lastSize: number;
+  readonly added: readonly (NewExtent & { readonly guestStart: number })[];
+  /** The new descriptor. */
+  readonly text: Uint8Array;
+  readonly growth: GrowthKind;
+  readonly context: ChangeContext;
+}
+
+/**
+ * Makes the disk `size` guest bytes long. What is new reads as zeroes, whatever lies beneath; what is cut off is gone.
+ *
+ * @throws ImageError `usage` for a size or growth that cannot be; `unsupported` for kinds that keep their size
+ */
+export async function resizeVmdk(
+  storage: WritableStorage,
+  size: number,
+  growth: GrowthKind,
+  context: ChangeContext,
+): Promise<void> {
+  const layout = await readLayout(storage, (file) => context.openNamed(file));
+  const refuse = refuser(storage.label, size);
+  if (size % SECTOR !== 0) {
+    throw refuse("usage", `vmdk disks have whole sectors, so it must be a multiple of ${SECTOR}`);
+  }
+  // Other programs take a header with a capacity of zero for that of a descriptor.
+  if (size === 0) throw refuse("usage", "it must have at least one sector");
+  const last = await lastExtent(layout, refuse);
+  if (size === layout.size) return;
+  const plan = { ...planOf(layout, last, size, refuse), storage, layout, last, growth, context };
+  checkPlan(plan, size, refuse);
+  const old = await descriptorBytes(storage, layout);
+  const changed = withExtents(old, { lastSize: plan.lastSize, added: plan.added, size });
+  // What lay at the end is gone: images above this one must see that it is not what it was.
+  const text = size < layout.size ? withNewContentId(changed) : changed;
+  checkRoom(storage, layout, text);
+  await (size < layout.size ? shrink : grow)({ ...plan, text });
+}
+
+type Refuse = (kind: "usage" | "unsupported", why: string) => ImageError;
+
+function refuser(label: string, size: number): Refuse {
+  return (kind, why) => new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
+}
+
+/** The extent that changes, which must be one that can. */
+async function lastExtent({ parts, descriptor }: Layout<WritableStorage>, refuse: Refuse): Promise<LastExtent> {
+  const part = parts.at(-1);
+  if (descriptor === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
+  if (part === undefined) throw refuse("unsupported", "it has no extent that could grow");
+  const { storage, line, kind } = part;
+  if (descriptor.values.get("changetrackpath")) throw refuse("unsupported", "its changes are tracked in another file");
+  if (storage === null) throw refuse("unsupported", "its last extent is of type ZERO, which holds no data");
+  const sparse = kind === "sparse" ? await hostedSparse(storage, refuse) : null;
+  if (line !== null && line.access !== "RW") throw refuse("unsupported", `its last extent is ${line.access}`);
+  if (parts.some((other) => other !== part && other.storage === storage)) {
+    throw refuse("unsupported", "its last extent shares its file with another");
+  }
+  return { ...part, storage, sparse };
+}
+
+async function hostedSparse(storage: WritableStorage, refuse: Refuse): Promise<HostedSparse> {
+  const magic = new Uint8Array(4);
+  if (storage.size >= 4) await storage.readAt(magic, 0);
+  if (viewOf(magic).getUint32(0, true) !== SPARSE_MAGIC) {
+    throw refuse("unsupported", "extents of ESXi snapshots (COWD, seSparse) are only read here");
+  }
+  const sparse = await openHostedSparse(storage);
+  if (sparse.header.compressed || sparse.header.flags & FLAG.markers) {
+    throw refuse("unsupported", "it is streamOptimized, which is written once; convert it into a new image");
+  }
+  if (sparse.header.version === 3) throw refuse("unsupported", "it has version 3, whose changes are tracked elsewhere");
+  return sparse;
+}
+
+/** How many guest bytes the last extent gets, and which extents come behind it. */
+function planOf(
+  layout: Layout<WritableStorage>,
+  last: LastExtent,
+  size: number,
+  refuse: Refuse,
+): Pick<Plan, "lastSize" | "added"> {
+  const split = /^twoGbMaxExtent/i.test(layout.descriptor?.createType ?? "");
+  const wanted = size - last.guestStart;
+  if (wanted <= 0 && last.guestStart > 0) {
+    throw refuse(
+      "unsupported",
+      `its last extent begins at byte ${last.guestStart}, and none is taken away; convert it`,
+    );
+  }
+  const lastSize = split ? Math.min(wanted, Math.max(last.size, SPLIT_BYTES)) : wanted;
+  const added: (NewExtent & { guestStart: number })[] = [];
+  let name = last.line?.name ?? "";
+  for (let at = last.guestStart + lastSize; at < size;) {
+    const length = Math.min(SPLIT_BYTES, size - at);
+    name = nextName(name, refuse);
+    added.push({ access: "RW", size: length, type: last.sparse ? "SPARSE" : "FLAT", name, guestStart: at });
+    at += length;
+  }
+  return { lastSize, added };
+}
+
+/** `disk-s003.vmdk` after `disk-s002.vmdk`. */
+function nextName(name: string, refuse: Refuse): string {
+  const found = /^(.*-[sf])(\d{1,6})(\.[^.]*)$/.exec(name);
+  if (found === null || /[/\\]/.test(name)) {
+    throw refuse("unsupported", `it needs further extents, and the name "${name}" does not tell how to call them`);
+  }
+  const [, stem, digits, ending] = found;
+  return `${stem}${String(Number(digits) + 1).padStart(digits.length, "0")}${ending}`;
+}
+
+/** What can be refused is refused before anything has changed. */
+function checkPlan(plan: Omit<Plan, "text">, size: number, refuse: Refuse): void {
+  const { layout, last, lastSize, growth } = plan;
+  if (size < layout.size) return;
+  const most = plan.added.length > 0 || layout.parts.length > 1 ? MAX_SPLIT_SIZE : MAX_SIZE;
+  if (size > most) throw refuse("usage", `a vmdk of this kind may have at most ${most} (${most / 2 ** 40} TiB)`);
+  if (last.sparse) return checkGrowth({ ...last, sparse: last.sparse, size: lastSize, growth, context: plan.context });
+  if (growth === "metadata") throw refuse("usage", "flat extents have no metadata to be preallocated");
+}
+
+async function grow(plan: Plan): Promise<void> {
+  const { storage, layout, last, context } = plan;
+  const backing = backingOf(layout.descriptor, storage.label);
+  const below = backing && last.sparse ? await context.openBelow(backing) : null;
+  const files: NewFile[] = [];
+  for (const extent of plan.added) files.push(await addExtent(plan, extent, below));
+  const change = last.sparse
+    ? await growSparse({
+      ...last,
+      sparse: last.sparse,
+      size: plan.lastSize,
+      below: below && shiftedBelow(below, last.guestStart),
+      growth: plan.growth,
+      context,
+    })
+    : await growFlat(plan);
+  for (const file of files) await file.publish();
+  await store(plan, change);
+}
+
+async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange> {
+  const { storage, fileOffset, size } = last;
+  const [start, end] = [fileOffset + size, fileOffset + lastSize];
+  // What is behind the extent is nobody's.
+  if (storage.size > start) await storage.zeroAt(start, Math.min(storage.size, end));
+  if (storage.size < end) await storage.truncate(end);
+  if (growth !== "off") await storage.reserve(start, end, growth === "full");
+  await storage.sync();
+  return {};
+}
+
+async function addExtent(
+  { last, growth, context }: Plan,
+  { name, size, guestStart }: Plan["added"][number],
+  below: GuestReader | null,
+): Promise<NewFile> {
+  const file = await context.createNamed(name);
+  const { storage } = file;
+  if (last.sparse === null) {
+    await newFlat(storage, size);
+    if (growth !== "off") await storage.reserve(0, size, growth === "full");
+    return file;
+  }
+  const zeroedGrains = (last.sparse.header.flags & FLAG.zeroed) !== 0;
+  const hidden = below && shiftedBelow(below, guestStart);
+  const writer = await sparseExtent(storage, { zeroedGrains }, size, null, hidden);
+  if (growth === "off" && hidden) await writer.zero(0, Math.min(size, hidden.size));
+  await writer.finish();
+  if (growth !== "off") {
+    await allocateAll({ storage, sparse: await openHostedSparse(storage), size, below: null, growth, context });
+  }
+  return file;
+}
+
+async function shrink(plan: Plan): Promise<void> {
+  const { last, lastSize, context } = plan;
+  await store(plan, { capacity: lastSize });
+  if (last.sparse) {
+    await cutSparse({ ...last, sparse: last.sparse, size: lastSize, below: null, growth: "off", context });
+    return;
+  }
+  await last.storage.truncate(last.fileOffset + lastSize);
+  await last.storage.sync();
+}
+
+/**
+ * The moment at which the new size counts. The header of an extent in a file of its own may hold more than the
+ * descriptor says, never less.
+ */
+async function store({ storage, layout, last, text }: Plan, change: HeaderChange): Promise<void> {
+  if (last.sparse === null) return await storeDescriptor(storage, layout, text);
+  if (last.storage === storage) return await storeDescriptor(storage, layout, text, change);
+  const grows = (change.capacity ?? 0) > last.sparse.header.capacity;
+  if (grows) await changeHeader(last.storage, change);
+  await storeDescriptor(storage, layout, text);
+  if (!grows) await changeHeader(last.storage, change);
+}
