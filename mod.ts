@@ -39,35 +39,54 @@
  */
 export type {
   Bitmap,
+  CheckReport,
   Disk,
   DiskWriter,
+  ErrorKind,
   Fact,
   Facts,
   Format,
+  GrowthKind,
   GuestReader,
+  Maintenance,
   Measured,
   NamedFile,
   OptionSpec,
   OptionValues,
+  Problem,
+  RepairKind,
   Run,
   RunKind,
   SnapshotChoice,
   WriterTraits,
 } from "./formats/mod.ts";
 export { allFormats, grantable, ImageError } from "./formats/mod.ts";
-export type { ErrorKind } from "./formats/mod.ts";
-export { convert } from "./core/convert.ts";
-export { type JobFiles, jobFiles } from "./core/job_files.ts";
-export { imageFiles } from "./core/image_files.ts";
-export { openDisk, type OpenDiskOptions, type OpenedDisk } from "./core/open_disk.ts";
-export { type ImageInfo, inspect, inspectChain, type NamedFileInfo, type SnapshotInfo } from "./core/inspect.ts";
-export { type MapEntry, type MapOptions, mapRuns } from "./core/map_runs.ts";
-export { compare, type CompareOptions, type CompareStage, type Comparison } from "./core/compare.ts";
-export { type CreatedImage, createImage, type CreateImageContext, type CreateJob } from "./core/create.ts";
-export { type StatusCount, type Survey, surveyConversion } from "./core/survey.ts";
-export { type BenchJob, benchRead } from "./core/bench.ts";
-export { measure, type MeasureJob, type MeasureOptions } from "./core/measure.ts";
-export { digest, type DigestOptions, type DigestSummary } from "./core/digest.ts";
+export {
+  amend,
+  benchRead,
+  changeBitmap,
+  changeFiles,
+  changeSnapshots,
+  check,
+  commit,
+  compare,
+  convert,
+  createImage,
+  digest,
+  imageFiles,
+  inspect,
+  inspectChain,
+  jobFiles,
+  listSnapshots,
+  mapRuns,
+  measure,
+  openDisk,
+  partitionTable,
+  planConversion,
+  rebase,
+  resize,
+  surveyConversion,
+} from "./core/mod.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
 export type {
@@ -80,18 +99,25 @@ export type {
   SourceSummary,
   Totals,
 } from "./core/events.ts";
-export { type ConversionPlan, planConversion } from "./core/plan_conversion.ts";
-export { backupAtEnd, type Gpt, type PartitionTable, partitionTable } from "./core/gpt.ts";
-export { changeFiles, type ChangeOptions, type ChangeSpec } from "./core/change.ts";
-export { check, type CheckOptions, type CheckResult } from "./core/check.ts";
-export type { CheckReport, Maintenance, Problem, RepairKind } from "./formats/mod.ts";
-export { resize, type ResizeOptions, type ResizeSummary } from "./core/resize.ts";
-export { changeSnapshots, listSnapshots, type SnapshotAction } from "./core/snapshot.ts";
-export type { GrowthKind } from "./formats/mod.ts";
-export { rebase, type RebaseOptions, type RebaseSummary } from "./core/rebase.ts";
-export { commit, type CommitOptions, type CommitSummary } from "./core/commit.ts";
-export { type BitmapChange, changeBitmap } from "./core/bitmap.ts";
-export { amend } from "./core/amend.ts";
+export type { BenchJob } from "./core/bench.ts";
+export type { BitmapChange } from "./core/bitmap.ts";
+export type { ChangeOptions, ChangeSpec } from "./core/change.ts";
+export type { CheckOptions, CheckResult } from "./core/check.ts";
+export type { CommitOptions, CommitSummary } from "./core/commit.ts";
+export type { CompareOptions, CompareStage, Comparison } from "./core/compare.ts";
+export type { CreatedImage, CreateImageContext, CreateJob } from "./core/create.ts";
+export type { DigestOptions, DigestSummary } from "./core/digest.ts";
+export type { Gpt, PartitionTable } from "./core/gpt.ts";
+export type { ImageInfo, NamedFileInfo, SnapshotInfo } from "./core/inspect.ts";
+export type { JobFiles } from "./core/job_files.ts";
+export type { MapEntry, MapOptions } from "./core/map_runs.ts";
+export type { MeasureJob, MeasureOptions } from "./core/measure.ts";
+export type { OpenDiskOptions, OpenedDisk } from "./core/open_disk.ts";
+export type { ConversionPlan } from "./core/plan_conversion.ts";
+export type { RebaseOptions, RebaseSummary } from "./core/rebase.ts";
+export type { ResizeOptions, ResizeSummary } from "./core/resize.ts";
+export type { SnapshotAction } from "./core/snapshot.ts";
+export type { StatusCount, Survey } from "./core/survey.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

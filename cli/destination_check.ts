@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { backupAtEnd, openDisk, partitionTable } from "../mod.ts";
+import { openDisk, partitionTable } from "../mod.ts";
 import type { ConvertSummary } from "../mod.ts";
 import { nextCommands } from "./destination.ts";
 import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./destination_rules.ts";
@@ -32,7 +32,7 @@ export async function finishedFile(path: string, format: string): Promise<Finish
     layers: disk.layers.length,
     facts: disk.layers[0]!.disk.facts,
     table: table.kind,
-    backupAtEnd: table.kind === "gpt" && backupAtEnd(table.gpt, disk.size),
+    backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
   };
 }
 

@@ -45,6 +45,8 @@ export interface Gpt {
   readonly lastUsable: number;
   /** Whether a sound backup header and its entries lie at {@linkcode alternateLba} and before it. */
   readonly hasBackup: boolean;
+  /** Whether it does so in the last sector of the disk, as it must. */
+  readonly backupAtEnd: boolean;
 }
 
 /** What is known of a disk's partition table. */
@@ -100,7 +102,8 @@ async function readGpt(disk: GuestReader, header: Uint8Array, sector: number): P
   const hasBackup = backup !== null && headerFault(backup, sector, alternateLba) === null &&
     lba(backup, AT.entriesLba) > lastUsable && lba(backup, AT.entriesLba) < alternateLba &&
     await entriesSound(disk, backup, sector);
-  return { sector, header, entries, alternateLba, lastUsable, hasBackup };
+  const backupAtEnd = hasBackup && alternateLba === sectors - 1;
+  return { sector, header, entries, alternateLba, lastUsable, hasBackup, backupAtEnd };
 }
 
 async function entriesSound(disk: GuestReader, header: Uint8Array, sector: number): Promise<boolean> {
@@ -199,9 +202,4 @@ function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
   bytes.set(first);
   bytes.set(second, first.length);
   return bytes;
-}
-
-/** Whether the backup lies in the last sector of a disk of `size` bytes and is sound. */
-export function backupAtEnd(gpt: Gpt, size: number): boolean {
-  return gpt.hasBackup && gpt.alternateLba === Math.floor(size / gpt.sector) - 1;
 }

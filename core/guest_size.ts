@@ -6,9 +6,8 @@
 import { alignUp, type GuestReader, ImageError } from "../formats/mod.ts";
 import { padded } from "./chain.ts";
 import type { GptFate } from "./events.ts";
-import { movedGpt, partitionTable } from "./gpt.ts";
+import type { PartitionTable } from "./gpt.ts";
 import type { TargetSpec } from "./job.ts";
-import { patched } from "./patched.ts";
 
 /**
  * Guest bytes of a target whose sources have `size`. Pure.
@@ -54,6 +53,8 @@ export async function lengthened(
   onWarning: (message: string) => void,
 ): Promise<Lengthened> {
   const long = padded(reader, size);
+  const { movedGpt } = await import("./gpt.ts");
+  const { patched } = await import("./patched.ts");
   const table = await tableOf(reader);
   if (table.kind === "mbr" || table.kind === "none") return { reader: long };
   const patches = table.kind === "damaged" ? table.why : movedGpt(table.gpt, await firstSector(reader), size);
@@ -63,7 +64,8 @@ export async function lengthened(
 }
 
 /** The table of a disk; one that cannot be read is taken for a damaged one: the copy itself will say more. */
-async function tableOf(reader: GuestReader): Promise<Awaited<ReturnType<typeof partitionTable>>> {
+async function tableOf(reader: GuestReader): Promise<PartitionTable> {
+  const { partitionTable } = await import("./gpt.ts");
   try {
     return await partitionTable(reader);
   } catch (error) {
