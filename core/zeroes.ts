@@ -22,7 +22,7 @@ export interface Part {
 }
 
 /**
- * Whether all bytes are zero. Reads each byte at most once, and stops at the first that is not.
+ * Whether all bytes, or those in `[from, end)`, are zero. Reads each byte at most once, and stops at the first that is not.
  *
  * @example
  * ```ts
@@ -33,12 +33,12 @@ export interface Part {
  * assert.equal(isZero(new Uint8Array([0, 1])), false);
  * ```
  */
-export function isZero(bytes: Uint8Array): boolean {
+export function isZero(bytes: Uint8Array, from: number = 0, end: number = bytes.length): boolean {
+  if (from >= end) return true;
   // Most blocks that are not zero show it at once: a call into native code costs more than these looks.
-  if (bytes.length === 0) return true;
-  if (bytes[0] !== 0 || bytes[bytes.length >> 1] !== 0 || bytes[bytes.length - 1] !== 0) return false;
-  for (let at = 0; at < bytes.length;) {
-    const compared = zeroes(Math.min(bytes.length - at, 1 << 20));
+  if (bytes[from] !== 0 || bytes[(from + end) >>> 1] !== 0 || bytes[end - 1] !== 0) return false;
+  for (let at = from; at < end;) {
+    const compared = zeroes(Math.min(end - at, 1 << 20));
     if (Buffer.compare(bytes.subarray(at, at + compared.length), compared) !== 0) return false;
     at += compared.length;
   }
@@ -65,23 +65,24 @@ export function isZero(bytes: Uint8Array): boolean {
 export function splitZeroes(bytes: Uint8Array, start: number, rule: ZeroRule): Part[] {
   const end = start + bytes.length;
   const parts: Part[] = [];
-  for (let at = start; at < end;) {
-    const blockEnd = Math.min(alignDown(at, rule.grid) + rule.grid, end);
-    append(parts, { zero: isZero(bytes.subarray(at - start, blockEnd - start)), start: at, end: blockEnd });
-    at = blockEnd;
+  let begun = start;
+  let zero = false;
+  for (
+    let at = start, blockEnd = alignDown(start, rule.grid) + rule.grid;
+    at < end;
+    at = blockEnd, blockEnd += rule.grid
+  ) {
+    const blockZero = isZero(bytes, at - start, Math.min(blockEnd, end) - start);
+    if (at === start) zero = blockZero;
+    if (blockZero === zero) continue;
+    // Too short between data: the data before goes on.
+    if (zero && parts.length > 0 && at - begun < rule.least) begun = parts.pop()!.start;
+    else {
+      parts.push({ zero, start: begun, end: at });
+      begun = at;
+    }
+    zero = blockZero;
   }
-  if (!parts.some((part, index) => isShort(part, index, parts, rule))) return parts;
-  const merged: Part[] = [];
-  parts.forEach((part, index) => append(merged, isShort(part, index, parts, rule) ? { ...part, zero: false } : part));
-  return merged;
-}
-
-function isShort(part: Part, index: number, parts: readonly Part[], rule: ZeroRule): boolean {
-  return part.zero && index > 0 && index < parts.length - 1 && part.end - part.start < rule.least;
-}
-
-function append(parts: Part[], part: Part): void {
-  const last = parts.at(-1);
-  if (last?.zero === part.zero) parts[parts.length - 1] = { ...last, end: part.end };
-  else parts.push(part);
+  if (begun < end) parts.push({ zero, start: begun, end });
+  return parts;
 }
