@@ -6,7 +6,7 @@
 import { viewOf } from "../bytes.ts";
 import type { CheckContext, CheckReport } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { countReferences, refer, type Walk } from "./count_references.ts";
+import { countReferences, eachEntry, refer, type Walk } from "./count_references.ts";
 import type { Header } from "./header.ts";
 import { readHeader } from "./header_read.ts";
 import { hostOffsetOf, isCompressed, isCopied } from "./l2_entry.ts";
@@ -37,7 +37,8 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
   const header = await readHeader(storage);
   const examined = await examine(storage, header, context);
   const { stored } = examined;
-  await checkFlags(examined, (cluster) => stored.peek(cluster) ?? stored.get(cluster));
+  // Where all flags are set and all counts are one there is nothing to find, and the tables need not be read again.
+  if (!examined.allOnes || !examined.walk.allCopied) await checkFlags(examined, stored);
   const { findings, units } = examined.walk;
   const { problems, corruptions, leaks, checkErrors } = findings;
   return {
@@ -60,6 +61,8 @@ export interface Examined {
   readonly rebuild: boolean;
   /** Whether a refcount is too low, or too high to be one. */
   readonly tooLow: boolean;
+  /** Whether every cluster that is referred to has a refcount of one. */
+  readonly allOnes: boolean;
 }
 
 /** Counts references and compares. */
@@ -89,13 +92,14 @@ async function compare(
   walk: Walk,
   stored: StoredCounts,
   damaged: boolean,
-): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow">> {
+): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow" | "allOnes">> {
   const { counts, findings, header, context } = walk;
   const { clusterSize, refcountOrder: order } = header;
   const clusters = Math.ceil(walk.storage.size / clusterSize);
   const { reach } = stored;
   let rebuild = damaged;
   let tooLow = false;
+  let allOnes = true;
   let highest = 0;
   for (let index = 0; index * reach < clusters; index++) {
     const block = await stored.blockAt(index);
@@ -106,6 +110,7 @@ async function compare(
       const has = block === null ? 0 : looseCount(block, order, cluster - index * reach);
       const needs = counts.get(cluster);
       if (has > 0 || needs > 0) highest = cluster;
+      if (needs > 0 && has !== 1) allOnes = false;
       if (has === needs) continue;
       const place = `Cluster ${cluster} has the refcount ${has}, and ${needs} references`;
       findings.note(has < needs ? "corruption" : "leak", place, cluster * clusterSize);
@@ -116,7 +121,7 @@ async function compare(
     if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
     await context.pause();
   }
-  return { highest, rebuild, tooLow };
+  return { highest, rebuild, tooLow, allOnes };
 }
 
 /** A flag of the active tables that must be otherwise. */
@@ -134,7 +139,7 @@ export interface WrongFlag {
  */
 export async function checkFlags(
   { walk }: Examined,
-  countOf: (cluster: number) => Promise<number> | number,
+  counts: Pick<StoredCounts, "peek" | "get">,
 ): Promise<WrongFlag[]> {
   const { storage, header, geometry, findings, context } = walk;
   const { clusterSize } = header;
@@ -154,15 +159,21 @@ export async function checkFlags(
     const table = hostOffsetOf(high, l1View.getUint32(at + 4));
     if (table === 0) continue;
     const place = header.l1.fileOffset + at;
-    hold(high, header.l1.fileOffset, place, "L1", await countOf(Math.floor(table / clusterSize)));
+    hold(high, header.l1.fileOffset, place, "L1", await counts.get(Math.floor(table / clusterSize)));
     if (table % clusterSize !== 0) continue;
     await readPadded(storage, l2, table);
-    for (let nth = 0; nth < l2.length; nth += geometry.l2EntryBytes) {
-      const entryHigh = l2View.getUint32(nth);
-      const host = hostOffsetOf(entryHigh, l2View.getUint32(nth + 4));
-      if (isCompressed(entryHigh) || (host === 0 && !(header.externalData && isCopied(entryHigh)))) continue;
-      const got = header.externalData ? 1 : countOf(Math.floor(host / clusterSize));
-      hold(entryHigh, table, table + nth, "L2", typeof got === "number" ? got : await got);
+    const later: { readonly high: number; readonly nth: number; readonly cluster: number }[] = [];
+    eachEntry(l2, geometry.l2EntryBytes, (nth) => {
+      const high = l2View.getUint32(nth);
+      const host = hostOffsetOf(high, l2View.getUint32(nth + 4));
+      if (isCompressed(high) || (host === 0 && !(header.externalData && isCopied(high)))) return;
+      const cluster = Math.floor(host / clusterSize);
+      const count = header.externalData ? 1 : counts.peek(cluster);
+      if (count !== undefined) hold(high, table, table + nth, "L2", count);
+      else later.push({ high, nth, cluster });
+    });
+    for (const { high, nth, cluster } of later) {
+      hold(high, table, table + nth, "L2", counts.peek(cluster) ?? await counts.get(cluster));
     }
     await context.pause();
   }

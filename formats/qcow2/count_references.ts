@@ -98,6 +98,10 @@ export interface Walk {
   readonly counts: Counts;
   readonly findings: Findings;
   readonly context: CheckContext;
+  /** Whether every entry of the active state points at a cluster and says that it is nobody else's. */
+  allCopied: boolean;
+  /** Room for one L2 table. */
+  readonly table: Uint8Array;
   /** How the active state's clusters lie. */
   readonly units: { -readonly [name in keyof NonNullable<CheckReport["units"]>]: number };
 }
@@ -111,6 +115,8 @@ export async function countReferences(storage: Storage, header: Header, context:
     counts: emptyCounts(),
     findings: noFindings(),
     context,
+    allCopied: true,
+    table: new Uint8Array(header.clusterSize),
     units: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, packed: 0 },
   };
   refer(walk, 0, header.clusterSize, "header");
@@ -164,6 +170,7 @@ async function walkL1(
     if (l1ReservedSet(high, low)) {
       findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, where);
     }
+    if (active && !isCopied(high)) walk.allCopied = false;
     const fileOffset = hostOffsetOf(high, low);
     refer(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`);
     if (fileOffset % clusterSize !== 0) {
@@ -200,25 +207,38 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
 }
 
 async function walkL2(walk: Walk, fileOffset: number, times: number, active: boolean): Promise<void> {
-  const { geometry } = walk;
-  const bytes = new Uint8Array(geometry.clusterSize);
-  await readPadded(walk.storage, bytes, fileOffset);
-  const view = viewOf(bytes);
+  const { geometry, table } = walk;
+  await readPadded(walk.storage, table, fileOffset);
+  const view = viewOf(table);
   const lie = { next: 0, active, at: 0 };
   const wrong = (problem: string) => {
     const place = fileOffset + lie.at;
     walk.findings.note("corruption", `The L2 entry at byte ${place} ${problem}`, place, times);
   };
-  for (let at = 0; at < bytes.length; at += geometry.l2EntryBytes) {
-    const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
-    const bits = geometry.extended ? { zero: view.getUint32(at + 8), used: view.getUint32(at + 12) } : NO_BITS;
-    if ((high | low | bits.zero | bits.used) === 0) continue;
+  eachEntry(table, geometry.l2EntryBytes, (at) => {
     lie.at = at;
-    walkEntry(walk, { high, low, zero: bits.zero, used: bits.used }, times, lie, wrong);
-  }
+    const bits = geometry.extended ? { zero: view.getUint32(at + 8), used: view.getUint32(at + 12) } : NO_BITS;
+    walkEntry(walk, { high: view.getUint32(at), low: view.getUint32(at + 4), ...bits }, times, lie, wrong);
+  });
 }
 
 const NO_BITS = { zero: 0, used: 0 };
+
+/** Calls `visit` with the place of every entry of an L2 table that is not all zero: in large tables most are. */
+export function eachEntry(table: Uint8Array, entryBytes: number, visit: (at: number) => void): void {
+  const words = new Uint32Array(table.buffer, table.byteOffset, table.length / 4);
+  const step = entryBytes / 4;
+  for (let word = 0; word < words.length; word += 8) {
+    // The shortest table has 512 bytes, so that there are whole eights.
+    const some = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! |
+      words[word + 5]! | words[word + 6]! | words[word + 7]!;
+    if (some === 0) continue;
+    for (let entry = word; entry < word + 8; entry += step) {
+      const used = step === 2 ? 0 : words[entry + 2]! | words[entry + 3]!;
+      if ((words[entry]! | words[entry + 1]! | used) !== 0) visit(entry * 4);
+    }
+  }
+}
 
 /** The last cluster seen, to tell what lies in one piece. */
 interface Lie {
@@ -243,6 +263,7 @@ function walkEntry(
     if (used !== 0) wrong("has data in subclusters, but no cluster");
     return;
   }
+  if (lie.active && (!isCopied(high) || host % geometry.clusterSize !== 0)) walk.allCopied = false;
   if ((zero & used) !== 0) wrong("has a subcluster that is both zero and data");
   if (host % geometry.clusterSize !== 0) {
     const holds = geometry.extended ? used !== 0 : !isZeroFlagged(low);

@@ -27,7 +27,10 @@ export async function repairQcow2(storage: WritableStorage, what: RepairKind, co
   } else if (wrongCounts) {
     await countAnew(storage, header, context);
   } else {
-    const wrong = await checkFlags(examined, (cluster) => examined.walk.counts.get(cluster));
+    const wrong = await checkFlags(examined, {
+      peek: examined.walk.counts.get,
+      get: (cluster) => Promise.resolve(examined.walk.counts.get(cluster)),
+    });
     if (examined.walk.findings.leaks > 0 || wrong.length > 0) await mendInPlace(storage, header, examined, context);
   }
   await unmark(storage, context);
