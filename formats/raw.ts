@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ImageError } from "./errors.ts";
+import { refuseMetadata } from "./growth.ts";
 import type { GrowthKind } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
 import { dataRun, zeroRun } from "./run.ts";
@@ -51,11 +51,7 @@ export const raw: Format = {
 /** A raw image is as long as its file. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
   const before = storage.size;
-  if (growth === "metadata") {
-    throw new ImageError("usage", `Cannot preallocate metadata of "${storage.label}": raw images have none`, {
-      path: storage.label,
-    });
-  }
+  refuseMetadata(storage, growth);
   await storage.truncate(size);
   if (growth !== "off" && size > before) await storage.reserve(before, size, growth === "full");
   await storage.sync();

@@ -12,6 +12,7 @@ import { checksum, writeText } from "./footer.ts";
 export const HEADER_BYTES = 1024;
 
 const COOKIE = "cxsparse";
+const TABLE_ENTRIES_AT = 28;
 const CHECKSUM_AT = 36;
 
 /** Where the blocks of an image are told. */
@@ -49,7 +50,18 @@ export function decodeDynamicHeader(bytes: Uint8Array, label: string, fileOffset
     throw fail(`its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`);
   }
   if (view.getUint32(16) > 0x1fffff) throw fail("its block allocation table lies past the end of the file");
-  return { tableOffset: u64(view, 16), tableEntries: view.getUint32(28), blockSize };
+  return { tableOffset: u64(view, 16), tableEntries: view.getUint32(TABLE_ENTRIES_AT), blockSize };
+}
+
+/** Makes the checksum of a header right, in place. */
+export function sealHeader(bytes: Uint8Array): void {
+  viewOf(bytes).setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
+}
+
+/** States another length of the block allocation table in the bytes of a header, in place. */
+export function setTableEntries(bytes: Uint8Array, entries: number): void {
+  viewOf(bytes).setUint32(TABLE_ENTRIES_AT, entries);
+  sealHeader(bytes);
 }
 
 /** The bytes of a header of an image without a parent. */
@@ -60,8 +72,7 @@ export function encodeDynamicHeader(header: DynamicHeader): Uint8Array {
   view.setBigUint64(8, 0xffff_ffff_ffff_ffffn); // no further structures
   setU64(view, 16, header.tableOffset);
   view.setUint32(24, 1 << 16);
-  view.setUint32(28, header.tableEntries);
   view.setUint32(32, header.blockSize);
-  view.setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
+  setTableEntries(bytes, header.tableEntries);
   return bytes;
 }

@@ -3,23 +3,19 @@
  *
  * @module
  */
-import { FREE } from "../block_table.ts";
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
-import { corrupt, ImageError } from "../errors.ts";
 import { freshAreas, hasNoHoles, writeZeroes } from "../fresh_areas.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
 import { type BlockReader, blockReader } from "./disk.ts";
-import { blockOffset, type Blocks, readImage, type VpcImage } from "./image.ts";
+import { endOfBlocks } from "./extents.ts";
+import { type Blocks, readImage, type VpcImage } from "./image.ts";
 import { parentOf } from "./parent.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
 
 /** Bytes of sector bitmaps held. */
 const BITMAP_CACHE_BYTES = 4 << 20;
-
-/** A block allocation table of more blocks is not edited: all of it is looked through first. 2040 GiB have 1,044,480. */
-const MAX_BLOCKS = 1 << 24;
 
 /**
  * Opens an existing image for writing. A file without holes is kept without holes, for Windows.
@@ -32,59 +28,60 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   const { blocks, size } = image;
   if (blocks === null) return fixedWriter({ storage, size, isSparse, finish: () => Promise.resolve() });
   // Whatever lies before the footer may be in use: names of a parent, for instance.
-  const end = Math.max(await endOfBlocks(blocks), alignUp(image.endOffset, SECTOR));
+  const end = Math.max(await endOfBlocks(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
   const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
-  const { table, bitmapBytes, header: { blockSize } } = blocks;
-  const bitmaps = tableCache(storage, bitmapBytes, BITMAP_CACHE_BYTES);
-  // The reader shares the bitmaps of the writer, and looks at the table that it changes.
-  const reader = blockReader(storage, blocks, bitmaps);
-  async function read(into: Uint8Array, start: number): Promise<void> {
-    // What was passed over in new blocks must be there before it can be read.
-    await target.fresh.finish();
-    await readThrough(reader, below, into, start);
-  }
-  const target: BlockTarget = {
-    storage,
-    size,
-    blockSize,
-    bitmapBytes,
-    table,
-    fresh: freshAreas((start, end) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end)),
-    isSparse,
-    edited: { bitmaps, below, read },
-    end,
-  };
+  const { target, flush } = editing({ storage, blocks, below, end, isSparse });
   return blockWriter(target, false, async () => {
-    await target.fresh.finish();
-    await bitmaps.flush();
-    await table.flush();
+    await flush();
+    await blocks.table.flush();
     await finishFooters(storage, image, end, target.end);
   });
 }
 
-/** Where the last block ends. Blocks that lie over one another are found out: writing would spoil both. */
-async function endOfBlocks(blocks: Blocks): Promise<number> {
-  const { storage: { label }, table, header, bitmapBytes } = blocks;
-  if (table.entries > MAX_BLOCKS) {
-    const message =
-      `Cannot write into "${label}": it has ${table.entries} blocks, and at most ${MAX_BLOCKS} are edited`;
-    throw new ImageError("unsupported", message, { path: label });
-  }
-  const starts: number[] = [];
-  for (let index = 0; index < table.entries;) {
-    const page = await table.load(index);
-    for (; index < page.end; index++) {
-      if (page.entry(index) !== FREE) starts.push(blockOffset(blocks, page, index)! / SECTOR);
-    }
-  }
-  const sorted = Uint32Array.from(starts).sort();
-  const sectors = (bitmapBytes + header.blockSize) / SECTOR;
-  const clash = sorted.findIndex((start, at) => at > 0 && start < sorted[at - 1] + sectors);
-  if (clash >= 0) {
-    const start = sorted[clash] * SECTOR;
-    throw corrupt(`Cannot write into "${label}": two blocks overlap at ${start}`, label, start);
-  }
-  return sorted.length === 0 ? 0 : (sorted[sorted.length - 1] + sectors) * SECTOR;
+/** What editing blocks needs to know. */
+export interface EditedBlocks {
+  readonly storage: WritableStorage;
+  readonly blocks: Blocks;
+  readonly below: GuestReader | null;
+  /** File offset after which new blocks may lie. */
+  readonly end: number;
+  /** Whether zeroes may become holes. */
+  readonly isSparse: boolean;
+  /** Makes a part of a new block read as zeroes, if not as `isSparse` says. */
+  readonly fill?: (start: number, end: number) => Promise<void>;
+}
+
+/** The blocks of an existing image as a target; `flush` writes what is still owed to them, all but the table. */
+export function editing(edited: EditedBlocks): { readonly target: BlockTarget; flush(): Promise<void> } {
+  const { storage, blocks, below, end, isSparse } = edited;
+  const { size, table, bitmapBytes, header: { blockSize } } = blocks;
+  const zero = (start: number, end: number) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end);
+  const fresh = freshAreas(edited.fill ?? zero);
+  const bitmaps = tableCache(storage, bitmapBytes, BITMAP_CACHE_BYTES);
+  // The reader shares the bitmaps of the writer, and looks at the table that it changes.
+  const reader = blockReader(storage, blocks, bitmaps);
+  const read = async (into: Uint8Array, start: number) => {
+    // What was passed over in new blocks must be there before it can be read.
+    await fresh.finish();
+    await readThrough(reader, below, into, start);
+  };
+  return {
+    target: {
+      storage,
+      size,
+      blockSize,
+      bitmapBytes,
+      table,
+      fresh,
+      isSparse,
+      edited: { bitmaps, below, read },
+      end,
+    },
+    async flush() {
+      await fresh.finish();
+      await bitmaps.flush();
+    },
+  };
 }
 
 /** Guest bytes of this layer, and of what is beneath where it is silent. */

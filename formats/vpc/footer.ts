@@ -6,7 +6,7 @@
  */
 import { asciiText, SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { type Geometry, LARGEST, sectorsOf } from "./geometry.ts";
+import { exactGeometry, type Geometry, LARGEST, sectorsOf } from "./geometry.ts";
 
 /** Bytes of a footer. */
 export const FOOTER_BYTES = 512;
@@ -144,6 +144,27 @@ export function encodeFooter(footer: Footer): Uint8Array {
   bytes.set(footer.uuid, 68);
   view.setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
   return bytes;
+}
+
+/**
+ * The bytes of a footer with another size. Its geometry agrees, where there is such a geometry; the largest one stays,
+ * because it sends every reader to the current size.
+ *
+ * @param size guest bytes, whole sectors
+ */
+export function resizedFooter(bytes: Uint8Array, size: number): Uint8Array {
+  const resized = bytes.slice();
+  const view = viewOf(resized);
+  // The original size is there to be looked at only, but libvhdi takes it for the size of the disk.
+  view.setBigUint64(40, BigInt(size));
+  view.setBigUint64(48, BigInt(size));
+  const old = { cylinders: view.getUint16(56), heads: view.getUint8(58), sectors: view.getUint8(59) };
+  const geometry = sectorsOf(old) === sectorsOf(LARGEST) ? LARGEST : exactGeometry(size / SECTOR);
+  view.setUint16(56, geometry.cylinders);
+  view.setUint8(58, geometry.heads);
+  view.setUint8(59, geometry.sectors);
+  view.setUint32(CHECKSUM_AT, checksum(resized, CHECKSUM_AT));
+  return resized;
 }
 
 /** Writes ASCII text. */

@@ -24,7 +24,10 @@ export const vpc: Format = {
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVpc(storage, plan),
   edit: async (storage, context) => (await import("./edit.ts")).editVpc(storage, context),
-  maintenance: { check: checkRuns(open) },
+  maintenance: {
+    check: checkRuns(open),
+    resize: async (storage, ...how) => (await import("./resize.ts")).resizeVpc(storage, ...how),
+  },
 };
 
 /**

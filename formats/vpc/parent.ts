@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { viewOf } from "../bytes.ts";
+import { setU64, viewOf } from "../bytes.ts";
 import type { NamedFile } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
@@ -26,6 +26,9 @@ export interface ParentFields {
   readonly locators: readonly ParentLocator[];
 }
 
+/** Parent locators of a header. */
+const LOCATORS = 8;
+
 /** A longer path is none: Windows has 32,767 characters at most. */
 const MAX_PATH_BYTES = 65_534;
 
@@ -34,9 +37,18 @@ const PLATFORMS = ["W2ru", "W2ku", "Wi2r", "Wi2k", "MacX"];
 
 /** The parent fields of a dynamic disk header. Pure. */
 export function decodeParent(header: Uint8Array): ParentFields {
+  return {
+    uuid: header.slice(40, 56),
+    name: untilNul(new TextDecoder("utf-16be").decode(header.subarray(64, 576))),
+    locators: decodeLocators(header).filter(({ platform }) => PLATFORMS.includes(platform)),
+  };
+}
+
+/** All eight parent locators of a dynamic disk header, whether in use or not. Pure. */
+export function decodeLocators(header: Uint8Array): ParentLocator[] {
   const view = viewOf(header);
-  const locators = Array.from({ length: 8 }, (_, index) => {
-    const at = 576 + index * 24;
+  return Array.from({ length: LOCATORS }, (_, index) => {
+    const at = locatorAt(index);
     return {
       platform: String.fromCharCode(...header.subarray(at, at + 4)),
       length: view.getUint32(at + 8),
@@ -44,11 +56,15 @@ export function decodeParent(header: Uint8Array): ParentFields {
       fileOffset: Number(view.getBigUint64(at + 16)),
     };
   });
-  return {
-    uuid: header.slice(40, 56),
-    name: untilNul(new TextDecoder("utf-16be").decode(header.subarray(64, 576))),
-    locators: locators.filter(({ platform }) => PLATFORMS.includes(platform)),
-  };
+}
+
+/** Says in the bytes of a dynamic disk header that what locator `index` names lies elsewhere, in place. */
+export function setLocatorOffset(header: Uint8Array, index: number, fileOffset: number): void {
+  setU64(viewOf(header), locatorAt(index) + 16, fileOffset);
+}
+
+function locatorAt(index: number): number {
+  return 576 + index * 24;
 }
 
 /**

@@ -159,25 +159,35 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   if (below !== null) await mark(target, dataOffset, inside, end - index * blockSize);
 }
 
-/** Adds block `index` at the end of the file; returns the file offset of its first guest byte. */
-async function allocate(target: BlockTarget, index: number): Promise<number> {
-  const { storage, bitmapBytes, blockSize, edited } = target;
-  const dataOffset = alignUp(target.end + bitmapBytes, DATA_ALIGNMENT);
+/** Takes the place for one more block at the end of the file; returns the file offset of its sector bitmap. */
+export async function takePlace(
+  target: Pick<BlockTarget, "storage" | "bitmapBytes" | "blockSize" | "isSparse" | "end">,
+): Promise<number> {
+  const { storage, bitmapBytes, end } = target;
+  const dataOffset = alignUp(end + bitmapBytes, DATA_ALIGNMENT);
   const start = dataOffset - bitmapBytes;
   if (start / SECTOR >= FREE) {
     const message = `Cannot add a block to "${storage.label}": it would lie at ${start}, and VHD files end at 2 TiB`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  if (target.end < start) {
-    if (!target.isSparse) await writeZeroes(storage, target.end, start);
-    else if (!storage.startsZeroed) await storage.zeroAt(target.end, start);
+  if (end < start) {
+    if (!target.isSparse) await writeZeroes(storage, end, start);
+    else if (!storage.startsZeroed) await storage.zeroAt(end, start);
   }
+  target.end = dataOffset + target.blockSize;
+  return start;
+}
+
+/** Adds block `index` at the end of the file; returns the file offset of its first guest byte. */
+export async function allocate(target: BlockTarget, index: number): Promise<number> {
+  const { storage, bitmapBytes, blockSize, edited } = target;
+  const start = await takePlace(target);
+  const dataOffset = start + bitmapBytes;
   // The bits of a block with nothing beneath are set from the start: what was not written is zero.
   const bitmap = new Uint8Array(bitmapBytes).fill(edited?.below ? 0 : 0xff);
   if (edited === null) await storage.writeAt(bitmap, start);
   else await edited.bitmaps.put(start, bitmap);
   target.fresh.add(dataOffset, dataOffset + blockSize);
-  target.end = dataOffset + blockSize;
   await target.table.set(index, start / SECTOR);
   return dataOffset;
 }

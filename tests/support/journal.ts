@@ -23,15 +23,21 @@ export function journaledFiles(path: string): { readonly files: Files; readonly 
 }
 
 function journaled(inner: StoredFile, journal: Change[]): StoredFile {
+  return Object.assign(journaledStorage(inner, journal), {
+    identity: inner.identity,
+    isDevice: inner.isDevice,
+    lock: (exclusive: boolean) => inner.lock(exclusive),
+  });
+}
+
+/** Passes everything on to `inner`; every change goes into the journal. */
+export function journaledStorage(inner: WritableStorage, journal: Change[]): WritableStorage {
   const note = (change: Change) => {
     journal.push(change);
     return change === "sync" ? inner.sync() : change(inner);
   };
   return {
     label: inner.label,
-    identity: inner.identity,
-    isDevice: inner.isDevice,
-    lock: (exclusive) => inner.lock(exclusive),
     get size() {
       return inner.size;
     },

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import {
   alignDown,
+  type ChangeContext,
   type CreatePlan,
   type Disk,
   type DiskWriter,
@@ -75,6 +76,17 @@ export function editImage(format: Format, image: Image, below: Uint8Array | null
     openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
     openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
   });
+}
+
+/** For verbs that change an image of one file; with what is beneath it. */
+export function changeContext(below: Uint8Array = new Uint8Array(0)): ChangeContext {
+  const names = () => Promise.reject(new Error("it names no further files"));
+  return {
+    pause: () => Promise.resolve(),
+    openNamed: names,
+    createNamed: names,
+    openBelow: () => Promise.resolve(readerOf(below)),
+  };
 }
 
 /** What probing sees of a file. */

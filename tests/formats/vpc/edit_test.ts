@@ -3,9 +3,9 @@ import type { EditContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { assertBytes, openImage, readAll, readerOf } from "../../support/model.ts";
-import { type Rng, rng, seed } from "../../support/qemu.ts";
+import { rng, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
-import { buildVhd, type Built, utf16, UUID } from "./build.ts";
+import { buildVhd, randomImage, UUID } from "./build.ts";
 
 const runSeed = seed();
 
@@ -18,23 +18,6 @@ function contextOver(below: Uint8Array): EditContext {
       return Promise.resolve(readerOf(below));
     },
   };
-}
-
-/** Random blocks, with random bitmaps, of random bytes: what a bit hides must not show. */
-function randomImage(random: Rng, type: 3 | 4): { readonly built: Built; readonly below: Uint8Array } {
-  const blockSize = random.pick([512, 4096, 16_384]);
-  const size = random.int(1, 9) * blockSize + random.int(blockSize / 512) * 512;
-  const blocks = Array.from({ length: Math.ceil(size / blockSize) }, (_, index) => ({
-    index,
-    bitmap: random.chance(0.3) ? 0xff : random.bytes(Math.ceil(blockSize / 512 / 8)),
-    data: random.bytes(blockSize),
-  })).filter(() => random.chance(0.6));
-  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
-  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
-  const locators = [["W2ru", utf16("parent.vhd", "little")]] as const;
-  const parent = { uuid: UUID, locators };
-  const footerBytes = random.chance(0.3) ? 511 as const : 512 as const;
-  return { built: { type, size, blockSize, blocks, footerBytes, ...(type === 4 && { parent }) }, below };
 }
 
 for (const type of [3, 4] as const) {

@@ -1,0 +1,75 @@
+/**
+ * What formats share when a disk changes its size: which sizes there are, and how its new end comes to read as zeroes.
+ *
+ * @module
+ */
+import { SECTOR } from "./bytes.ts";
+import { ImageError } from "./errors.ts";
+import { writeZeroes } from "./fresh_areas.ts";
+import type { GrowthKind } from "./maintenance.ts";
+import type { WritableStorage } from "./storage/types.ts";
+
+/** Bytes that are filled between two pauses. */
+const STEP = 32 << 20;
+
+/**
+ * How the host keeps zeroes: as `holes` where it can, as `reserved` space that reads as zeroes, or `written` like any
+ * other bytes.
+ */
+export type Filling = "holes" | "reserved" | "written";
+
+/** How new places are to be filled; a file without holes gets none by itself. */
+export function fillingOf(growth: GrowthKind, isSparse: boolean): Filling {
+  if (growth === "falloc") return "reserved";
+  return growth === "full" || !isSparse ? "written" : "holes";
+}
+
+/**
+ * Makes the file bytes `[start, end)` read as zeroes; the file grows where it ends before.
+ *
+ * @param used file offset up to which there may be other bytes: the end of the file, if not less
+ */
+export async function fillNew(
+  storage: WritableStorage,
+  start: number,
+  end: number,
+  filling: Filling,
+  pause: () => Promise<void>,
+  used: number = storage.size,
+): Promise<void> {
+  const dirty = Math.min(end, used);
+  if (start < dirty && filling !== "written") await storage.zeroAt(start, dirty);
+  if (filling === "holes" && storage.size < end) await storage.truncate(end);
+  for (let at = start; filling !== "holes" && at < end; at += STEP) {
+    await pause();
+    const stepEnd = Math.min(end, at + STEP);
+    if (filling === "written") await writeZeroes(storage, at, stepEnd);
+    else await storage.reserve(at, stepEnd, false);
+  }
+}
+
+/**
+ * Throws `usage` for a size that a disk of the format cannot have.
+ *
+ * @param size guest bytes
+ * @param most the largest, and how people call it
+ */
+export function checkNewSize(
+  { label }: WritableStorage,
+  size: number,
+  most: { readonly bytes: number; readonly text: string },
+): void {
+  const refuse = (why: string) => {
+    throw new ImageError("usage", `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
+  };
+  if (size % SECTOR !== 0) refuse(`its disk has whole sectors, so it must be a multiple of ${SECTOR}`);
+  if (size > most.bytes) refuse(`the format ends at ${most.bytes} (${most.text})`);
+}
+
+/** Throws `usage` where `metadata` is asked for and every guest byte has its place anyway. */
+export function refuseMetadata({ label }: WritableStorage, growth: GrowthKind): void {
+  if (growth !== "metadata") return;
+  const message = `Cannot preallocate metadata of "${label}": every byte of its disk has a place in the file anyway; ` +
+    `falloc and full take the space`;
+  throw new ImageError("usage", message, { path: label });
+}

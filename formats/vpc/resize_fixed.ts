@@ -1,0 +1,56 @@
+/**
+ * Another size for the disk of a fixed image, whose only structure is the footer at the end of the file.
+ *
+ * @module
+ */
+import { alignUp, SECTOR } from "../bytes.ts";
+import { hasNoHoles } from "../fresh_areas.ts";
+import { fillingOf, fillNew, refuseMetadata } from "../growth.ts";
+import type { CheckContext, GrowthKind } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { resizedFooter } from "./footer.ts";
+import type { FoundFooter } from "./image.ts";
+
+/**
+ * Makes the disk `size` guest bytes long. At every moment a sound footer is the end of the file: first the old one moves
+ * out of the way, then the new end of the disk is cleared, then one sector states the new size.
+ *
+ * @throws ImageError `usage` for `metadata`
+ */
+export async function resizeFixed(
+  storage: WritableStorage,
+  image: FoundFooter & { readonly size: number },
+  size: number,
+  growth: GrowthKind,
+  { pause }: CheckContext,
+): Promise<void> {
+  refuseMetadata(storage, growth);
+  const filling = fillingOf(growth, !await hasNoHoles(storage));
+  const used = storage.size;
+  let footerAt = image.endOffset;
+  if (footerAt < size || footerAt % SECTOR !== 0) {
+    footerAt = Math.max(size, alignUp(used, SECTOR));
+    await storage.writeAt(image.bytes, footerAt);
+    await storage.sync();
+  }
+  if (size > image.size) await fillNew(storage, image.size, size, filling, pause, used);
+  await storage.sync();
+  const footer = resizedFooter(image.bytes, size);
+  await storage.writeAt(footer, footerAt);
+  await storage.sync();
+  await cutTo(storage, footer, footerAt, size);
+}
+
+/** Moves the footer from `footerAt` forward to `end`, and ends the file with it. */
+export async function cutTo(
+  storage: WritableStorage,
+  footer: Uint8Array,
+  footerAt: number,
+  end: number,
+): Promise<void> {
+  if (end >= footerAt) return;
+  await storage.writeAt(footer, end);
+  await storage.sync();
+  await storage.truncate(end + footer.length);
+  await storage.sync();
+}
