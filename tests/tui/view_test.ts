@@ -37,6 +37,24 @@ for (const [columns, rows, theme] of [[40, 12, ascii], [80, 24, plain], [120, 40
   });
 }
 
+const wideJob = jobOf({
+  sources: ["/磁盘/サーバー.vmdk", "b.raw"],
+  target: "/e\u0301te\u0301/👩‍👩‍👧 диск.qcow2",
+  destination: "Köln",
+});
+const wide = after(halfway(wideJob), 18_000, {
+  type: "warning",
+  message: "「磁盘」 is named Cafe\u0301 in its descriptor",
+});
+
+for (const columns of [40, 80, 120, 200]) {
+  Deno.test(`wide and combining characters in ${columns} columns`, () => {
+    const lines = view(wide, { columns, rows: 12 }, plain);
+    for (const line of lines) assert(stringWidth(line) <= columns, line);
+    sameAsFile(`wide-${columns}`, lines);
+  });
+}
+
 for (const [name, keys] of [["help", "?"], ["runs", "l"], ["errors", "e"], ["map", "mm"], ["asking", "q"]] as const) {
   Deno.test(`the page ${name}`, () => {
     sameAsFile(name, view(press(warned, ...keys).model, { columns: 80, rows: 18 }, plain));
