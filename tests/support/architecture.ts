@@ -27,7 +27,6 @@ export const MAX_LINES = 600;
 /** Packages, and the parts that may use them; built-in modules of Node are open to all. */
 const packages: { readonly [name: string]: readonly Part[] } = {
   "commander": ["cli"],
-  "@bomb.sh/tab": ["cli"],
   "@clack/prompts": ["cli"],
   "string-width": ["tui"],
   "fast-check": ["tests"],
