@@ -47,8 +47,8 @@ export function runAmend(args: readonly string[], context: CommandContext): Prom
 }
 
 function work({ image, given, options, view }: AmendRequest, context: CommandContext): Promise<number> {
-  return watch({ view, command: "amend", label: "Amending" }, context, async (_tell, telling) => {
-    await amend(image, given, { ...options, signal: context.signal, onWarning: telling.warn });
+  return watch({ view, command: "amend", label: "Amending" }, context, async (onEvent, telling) => {
+    await amend(image, given, { ...options, signal: context.signal, onEvent, onWarning: telling.warn });
     telling.end({ ok: true, code: 0, summary: undefined });
     return 0;
   });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
+import { changingCacheOption, changingOptions } from "./changing_options.ts";
 import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
@@ -23,7 +23,7 @@ export const amendCommand: CommandDef = {
       help: 'key=value[,key=value...]; "-o help" with -f lists them; can be repeated',
     },
     { long: "force", group: READING, help: "accepted; nothing that can be amended is dangerous" },
-    { short: "t", long: "cache", arg: "mode", group: READING, help: "as -t of convert; checked only" },
+    changingCacheOption,
     ...changingOptions,
     ...progressOptions,
     permissionsOption,

@@ -9,14 +9,15 @@ import { bitmapCommand } from "./bitmap_options.ts";
 import { type Changing, changingOf, imagePath } from "./changing.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { completeArgs } from "./getopt.ts";
-import { isOn, listOf, textOf } from "./reading.ts";
-import { runCommand } from "./run_command.ts";
+import { isOn, listOf, textOf, type View, viewOf } from "./reading.ts";
+import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface BitmapRequest extends Changing {
   readonly name: string;
   readonly changes: readonly BitmapChange[];
   readonly source: ChangeSpec | undefined;
+  readonly view: View;
 }
 
 const ACTIONS = ["add", "remove", "clear", "enable", "disable", "merge"] as const;
@@ -37,7 +38,7 @@ function requestOf(parsed: ParsedArgs, args: readonly string[]): BitmapRequest {
   }
   const source = sourceOf(parsed);
   const changes = changesOf(parsed, orderOf(args), source);
-  return { ...changingOf(parsed, image), name, changes, source };
+  return { ...changingOf(parsed, image), name, changes, source, view: viewOf(parsed) };
 }
 
 function sourceOf(parsed: ParsedArgs): ChangeSpec | undefined {
@@ -76,7 +77,11 @@ async function files({ image, options, source }: BitmapRequest) {
   return await changeFiles(image, { ...options, chain: false }, source ? [{ ...source, backing: null }] : []);
 }
 
-async function work({ image, name, changes, options }: BitmapRequest, { signal }: CommandContext): Promise<number> {
-  await changeBitmap(image, name, changes, { ...options, signal });
-  return 0;
+function work({ image, name, changes, options, view }: BitmapRequest, context: CommandContext): Promise<number> {
+  return watch({ view, command: "bitmap", label: "Changing the bitmap" }, context, async (onEvent, telling) => {
+    const { signal } = context;
+    await changeBitmap(image, name, changes, { ...options, signal, onEvent, onWarning: telling.warn });
+    telling.end({ ok: true, code: 0, summary: undefined });
+    return 0;
+  });
 }

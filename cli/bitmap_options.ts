@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
-import { formatOption, permissionsOption, READING, TELLING } from "./reading_options.ts";
+import { changingOptions } from "./changing_options.ts";
+import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `bitmap` as its help shows it. */
@@ -30,7 +30,7 @@ export const bitmapCommand: CommandDef = {
     { short: "b", long: "source-file", arg: "file", group: READING, help: "the image that has the bitmap of --merge" },
     { short: "F", long: "source-format", arg: "fmt", group: READING, help: "its format" },
     ...changingOptions,
-    { short: "q", long: "quiet", group: TELLING, help: "only errors" },
+    ...progressOptions,
     permissionsOption,
   ],
   notes: `Several changes are made in the order in which they are given, and in one step: all of them, or none.

@@ -3,30 +3,20 @@
  *
  * @module
  */
-import { allFormats, ImageError } from "../mod.ts";
-import type { ChangeSpec, OpenDiskOptions } from "../mod.ts";
-import { cacheMode, refuseObject } from "./convert_flags.ts";
-import { formatNamed } from "./convert_rules.ts";
+import { ImageError } from "../mod.ts";
+import type { ChangeOptions, ChangeSpec } from "../mod.ts";
+import { changedFromOptions } from "./image_opts.ts";
 import { pathOf } from "./image_names.ts";
-import { isOn, listOf, textOf } from "./reading.ts";
-import { READING, readingOptions } from "./reading_options.ts";
-import type { OptionDef, ParsedArgs } from "./command_def.ts";
+import { isOn, onlyFile, readingOf, syncOf, textOf } from "./reading.ts";
+import type { ParsedArgs } from "./command_def.ts";
 
 const WINDOWS = Deno.build.os === "windows";
 
 /** An image to be changed, and how. */
 export interface Changing {
   readonly image: ChangeSpec;
-  readonly options: Pick<OpenDiskOptions, "allowRefs" | "forceShare">;
+  readonly options: Pick<ChangeOptions, "allowRefs" | "forceShare" | "sync">;
 }
-
-/** Options of every command that changes an image: those of reading, as far as they make sense for a whole file. */
-export const changingOptions: readonly OptionDef[] = readingOptions.filter(({ long }) =>
-  long === "allow-ref" || long === "object"
-);
-
-/** Heading of {@linkcode changingOptions} in the help. */
-export const CHANGING = READING;
 
 /** The path of an image by name. */
 export function imagePath(name: string, role = "image"): string {
@@ -34,21 +24,15 @@ export function imagePath(name: string, role = "image"): string {
 }
 
 /**
- * The image `name`, with the format that `-f` states.
+ * The image `name`, with the format that `-f` states; `changes`: whether it is changed, and not only looked at.
  *
  * @throws ImageError `usage`
  */
-export function changingOf(parsed: ParsedArgs, name: string): Changing {
-  listOf(parsed, "object").forEach(refuseObject);
-  const cache = textOf(parsed, "cache");
-  if (cache !== undefined) cacheMode(cache, "-t");
-  const format = textOf(parsed, "format");
-  if (format !== undefined) formatNamed(format, allFormats, "-f");
-  const allowRefs = listOf(parsed, "allow-ref");
-  return {
-    image: { path: imagePath(name), ...(format !== undefined && { format }) },
-    options: { ...(allowRefs.length > 0 && { allowRefs }), ...(isOn(parsed, "force-share") && { forceShare: true }) },
-  };
+export function changingOf(parsed: ParsedArgs, name: string, changes = true): Changing {
+  const described = (tree: Parameters<typeof changedFromOptions>[0]) => changedFromOptions(tree, changes);
+  const { images, options } = readingOf(parsed, [name], [["-f", textOf(parsed, "format")]], described);
+  const sync = syncOf(parsed, "cache", changes ? "-t" : "-T");
+  return { image: images[0]!, options: { ...options, ...(sync !== undefined && { sync }) } };
 }
 
 /**
@@ -56,8 +40,16 @@ export function changingOf(parsed: ParsedArgs, name: string): Changing {
  *
  * @throws ImageError `usage`
  */
-export function changingOne(parsed: ParsedArgs, command: string): Changing {
-  if (parsed.files.length === 1) return changingOf(parsed, parsed.files[0]!);
-  const found = parsed.files.length === 0 ? "none is given" : `${parsed.files.length} are given`;
-  throw new ImageError("usage", `Cannot tell which image is meant: ${command} takes one, and ${found}`);
+export function changingOne(parsed: ParsedArgs, command: string, changes = true): Changing {
+  return changingOf(parsed, onlyFile(parsed, command), changes);
+}
+
+/**
+ * Refuses `-U` together with what changes the image.
+ *
+ * @throws ImageError `usage`
+ */
+export function refuseShared(parsed: ParsedArgs, changes: boolean): void {
+  if (!changes || !isOn(parsed, "force-share")) return;
+  throw new ImageError("usage", "Cannot use -U for a change: an image that others are writing to must be left alone");
 }

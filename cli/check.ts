@@ -5,11 +5,11 @@
  */
 import { changeFiles, check, ImageError } from "../mod.ts";
 import type { CheckResult, RepairKind } from "../mod.ts";
-import { type Changing, changingOne } from "./changing.ts";
+import { type Changing, changingOne, refuseShared } from "./changing.ts";
 import { checkCommand } from "./check_options.ts";
-import { isOn, outputForm, textOf } from "./reading.ts";
+import { outputForm, textOf, type View, viewOf } from "./reading.ts";
 import { type Io, visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 /** The exit code for a format without checks. */
@@ -18,15 +18,17 @@ const UNSUPPORTED = 63;
 interface CheckRequest extends Changing {
   readonly repair: RepairKind | undefined;
   readonly form: "human" | "json";
-  readonly quiet: boolean;
+  readonly view: View;
 }
 
 function requestOf(parsed: ParsedArgs): CheckRequest {
+  const repair = repairKind(textOf(parsed, "repair"));
+  refuseShared(parsed, repair !== undefined);
   return {
-    ...changingOne(parsed, "check"),
-    repair: repairKind(textOf(parsed, "repair")),
+    ...changingOne(parsed, "check", repair !== undefined),
+    repair,
     form: outputForm(parsed, ["human", "json"]),
-    quiet: isOn(parsed, "quiet"),
+    view: viewOf(parsed),
   };
 }
 
@@ -45,17 +47,27 @@ async function files({ image, options, repair }: CheckRequest) {
   return repair === undefined ? { read: touched.read, write: [] } : touched;
 }
 
-async function work(request: CheckRequest, { io, signal }: CommandContext): Promise<number> {
-  const { image, options, repair, form, quiet } = request;
-  const result = await check(image, { ...options, repair, signal });
-  if (result.unsupported) {
-    if (!quiet) io.err(`diskcast: Images of format "${result.format}" have nothing to check\n`);
-    return UNSUPPORTED;
-  }
-  if (form === "json") io.out(`${JSON.stringify(checkJson(result), null, 4)}\n`);
-  else if (!quiet) showHuman(result, io);
-  if (result.checkErrors > 0) return 1;
-  return result.corruptions > 0 ? 2 : result.leaks > 0 ? 3 : 0;
+function work({ image, options, repair, form, view }: CheckRequest, context: CommandContext): Promise<number> {
+  const { io, signal } = context;
+  const label = repair === undefined ? "Checking" : "Mending";
+  return watch({ view, command: "check", label }, context, async (onEvent, telling) => {
+    const result = await check(image, { ...options, repair, signal, onEvent, onWarning: telling.warn });
+    if (result.unsupported) {
+      const message = `Images of format "${result.format}" have nothing to check`;
+      telling.end({ ok: false, code: UNSUPPORTED, complaint: { kind: "unsupported", message, hint: undefined } });
+      return UNSUPPORTED;
+    }
+    const code = codeOf(result);
+    telling.end({ ok: true, code, summary: undefined });
+    if (form === "json") io.out(`${JSON.stringify(checkJson(result), null, 4)}\n`);
+    else if (!view.quiet) showHuman(result, io);
+    return code;
+  });
+}
+
+function codeOf({ checkErrors, corruptions, leaks }: CheckResult): number {
+  if (checkErrors > 0) return 1;
+  return corruptions > 0 ? 2 : leaks > 0 ? 3 : 0;
 }
 
 /** A result under the names of `qemu-img check --output=json`. */

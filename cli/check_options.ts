@@ -3,8 +3,16 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
-import { formatOption, outputOption, permissionsOption, READING, TELLING } from "./reading_options.ts";
+import { changingOptions } from "./changing_options.ts";
+import {
+  cacheOption,
+  formatOption,
+  outputOption,
+  permissionsOption,
+  progressOptions,
+  READING,
+  TELLING,
+} from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `check` as its help shows it. */
@@ -21,9 +29,16 @@ export const checkCommand: CommandDef = {
       group: READING,
       help: "mend: leaks (give back wasted space) or all (also what contradicts itself)",
     },
-    { short: "U", long: "force-share", group: READING, help: "check the image although others are writing to it" },
+    {
+      short: "U",
+      long: "force-share",
+      group: READING,
+      help: "check the image although others are writing to it; not with -r",
+    },
+    cacheOption,
     ...changingOptions,
     outputOption,
+    ...progressOptions.filter(({ long }) => long !== "quiet"),
     { short: "q", long: "quiet", group: TELLING, help: "only errors, and the exit code" },
     permissionsOption,
   ],

@@ -24,7 +24,7 @@ function requestOf(parsed: ParsedArgs): CommitRequest {
   return {
     ...changingOne(parsed, "commit"),
     base: base === undefined ? undefined : imagePath(base, "base"),
-    keepsTop: isOn(parsed, "keep"),
+    keepsTop: isOn(parsed, "drop"),
     rateLimit: rate === undefined ? 0 : parseSize(rate, "-r"),
     view: viewOf(parsed),
   };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
+import { changingCacheOption, changingOptions } from "./changing_options.ts";
 import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
@@ -21,9 +21,9 @@ export const commitCommand: CommandDef = {
       group: READING,
       help: "write into this file of the chain (default: the one beneath the image); the image is not emptied then",
     },
-    { short: "d", long: "keep", group: READING, help: "do not empty the image afterwards" },
+    { short: "d", long: "drop", group: READING, help: "drop the emptying of the image afterwards: it stays as it is" },
     { short: "r", long: "rate-limit", arg: "rate", group: READING, help: "write at most this many bytes a second" },
-    { short: "t", long: "cache", arg: "mode", group: READING, help: "as -t of convert; checked only" },
+    changingCacheOption,
     ...changingOptions,
     ...progressOptions,
     permissionsOption,

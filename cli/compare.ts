@@ -6,7 +6,7 @@
 import { compare, ImageError, imageFiles } from "../mod.ts";
 import type { CompareStage, Comparison } from "../mod.ts";
 import { compareCommand } from "./compare_options.ts";
-import { isOn, type Reading, readingOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, type Reading, readingOf, syncOf, textOf, type View, viewOf } from "./reading.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -25,6 +25,7 @@ function requestOf(parsed: ParsedArgs): CompareRequest {
   if (files.length !== 2) {
     throw new ImageError("usage", `Cannot compare ${files.length} images: give two`);
   }
+  syncOf(parsed, "cache", "-T");
   const formats = [["-f", textOf(parsed, "a-format")], ["-F", textOf(parsed, "b-format")]] as const;
   return { reading: () => readingOf(parsed, files, formats), strict: isOn(parsed, "strict"), view: viewOf(parsed) };
 }

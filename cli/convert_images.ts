@@ -8,7 +8,7 @@ import type { Format, ImageSpec, TargetSpec } from "../mod.ts";
 import { sourceFromOptions, targetFromOptions } from "./image_opts.ts";
 import type { SourceParts } from "./image_opts.ts";
 import { nameParts, pathOf, storablePath } from "./image_names.ts";
-import { treeOfJson, treeOfOptions } from "./option_tree.ts";
+import { type OptionTree, treeOfJson, treeOfOptions } from "./option_tree.ts";
 import { type Creation, creationFrom } from "./creation.ts";
 import { formatNamed } from "./convert_rules.ts";
 import type { ConvertFlags } from "./convert_flags.ts";
@@ -20,7 +20,7 @@ function checkDrivers(image: ImageSpec, formats: readonly Format[]): void {
 }
 
 /**
- * One image to read, as named or described.
+ * One image to read, as named or described; `described` reads descriptions.
  *
  * @throws ImageError `usage`
  */
@@ -29,18 +29,19 @@ export function sourceOf(
   flags: Pick<ConvertFlags, "imageOpts" | "sourceFormat">,
   formats: readonly Format[],
   windows: boolean,
+  described: (tree: OptionTree) => SourceParts = sourceFromOptions,
 ): SourceParts {
-  if (flags.imageOpts) return checked(sourceFromOptions(treeOfOptions(name)), formats);
+  if (flags.imageOpts) return checked(described(treeOfOptions(name)), formats);
   const parts = nameParts(name, windows);
   const format = flags.sourceFormat;
   if ("path" in parts) {
     return { image: { path: parts.path, ...(format !== undefined && { format }) }, forceShare: undefined };
   }
-  const described = checked(sourceFromOptions(treeOfJson(parts.json)), formats);
-  if (format !== undefined && described.image.format !== undefined) {
+  const source = checked(described(treeOfJson(parts.json)), formats);
+  if (format !== undefined && source.image.format !== undefined) {
     throw new ImageError("usage", 'Cannot use -f with a json: name that has a "driver": leave one out');
   }
-  return { ...described, image: { ...described.image, ...(format !== undefined && { format }) } };
+  return { ...source, image: { ...source.image, ...(format !== undefined && { format }) } };
 }
 
 function checked(source: SourceParts, formats: readonly Format[]): SourceParts {

@@ -155,6 +155,18 @@ export function sourceFromOptions(tree: OptionTree): SourceParts {
 }
 
 /**
+ * An image that is to be changed, or to be checked, as `--image-opts` or a `json:` name describes it.
+ *
+ * @throws ImageError `usage`
+ */
+export function changedFromOptions(tree: OptionTree, changes: boolean): SourceParts {
+  const described = describe(fieldsOf(tree), changes);
+  const { offset, size } = described.image;
+  if (offset === undefined && size === undefined) return described;
+  throw refuse("Cannot honour offset and size: an image that is changed or checked must be a whole file");
+}
+
+/**
  * A target as `--target-image-opts` describes it; the image exists.
  *
  * @throws ImageError `usage`

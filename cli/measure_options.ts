@@ -22,7 +22,13 @@ export const measureCommand: CommandDef = {
       group: READING,
       help: "measure this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
     },
-    { long: "size", arg: "size", group: READING, help: "measure a new image of this size, instead of an image" },
+    {
+      short: "s",
+      long: "size",
+      arg: "size",
+      group: READING,
+      help: "measure a new image of this size, instead of an image",
+    },
     ...readingOptions,
     { short: "O", long: "target-format", arg: "fmt", group: TARGET, help: "format of the target (default: raw)" },
     {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { doneWork, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
+import { doneWork, isInBytes, isMeasured, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import { complaintText, visible } from "./report.ts";
 import type { Io } from "./report.ts";
@@ -39,13 +39,14 @@ export function durationText(seconds: number): string {
 /** How far a job is, as a sentence. */
 export function sentence(state: Progress, now: number): string {
   const doing = PHASES[state.phase ?? "inspect"] ?? "Working";
-  if (state.phase !== "copy" || state.totals === undefined) {
+  if (state.phase !== "copy" || !isMeasured(state)) {
     return `${doing}, still working after ${durationText((now - state.startedAt) / 1000)}.`;
   }
   const speed = rate(state, now);
   const left = secondsLeft(state, now);
-  const far = `${Math.floor(percent(state))} percent, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}`;
-  return `${doing}: ${far}` + (speed > 0 ? `, ${bytesText(speed)} a second` : ", still working") +
+  const bytes = isInBytes(state) ? `, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` : "";
+  const pace = speed === 0 ? ", still working" : isInBytes(state) ? `, ${bytesText(speed)} a second` : "";
+  return `${doing}: ${Math.floor(percent(state))} percent${bytes}${pace}` +
     (left === undefined ? "" : `, about ${durationText(left)} left`) + ".";
 }
 

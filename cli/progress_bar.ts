@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { doneWork, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
+import { doneWork, isInBytes, isMeasured, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import { bytesText, timeText } from "./units.ts";
 import { complaintText } from "./report.ts";
@@ -29,15 +29,17 @@ export function barText(value: number, width: number, plain: boolean): string {
 /** The line for a state, at most `columns` wide: what matters least is left out first. */
 export function barLine(state: Progress, now: number, columns: number, plain: boolean): string {
   const label = state.phase === "copy" ? state.label : PHASES[state.phase ?? "inspect"];
-  if (state.totals === undefined) return label.slice(0, columns);
+  if (!isMeasured(state)) return label.slice(0, columns);
   const value = percent(state);
   const speed = rate(state, now);
   const left = secondsLeft(state, now);
   const head = `${label} ${String(Math.floor(value)).padStart(3)} %`;
-  const count = `${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}`.padStart(22);
-  const parts = [count];
+  const parts: string[] = [];
+  if (isInBytes(state)) {
+    parts.push(`${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}`.padStart(22));
+    if (state.phase === "copy") parts.push((speed > 0 ? `${bytesText(speed)}/s` : "").padStart(12));
+  }
   if (state.phase === "copy") {
-    parts.push((speed > 0 ? `${bytesText(speed)}/s` : "").padStart(12));
     parts.push((left === undefined ? "" : `${timeText(left)} left`).padStart(12));
   }
   for (; parts.length > 0; parts.pop()) {

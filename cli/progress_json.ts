@@ -4,7 +4,7 @@
  * @module
  */
 import type { ConvertEvent } from "../mod.ts";
-import { doneWork, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
+import { doneWork, isInBytes, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import type { Io } from "./report.ts";
 import type { Outcome, Renderer } from "./progress.ts";
@@ -24,10 +24,12 @@ function statusOf(state: Progress, now: number): { [name: string]: unknown } {
   return {
     phase: state.phase,
     percent: rounded(percent(state), 2),
-    done: doneWork(state),
-    total: totalWork(state),
-    totals: state.done,
-    bytesPerSecond: Math.round(rate(state, now)),
+    ...(isInBytes(state) && {
+      done: doneWork(state),
+      total: totalWork(state),
+      totals: state.done,
+      bytesPerSecond: Math.round(rate(state, now)),
+    }),
     seconds: rounded((now - state.startedAt) / 1000, 3),
     ...(left !== undefined && { secondsLeft: rounded(left, 1) }),
   };
@@ -52,7 +54,9 @@ export function jsonRenderer(io: Io): Renderer {
     event(state, event, now) {
       // What is only under way is of use to a screen; a line each would be many.
       if (event.type === "begin" || event.type === "load") return;
-      if (event.type === "run") {
+      if (event.type === "progress") {
+        // Told by the status.
+      } else if (event.type === "run") {
         const longer = pending === undefined ? undefined : joined(pending, event);
         if (longer === undefined) flush();
         pending = longer ?? event;

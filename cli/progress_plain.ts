@@ -4,7 +4,7 @@
  * @module
  */
 import type { ConvertSummary } from "../mod.ts";
-import { doneWork, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
+import { doneWork, isInBytes, isMeasured, percent, rate, secondsLeft, totalWork } from "./progress_model.ts";
 import type { Progress } from "./progress_model.ts";
 import { bytesText, timeText } from "./units.ts";
 import { complaintText, visible } from "./report.ts";
@@ -32,8 +32,10 @@ export function summaryText(summary: ConvertSummary): string {
 export function statusText(state: Progress, now: number): string {
   const speed = rate(state, now);
   const left = secondsLeft(state, now);
-  return `${Math.floor(percent(state))} %, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` +
-    (speed > 0 ? `, ${bytesText(speed)}/s` : "") +
+  const bytes = isInBytes(state)
+    ? `, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` + (speed > 0 ? `, ${bytesText(speed)}/s` : "")
+    : "";
+  return `${Math.floor(percent(state))} %${bytes}` +
     (left === undefined ? "" : `, ${timeText(left)} left`);
 }
 
@@ -44,7 +46,7 @@ export function plainRenderer(io: Io, always: boolean): Renderer {
   let wrote = false;
   return {
     event(state, _event, now) {
-      if (state.totals === undefined || state.phase !== "copy" || now - shownAt < PAUSE) return;
+      if (!isMeasured(state) || state.phase !== "copy" || now - shownAt < PAUSE) return;
       const value = percent(state);
       if (wrote && value - shown < POINTS && now - shownAt < ALIVE) return;
       [shown, shownAt, wrote] = [value, now, true];

@@ -4,11 +4,13 @@
  * @module
  */
 import { allFormats, ImageError } from "../mod.ts";
-import type { ImageSpec, OpenDiskOptions } from "../mod.ts";
+import type { ImageSpec, OpenDiskOptions, SyncMode } from "../mod.ts";
 import { sourceOf } from "./convert_images.ts";
 import { cacheMode, progressForm, refuseObject } from "./convert_flags.ts";
 import type { ProgressForm } from "./convert_flags.ts";
 import { formatNamed } from "./convert_rules.ts";
+import type { SourceParts } from "./image_opts.ts";
+import type { OptionTree } from "./option_tree.ts";
 import type { ParsedArgs } from "./command_def.ts";
 
 const WINDOWS = Deno.build.os === "windows";
@@ -44,10 +46,9 @@ export function readingOf(
   parsed: ParsedArgs,
   names: readonly string[],
   formats: readonly (readonly [option: string, format: string | undefined])[],
+  described?: (tree: OptionTree) => SourceParts,
 ): Reading {
   listOf(parsed, "object").forEach(refuseObject);
-  const cache = textOf(parsed, "cache");
-  if (cache !== undefined) cacheMode(cache, "-T");
   const imageOpts = isOn(parsed, "image-opts");
   const parts = names.map((name, index) => {
     const [option, sourceFormat] = formats[Math.min(index, formats.length - 1)];
@@ -58,7 +59,7 @@ export function readingOf(
         throw new ImageError("usage", message);
       }
     }
-    return sourceOf(name, { imageOpts, sourceFormat }, allFormats, WINDOWS);
+    return sourceOf(name, { imageOpts, sourceFormat }, allFormats, WINDOWS, described);
   });
   const forceShare = isOn(parsed, "force-share") || parts.some((part) => part.forceShare === true);
   const allowRefs = listOf(parsed, "allow-ref");
@@ -74,11 +75,28 @@ export function readingOf(
  * @throws ImageError `usage`
  */
 export function readingOfOne(parsed: ParsedArgs, command: string): Reading {
-  if (parsed.files.length !== 1) {
-    const found = parsed.files.length === 0 ? "none is given" : `${parsed.files.length} are given`;
-    throw new ImageError("usage", `Cannot tell which image is meant: ${command} takes one, and ${found}`);
-  }
-  return readingOf(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
+  return readingOf(parsed, [onlyFile(parsed, command)], [["-f", textOf(parsed, "format")]]);
+}
+
+/**
+ * The one file of a command that takes no more.
+ *
+ * @throws ImageError `usage`
+ */
+export function onlyFile({ files }: ParsedArgs, command: string): string {
+  if (files.length === 1) return files[0]!;
+  const found = files.length === 0 ? "none is given" : `${files.length} are given`;
+  throw new ImageError("usage", `Cannot tell which image is meant: ${command} takes one, and ${found}`);
+}
+
+/**
+ * What the cache mode in the option `name` means, for the option `short` in messages; absent where it is not given.
+ *
+ * @throws ImageError `usage`
+ */
+export function syncOf(parsed: ParsedArgs, name: string, short: string): SyncMode | undefined {
+  const mode = textOf(parsed, name);
+  return mode === undefined ? undefined : cacheMode(mode, short);
 }
 
 /**

@@ -7,10 +7,9 @@ import { dirname, resolve } from "node:path";
 import { allFormats, changeFiles, ImageError, rebase } from "../mod.ts";
 import type { NamedFile } from "../mod.ts";
 import { type Changing, changingOne, imagePath } from "./changing.ts";
-import { cacheMode } from "./convert_flags.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { storablePath } from "./image_names.ts";
-import { isOn, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, syncOf, textOf, type View, viewOf } from "./reading.ts";
 import { rebaseCommand } from "./rebase_options.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
@@ -31,8 +30,7 @@ function requestOf(parsed: ParsedArgs): RebaseRequest {
     throw new ImageError("usage", 'Cannot tell what the new backing file is: name it with -b, or none with -b ""');
   }
   if (format !== undefined) formatNamed(format, allFormats, "-F");
-  const source = textOf(parsed, "source-cache");
-  if (source !== undefined) cacheMode(source, "-T");
+  syncOf(parsed, "backing-cache", "-T");
   const unsafe = isOn(parsed, "backing-unsafe");
   const packs = isOn(parsed, "compress");
   const dropsSame = isOn(parsed, "drop-identical");

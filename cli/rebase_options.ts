@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
-import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
+import { changingCacheOption, changingOptions } from "./changing_options.ts";
+import { cacheOption, formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `rebase` as its help shows it. */
@@ -29,8 +29,14 @@ export const rebaseCommand: CommandDef = {
       group: READING,
       help: "forget what the new backing file has as well, so that the image becomes smaller",
     },
-    { short: "t", long: "cache", arg: "mode", group: READING, help: "as -t of convert; checked only" },
-    { short: "T", long: "source-cache", arg: "mode", group: READING, help: "as -T of convert; checked only" },
+    changingCacheOption,
+    { ...cacheOption, long: "backing-cache" },
+    {
+      short: "U",
+      long: "force-share",
+      group: READING,
+      help: "open backing files although others are writing to them",
+    },
     ...changingOptions,
     ...progressOptions,
     permissionsOption,

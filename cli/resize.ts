@@ -6,17 +6,16 @@
 import { changeFiles, ImageError, parseSize, resize } from "../mod.ts";
 import type { GrowthKind } from "../mod.ts";
 import { type Changing, changingOf } from "./changing.ts";
-import { isOn, textOf } from "./reading.ts";
-import { visible } from "./report.ts";
+import { isOn, textOf, type View, viewOf } from "./reading.ts";
 import { resizeCommand } from "./resize_options.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface ResizeRequest extends Changing {
   readonly size: number | { readonly by: number };
   readonly shrink: boolean;
   readonly growth: GrowthKind;
-  readonly quiet: boolean;
+  readonly view: View;
 }
 
 const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
@@ -43,7 +42,7 @@ function requestOf(parsed: ParsedArgs): ResizeRequest {
     size: sizeOrChange(size),
     shrink: isOn(parsed, "shrink"),
     growth,
-    quiet: isOn(parsed, "quiet"),
+    view: viewOf(parsed),
   };
 }
 
@@ -62,12 +61,13 @@ export function runResize(args: readonly string[], context: CommandContext): Pro
   );
 }
 
-async function work(request: ResizeRequest, { io, signal }: CommandContext): Promise<number> {
-  const { image, size, options, shrink, growth, quiet } = request;
-  const onWarning = (message: string) => {
-    if (!quiet) io.err(`diskcast: warning: ${visible(message)}\n`);
-  };
-  await resize(image, size, { ...options, shrink, growth, signal, onWarning });
-  if (!quiet) io.out("Image resized.\n");
-  return 0;
+function work(request: ResizeRequest, context: CommandContext): Promise<number> {
+  const { image, size, options, shrink, growth, view } = request;
+  return watch({ view, command: "resize", label: "Resizing" }, context, async (onEvent, telling) => {
+    const { io, signal } = context;
+    await resize(image, size, { ...options, shrink, growth, signal, onEvent, onWarning: telling.warn });
+    telling.end({ ok: true, code: 0, summary: undefined });
+    if (!view.quiet) io.out("Image resized.\n");
+    return 0;
+  });
 }

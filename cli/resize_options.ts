@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
-import { formatOption, permissionsOption, READING, TELLING } from "./reading_options.ts";
+import { changingOptions } from "./changing_options.ts";
+import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `resize` as its help shows it. */
@@ -22,7 +22,7 @@ export const resizeCommand: CommandDef = {
       help: "what to allocate for the new end: off (default), metadata, falloc or full",
     },
     ...changingOptions,
-    { short: "q", long: "quiet", group: TELLING, help: "only errors" },
+    ...progressOptions,
     permissionsOption,
   ],
   notes: `SIZE takes the suffixes k, M, G, T, P and E (powers of 1024). With + or - it is by how much the size changes.

@@ -5,16 +5,16 @@
  */
 import { changeFiles, changeSnapshots, ImageError, listSnapshots } from "../mod.ts";
 import type { SnapshotAction } from "../mod.ts";
-import { type Changing, changingOne } from "./changing.ts";
+import { type Changing, changingOne, refuseShared } from "./changing.ts";
 import { snapshotTable } from "./human.ts";
-import { isOn, textOf } from "./reading.ts";
-import { visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import { isOn, textOf, type View, viewOf } from "./reading.ts";
+import { runCommand, watch } from "./run_command.ts";
 import { snapshotCommand } from "./snapshot_options.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface SnapshotRequest extends Changing {
   readonly action: SnapshotAction | { readonly act: "list" };
+  readonly view: View;
 }
 
 function requestOf(parsed: ParsedArgs): SnapshotRequest {
@@ -28,7 +28,10 @@ function requestOf(parsed: ParsedArgs): SnapshotRequest {
     ...(remove === undefined ? [] : [{ act: "remove" as const, snapshot: { idOrName: remove } }]),
   ];
   if (actions.length > 1) throw new ImageError("usage", "Cannot do more than one of -l, -c, -a and -d at once");
-  return { ...changingOne(parsed, "snapshot"), action: actions[0] ?? { act: "list" } };
+  const action = actions[0] ?? { act: "list" };
+  const changes = action.act !== "list";
+  refuseShared(parsed, changes);
+  return { ...changingOne(parsed, "snapshot", changes), action, view: viewOf(parsed) };
 }
 
 /** Runs `snapshot` with the words after its name; the result is the exit code. */
@@ -41,13 +44,17 @@ async function files({ image, options, action }: SnapshotRequest) {
   return action.act === "list" ? { read: touched.read, write: [] } : touched;
 }
 
-async function work({ image, options, action }: SnapshotRequest, { io, signal }: CommandContext): Promise<number> {
-  if (action.act !== "list") {
-    await changeSnapshots(image, action, { ...options, signal });
+const LABELS = { list: "Reading", create: "Taking the snapshot", apply: "Loading", remove: "Removing" };
+
+function work({ image, options, action, view }: SnapshotRequest, context: CommandContext): Promise<number> {
+  const label = LABELS[action.act];
+  return watch({ view, command: "snapshot", label }, context, async (onEvent, telling) => {
+    const { io, signal } = context;
+    const more = { ...options, signal, onEvent, onWarning: telling.warn };
+    if (action.act !== "list") await changeSnapshots(image, action, more);
+    const snapshots = action.act === "list" ? await listSnapshots(image, more) : [];
+    telling.end({ ok: true, code: 0, summary: undefined });
+    if (snapshots.length > 0) io.out(`Snapshot list:\n${snapshotTable(snapshots)}`);
     return 0;
-  }
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
-  const snapshots = await listSnapshots(image, { ...options, onWarning });
-  if (snapshots.length > 0) io.out(`Snapshot list:\n${snapshotTable(snapshots)}`);
-  return 0;
+  });
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { changingOptions } from "./changing.ts";
-import { formatOption, permissionsOption, READING, TELLING } from "./reading_options.ts";
+import { changingOptions } from "./changing_options.ts";
+import { formatOption, permissionsOption, progressOptions, READING } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `snapshot` as its help shows it. */
@@ -24,9 +24,9 @@ export const snapshotCommand: CommandDef = {
       help: "make the disk what it was at this snapshot: ID or name; what it is now is lost",
     },
     { short: "d", long: "delete", arg: "snapshot", group: READING, help: "remove this snapshot: ID or name" },
-    { short: "U", long: "force-share", group: READING, help: "list although others are writing to the image" },
+    { short: "U", long: "force-share", group: READING, help: "with -l: list although others are writing to the image" },
     ...changingOptions,
-    { short: "q", long: "quiet", group: TELLING, help: "only errors" },
+    ...progressOptions,
     permissionsOption,
   ],
   notes: `Examples:

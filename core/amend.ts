@@ -4,7 +4,7 @@
  * @module
  */
 import { type Format, ImageError } from "../formats/mod.ts";
-import { type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { createOptions } from "./create_options.ts";
 
 /**
@@ -38,7 +38,7 @@ export async function amend(
   const { format, storage, context } = changed;
   refuseFixed(format, given);
   const values = createOptions(format.name, format.maintenance?.amendOptions ?? [], given);
-  await verb(storage, values, context);
+  await atWork(options, () => verb(storage, values, context));
 }
 
 /** Refuses by name what is fixed once an image exists. */

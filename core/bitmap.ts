@@ -4,8 +4,7 @@
  * @module
  */
 import { type Bitmap, type BitmapAction, type BitmapSource, type Disk, ImageError } from "../formats/mod.ts";
-import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
-import { resolveNamed } from "./named_files.ts";
+import { atWork, type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { openImage } from "./open.ts";
 
 /** Something to be done with a bitmap. */
@@ -50,7 +49,7 @@ export async function changeBitmap(
   const administer = verbOf(changed, "administerBitmap", "change bitmaps of");
   const actions: BitmapAction[] = [];
   for (const change of changes) actions.push(await actionOf(change, changed, stack));
-  await administer(changed.storage, name, actions, changed.context);
+  await atWork(options, () => administer(changed.storage, name, actions, changed.context));
 }
 
 async function actionOf(
@@ -63,18 +62,9 @@ async function actionOf(
   }
   if (change.act !== "merge") return { act: change.act };
   const disk = change.image === undefined
-    ? await openOwn(changed, stack)
+    ? await changed.read()
     : stack.use(await openImage({ ...change.image, backing: null }, changed.open)).layers[0].disk;
   return { act: "merge", from: sourceOf(disk, change.source, change.image?.path ?? changed.path) };
-}
-
-async function openOwn({ format, storage, path, open }: ChangedImage, stack: AsyncDisposableStack): Promise<Disk> {
-  return stack.use(
-    await format.open(storage, {
-      openNamed: async (file) =>
-        stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
-    }),
-  );
 }
 
 function sourceOf({ bitmaps = [], size }: Disk, name: string, path: string): BitmapSource {

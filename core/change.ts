@@ -7,29 +7,39 @@
 import { basename, dirname, join, resolve } from "node:path";
 import {
   type ChangeContext,
+  type CheckContext,
+  type Disk,
   type Files,
   type Format,
   heldByQemu,
   ImageError,
   type Maintenance,
+  type NamedFile,
   type NewFile,
   type WritableStorage,
 } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
-import type { ConvertContext, ImageSpec } from "./job.ts";
+import type { ScanEvent } from "./events.ts";
+import type { ConvertContext, ImageSpec, SyncMode } from "./job.ts";
 import type { JobFiles } from "./job_files.ts";
 import { resolveNamed } from "./named_files.ts";
-import { openBeneath, openImage, type OpenOptions } from "./open.ts";
+import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { outputFiles, type SourceFiles } from "./output_file.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { formatNamed, probe } from "./probe.ts";
+import { targetStorage } from "./target_storage.ts";
 
 /** What a change may be told. */
-export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {}
+export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
+  /** Hears how far it is. */
+  readonly onEvent?: (event: ScanEvent) => void;
+  /** `always`: synced after every write. Changes are synced where their order needs it in any case. */
+  readonly sync?: SyncMode;
+}
 
 /** The image to be changed: a whole file. */
-export type ChangeSpec = Pick<ImageSpec, "path" | "format">;
+export type ChangeSpec = Pick<ImageSpec, "path" | "format" | "backing" | "dataFile">;
 
 /** An image that is open for changing. */
 export interface ChangedImage {
@@ -40,6 +50,10 @@ export interface ChangedImage {
   readonly context: ChangeContext;
   readonly open: OpenOptions & { readonly files: Files };
   readonly pace: Pace;
+  /** Opens the image as it is, for reading. Files that it names are looked at, not locked. */
+  read(): Promise<Disk>;
+  /** Opens what lies beneath it; `null` where nothing does. */
+  beneath(backing: NamedFile | null): Promise<OpenedImage | null>;
 }
 
 /**
@@ -57,7 +71,12 @@ export async function openForChange(
   const open = openOptions(options);
   const output = stack.use(outputFiles(open.files, sources));
   const path = resolve(spec.path);
-  const storage = await output.edit(path);
+  const pace = paceOf(options.signal, 0, options.paused);
+  const pause = tellingPause(pace, options.onEvent);
+  options.onEvent?.({ type: "phase", phase: "inspect" });
+  const manners = { sync: options.sync ?? "finish", pause };
+  const edit = async (path: string) => targetStorage(await output.edit(path), manners);
+  const storage = await edit(path);
   if (heldByQemu(path)) {
     const message = `Cannot change "${path}": a virtual machine has it open; stop it first`;
     throw new ImageError("refused", message, { path });
@@ -65,17 +84,52 @@ export async function openForChange(
   const format = spec.format === undefined
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);
-  const pace = paceOf(options.signal, 0, options.paused);
+  const beneath: ChangedImage["beneath"] = async (backing) => {
+    if (spec.backing === null || (spec.backing === undefined && backing === null)) return null;
+    return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBeneath(backing!, path, open)));
+  };
   const context: ChangeContext = {
-    pause: () => pace.pause(),
-    openNamed: async (file) => await output.edit(await resolveNamed(file, "data file", path, open.allowRefs)),
-    openBelow: async (backing) => {
-      const below = stack.use(await openBeneath(backing, path, open));
-      return chainOf(below.layers.map((layer) => layer.disk));
-    },
+    pause,
+    openNamed: async (file) => await edit(await namedPath(spec, file, open)),
+    openBelow: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
     createNamed: (name) => createBeside(path, name, open.files, stack),
   };
-  return { path, format, storage, context, open, pace };
+  const read = async () =>
+    stack.use(
+      await format.open(storage, {
+        openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
+      }),
+    );
+  return { path, format, storage, context, open, pace, read, beneath };
+}
+
+/** Where a file lies that the image of `spec` names, if it may be opened. */
+export async function namedPath(spec: ChangeSpec, file: NamedFile, open: OpenOptions): Promise<string> {
+  if (spec.dataFile !== undefined) return resolve(spec.dataFile);
+  return await resolveNamed(file, "data file", resolve(spec.path), open.allowRefs);
+}
+
+/** Lets a verb work, and tells when. */
+export async function atWork<Result>(
+  { onEvent = () => {} }: Pick<ChangeOptions, "onEvent">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  onEvent({ type: "phase", phase: "copy" });
+  const result = await work();
+  onEvent({ type: "phase", phase: "finish" });
+  return result;
+}
+
+/** The least difference between two shares that are told. */
+const SHARE_STEP = 0.001;
+
+/** A pause that also tells how far a verb is; the share that is told only rises. */
+export function tellingPause(pace: Pace, onEvent: ChangeOptions["onEvent"]): CheckContext["pause"] {
+  let told = 0;
+  return (share = 0) => {
+    if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });
+    return pace.pause();
+  };
 }
 
 /** A new file beside the image, under a name that is free. */
@@ -139,15 +193,4 @@ export async function changeFiles(
   for (const image of further) read.push(...stack.use(await openImage(image, openOptions(options))).paths);
   const [top] = opened.layers;
   return { read: [...new Set(read)], write: top ? [top.path, ...top.named] : [] };
-}
-
-/** Guest bytes of the image as it is. Files that it names are looked at, not locked. */
-export async function sizeOf({ format, storage, path, open }: ChangedImage): Promise<number> {
-  await using stack = new AsyncDisposableStack();
-  const disk = await format.open(storage, {
-    openNamed: async (file) =>
-      stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
-  });
-  stack.use(disk);
-  return disk.size;
 }

@@ -4,9 +4,15 @@
  * @module
  */
 import { resolve } from "node:path";
-import type { CheckContext, CheckReport, Format, RepairKind, Storage } from "../formats/mod.ts";
-import { type ChangeOptions, type ChangeSpec, openForChange } from "./change.ts";
-import { resolveNamed } from "./named_files.ts";
+import {
+  type CheckContext,
+  type CheckReport,
+  type Format,
+  partOf,
+  type RepairKind,
+  type Storage,
+} from "../formats/mod.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, namedPath, openForChange, tellingPause } from "./change.ts";
 import { refuseInUse } from "./open.ts";
 import { openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
@@ -52,6 +58,7 @@ export async function check(image: string | ChangeSpec, options: CheckOptions = 
 
 async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
   const open = openOptions(options);
+  options.onEvent?.({ type: "phase", phase: "inspect" });
   const path = resolve(spec.path);
   const storage = stack.use(await open.files.open(path));
   if (!open.forceShare) await refuseInUse(storage, path);
@@ -60,21 +67,22 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
     : formatNamed(spec.format, open.formats, path);
   const pace = paceOf(options.signal, 0, options.paused);
   const context: CheckContext = {
-    pause: () => pace.pause(),
-    openNamed: async (file) =>
-      stack.use(await open.files.open(await resolveNamed(file, "data file", path, open.allowRefs))),
+    pause: tellingPause(pace, options.onEvent),
+    openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
   };
-  return resultOf(spec, format, await reportOf(format, storage, context), NOTHING_FIXED);
+  return resultOf(spec, format, await atWork(options, () => reportOf(format, storage, context)), NOTHING_FIXED);
 }
 
 async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
   const { format, storage, context } = await openForChange(spec, options, stack);
-  const before = await reportOf(format, storage, context);
+  options.onEvent?.({ type: "phase", phase: "copy" });
+  const before = await reportOf(format, storage, partOf(context, 0, 0.3));
   const repair = format.maintenance?.repair;
   if (before === null || repair === undefined) return resultOf(spec, format, before, NOTHING_FIXED);
-  await repair(storage, options.repair ?? "leaks", context);
+  await repair(storage, options.repair ?? "leaks", partOf(context, 0.3, 0.7));
   await storage.sync();
-  const after = await reportOf(format, storage, context) ?? before;
+  const after = await reportOf(format, storage, partOf(context, 0.7, 1)) ?? before;
+  options.onEvent?.({ type: "phase", phase: "finish" });
   return resultOf(spec, format, after, {
     corruptionsFixed: Math.max(0, before.corruptions - after.corruptions),
     leaksFixed: Math.max(0, before.leaks - after.leaks),

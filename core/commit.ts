@@ -6,9 +6,9 @@
 import { resolve } from "node:path";
 import { alignUp, type Disk, ImageError } from "../formats/mod.ts";
 import { chainOf, padded } from "./chain.ts";
-import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, sizeOf, verbOf } from "./change.ts";
+import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { copyAll } from "./copy.ts";
-import type { ScanEvent, Totals } from "./events.ts";
+import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open.ts";
 import { openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
@@ -24,7 +24,6 @@ export interface CommitOptions extends ChangeOptions {
   /** Bytes a second, on average; 0: no limit. */
   readonly rateLimit?: number;
   readonly workers?: number;
-  readonly onEvent?: (event: ScanEvent) => void;
 }
 
 /** What {@linkcode commit} did. */
@@ -61,12 +60,10 @@ export interface CommitSummary {
  */
 export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
   await using stack = new AsyncDisposableStack();
-  const tell = options.onEvent ?? (() => {});
-  tell({ type: "phase", phase: "inspect" });
   const pool = stack.use(workerPool(options.workers));
   const top = await openForChange(image, options, stack);
   // The files that are written are locked by themselves; the locks of reading would be in their way.
-  const spec = { path: top.path, format: top.format.name };
+  const spec = { ...image, path: top.path, format: top.format.name };
   const open = { ...openOptions(options), forceShare: true, unpack: pool.unpack };
   const { layers } = stack.use(await openImage(spec, open));
   const depth = await baseDepth(layers, options);
@@ -97,11 +94,11 @@ async function baseDepth(layers: readonly Layer[], options: CommitOptions): Prom
 async function openBase(
   { path, disk }: Layer,
   top: Disk,
-  options: ChangeOptions,
+  { onEvent: _, ...options }: ChangeOptions,
   stack: AsyncDisposableStack,
 ): Promise<ChangedImage> {
   const base = await openForChange({ path, format: disk.format }, options, stack);
-  const size = await sizeOf(base);
+  const { size } = await base.read();
   if (size < top.size) {
     await verbOf(base, "resize", "grow")(base.storage, alignUp(top.size, 512), "off", base.context);
     await base.storage.sync();

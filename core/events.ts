@@ -62,7 +62,9 @@ export type ConvertEvent =
 export type ScanEvent =
   | Exclude<ConvertEvent, { readonly type: "plan" }>
   /** What will be read; told once, before the first byte is. */
-  | { readonly type: "totals"; readonly totals: Totals };
+  | { readonly type: "totals"; readonly totals: Totals }
+  /** How much of the phase is done, from 0 to 1, where it is not counted in bytes. */
+  | { readonly type: "progress"; readonly share: number };
 
 /** The target as it will be. */
 export interface PlannedTarget {

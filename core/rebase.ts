@@ -17,7 +17,7 @@ import {
 import { chainOf, padded } from "./chain.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import type { ScanEvent } from "./events.ts";
-import { openBeneath, type OpenedImage, openImage } from "./open.ts";
+import { type OpenedImage, openImage } from "./open.ts";
 import { openOptions } from "./open_disk.ts";
 import { leveled, type Pool, workerPool } from "./pool.ts";
 
@@ -30,7 +30,6 @@ export interface RebaseOptions extends ChangeOptions {
   /** Forget units that are the same in the new backing file. */
   readonly dropsSame?: boolean;
   readonly workers?: number;
-  readonly onEvent?: (event: ScanEvent) => void;
 }
 
 /** What {@linkcode rebase} did. Guest bytes. */
@@ -102,17 +101,16 @@ class Rebase {
   }
 
   async run(): Promise<RebaseSummary> {
-    this.tell({ type: "phase", phase: "inspect" });
     const after = await this.openNew();
     const changed = await openForChange(this.image, this.options, this.stack, after?.files ?? new Map());
     const setBacking = verbOf(changed, "setBacking", "rebase");
-    const { storage, format, path, open } = changed;
+    const { storage, format, path } = changed;
     const { edit } = format;
     if (!edit) {
       throw new ImageError("unsupported", `Cannot rebase "${path}": ${format.name} is read-only here`, { path });
     }
-    const top = await openTop(changed, this.stack);
-    const before = top.backing === null ? null : this.stack.use(await openBeneath(top.backing, path, open));
+    const top = await changed.read();
+    const before = await changed.beneath(top.backing);
     const holes = await holesOf(top, changed);
     const sameFrom = sharedLayer(before, after);
     const reader = before && padded(chainOf(disksOf(before), sameFrom), top.size);
@@ -167,13 +165,13 @@ class Rebase {
   /** Forgets what the new backing file shows as well. */
   async dropSame(changed: ChangedImage, below: GuestReader): Promise<number> {
     const forget = verbOf(changed, "forget", "drop units of");
-    const top = await openTop(changed, this.stack);
+    const top = await changed.read();
     const unit = top.unit;
     const ranges: { start: number; end: number }[] = [];
     let dropped = 0;
     const piece = alignUp(PIECE, unit);
     for (let start = 0; start < top.size; start += piece) {
-      await changed.pace.pause();
+      await changed.context.pause(start / top.size);
       const end = Math.min(start + piece, top.size);
       const [mine, theirs] = [new Uint8Array(end - start), new Uint8Array(end - start)];
       const stated = await readStated(top, below, mine, start);
@@ -215,13 +213,6 @@ function sharedLayer(before: OpenedImage | null, after: OpenedImage | null): num
   const layers = before?.layers ?? [];
   const found = layers.findIndex((layer) => layer.key === after?.layers[0]?.key);
   return found < 0 ? layers.length : found;
-}
-
-async function openTop({ format, storage, open }: ChangedImage, stack: AsyncDisposableStack): Promise<Disk> {
-  const disk = await format.open(storage, {
-    openNamed: async ({ name }) => stack.use(await open.files.open(resolve(dirname(storage.label), name))),
-  });
-  return stack.use(disk);
 }
 
 /** Where the image states nothing, as starts and ends; found before the first write, which moves its tables. */

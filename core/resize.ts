@@ -4,7 +4,7 @@
  * @module
  */
 import { type GrowthKind, ImageError } from "../formats/mod.ts";
-import { type ChangeOptions, type ChangeSpec, openForChange, sizeOf, verbOf } from "./change.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 
 /** What {@linkcode resize} may be told. */
 export interface ResizeOptions extends ChangeOptions {
@@ -54,10 +54,10 @@ export async function resize(
     open.onWarning(`no format is recognised in "${path}"; taken as raw (-f raw says so)`);
   }
   const verb = verbOf(changed, "resize", "resize");
-  const before = await sizeOf(changed);
+  const before = (await changed.read()).size;
   const after = typeof size === "number" ? size : before + size.by;
   check(path, before, after, options);
-  await verb(storage, after, options.growth ?? "off", context);
+  await atWork(options, () => verb(storage, after, options.growth ?? "off", context));
   await storage.sync();
   return { path: image.path, format: format.name, before, after };
 }

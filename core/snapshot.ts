@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { SnapshotChoice } from "../formats/mod.ts";
-import { type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import type { NewSnapshot, SnapshotChoice } from "../formats/mod.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { inspect, type SnapshotInfo } from "./inspect.ts";
 import type { OpenDiskOptions } from "./open_disk.ts";
 
@@ -44,12 +44,18 @@ export async function changeSnapshots(
   const changed = await openForChange(image, options, stack);
   const { storage, context } = changed;
   const verbs = verbOf(changed, "snapshots", "change snapshots of");
-  if (action.act === "apply") return await verbs.apply(storage, action.snapshot, context);
-  if (action.act === "remove") return await verbs.remove(storage, action.snapshot, context);
-  const milliseconds = (action.date ?? new Date()).getTime();
+  await atWork(options, () => {
+    if (action.act === "apply") return verbs.apply(storage, action.snapshot, context);
+    if (action.act === "remove") return verbs.remove(storage, action.snapshot, context);
+    return verbs.create(storage, newSnapshot(action), context);
+  });
+}
+
+function newSnapshot({ name, date }: SnapshotAction & { readonly act: "create" }): NewSnapshot {
+  const milliseconds = (date ?? new Date()).getTime();
   const dateSeconds = Math.floor(milliseconds / 1000);
   const dateNanoseconds = (milliseconds - dateSeconds * 1000) * 1_000_000;
-  await verbs.create(storage, { name: action.name, dateSeconds, dateNanoseconds }, context);
+  return { name, dateSeconds, dateNanoseconds };
 }
 
 /** The snapshots of an image. */

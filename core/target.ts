@@ -45,7 +45,7 @@ export interface TargetJob {
   readonly sources: SourceFiles;
   readonly sync: SyncMode;
   /** Awaited between parts of what takes long; throws where the job is cancelled. */
-  readonly pause?: () => Promise<void>;
+  readonly pause?: (share?: number) => Promise<void>;
   readonly pack: Packer;
   readonly options: OpenOptions & { readonly files: Files };
   /** Where new files go. Default: files that appear at the end. */

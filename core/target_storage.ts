@@ -16,8 +16,8 @@ const SYNC_PART = 32 << 20;
 /** How a job wants its target written. */
 export interface TargetManners {
   readonly sync: SyncMode;
-  /** Awaited between parts of what takes long; throws where the job is cancelled. */
-  readonly pause?: (() => Promise<void>) | undefined;
+  /** Awaited between parts of what takes long, with how much of it is done; throws where the job is cancelled. */
+  readonly pause?: ((share?: number) => Promise<void>) | undefined;
 }
 
 /** `storage`, with these manners. */
@@ -65,7 +65,7 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
     truncate: (size) => storage.truncate(size),
     async reserve(start, end, written) {
       for (let at = start; at < end; at += RESERVE_PART) {
-        await pause?.();
+        await pause?.((at - start) / (end - start));
         await storage.reserve(at, Math.min(at + RESERVE_PART, end), written);
       }
     },

@@ -74,7 +74,7 @@ async function walk(disk: Disk, context: CheckContext, places: Place[], note: No
       note(error.message, error.offset);
     }
     at = end;
-    await context.pause();
+    await context.pause(at / disk.size);
   }
 }
 

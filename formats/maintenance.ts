@@ -48,10 +48,22 @@ export type RepairKind = "leaks" | "all";
 
 /** What checking may ask of the engine. */
 export interface CheckContext {
-  /** Awaited often; throws where the caller has ended the job. */
-  pause(): Promise<void>;
+  /**
+   * Awaited often; throws where the caller has ended the job.
+   *
+   * @param share how much of the verb is done, from 0 to 1; absent: not known
+   */
+  pause(share?: number): Promise<void>;
   /** Opens a further file that the image names. */
   openNamed(file: NamedFile): Promise<Storage>;
+}
+
+/** `context` for a part of a verb: what is all of that part takes the verb from the share `from` to the share `to`. */
+export function partOf<Context extends CheckContext>(context: Context, from: number, to: number): Context {
+  return {
+    ...context,
+    pause: (share) => context.pause(share === undefined ? undefined : from + share * (to - from)),
+  };
 }
 
 /** What changing may ask of the engine. */

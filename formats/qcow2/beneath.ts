@@ -63,6 +63,7 @@ export async function forgetQcow2(
   const { clusterSize, l2Reach } = renewal.geometry;
   const l1 = await readL1(storage, header.l1);
   let loaded: { readonly index: number; readonly l2: DataView } | undefined;
+  let done = 0;
   for (const { start, end } of ranges) {
     const last = end === header.size ? alignUp(end, clusterSize) : alignDown(end, clusterSize);
     for (let guest = alignUp(start, clusterSize); guest < last; guest += clusterSize) {
@@ -74,10 +75,11 @@ export async function forgetQcow2(
       if (loaded?.index !== index) {
         if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
         loaded = { index, l2: await readL2(renewal, tableAt(l1, index)) };
-        await context.pause();
+        await context.pause(done / ranges.length);
       }
       await forgetEntry(renewal, loaded.l2, guest);
     }
+    done++;
   }
   if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);

@@ -156,7 +156,7 @@ async function mergeBitmap(renewal: Renewal, entry: BitmapEntry, from: BitmapSou
         bit = to;
       }
     }
-    await renewal.context.pause();
+    await renewal.context.pause(Math.min(1, offset * 8 * from.granularity / header.size));
   }
   await store(table);
   await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);

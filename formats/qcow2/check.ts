@@ -4,7 +4,7 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import type { CheckContext, CheckReport } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, partOf } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { countReferences, eachEntry, refer, type Walk } from "./count_references.ts";
 import type { Header } from "./header.ts";
@@ -35,10 +35,10 @@ import { looseCount, type StoredCounts, storedCounts } from "./stored_counts.ts"
  */
 export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
   const header = await readHeader(storage);
-  const examined = await examine(storage, header, context);
+  const examined = await examine(storage, header, partOf(context, 0, 0.7));
   const { stored } = examined;
   // Where all flags are set and all counts are one there is nothing to find, and the tables need not be read again.
-  if (!examined.allOnes || !examined.walk.allCopied) await checkFlags(examined, stored);
+  if (!examined.allOnes || !examined.walk.allCopied) await checkFlags(examined, partOf(context, 0.7, 1), stored);
   const { findings, units } = examined.walk;
   const { problems, corruptions, leaks, checkErrors } = findings;
   return {
@@ -67,7 +67,7 @@ export interface Examined {
 
 /** Counts references and compares. */
 export async function examine(storage: Storage, header: Header, context: CheckContext): Promise<Examined> {
-  const walk = await countReferences(storage, header, context);
+  const walk = await countReferences(storage, header, partOf(context, 0, 0.7));
   const stored = await storedCounts(storage, header);
   const { clusterSize, refcountTable } = header;
   refer(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
@@ -85,15 +85,16 @@ export async function examine(storage: Storage, header: Header, context: CheckCo
     walk.findings.note("corruption", `The refcount block ${index} is referred to ${times} times`, at);
     rebuild = true;
   }
-  return { walk, stored, ...await compare(walk, stored, rebuild) };
+  return { walk, stored, ...await compare(walk, stored, rebuild, partOf(context, 0.7, 1)) };
 }
 
 async function compare(
   walk: Walk,
   stored: StoredCounts,
   damaged: boolean,
+  context: CheckContext,
 ): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow" | "allOnes">> {
-  const { counts, findings, header, context } = walk;
+  const { counts, findings, header } = walk;
   const { clusterSize, refcountOrder: order } = header;
   const clusters = Math.ceil(walk.storage.size / clusterSize);
   const { reach } = stored;
@@ -119,7 +120,7 @@ async function compare(
     }
     // A gap in a sparse file may be many blocks long.
     if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
-    await context.pause();
+    await context.pause(Math.min(1, (index + 1) * reach / clusters));
   }
   return { highest, rebuild, tooLow, allOnes };
 }
@@ -139,9 +140,10 @@ export interface WrongFlag {
  */
 export async function checkFlags(
   { walk }: Examined,
+  context: CheckContext,
   counts: Pick<StoredCounts, "peek" | "get">,
 ): Promise<WrongFlag[]> {
-  const { storage, header, geometry, findings, context } = walk;
+  const { storage, header, geometry, findings } = walk;
   const { clusterSize } = header;
   const wrong: WrongFlag[] = [];
   const hold = (high: number, table: number, at: number, what: string, found: number) => {
@@ -175,7 +177,7 @@ export async function checkFlags(
     for (const { high, nth, cluster } of later) {
       hold(high, table, table + nth, "L2", counts.peek(cluster) ?? await counts.get(cluster));
     }
-    await context.pause();
+    await context.pause(at / l1.length);
   }
   return wrong;
 }

@@ -124,9 +124,10 @@ export async function countReferences(storage: Storage, header: Header, context:
   const tables = new Map<number, { times: number; active: boolean }>();
   await walkL1(walk, header.l1, "active L1 table", tables, true);
   await walkSnapshots(walk, tables);
+  let done = 0;
   for (const [fileOffset, use] of tables) {
     await walkL2(walk, fileOffset, use.times, use.active);
-    await context.pause();
+    await context.pause(++done / tables.size);
   }
   await walkBitmaps(walk);
   return walk;

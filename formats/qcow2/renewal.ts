@@ -107,7 +107,7 @@ export async function renewalOf(
         const cluster = index * stored.reach + nth;
         copyCount(cluster, stored.peek(cluster) ?? await stored.get(cluster));
       }
-      await context.pause();
+      await context.pause(Math.min(1, index * stored.reach / oldEnd));
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CheckContext, RepairKind } from "../maintenance.ts";
+import { type CheckContext, partOf, type RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkFlags, checkQcow2, examine, type Examined } from "./check.ts";
 import { countReferences } from "./count_references.ts";
@@ -20,20 +20,21 @@ import { putL1, readL1, renewFlags, tableAt } from "./states.ts";
  */
 export async function repairQcow2(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
-  const examined = await examine(storage, header, context);
+  const examined = await examine(storage, header, partOf(context, 0, 0.4));
+  const mending = partOf(context, 0.4, 0.8);
   const wrongCounts = examined.rebuild || examined.tooLow;
   if (what === "leaks") {
-    if (examined.walk.findings.leaks > 0 && !examined.rebuild) await freeLeaks(storage, header, examined, context);
+    if (examined.walk.findings.leaks > 0 && !examined.rebuild) await freeLeaks(storage, header, examined, mending);
   } else if (wrongCounts) {
-    await countAnew(storage, header, context);
+    await countAnew(storage, header, mending);
   } else {
-    const wrong = await checkFlags(examined, {
+    const wrong = await checkFlags(examined, mending, {
       peek: examined.walk.counts.get,
       get: (cluster) => Promise.resolve(examined.walk.counts.get(cluster)),
     });
-    if (examined.walk.findings.leaks > 0 || wrong.length > 0) await mendInPlace(storage, header, examined, context);
+    if (examined.walk.findings.leaks > 0 || wrong.length > 0) await mendInPlace(storage, header, examined, mending);
   }
-  await unmark(storage, context);
+  await unmark(storage, partOf(context, 0.8, 1));
 }
 
 /** Takes away what nobody refers to. Counts that are too low stay as they are. */

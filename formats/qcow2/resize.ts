@@ -6,7 +6,7 @@
 import { alignDown, alignUp, SECTOR } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import { type ChangeContext, type CheckContext, type GrowthKind, partOf } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizeBitmaps } from "./bitmaps_resize.ts";
 import { openData } from "./disk.ts";
@@ -77,7 +77,7 @@ async function cutFrom(renewal: Renewal, l1: DataView, start: number): Promise<v
     } else if (await cutTable(renewal, l2, l2IndexOf(geometry, start))) {
       await putL2(renewal, l1, index, l2);
     }
-    await renewal.context.pause();
+    await renewal.context.pause(index * 8 / l1.byteLength);
   }
 }
 
@@ -131,10 +131,10 @@ async function hideBelow(
 ): Promise<void> {
   const end = Math.min(size, below?.size ?? 0);
   if (end <= start) return;
-  const { header, geometry } = renewal;
+  const { header, geometry, context } = renewal;
   // Version 2 has no zero clusters: there it takes clusters that were never written.
   if (header.version === 2) return await preallocate(renewal, l1, null, start, end, "metadata");
-  await eachCluster(renewal, l1, start, end, (l2, at) => {
+  await eachCluster(renewal, l1, start, end, context, (l2, at) => {
     setEntry(l2, at, 0, false, !geometry.extended);
     if (geometry.extended) setSubclusters(l2, at, 0xffffffff, 0);
   });
@@ -149,12 +149,14 @@ async function preallocate(
   size: number,
   growth: GrowthKind,
 ): Promise<void> {
-  const { storage, geometry: { clusterSize, extended } } = renewal;
+  const { storage, context, geometry: { clusterSize, extended } } = renewal;
   const end = alignUp(size, clusterSize);
   if (end <= start) return;
   const data = external?.data ?? storage;
   const base = external ? start : await renewal.allocate((end - start) / clusterSize, true) * clusterSize;
-  await eachCluster(renewal, l1, start, end, (l2, at, guest) => {
+  // Taking space takes longer than stating it.
+  const stating = growth === "metadata" ? context : partOf(context, 0, 0.1);
+  await eachCluster(renewal, l1, start, end, stating, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);
   });
@@ -173,6 +175,7 @@ async function eachCluster(
   l1: DataView,
   start: number,
   end: number,
+  context: CheckContext,
   change: (l2: DataView, at: number, guest: number) => void,
 ): Promise<void> {
   const { geometry } = renewal;
@@ -187,6 +190,6 @@ async function eachCluster(
       change(l2, l2IndexOf(geometry, guest) * geometry.l2EntryBytes, alignDown(guest, geometry.clusterSize));
     }
     await putL2(renewal, l1, index, l2);
-    await renewal.context.pause();
+    await context.pause((guest - start) / (end - start));
   }
 }

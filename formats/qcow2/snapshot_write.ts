@@ -6,7 +6,7 @@
 import { alignUp, setU64, viewOf } from "../bytes.ts";
 import type { SnapshotChoice } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import type { ChangeContext, NewSnapshot } from "../maintenance.ts";
+import { type ChangeContext, type NewSnapshot, partOf } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "./bitmaps.ts";
 import { type Header, SNAPSHOTS_MAX } from "./header.ts";
@@ -54,8 +54,8 @@ export async function createSnapshot(
   const { header, present, renewal } = await begin(storage, context);
   checkNew(storage, name, present);
   const l1 = await readL1(storage, header.l1);
-  await addState(renewal, l1, 1);
-  await renewFlags(renewal, l1, 2);
+  await addState(renewal, l1, 1, partOf(context, 0, 0.5));
+  await renewFlags(renewal, l1, partOf(context, 0.5, 1), 2);
   const active = await putL1(renewal, l1);
   const kept = await putL1(renewal, l1);
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
@@ -114,9 +114,9 @@ export async function applySnapshot(
   // What lies past the end of the disk is the machine's state, and belongs to the snapshot alone.
   const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(renewal.geometry, size)));
   // In this order no count is above what it is in the end; the snapshot holds what both have in common.
-  await dropState(renewal, header.l1);
-  await addState(renewal, l1, 1);
-  await renewFlags(renewal, l1);
+  await dropState(renewal, header.l1, partOf(context, 0, 0.3));
+  await addState(renewal, l1, 1, partOf(context, 0.3, 0.6));
+  await renewFlags(renewal, l1, partOf(context, 0.6, 1));
   await renewal.finish({ l1: await putL1(renewal, l1), size });
 }
 
@@ -151,9 +151,9 @@ export async function removeSnapshot(
   const chosen = chooseSnapshot(present, choice, storage.label);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
-  await dropState(renewal, chosen.l1);
+  await dropState(renewal, chosen.l1, partOf(context, 0, 0.5));
   const l1 = await readL1(storage, header.l1);
-  await renewFlags(renewal, l1);
+  await renewFlags(renewal, l1, partOf(context, 0.5, 1));
   const active = await putL1(renewal, l1);
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
   const snapshots = await putSnapshots(renewal, present, present.filter((one) => one !== chosen));

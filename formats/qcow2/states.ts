@@ -5,6 +5,7 @@
  */
 import { viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
+import type { CheckContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { decodeCompressed, hostOffsetOf, isCompressed, isCopied, setEntry } from "./l2_entry.ts";
 import type { Renewal } from "./renewal.ts";
@@ -70,19 +71,28 @@ export async function addTable(renewal: Renewal, l2: DataView, by: number): Prom
 }
 
 /** Adds `by` references to everything that an L1 table leads to; not to the table itself. */
-export async function addState(renewal: Renewal, l1: DataView, by: number): Promise<void> {
+export async function addState(
+  renewal: Renewal,
+  l1: DataView,
+  by: number,
+  context: CheckContext = renewal.context,
+): Promise<void> {
   for (let index = 0; index * 8 < l1.byteLength; index++) {
     const fileOffset = tableAt(l1, index);
     if (fileOffset === 0) continue;
     await addTable(renewal, await readL2(renewal, fileOffset), by);
     await renewal.add(fileOffset / renewal.geometry.clusterSize, by);
-    await renewal.context.pause();
+    await context.pause(index * 8 / l1.byteLength);
   }
 }
 
 /** Takes away everything that an L1 table leads to, and the table. */
-export async function dropState(renewal: Renewal, l1: L1Place): Promise<void> {
-  await addState(renewal, await readL1(renewal.storage, l1), -1);
+export async function dropState(
+  renewal: Renewal,
+  l1: L1Place,
+  context: CheckContext = renewal.context,
+): Promise<void> {
+  await addState(renewal, await readL1(renewal.storage, l1), -1, context);
   await renewal.drop(l1.fileOffset, l1.entries * 8);
 }
 
@@ -108,12 +118,17 @@ export async function putL2(renewal: Renewal, l1: DataView, index: number, l2: D
  * Makes bit 63 of every entry of the active state say whether what it points at is nobody else's, as it will be; tables
  * that change are copied. The last step before the L1 table is written.
  */
-export async function renewFlags(renewal: Renewal, l1: DataView, shares = 1): Promise<void> {
+export async function renewFlags(
+  renewal: Renewal,
+  l1: DataView,
+  context: CheckContext = renewal.context,
+  shares = 1,
+): Promise<void> {
   for (let index = 0; index * 8 < l1.byteLength; index++) {
     if (tableAt(l1, index) === 0) continue;
     const l2 = await readL2(renewal, tableAt(l1, index));
     if (await renewTableFlags(renewal, l2)) await putL2(renewal, l1, index, l2, shares);
-    await renewal.context.pause();
+    await context.pause(index * 8 / l1.byteLength);
   }
   for (let index = 0; index * 8 < l1.byteLength; index++) {
     const fileOffset = tableAt(l1, index);

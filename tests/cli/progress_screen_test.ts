@@ -158,7 +158,7 @@ Deno.test("accessible: sentences, one every half minute, nothing written over an
   io.clock = 30_000;
   tick();
   const totals = { data: 100 * MIB, zero: 0, skip: 0 };
-  const copy = { ...begun, phase: "copy", totals, recent: [{ at: 31_000, bytes: 0 }] } as const;
+  const copy = { ...begun, phase: "copy", totals, recent: [{ at: 31_000, done: 0 }] } as const;
   renderer.event(at(31_000, copy), { type: "phase", phase: "copy" }, 31_000);
   const later = { ...copy, done: { data: 45 * MIB, zero: 0, skip: 0 } };
   renderer.event(at(60_000, later), { type: "begin", start: 0, end: 1 }, 60_000);
