@@ -54,7 +54,10 @@ export interface CommandDef {
 
 /** A command that can be run. */
 export interface Command {
-  readonly def: CommandDef;
+  /** As {@linkcode CommandDef} has it. */
+  readonly name: string;
+  /** Loads what the command says of itself. */
+  readonly def: () => Promise<CommandDef>;
   /** Loads and runs it; the result is the exit code. `args` are the words after the command's name. */
   readonly run: (args: readonly string[], context: CommandContext) => Promise<number>;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError } from "../mod.ts";
-import { commands } from "./commands.ts";
+import { commandDefs, commands } from "./commands.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { nearest } from "./nearest.ts";
 import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
@@ -25,14 +25,14 @@ function watchSignals(controller: AbortController): () => void {
 
 async function help(name: string | undefined, io: Io): Promise<number> {
   const { commandHelp, programHelp } = await import("./commander.ts");
-  io.out(name === undefined ? programHelp(commands.map((one) => one.def), ABOUT) : commandHelp(commandNamed(name).def));
+  io.out(name === undefined ? programHelp(await commandDefs(), ABOUT) : commandHelp(await commandNamed(name).def()));
   return 0;
 }
 
 function commandNamed(name: string): Command {
-  const command = commands.find((one) => one.def.name === name);
+  const command = commands.find((one) => one.name === name);
   if (command !== undefined) return command;
-  const near = nearest(name, commands.map((one) => one.def.name));
+  const near = nearest(name, commands.map((one) => one.name));
   const what = name.startsWith("-") ? "option" : "command";
   throw new ImageError("usage", `Unknown ${what} "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`);
 }
@@ -46,7 +46,7 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);
   if (first === "complete") {
-    return (await import("./completions.ts")).runComplete(rest, commands.map((one) => one.def), io);
+    return (await import("./completions.ts")).runComplete(rest, await commandDefs(), io);
   }
   if (first === undefined) throw new ImageError("usage", "Cannot tell what to do: no command is given");
   const controller = new AbortController();
@@ -63,7 +63,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
   try {
     return await dispatch(args, io);
   } catch (error) {
-    const command = commands.find((one) => one.def.name === args[0])?.def.name;
+    const command = commands.find((one) => one.name === args[0])?.name;
     io.err(complaintText(complaintOf(error, { command, stage: "words" })));
     if (wantsDebug()) io.err(stackText(error));
     return 1;

@@ -77,7 +77,7 @@ export async function openForChange(
   const manners = { sync: options.sync ?? "finish", pause };
   const edit = async (path: string) => targetStorage(await output.edit(path), manners);
   const storage = await edit(path);
-  if (heldByQemu(path)) {
+  if (await heldByQemu(path)) {
     const message = `Cannot change "${path}": a virtual machine has it open; stop it first`;
     throw new ImageError("refused", message, { path });
   }

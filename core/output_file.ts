@@ -297,7 +297,7 @@ async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<vo
     await files.rename(part, path);
     // The new name is durable only once the folder is. Where the host does not let a folder be synced, syncing the file
     // again carries the rename along on the usual journalling file systems.
-    if (sync !== "never" && !syncFolder(dirname(path))) await storage.sync();
+    if (sync !== "never" && !await syncFolder(dirname(path))) await storage.sync();
   }
   await storage[Symbol.asyncDispose]();
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as zlib from "node:zlib";
+import type * as zlib from "node:zlib";
 
 /** How to pack. Plain data, so that it can be sent to a worker. */
 export type Codec =
@@ -48,5 +48,8 @@ export function packUnit(
   return packed.length < unit.length ? packed : null;
 }
 
+/** Loaded with the first unit: few programs pack or unpack in this thread, and loading it takes a while. */
+let loaded: typeof zlib | undefined;
+
 /** Packs in this thread. */
-export const inlinePacker: Packer = (codec, unit) => Promise.resolve(packUnit(zlib, codec, unit));
+export const inlinePacker: Packer = async (codec, unit) => packUnit(loaded ??= await import("node:zlib"), codec, unit);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import * as zlib from "node:zlib";
+import type * as zlib from "node:zlib";
 
 /** What a unit is packed with: a raw deflate stream (RFC 1951), a zlib stream (RFC 1950), or one Zstandard frame. */
 export type PackedWith = "deflate" | "zlib" | "zstd";
@@ -53,5 +53,9 @@ export function unpackUnit(
   }
 }
 
+/** Loaded with the first unit: few programs pack or unpack in this thread, and loading it takes a while. */
+let loaded: typeof zlib | undefined;
+
 /** Unpacks in this thread. */
-export const inlineUnpacker: Unpacker = (codec, packed, into) => Promise.resolve(unpackUnit(zlib, codec, packed, into));
+export const inlineUnpacker: Unpacker = async (codec, packed, into) =>
+  unpackUnit(loaded ??= await import("node:zlib"), codec, packed, into);

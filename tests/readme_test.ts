@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { allFormats } from "../mod.ts";
 import type { Format } from "../mod.ts";
-import { commands } from "../cli/commands.ts";
+import { commandDefs } from "../cli/commands.ts";
 
 const top = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, top));
@@ -36,8 +36,8 @@ Deno.test("links of the documentation lead somewhere", () => {
   }
 });
 
-Deno.test("options that the documentation names are options of the program", () => {
-  const known = commands.flatMap(({ def }) => def.options.map(({ long }) => `--${long}`));
+Deno.test("options that the documentation names are options of the program", async () => {
+  const known = (await commandDefs()).flatMap(({ options }) => options.map(({ long }) => `--${long}`));
   const notOurs = /^--(allow-(read|write|ffi|env|all)|help)$/;
   for (const name of ["README.md", "docs/differences.md", "docs/permissions.md"]) {
     for (const [option] of read(name).matchAll(/(?<![\w-])--[a-z][a-z-]+/g)) {

@@ -1,9 +1,8 @@
 /**
- * The host's files.
+ * The host's files. What opens them is loaded when one is opened.
  *
  * @module
  */
-import { createFileStorage, openFileStorage } from "./file.ts";
 import { hostError } from "./host_error.ts";
 import type { Files } from "./types.ts";
 
@@ -19,8 +18,8 @@ import type { Files } from "./types.ts";
  * ```
  */
 export const hostFiles: Files = {
-  open: openFileStorage,
-  create: createFileStorage,
+  open: async (path, options) => (await import("./file.ts")).openFileStorage(path, options),
+  create: async (path) => (await import("./file.ts")).createFileStorage(path),
   async rename(from, to) {
     try {
       await Deno.rename(from, to);
@@ -36,3 +35,13 @@ export const hostFiles: Files = {
     }
   },
 };
+
+/** Whether QEMU has the image open for writing, as far as the host can tell. */
+export async function heldByQemu(path: string): Promise<boolean | null> {
+  return (await import("./host.ts")).heldByQemu(path);
+}
+
+/** Puts the names in a folder on stable storage; returns whether that could be done. */
+export async function syncFolder(path: string): Promise<boolean> {
+  return (await import("./host.ts")).syncFolder(path);
+}

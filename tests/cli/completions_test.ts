@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 import { allFormats } from "../../mod.ts";
 import { runComplete } from "../../cli/completions.ts";
-import { commands } from "../../cli/commands.ts";
+import { commandDefs, commands } from "../../cli/commands.ts";
 import { DIRECTIVE, proposals } from "../../cli/completion_words.ts";
 import { presets } from "../../cli/presets.ts";
 import { diskcast } from "../support/diskcast.ts";
 import { fakeIo } from "./support.ts";
 
-const known = { commands: commands.map(({ def }) => def), formats: allFormats };
+const known = { commands: await commandDefs(), formats: allFormats };
 const after = (...words: string[]) => proposals(words, known);
 const values = (...words: string[]) => after(...words).values.map(([value]) => value);
 
 Deno.test("commands first, then options and files", () => {
-  for (const { def } of commands) assert.ok(values("").includes(def.name), def.name);
+  for (const { name } of commands) assert.ok(values("").includes(name), name);
   assert.deepEqual(values("conv"), ["convert"]);
   assert.deepEqual(values("help", "form"), ["formats"]);
   assert.ok(values("convert", "--").includes("--for") && values("convert", "-").includes("-O"));

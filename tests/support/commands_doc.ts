@@ -4,14 +4,13 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { commands } from "../../cli/commands.ts";
 import type { CommandDef, OptionDef } from "../../cli/command_def.ts";
 
 /** Where the page lies. */
 export const commandsPage = fileURLToPath(new URL("../../docs/commands.md", import.meta.url));
 
 /** The page. */
-export function commandsMarkdown(defs: readonly CommandDef[] = commands.map(({ def }) => def)): string {
+export function commandsMarkdown(defs: readonly CommandDef[]): string {
   const list = defs.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${cell(summary)} |`);
   return `# Commands
 
