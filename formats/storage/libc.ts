@@ -46,8 +46,8 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The C library, opened. */
-export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
+/** The C library, opened. Whoever has opened it closes it. */
+export type Libc = Pick<Deno.DynamicLibrary<typeof SYMBOLS>, "symbols" | "close">;
 
 /**
  * Where Linux distributions keep the C library, the likely ones first; empty elsewhere. A program that wants to name
@@ -60,8 +60,29 @@ export function libcPaths(): readonly string[] {
   return [...folders.map((folder) => `${folder}/libc.so.6`), `/lib/ld-musl-${arch}.so.1`];
 }
 
-/** The C library, if the user has allowed it before. It is in memory anyway, so opening it again costs little. */
+/** The library as it is open, and by how many: opening takes longer than reading a megabyte. */
+let shared: { readonly library: Libc; users: number } | null = null;
+
+/** The C library, if the user has allowed it before. */
 export function openLibc(): Libc | null {
+  if (shared === null) {
+    const library = loadLibc();
+    if (library === null) return null;
+    shared = { library, users: 0 };
+  }
+  const use = shared;
+  use.users++;
+  return {
+    symbols: use.library.symbols,
+    close() {
+      if (--use.users > 0) return;
+      shared = null;
+      use.library.close();
+    },
+  };
+}
+
+function loadLibc(): Libc | null {
   if (Deno.build.os !== "linux") return null;
   const all = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   const names = all ? ["libc.so.6", ...libcPaths()] : libcPaths().filter(mayLoad);
