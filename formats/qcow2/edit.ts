@@ -149,14 +149,18 @@ async function readRefcountTable(storage: WritableStorage, header: Header): Prom
   return table;
 }
 
-/** The cluster after the last one with a refcount above zero. */
+/**
+ * The cluster after the last one of the file with a refcount above zero. What is counted beyond the file says nothing of
+ * where the image ends: one damaged entry of the refcount table counts clusters petabytes away.
+ */
 async function endOfUse(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
   const block = new Uint8Array(header.clusterSize);
   const reach = header.clusterSize * 8 / 2 ** header.refcountOrder;
-  for (let index = table.length - 1; index >= 0; index--) {
+  const inFile = Math.ceil(storage.size / header.clusterSize);
+  for (let index = Math.min(table.length, Math.ceil(inFile / reach)) - 1; index >= 0; index--) {
     if (table[index] === 0) continue;
     await storage.readAt(block, table[index]!);
-    for (let nth = reach - 1; nth >= 0; nth--) {
+    for (let nth = Math.min(reach, inFile - index * reach) - 1; nth >= 0; nth--) {
       if (countAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
     }
   }

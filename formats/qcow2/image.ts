@@ -70,7 +70,7 @@ export interface ImageSetup {
   readonly l1: Uint8Array;
   /** The refcount table; see `RefcountsSetup`. */
   readonly refcountTable: Float64Array;
-  /** The cluster after the last one in use. */
+  /** The cluster after the last one in use that the file has. */
   readonly end: number;
   /** See {@linkcode Image}. */
   readonly places?: MetadataPlaces | undefined;

@@ -63,7 +63,7 @@ export interface RefcountsSetup {
   readonly fresh: boolean;
   /** Bytes of refcount blocks to hold. */
   readonly cacheBytes: number;
-  /** The cluster after the last one in use. */
+  /** The cluster after the last one in use that the file has. */
   readonly end: number;
   /** Where tables lie, which is kept up to date; absent for a new image. */
   readonly places?: MetadataPlaces | undefined;
@@ -168,8 +168,8 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
     return entries / perCluster;
   }
 
-  async function claim(count: number): Promise<number> {
-    const first = end;
+  /** New clusters `[first, last)`: `count` of them, and behind these the blocks that are missing to count them all. */
+  function layout(first: number, count: number): { last: number; present: number[]; missing: number[] } {
     let last = first + count;
     const present: number[] = [];
     const missing: number[] = [];
@@ -181,6 +181,30 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
         missing.push(index);
         last++;
       }
+    }
+    return { last, present, missing };
+  }
+
+  /** The last cluster of `[first, last)` with a count, or -1: an old image may count what its file does not reach. */
+  async function lastCounted(first: number, last: number, present: readonly number[]): Promise<number> {
+    for (const index of present.toReversed()) {
+      const block = blocks.peek(table[index]!) ?? await blocks.get(table[index]!);
+      const from = Math.max(first, index * reach);
+      for (let cluster = Math.min(last, (index + 1) * reach) - 1; cluster >= from; cluster--) {
+        if (countAt(block, order, cluster % reach) !== 0) return cluster;
+      }
+    }
+    return -1;
+  }
+
+  async function claim(count: number): Promise<number> {
+    let first = end;
+    let { last, present, missing } = layout(first, count);
+    while (!fresh) {
+      const counted = await lastCounted(first, last, present);
+      if (counted < 0) break;
+      first = counted + 1;
+      ({ last, present, missing } = layout(first, count));
     }
     const tableClusters = growTable(Math.floor((last - 1) / reach));
     end = last;

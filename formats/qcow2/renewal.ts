@@ -28,7 +28,7 @@ export interface Renewal {
   get(cluster: number): Promise<number> | number;
   /** Adds `by` references. Returns nothing where that needed no waiting. */
   add(cluster: number, by: number): Promise<void> | void;
-  /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: behind everything. */
+  /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: past the file's end. */
   allocate(count: number, atEnd?: boolean): Promise<number>;
   /** Puts `bytes` into new clusters; returns their file offset. */
   place(bytes: Uint8Array): Promise<number>;
@@ -71,24 +71,11 @@ export async function renewalOf(
   const blocks = new Map<number, Uint8Array>();
   const fresh = new Set<number>();
   const freed: number[] = [];
-  const oldEnd = await endOf();
+  const oldEnd = Math.ceil(storage.size / clusterSize);
   let end = oldEnd;
   let hint = 0;
   /** So many free neighbours are nowhere; within a change none become free. */
   let scarce = Infinity;
-
-  /** The cluster after the last one that is in use or in the file. */
-  async function endOf(): Promise<number> {
-    const inFile = Math.ceil(storage.size / clusterSize);
-    for (const { index } of stored.blocks.toReversed()) {
-      if ((index + 1) * stored.reach <= inFile) return inFile;
-      const block = await stored.blockAt(index);
-      for (let nth = stored.reach - 1; block !== null && nth >= 0; nth--) {
-        if (countAt(block, header.refcountOrder, nth) !== 0) return Math.max(inFile, index * stored.reach + nth + 1);
-      }
-    }
-    return inFile;
-  }
 
   if (anew) await takeOver();
 
@@ -96,7 +83,7 @@ export async function renewalOf(
   async function takeOver(): Promise<void> {
     const { counts } = source;
     if (counts !== undefined) {
-      for (let cluster = counts.skipTo(0); cluster < oldEnd; cluster = counts.skipTo(cluster + 1)) {
+      for (let cluster = counts.skipTo(0); cluster !== Infinity; cluster = counts.skipTo(cluster + 1)) {
         copyCount(cluster, counts.get(cluster));
         if (cluster % 65536 === 0) await context.pause();
       }
@@ -176,11 +163,29 @@ export async function renewalOf(
     return -1;
   }
 
+  /**
+   * The first of `count` neighbours past the end of the file that nobody has. Refcounts may go further than the file,
+   * even by a damaged entry that makes an odd block count the far end of nowhere: what they count is left alone.
+   */
+  async function roomAtEnd(count: number): Promise<number> {
+    let first = end;
+    for (let index = Math.floor(first / reach); index * reach < first + count; index++) {
+      const block = blocks.get(index) ?? (anew ? null : await stored.blockAt(index));
+      const from = Math.max(first, index * reach);
+      let cluster = Math.min(first + count, (index + 1) * reach) - 1;
+      while (block !== null && cluster >= from && countAt(block, order, cluster % reach) === 0) cluster--;
+      if (block === null || cluster < from) continue;
+      first = cluster + 1;
+      index = Math.floor(first / reach) - 1;
+    }
+    return first;
+  }
+
   async function allocate(count: number, atEnd = false): Promise<number> {
     let first = atEnd ? -1 : await findFree(count);
     if (first < 0) {
-      first = end;
-      end += count;
+      first = await roomAtEnd(count);
+      end = first + count;
     } else if (count === 1) {
       hint = first + 1;
     }
@@ -344,6 +349,12 @@ async function checkCounted(
   const { clusterSize, l1, refcountTable, snapshots, bitmaps } = header;
   const bad = stored.blocks.find(({ problem }) => problem !== null);
   if (bad) throw mustRepair(storage, `entry ${bad.index} of its refcount table ${bad.problem}`, bad.at);
+  const owners = new Map<number, number>();
+  for (const { index, at, fileOffset } of stored.blocks) {
+    const owner = owners.get(fileOffset);
+    if (owner === undefined) owners.set(fileOffset, index);
+    else throw mustRepair(storage, `entry ${index} of its refcount table points at the block of entry ${owner}`, at);
+  }
   const parts: [what: string, fileOffset: number, bytes: number][] = [
     ["header", 0, clusterSize],
     ["L1 table", l1.fileOffset, l1.entries * 8],
