@@ -10,11 +10,12 @@ import type { WritableStorage } from "../storage/types.ts";
 import { FEATURE_NAMES, type Header, NO_BITS } from "./header.ts";
 import { readHeader } from "./header_read.ts";
 import { isCompressed, isZeroFlagged, setEntry } from "./l2_entry.ts";
-import { refuseUnsound, type Renewal, renewalOf, replaceHeader } from "./renewal.ts";
+import { type Renewal, renewalOf, replaceHeader } from "./renewal.ts";
 import { resizeQcow2 } from "./resize.ts";
 import { putSnapshots } from "./snapshot_write.ts";
 import { readSnapshots } from "./snapshots.ts";
 import { addEntry, putL1, putL2, readL1, readL2, tableAt } from "./states.ts";
+import { refuseUnsound } from "./unsound.ts";
 
 /**
  * Changes the options of an image. The size is one step, everything else is another.

@@ -11,8 +11,9 @@ import type { WritableStorage } from "../storage/types.ts";
 import { NO_BITS } from "./header.ts";
 import { readHeader } from "./header_read.ts";
 import { l1IndexOf, l2IndexOf, setEntry, setSubclusters } from "./l2_entry.ts";
-import { refuseUnsound, type Renewal, renewalOf, replaceHeader } from "./renewal.ts";
+import { type Renewal, renewalOf, replaceHeader } from "./renewal.ts";
 import { addEntry, dropState, putL1, putL2, readL1, readL2, tableAt } from "./states.ts";
+import { refuseUnsound } from "./unsound.ts";
 
 /**
  * Names `backing` as the file beneath, or none. Nothing else changes.

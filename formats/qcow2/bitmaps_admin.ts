@@ -13,7 +13,8 @@ import { fillBits } from "./bitmaps_track.ts";
 import { checkBitmap } from "./bitmaps_write.ts";
 import { readHeader } from "./header_read.ts";
 import { hostOffsetOf } from "./l2_entry.ts";
-import { refuseUnsound, type Renewal, renewalOf } from "./renewal.ts";
+import { type Renewal, renewalOf } from "./renewal.ts";
+import { refuseUnsound } from "./unsound.ts";
 
 const DIRTY_TRACKING = 1;
 

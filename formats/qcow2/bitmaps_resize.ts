@@ -56,7 +56,7 @@ async function resizeBitmap(renewal: Renewal, entry: BitmapEntry, size: number):
     const bits = new Uint8Array(clusterSize);
     await storage.readAt(bits, fileOffset);
     clearFrom(bits, Math.ceil(size / 2 ** entry.granularityBits) - last * clusterSize * 8);
-    await renewal.add(fileOffset / clusterSize, -1);
+    await renewal.refer(fileOffset, -1, "bits of a bitmap");
     setU64(view, last * 8, await renewal.place(bits));
   }
   await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
@@ -73,5 +73,5 @@ export async function readTable({ storage }: Renewal, { table }: BitmapEntry): P
 /** Gives up the bits that entry `index` of a table points at. */
 export async function dropBits(renewal: Renewal, table: DataView, index: number): Promise<void> {
   const fileOffset = hostOffsetOf(table.getUint32(index * 8), table.getUint32(index * 8 + 4));
-  if (fileOffset !== 0) await renewal.add(fileOffset / renewal.geometry.clusterSize, -1);
+  if (fileOffset !== 0) await renewal.refer(fileOffset, -1, "bits of a bitmap");
 }

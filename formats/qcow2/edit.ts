@@ -5,7 +5,7 @@
  */
 import { SECTOR, u64, viewOf } from "../bytes.ts";
 import type { Bitmap, DiskWriter, EditContext, WriterTraits } from "../contract.ts";
-import { corrupt, ImageError } from "../errors.ts";
+import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { type BitmapEntry, readBitmapDirectory } from "./bitmaps.ts";
 import { type BitmapTracker, bitmapTracker } from "./bitmaps_track.ts";
@@ -17,6 +17,7 @@ import { readHeader } from "./header_read.ts";
 import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { metadataPlaces } from "./metadata_places.ts";
 import { countAt } from "./refcount_block.ts";
+import { refuseUnsound, requireCounted } from "./unsound.ts";
 import { requirePackable } from "./write_packed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
 
@@ -51,7 +52,7 @@ export async function editQcow2(
   limits: Limits = USUAL_LIMITS,
 ): Promise<DiskWriter> {
   const header = await readHeader(storage);
-  refuseUnfit(header, storage.label);
+  refuseUnsound(storage, header);
   const bitmaps = await readBitmapDirectory(storage, header);
   const image = await openForChange(storage, header, bitmaps, context, limits);
   if (context.packs) requirePackable(image);
@@ -83,18 +84,6 @@ export async function editQcow2(
   });
 }
 
-function refuseUnfit(header: Header, label: string): void {
-  const refuse = (problem: string): never => {
-    throw new ImageError(
-      "unsupported",
-      `Cannot write into "${label}": ${problem}; run "qemu-img check -r all" on it first, or convert it to a new image`,
-      { path: label },
-    );
-  };
-  if (header.corrupt) refuse("it is marked corrupt");
-  if (header.dirty) refuse("it was not closed properly, so its refcounts may be wrong (dirty bit)");
-}
-
 async function openForChange(
   storage: WritableStorage,
   header: Header,
@@ -124,7 +113,8 @@ async function openForChange(
     limits,
     below: () => Promise.resolve(below),
   });
-  await checkCounted(image);
+  // A refcount block that is said to be free is found when it would be given out.
+  await requireCounted(storage, header, [], (cluster) => image.refcounts.get(cluster));
   return image;
 }
 
@@ -165,29 +155,6 @@ async function endOfUse(storage: WritableStorage, header: Header, table: Float64
     }
   }
   return 0;
-}
-
-/** The tables that the header names must have refcounts, or they would be given out as free clusters. */
-async function checkCounted({ header, refcounts, storage }: Image): Promise<void> {
-  const { clusterSize, l1, refcountTable, snapshots, bitmaps } = header;
-  const tables: [what: string, fileOffset: number, bytes: number][] = [
-    ["header", 0, clusterSize],
-    ["L1 table", l1.fileOffset, l1.entries * 8],
-    ["refcount table", refcountTable.fileOffset, refcountTable.clusters * clusterSize],
-    ["snapshot table", snapshots.fileOffset, snapshots.count],
-    ["bitmap directory", bitmaps?.directoryFileOffset ?? 0, header.bitmapsConsistent ? bitmaps?.directorySize ?? 0 : 0],
-  ];
-  for (const [what, fileOffset, bytes] of tables) {
-    for (let at = fileOffset; at < fileOffset + bytes; at += clusterSize) {
-      if (await refcounts.get(at / clusterSize) > 0) continue;
-      throw corrupt(
-        `Cannot write into "${storage.label}": the refcount of its ${what} is 0, must be 1; ` +
-          'run "qemu-img check -r all" first',
-        storage.label,
-        at,
-      );
-    }
-  }
 }
 
 function traitsOf({ header, tables, data }: Image, packs: boolean): WriterTraits {

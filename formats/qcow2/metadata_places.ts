@@ -13,6 +13,7 @@ import type { BitmapEntry } from "./bitmaps.ts";
 import type { Header } from "./header.ts";
 import { geometryOf, hostOffsetOf, l1ReservedSet } from "./l2_entry.ts";
 import { readSnapshots } from "./snapshots.ts";
+import { REPAIR_FIRST } from "./unsound.ts";
 import { windowReader } from "./window_reader.ts";
 
 /** Clusters outside tables in one piece that are held: memory stays below some hundred MiB, whatever a file says. */
@@ -51,9 +52,6 @@ export interface MetadataPlaces {
    */
   requireData(cluster: number, guestOffset: number): void;
 }
-
-/** What every message ends with. */
-export const REPAIR_FIRST = 'run "diskcast check -r all" (or "qemu-img check -r all") on it first';
 
 /** What {@linkcode metadataPlaces} needs of an image. */
 export interface PlacesSetup {

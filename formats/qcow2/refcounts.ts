@@ -11,6 +11,7 @@ import type { Header } from "./header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
 import type { MetadataPlaces } from "./metadata_places.ts";
 import { countAt, fillOnes, greatestCount, setCount } from "./refcount_block.ts";
+import { REPAIR_FIRST } from "./unsound.ts";
 
 /** Where the refcount table lies. */
 export type TablePlace = Header["refcountTable"];
@@ -103,7 +104,7 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   function notCounted(cluster: number): ImageError {
     return corrupt(
       `Cannot change the refcount of cluster ${cluster} of "${storage.label}": it is in use, but its refcount is 0; ` +
-        'run "qemu-img check -r all" first',
+        REPAIR_FIRST,
       storage.label,
       cluster * clusterSize,
     );

@@ -6,16 +6,20 @@
  * @module
  */
 import { setU64, viewOf } from "../bytes.ts";
-import { corrupt, ImageError } from "../errors.ts";
+import { ImageError } from "../errors.ts";
 import type { CheckContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
+import { readBitmapDirectory } from "./bitmaps.ts";
 import { encodeHeader, type Header, NO_BITS } from "./header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
 import { giveBack } from "./image.ts";
 import { type Geometry, geometryOf } from "./l2_entry.ts";
+import { type MetadataPlaces, metadataPlaces } from "./metadata_places.ts";
 import { countAt, greatestCount, setCount } from "./refcount_block.ts";
 import { readPadded } from "./reader.ts";
-import { storedCounts } from "./stored_counts.ts";
+import { tableAt } from "./states.ts";
+import { type StoredCounts, storedCounts } from "./stored_counts.ts";
+import { mustRepair, requireCounted } from "./unsound.ts";
 
 /** A change being prepared. Clusters are numbered from the start of the file. */
 export interface Renewal {
@@ -28,6 +32,12 @@ export interface Renewal {
   get(cluster: number): Promise<number> | number;
   /** Adds `by` references. Returns nothing where that needed no waiting. */
   add(cluster: number, by: number): Promise<void> | void;
+  /**
+   * Adds `by` references to what an entry of a table points at.
+   *
+   * @throws ImageError `corrupt` where the entry cannot be: it leads into another table, or to what is free
+   */
+  refer(fileOffset: number, by: number, as: Referred): Promise<void> | void;
   /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: past the file's end. */
   allocate(count: number, atEnd?: boolean): Promise<number>;
   /** Puts `bytes` into new clusters; returns their file offset. */
@@ -40,10 +50,15 @@ export interface Renewal {
   finish(changes: Partial<Header>): Promise<void>;
 }
 
+/** What an entry of a table points at. */
+export type Referred = "data" | "an L2 table" | "bits of a bitmap";
+
 /** From where the refcounts of a {@linkcode Renewal} come. */
 export interface RenewalSource {
   /** All counts, which replace those that the image states; of the refcount structure itself none. */
   readonly counts?: { get(cluster: number): number; skipTo(cluster: number): number };
+  /** Whether the counts have been held against all references. Else what would free a table is refused. */
+  readonly examined?: boolean;
   /** Another width of refcounts, as in the header. */
   readonly order?: number;
 }
@@ -65,7 +80,8 @@ export async function renewalOf(
   const reach = clusterSize * 8 / 2 ** order;
   const stored = await storedCounts(storage, header);
   const anew = source.counts !== undefined || order !== header.refcountOrder;
-  if (source.counts === undefined) await checkCounted(storage, header, stored);
+  if (source.counts === undefined) await requireUsable(storage, header, stored);
+  const places = source.counts || source.examined ? null : await placesOf(storage, header, stored);
   const oldBlocks = new Map(stored.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
   /** The blocks that change, as they will be. */
   const blocks = new Map<number, Uint8Array>();
@@ -118,10 +134,29 @@ export async function renewalOf(
     return anew ? 0 : stored.peek(cluster) ?? stored.get(cluster);
   }
 
-  function add(cluster: number, by: number): Promise<void> | void {
+  /** `least`: what the count must be before. */
+  function add(cluster: number, by: number, least = 0): Promise<void> | void {
     const block = blocks.get(Math.floor(cluster / reach));
-    if (block !== undefined) return change(block, cluster, by);
-    return load(Math.floor(cluster / reach)).then((loaded) => change(loaded, cluster, by));
+    if (block !== undefined) return change(block, cluster, by, least);
+    return load(Math.floor(cluster / reach)).then((loaded) => change(loaded, cluster, by, least));
+  }
+
+  function refer(fileOffset: number, by: number, as: Referred): Promise<void> | void {
+    const cluster = fileOffset / clusterSize;
+    if (!Number.isInteger(cluster)) {
+      throw mustRepair(
+        storage,
+        `a table says that ${as} begins at byte ${fileOffset}, which is no cluster`,
+        fileOffset,
+      );
+    }
+    // What a change has put into a free cluster must not be taken for the guest's.
+    const holding = places?.at(cluster) ?? (as === "data" && fresh.has(cluster) ? "a new table" : null);
+    if (holding !== null && holding !== as && !(as === "an L2 table" && holding === "an L2 table of a snapshot")) {
+      const problem = `an entry of a table points at cluster ${cluster}, which holds ${holding}, must hold ${as}`;
+      throw mustRepair(storage, problem, fileOffset);
+    }
+    return add(cluster, by, 1);
   }
 
   async function load(index: number): Promise<Uint8Array> {
@@ -131,9 +166,12 @@ export async function renewalOf(
     return block;
   }
 
-  function change(block: Uint8Array, cluster: number, by: number): void {
-    const count = countAt(block, order, cluster % reach) + by;
-    if (count < 0) throw mustRepair(storage, `the refcount of cluster ${cluster} is too low`, cluster * clusterSize);
+  function change(block: Uint8Array, cluster: number, by: number, least: number): void {
+    const before = countAt(block, order, cluster % reach);
+    const count = before + by;
+    if (count < 0 || before < least) {
+      throw mustRepair(storage, `the refcount of cluster ${cluster} is ${before}, too low`, cluster * clusterSize);
+    }
     if (count > greatestCount(order)) throw tooMany(cluster);
     setCount(block, order, cluster % reach, count);
     if (count === 0) freed.push(cluster);
@@ -190,6 +228,11 @@ export async function renewalOf(
       hint = first + 1;
     }
     for (let nth = 0; nth < count; nth++) {
+      const holding = places?.at(first + nth) ?? null;
+      if (holding !== null) {
+        const problem = `the refcount of cluster ${first + nth}, which holds ${holding}, is 0`;
+        throw mustRepair(storage, problem, (first + nth) * clusterSize);
+      }
       await add(first + nth, 1);
       fresh.add(first + nth);
     }
@@ -288,6 +331,7 @@ export async function renewalOf(
     context,
     get,
     add,
+    refer,
     allocate,
     place,
     drop,
@@ -309,66 +353,36 @@ export async function replaceHeader(storage: WritableStorage, header: Header): P
   await storage.sync();
 }
 
-/** An image whose refcounts are wrong, so that it must not be changed. */
-export function mustRepair(storage: WritableStorage, problem: string, fileOffset?: number): ImageError {
-  return corrupt(
-    `Cannot change "${storage.label}": ${problem}; run "check -r all" on it first`,
-    storage.label,
-    fileOffset,
-  );
-}
-
-/**
- * Refuses an image that must be repaired before anything is changed.
- *
- * @throws ImageError `unsupported`
- */
-export function refuseUnsound(storage: WritableStorage, header: Header): void {
-  const problem = header.corrupt
-    ? "it is marked corrupt"
-    : header.dirty
-    ? "it was not closed properly, so its refcounts may be wrong (dirty bit)"
-    : null;
-  if (problem === null) return;
-  const message = `Cannot change "${storage.label}": ${problem}; run "check -r all" on it first`;
-  throw new ImageError("unsupported", message, { path: storage.label });
-}
-
 function tableTooLong(storage: WritableStorage): ImageError {
   const message = `Cannot change "${storage.label}": its refcount table would be longer than ` +
     `${REFCOUNT_TABLE_BYTES_MAX} bytes; use larger clusters or fewer refcount bits`;
   return new ImageError("unsupported", message, { path: storage.label });
 }
 
-/** What the header names must be counted, or it would be given out as free. */
-async function checkCounted(
-  storage: WritableStorage,
-  header: Header,
-  stored: Awaited<ReturnType<typeof storedCounts>>,
-): Promise<void> {
-  const { clusterSize, l1, refcountTable, snapshots, bitmaps } = header;
+/** The blocks and what the header names must be counted. */
+async function requireUsable(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<void> {
   const bad = stored.blocks.find(({ problem }) => problem !== null);
   if (bad) throw mustRepair(storage, `entry ${bad.index} of its refcount table ${bad.problem}`, bad.at);
-  const owners = new Map<number, number>();
-  for (const { index, at, fileOffset } of stored.blocks) {
-    const owner = owners.get(fileOffset);
-    if (owner === undefined) owners.set(fileOffset, index);
-    else throw mustRepair(storage, `entry ${index} of its refcount table points at the block of entry ${owner}`, at);
+  await requireCounted(storage, header, stored.blocks.map(({ fileOffset }) => fileOffset), stored.get);
+}
+
+/** Where tables lie, of an image whose tables are each in a place of their own and known to be shared where they are. */
+async function placesOf(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<MetadataPlaces> {
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
+  const refcountTable = Float64Array.from(stored.blocks, ({ fileOffset }) => fileOffset);
+  // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
+  const bitmaps = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
+  const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps });
+  for (let index = 0; index < header.l1.entries; index++) {
+    const fileOffset = tableAt(viewOf(l1), index);
+    if (fileOffset === 0 || places.at(fileOffset / header.clusterSize) !== "an L2 table of a snapshot") continue;
+    if (await stored.get(fileOffset / header.clusterSize) > 1) continue;
+    throw mustRepair(
+      storage,
+      `a snapshot has its L2 table of L1 entry ${index}, too, which is counted once`,
+      fileOffset,
+    );
   }
-  const parts: [what: string, fileOffset: number, bytes: number][] = [
-    ["header", 0, clusterSize],
-    ["L1 table", l1.fileOffset, l1.entries * 8],
-    ["refcount table", refcountTable.fileOffset, refcountTable.clusters * clusterSize],
-    ["snapshot table", snapshots.fileOffset, snapshots.count],
-    ["bitmap directory", bitmaps?.directoryFileOffset ?? 0, header.bitmapsConsistent ? bitmaps?.directorySize ?? 0 : 0],
-    ...stored.blocks.map(({ index, fileOffset }) =>
-      [`refcount block ${index}`, fileOffset, 1] as [string, number, number]
-    ),
-  ];
-  for (const [what, fileOffset, bytes] of parts) {
-    for (let at = fileOffset; at < fileOffset + bytes; at += clusterSize) {
-      if (await stored.get(at / clusterSize) > 0) continue;
-      throw mustRepair(storage, `the refcount of its ${what} is 0, must be 1`, at);
-    }
-  }
+  return places;
 }

@@ -44,14 +44,11 @@ async function freeLeaks(
   examined: Examined,
   context: CheckContext,
 ): Promise<void> {
-  if (examined.tooLow) {
-    // The counts that are left are not to be relied upon for finding free clusters.
-    const counts = await cappedCounts(storage, header, examined, context);
-    return await (await renewalOf(storage, header, context, { counts })).finish({});
-  }
-  const renewal = await renewalOf(storage, header, context);
-  await dropLeaks(renewal, examined);
-  await renewal.finish({});
+  // What nobody else refers to any more must be marked so, or it would be the next thing found wrong.
+  if (!examined.tooLow) return await mendInPlace(storage, header, examined, context);
+  // The counts that are left are not to be relied upon, neither for finding free clusters nor for marks.
+  const counts = await cappedCounts(storage, header, examined, context);
+  await (await renewalOf(storage, header, context, { counts })).finish({});
 }
 
 /** The lower of what is stated and what is needed, without the refcount structure. */
@@ -62,9 +59,8 @@ async function cappedCounts(
   context: CheckContext,
 ): Promise<{ get(cluster: number): number; skipTo(cluster: number): number }> {
   const { counts } = await countReferences(storage, header, context);
-  const clusters = Math.ceil(storage.size / header.clusterSize);
   const capped = new Map<number, number>();
-  for (let cluster = counts.skipTo(0); cluster < clusters; cluster++) {
+  for (let cluster = counts.skipTo(0); cluster !== Infinity; cluster = counts.skipTo(cluster + 1)) {
     const needed = counts.get(cluster);
     if (needed > 0) capped.set(cluster, Math.min(needed, await stored.get(cluster)));
   }
@@ -88,7 +84,7 @@ async function mendInPlace(
   examined: Examined,
   context: CheckContext,
 ): Promise<void> {
-  const renewal = await renewalOf(storage, header, context);
+  const renewal = await renewalOf(storage, header, context, { examined: true });
   await dropLeaks(renewal, examined);
   await finishWithFlags(renewal, header);
 }

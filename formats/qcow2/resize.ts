@@ -14,9 +14,10 @@ import type { Header } from "./header.ts";
 import { L1_BYTES_MAX } from "./header_types.ts";
 import { readHeader } from "./header_read.ts";
 import { geometryOf, l1EntriesFor, l1IndexOf, l2IndexOf, setEntry, setSubclusters } from "./l2_entry.ts";
-import { refuseUnsound, type Renewal, renewalOf } from "./renewal.ts";
+import { type Renewal, renewalOf } from "./renewal.ts";
 import { clearTail } from "./resize_tail.ts";
 import { addEntry, addTable, putL1, putL2, readL1, readL2, tableAt } from "./states.ts";
+import { refuseUnsound } from "./unsound.ts";
 
 /**
  * Makes the disk `size` guest bytes long. What is cut off is gone; what is new reads as zeroes.
@@ -72,7 +73,7 @@ async function cutFrom(renewal: Renewal, l1: DataView, start: number): Promise<v
     const l2 = await readL2(renewal, fileOffset);
     if (index * geometry.l2Reach >= start) {
       await addTable(renewal, l2, -1);
-      await renewal.add(fileOffset / geometry.clusterSize, -1);
+      await renewal.refer(fileOffset, -1, "an L2 table");
       setEntry(l1, index * 8, 0, false);
     } else if (await cutTable(renewal, l2, l2IndexOf(geometry, start))) {
       await putL2(renewal, l1, index, l2);

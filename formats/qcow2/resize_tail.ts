@@ -7,16 +7,7 @@ import { alignDown } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { openQcow2 } from "./disk.ts";
-import {
-  CLUSTER,
-  clusterStatus,
-  hostOffsetOf,
-  isCopied,
-  l1IndexOf,
-  l2IndexOf,
-  setEntry,
-  setSubclusters,
-} from "./l2_entry.ts";
+import { CLUSTER, clusterStatus, hostOffsetOf, l1IndexOf, l2IndexOf, setEntry, setSubclusters } from "./l2_entry.ts";
 import type { Renewal } from "./renewal.ts";
 import { readPadded } from "./reader.ts";
 import { addEntry, putL2, readL2, tableAt } from "./states.ts";
@@ -51,7 +42,9 @@ export async function clearTail(
     const rest = new Uint8Array(geometry.clusterSize - past);
     await readPadded(data, rest, host + past);
     if (rest.every((byte) => byte === 0)) return;
-    if (external || isCopied(high)) return await data.writeAt(rest.fill(0), host + past);
+    if (external) return await data.writeAt(rest.fill(0), host + past);
+    await renewal.refer(host, 0, "data");
+    if (await renewal.get(host / geometry.clusterSize) === 1) return await data.writeAt(rest.fill(0), host + past);
   }
   const bytes = await lastBytes(renewal, cluster, data, below);
   await addEntry(renewal, l2, at, -1);

@@ -13,9 +13,10 @@ import { type Header, SNAPSHOTS_MAX } from "./header.ts";
 import { checkL1Table } from "./header_check.ts";
 import { readHeader } from "./header_read.ts";
 import { l1EntriesFor } from "./l2_entry.ts";
-import { refuseUnsound, type Renewal, renewalOf } from "./renewal.ts";
+import { type Renewal, renewalOf } from "./renewal.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from "./snapshots.ts";
 import { addState, dropState, putL1, readL1, renewFlags } from "./states.ts";
+import { refuseUnsound } from "./unsound.ts";
 
 const ENTRY_BYTES = 40;
 /** Machine state size, disk size, instruction count. */

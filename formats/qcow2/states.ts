@@ -4,11 +4,11 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import { corrupt } from "../errors.ts";
 import type { CheckContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { decodeCompressed, hostOffsetOf, isCompressed, isCopied, setEntry } from "./l2_entry.ts";
 import type { Renewal } from "./renewal.ts";
+import { mustRepair } from "./unsound.ts";
 
 /** Where an L1 table lies. */
 export interface L1Place {
@@ -32,12 +32,7 @@ export function tableAt(l1: DataView, index: number): number {
 /** Reads an L2 table. */
 export async function readL2({ storage, geometry }: Renewal, fileOffset: number): Promise<DataView> {
   if (fileOffset % geometry.clusterSize !== 0 || fileOffset + geometry.clusterSize > storage.size) {
-    throw corrupt(
-      `Cannot change "${storage.label}": an L1 entry points at byte ${fileOffset}, which is no cluster of the file; ` +
-        'run "check -r all" on it first',
-      storage.label,
-      fileOffset,
-    );
+    throw mustRepair(storage, `an L1 entry points at byte ${fileOffset}, which is no cluster of the file`, fileOffset);
   }
   const bytes = new Uint8Array(geometry.clusterSize);
   await storage.readAt(bytes, fileOffset);
@@ -52,13 +47,15 @@ export async function addEntry(renewal: Renewal, l2: DataView, at: number, by: n
   if (!isCompressed(high)) {
     const host = hostOffsetOf(high, low);
     if (host === 0 || header.externalData) return;
-    const waiting = renewal.add(host / clusterSize, by);
+    const waiting = renewal.refer(host, by, "data");
     if (waiting) await waiting;
     return;
   }
   const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
   const last = Math.floor((fileOffset + length - 1) / clusterSize);
-  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) await renewal.add(cluster, by);
+  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) {
+    await renewal.refer(cluster * clusterSize, by, "data");
+  }
 }
 
 /** Adds `by` references to everything that an L2 table points at. */
@@ -81,7 +78,7 @@ export async function addState(
     const fileOffset = tableAt(l1, index);
     if (fileOffset === 0) continue;
     await addTable(renewal, await readL2(renewal, fileOffset), by);
-    await renewal.add(fileOffset / renewal.geometry.clusterSize, by);
+    await renewal.refer(fileOffset, by, "an L2 table");
     await context.pause(index * 8 / l1.byteLength);
   }
 }
@@ -110,7 +107,7 @@ export async function putL2(renewal: Renewal, l1: DataView, index: number, l2: D
   }
   const fileOffset = await renewal.place(bytes);
   if (shares > 1) await renewal.add(fileOffset / clusterSize, shares - 1);
-  if (old !== 0) await renewal.add(old / clusterSize, -shares);
+  if (old !== 0) await renewal.refer(old, -shares, "an L2 table");
   setEntry(l1, index * 8, fileOffset, shares === 1);
 }
 

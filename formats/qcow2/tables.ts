@@ -8,8 +8,9 @@ import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
 import { hostOffsetOf, setEntry } from "./l2_entry.ts";
-import { type MetadataPlaces, REPAIR_FIRST } from "./metadata_places.ts";
+import type { MetadataPlaces } from "./metadata_places.ts";
 import type { Refcounts } from "./refcounts.ts";
+import { REPAIR_FIRST } from "./unsound.ts";
 
 /** The mapping tables of an image being written. */
 export interface Tables {
@@ -86,7 +87,7 @@ export function tablesOf(setup: TablesSetup): Tables {
     if (count === 1) return requireOwn(index, cluster);
     if (count === 0) {
       throw corrupt(
-        `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": its refcount is 0`,
+        `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": its refcount is 0; ${REPAIR_FIRST}`,
         storage.label,
         fileOffset,
       );

@@ -22,6 +22,7 @@ import {
   subclusterStatus,
 } from "./l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry } from "./mapping.ts";
+import { REPAIR_FIRST } from "./unsound.ts";
 
 /** Writes `content` at `guestStart`; any alignment, inside the disk. */
 export async function writeData(image: Image, content: Content, guestStart: number): Promise<void> {
@@ -105,7 +106,7 @@ async function isOwn(image: Image, entry: L2Entry, guestCluster: number): Promis
   if (count > 0) return count === 1;
   throw corrupt(
     `Cannot write to cluster ${cluster} of "${image.storage.label}": it is in use, but its refcount is 0; ` +
-      'run "qemu-img check -r all" first',
+      REPAIR_FIRST,
     image.storage.label,
     hostOffsetOf(entry.high, entry.low),
   );
