@@ -90,7 +90,9 @@ async function work(
     const checked = view.destination && await arrival(view.destination, summary, WINDOWS);
     if (checked?.verdict.ok === false) throw refusal(view.destination!, checked, summary.path);
     telling.end({ ok: true, code: 0, summary });
-    if (summary.sha256 !== undefined) io.out(digestLine(summary.sha256, job.target.path));
+    // Whoever reads both sees it once; a program that reads the output always gets it.
+    const told = telling.tellsDigest === true && io.outIsTerminal === true;
+    if (summary.sha256 !== undefined && !told) io.out(digestLine(summary.sha256, job.target.path));
     if (checked && !view.quiet && view.progress !== "json") {
       checked.lines.forEach((line) => io.err(`${visible(line)}\n`));
     }

@@ -11,7 +11,7 @@ import type { Destination } from "./destination_check.ts";
 import type { Preset, Recipe } from "./presets.ts";
 import { asksForHelp, type ListItem } from "./values.ts";
 
-/** The arguments with what the destination adds to them. */
+/** The arguments with what the destination adds to them, and how long the disk is to be by both. */
 export interface WithDestination {
   readonly flags: ConvertFlags;
   readonly destination?: Destination;
@@ -24,7 +24,9 @@ export interface WithDestination {
  * @throws ImageError `usage` for an argument that contradicts it
  */
 export function withDestination(flags: ConvertFlags, formats: readonly Format[]): WithDestination {
-  if (flags.destination === undefined) return { flags };
+  if (flags.destination === undefined) {
+    return flags.round === undefined ? { flags } : { flags, guestSize: { multipleOf: flags.round } };
+  }
   const preset = presetNamed(flags.destination);
   if (!flags.create) throw clash(preset, "-n", "the file is always a new one");
   if (flags.targetImageOpts) throw clash(preset, "--target-image-opts", "the file is always a new one");
@@ -35,8 +37,17 @@ export function withDestination(flags: ConvertFlags, formats: readonly Format[])
   return {
     flags: { ...flags, targetFormat: recipe.format, creation: creationFor(preset, recipe, flags.creation) },
     destination: { preset, recipe },
-    guestSize: sizeRuleOf(preset, recipe),
+    guestSize: rounded(sizeRuleOf(preset, recipe), flags.round, preset),
   };
+}
+
+/** The rule of the destination and the user's wish; one must be a multiple of the other. */
+function rounded(rule: SizeRule, round: number | undefined, preset: Preset): SizeRule {
+  if (round === undefined) return rule;
+  const { multipleOf = 1 } = rule;
+  const larger = Math.max(round, multipleOf);
+  if (larger % Math.min(round, multipleOf) === 0) return { ...rule, multipleOf: larger };
+  throw clash(preset, `--round=${round}`, `the disk must be a multiple of ${multipleOf} bytes`);
 }
 
 function clash(preset: Preset, option: string, why: string): ImageError {

@@ -27,6 +27,8 @@ export interface ConvertFlags {
   readonly backingFormat: string | undefined;
   readonly compress: boolean;
   readonly offload: boolean;
+  /** Bytes that the disk is to be a whole multiple of. */
+  readonly round: number | undefined;
   readonly create: boolean;
   readonly targetIsZero: boolean;
   readonly sparseSize: number | undefined;
@@ -83,6 +85,12 @@ function sparseSize(text: string): number {
   );
 }
 
+function roundSize(text: string): number {
+  const size = parseSize(text, "--round");
+  if (size > 0 && size % 512 === 0) return size;
+  throw usage(`Cannot use "${text}" for --round: it must be a multiple of 512, such as 1M`);
+}
+
 const FORMS: readonly string[] = ["auto", "screen", "bar", "plain", "json", "none"];
 
 /**
@@ -128,6 +136,7 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     backingFormat: text("backing-format"),
     compress: on("compress"),
     offload: on("copy-range-offloading"),
+    round: read("round", roundSize),
     create: !on("no-create"),
     targetIsZero: on("target-is-zero"),
     sparseSize: read("sparse-size", sparseSize),

@@ -68,6 +68,13 @@ const convertOptions: readonly OptionDef[] = [
   },
   { short: "F", long: "backing-format", arg: "fmt", group: TARGET, help: "format of the backing file" },
   { short: "c", long: "compress", group: TARGET, help: "compress the data, where the format can" },
+  {
+    long: "round",
+    arg: "size",
+    group: TARGET,
+    help:
+      "make the disk longer, to a whole multiple of this: zeroes are added, the backup of a GPT moves to the new end",
+  },
   { short: "n", long: "no-create", group: TARGET, help: "write into the target that exists, of format -O" },
   { long: "target-image-opts", group: TARGET, help: "the target is a description, see --image-opts; needs -n" },
   { long: "target-is-zero", group: TARGET, help: "the existing target is known to read as zeroes; needs -n" },

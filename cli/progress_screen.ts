@@ -21,6 +21,8 @@ export interface JobTelling extends Telling {
   readonly paused?: () => Promise<void> | null;
   /** Names a phase that the job itself does not know. */
   phase(name: string): void;
+  /** Whether its last words have the digest. */
+  readonly tellsDigest?: boolean;
 }
 
 /** What a screen is opened for. */
@@ -109,6 +111,7 @@ export async function screenTelling(wish: ScreenWish): Promise<JobTelling> {
   return {
     signal: AbortSignal.any([signal, stop.signal]),
     paused: rest.paused,
+    tellsDigest: true,
     event(event) {
       if (event.type === "warning") return warn(event.message);
       // Scans have no screen of their own yet.
@@ -180,6 +183,7 @@ export function summaryLines(
     `  disk    ${bytesText(summary.size)}, of which ${bytesText(data - zeroes)} are data`,
     `  file    ${bytesText(summary.fileSize)}, ${summary.format}`,
     `  time    ${timeText(summary.seconds)}${rate}`,
+    ...(summary.sha256 === undefined ? [] : [`  sha256  ${summary.sha256}`]),
     `  again   ${visible(command.join(" "))}`,
   ];
 }

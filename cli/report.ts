@@ -11,6 +11,8 @@ export interface Io {
   out(text: string): void;
   /** Everything else. */
   err(text: string): void;
+  /** Whether `out` is a terminal. */
+  readonly outIsTerminal?: boolean;
   /** Whether `err` is a terminal. */
   readonly errIsTerminal: boolean;
   /** Whether somebody can answer questions. */
@@ -74,6 +76,7 @@ export function processIo(): Io {
     out: writer(Deno.stdout, outputFailed),
     // There is nowhere left to tell of it, and talk is not worth a job.
     err: writer(Deno.stderr, () => {}),
+    outIsTerminal: Deno.stdout.isTerminal(),
     errIsTerminal: Deno.stderr.isTerminal(),
     inIsTerminal: Deno.stdin.isTerminal(),
     plain: Deno.noColor || Deno.build.os === "windows",

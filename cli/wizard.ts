@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Format } from "../mod.ts";
+import type { Format, OptionSpec } from "../mod.ts";
 import { recipesOf } from "./destination.ts";
 import { type Preset, presets, type Recipe } from "./presets.ts";
 import { shellWord } from "./permissions.ts";
@@ -18,6 +18,7 @@ export type Step =
   | "backing"
   | "compress"
   | "adapter"
+  | "size"
   | "output"
   | "overwrite"
   | "review";
@@ -34,9 +35,13 @@ export interface Answers {
   readonly backing?: "keep" | "flatten";
   readonly compress?: "yes" | "no";
   readonly adapter?: string;
+  /** Whether the disk is to become one of whole MiB. */
+  readonly size?: "round" | "keep";
   /** Path of the target. */
   readonly output?: string;
   readonly overwrite?: "yes" | "no";
+  /** Whether the SHA-256 of the disk is wanted. It is asked for in the review. */
+  readonly digest?: boolean;
 }
 
 /** What is known of a source that has been opened. Sizes are bytes. */
@@ -86,14 +91,17 @@ export function stepsFor(answers: Answers, { formats, source, taken }: World): S
   const recipes = preset === undefined ? [] : recipesOf(preset, formats);
   const names = new Set(recipes.map((recipe) => recipe.format));
   const hasChain = (source?.layers.length ?? 0) > 1;
+  const backing = hasChain && format?.has.overlays === true && open("backing") && !answers.snapshot;
   const applies: { readonly [step in Step]: boolean } = {
     source: true,
     place: true,
     format: preset === undefined || names.size > 1,
     snapshot: (source?.snapshots.length ?? 0) > 0,
-    backing: hasChain && format?.has.overlays === true && open("backing") && !answers.snapshot,
+    backing,
     compress: format?.has.packing === true && open("compress"),
-    adapter: preset !== undefined && open("adapter") && adapters(format).length > 0,
+    adapter: open("adapter") && adapters(format).length > 0,
+    // Over a backing file that is kept, the disk stays as long as it is.
+    size: !(backing && answers.backing === "keep") && roundingIsOpen(preset, source),
     output: true,
     overwrite: taken === true,
     review: true,
@@ -109,10 +117,21 @@ const ORDER: readonly Step[] = [
   "backing",
   "compress",
   "adapter",
+  "size",
   "output",
   "overwrite",
   "review",
 ];
+
+/** What many places store disks by; a disk that is not a whole number of them is made longer by some and refused by others. */
+const MIB = 2 ** 20;
+
+/** Whether the length is the user's to choose: the disk ends within a MiB, and the destination does not mind. */
+function roundingIsOpen(preset: Preset | undefined, source: SourceFacts | undefined): boolean {
+  if (source === undefined || source.size % MIB === 0) return false;
+  const { multipleOf = 1, least = 0 } = preset?.size ?? {};
+  return multipleOf < MIB && source.size > least;
+}
 
 /** The question after `step`, or before it; `undefined` where there is none. */
 export function neighbour(step: Step, by: 1 | -1, answers: Answers, world: World): Step | undefined {
@@ -123,7 +142,17 @@ export function neighbour(step: Step, by: 1 | -1, answers: Answers, world: World
 
 /** Controllers that a format can be made for. */
 export function adapters(format: Format | undefined): readonly string[] {
-  return format?.createOptions.find(({ name }) => name === "adapter_type")?.values ?? [];
+  return adapterOption(format)?.values ?? [];
+}
+
+function adapterOption(format: Format | undefined): OptionSpec | undefined {
+  return format?.createOptions.find(({ name }) => name === "adapter_type");
+}
+
+/** The controller that is taken where nobody says another. */
+export function usualAdapter(answers: Answers, formats: readonly Format[]): string {
+  const ofPlace = chosenRecipe(answers, formats)?.options["adapter_type"];
+  return ofPlace ?? String(adapterOption(formatOf(answers, formats))?.default ?? "");
 }
 
 /** A name for the target beside the source. */
@@ -167,9 +196,11 @@ export function wordsOf(answers: Answers, { formats, source }: World): string[] 
     ...(asked("snapshot") && answers.snapshot ? ["-l", `snapshot.id=${answers.snapshot.replaceAll(",", ",,")}`] : []),
     ...(recipe === undefined ? ["-O", answers.format ?? "raw"] : ["--for", answers.place!]),
     ...(recipe !== undefined && recipe.format !== first?.format ? ["-O", recipe.format] : []),
-    ...(adapter !== undefined && adapter !== recipe?.options["adapter_type"] ? ["-o", `adapter_type=${adapter}`] : []),
+    ...(adapter === undefined || adapter === usualAdapter(answers, formats) ? [] : ["-o", `adapter_type=${adapter}`]),
+    ...(asked("size") && answers.size === "round" ? ["--round=1M"] : []),
     ...(keep === undefined ? [] : ["-B", keep.path, "-F", keep.format]),
     ...(asked("compress") && answers.compress === "yes" ? ["-c"] : []),
+    ...(answers.digest ? ["--digest"] : []),
     ...fileWords([answers.source ?? "", answers.output ?? ""]),
   ];
 }

@@ -18,6 +18,7 @@ import {
   placeOf,
   type SourceFacts,
   type Step,
+  usualAdapter,
   type World,
 } from "./wizard.ts";
 
@@ -77,8 +78,10 @@ export function choiceFor(step: ChoiceStep, answers: Answers, world: World): Cho
       return {
         message: "Which disk interface will the machine have?",
         choices: adapters(formatOf(answers, world.formats)).map((value) => ({ value, label: value })),
-        initial: answers.adapter ?? "lsilogic",
+        initial: answers.adapter ?? usualAdapter(answers, world.formats),
       };
+    case "size":
+      return sizeQuestion(answers, world.source?.size ?? 0);
     case "overwrite":
       return {
         message: `"${answers.output}" exists. Replace it?`,
@@ -93,6 +96,9 @@ export function choiceFor(step: ChoiceStep, answers: Answers, world: World): Cho
         message: "Go on?",
         choices: [
           { value: "run", label: "Start" },
+          answers.digest
+            ? { value: "digest", label: "Without the SHA-256 of the disk" }
+            : { value: "digest", label: "With the SHA-256 of the disk", hint: "to be compared with that of any image" },
           { value: "back", label: "Go back one question" },
           { value: "leave", label: "Leave, nothing is written" },
         ],
@@ -133,6 +139,18 @@ function formatQuestion(answers: Answers, { formats }: World): ChoiceQuestion {
         ...(at === 0 && { hint: "recommended" }),
       }));
   return { message: "Which format?", choices, initial: answers.format ?? choices[0]?.value ?? "raw" };
+}
+
+function sizeQuestion(answers: Answers, size: number): ChoiceQuestion {
+  const mebibytes = Math.ceil(size / 2 ** 20);
+  return {
+    message: `The disk has ${size} bytes, which are not whole MiB. Make it longer?`,
+    choices: [
+      { value: "keep", label: "No, it stays as long as it is" },
+      { value: "round", label: `Yes, to ${mebibytes} MiB`, hint: "zeroes at its end; some storage takes nothing else" },
+    ],
+    initial: answers.size ?? "keep",
+  };
 }
 
 /** Destinations that cannot be served yet, and why. */

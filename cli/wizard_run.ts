@@ -92,7 +92,7 @@ async function askSource(
       found(facts);
       prompter.note(answer, sourceLines(facts, unicode));
       // Answers that hang on another source are asked anew.
-      const { snapshot: _, backing: __, ...rest } = answers;
+      const { snapshot: _, backing: __, size: ___, ...rest } = answers;
       return answer === answers.source ? answers : { ...rest, source: answer };
     } catch (error) {
       prompter.complain(messageOf(error));
@@ -138,7 +138,7 @@ async function askChoice(
 }
 
 /** Shows the plan; a plan that cannot be made is said, and the way is back. */
-async function review(asking: Asking, answers: Answers, world: World): Promise<Way | "run"> {
+async function review(asking: Asking, answers: Answers, world: World): Promise<Answers | Way | "run"> {
   const { prompter, host, formats } = asking;
   try {
     const words = wordsOf(answers, world);
@@ -165,6 +165,7 @@ async function review(asking: Asking, answers: Answers, world: World): Promise<W
   }
   const answer = await prompter.choose(choiceFor("review", answers, world));
   if (typeof answer === "symbol") return answer;
+  if (answer === "digest") return { ...answers, digest: !answers.digest };
   return answer === "run" ? "run" : answer === "back" ? BACK : LEAVE;
 }
 
@@ -180,15 +181,10 @@ function programPath(): string {
   return here.protocol === "file:" ? fileURLToPath(here) : here.href;
 }
 
-/** The form in which the copy is shown: the screen, where this program has one. */
-export function progressWords(accessible: boolean): string[] {
-  if (accessible) return ["--progress=plain"];
-  try {
-    parseConvert(["--progress=screen", "a", "b"]);
-    return ["--progress=screen"];
-  } catch {
-    return ["--progress=auto"];
-  }
+/** How the copy is shown: as the questions were. */
+export function progressWords(accessible: boolean, unicode: boolean): string[] {
+  if (accessible) return ["--accessible"];
+  return ["--progress=screen", ...(unicode ? [] : ["--ascii"])];
 }
 
 function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
@@ -231,7 +227,7 @@ export async function runWizard(args: readonly string[], context: CommandContext
   }
   prompter.end(commandLine(words, WINDOWS));
   const { runConvert } = await import("./convert.ts");
-  return await runConvert([...progressWords(accessible), ...words.slice(1)], context);
+  return await runConvert([...progressWords(accessible, unicode), ...words.slice(1)], context);
 }
 
 /** Whether ACCESSIBLE is set and may be read; asks nobody. */

@@ -10,6 +10,8 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   ["-S 17M a b", /"17M" for -S/],
   ["-S -512 a b", /size "-512" of -S/],
   ["-S x a b", /size "x" of -S/],
+  ["--round 100 a b", /"100" for --round: it must be a multiple of 512/],
+  ["--round 0 a b", /"0" for --round/],
   ["-m 0 a b", /whole number from 1 to 16/],
   ["-m 17 a b", /whole number from 1 to 16/],
   ["-m x a b", /whole number from 1 to 16/],

@@ -68,10 +68,21 @@ Deno.test("--for sets format, options and size; what contradicts it is refused",
   });
   assert.equal(jobOf("--for=xcp-ng", "a", "b").target.options?.["subformat"], "dynamic");
   assert.deepEqual(sizeRuleOf(presetNamed("xcp-ng"), presetNamed("xcp-ng").recipes[0]).most, 2040 * GIB);
+  // The user's own wish for whole sizes, alone and beside that of the place.
+  assert.deepEqual(jobOf("--round=1M", "a", "b").target.guestSize, { multipleOf: MIB });
+  assert.equal(jobOf("a", "b").target.guestSize, undefined);
+  const multipleFor = (place: string, round: string, name = "b") => {
+    const { guestSize } = jobOf("--for", place, "--round", round, "a", name).target;
+    return typeof guestSize === "object" ? guestSize.multipleOf : undefined;
+  };
+  assert.equal(multipleFor("esxi", "1M"), MIB);
+  assert.equal(multipleFor("azure", "512"), MIB);
+  assert.equal(multipleFor("azure", "3M"), 3 * MIB);
   const refused: readonly (readonly [string[], RegExp])[] = [
     [["--for", "azur", "a", "b"], /did you mean "azure"/],
     [["--for", "azure", "-O", "qcow2", "a", "b"], /it takes vpc/],
     [["--for", "azure", "-o", "subformat=dynamic", "a", "b"], /subformat=fixed/],
+    [["--for", "azure", "--round", "1536k", "a", "b"], /--round=1572864 with --for azure: .* multiple of 1048576/],
     [["--for", "azure", "-n", "a", "b"], /-n with --for/],
     [["--for", "openstack", "-B", "c", "-F", "raw", "a", "b"], /stand alone/],
     [["--for", "gcp", "a", "b.raw"], /called "disk.raw"/],
@@ -133,6 +144,20 @@ Deno.test("azure: a VHD of a fixed size, whole MiB, 512 bytes of footer, sound",
   assert.match(said, /zeroes were added at the end .* partition table is at the new end/);
   assert.match(said, /az disk create/);
   assert.equal((await guest(path)).length, at);
+});
+
+Deno.test("--round makes a disk longer, and the backup of its partition table moves", async () => {
+  await using folder = await scratch();
+  const path = folder.file("disk.raw");
+  const words = ["convert", "--round=1M", "-f", "raw", await source(folder), path];
+  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
+  const { code, stderr } = await diskcast(words, grants);
+  assert.equal(code, 0, stderr);
+  const file = await Deno.readFile(path);
+  assert.equal(file.length, 6 * MIB);
+  assertGpt(file, 512);
+  const kept = await diskcast(["convert", "-n", ...words.slice(1)], grants);
+  assert.match(kept.stderr, /Cannot change the size of an existing target/);
 });
 
 Deno.test("gcp: raw, whole GiB, named disk.raw", async () => {

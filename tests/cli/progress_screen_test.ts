@@ -127,6 +127,8 @@ Deno.test("the command in the summary is one that a shell takes", () => {
   const lines = summaryLines(summary, job, ["-O", "qcow2", "it's", "$x"], false);
   if (Deno.build.os !== "windows") assert.equal(lines.at(-1), `  again   diskcast convert -O qcow2 'it'\\''s' '$x'`);
   assert.equal(lines[0], "a.raw → /b.qcow2");
+  const digested = summaryLines({ ...summary, sha256: "ab12" }, job, [], true);
+  assert.deepEqual(digested.filter((line) => !lines.includes(line)).slice(1, 2), ["  sha256  ab12"]);
 });
 
 Deno.test("without a terminal the screen says so, and tells as auto does; quiet says nothing", async () => {

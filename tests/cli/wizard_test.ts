@@ -30,6 +30,7 @@ const plain: SourceFacts = {
   snapshots: [],
 };
 const raw: SourceFacts = { ...plain, format: "raw", layers: [{ path: "/d/a.raw", format: "raw", size: 1 << 30 }] };
+const odd: SourceFacts = { ...raw, size: (1 << 30) + 512 };
 const chained: SourceFacts = {
   ...plain,
   format: "qcow2",
@@ -118,6 +119,45 @@ const table: readonly (readonly [SourceFacts, Answers, string, string])[] = [
     "source place snapshot output review",
     "diskcast convert --for azure top.qcow2 x.vhd",
   ],
+  [
+    odd,
+    { source: "a.raw", place: "esxi", adapter: "lsilogic", size: "round", output: "x.vmdk" },
+    "source place adapter size output review",
+    "diskcast convert -f raw --for esxi --round=1M a.raw x.vmdk",
+  ],
+  [
+    odd,
+    { source: "a.raw", place: "", format: "vmdk", adapter: "ide", size: "keep", digest: true, output: "x.vmdk" },
+    "source place format compress adapter size output review",
+    "diskcast convert -f raw -O vmdk --digest a.raw x.vmdk",
+  ],
+  // These say how long the disk is to be.
+  [
+    odd,
+    { source: "a.raw", place: "azure", size: "round", output: "x.vhd" },
+    "source place output review",
+    "diskcast convert -f raw --for azure a.raw x.vhd",
+  ],
+  [
+    odd,
+    { source: "a.raw", place: "xcp-ng", format: "vpc", output: "x.vhd" },
+    "source place format output review",
+    "diskcast convert -f raw --for xcp-ng a.raw x.vhd",
+  ],
+  [
+    { ...chained, size: odd.size },
+    {
+      source: "top.qcow2",
+      place: "libvirt",
+      format: "qcow2",
+      snapshot: "",
+      backing: "keep",
+      size: "round",
+      output: "x",
+    },
+    "source place format snapshot backing compress output review",
+    "diskcast convert --for libvirt -B /d/base.qcow2 -F qcow2 top.qcow2 x",
+  ],
 ];
 
 for (const [source, answers, steps, line] of table) {
@@ -132,6 +172,7 @@ for (const [source, answers, steps, line] of table) {
     assert.equal(job.target.packs ?? false, line.includes(" -c "));
     assert.equal(job.target.backing?.path, line.includes("-B") ? "/d/base.qcow2" : undefined);
     assert.equal(typeof job.target.guestSize, answers.place === "" ? "undefined" : "object");
+    assert.equal(job.digest ?? false, answers.digest ?? false);
   });
 }
 
@@ -273,6 +314,16 @@ Deno.test("one step back from every question", async () => {
   // The review offers it as an answer, too, and the first question has nothing before it.
   const script: (string | Way)[] = [BACK, ...forward.slice(0, -1).map(([, answer]) => answer), "back", "yes", "run"];
   assert.deepEqual((await asked(script, chained, exists)).words, straight.words);
+});
+
+Deno.test("a disk that ends within a MiB may be made longer; the review takes the SHA-256 in, and out again", async () => {
+  const script = ["/d/a.raw", "esxi", "=", "round", "", "digest", "digest", "digest", "run"];
+  const { words, prompter, left } = await asked(script, odd);
+  assert.deepEqual(words?.slice(0, 7), ["convert", "-f", "raw", "--for", "esxi", "--round=1M", "--digest"]);
+  assert.equal(left, 0);
+  assert.match(prompter.asked.join("\n"), /1073742336 bytes, which are not whole MiB/);
+  const commands = prompter.said.filter((line) => line.startsWith("  diskcast convert"));
+  assert.deepEqual(commands.map((line) => line.includes("--digest")), [false, true, false, true]);
 });
 
 Deno.test("leaving at every question gives no command", async () => {

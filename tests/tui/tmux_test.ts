@@ -161,13 +161,15 @@ Deno.test({ name: "tmux: Ctrl-C stops; SIGHUP and SIGQUIT leave the terminal as 
 
 Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
   await using table = await desk();
-  await table.start("--progress=screen");
+  await table.start("--progress=screen --digest");
   const { code, text } = await table.ended();
   assert.equal(code, 0);
   assert.match(text, /disk\.raw → .*out\.qcow2\n {2}disk {4}48\.0 MiB, of which 40\.0 MiB are data\n/);
   assert.match(text, / {2}file .*qcow2\n {2}time {4}0:0\d.*\/s read\n/);
-  const words = "diskcast convert -f raw -O qcow2 --progress=screen disk.raw out.qcow2";
+  const words = "diskcast convert -f raw -O qcow2 --progress=screen --digest disk.raw out.qcow2";
   assert(text.replaceAll("\n", "").includes(`again   ${words}`), text);
+  const bytes = await crypto.subtle.digest("SHA-256", await Deno.readFile(table.folder.file("disk.raw")));
+  assert.equal(text.split(new Uint8Array(bytes).toHex()).length, 2, "once, although both outputs are the terminal");
 });
 
 Deno.test({ name: "tmux: a failure is told after the screen has gone", ignore }, async () => {
