@@ -1,26 +1,42 @@
 /**
- * Writing into an existing VHDX image. Blocks that come get places at the end of the file; the BAT follows when they are
- * written. The log is not used: it stays empty.
+ * Writing into an existing VHDX image. Blocks that come get places at the end of the file; BAT and sector bitmaps follow
+ * through the log when they are written.
  *
  * @module
  */
 import { alignDown, alignUp, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
-import { corrupt, ImageError } from "../errors.ts";
+import { ImageError } from "../errors.ts";
 import { inTurn } from "../in_turn.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
-import { type Bat, bitmapPlace, type BlockEntry, blockIn, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
+import {
+  type Bat,
+  bitmapPlace,
+  type BlockEntry,
+  blockIn,
+  PAGE_BYTES,
+  PAGE_ENTRIES,
+  pageAt,
+  setEntry,
+  STATE,
+} from "./bat.ts";
 import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex, piecesOf } from "./geometry.ts";
-import { type CurrentHeader, encodeHeader, HEADERS_AT } from "./header.ts";
+import { SECTOR_4K } from "./header.ts";
+import { type Headers, headersOf } from "./header_update.ts";
 import { MIB } from "./limits.ts";
 import { type Image, readImage } from "./image.ts";
 import { CLOSE_IT } from "./log.ts";
+import { type LoggedStorage, loggedStorage } from "./log_write.ts";
 import { backingOf } from "./parent_locator.ts";
+import { usedEnd } from "./places.ts";
 import { bitAt, BITMAP_PIECE, bitsOf, fillBits } from "./sector_bitmap.ts";
 
-/** Bitmaps held while they change. */
+/** Bitmaps and pieces of the BAT held while they change. */
 const BITMAP_CACHE_BYTES = 2 << 20;
+const BAT_CACHE_BYTES = 4 << 20;
+/** What one part changes at most, in sectors: bits of the largest block, which may begin inside a sector, and two entries. */
+const PART_SECTORS = BITMAP_PIECE / SECTOR_4K + 1 + 2;
 
 /** A part of one block: guest bytes `[begin, end)`, with the bytes to be written, or `null` for zeroes. */
 interface Part {
@@ -44,7 +60,7 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
     const message = `Cannot write into "${storage.label}": it was not closed, and its log is in use; ${CLOSE_IT}`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const fileEnd = await findEnd(image.bat);
+  const fileEnd = Math.max(await usedEnd(image.bat), alignUp(storage.size, MIB));
   const below = metadata.parent && await context.openBelow(backingOf(metadata.parent));
   const editor = new Editor(storage, image, below, fileEnd);
   const turn = inTurn();
@@ -74,66 +90,51 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
   };
 }
 
-/** Where new blocks may begin; also checks every entry of the BAT, and that no two share a place. */
-async function findEnd(bat: Bat): Promise<number> {
-  const { geometry, label } = bat;
-  const taken = new Map<number, number>();
-  const step = geometry.blockSize / MIB;
-  const mark = (first: number, count: number, block: number) => {
-    // Places are whole MiB. Bits of 32 of them are kept together.
-    for (let at = first; at < first + count; at++) {
-      const key = Math.floor(at / 32);
-      const bits = taken.get(key) ?? 0;
-      const bit = 1 << at % 32;
-      if (bits & bit) {
-        throw corrupt(`Cannot write into "${label}": block ${block} shares its place with another`, label, at * MIB);
-      }
-      taken.set(key, bits | bit);
-    }
-  };
-  for (let block = 0; block < geometry.blocks;) {
-    const first = payloadIndex(geometry, block);
-    const page = viewOf(await bat.pages.get(pageAt(bat, first)));
-    const pageEnd = alignDown(first, PAGE_ENTRIES) + PAGE_ENTRIES;
-    for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
-      const { fileOffset } = blockIn(bat, page, block);
-      if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
-    }
-  }
-  for (let block = 0; bat.differencing && block < geometry.blocks; block += geometry.chunkRatio) {
-    const bitmapAt = await bitmapPlace(bat, block);
-    if (bitmapAt !== 0) mark(bitmapAt / MIB, 1, block);
-  }
-  return Math.max(alignUp(bat.fileSize(), MIB), ...bat.areas.map((area) => area.end));
+/** So many places are used again at one time, because each time the log has to be written. */
+const REUSED_TOGETHER = 8;
+
+/** A place for a block that nobody has; with whether it reads as zeroes. */
+interface Place {
+  readonly fileOffset: number;
+  readonly clean: boolean;
 }
 
 /** The state of an image being edited. */
 class Editor {
   readonly #storage: WritableStorage;
+  readonly #headers: Headers;
+  readonly #logged: LoggedStorage;
   readonly #below: GuestReader | null;
   readonly #fixed: boolean;
   readonly #geometry: Geometry;
   readonly #bat: Bat;
   readonly #bitmaps;
-  /** Places of blocks that have become zero; with whether they read as zeroes. */
-  readonly #free: { readonly fileOffset: number; readonly clean: boolean }[] = [];
+  /** Places of blocks that have become zero. */
+  readonly #free: Place[] = [];
+  /** Those that the BAT in the file still has. */
+  readonly #freed: Place[] = [];
+  /** Sectors of BAT and bitmaps that were changed since the log was written. */
+  readonly #touched = new Set<number>();
   #fileEnd: number;
-  #header: CurrentHeader | null;
+  #begun = false;
 
   constructor(storage: WritableStorage, image: Image, below: GuestReader | null, fileEnd: number) {
     this.#storage = storage;
+    this.#headers = headersOf(storage, image.header);
+    this.#logged = loggedStorage(storage, this.#headers);
     this.#below = below;
     this.#fixed = image.metadata.leavesAllocated;
     this.#geometry = image.geometry;
-    this.#bat = image.bat;
-    this.#bitmaps = tableCache(storage, BITMAP_PIECE, BITMAP_CACHE_BYTES);
+    this.#bat = { ...image.bat, pages: tableCache(this.#logged, PAGE_BYTES, BAT_CACHE_BYTES) };
+    this.#bitmaps = tableCache(this.#logged, BITMAP_PIECE, BITMAP_CACHE_BYTES);
     this.#fileEnd = fileEnd;
-    this.#header = image.header;
   }
 
   /** Carries out one part. */
   async put(part: Part): Promise<void> {
-    if (this.#header) await this.#begin(this.#header);
+    await this.#begin();
+    // One part more must find room in the log.
+    if (this.#touched.size + PART_SECTORS > this.#logged.room) await this.#settle();
     const whole = part.end - part.begin === bytesOfBlock(this.#geometry, part.block);
     const entry = await this.#entry(part.block);
     const silent = entry.state === STATE.notPresent && this.#bat.differencing;
@@ -147,21 +148,23 @@ class Editor {
   }
 
   async finish(): Promise<void> {
-    await this.#bitmaps.flush();
-    await this.#bat.pages.flush();
+    if (this.#begun) await this.#settle();
   }
 
-  /**
-   * Before the first change both headers get new GUIDs ([MS-VHDX] 2.2.2.1): first the one that does not count, which
-   * makes it count, then the other.
-   */
-  async #begin(header: CurrentHeader): Promise<void> {
-    this.#header = null;
-    const renewed = { ...header, fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() };
-    const { sequence, place } = header;
-    await this.#storage.writeAt(encodeHeader({ ...renewed, sequence: sequence + 1n }), HEADERS_AT[1 - place]);
-    await this.#storage.sync();
-    await this.#storage.writeAt(encodeHeader({ ...renewed, sequence: sequence + 2n }), HEADERS_AT[place]);
+  /** Before the first change both headers get new GUIDs ([MS-VHDX] 2.2.2). */
+  async #begin(): Promise<void> {
+    if (this.#begun) return;
+    this.#begun = true;
+    await this.#headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
+  }
+
+  /** BAT and bitmaps become true in the file, all at one moment. */
+  async #settle(): Promise<void> {
+    await this.#bitmaps.flush();
+    await this.#bat.pages.flush();
+    await this.#logged.commit();
+    this.#touched.clear();
+    this.#free.push(...this.#freed.splice(0));
   }
 
   async #entry(block: number): Promise<BlockEntry> {
@@ -181,6 +184,11 @@ class Editor {
     const page = await this.#bat.pages.get(at);
     setEntry(viewOf(page), index, state, fileOffset);
     this.#bat.pages.markDirty(at);
+    this.#touch(at + index % PAGE_ENTRIES * 8, 8);
+  }
+
+  #touch(fileOffset: number, length: number): void {
+    for (let at = alignDown(fileOffset, SECTOR_4K); at < fileOffset + length; at += SECTOR_4K) this.#touched.add(at);
   }
 
   /** The block reads as zeroes from now on and gives up its place. */
@@ -191,12 +199,14 @@ class Editor {
     const clean = this.#storage.zeroesCheaply;
     const end = Math.min(fileOffset + this.#geometry.blockSize, this.#storage.size);
     if (clean) await this.#storage.zeroAt(fileOffset, end);
-    this.#free.push({ fileOffset, clean });
+    this.#freed.push({ fileOffset, clean });
   }
 
   /** A place for a block; zeroed, unless the block is going to be written as a `whole`. */
   async #takePlace(whole: boolean): Promise<number> {
     const { blockSize } = this.#geometry;
+    // Before the BAT in the file has let go of a place, a crash would show its new content in the old block.
+    if (this.#free.length === 0 && this.#freed.length >= REUSED_TOGETHER) await this.#settle();
     const free = this.#free.pop();
     if (free === undefined) return await this.#extend(blockSize);
     const { fileOffset, clean } = free;
@@ -249,6 +259,7 @@ class Editor {
   async #fillBits(pieceAt: number, from: number, to: number, value: boolean): Promise<void> {
     fillBits(await this.#bitmaps.get(pieceAt), from, to, value);
     this.#bitmaps.markDirty(pieceAt);
+    this.#touch(pieceAt + (from >> 3), (to - from >> 3) + 1);
   }
 
   /** The bitmap block of the block's chunk, which gets one if it has none. */

@@ -12,7 +12,7 @@ import { creatorOf, type CurrentHeader, readHeader, SECTOR_4K } from "./header.t
 import { hasSignature } from "./signature.ts";
 import { readLog } from "./log.ts";
 import { type Metadata, readMetadata } from "./metadata.ts";
-import { readRegions } from "./regions.ts";
+import { readRegions, type Regions } from "./regions.ts";
 import { replayed } from "./replay.ts";
 
 /** An image. */
@@ -23,6 +23,7 @@ export interface Image {
   readonly header: CurrentHeader;
   /** Whether the log holds changes that the file lacks. */
   readonly dirty: boolean;
+  readonly regions: Regions;
   readonly metadata: Metadata;
   readonly geometry: Geometry;
   readonly bat: Bat;
@@ -48,5 +49,5 @@ export async function readImage(file: Storage): Promise<Image> {
   const metadata = await readMetadata(storage, regions.metadata);
   const geometry = geometryOf(metadata);
   const bat = batOf(storage, regions, geometry, metadata.parent !== null);
-  return { storage, creator: creatorOf(identifier), header, dirty, metadata, geometry, bat };
+  return { storage, creator: creatorOf(identifier), header, dirty, regions, metadata, geometry, bat };
 }

@@ -1,5 +1,5 @@
 /**
- * The log of an image that was not closed ([MS-VHDX] 2.3.2 and 2.3.3): the search for the entries that count.
+ * The log of an image that was not closed: the search for the entries that count, as [MS-VHDX] 2.3.3 describes it.
  *
  * @module
  */
@@ -10,6 +10,8 @@ import { type Change, changesOf, entryAt, type Log, type LogEntry, logOf } from 
 
 /** The longest log that is replayed: it is held in memory, and so is what it changes. Products write 1 MiB. */
 export const MAX_LOG = 32 << 20;
+/** No file is as long as this: the largest disk has 64 TiB. */
+const MAX_FILE = 2 ** 47;
 /** The most changes that are replayed. */
 const MAX_CHANGES = 1 << 16;
 
@@ -56,11 +58,17 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
     throw new ImageError("unsupported", message, { path: label, offset: logAt });
   }
   const changes = sequence.flatMap((entry) => changesOf(log, entry));
-  return { changes, fileSize: Math.max(storage.size, head.lastFileOffset) };
+  const fileSize = changes.reduce((most, { end }) => Math.max(most, end), Math.max(storage.size, head.lastFileOffset));
+  if (fileSize > MAX_FILE) {
+    const message =
+      `Cannot replay the log of "${label}": it makes the file ${fileSize} bytes long, which no VHDX file is`;
+    throw corrupt(message, label, logAt);
+  }
+  return { changes, fileSize };
 }
 
 /** How a user gets rid of a log. */
-export const CLOSE_IT = "let Hyper-V or `qemu-img check -r all` replay it first";
+export const CLOSE_IT = "let Hyper-V or `check -r all` replay it first";
 
 /**
  * The entries to be replayed, oldest first; `null` where there are none. Among all sequences, runs of entries that

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { viewOf } from "../bytes.ts";
+import { setU64, viewOf } from "../bytes.ts";
 import { crc32c } from "./crc32c.ts";
-import { guidAt } from "./guid.ts";
+import { guidAt, setGuid } from "./guid.ts";
 import { SECTOR_4K } from "./header.ts";
 
 const SIGNATURE = 0x6c6f6765;
@@ -15,6 +15,8 @@ const DATA_SECTOR = 0x64617461;
 const HEADER_BYTES = 64;
 const DESCRIPTOR_BYTES = 32;
 const CHECKSUM = new Uint8Array(4);
+/** The number of an entry that is alone in its log. */
+const ONLY = 1;
 
 /** The whole log, a ring of sectors. */
 export interface Log {
@@ -74,7 +76,8 @@ export function entryAt(log: Log, at: number): LogEntry | null {
   return partsAreWhole(log, entry) && checksumHolds(log, entry) ? entry : null;
 }
 
-function descriptorSectors(descriptors: number): number {
+/** Sectors that so many descriptors take, with the header before them. */
+export function descriptorSectors(descriptors: number): number {
   return Math.ceil((HEADER_BYTES + descriptors * DESCRIPTOR_BYTES) / SECTOR_4K);
 }
 
@@ -131,6 +134,46 @@ export function changesOf(log: Log, entry: LogEntry): Change[] {
     changes.push({ start, end: start + SECTOR_4K, data });
   }
   return changes;
+}
+
+/** What a new entry of the log is to say. */
+export interface NewEntry {
+  /** Of the log, as the header is going to bear it. */
+  readonly guid: string;
+  /** File bytes `start` and 4096 bytes for them. */
+  readonly updates: readonly { readonly start: number; readonly data: Uint8Array }[];
+  /** Bytes of the file that are stable, and that it must have; whole MiB. */
+  readonly flushed: number;
+  readonly last: number;
+}
+
+/** An entry as it stands at the start of the log, the only one of its log. */
+export function encodeEntry({ guid, updates, flushed, last }: NewEntry): Uint8Array {
+  const first = descriptorSectors(updates.length);
+  const bytes = new Uint8Array((first + updates.length) * SECTOR_4K);
+  const view = viewOf(bytes);
+  view.setUint32(0, SIGNATURE);
+  view.setUint32(8, bytes.length, true);
+  view.setUint32(16, ONLY, true);
+  view.setUint32(24, updates.length, true);
+  setGuid(bytes, 32, guid);
+  setU64(view, 48, flushed, true);
+  setU64(view, 56, last, true);
+  updates.forEach(({ start, data }, nth) => {
+    const at = HEADER_BYTES + nth * DESCRIPTOR_BYTES;
+    view.setUint32(at, DATA_DESCRIPTOR);
+    bytes.set(data.subarray(SECTOR_4K - 4), at + 4);
+    bytes.set(data.subarray(0, 8), at + 8);
+    setU64(view, at + 16, start, true);
+    view.setUint32(at + 24, ONLY, true);
+    const sector = (first + nth) * SECTOR_4K;
+    bytes.set(data, sector);
+    view.setUint32(sector, DATA_SECTOR);
+    view.setUint32(sector + 4, 0, true);
+    view.setUint32(sector + SECTOR_4K - 4, ONLY, true);
+  });
+  view.setUint32(4, crc32c(bytes), true);
+  return bytes;
 }
 
 function descriptorAt(log: Log, entry: LogEntry, nth: number): number {

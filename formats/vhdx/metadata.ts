@@ -95,6 +95,12 @@ export async function readMetadata(storage: Storage, region: Area): Promise<Meta
   return metadata;
 }
 
+/** File offset of the disk's size, 8 bytes; `region` is that of an image whose metadata were read. */
+export async function placeOfSize(storage: Storage, region: Area): Promise<number> {
+  const items = await readTable(storage, region);
+  return region.start + items.find(({ guid, user }) => guid === DISK_SIZE && !user)!.start;
+}
+
 async function readTable(storage: Storage, region: Area): Promise<Item[]> {
   const { label } = storage;
   const bytes = new Uint8Array(ITEMS_AT);

@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { checkRuns } from "../check_runs.ts";
 import { MAX_SIZE } from "./limits.ts";
 import type { Format } from "../contract.ts";
 import { hasSignature } from "./signature.ts";
+import { maintenance } from "./maintenance.ts";
 import { checkPlan, CREATE_OPTIONS } from "./options.ts";
-
-const open: Format["open"] = async (storage) => (await import("./disk.ts")).openVhdx(storage);
 
 /**
  * VHDX images. New ones are dynamic or fixed; existing ones of all three kinds are read and written. One that was not
@@ -42,10 +40,10 @@ export const vhdx: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
-  open,
+  open: async (storage) => (await import("./disk.ts")).openVhdx(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVhdx(storage, plan),
   edit: async (storage, context) => (await import("./edit.ts")).editVhdx(storage, context),
-  maintenance: { check: checkRuns(open) },
+  maintenance,
 };

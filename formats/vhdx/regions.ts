@@ -61,17 +61,24 @@ async function readEntries(storage: Storage): Promise<Entry[]> {
   if (storage.size < least) {
     throw corrupt(`Cannot read the region tables of "${label}": the file ends at ${storage.size}`, label);
   }
+  const bytes = await soundTable(storage);
+  const view = viewOf(bytes);
+  const count = view.getUint32(8, true);
+  if (count > MAX_ENTRIES) {
+    throw corrupt(`Cannot use the region table of "${label}": it has ${count} entries`, label, REGION_TABLES_AT[0]);
+  }
+  return [...Array(count).keys()].map((nth) => entryAt(bytes, view, 16 + 32 * nth));
+}
+
+/** The first of the two tables that is whole. */
+async function soundTable(storage: Storage): Promise<Uint8Array> {
   for (const tableAt of REGION_TABLES_AT) {
     const bytes = new Uint8Array(REGION_TABLE_BYTES);
     await storage.readAt(bytes, tableAt);
     const view = viewOf(bytes);
-    if (view.getUint32(0) !== 0x72656769 || view.getUint32(4, true) !== structureChecksum(bytes)) continue;
-    const count = view.getUint32(8, true);
-    if (count > MAX_ENTRIES) {
-      throw corrupt(`Cannot use the region table of "${label}": it has ${count} entries`, label, tableAt);
-    }
-    return [...Array(count).keys()].map((nth) => entryAt(bytes, view, 16 + 32 * nth));
+    if (view.getUint32(0) === 0x72656769 && view.getUint32(4, true) === structureChecksum(bytes)) return bytes;
   }
+  const { label } = storage;
   throw corrupt(`Cannot use the region tables of "${label}": both are damaged`, label, REGION_TABLES_AT[0]);
 }
 
@@ -129,6 +136,18 @@ export function encodeRegions(bat: Area, metadata: Area): Uint8Array {
     view.setUint32(at + 24, end - start, true);
     view.setUint32(at + 28, 1, true);
   });
+  view.setUint32(4, structureChecksum(bytes), true);
+  return bytes;
+}
+
+/** A region table of the file with the BAT at another place, all else as it is. */
+export async function withMovedBat(storage: Storage, bat: Area): Promise<Uint8Array> {
+  const bytes = await soundTable(storage);
+  const view = viewOf(bytes);
+  const count = view.getUint32(8, true);
+  const at = [...Array(count).keys()].map((nth) => 16 + 32 * nth).find((at) => guidAt(bytes, at) === BAT)!;
+  setU64(view, at + 16, bat.start, true);
+  view.setUint32(at + 24, bat.end - bat.start, true);
   view.setUint32(4, structureChecksum(bytes), true);
   return bytes;
 }

@@ -1,0 +1,168 @@
+/**
+ * Another size for the disk. What is new is made ready where nobody looks; then the size becomes true, together with the
+ * place of the BAT where that has moved, through the log.
+ *
+ * @module
+ */
+import { alignUp, setU64, viewOf } from "../bytes.ts";
+import { ImageError } from "../errors.ts";
+import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { blockIn, PAGE_BYTES, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
+import { type Geometry, geometryOf, payloadIndex } from "./geometry.ts";
+import { headersOf } from "./header_update.ts";
+import { type Image, readImage } from "./image.ts";
+import { MAX_SIZE, MIB } from "./limits.ts";
+import { CLOSE_IT } from "./log.ts";
+import { loggedStorage } from "./log_write.ts";
+import { placeOfSize } from "./metadata.ts";
+import { usedEnd } from "./places.ts";
+import { type Area, REGION_TABLES_AT, withMovedBat } from "./regions.ts";
+
+/** What is to be done. */
+interface Resizing {
+  readonly storage: WritableStorage;
+  readonly image: Image;
+  /** The cut of the disk as it shall be. */
+  readonly next: Geometry;
+  readonly growth: GrowthKind;
+  readonly context: Pick<ChangeContext, "pause">;
+}
+
+/**
+ * Makes the disk `size` guest bytes long. What is new reads as zeroes; what is cut off is gone.
+ *
+ * @throws ImageError `usage` for a size or growth that cannot be; `unsupported` for differencing images, and for one
+ * whose log is in use
+ */
+export async function resizeVhdx(
+  storage: WritableStorage,
+  size: number,
+  growth: GrowthKind,
+  context: Pick<ChangeContext, "pause">,
+): Promise<void> {
+  const image = await readImage(storage);
+  const next = geometryOf({ ...image.metadata, size });
+  checkSize(storage, image, size, growth);
+  const end = Math.max(await usedEnd(image.bat, context.pause), alignUp(storage.size, MIB));
+  if (size === image.geometry.size) return;
+  const headers = headersOf(storage, image.header);
+  const logged = loggedStorage(storage, headers);
+  await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
+  const work = { storage, image, next, growth, context };
+  const bat = size > image.geometry.size ? await grow(work, end) : image.bat.region;
+  if (bat !== image.bat.region) {
+    const table = await withMovedBat(storage, bat);
+    for (const tableAt of REGION_TABLES_AT) await logged.writeAt(table, tableAt);
+  }
+  const bytes = new Uint8Array(8);
+  setU64(viewOf(bytes), 0, size, true);
+  await logged.writeAt(bytes, await placeOfSize(storage, image.regions.metadata));
+  await logged.commit();
+  if (size < image.geometry.size) await cut(work);
+  await storage.sync();
+}
+
+function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size: number, growth: GrowthKind): void {
+  const refuse = (kind: "usage" | "unsupported", why: string) => {
+    throw new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
+  };
+  const { logicalSector, parent, leavesAllocated } = metadata;
+  if (dirty) refuse("unsupported", `it was not closed, and its log is in use; ${CLOSE_IT}`);
+  if (parent) refuse("unsupported", "it is a differencing image, of which what is beneath tells the size");
+  if (size % logicalSector !== 0) {
+    refuse("usage", `its sectors have ${logicalSector} bytes, and it must have whole ones`);
+  }
+  if (size > MAX_SIZE) refuse("usage", `VHDX disks have at most ${MAX_SIZE} (64 TiB)`);
+  if (growth === "metadata" && leavesAllocated) {
+    refuse("usage", "it is fixed: its blocks have places in any case, so preallocate falloc, full or nothing");
+  }
+}
+
+/** Makes blocks and entries ready; `end` is where the file has room. Returns where the BAT is to be. */
+async function grow({ storage, image, next, growth, context }: Resizing, end: number): Promise<Area> {
+  const { geometry, bat: { region }, metadata } = image;
+  const fits = next.entries * 8 <= region.end - region.start;
+  const bat = fits ? region : { ...region, start: end, end: end + alignUp(next.entries * 8, MIB) };
+  let fileEnd = fits ? end : bat.end;
+  await clearTail(storage, image);
+  if (storage.size < fileEnd) await storage.truncate(fileEnd);
+  if (!fits) await copyTable(storage, region, bat, geometry, context);
+  const first = fileEnd;
+  const placed = metadata.leavesAllocated || growth !== "off";
+  await eachPage(geometry, next, async (index, page) => {
+    const view = viewOf(page);
+    for (let at = 0; at * 8 < page.length; at++) {
+      if ((index + at) % (next.chunkRatio + 1) === next.chunkRatio) continue;
+      setEntry(view, at, placed ? STATE.fullyPresent : STATE.zero, placed ? fileEnd : 0);
+      if (placed) fileEnd += next.blockSize;
+    }
+    await storage.writeAt(page, bat.start + index * 8);
+    await context.pause();
+  });
+  if (fileEnd > first) {
+    await storage.truncate(fileEnd);
+    if (growth === "falloc" || growth === "full") await storage.reserve(first, fileEnd, growth === "full");
+  }
+  return bat;
+}
+
+/** The entries that `next` has and `geometry` has not, in pieces that are all zero. Neither has sector bitmaps. */
+async function eachPage(
+  geometry: Geometry,
+  next: Geometry,
+  fill: (index: number, page: Uint8Array) => Promise<void>,
+): Promise<void> {
+  for (let index = geometry.entries; index < next.entries;) {
+    const pageEnd = Math.min(next.entries, index - index % PAGE_ENTRIES + PAGE_ENTRIES);
+    await fill(index, new Uint8Array((pageEnd - index) * 8));
+    index = pageEnd;
+  }
+}
+
+/** What the last block holds behind the end of the disk has never been shown; from now on it will be. */
+async function clearTail(storage: WritableStorage, { geometry, bat }: Image): Promise<void> {
+  const { size, blockSize, blocks } = geometry;
+  if (size % blockSize === 0) return;
+  const page = viewOf(await bat.pages.get(pageAt(bat, payloadIndex(geometry, blocks - 1))));
+  const { fileOffset } = blockIn(bat, page, blocks - 1);
+  if (fileOffset !== 0) await storage.zeroAt(fileOffset + size % blockSize, fileOffset + blockSize);
+}
+
+/** Copies the entries that there are; what follows them is zero in the new place. */
+async function copyTable(
+  storage: WritableStorage,
+  from: Area,
+  to: Area,
+  { entries }: Geometry,
+  { pause }: Pick<ChangeContext, "pause">,
+): Promise<void> {
+  for (let at = 0; at < entries * 8; at += PAGE_BYTES) {
+    const piece = new Uint8Array(Math.min(PAGE_BYTES, entries * 8 - at));
+    await storage.readAt(piece, from.start + at);
+    await storage.writeAt(piece, to.start + at);
+    await pause();
+  }
+}
+
+/** Takes what was cut off out of the BAT, where nobody looks any more, and gives its space back. */
+async function cut({ storage, image, next, context }: Resizing): Promise<void> {
+  const { bat, geometry } = image;
+  const freed: number[] = [];
+  for (let block = next.blocks; block < geometry.blocks; block++) {
+    const page = viewOf(await bat.pages.get(pageAt(bat, payloadIndex(geometry, block))));
+    const { fileOffset } = blockIn(bat, page, block);
+    if (fileOffset !== 0) freed.push(fileOffset);
+  }
+  await eachPage(next, geometry, async (index, page) => {
+    await storage.writeAt(page, bat.region.start + index * 8);
+    await context.pause();
+  });
+  await storage.sync();
+  const end = await usedEnd((await readImage(storage)).bat, context.pause);
+  for (const fileOffset of freed) {
+    const blockEnd = Math.min(fileOffset + geometry.blockSize, end);
+    if (fileOffset < blockEnd && storage.zeroesCheaply) await storage.zeroAt(fileOffset, blockEnd);
+  }
+  if (end < storage.size) await storage.truncate(end);
+}
