@@ -4,20 +4,18 @@
  * @module
  */
 import { newBlockTable } from "../block_table.ts";
-import { alignUp, SECTOR, unitsOf, viewOf } from "../bytes.ts";
+import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
 import { freshAreas } from "../fresh_areas.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid, UUID_BYTES } from "../uuid.ts";
 import { encodeHeader, type Header, HEADER_BYTES } from "./header.ts";
+import { writeEntries } from "./map_write.ts";
 import { checkPlan } from "./options.ts";
 import { blockWriter } from "./writer.ts";
 
 /** Guest bytes of a block: what VirtualBox writes, and the only size that QEMU reads. */
 const BLOCK_SIZE = 1 << 20;
-
-/** Entries of the block map of a static image written at once. */
-const MAP_PIECE = 1 << 14;
 
 /**
  * Starts a new image in empty storage, with a new UUID. Nothing is ever read back. Header and map are written by
@@ -101,21 +99,13 @@ function createStatic(storage: WritableStorage, header: Header): DiskWriter {
     write: (from, start) => storage.writeAt(from, dataOffset + start),
     zero: (start, end) => storage.zeroAt(dataOffset + start, dataOffset + end),
     async finish() {
-      for (let first = 0; first < blocks; first += MAP_PIECE) {
-        await storage.writeAt(lineOfEntries(first, Math.min(MAP_PIECE, blocks - first)), header.mapOffset + first * 4);
-      }
+      const entriesOf = (first: number, end: number) =>
+        Uint32Array.from({ length: end - first }, (_, at) => first + at);
+      await writeEntries(storage, { mapOffset: header.mapOffset, first: 0, end: blocks, entriesOf });
       await finishNew(storage, header, dataOffset + blocks * blockSize);
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-}
-
-/** The entries `first`, `first + 1` and so on. */
-function lineOfEntries(first: number, count: number): Uint8Array {
-  const bytes = new Uint8Array(count * 4);
-  const view = viewOf(bytes);
-  for (let at = 0; at < count; at++) view.setUint32(at * 4, first + at, true);
-  return bytes;
 }
 
 async function finishNew(storage: WritableStorage, header: Header, fileSize: number): Promise<void> {

@@ -95,6 +95,11 @@ export function dataOffsetOf(header: Header, entry: number): number {
   return header.dataOffset + entry * (header.extraBytes + header.blockSize) + header.extraBytes;
 }
 
+/** File offset behind what the guest has of block `index`, which begins at file offset `start`. */
+export function blockEnd({ size, blockSize }: Header, index: number, start: number): number {
+  return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
+}
+
 async function runAt(image: VdiImage, start: number, limit: number): Promise<Run> {
   const { blockSize } = image.header;
   const first = Math.floor(start / blockSize);
@@ -157,7 +162,7 @@ async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Pro
  */
 export function blockOffset({ storage, header }: VdiImage, page: BlockPage, index: number): number {
   const start = dataOffsetOf(header, page.entry(index));
-  const end = start + Math.max(0, Math.min(header.blockSize, header.size - index * header.blockSize));
+  const end = blockEnd(header, index, start);
   if (end <= storage.size) return start;
   throw corrupt(
     `Cannot read block ${index} of "${storage.label}": it lies at ${start} to ${end}, ` +

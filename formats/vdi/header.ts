@@ -132,13 +132,9 @@ export function encodeHeader(header: Header): Uint8Array {
   view.setUint32(SIZED_FROM, 400, true);
   view.setUint32(76, Object.values(IMAGE_TYPES).indexOf(header.type) + 1, true);
   new TextEncoder().encodeInto(header.comment, bytes.subarray(84, 339));
-  view.setUint32(340, header.mapOffset, true);
-  view.setUint32(344, header.dataOffset, true);
   view.setUint32(360, SECTOR, true);
-  setU64(view, 368, header.size, true);
   view.setUint32(376, header.blockSize, true);
   view.setUint32(380, header.extraBytes, true);
-  view.setUint32(384, header.blocks, true);
   view.setUint32(468, SECTOR, true); // of the second geometry; zeroes elsewhere let VirtualBox choose one
   patchHeader(bytes, header);
   bytes.set(header.uuid, 392);
@@ -147,11 +143,23 @@ export function encodeHeader(header: Header): Uint8Array {
   return bytes;
 }
 
-/** Writes into the bytes of a header what changes when an image is written. */
-export function patchHeader(
-  bytes: Uint8Array,
-  { allocated, modifiedUuid }: Pick<Header, "allocated" | "modifiedUuid">,
-) {
-  viewOf(bytes).setUint32(388, allocated, true);
-  bytes.set(modifiedUuid, 408);
+/** What changes in a header while an image is in use. */
+export type HeaderChanges = Partial<
+  Pick<Header, "mapOffset" | "dataOffset" | "size" | "blocks" | "allocated" | "modifiedUuid">
+>;
+
+/** Writes changes into the bytes of a header. With another size the geometries go: VirtualBox chooses new ones. */
+export function patchHeader(bytes: Uint8Array, changes: HeaderChanges): void {
+  const view = viewOf(bytes);
+  const set = (at: number, value: number | undefined) => value !== undefined && view.setUint32(at, value, true);
+  set(340, changes.mapOffset);
+  set(344, changes.dataOffset);
+  set(384, changes.blocks);
+  set(388, changes.allocated);
+  if (changes.modifiedUuid !== undefined) bytes.set(changes.modifiedUuid, 408);
+  if (changes.size === undefined || changes.size === u64(view, 368, true)) return;
+  setU64(view, 368, changes.size, true);
+  bytes.fill(0, 348, 360);
+  // Old headers end before the second geometry.
+  if (view.getUint32(SIZED_FROM, true) >= 396) bytes.fill(0, 456, 468);
 }

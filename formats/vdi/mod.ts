@@ -25,5 +25,8 @@ export const vdi: Format = {
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVdi(storage, plan),
   edit: async (storage, context) => (await import("./edit.ts")).editVdi(storage, context),
-  maintenance: { check: async (storage, context) => (await import("./check.ts")).checkVdi(storage, context) },
+  maintenance: {
+    check: async (storage, context) => (await import("./check.ts")).checkVdi(storage, context),
+    resize: async (storage, ...how) => (await import("./resize.ts")).resizeVdi(storage, ...how),
+  },
 };

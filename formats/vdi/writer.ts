@@ -63,7 +63,7 @@ async function writePart(target: BlockTarget, part: Uint8Array, start: number): 
   const end = start + part.length;
   const dataOffset = isAllocated(entry)
     ? dataOffsetOf(header, entry)
-    : await allocate(target, index, entry, start, end);
+    : await allocateAround(target, index, entry, start, end);
   const fileStart = dataOffset + start - index * header.blockSize;
   await target.fresh.touch(dataOffset, fileStart, fileStart + part.length);
   await storage.writeAt(part, fileStart);
@@ -79,7 +79,7 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   if (entry === FREE) {
     // A new block is filled with zeroes where nothing is written.
     if (isWhole) await map.set(index, DISCARDED);
-    else await allocate(target, index, entry, start, end);
+    else await allocateAround(target, index, entry, start, end);
     return;
   }
   const dataOffset = dataOffsetOf(header, entry);
@@ -88,30 +88,38 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   if (fileStart < fileEnd) await storage.zeroAt(fileStart, fileEnd);
 }
 
+/** Gives block `index` a place; returns the file offset of its first guest byte. */
+export async function allocate(
+  { header, storage, fresh, map, nextEntry }: BlockTarget,
+  index: number,
+): Promise<number> {
+  const { blockSize, extraBytes } = header;
+  const entry = nextEntry();
+  const dataOffset = dataOffsetOf(header, entry);
+  if (extraBytes > 0) await storage.zeroAt(dataOffset - extraBytes, dataOffset);
+  fresh.add(dataOffset, dataOffset + blockSize);
+  await map.set(index, entry);
+  return dataOffset;
+}
+
 /**
- * Gives block `index` a place; returns the file offset of its first guest byte. What shows through it outside the guest
- * bytes `[start, end)`, which are about to be written, is copied up.
+ * Gives block `index`, whose entry was `old`, a place. What shows through it outside the guest bytes `[start, end)`, which
+ * are about to be written, is copied up.
  */
-async function allocate(
+async function allocateAround(
   target: BlockTarget,
   index: number,
   old: number,
   start: number,
   end: number,
 ): Promise<number> {
-  const { header, storage, fresh, below } = target;
-  const { blockSize, extraBytes } = header;
-  const entry = target.nextEntry();
-  const dataOffset = dataOffsetOf(header, entry);
-  if (extraBytes > 0) await storage.zeroAt(dataOffset - extraBytes, dataOffset);
-  fresh.add(dataOffset, dataOffset + blockSize);
-  if (below !== null && old === FREE) {
-    const blockStart = index * blockSize;
-    const move = dataOffset - blockStart;
-    await copyUp(target, below, blockStart, start, move);
-    await copyUp(target, below, end, Math.min(blockStart + blockSize, below.size), move);
-  }
-  await target.map.set(index, entry);
+  const { header: { blockSize }, below } = target;
+  const dataOffset = await allocate(target, index);
+  if (below === null || old !== FREE) return dataOffset;
+  const blockStart = index * blockSize;
+  const move = dataOffset - blockStart;
+  await copyUp(target, below, blockStart, start, move);
+  await copyUp(target, below, end, Math.min(blockStart + blockSize, below.size), move);
   return dataOffset;
 }
 

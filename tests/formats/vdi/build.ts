@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Rng } from "../../support/qemu.ts";
 
 /** The entry of a block that is not allocated, and of one that reads as zeroes. */
 export const FREE = 0xffffffff;
@@ -65,4 +66,23 @@ export function buildVdi(built: Built): Uint8Array {
     bytes.set(block, at + extraBytes);
   });
   return bytes;
+}
+
+/** Random blocks at random places of the file, some of which belong to none. */
+export function randomImage(random: Rng, type: 1 | 4): { readonly bytes: Uint8Array; readonly below: Uint8Array } {
+  const blockSize = random.pick([512, 4096, 16_384]);
+  const entries = random.int(1, 10);
+  const size = entries * blockSize - random.int(blockSize / 512) * 512;
+  const places = Array.from({ length: random.int(entries + 1) }, (_, index) => index);
+  const map = Array.from({ length: entries }, () => {
+    if (places.length > 0 && random.chance(0.6)) return places.splice(random.int(places.length), 1)[0];
+    return random.chance(0.5) ? FREE : DISCARDED;
+  });
+  const used = Math.max(0, ...map.map((entry) => entry < DISCARDED ? entry + 1 : 0));
+  const blocks = Array.from({ length: used }, () => random.bytes(blockSize));
+  const extraBytes = random.pick([0, 0, 512]);
+  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
+  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
+  const parent = type === 4 ? { parent: UUID } : {};
+  return { bytes: buildVdi({ type, size, blockSize, extraBytes, map, blocks, ...parent }), below };
 }

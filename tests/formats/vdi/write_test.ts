@@ -7,7 +7,7 @@ import { diskcast } from "../../support/diskcast.ts";
 import { assertBytes, openImage, readAll, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, run, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
-import { buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
+import { buildVdi, DISCARDED, randomImage, UUID } from "./build.ts";
 
 const MIB = 1 << 20;
 const BLOCK = 4096;
@@ -109,25 +109,6 @@ Deno.test("a large map is written in pieces", async () => {
   await writer.finish();
   assert.equal(written, Math.ceil(blocks * 4 / 512) * 512 + 512);
 });
-
-/** Random blocks at random places of the file, some of which belong to none. */
-function randomImage(random: Rng, type: 1 | 4): { readonly bytes: Uint8Array; readonly below: Uint8Array } {
-  const blockSize = random.pick([512, BLOCK, 16_384]);
-  const entries = random.int(1, 10);
-  const size = entries * blockSize - random.int(blockSize / 512) * 512;
-  const places = Array.from({ length: random.int(entries + 1) }, (_, index) => index);
-  const map = Array.from({ length: entries }, () => {
-    if (places.length > 0 && random.chance(0.6)) return places.splice(random.int(places.length), 1)[0];
-    return random.chance(0.5) ? FREE : DISCARDED;
-  });
-  const used = Math.max(0, ...map.map((entry) => entry < DISCARDED ? entry + 1 : 0));
-  const blocks = Array.from({ length: used }, () => random.bytes(blockSize));
-  const extraBytes = random.pick([0, 0, 512]);
-  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
-  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
-  const parent = type === 4 ? { parent: UUID } : {};
-  return { bytes: buildVdi({ type, size, blockSize, extraBytes, map, blocks, ...parent }), below };
-}
 
 for (const type of [1, 4] as const) {
   Deno.test(`edits keep every byte: ${type === 1 ? "dynamic" : "differencing"}`, async () => {
