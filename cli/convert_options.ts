@@ -105,7 +105,7 @@ const convertOptions: readonly OptionDef[] = [
     long: "compression-level",
     arg: "level",
     group: COPYING,
-    help: "with -c: 1 (fast) to 9, or to 22 with zstd (default: 6, or 3 with zstd)",
+    help: "with -c: 1 (fast) to 9, or to 22 with zstd (default: 6 or 9, as suits the data, or 3 with zstd)",
   },
   {
     short: "m",

@@ -11,7 +11,10 @@ import {
   inlineUnpacker,
   type PackedWith,
   type Packer,
+  packRoom,
   packUnit,
+  reusedStreams,
+  unitFunctions,
   type Unpacker,
   unpackUnit,
 } from "../formats/mod.ts";
@@ -22,8 +25,11 @@ const MAX_WORKERS = 16;
 /** A unit as small as this is packed or unpacked here in the time that a message to a worker takes, in bytes. */
 const SMALL = 4096;
 
-/** Units that wait at each worker, so that it need not wait for the next. */
+/** Batches of units at each worker: it need not wait for the next. */
 const DEPTH = 2;
+
+/** Units go to a worker and come back in batches of this many bytes, so that not each of them costs two messages. */
+const BATCH = 256 << 10;
 
 /** What packs and unpacks; disposing ends its workers at once. */
 export interface Pool extends Disposable {
@@ -54,16 +60,14 @@ interface Task {
   readonly failed: (error: unknown) => void;
 }
 
-/** What a worker is sent. The views are of shared memory: no byte is copied on the way. */
+/** What a worker is sent for a unit. The views are of shared memory: no byte is copied on the way. */
 interface Order {
-  readonly slot: number;
   readonly work: Work;
   readonly into: Uint8Array;
 }
 
 /** What a worker answers: the length of the result, -1 where there is none, or what went wrong. */
 interface Answer {
-  readonly slot: number;
   readonly length: number;
   readonly seconds: number;
   readonly problem?: string;
@@ -104,7 +108,7 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
     pack: (codec, bytes) => {
       if (bytes.length <= SMALL) return inline.pack(codec, bytes);
       return new Promise((done, failed) => {
-        const work: Work = { verb: "pack", codec, bytes, room: bytes.length };
+        const work: Work = { verb: "pack", codec, bytes, room: packRoom(bytes.length) };
         begin({ work, done: (result) => done(result && result.slice()), failed });
       });
     },
@@ -170,46 +174,50 @@ interface Crew {
   end(): void;
 }
 
-/** One place for a unit on its way: its worker, its shared memory, and the task that uses it. */
-interface Slot {
+/** A place for a batch at a worker. */
+interface Berth {
   readonly worker: Worker;
-  input: Uint8Array;
-  output: Uint8Array;
-  /** Where the result of the task under way will be. */
-  into: Uint8Array;
-  task: Task | null;
+  /** The batch under way; empty: the berth is free. */
+  tasks: readonly Task[];
+  /** Where the results of the batch will be. */
+  orders: readonly Order[];
+  /** Shared memory for units of a batch whose own memory is not shared, by their number in the batch. */
+  readonly inputs: Uint8Array[];
+  readonly outputs: Uint8Array[];
 }
 
 function startCrew(count: number): Crew {
   const url = workerUrl();
   const workers = Array.from({ length: count }, () => new Worker(url, { type: "module", name: "packer" }));
-  const empty = new Uint8Array(0);
-  const slots: Slot[] = Array.from({ length: count * DEPTH }, (_, index) => ({
+  const berths = Array.from({ length: count * DEPTH }, (_, index): Berth => ({
     worker: workers[index % count],
-    input: empty,
-    output: empty,
-    into: empty,
-    task: null,
+    tasks: [],
+    orders: [],
+    inputs: [],
+    outputs: [],
   }));
   const waiting: Task[] = [];
   const seconds = { pack: 0, unpack: 0 };
+  let assigning = false;
   const assign = () => {
-    for (let at = 0; at < slots.length && waiting.length > 0; at++) {
-      if (slots[at].task === null) send(slots[at], at, waiting.shift()!);
+    assigning = false;
+    for (const [index, berth] of berths.entries()) {
+      if (waiting.length === 0) return;
+      if (berth.tasks.length === 0) send(berth, index, batchOf(waiting, count));
     }
   };
   const failAll = (error: unknown) => {
-    for (const slot of slots) {
-      slot.task?.failed(error);
-      slot.task = null;
-    }
-    for (const task of waiting.splice(0)) task.failed(error);
+    for (const task of [...berths.flatMap((berth) => berth.tasks), ...waiting.splice(0)]) task.failed(error);
+    for (const berth of berths) berth.tasks = [];
   };
   for (const worker of workers) {
-    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-      const slot = slots[data.slot];
-      if (slot.task) seconds[slot.task.work.verb] += data.seconds;
-      settle(slot, data);
+    worker.onmessage = ({ data }: MessageEvent<{ readonly berth: number; readonly answers: readonly Answer[] }>) => {
+      const { tasks, orders } = berths[data.berth];
+      for (const [at, task] of tasks.entries()) {
+        seconds[task.work.verb] += data.answers[at].seconds;
+        settle(task, orders[at], data.answers[at]);
+      }
+      berths[data.berth].tasks = [];
       assign();
     };
     worker.onerror = (event) => {
@@ -221,7 +229,9 @@ function startCrew(count: number): Crew {
     seconds,
     take(task) {
       waiting.push(task);
-      assign();
+      // What is handed in together goes together.
+      if (!assigning) queueMicrotask(assign);
+      assigning = true;
     },
     end() {
       for (const worker of workers) worker.terminate();
@@ -235,61 +245,74 @@ function stopped(): ImageError {
   return new ImageError("cancelled", "Cancelled while packing or unpacking");
 }
 
-function send(slot: Slot, index: number, task: Task): void {
-  slot.task = task;
-  let { work } = task;
-  if (!(work.bytes.buffer instanceof SharedArrayBuffer)) {
-    slot.input = roomFor(slot.input, work.bytes.length);
-    slot.input.set(work.bytes);
-    work = { ...work, bytes: slot.input.subarray(0, work.bytes.length) };
+/** Takes the next tasks for one of `workers` workers: its share, as far as a batch goes, but at least one. */
+function batchOf(waiting: Task[], workers: number): Task[] {
+  const most = Math.ceil(waiting.length / workers);
+  let count = 0;
+  for (let bytes = 0; count < most && (count === 0 || bytes + waiting[count].work.room <= BATCH); count++) {
+    bytes += waiting[count].work.room;
   }
-  if (!task.into) slot.output = roomFor(slot.output, work.room);
-  slot.into = task.into ?? slot.output.subarray(0, work.room);
-  slot.worker.postMessage({ slot: index, work, into: slot.into } satisfies Order);
+  return waiting.splice(0, count);
 }
 
-function settle(slot: Slot, answer: Answer): void {
-  const { task, into } = slot;
-  slot.task = null;
-  if (!task) return;
-  if (answer.problem !== undefined) task.failed(new ImageError("io", `Cannot ${task.work.verb}: ${answer.problem}`));
-  else task.done(answer.length < 0 ? null : into.subarray(0, answer.length));
+function send(berth: Berth, index: number, tasks: readonly Task[]): void {
+  berth.tasks = tasks;
+  berth.orders = tasks.map(({ work, into }, at) => {
+    const { length, buffer } = work.bytes;
+    if (!into) berth.outputs[at] = roomFor(berth.outputs[at], work.room);
+    const place = into ?? berth.outputs[at].subarray(0, work.room);
+    if (buffer instanceof SharedArrayBuffer) return { work, into: place };
+    berth.inputs[at] = roomFor(berth.inputs[at], length);
+    berth.inputs[at].set(work.bytes);
+    return { work: { ...work, bytes: berth.inputs[at].subarray(0, length) }, into: place };
+  });
+  berth.worker.postMessage({ berth: index, orders: berth.orders });
 }
 
-function roomFor(memory: Uint8Array, length: number): Uint8Array {
-  return memory.length >= length ? memory : new Uint8Array(new SharedArrayBuffer(length));
+function settle(task: Task, { into }: Order, { length, problem }: Answer): void {
+  if (problem !== undefined) task.failed(new ImageError("io", `Cannot ${task.work.verb}: ${problem}`));
+  else task.done(length < 0 ? null : into.subarray(0, length));
+}
+
+function roomFor(memory: Uint8Array | undefined, length: number): Uint8Array {
+  return memory && memory.length >= length ? memory : new Uint8Array(new SharedArrayBuffer(length));
 }
 
 /**
  * The worker's program as a blob: a worker from a file would need read access to this program's own folder.
  */
 function workerUrl(): string {
-  const text = `import * as zlib from "node:zlib";\n(${serve})(zlib, ${packUnit}, ${unpackUnit});`;
+  const hands = [packUnit, unpackUnit].map(({ name }) => `${name}.bind(null, run)`);
+  const text = [
+    `import * as zlib from "node:zlib";`,
+    ...unitFunctions,
+    `const run = ${reusedStreams.name}(zlib);`,
+    `(${serve})(${hands});`,
+  ].join("\n");
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }
 
 /** Runs in the worker: stands alone, like what it is handed. */
-function serve(zlib: Parameters<typeof packUnit>[0], pack: typeof packUnit, unpack: typeof unpackUnit): void {
+function serve(
+  pack: (codec: Codec, unit: Uint8Array, into: Uint8Array) => number,
+  unpack: (codec: PackedWith, packed: Uint8Array, into: Uint8Array) => boolean,
+): void {
   const scope = self as unknown as {
-    onmessage: (event: MessageEvent<Order>) => void;
-    postMessage(answer: Answer): void;
+    onmessage: (event: MessageEvent<{ readonly berth: number; readonly orders: readonly Order[] }>) => void;
+    postMessage(message: { readonly berth: number; readonly answers: readonly Answer[] }): void;
   };
   const carryOut = ({ work, into }: Order): number => {
-    if (work.verb === "unpack") return unpack(zlib, work.codec, work.bytes, into) ? into.length : -1;
-    const packed = pack(zlib, work.codec, work.bytes);
-    if (packed) into.set(packed);
-    return packed ? packed.length : -1;
+    if (work.verb === "pack") return pack(work.codec, work.bytes, into);
+    return unpack(work.codec, work.bytes, into) ? into.length : -1;
   };
-  scope.onmessage = ({ data }) => {
+  const answer = (order: Order): Answer => {
     const begun = performance.now();
-    const answer = (length: number, problem?: string) => {
-      const seconds = (performance.now() - begun) / 1000;
-      scope.postMessage({ slot: data.slot, length, seconds, ...(problem !== undefined && { problem }) });
-    };
+    const since = () => (performance.now() - begun) / 1000;
     try {
-      answer(carryOut(data));
+      return { length: carryOut(order), seconds: since() };
     } catch (error) {
-      answer(-1, String(error));
+      return { length: -1, seconds: since(), problem: String(error) };
     }
   };
+  scope.onmessage = ({ data }) => scope.postMessage({ berth: data.berth, answers: data.orders.map(answer) });
 }

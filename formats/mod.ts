@@ -16,5 +16,7 @@ export { MemoryStorage } from "./storage/memory.ts";
 export { heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
 export type { HostCopy } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
-export { type Codec, inlinePacker, type Packer, packUnit } from "./packer.ts";
+export { type Codec, inlinePacker, type Packer, packRoom, packUnit } from "./packer.ts";
 export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./unpacker.ts";
+export { unitFunctions } from "./unit_functions.ts";
+export { reusedStreams } from "./zlib_streams.ts";

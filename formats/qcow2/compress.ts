@@ -6,9 +6,9 @@
 import { type Codec, inlinePacker, type Packer } from "../packer.ts";
 import type { CompressionType } from "./header_types.ts";
 
-/** What `compression_type` means. Readers inflate with a window of 4 KiB and no more; zstd has its own default level. */
+/** What `compression_type` means. Readers inflate with a window of 4 KiB and no more. */
 export function codecOf(type: CompressionType): Codec {
-  return type === "zstd" ? { name: "zstd", level: 3 } : { name: "deflate", windowBits: 12, level: -1 };
+  return type === "zstd" ? { name: "zstd", level: -1 } : { name: "deflate", windowBits: 12, level: -1 };
 }
 
 /** Packs one whole cluster, here or elsewhere; null if that does not make it smaller. */

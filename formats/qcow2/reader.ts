@@ -40,7 +40,7 @@ export async function readPadded(storage: Storage, into: Uint8Array, fileOffset:
 export async function readGuest(source: Source, into: Uint8Array, start: number): Promise<void> {
   const { mapping } = source;
   const end = start + into.length;
-  const target: Target = { into, start, span: pendingSpan(source.data, into), unpacking: [] };
+  const target: Target = { into, start, span: pendingSpan(source.data, into), packed: [] };
   let guest = start;
   while (guest < end) {
     const tableEnd = Math.min(end, (l1IndexOf(mapping.geometry, guest) + 1) * mapping.geometry.l2Reach);
@@ -50,7 +50,7 @@ export async function readGuest(source: Source, into: Uint8Array, start: number)
     guest = tableEnd;
   }
   await target.span.read();
-  await Promise.all(target.unpacking);
+  if (source.unpack) await unpackElsewhere(source, source.unpack, target.packed);
 }
 
 /** Where guest bytes go: guest offset `start` is the first byte of `into`. */
@@ -58,8 +58,21 @@ interface Target {
   readonly into: Uint8Array;
   readonly start: number;
   readonly span: PendingSpan;
-  /** Clusters that are being unpacked elsewhere. */
-  readonly unpacking: Promise<void>[];
+  /** Whole clusters that are to be unpacked elsewhere. */
+  readonly packed: PackedCluster[];
+}
+
+/** A whole compressed cluster: where it lies, and where its bytes go. */
+interface PackedCluster extends Place {
+  /** Guest offset. */
+  readonly cluster: number;
+  readonly into: Uint8Array;
+}
+
+/** A stretch of file bytes. */
+interface Place {
+  readonly fileOffset: number;
+  readonly length: number;
 }
 
 /** Reads guest bytes `[from, to)`, all of them covered by `table`. */
@@ -123,12 +136,12 @@ function pendingSpan(data: Storage, into: Uint8Array): PendingSpan {
   };
 }
 
-/** Fills guest bytes `[guest, end)` from the compressed cluster at guest offset `cluster`. */
+/** Fills guest bytes `[guest, end)` from the compressed cluster at guest offset `cluster`, or sees to it that others do. */
 async function takeCompressed(
   source: Source,
   entry: L2Entry,
   cluster: number,
-  { into, start, unpacking }: Target,
+  { into, start, packed }: Target,
   guest: number,
   end: number,
 ): Promise<void> {
@@ -136,31 +149,51 @@ async function takeCompressed(
   const part = into.subarray(guest - start, end - start);
   const here = source.unpacked.get(cluster);
   if (here !== undefined) return part.set(here.subarray(guest - cluster, end - cluster));
-  const packed = await packedBytes(source, entry, cluster);
-  if (source.unpack && part.length === clusterSize) {
-    const task = unpackElsewhere(source, source.unpack, packed, cluster, part);
-    // Awaited together with the others; a failure before that is not an unhandled one.
-    task.catch(() => {});
-    unpacking.push(task);
-    return;
-  }
-  const bytes = unpackHere(source, packed, cluster);
+  const place = placeOf(source, entry, cluster);
+  if (source.unpack && part.length === clusterSize) return void packed.push({ ...place, cluster, into: part });
+  const bytes = unpackHere(source, await bytesAt(source.storage, place), cluster);
   source.unpacked.set(cluster, bytes);
   part.set(bytes.subarray(guest - cluster, end - cluster));
 }
 
-async function unpackElsewhere(
-  source: Source,
-  unpack: Unpacker,
-  packed: Uint8Array,
-  cluster: number,
-  into: Uint8Array,
-): Promise<void> {
+/** Packed clusters that follow one another are read together up to this many bytes. */
+const PACKED_SPAN = 1 << 20;
+
+/** Unpacks clusters, all at once; neighbours in the file are read with one request. */
+async function unpackElsewhere(source: Source, unpack: Unpacker, clusters: readonly PackedCluster[]): Promise<void> {
+  const unpacking: Promise<void>[] = [];
+  try {
+    for (let from = 0; from < clusters.length;) {
+      const { fileOffset } = clusters[from];
+      let end = fileOffset + clusters[from].length;
+      let to = from + 1;
+      // A place ends with the sector that its last byte is in: the next cluster begins there or a little before.
+      for (; to < clusters.length; to++) {
+        const next = clusters[to];
+        const nextEnd = next.fileOffset + next.length;
+        if (next.fileOffset < fileOffset || next.fileOffset > end || nextEnd - fileOffset > PACKED_SPAN) break;
+        end = Math.max(end, nextEnd);
+      }
+      const bytes = await bytesAt(source.storage, { fileOffset, length: end - fileOffset });
+      for (const one of clusters.slice(from, to)) {
+        const start = one.fileOffset - fileOffset;
+        unpacking.push(unpackInto(source, unpack, bytes.subarray(start, start + one.length), one));
+      }
+      from = to;
+    }
+  } finally {
+    // Nobody may write into the target once this call has ended.
+    await Promise.allSettled(unpacking);
+  }
+  await Promise.all(unpacking);
+}
+
+async function unpackInto(source: Source, unpack: Unpacker, packed: Uint8Array, one: PackedCluster): Promise<void> {
   const zstd = source.compressionType === "zstd";
   const length = zstd ? zstdFrameLength(packed, 0) : packed.length;
-  if (length !== null && await unpack(zstd ? "zstd" : "deflate", packed.subarray(0, length), into)) return;
+  if (length !== null && await unpack(zstd ? "zstd" : "deflate", packed.subarray(0, length), one.into)) return;
   // Several frames, or damage: here it is found out which, and said.
-  into.set(unpackHere(source, packed, cluster));
+  one.into.set(unpackHere(source, packed, one.cluster));
 }
 
 function unpackHere(source: Source, packed: Uint8Array, cluster: number): Uint8Array {
@@ -172,8 +205,8 @@ function describe(cluster: number): string {
   return `the compressed cluster at guest byte ${cluster}`;
 }
 
-/** The packed bytes of the compressed cluster at guest offset `cluster`, and maybe some that follow. */
-async function packedBytes({ mapping, storage }: Source, entry: L2Entry, cluster: number): Promise<Uint8Array> {
+/** Where the packed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
+function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: number): Place {
   const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
   if (fileOffset >= storage.size) {
     throw corrupt(
@@ -183,9 +216,13 @@ async function packedBytes({ mapping, storage }: Source, entry: L2Entry, cluster
     );
   }
   // The last sector of a file need not be whole.
-  const packed = new Uint8Array(Math.min(length, storage.size - fileOffset));
-  await storage.readAt(packed, fileOffset);
-  return packed;
+  return { fileOffset, length: Math.min(length, storage.size - fileOffset) };
+}
+
+async function bytesAt(storage: Storage, { fileOffset, length }: Place): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await storage.readAt(bytes, fileOffset);
+  return bytes;
 }
 
 /** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { deflateSync } from "node:zlib";
 import { alignUp, SECTOR, setU64, viewOf } from "../bytes.ts";
+import { ImageError } from "../errors.ts";
 import type { Codec, Packer } from "../packer.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { GRAIN_MARKER_BYTES } from "./read_grains.ts";
@@ -14,8 +14,11 @@ import { checkReach } from "./tables.ts";
 /** What follows a marker. */
 export const MARKER = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
 
-/** Readers expect zlib streams (RFC 1950) in spite of the specification's RFC 1951; the window is zlib's largest. */
-const CODEC: Codec = { name: "zlib", windowBits: 15, level: -1 };
+/**
+ * Readers expect zlib streams (RFC 1950) in spite of the specification's RFC 1951; the window is zlib's largest. Every
+ * grain must be such a stream, also one that does not get smaller.
+ */
+const CODEC: Codec = { name: "zlib", windowBits: 15, level: -1, stores: true };
 
 /** Bytes are written together up to this many. */
 const CHUNK = 1 << 20;
@@ -55,10 +58,7 @@ export interface PackedGrain {
   readonly stream: Uint8Array | null;
 }
 
-/**
- * Packs whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. A
- * grain that does not get smaller is stored inside a zlib stream: every grain must be one.
- */
+/** Packs whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. */
 export async function packGrains(
   pack: Packer,
   from: Uint8Array,
@@ -78,7 +78,10 @@ async function packGrain(pack: Packer, part: Uint8Array, start: number, grainByt
     unit = new Uint8Array(grainBytes);
     unit.set(part);
   }
-  return { start, stream: await pack(CODEC, unit) ?? deflateSync(unit, { level: 0 }) };
+  const stream = await pack(CODEC, unit);
+  // Not to be taken for zeroes.
+  if (stream === null) throw new ImageError("io", `Cannot pack the grain at guest byte ${start}: it has no stream`);
+  return { start, stream };
 }
 
 /** A file that only grows. */
