@@ -10,8 +10,6 @@ import { type Change, changesOf, entryAt, type Log, type LogEntry, logOf } from 
 
 /** The longest log that is replayed: it is held in memory, and so is what it changes. Products write 1 MiB. */
 export const MAX_LOG = 32 << 20;
-/** No file is as long as this: the largest disk has 64 TiB. */
-const MAX_FILE = 2 ** 47;
 /** The most changes that are replayed. */
 const MAX_CHANGES = 1 << 16;
 
@@ -59,11 +57,6 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
   }
   const changes = sequence.flatMap((entry) => changesOf(log, entry));
   const fileSize = changes.reduce((most, { end }) => Math.max(most, end), Math.max(storage.size, head.lastFileOffset));
-  if (fileSize > MAX_FILE) {
-    const message =
-      `Cannot replay the log of "${label}": it makes the file ${fileSize} bytes long, which no VHDX file is`;
-    throw corrupt(message, label, logAt);
-  }
   return { changes, fileSize };
 }
 

@@ -172,6 +172,9 @@ Deno.test("a replayed file may be longer than it is; one that was longer is refu
   ];
   assert.equal(await shown(spec({ last: AT.blocks + MIB })), "data 0-1024, hole 1024-4096");
   await assert.rejects(shown(spec({ last: AT.blocks })), { kind: "corrupt" });
+  // Where the log writes, there is a file.
+  const changes = [{ at: AT.bat, data }, { at: AT.blocks + MIB - 4096, zeroes: 4096 }];
+  assert.equal(await shown(spec({ changes, last: AT.blocks })), "data 0-1024, hole 1024-4096");
   await assert.rejects(shown(spec({ last: AT.blocks + MIB, flushed: AT.blocks + MIB })), { kind: "corrupt" });
 });
 
@@ -200,7 +203,7 @@ Deno.test("a log in use without a whole entry is refused, and so is editing", as
   };
   await assert.rejects(vhdx.edit!(new MemoryStorage(bytes), context), {
     kind: "unsupported",
-    message: /qemu-img check/,
+    message: /check -r all/,
   });
 });
 
