@@ -87,6 +87,7 @@ export {
   resize,
   surveyConversion,
 } from "./core/mod.ts";
+export { type PackedShare, packedSize } from "./core/packed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
 export type {
@@ -111,13 +112,13 @@ export type { Gpt, PartitionTable } from "./core/gpt.ts";
 export type { ImageInfo, NamedFileInfo, SnapshotInfo } from "./core/inspect.ts";
 export type { JobFiles } from "./core/job_files.ts";
 export type { MapEntry, MapOptions } from "./core/map_runs.ts";
-export type { MeasureJob, MeasureOptions } from "./core/measure.ts";
+export type { MeasureJob, MeasureOptions, MeasureSummary } from "./core/measure.ts";
 export type { OpenDiskOptions, OpenedDisk } from "./core/open_disk.ts";
-export type { ConversionPlan } from "./core/plan_conversion.ts";
+export type { ConversionPlan, PlanContext } from "./core/plan_conversion.ts";
 export type { RebaseOptions, RebaseSummary } from "./core/rebase.ts";
 export type { ResizeOptions, ResizeSummary } from "./core/resize.ts";
 export type { SnapshotAction } from "./core/snapshot.ts";
-export type { StatusCount, Survey } from "./core/survey.ts";
+export type { StatusCount, Survey, SurveyContext } from "./core/survey.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

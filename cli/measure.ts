@@ -4,14 +4,13 @@
  * @module
  */
 import { allFormats, ImageError, imageFiles, measure, parseSize } from "../mod.ts";
-import type { Measured, MeasureJob } from "../mod.ts";
+import type { MeasureJob, MeasureSummary } from "../mod.ts";
 import { optionsText } from "./convert.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { creationFrom } from "./creation.ts";
 import { measureCommand } from "./measure_options.ts";
-import { listOf, outputForm, type Reading, readingOf, textOf } from "./reading.ts";
-import { visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import { isOn, listOf, outputForm, type Reading, readingOf, textOf, type View, viewOf } from "./reading.ts";
+import { runCommand, watch } from "./run_command.ts";
 import { asksForHelp, parseOptionLists, parseSnapshot } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -19,6 +18,7 @@ interface MeasureRequest {
   readonly job: MeasureJob;
   readonly reading: Reading;
   readonly form: "human" | "json";
+  readonly view: View;
 }
 
 function requestOf(parsed: ParsedArgs): MeasureRequest | string {
@@ -43,11 +43,13 @@ function requestOf(parsed: ParsedArgs): MeasureRequest | string {
       ...(size === undefined ? { source } : { size: parseSize(size, "--size") }),
       format: format.name,
       options,
+      ...(isOn(parsed, "compress") && { packs: true }),
       // Nothing is written, so its format does not matter.
       ...(backing !== undefined && { backing: { path: backing, format: backingFormat ?? "raw" } }),
     },
     reading,
     form: outputForm(parsed, ["human", "json"]),
+    view: viewOf(parsed),
   };
 }
 
@@ -65,18 +67,31 @@ export function runMeasure(args: readonly string[], context: CommandContext): Pr
   );
 }
 
-async function work({ job, reading, form }: MeasureRequest, { io, signal }: CommandContext): Promise<number> {
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
-  const found = await measure(job, { ...reading.options, signal, onWarning });
-  io.out(form === "json" ? `${JSON.stringify(measuredJson(found), null, 4)}\n` : measuredText(found));
-  return 0;
+function work({ job, reading, form, view }: MeasureRequest, context: CommandContext): Promise<number> {
+  return watch({ view, command: "measure", label: "Measuring" }, context, async (onEvent, telling) => {
+    const { io, signal } = context;
+    const found = await measure(job, { ...reading.options, signal, onEvent, onWarning: telling.warn });
+    telling.end({ ok: true, code: 0, summary: undefined });
+    io.out(form === "json" ? `${JSON.stringify(measuredJson(found), null, 4)}\n` : measuredText(found));
+    return 0;
+  });
 }
 
-function measuredJson({ required, fullyAllocated, bitmaps }: Measured): { [name: string]: number } {
-  return { ...(bitmaps !== undefined && { bitmaps }), required, "fully-allocated": fullyAllocated };
+/** The names of qemu-img; `required-error` is ours. */
+function measuredJson({ required, fullyAllocated, bitmaps, requiredError }: MeasureSummary): Printed {
+  return {
+    ...(bitmaps !== undefined && { bitmaps }),
+    required,
+    ...(requiredError !== undefined && { "required-error": requiredError }),
+    "fully-allocated": fullyAllocated,
+  };
 }
 
-function measuredText({ required, fullyAllocated, bitmaps }: Measured): string {
-  return `required size: ${required}\nfully allocated size: ${fullyAllocated}\n` +
+type Printed = { readonly [name: string]: number };
+
+function measuredText({ required, fullyAllocated, bitmaps, requiredError }: MeasureSummary): string {
+  return `required size: ${required}\n` +
+    (requiredError === undefined ? "" : `required size error: ${requiredError}\n`) +
+    `fully allocated size: ${fullyAllocated}\n` +
     (bitmaps === undefined ? "" : `bitmaps size: ${bitmaps}\n`);
 }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { allFormats, ImageError, jobFiles, planConversion, surveyConversion } from "../mod.ts";
+import { allFormats, ImageError, jobFiles, packedSize, planConversion, surveyConversion } from "../mod.ts";
 import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../mod.ts";
 import { optionsText } from "./convert.ts";
 import { requestOf as convertRequestOf } from "./convert_args.ts";
-import { outputForm } from "./reading.ts";
+import { outputForm, type View } from "./reading.ts";
 import { planCommand } from "./plan_options.ts";
 import { visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import { runCommand, watch } from "./run_command.ts";
 import { bytesText, timeText } from "./units.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -18,16 +18,17 @@ interface PlanRequest {
   readonly job: ConvertJob;
   readonly form: "human" | "json";
   readonly warnings: readonly string[];
+  readonly view: View;
 }
 
 function requestOf(parsed: ParsedArgs): PlanRequest | string {
   const request = convertRequestOf(parsed, allFormats, Deno.build.os === "windows");
   if (request.kind === "options") return optionsText(request.format);
-  const { job, view: { warnings } } = request;
+  const { job, view: { warnings, progress, quiet } } = request;
   if (job.target.create === false) {
     throw new ImageError("unsupported", "Cannot plan with -n: only new targets are planned");
   }
-  return { job, form: outputForm(parsed, ["human", "json"]), warnings };
+  return { job, form: outputForm(parsed, ["human", "json"]), warnings, view: { progress, quiet } };
 }
 
 /** Runs `plan` with the words after its name; the result is the exit code. */
@@ -51,17 +52,20 @@ interface Told {
   readonly files: JobFiles;
 }
 
-async function work({ job, form, warnings }: PlanRequest, { io, signal }: CommandContext): Promise<number> {
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
-  warnings.forEach(onWarning);
-  const plan = await planConversion(job, { signal, onWarning });
-  const told = { plan, survey: await surveyConversion(job, { signal }), files: await jobFiles(job) };
-  io.out(form === "json" ? `${JSON.stringify(planJson(told), null, 4)}\n` : planText(told));
-  return 0;
+function work({ job, form, warnings, view }: PlanRequest, context: CommandContext): Promise<number> {
+  return watch({ view, command: "plan", label: "Sampling" }, context, async (onEvent, telling) => {
+    const { io, signal } = context;
+    warnings.forEach(telling.warn);
+    const plan = await planConversion(job, { signal, onEvent, onWarning: telling.warn });
+    const told = { plan, survey: await surveyConversion(job, { signal, onEvent }), files: await jobFiles(job) };
+    telling.end({ ok: true, code: 0, summary: undefined });
+    io.out(form === "json" ? `${JSON.stringify(planJson(told), null, 4)}\n` : planText(told));
+    return 0;
+  });
 }
 
 function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
-  const packed = packedSize(plan, survey);
+  const packed = survey.packs && packedSize(plan.predicted, plan.totals.data, survey.packs);
   return {
     sources: plan.sources,
     target: plan.target,
@@ -75,19 +79,9 @@ function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
   };
 }
 
-/** The size of a packed target, and what it may be wrong by. */
-function packedSize(plan: ConversionPlan, { packs }: Survey): { size: number; error: number } | undefined {
-  if (!packs) return undefined;
-  const { data } = plan.totals;
-  const others = plan.predicted - data;
-  // Never more than without packing.
-  const size = Math.min(plan.predicted, Math.round(others + data * packs.share));
-  return { size, error: Math.ceil(data * packs.error) };
-}
-
 function planText({ plan, survey, files }: Told): string {
   const { totals, target, sources } = plan;
-  const packed = packedSize(plan, survey);
+  const packed = survey.packs && packedSize(plan.predicted, totals.data, survey.packs);
   const status = Object.entries(survey.status).filter(([, { runs }]) => runs > 0)
     .map(([name, { runs, bytes }]) => `${bytesText(bytes)} ${name} in ${runs} ${runs === 1 ? "run" : "runs"}`);
   const lines = [

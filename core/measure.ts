@@ -8,22 +8,30 @@ import {
   alignDown,
   alignUp,
   type CreatePlan,
+  type DiskWriter,
   type Format,
   type GuestReader,
   holeRun,
   ImageError,
   type Measure,
   type Measured,
+  type Packer,
+  partOf,
   type WritableStorage,
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
+import { atWork, tellingPause } from "./change.ts";
 import { dryOutput } from "./dry_output.ts";
-import type { ImageSpec, TargetSpec } from "./job.ts";
+import type { ScanEvent } from "./events.ts";
+import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
-import { type Pace, paceOf } from "./pace.ts";
+import { paceOf } from "./pace.ts";
+import { type PackedShare, packedSize } from "./packed_size.ts";
+import { stepAt } from "./plan.ts";
 import { formatNamed } from "./probe.ts";
+import { countingPacker, takeSamples } from "./samples.ts";
 import { planTarget } from "./target.ts";
 
 /** What is to be measured. */
@@ -38,16 +46,25 @@ export interface MeasureJob {
   readonly options?: TargetSpec["options"];
   /** With a backing file all of the source counts: what it shares with the file is not looked at. */
   readonly backing?: TargetSpec["backing"];
+  /** The data is packed: samples of it are read, a few megabytes. */
+  readonly packs?: boolean;
 }
 
 /** What {@linkcode measure} may be told. */
-export interface MeasureOptions extends OpenDiskOptions {
-  readonly signal?: AbortSignal;
+export interface MeasureOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
+  /** Hears how far it is. */
+  readonly onEvent?: (event: ScanEvent) => void;
+}
+
+/** What {@linkcode measure} finds. Bytes. */
+export interface MeasureSummary extends Measured {
+  /** What `required` may be wrong by, where it comes from samples. */
+  readonly requiredError?: number;
 }
 
 /**
  * Measures the files of an image: with the data that the source has, and with nothing but data. Zeroes inside data,
- * which a conversion finds, count as data.
+ * which a conversion finds, count as data, except where samples are taken.
  *
  * @throws ImageError as `openDisk`; `usage` for options that the format does not take; `unsupported` for a format that
  * cannot be written
@@ -60,90 +77,165 @@ export interface MeasureOptions extends OpenDiskOptions {
  * assert.deepEqual(await measure({ size: 1 << 20, format: "raw" }), { required: 1 << 20, fullyAllocated: 1 << 20 });
  * ```
  */
-export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<Measured> {
+export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<MeasureSummary> {
   const open = openOptions(options);
   const format = formatNamed(job.format, open.formats);
   if (!format.create) {
     throw new ImageError("unsupported", `Cannot measure for ${format.name}: it is read-only here`);
   }
-  const pace = paceOf(options.signal, 0);
+  if (job.packs && !format.has.packing) {
+    throw new ImageError("unsupported", `Cannot measure packed data for ${format.name}: it has no compression`);
+  }
+  options.onEvent?.({ type: "phase", phase: "inspect" });
+  const told = { pause: tellingPause(paceOf(options.signal, 0, options.paused), options.onEvent) };
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
-    return await measureFor(format, await planOf(job, format, empty.size), { reader: empty, bitmaps: null }, pace);
+    const content = { reader: empty, source: empty, bitmaps: null };
+    return await atWork(
+      options,
+      async () => await measureFor(format, await planOf(job, format, empty.size), content, told),
+    );
   }
   const spec = typeof job.source === "string" ? { path: job.source } : job.source;
   await using image = await openImage({ ...spec, path: resolve(spec.path) }, open);
-  const reader = chainOf(image.layers.map((layer) => layer.disk));
+  const source = chainOf(image.layers.map((layer) => layer.disk));
   const bitmaps = image.layers[0].disk.bitmaps ?? null;
-  const plan = await planOf(job, format, reader.size);
+  const plan = await planOf(job, format, source.size);
   // What is shared with the backing file is not known: nothing, at worst.
-  return await measureFor(format, plan, { reader: plan.backing ? fullReader(reader.size) : reader, bitmaps }, pace);
+  const content = { reader: plan.backing ? fullReader(source.size) : source, source, bitmaps };
+  return await atWork(options, () => measureFor(format, plan, content, told));
 }
 
-async function planOf({ options, backing }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
-  const spec = { path: "measured", format: format.name, ...(options && { options }), ...(backing && { backing }) };
+async function planOf({ options, backing, packs }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
+  const spec = {
+    path: "measured",
+    format: format.name,
+    ...(options && { options }),
+    ...(backing && { backing }),
+    ...(packs && { packs }),
+  };
   return await planTarget(spec, format, size);
 }
 
 /** What is measured. */
 interface Content {
+  /** Where there is data. */
   readonly reader: GuestReader;
+  /** What it is. */
+  readonly source: GuestReader;
   readonly bitmaps: Parameters<Measure["sizeOf"]>[1];
 }
 
-async function measureFor(format: Format, plan: CreatePlan, content: Content, pace: Pace): Promise<Measured> {
+/** Hears how far it is. */
+type Told = { readonly pause: ReturnType<typeof tellingPause> };
+
+async function measureFor(
+  format: Format,
+  plan: CreatePlan,
+  content: Content,
+  told: Told,
+): Promise<MeasureSummary> {
   const { reader, bitmaps } = content;
+  if (plan.packs) {
+    const unpacked = await measureFor(format, { ...plan, packs: false }, content, partOf(told, 0, 0.4));
+    const { size, data } = await written(format, plan, reader, partOf(told, 0.4, 0.7));
+    const share = await packedShare(format, plan, content, data, partOf(told, 0.7, 1));
+    if (share === undefined) return { ...unpacked, requiredError: 0 };
+    const packed = packedSize(size, data, share);
+    return { ...unpacked, required: Math.min(unpacked.required, packed.size), requiredError: packed.error };
+  }
   if (format.measure) {
     const { unit, sizeOf } = await format.measure(plan);
-    return sizeOf(await dataIn(reader, unit, pace), bitmaps);
+    return sizeOf(await dataIn(reader, unit, told), bitmaps);
   }
   return {
-    required: await writtenSize(format, plan, reader, pace),
-    fullyAllocated: await writtenSize(format, plan, fullReader(reader.size), pace),
+    required: (await written(format, plan, reader, partOf(told, 0, 0.5))).size,
+    fullyAllocated: (await written(format, plan, fullReader(reader.size), partOf(told, 0.5, 1))).size,
   };
 }
 
 /** Guest bytes of the units that hold data. */
-async function dataIn(reader: GuestReader, unit: number, pace: Pace): Promise<number> {
+async function dataIn(reader: GuestReader, unit: number, { pause }: Told): Promise<number> {
   let data = 0;
   for (let at = 0; at < reader.size;) {
     const run = await reader.runAt(at, reader.size);
     const end = run.kind === "data" ? alignUp(run.end, unit) : run.end;
     if (run.kind === "data") data += end - alignDown(at, unit);
     at = end;
-    await pace.pause();
+    await pause(Math.min(1, at / reader.size));
   }
   return data;
 }
 
-/** Writes the image into nothing, and tells how long its files would have become. */
-async function writtenSize(format: Format, plan: CreatePlan, reader: GuestReader, pace: Pace): Promise<number> {
+/** How well samples of the data pack; absent where there is no data. */
+async function packedShare(
+  format: Format,
+  plan: CreatePlan,
+  { reader, source }: Content,
+  data: number,
+  { pause }: Told,
+): Promise<PackedShare | undefined> {
   await using stack = new AsyncDisposableStack();
+  const packer = countingPacker();
+  const { writer } = await dryWriter(format, plan, packer.pack, stack);
+  const sampled = { ...reader, read: source.read };
+  return (await takeSamples({ source: sampled, data, writer, packer, pause })).packs;
+}
+
+/** A writer that writes into nothing, and the files that it makes. */
+async function dryWriter(
+  format: Format,
+  plan: CreatePlan,
+  pack: Packer,
+  stack: AsyncDisposableStack,
+): Promise<{ writer: DiskWriter; files: readonly WritableStorage[] }> {
   const output = stack.use(dryOutput());
   const files: WritableStorage[] = [];
-  const create = async (name: string) => {
+  const createNamed = async (name: string) => {
     const file = await output.create(name);
     files.push(file);
     return file;
   };
   const below = plan.backing ? emptyReader(plan.size) : null;
-  const writer = stack.use(await format.create!(await create("measured"), plan, { createNamed: create, below }));
-  let packed = 0;
+  const writer = stack.use(await format.create!(await createNamed("measured"), plan, { createNamed, below, pack }));
+  if (!plan.packs || writer.traits.packs) return { writer, files };
+  throw new ImageError("unsupported", `Cannot measure packed data for this kind of ${format.name}: it does not pack`);
+}
+
+/** As for a new target: what is zero needs nothing. */
+const POLICY = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
+
+/** What packing leaves of a unit that does not count here. */
+const NEXT_TO_NOTHING: Packer = () => Promise.resolve(new Uint8Array(1));
+
+/**
+ * Writes the image into nothing, and tells how long its files become; and how many bytes of its data are packed, which
+ * count as if they did not become smaller.
+ */
+async function written(
+  format: Format,
+  plan: CreatePlan,
+  reader: GuestReader,
+  { pause }: Told,
+): Promise<{ readonly size: number; readonly data: number }> {
+  await using stack = new AsyncDisposableStack();
+  const { writer, files } = await dryWriter(format, plan, NEXT_TO_NOTHING, stack);
+  const traits = { ...writer.traits, startsZeroed: true };
+  let data = 0;
   for (let at = 0; at < reader.size;) {
-    const run = await reader.runAt(at, reader.size);
-    if (writer.traits.packs && run.kind === "data") packed += run.end - at;
+    const step = await stepAt(reader, traits, POLICY, at);
     // What the data is does not matter, and zeroes cost no memory.
-    for (let start = at; run.kind === "data" && start < run.end;) {
-      const piece = zeroes(pieceEnd(start, run.end, writer.traits.unit) - start);
+    for (let start = at; step.act === "copy" && start < step.end;) {
+      const piece = zeroes(pieceEnd(start, step.end, traits.unit) - start);
       await writer.write(piece, start);
       start += piece.length;
-      await pace.pause();
+      if (traits.packs) data += piece.length;
+      await pause(start / reader.size);
     }
-    at = run.end;
+    at = step.end;
   }
   await writer.finish();
-  // Of what is packed, next to nothing is left; how much it would be of true data is not known.
-  return files.reduce((sum, file) => sum + file.size, 0) + packed;
+  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data };
 }
 
 /** Where a piece ends that begins at `start`: at the end of a unit, as a target that packs wants it. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GuestReader, Measured, NamedFile } from "../formats/mod.ts";
+import type { GuestReader, NamedFile } from "../formats/mod.ts";
 import type { BenchJob } from "./bench.ts";
 import type { BitmapChange } from "./bitmap.ts";
 import type { ChangeOptions, ChangeSpec } from "./change.ts";
@@ -19,13 +19,13 @@ import type { ImageInfo, SnapshotInfo } from "./inspect.ts";
 import type { ConvertContext, ConvertJob, ImageSpec } from "./job.ts";
 import type { JobFiles } from "./job_files.ts";
 import type { MapEntry, MapOptions } from "./map_runs.ts";
-import type { MeasureJob, MeasureOptions } from "./measure.ts";
+import type { MeasureJob, MeasureOptions, MeasureSummary } from "./measure.ts";
 import type { OpenDiskOptions, OpenedDisk } from "./open_disk.ts";
-import type { ConversionPlan } from "./plan_conversion.ts";
+import type { ConversionPlan, PlanContext } from "./plan_conversion.ts";
 import type { RebaseOptions, RebaseSummary } from "./rebase.ts";
 import type { ResizeOptions, ResizeSummary } from "./resize.ts";
 import type { SnapshotAction } from "./snapshot.ts";
-import type { Survey } from "./survey.ts";
+import type { Survey, SurveyContext } from "./survey.ts";
 
 /**
  * Converts images: the sources of `job`, end to end, into its target.
@@ -44,7 +44,7 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
  */
 export async function surveyConversion(
   job: ConvertJob,
-  context: Pick<ConvertContext, "formats" | "files" | "signal"> = {},
+  context: SurveyContext = {},
 ): Promise<Survey> {
   return await (await import("./survey.ts")).surveyConversion(job, context);
 }
@@ -57,8 +57,7 @@ export async function surveyConversion(
  */
 export async function planConversion(
   job: ConvertJob,
-  context: Pick<ConvertContext, "formats" | "files" | "signal"> & { readonly onWarning?: (message: string) => void } =
-    {},
+  context: PlanContext = {},
 ): Promise<ConversionPlan> {
   return await (await import("./plan_conversion.ts")).planConversion(job, context);
 }
@@ -159,7 +158,7 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
  * @throws ImageError as `openDisk`; `usage` for options that the format does not take; `unsupported` for a format that
  * cannot be written
  */
-export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<Measured> {
+export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<MeasureSummary> {
   return await (await import("./measure.ts")).measure(job, options);
 }
 

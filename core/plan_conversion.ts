@@ -4,9 +4,10 @@
  * @module
  */
 import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
+import { tellingPause } from "./change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./dry_output.ts";
-import type { PlannedTarget, SourceSummary, Totals } from "./events.ts";
+import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import { stepAt } from "./plan.ts";
 
@@ -25,6 +26,13 @@ export interface ConversionPlan {
 const TABLE_BYTES = 16;
 /** And all of them together, for a small disk, less than this: a few clusters of the usual size. */
 const FIRST_TABLES = 512 << 10;
+
+/** What {@linkcode planConversion} may be told. */
+export interface PlanContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
+  readonly onWarning?: (message: string) => void;
+  /** Hears how far it is. */
+  readonly onEvent?: (event: ScanEvent) => void;
+}
 
 /**
  * Plans a job with a new target, without writing a byte. A file that has the target's name is neither opened nor looked
@@ -50,20 +58,24 @@ const FIRST_TABLES = 512 << 10;
  */
 export async function planConversion(
   job: ConvertJob,
-  context: Pick<ConvertContext, "formats" | "files" | "signal"> & { readonly onWarning?: (message: string) => void } =
-    {},
+  context: PlanContext = {},
 ): Promise<ConversionPlan> {
   if (job.target.create === false) {
     throw new ImageError("unsupported", `Cannot plan to write into "${job.target.path}": only new targets are planned`);
   }
   await using stack = new AsyncDisposableStack();
-  const { onWarning, ...rest } = context;
+  const { onWarning, onEvent, ...rest } = context;
   const conversion = new Conversion({ ...job, workers: 1 }, {
     ...rest,
-    onEvent: (event) => event.type === "warning" && onWarning?.(event.message),
+    onEvent: (event) => {
+      if (event.type === "warning") onWarning?.(event.message);
+      else if (event.type === "phase") onEvent?.(event);
+    },
   }, dryOutput());
   const { sources, target, source, traits, policy, size } = await conversion.prepare(stack);
   const begun = target.storage.size;
+  onEvent?.({ type: "phase", phase: "plan" });
+  const pause = tellingPause(conversion.pace, onEvent);
   const totals = { data: 0, zero: 0, skip: 0 };
   let taken = 0;
   let counted = 0;
@@ -78,7 +90,7 @@ export async function planConversion(
       counted = end;
     }
     at = step.end;
-    await conversion.pace.pause();
+    await pause(at / source.size);
   }
   const tables = traits.unit > 1 ? FIRST_TABLES + Math.ceil(taken / traits.unit) * TABLE_BYTES : 0;
   // A format that lays out the whole disk at once has its size from the start, most of it holes.

@@ -59,7 +59,11 @@ export interface CheckContext {
 }
 
 /** `context` for a part of a verb: what is all of that part takes the verb from the share `from` to the share `to`. */
-export function partOf<Context extends CheckContext>(context: Context, from: number, to: number): Context {
+export function partOf<Context extends Pick<CheckContext, "pause">>(
+  context: Context,
+  from: number,
+  to: number,
+): Context {
   return {
     ...context,
     pause: (share) => context.pause(share === undefined ? undefined : from + share * (to - from)),
