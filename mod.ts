@@ -63,7 +63,7 @@ export type {
 export { allFormats, grantable, ImageError } from "./formats/mod.ts";
 export {
   amend,
-  benchRead,
+  bench,
   changeBitmap,
   changeFiles,
   changeSnapshots,
@@ -100,7 +100,7 @@ export type {
   SourceSummary,
   Totals,
 } from "./core/events.ts";
-export type { BenchJob } from "./core/bench.ts";
+export type { BenchJob, BenchWrite } from "./core/bench.ts";
 export type { BitmapChange } from "./core/bitmap.ts";
 export type { ChangeOptions, ChangeSpec } from "./core/change.ts";
 export type { CheckOptions, CheckResult } from "./core/check.ts";

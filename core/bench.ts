@@ -1,21 +1,22 @@
 /**
- * How fast an image can be read: many equal reads, several at once.
+ * How fast an image can be read or written: many equal requests.
  *
  * @module
  */
-import { ImageError } from "../formats/mod.ts";
+import { type GuestReader, ImageError } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
+import { atWork, type ChangeOptions, openForChange, tellingPause } from "./change.ts";
 import type { ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
 import { workerPool } from "./pool.ts";
 
-/** Which reads are made. Sizes in guest bytes. */
+/** Which requests are made. Sizes in guest bytes. */
 export interface BenchJob {
   /** How many. */
   readonly count: number;
-  /** How many at once. */
+  /** How many at once. Writes are made one after another: images are written so. */
   readonly depth: number;
   /** Bytes of each. */
   readonly bufferSize: number;
@@ -23,46 +24,116 @@ export interface BenchJob {
   readonly step: number;
   /** Where the first begins. */
   readonly offset: number;
+  /** Write instead of reading. What was there is lost. */
+  readonly write?: BenchWrite;
+}
+
+/** What is written. */
+export interface BenchWrite {
+  /** The byte that is written, 0 to 255. */
+  readonly pattern: number;
+  /** After so many writes the file is synced; 0: never. */
+  readonly flushInterval: number;
+  /** Whether a sync is waited for before the next write. */
+  readonly drain: boolean;
 }
 
 /**
- * Reads, and tells the seconds that it took.
+ * Makes the requests, and tells the seconds that it took; opening and closing do not count.
  *
- * @throws ImageError as `openDisk`; `usage` for a disk that is shorter than one read
+ * @throws ImageError as `openDisk`; `usage` for a disk that ends before the first request does
  *
  * @example
  * ```ts
- * import { benchRead } from "./bench.ts";
+ * import { bench } from "./bench.ts";
  * import assert from "node:assert/strict";
  *
  * const job = { count: 100, depth: 4, bufferSize: 4096, step: 4096, offset: 0 };
- * assert.ok(await benchRead("tests/samples/sample.qcow2", job) > 0);
+ * assert.ok(await bench({ path: "tests/samples/sample.qcow2" }, job) > 0);
  * ```
  */
-export async function benchRead(
-  image: string | ImageSpec,
-  { count, depth, bufferSize, step, offset }: BenchJob,
-  options: OpenDiskOptions & { readonly signal?: AbortSignal } = {},
+export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  return await (job.write ? benchWrite(image, job, job.write, options, stack) : benchRead(image, job, options, stack));
+}
+
+async function benchRead(
+  image: ImageSpec,
+  job: BenchJob,
+  options: ChangeOptions,
+  stack: AsyncDisposableStack,
 ): Promise<number> {
-  const spec = typeof image === "string" ? { path: image } : image;
-  using pool = workerPool();
-  await using opened = await openImage(spec, { ...openOptions(options), unpack: pool.unpack });
-  const disk = chainOf(opened.layers.map((layer) => layer.disk));
-  const room = disk.size - bufferSize;
-  if (room < 0) {
-    throw new ImageError("usage", `Cannot read ${bufferSize} bytes at once: the disk has ${disk.size}`);
-  }
-  const pace = paceOf(options.signal, 0);
+  const { count, depth, bufferSize } = job;
+  const pool = stack.use(workerPool());
+  options.onEvent?.({ type: "phase", phase: "inspect" });
+  const opened = stack.use(await openImage(image, { ...openOptions(options), unpack: pool.unpack }));
+  const disk: GuestReader = chainOf(opened.layers.map((layer) => layer.disk));
+  const place = placesOn(disk.size, job, "read");
+  const pause = tellingPause(paceOf(options.signal, 0, options.paused), options.onEvent);
   let next = 0;
   const reader = async () => {
     const buffer = new Uint8Array(new SharedArrayBuffer(bufferSize));
     while (next < count) {
-      const at = offset + step * next++;
-      await disk.read(buffer, room === 0 ? 0 : at <= room ? at : at % room);
-      await pace.pause();
+      await disk.read(buffer, place(next++));
+      await pause(next / count);
     }
   };
+  return await timed(options, () => Promise.all(Array.from({ length: Math.min(depth, count) }, reader)));
+}
+
+async function benchWrite(
+  image: ImageSpec,
+  job: BenchJob,
+  { pattern, flushInterval, drain }: BenchWrite,
+  options: ChangeOptions,
+  stack: AsyncDisposableStack,
+): Promise<number> {
+  const { format, storage, context, path } = await openForChange(image, options, stack);
+  const writer = await format.edit?.(storage, {
+    packs: false,
+    openNamed: context.openNamed,
+    openBelow: context.openBelow,
+  });
+  if (!writer) {
+    throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
+  }
+  stack.use(writer);
+  const place = placesOn(writer.traits.size, job, "write");
+  const buffer = new Uint8Array(job.bufferSize).fill(pattern);
+  const seconds = await timed(options, async () => {
+    const syncs: Promise<void>[] = [];
+    for (let done = 0; done < job.count;) {
+      await writer.write(buffer, place(done++));
+      if (flushInterval > 0 && done % flushInterval === 0) syncs.push(storage.sync());
+      if (drain) await Promise.all(syncs.splice(0));
+      await context.pause(done / job.count);
+    }
+    await writer.finish();
+    await Promise.all(syncs);
+  });
+  await storage.sync();
+  return seconds;
+}
+
+async function timed(options: ChangeOptions, work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
-  await Promise.all(Array.from({ length: Math.min(depth, count) }, reader));
+  await atWork(options, work);
   return (performance.now() - begun) / 1000;
+}
+
+/** Where each request begins on a disk of `size` bytes. */
+function placesOn(
+  size: number,
+  { bufferSize, offset, step, count }: BenchJob,
+  verb: "read" | "write",
+): (nth: number) => number {
+  const room = size - bufferSize;
+  if (count > 0 && offset > room) {
+    const message = `Cannot ${verb} ${bufferSize} bytes at byte ${offset}: the disk has ${size}`;
+    throw new ImageError("usage", message);
+  }
+  return (nth) => {
+    const at = offset + step * nth;
+    return at <= room ? at : room === 0 ? 0 : at % room;
+  };
 }

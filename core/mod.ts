@@ -163,16 +163,12 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
 }
 
 /**
- * Reads, and tells the seconds that it took.
+ * Makes many equal requests to an image, and tells the seconds that it took; opening and closing do not count.
  *
- * @throws ImageError as `openDisk`; `usage` for a disk that is shorter than one read
+ * @throws ImageError as `openDisk`; `usage` for a disk that ends before the first request does
  */
-export async function benchRead(
-  image: string | ImageSpec,
-  job: BenchJob,
-  options: OpenDiskOptions & { readonly signal?: AbortSignal } = {},
-): Promise<number> {
-  return await (await import("./bench.ts")).benchRead(image, job, options);
+export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
+  return await (await import("./bench.ts")).bench(image, job, options);
 }
 
 /**
