@@ -4,16 +4,13 @@
  * @module
  */
 import { allFormats, convert, ImageError, jobFiles } from "../mod.ts";
-import type { ConvertJob, Format, OptionSpec } from "../mod.ts";
+import type { ConvertJob, ConvertSummary, Format, OptionSpec } from "../mod.ts";
 import { parseArgs } from "./commander.ts";
 import { requestOf } from "./convert_args.ts";
 import type { ConvertRequest, ConvertView } from "./convert_args.ts";
 import { convertCommand } from "./convert_options.ts";
-import { digestLine } from "./digest_line.ts";
 import { convertExit } from "./exit_codes.ts";
-import { type Arrival, arrival, type Destination } from "./destination_check.ts";
-import { verdictText } from "./destination_rules.ts";
-import { showPermissions } from "./show_permissions.ts";
+import type { Arrival, Destination } from "./destination_check.ts";
 import { tell } from "./progress.ts";
 import type { Telling } from "./progress.ts";
 import { tellJob } from "./progress_job.ts";
@@ -29,18 +26,18 @@ const WINDOWS = Deno.build.os === "windows";
 export type ParsedConvert = ConvertRequest | { readonly kind: "help"; readonly text: string };
 
 /**
- * Reads the words after `convert`. Pure.
+ * Reads the words after `convert`. Looks at no file.
  *
  * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
  */
-export function parseConvert(
+export async function parseConvert(
   args: readonly string[],
   formats: readonly Format[] = allFormats,
   windows: boolean = WINDOWS,
-): ParsedConvert {
+): Promise<ParsedConvert> {
   const parsed = parseArgs(convertCommand, args);
   if ("help" in parsed) return { kind: "help", text: parsed.help };
-  return requestOf(parsed, formats, windows);
+  return await requestOf(parsed, formats, windows);
 }
 
 /** What every format with backing files takes, besides its own options. */
@@ -87,12 +84,14 @@ async function work(
     view.warnings.forEach(telling.warn);
     const summary = await convert(job, { onEvent: telling.event, signal, ...(paused && { paused }) });
     if (view.destination) telling.phase("verify");
-    const checked = view.destination && await arrival(view.destination, summary, WINDOWS);
-    if (checked?.verdict.ok === false) throw refusal(view.destination!, checked, summary.path);
+    const checked = view.destination && await arrivalAt(view.destination, summary);
     telling.end({ ok: true, code: 0, summary });
     // Whoever reads both sees it once; a program that reads the output always gets it.
     const told = telling.tellsDigest === true && io.outIsTerminal === true;
-    if (summary.sha256 !== undefined && !told) io.out(digestLine(summary.sha256, job.target.path));
+    if (summary.sha256 !== undefined && !told) {
+      const { digestLine } = await import("./digest_line.ts");
+      io.out(digestLine(summary.sha256, job.target.path));
+    }
     if (checked && !view.quiet && view.progress !== "json") {
       checked.lines.forEach((line) => io.err(`${visible(line)}\n`));
     }
@@ -104,10 +103,14 @@ async function work(
   }
 }
 
-/** The file is there and complete; only the destination will not have it. */
-function refusal({ preset }: Destination, { verdict }: Arrival, path: string): ImageError {
-  const message = `"${path}" is complete, but ${verdictText(preset, verdict)}`;
-  return new ImageError("unsupported", message, { path });
+/** Checks the finished file. It is there and complete, even where the destination will not have it. */
+async function arrivalAt(destination: Destination, summary: ConvertSummary): Promise<Arrival> {
+  const { arrival } = await import("./destination_check.ts");
+  const checked = await arrival(destination, summary, WINDOWS);
+  if (checked.verdict.ok) return checked;
+  const { verdictText } = await import("./destination_rules.ts");
+  const message = `"${summary.path}" is complete, but ${verdictText(destination.preset, checked.verdict)}`;
+  throw new ImageError("unsupported", message, { path: summary.path });
 }
 
 /** Tells of a failure; the result is the exit code. */
@@ -128,13 +131,15 @@ export async function runConvert(args: readonly string[], context: CommandContex
   const { io, signal } = context;
   let stage: Where["stage"] = "words";
   try {
-    const request = parseConvert(args);
+    const request = await parseConvert(args);
     if (request.kind === "job" && !request.view.printPermissions) {
       return await work(request.job, request.view, args, context);
     }
     stage = "permissions";
-    if (request.kind === "job") showPermissions(convertCommand, args, await jobFiles(request.job), io);
-    else io.out(request.kind === "help" ? request.text : optionsText(request.format));
+    if (request.kind === "job") {
+      const { showPermissions } = await import("./show_permissions.ts");
+      showPermissions(convertCommand, args, await jobFiles(request.job), io);
+    } else io.out(request.kind === "help" ? request.text : optionsText(request.format));
     return 0;
   } catch (error) {
     return failed(error, stage, tell(wantsJson(args) ? "json" : "none", false, io), io, signal);

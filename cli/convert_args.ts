@@ -1,5 +1,5 @@
 /**
- * The arguments of `convert` become a job. Pure: no file is looked at.
+ * The arguments of `convert` become a job. No file is looked at.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { asksForHelp, parseSnapshot } from "./values.ts";
 import { checkCombinations, checkNames, formatNamed } from "./convert_rules.ts";
 import { sourcesOf, targetOf } from "./convert_images.ts";
 import { flagsOf } from "./convert_flags.ts";
-import { checkFileName, withDestination } from "./convert_destination.ts";
+import type { WithDestination } from "./convert_destination.ts";
 import type { Destination } from "./destination_check.ts";
 import type { ConvertFlags, ProgressForm } from "./convert_flags.ts";
 import type { ParsedArgs } from "./command_def.ts";
@@ -68,14 +68,30 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
  * @param windows Whether drive letters and backslashes are parts of paths.
  * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
  */
-export function requestOf(parsed: ParsedArgs, formats: readonly Format[], windows: boolean): ConvertRequest {
-  const { flags, destination, guestSize } = withDestination(flagsOf(parsed), formats);
+export async function requestOf(
+  parsed: ParsedArgs,
+  formats: readonly Format[],
+  windows: boolean,
+): Promise<ConvertRequest> {
+  const given = flagsOf(parsed);
+  if (given.destination === undefined) return requestFor({ flags: given }, formats, windows);
+  // Few jobs name a destination, and all destinations together are a long table.
+  const { checkFileName, withDestination } = await import("./convert_destination.ts");
+  const request = requestFor(withDestination(given, formats), formats, windows);
+  if (request.kind === "job") checkFileName(request.view.destination!, request.job.target.path);
+  return request;
+}
+
+function requestFor(
+  { flags, destination, guestSize }: WithDestination,
+  formats: readonly Format[],
+  windows: boolean,
+): ConvertRequest {
   checkCombinations(flags);
   checkNames(flags, formats);
   if (asksForHelp(flags.creation)) return optionHelp(flags, formats);
   const { target: plain, warnings } = targetOf(flags, formats, windows);
   const target = guestSize === undefined ? plain : { ...plain, guestSize };
-  if (destination !== undefined) checkFileName(destination, target.path);
   const { sources, forceShare } = sourcesOf(flags, formats, windows);
   if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
   const view = {

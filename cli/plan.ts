@@ -21,8 +21,8 @@ interface PlanRequest {
   readonly view: View;
 }
 
-function requestOf(parsed: ParsedArgs): PlanRequest | string {
-  const request = convertRequestOf(parsed, allFormats, Deno.build.os === "windows");
+async function requestOf(parsed: ParsedArgs): Promise<PlanRequest | string> {
+  const request = await convertRequestOf(parsed, allFormats, Deno.build.os === "windows");
   if (request.kind === "options") return optionsText(request.format);
   const { job, view: { warnings, progress, quiet } } = request;
   if (job.target.create === false) {

@@ -9,15 +9,14 @@ import { convertExit } from "./exit_codes.ts";
 import { tell, type Telling } from "./progress.ts";
 import type { View } from "./reading.ts";
 import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "./report.ts";
-import { showPermissions } from "./show_permissions.ts";
 import { onSignals } from "./signals.ts";
 import type { CommandContext, CommandDef, ParsedArgs } from "./command_def.ts";
 
 /** A command in its parts. */
 export interface CommandWork<Request> {
   readonly def: CommandDef;
-  /** Reads the words. Pure. A text is to be printed instead of work. */
-  read(parsed: ParsedArgs): Request | string;
+  /** Reads the words; looks at no file. A text is to be printed instead of work. */
+  read(parsed: ParsedArgs): Request | string | Promise<Request | string>;
   /** The files that it touches, for `--print-permissions`. */
   files(request: Request): Promise<JobFiles>;
   /** Does it; the result is the exit code. */
@@ -34,13 +33,14 @@ export async function runCommand<Request>(
   let stage: Where["stage"] = "words";
   try {
     const parsed = parseArgs(def, args);
-    const request = "help" in parsed ? parsed.help : command.read(parsed);
+    const request = "help" in parsed ? parsed.help : await command.read(parsed);
     if (typeof request === "string") {
       context.io.out(request);
       return 0;
     }
     if ("options" in parsed && parsed.options["print-permissions"] === true) {
       stage = "permissions";
+      const { showPermissions } = await import("./show_permissions.ts");
       showPermissions(def, args, await command.files(request), context.io);
       return 0;
     }

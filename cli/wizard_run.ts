@@ -142,7 +142,7 @@ async function review(asking: Asking, answers: Answers, world: World): Promise<A
   const { prompter, host, formats } = asking;
   try {
     const words = wordsOf(answers, world);
-    const job = jobOf(words, formats);
+    const job = await jobOf(words, formats);
     const files = await host.files(job);
     const wanted = wantedFor(files, job.target.path);
     const program = programPath();
@@ -170,8 +170,8 @@ async function review(asking: Asking, answers: Answers, world: World): Promise<A
 }
 
 /** The job that the words make: the same way as on the command line. */
-export function jobOf(words: readonly string[], formats: readonly Format[]): ConvertJob {
-  const request = parseConvert(words.slice(1), formats, WINDOWS);
+export async function jobOf(words: readonly string[], formats: readonly Format[]): Promise<ConvertJob> {
+  const request = await parseConvert(words.slice(1), formats, WINDOWS);
   if (request.kind === "job") return request.job;
   throw new ImageError("usage", "Cannot make a job of the answers");
 }

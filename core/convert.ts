@@ -20,7 +20,6 @@ import {
 import { padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
-import { hasher } from "./digest.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
 import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
@@ -162,7 +161,7 @@ export class Conversion {
   async fill(ready: Ready): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
     const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
-    const digest = this.job.digest ? hasher() : undefined;
+    const digest = this.job.digest ? (await import("./digest.ts")).hasher() : undefined;
     try {
       this.tell({ type: "phase", phase: "copy" });
       const totals = await copyAll({

@@ -20,7 +20,6 @@ import {
   windowOf,
 } from "../formats/mod.ts";
 import type { ImageSpec } from "./job.ts";
-import { findById } from "./find_by_id.ts";
 import { resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
 
@@ -121,7 +120,7 @@ class ChainOpener {
     if (!disk.backing) return null;
     const { name, others = [], format } = disk.backing;
     const file = name === "" && others.length === 0
-      ? await findById(disk.backing, path, this.options)
+      ? await (await import("./find_by_id.ts")).findById(disk.backing, path, this.options)
       : await resolveNamed(disk.backing, "backing file", path, this.options.allowRefs);
     return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, file: disk.backing } };
   }

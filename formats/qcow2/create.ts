@@ -4,16 +4,14 @@
  * @module
  */
 import { SECTOR } from "../bytes.ts";
-import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
+import type { Bitmap, CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { addedBitmaps } from "./bitmaps_write.ts";
-import { packingOf } from "./compress.ts";
+import type { AddedBitmaps } from "./bitmaps_write.ts";
 import { encodeHeader } from "./header.ts";
 import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 import { checkPlan, newHeader } from "./plan_check.ts";
-import { linearWriter, preallocate } from "./preallocate.ts";
-import { tableWriter, writerOf } from "./writer.ts";
+import { tableWriter, type Target, writerOf } from "./writer.ts";
 
 /**
  * Starts a new image in `storage`, which is empty or a device; nothing that was in it is kept. The header is written by
@@ -45,21 +43,41 @@ export async function createQcow2(
   const settings = settingsOf(plan);
   const data = settings.dataFile === null ? storage : await context.createNamed(settings.dataFile);
   const image = await emptyImage(storage, data, plan, context, limits);
-  const preallocated = settings.preallocation !== "off";
-  const base = preallocated ? await preallocate(image, settings.preallocation) : 0;
-  const linear = preallocated && plan.backing === null;
-  const bitmaps = addedBitmaps(image, () => []);
-  const pack = plan.packs ? packingOf(settings.compressionType, context.pack) : null;
+  const target = await targetOf(image, plan, settings, context);
+  const linear = settings.preallocation !== "off" && plan.backing === null;
+  let bitmaps: AddedBitmaps | undefined;
   return writerOf({
     traits: traitsOf(image, plan, linear ? settings : null),
-    target: linear ? linearWriter(image, base, settings.preallocation) : tableWriter(image, pack),
+    target,
     begin: () => Promise.resolve(),
-    ...(settings.version === 3 && { addBitmap: bitmaps.add }),
+    ...(settings.version === 3 && {
+      async addBitmap(bitmap: Bitmap) {
+        bitmaps ??= (await import("./bitmaps_write.ts")).addedBitmaps(image, () => []);
+        await bitmaps.add(bitmap);
+      },
+    }),
     async finish() {
-      await bitmaps.finish();
+      await bitmaps?.finish();
       await finishNew(image);
     },
   });
+}
+
+/** Where guest bytes go. What allocates beforehand and what packs are loaded for images that are to have it. */
+async function targetOf(
+  image: Image,
+  plan: CreatePlan,
+  { preallocation, compressionType }: CreateSettings,
+  context: CreateContext,
+): Promise<Target> {
+  if (preallocation !== "off") {
+    const { linearWriter, preallocate } = await import("./preallocate.ts");
+    const base = await preallocate(image, preallocation);
+    if (plan.backing === null) return linearWriter(image, base, preallocation);
+  }
+  if (!plan.packs) return tableWriter(image, null);
+  const { packingOf } = await import("./compress.ts");
+  return tableWriter(image, packingOf(compressionType, context.pack));
 }
 
 /** An image without data. */

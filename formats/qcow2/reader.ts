@@ -9,7 +9,6 @@ import type { CompressionType } from "./header_types.ts";
 import { CLUSTER, decodeCompressed, hostOffsetOf, l1IndexOf } from "./l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry, l2TableAt, type Mapping, stretchAt } from "./mapping.ts";
 import type { Unpacker } from "../unpacker.ts";
-import { unpackCluster } from "./unpack.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
 /** A mapping with the bytes that it maps to. */
@@ -151,7 +150,7 @@ async function takeCompressed(
   if (here !== undefined) return part.set(here.subarray(guest - cluster, end - cluster));
   const place = placeOf(source, entry, cluster);
   if (source.unpack && part.length === clusterSize) return void packed.push({ ...place, cluster, into: part });
-  const bytes = unpackHere(source, await bytesAt(source.storage, place), cluster);
+  const bytes = await unpackHere(source, await bytesAt(source.storage, place), cluster);
   source.unpacked.set(cluster, bytes);
   part.set(bytes.subarray(guest - cluster, end - cluster));
 }
@@ -193,10 +192,11 @@ async function unpackInto(source: Source, unpack: Unpacker, packed: Uint8Array, 
   const length = zstd ? zstdFrameLength(packed, 0) : packed.length;
   if (length !== null && await unpack(zstd ? "zstd" : "deflate", packed.subarray(0, length), one.into)) return;
   // Several frames, or damage: here it is found out which, and said.
-  one.into.set(unpackHere(source, packed, one.cluster));
+  one.into.set(await unpackHere(source, packed, one.cluster));
 }
 
-function unpackHere(source: Source, packed: Uint8Array, cluster: number): Uint8Array {
+async function unpackHere(source: Source, packed: Uint8Array, cluster: number): Promise<Uint8Array> {
+  const { unpackCluster } = await import("./unpack.ts");
   const { clusterSize } = source.mapping.geometry;
   return unpackCluster(packed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
 }

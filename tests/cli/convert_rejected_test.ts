@@ -74,8 +74,8 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
 ];
 
 for (const [args, message] of rejected) {
-  Deno.test(`refused: convert ${args}`, () => {
-    assert.throws(() => parsed(args === "" ? [] : args.split(" ")), (error) => {
+  Deno.test(`refused: convert ${args}`, async () => {
+    await assert.rejects(parsed(args === "" ? [] : args.split(" ")), (error) => {
       assert(error instanceof ImageError, String(error));
       assert(error.kind === "usage" || error.kind === "unsupported");
       assert.match(error.message, message);
@@ -85,10 +85,10 @@ for (const [args, message] of rejected) {
   });
 }
 
-Deno.test("an empty option list and an empty file name are refused", () => {
-  assert.throws(() => parsed(["-o", "", "a", "b"]), /option list ""/);
-  assert.throws(() => parsed(["", "b"]), /empty file name/);
-  assert.throws(() => parsed(["--image-opts", "", "b"]), /empty image description/);
+Deno.test("an empty option list and an empty file name are refused", async () => {
+  await assert.rejects(parsed(["-o", "", "a", "b"]), /option list ""/);
+  await assert.rejects(parsed(["", "b"]), /empty file name/);
+  await assert.rejects(parsed(["--image-opts", "", "b"]), /empty image description/);
 });
 
 /** Contradictions that the library finds in the job, before it opens anything: none of these files exists. */

@@ -36,13 +36,13 @@ Deno.test("every destination is complete, and no two share a name", () => {
   }
 });
 
-Deno.test("what cannot be written is said and not offered", () => {
+Deno.test("what cannot be written is said and not offered", async () => {
   const raw = allFormats.filter(({ name }) => name === "raw");
   const azure = presetNamed("azure");
   assert.match(lackOf(azure.recipes[0], raw)!, /vpc cannot be written yet/);
   assert.deepEqual(recipesOf(azure, raw), []);
   assert.match(presetsText([azure], raw), /cannot be written yet/);
-  assert.throws(() => parseConvert(["--for", "azure", "a", "b.vhd"], raw), { kind: "unsupported", message: /Azure/ });
+  await assert.rejects(parseConvert(["--for", "azure", "a", "b.vhd"], raw), { kind: "unsupported", message: /Azure/ });
   const rows = JSON.parse(presetsJson(presets, raw));
   assert.equal(rows.length, presets.length);
   assert.match(rows.find((row: { name: string }) => row.name === "azure").recipes[0].lacks, /cannot be written/);
@@ -51,22 +51,22 @@ Deno.test("what cannot be written is said and not offered", () => {
 });
 
 /** The job that these words make. */
-function jobOf(...words: string[]): ConvertJob {
-  const request = parseConvert(words, allFormats, false);
+async function jobOf(...words: string[]): Promise<ConvertJob> {
+  const request = await parseConvert(words, allFormats, false);
   assert.equal(request.kind, "job");
   return request.kind === "job" ? request.job : assert.fail();
 }
 
-Deno.test("--for sets format, options and size; what contradicts it is refused", () => {
-  const { target } = jobOf("--for", "azure", "a", "b.vhd");
+Deno.test("--for sets format, options and size; what contradicts it is refused", async () => {
+  const { target } = await jobOf("--for", "azure", "a", "b.vhd");
   assert.deepEqual([target.format, target.options], ["vpc", { subformat: "fixed" }]);
   assert.deepEqual(target.guestSize, { multipleOf: MIB, least: 20 * MIB, most: 32767 * GIB });
-  assert.equal(jobOf("--for=proxmox", "-O", "raw", "a", "b").target.format, "raw");
-  assert.deepEqual(jobOf("--for=esxi", "-o", "adapter_type=ide", "a", "b").target.options, {
+  assert.equal((await jobOf("--for=proxmox", "-O", "raw", "a", "b")).target.format, "raw");
+  assert.deepEqual((await jobOf("--for=esxi", "-o", "adapter_type=ide", "a", "b")).target.options, {
     subformat: "streamOptimized",
     adapter_type: "ide",
   });
-  assert.equal(jobOf("--for=xcp-ng", "a", "b").target.options?.["subformat"], "dynamic");
+  assert.equal((await jobOf("--for=xcp-ng", "a", "b")).target.options?.["subformat"], "dynamic");
   assert.deepEqual(sizeRuleOf(presetNamed("xcp-ng"), presetNamed("xcp-ng").recipes[0]).most, 2040 * GIB);
   // The user's own wish for whole sizes, alone and beside that of the place.
   assert.deepEqual(jobOf("--round=1M", "a", "b").target.guestSize, { multipleOf: MIB });
@@ -88,9 +88,9 @@ Deno.test("--for sets format, options and size; what contradicts it is refused",
     [["--for", "gcp", "a", "b.raw"], /called "disk.raw"/],
   ];
   for (const [words, message] of refused) {
-    assert.throws(() => parseConvert(words, allFormats, false), { kind: "usage", message }, words.join(" "));
+    await assert.rejects(parseConvert(words, allFormats, false), { kind: "usage", message }, words.join(" "));
   }
-  assert.equal(jobOf("--for", "gcp", "a", "x/disk.raw").target.format, "raw");
+  assert.equal((await jobOf("--for", "gcp", "a", "x/disk.raw")).target.format, "raw");
 });
 
 /** A source with a GPT, an odd size and some data. */
@@ -268,7 +268,7 @@ Deno.test("a disk that is too large is refused before anything is written", asyn
   const big = folder.file("big.raw");
   await Deno.writeFile(big, new Uint8Array(0));
   await Deno.truncate(big, 251 * GIB);
-  const job = jobOf("--for", "ibm", "-f", "raw", big, folder.file("out.qcow2"));
+  const job = await jobOf("--for", "ibm", "-f", "raw", big, folder.file("out.qcow2"));
   await assert.rejects(convert(job), { kind: "usage", message: /at most/ });
   await assert.rejects(Deno.stat(folder.file("out.qcow2")));
 });
@@ -282,7 +282,7 @@ Deno.test("rules see what is wrong", async () => {
   const dynamic = verdictOf(azure, azure.recipes[0], await finishedFile(vhd, "vpc"));
   assert.equal(dynamic.ok, false);
   assert.match(dynamic.findings.join(), /it is dynamic, and must be fixed/);
-  await convert(jobOf("--for", "azure", "-f", "raw", path, vhd));
+  await convert(await jobOf("--for", "azure", "-f", "raw", path, vhd));
   const sound = await finishedFile(vhd, "vpc");
   assert.equal(verdictOf(azure, azure.recipes[0], sound).ok, true);
   const wrong: readonly (readonly [Partial<FinishedFile>, RegExp])[] = [

@@ -44,13 +44,13 @@ export const fakeFormats: readonly Format[] = [
 ];
 
 /** What the words after `convert` ask for, with the made-up formats. */
-export function parsed(args: readonly string[], windows = false): ParsedConvert {
-  return parseConvert(args, fakeFormats, windows);
+export async function parsed(args: readonly string[], windows = false): Promise<ParsedConvert> {
+  return await parseConvert(args, fakeFormats, windows);
 }
 
 /** The job of a request; throws where it is none. */
-export function jobOf(args: readonly string[], windows = false): ConvertJob {
-  const request = parsed(args, windows);
+export async function jobOf(args: readonly string[], windows = false): Promise<ConvertJob> {
+  const request = await parsed(args, windows);
   if (request.kind !== "job") throw new Error(`not a job: ${request.kind}`);
   return request.job;
 }

@@ -161,12 +161,12 @@ const table: readonly (readonly [SourceFacts, Answers, string, string])[] = [
 ];
 
 for (const [source, answers, steps, line] of table) {
-  Deno.test(`answers become: ${line}`, () => {
+  Deno.test(`answers become: ${line}`, async () => {
     const world: World = { formats: allFormats, source };
     assert.equal(stepsFor(answers, world).join(" "), steps);
     const words = wordsOf(answers, world);
     assert.equal(commandLine(words, false), line);
-    const job = jobOf(words, allFormats);
+    const job = await jobOf(words, allFormats);
     assert.equal(job.sources[0].path, answers.source);
     assert.equal(job.target.path, answers.output);
     assert.equal(job.target.packs ?? false, line.includes(" -c "));

@@ -25,35 +25,35 @@ const words = [
   ]),
 ];
 
-function refusalOrResult<T>(action: () => T, words: unknown): T | undefined {
+async function refusalOrResult<T>(action: () => T | Promise<T>, words: unknown): Promise<T | undefined> {
   try {
-    return action();
+    return await action();
   } catch (error) {
     assert(error instanceof ImageError, `${JSON.stringify(words)}: ${error instanceof Error ? error.stack : error}`);
     return undefined;
   }
 }
 
-Deno.test("words by chance are a request or a refusal", () => {
+Deno.test("words by chance are a request or a refusal", async () => {
   const random = rng(seed());
   const kinds = new Set<string>();
   for (let round = 0; round < ROUNDS; round++) {
     const args = Array.from({ length: random.int(8) }, () => random.pick(words));
-    kinds.add(refusalOrResult(() => parsed(args), args)?.kind ?? "refused");
+    kinds.add((await refusalOrResult(() => parsed(args), args))?.kind ?? "refused");
   }
   assert(kinds.has("job") && kinds.has("refused"));
 });
 
-Deno.test("completed words are complete: completing them again changes nothing", () => {
+Deno.test("completed words are complete: completing them again changes nothing", async () => {
   const random = rng(seed());
   for (let round = 0; round < ROUNDS; round++) {
     const args = Array.from({ length: random.int(8) }, () => random.pick(words));
-    const once = refusalOrResult(() => completeArgs(args, convertCommand), args);
+    const once = await refusalOrResult(() => completeArgs(args, convertCommand), args);
     if (once !== undefined) assert.deepEqual(completeArgs(once, convertCommand), once, JSON.stringify(args));
   }
 });
 
-Deno.test("descriptions by chance are an image or a refusal", () => {
+Deno.test("descriptions by chance are an image or a refusal", async () => {
   const random = rng(seed());
   const parts = "driver file filename backing data-file . . . = = , , ,, raw qcow2 X offset size 1k on read-only no"
     .split(" ");
@@ -61,8 +61,8 @@ Deno.test("descriptions by chance are an image or a refusal", () => {
   for (let round = 0; round < ROUNDS; round++) {
     const text = "file.filename=X,".repeat(random.int(2)) +
       Array.from({ length: random.int(10) }, () => random.pick(parts)).join("");
-    if (refusalOrResult(() => sourceFromOptions(treeOfOptions(text)), text)) images++;
-    refusalOrResult(() => sourceFromOptions(treeOfJson(text)), text);
+    if (await refusalOrResult(() => sourceFromOptions(treeOfOptions(text)), text)) images++;
+    await refusalOrResult(() => sourceFromOptions(treeOfJson(text)), text);
   }
   assert(images > 0);
 });
