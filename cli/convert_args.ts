@@ -74,10 +74,17 @@ export async function requestOf(
   windows: boolean,
 ): Promise<ConvertRequest> {
   const given = flagsOf(parsed);
-  if (given.destination === undefined) return requestFor({ flags: given }, formats, windows);
+  if (given.destination === undefined) {
+    const { round } = given;
+    return requestFor(
+      { flags: given, ...(round !== undefined && { guestSize: { multipleOf: round } }) },
+      formats,
+      windows,
+    );
+  }
   // Few jobs name a destination, and all destinations together are a long table.
   const { checkFileName, withDestination } = await import("./convert_destination.ts");
-  const request = requestFor(withDestination(given, formats), formats, windows);
+  const request = requestFor(withDestination(given, given.destination, formats), formats, windows);
   if (request.kind === "job") checkFileName(request.view.destination!, request.job.target.path);
   return request;
 }

@@ -19,15 +19,12 @@ export interface WithDestination {
 }
 
 /**
- * Adds format, options and size of the destination that `--for` names.
+ * Adds format, options and size of the destination `name`, that of `--for`.
  *
  * @throws ImageError `usage` for an argument that contradicts it
  */
-export function withDestination(flags: ConvertFlags, formats: readonly Format[]): WithDestination {
-  if (flags.destination === undefined) {
-    return flags.round === undefined ? { flags } : { flags, guestSize: { multipleOf: flags.round } };
-  }
-  const preset = presetNamed(flags.destination);
+export function withDestination(flags: ConvertFlags, name: string, formats: readonly Format[]): WithDestination {
+  const preset = presetNamed(name);
   if (!flags.create) throw clash(preset, "-n", "the file is always a new one");
   if (flags.targetImageOpts) throw clash(preset, "--target-image-opts", "the file is always a new one");
   if (flags.backing !== undefined && !preset.asks.includes("backing")) {

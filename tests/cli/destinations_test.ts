@@ -69,15 +69,15 @@ Deno.test("--for sets format, options and size; what contradicts it is refused",
   assert.equal((await jobOf("--for=xcp-ng", "a", "b")).target.options?.["subformat"], "dynamic");
   assert.deepEqual(sizeRuleOf(presetNamed("xcp-ng"), presetNamed("xcp-ng").recipes[0]).most, 2040 * GIB);
   // The user's own wish for whole sizes, alone and beside that of the place.
-  assert.deepEqual(jobOf("--round=1M", "a", "b").target.guestSize, { multipleOf: MIB });
-  assert.equal(jobOf("a", "b").target.guestSize, undefined);
-  const multipleFor = (place: string, round: string, name = "b") => {
-    const { guestSize } = jobOf("--for", place, "--round", round, "a", name).target;
+  assert.deepEqual((await jobOf("--round=1M", "a", "b")).target.guestSize, { multipleOf: MIB });
+  assert.equal((await jobOf("a", "b")).target.guestSize, undefined);
+  const multipleFor = async (place: string, round: string, name = "b") => {
+    const { guestSize } = (await jobOf("--for", place, "--round", round, "a", name)).target;
     return typeof guestSize === "object" ? guestSize.multipleOf : undefined;
   };
-  assert.equal(multipleFor("esxi", "1M"), MIB);
-  assert.equal(multipleFor("azure", "512"), MIB);
-  assert.equal(multipleFor("azure", "3M"), 3 * MIB);
+  assert.equal(await multipleFor("esxi", "1M"), MIB);
+  assert.equal(await multipleFor("azure", "512"), MIB);
+  assert.equal(await multipleFor("azure", "3M"), 3 * MIB);
   const refused: readonly (readonly [string[], RegExp])[] = [
     [["--for", "azur", "a", "b"], /did you mean "azure"/],
     [["--for", "azure", "-O", "qcow2", "a", "b"], /it takes vpc/],
