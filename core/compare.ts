@@ -4,17 +4,18 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { alignDown, type Disk, type GuestReader, SECTOR, zeroes } from "../formats/mod.ts";
+import { alignDown, type Disk, type GuestReader, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
+import { type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { workerPool } from "./pool.ts";
 
-/** Bytes compared at once, of each side: both stay in the processor's cache. */
-const PIECE = 256 << 10;
+/** What a worker compares at once: few messages, and a stop is heard soon. */
+const CREW_PIECE = 4 << 20;
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";
@@ -25,8 +26,10 @@ export interface CompareOptions extends OpenDiskOptions, Pick<ConvertContext, "s
   readonly strict?: boolean;
   readonly onEvent?: (event: ScanEvent) => void;
   readonly onStage?: (stage: CompareStage) => void;
-  /** How many unpacking workers at most. Default: as many as processors. */
+  /** How many workers at most, that unpack or compare. Default: as many as processors. */
   readonly workers?: number;
+  /** What compares by itself, instead of workers of its own; ended with it. */
+  readonly crew?: FileCrew;
 }
 
 /** What {@linkcode compare} found. Guest bytes. */
@@ -64,6 +67,7 @@ export async function compare(
   onStage("open");
   onEvent({ type: "phase", phase: "inspect" });
   using pool = workerPool(options.workers);
+  using crew = options.crew ?? fileCrew(options.workers ?? navigator.hardwareConcurrency);
   await using stack = new AsyncDisposableStack();
   const sides: Side[] = [];
   for (const image of [first, second]) {
@@ -76,6 +80,7 @@ export async function compare(
     sides[1],
     options.strict ?? false,
     paceOf(options.signal, 0, options.paused),
+    crew,
     onStage,
   );
   const found = await pair.differs(options.onEvent);
@@ -119,12 +124,24 @@ interface Span {
   readonly b: Resolved;
 }
 
+/** Guest bytes `[start, end)` under comparison. */
+interface Task {
+  readonly start: number;
+  readonly end: number;
+  /** Whether either side has data there. */
+  readonly reads: boolean;
+  readonly begun: number;
+  /** Where they differ, counted from `start`; -1: they do not; `null`: nobody has been able to tell. */
+  readonly differs: number | Promise<number | null>;
+}
+
 class Pair {
   constructor(
     readonly a: Side,
     readonly b: Side,
     readonly strict: boolean,
     readonly pace: Pace,
+    readonly crew: FileCrew,
     readonly onStage: (stage: CompareStage) => void,
   ) {}
 
@@ -140,19 +157,72 @@ class Pair {
       onEvent({ type: "totals", totals: await this.totals() });
     }
     onEvent?.({ type: "phase", phase: "copy" });
+    return await this.walk((event) => onEvent?.(event));
+  }
+
+  /** Compares from front to end. Several tasks may be under way, but the first difference is the one that counts. */
+  async walk(onEvent: (event: ScanEvent) => void): Promise<Found | null> {
+    const tasks: Task[] = [];
+    const settle = async (most: number): Promise<Found | null> => {
+      while (tasks.length > most) {
+        const task = tasks.shift()!;
+        const found = await this.verdictOf(task);
+        if (found !== null) return { difference: "content", at: found };
+        const { start, end, reads, begun } = task;
+        const [act, kind] = reads ? ["copy", "data"] as const : ["skip", "zero"] as const;
+        onEvent({ type: "run", start, end, act, kind, zeroes: 0, seconds: (performance.now() - begun) / 1000 });
+      }
+      return null;
+    };
     for (let at = 0; at < this.size;) {
-      const span = await this.spanAt(at);
-      const begun = performance.now();
-      if (this.strict && flags(span.a) !== flags(span.b)) return { difference: "status", at };
-      const reads = isData(span);
-      const end = reads ? Math.min(span.end, alignDown(at, PIECE) + PIECE) : span.end;
-      const found = reads ? await this.contentDiffers(span, end) : null;
-      if (found !== null) return { difference: "content", at: found };
-      const [act, kind] = reads ? ["copy", "data"] as const : ["skip", "zero"] as const;
-      const seconds = (performance.now() - begun) / 1000;
-      onEvent?.({ type: "run", start: at, end, act, kind, zeroes: 0, seconds });
-      at = end;
+      const next = await this.taskAt(at).catch((error) => ({ error }));
+      if (!("differs" in next)) {
+        const before = await settle(0);
+        if (before || !("error" in next)) return before ?? next as Found;
+        throw next.error;
+      }
+      tasks.push(next);
+      at = next.end;
+      const found = await settle(this.crew.width);
+      if (found) return found;
       await this.pace.pause();
+    }
+    return await settle(0);
+  }
+
+  /** Begins to compare what lies at `at`. */
+  async taskAt(at: number): Promise<Task | Found> {
+    const begun = performance.now();
+    const span = await this.spanAt(at);
+    if (this.strict && flags(span.a) !== flags(span.b)) return { difference: "status", at };
+    if (!isData(span)) return { start: at, end: span.end, reads: false, begun, differs: -1 };
+    const far = await this.byCrew(span);
+    if (far) return { start: at, reads: true, begun, ...far };
+    const end = Math.min(span.end, alignDown(at, PIECE) + PIECE);
+    return { start: at, end, reads: true, begun, differs: await this.firstDifference(span, end) };
+  }
+
+  /** Lets a worker compare the start of a span, where both sides lie plainly in files. */
+  async byCrew({ start, end }: Span): Promise<Pick<Task, "end" | "differs"> | null> {
+    const limit = Math.min(end, alignDown(start, CREW_PIECE) + CREW_PIECE);
+    if (!this.crew.takes(limit - start)) return null;
+    const places = [await this.a.reader.placeOf?.(start, limit), await this.b.reader.placeOf?.(start, limit)];
+    const [from, to] = places.map((place) => place ? placeIn(place.storage, place.fileStart) : null);
+    if (!from || !to) return null;
+    const length = Math.min(...places.map((place) => place!.end)) - start;
+    return { end: start + length, differs: this.crew.compare({ from, to, length }) };
+  }
+
+  /** The first sector of a task that differs, `null` where none does. */
+  async verdictOf({ start, end, differs }: Task): Promise<number | null> {
+    const found = await differs;
+    if (found !== null) return found < 0 ? null : start + alignDown(found, SECTOR);
+    for (let at = start; at < end;) {
+      const span = await this.spanAt(at);
+      const pieceEnd = Math.min(span.end, end, alignDown(at, PIECE) + PIECE);
+      const byte = isData(span) ? await this.firstDifference(span, pieceEnd) : -1;
+      if (byte >= 0) return at + alignDown(byte, SECTOR);
+      at = pieceEnd;
     }
     return null;
   }
@@ -175,15 +245,12 @@ class Pair {
     return { start, end: Math.min(a.run.end, b.run.end), a, b };
   }
 
-  /** The first sector before `end` that differs, `null` where there is none. */
-  async contentDiffers({ start, a, b }: Span, end: number): Promise<number | null> {
+  /** The first byte before `end` that differs, counted from the start of the span; -1 where none does. */
+  async firstDifference({ start, a, b }: Span, end: number): Promise<number> {
     this.onStage("read");
     const [one, other] = await Promise.all([this.bytesOf(this.a, a, start, end), this.bytesOf(this.b, b, start, end)]);
-    if (Buffer.compare(one, other) === 0) return null;
-    for (let at = 0; at < one.length; at += SECTOR) {
-      if (Buffer.compare(one.subarray(at, at + SECTOR), other.subarray(at, at + SECTOR)) !== 0) return start + at;
-    }
-    return null;
+    if (Buffer.compare(one, other) === 0) return -1;
+    return one.findIndex((byte, index) => byte !== other[index]);
   }
 
   async bytesOf(side: Side, { run }: Resolved, start: number, end: number): Promise<Uint8Array> {

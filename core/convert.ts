@@ -21,6 +21,7 @@ import { padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
+import { type FileCrew, fileCrew } from "./file_crew.ts";
 import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open.ts";
@@ -101,7 +102,7 @@ export class Conversion {
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     const ready = await this.prepare(stack);
     await this.plan(ready);
-    const { totals, fileSize, sha256 } = await this.fill(ready);
+    const { totals, fileSize, sha256 } = await this.fill(ready, stack);
     return {
       path: resolve(this.job.target.path),
       format: ready.target.format.name,
@@ -158,7 +159,10 @@ export class Conversion {
   }
 
   /** Copies, completes and commits. */
-  async fill(ready: Ready): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
+  async fill(
+    ready: Ready,
+    stack: AsyncDisposableStack,
+  ): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
     const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
     const digest = this.job.digest ? (await import("./digest.ts")).hasher() : undefined;
@@ -176,6 +180,7 @@ export class Conversion {
         onEvent: (event) => this.tell(event),
         ...(digest && { digest }),
         ...this.offload(target),
+        ...this.crew(stack),
       });
       this.tell({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
@@ -200,6 +205,13 @@ export class Conversion {
     const { offload = false, salvage, digest, sparseSize } = this.job;
     if (!writer.writeContent || salvage || digest || sparseSize === 0) return {};
     return { offload: offloaderTo(storage, offload ? "copy" : "clone") };
+  }
+
+  /** Workers that copy by themselves; none where all bytes must pass here, or where one thread is wanted. */
+  crew(stack: AsyncDisposableStack): { readonly crew?: FileCrew } {
+    const { workers = navigator.hardwareConcurrency, digest, rateLimit } = this.job;
+    if (digest || rateLimit) return {};
+    return { crew: stack.use(this.context.crew ?? fileCrew(workers)) };
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {

@@ -4,53 +4,18 @@
  *
  * @module
  */
-import {
-  alignDown,
-  alignUp,
-  type Content,
-  type DiskWriter,
-  type GuestReader,
-  type WriterTraits,
-} from "../formats/mod.ts";
-import type { ConvertEvent, Totals } from "./events.ts";
-import type { Offloader } from "./offload.ts";
-import type { Pace } from "./pace.ts";
-import { decide, type Policy, type Step, stepAt } from "./plan.ts";
+import { alignDown, alignUp, type Content, PIECE, type WriterTraits } from "../formats/mod.ts";
+import type { CopyJob } from "./copy_job.ts";
+import type { Totals } from "./events.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
-import { type Part, splitZeroes, type ZeroRule } from "./zeroes.ts";
-
-/**
- * Bytes read and written at once. A piece of this size stays in the processor's second-level cache between reading,
- * looking for zeroes and writing; pieces of 2 MiB were two to four times as slow.
- */
-const PIECE = 256 << 10;
+import { type Load, loadOf } from "./load.ts";
+import { type Step, stepAt } from "./plan.ts";
+import { orderAt, sendOut } from "./send_out.ts";
+import { writePiece, writeZeroes, zeroRuleFor } from "./write_piece.ts";
+import type { ZeroRule } from "./zeroes.ts";
 
 /** Zeroes are written in parts of this size, so that cancelling is obeyed where they cost real writes. */
 const ZERO_PART = 64 << 20;
-
-/** What a copy needs to know. */
-export interface CopyJob {
-  readonly source: GuestReader;
-  readonly writer: DiskWriter;
-  /** The writer's traits, with what the user knows better. */
-  readonly traits: WriterTraits;
-  readonly policy: Policy;
-  /** Least length of zeroes that become a hole, in bytes; 0: none do. */
-  readonly sparseSize: number;
-  readonly pace: Pace;
-  /** Lets the host copy what it can without its passing through this program, zeroes and all. */
-  readonly offload?: Offloader;
-  /** How many pieces may be under way at once where units are packed or unpacked. */
-  readonly width: number;
-  /** How long packing and unpacking have taken so far, in seconds, all cores together. */
-  readonly busy: () => { readonly pack: number; readonly unpack: number };
-  readonly onEvent: (event: ConvertEvent) => void;
-  /** Hears of all guest bytes, in order. What is left to a backing file is read for it. */
-  readonly digest?: {
-    data(bytes: Uint8Array): void;
-    zeroes(length: number): void;
-  };
-}
 
 /** Copies everything; returns what was done, and how many zeroes were found inside the data. */
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
@@ -73,10 +38,16 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
   /** Carries out the part of `step` that begins at `start`; returns where it ends. */
   const carryOutFrom = async (step: Step, start: number): Promise<number> => {
     const content = await contentAt(step, start, job);
+    if (content) {
+      const piece = { ...step, start, end: start + content.length };
+      await handOver(piece, content, job, lanes, load);
+      return piece.end;
+    }
     const length = pieceLength(step);
-    const end = content ? start + content.length : Math.min(alignDown(start, length) + length, step.end);
+    const order = await orderAt(step, start, job, rule);
+    const end = order ? start + order.length : Math.min(alignDown(start, length) + length, step.end);
     const piece = { ...step, start, end };
-    if (content) await handOver(piece, content, job, lanes, load);
+    if (order) await sendOut(piece, order, job, lanes, load);
     else await carryOut(piece, job, lanes, rule, load);
     return end;
   };
@@ -100,15 +71,6 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
 /** The piece holds whole blocks of the zero rule, and whole units of a packing target. */
 function pieceFor(traits: WriterTraits, rule: ZeroRule | null): number {
   return alignUp(Math.max(PIECE, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
-}
-
-/** Which zeroes inside data count: whole units of a packing target, else what the user asked for. */
-function zeroRuleFor(traits: WriterTraits, sparseSize: number): ZeroRule | null {
-  if (sparseSize === 0) return null;
-  // Where zeroes cost as much as data and must be written, looking for them gains nothing.
-  if (!traits.startsZeroed && traits.zeroes === "written") return null;
-  if (traits.packs) return { grid: traits.unit, least: traits.unit };
-  return { grid: 2 ** Math.floor(Math.log2(sparseSize)), least: sparseSize };
 }
 
 /** What the host can copy of `step` from `start` on, as far as it goes. */
@@ -170,77 +132,4 @@ async function leave(piece: Step, { digest, source }: CopyJob, lanes: Lanes): Pr
     return Promise.resolve(0);
   };
   await lanes.run({ piece, write }, overlap);
-}
-
-/** How busy the stages are. */
-interface Load {
-  /** Runs `action` and counts its time. */
-  time<T>(stage: "read" | "write", action: () => Promise<T>): Promise<T>;
-  /** Tells it, if it was not told lately. */
-  tell(now?: boolean): void;
-}
-
-/** Milliseconds between two tellings. */
-const LOAD_TOLD = 200;
-
-function loadOf(job: CopyJob): Load {
-  const busy = { read: 0, write: 0 };
-  let told = 0;
-  return {
-    async time(stage, action) {
-      const begun = performance.now();
-      try {
-        return await action();
-      } finally {
-        busy[stage] += performance.now() - begun;
-      }
-    },
-    tell(now = false) {
-      const time = performance.now();
-      if (!now && time - told < LOAD_TOLD) return;
-      told = time;
-      const { pack, unpack } = job.busy();
-      // Pieces that wait for workers at the same time are each counted: what is left is reading and writing alone.
-      const alone = (ms: number, elsewhere: number) =>
-        Math.max(0, ms / 1000 / (elsewhere > 0 ? job.width : 1) - elsewhere);
-      job.onEvent({ type: "load", read: alone(busy.read, unpack), unpack, pack, write: alone(busy.write, pack) });
-    },
-  };
-}
-
-/** Writes zeroes; none of them were found inside data. */
-async function writeZeroes(start: number, end: number, job: CopyJob): Promise<0> {
-  await job.writer.zero(start, end);
-  if (job.traits.zeroes === "written") await job.pace.wrote(end - start);
-  return 0;
-}
-
-/** Writes one piece; returns how many of its bytes were found to be zero. */
-async function writePiece(piece: Uint8Array, start: number, job: CopyJob, rule: ZeroRule | null): Promise<number> {
-  if (!rule) {
-    await job.writer.write(piece, start);
-    await job.pace.wrote(piece.length);
-    return 0;
-  }
-  let zeroes = 0;
-  const writes: Promise<unknown>[] = [];
-  for (const part of splitZeroes(piece, start, rule)) {
-    if (part.zero) zeroes += part.end - part.start;
-    const write = writePart(part, piece.subarray(part.start - start, part.end - start), job);
-    // A target that packs gets all parts at once, so that its calls come in the order of the disk whatever packs first.
-    if (job.traits.packs) writes.push(write);
-    else await write;
-  }
-  await Promise.all(writes);
-  return zeroes;
-}
-
-async function writePart(part: Part, bytes: Uint8Array, job: CopyJob): Promise<void> {
-  if (!part.zero) {
-    await job.writer.write(bytes, part.start);
-    await job.pace.wrote(bytes.length);
-    return;
-  }
-  const act = decide({ start: part.start, end: part.end, kind: "zero" }, job.traits, job.policy);
-  if (act !== "skip") await writeZeroes(part.start, part.end, job);
 }

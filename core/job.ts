@@ -5,6 +5,7 @@
  */
 import type { Files, Format, SnapshotChoice } from "../formats/mod.ts";
 import type { ConvertEvent } from "./events.ts";
+import type { FileCrew } from "./file_crew.ts";
 import type { Pool } from "./pool.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
@@ -111,4 +112,6 @@ export interface ConvertContext {
   readonly files?: Files;
   /** What packs and unpacks, instead of the job's own workers; ended with the job. */
   readonly pool?: Pool;
+  /** What copies by itself, instead of the job's own workers; ended with the job. */
+  readonly crew?: FileCrew;
 }

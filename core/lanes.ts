@@ -72,7 +72,7 @@ export function lanesOf(width: number, size: number, onSettled: (piece: Settled)
     const begun = performance.now();
     const previous = before;
     // Workers take shared memory as it is; nobody else minds.
-    const buffer = lane.buffer ??= new Uint8Array(new SharedArrayBuffer(size));
+    const buffer = read ? lane.buffer ??= new Uint8Array(new SharedArrayBuffer(size)) : NOTHING;
     let startWriting = () => {};
     const writing = new Promise<void>((resolve) => startWriting = resolve);
     const copy = async () => {
@@ -108,6 +108,8 @@ export function lanesOf(width: number, size: number, onSettled: (piece: Settled)
     },
   };
 }
+
+const NOTHING = new Uint8Array(0);
 
 interface Lane {
   buffer: Uint8Array | null;

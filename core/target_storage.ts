@@ -54,6 +54,12 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
       await storage.zeroAt(start, end);
       await settled(0);
     },
+    // Others do not sync after every write.
+    ...(sync !== "always" && storage.origin && { origin: storage.origin }),
+    noteWritten(start, end) {
+      storage.noteWritten?.(start, end);
+      void settled(end - start);
+    },
     ...(storage.mayShareWith && { mayShareWith: storage.mayShareWith.bind(storage) }),
     ...(copyFrom && {
       async copyFrom(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy) {

@@ -6,8 +6,11 @@
 import type { HostCopy } from "./storage/host.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
-/** Bytes that are read and written at once where the host does not copy: they stay in the second-level cache. */
-const PIECE = 256 << 10;
+/**
+ * Bytes read and written at once. A piece of this size stays in the processor's second-level cache between reading,
+ * looking for zeroes and writing; pieces of 2 MiB were two to four times as slow.
+ */
+export const PIECE = 256 << 10;
 
 /** Bytes for a target. */
 export interface Content {

@@ -98,6 +98,11 @@ export interface DiskWriter extends AsyncDisposable {
   write(from: Uint8Array, start: number): Promise<void>;
   /** As {@linkcode write}, of bytes that lie in another file; absent where they must pass through memory. */
   writeContent?(content: Content, start: number): Promise<void>;
+  /**
+   * Where guest byte `start` and all that follow have their fixed place, in which they may be written without this
+   * writer; it must be told by the storage's `noteWritten`. Absent where places are given out as bytes come.
+   */
+  placeFor?(start: number): { readonly storage: WritableStorage; readonly fileStart: number };
   /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
   zero(start: number, end: number): Promise<void>;
   /** Adds a bitmap, after all writes; where the format has bitmaps. */

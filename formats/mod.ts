@@ -5,12 +5,12 @@
  */
 export * from "./contract.ts";
 export * from "./maintenance.ts";
-export { type Content, inFile, inMemory, type Offload } from "./content.ts";
+export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
 export * from "./run.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
 export { allFormats } from "./registry.ts";
-export type { Files, Storage, StoredFile, WritableStorage } from "./storage/types.ts";
+export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./storage/types.ts";
 export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export { heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";

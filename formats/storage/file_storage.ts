@@ -9,7 +9,7 @@ import { type EarlySync, earlySync } from "./early_sync.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
 import { type Footprint, footprintOf } from "./footprint.ts";
-import type { Storage, StoredFile } from "./types.ts";
+import type { Origin, Storage, StoredFile } from "./types.ts";
 
 /**
  * How often a lock is tried, and how long it is waited in between, in milliseconds: a program that is being started by
@@ -52,7 +52,7 @@ export class FileStorage implements StoredFile {
   readonly isDevice: boolean;
   readonly startsZeroed: boolean;
   readonly holeAt?: (fileOffset: number, limit: number) => Promise<{ readonly hole: boolean; readonly end: number }>;
-  readonly origin?: { readonly file: HostFile; readonly start: number };
+  readonly origin: Origin;
   readonly copyFrom?: NonNullable<StoredFile["copyFrom"]>;
   readonly mayShareWith?: NonNullable<StoredFile["mayShareWith"]>;
   readonly #file: Deno.FsFile;
@@ -76,6 +76,7 @@ export class FileStorage implements StoredFile {
     this.isDevice = opened.isDevice;
     this.startsZeroed = opened.isNew;
     this.#host = opened.host;
+    this.origin = { path, identity: opened.identity, start: 0, host: opened.host };
     this.#readable = opened.read;
     this.#footprint = opened.host && footprintOf(opened.host);
     this.#early = earlySync(path, () => this.#footprint?.synced());
@@ -85,9 +86,8 @@ export class FileStorage implements StoredFile {
     if (host) {
       this.holeAt = (fileOffset, limit) =>
         Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
-      this.origin = { file: host, start: 0 };
       // Shared blocks would give back the space that was asked for.
-      this.mayShareWith = ({ origin }) => !this.#reserved && origin !== undefined && host.mayShareWith(origin.file);
+      this.mayShareWith = ({ origin }) => !this.#reserved && !!origin?.host && host.mayShareWith(origin.host);
       this.copyFrom = (source, start, end, fileOffset, how) =>
         this.#copyByHost(host, source, start, end, fileOffset, how);
     }
@@ -142,6 +142,12 @@ export class FileStorage implements StoredFile {
     // Before writing: a write that fails may have changed a part.
     this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + from.length);
     this.#write(from, fileOffset);
+  }
+
+  noteWritten(start: number, end: number): void {
+    this.#untouchedFrom = Math.max(this.#untouchedFrom, end);
+    this.#footprint?.wrote(end - start);
+    this.#size = Math.max(this.#size, end);
   }
 
   async zeroAt(start: number, end: number): Promise<void> {
@@ -249,11 +255,11 @@ export class FileStorage implements StoredFile {
     fileOffset: number,
     how: HostCopy,
   ): Promise<number> {
-    if (!origin) return 0;
+    if (!origin?.host) return 0;
     this.#checkEnd(fileOffset, fileOffset + end - start);
     this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + end - start);
     try {
-      const copied = host.copyFrom(origin.file, origin.start + start, origin.start + end, fileOffset, how);
+      const copied = host.copyFrom(origin.host, origin.start + start, origin.start + end, fileOffset, how);
       this.#footprint?.wrote(copied);
       if (copied > 0) this.#size = Math.max(this.#size, fileOffset + copied);
       return copied;

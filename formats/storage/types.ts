@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { HostCopy, HostFile } from "./host.ts";
+import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 
 /** Bytes that can be read by position. All offsets and sizes are file bytes. */
 export interface Storage extends AsyncDisposable {
@@ -23,8 +23,19 @@ export interface Storage extends AsyncDisposable {
    * Absent where the host cannot tell.
    */
   holeAt?(fileOffset: number, limit: number): Promise<{ readonly hole: boolean; readonly end: number }>;
-  /** The host's own file that holds these bytes, from its byte `start` on; absent where there is none to be used. */
-  readonly origin?: { readonly file: HostFile; readonly start: number };
+  /** The host's file that holds these bytes; absent where there is none that others may open, too. */
+  readonly origin?: Origin;
+}
+
+/** A file of the host, for those who read or write it by themselves. */
+export interface Origin {
+  readonly path: string;
+  /** Which file it is; `null` where the host does not tell. */
+  readonly identity: FileIdentity | null;
+  /** Where in it the bytes begin. */
+  readonly start: number;
+  /** What the host can do for it; `null`: no more than Deno. */
+  readonly host: HostFile | null;
 }
 
 /** Bytes that can be read and written by position. */
@@ -42,6 +53,8 @@ export interface WritableStorage extends Storage {
    * many bytes it has copied, less than all where it refuses. Absent where it cannot.
    */
   copyFrom?(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy): Promise<number>;
+  /** Takes note that another handle of {@linkcode Storage.origin} has written `[start, end)`. */
+  noteWritten?(start: number, end: number): void;
   /** Whether `copyFrom` may let this storage and `source` share their blocks. */
   mayShareWith?(source: Storage): boolean;
   /** Cuts or grows to `size` bytes; what is new reads as zeroes. */
@@ -63,7 +76,7 @@ export interface WritableStorage extends Storage {
 /** A file of the host, open. */
 export interface StoredFile extends WritableStorage {
   /** Which file it is, whatever its name; `null` where the host does not tell. */
-  readonly identity: { readonly dev: number; readonly ino: number } | null;
+  readonly identity: FileIdentity | null;
   /** Whether it is a block device, which keeps its size and is written in place. */
   readonly isDevice: boolean;
   /**

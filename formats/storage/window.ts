@@ -76,6 +76,9 @@ export function writableWindowOf(inner: WritableStorage, start: number, size: nu
       checked(end);
       await inner.zeroAt(start + from, start + end);
     },
+    ...(inner.noteWritten && {
+      noteWritten: (from: number, end: number) => inner.noteWritten?.(start + from, start + end),
+    }),
     ...(inner.mayShareWith && { mayShareWith: inner.mayShareWith.bind(inner) }),
     ...(copyFrom && {
       async copyFrom(source: Storage, from: number, end: number, fileOffset: number, how: HostCopy) {

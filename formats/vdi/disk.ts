@@ -46,6 +46,7 @@ export async function openVdi(storage: Storage): Promise<Disk> {
     backing,
     id: uuidText(header.uuid, "mixed"),
     facts: factsOf(header),
+    data: storage,
     runAt: (start, limit) => runAt(image, start, limit),
     read: (into, start) => readBlocks(image, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -48,6 +48,7 @@ export async function openVhdx(file: Storage): Promise<Disk> {
     backing: metadata.parent && backingOf(metadata.parent),
     id: image.header.dataWriteGuid,
     facts: factsOf(image),
+    data: source.storage,
     runAt: (start, limit) => runAt(source, start, limit),
     read: (into, start) => readGuest(source, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),

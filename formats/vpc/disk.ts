@@ -43,6 +43,7 @@ export async function openVpc(storage: Storage): Promise<Disk> {
     backing,
     id: uuidText(footer.uuid, "big"),
     facts: factsOf(image, backing),
+    data: storage,
     ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

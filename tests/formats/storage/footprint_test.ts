@@ -47,7 +47,7 @@ Deno.test({
     await using storage = await openFileStorage(await made(path), { write: true });
     await storage.sync();
     assert.equal(await resident(), 1 << 20);
-    storage.origin!.file.forget(0, 1 << 20);
+    storage.origin.host!.forget(0, 1 << 20);
     assert.equal(await resident(), 0);
   },
 });

@@ -1,0 +1,48 @@
+/**
+ * How busy the stages of a copy are.
+ *
+ * @module
+ */
+import type { CopyJob } from "./copy_job.ts";
+
+/** How busy the stages are. */
+export interface Load {
+  /** Runs `action` and counts its time. */
+  time<T>(stage: "read" | "write", action: () => Promise<T>): Promise<T>;
+  /** Counts seconds that were spent elsewhere. */
+  took(stage: "read" | "write", seconds: number): void;
+  /** Tells it, if it was not told lately. */
+  tell(now?: boolean): void;
+}
+
+/** Milliseconds between two tellings. */
+const LOAD_TOLD = 200;
+
+/** The load of a copy that begins now. */
+export function loadOf(job: CopyJob): Load {
+  const busy = { read: 0, write: 0 };
+  let told = 0;
+  return {
+    async time(stage, action) {
+      const begun = performance.now();
+      try {
+        return await action();
+      } finally {
+        busy[stage] += performance.now() - begun;
+      }
+    },
+    took(stage, seconds) {
+      busy[stage] += seconds * 1000;
+    },
+    tell(now = false) {
+      const time = performance.now();
+      if (!now && time - told < LOAD_TOLD) return;
+      told = time;
+      const { pack, unpack } = job.busy();
+      // Pieces that wait for workers at the same time are each counted: what is left is reading and writing alone.
+      const alone = (ms: number, elsewhere: number) =>
+        Math.max(0, ms / 1000 / (elsewhere > 0 ? job.width : 1) - elsewhere);
+      job.onEvent({ type: "load", read: alone(busy.read, unpack), unpack, pack, write: alone(busy.write, pack) });
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/** Workers that copy and compare by themselves. */
+import assert from "node:assert/strict";
+import { compare } from "../../core/compare.ts";
+import { convert } from "../../core/convert.ts";
+import type { ConvertEvent } from "../../core/events.ts";
+import { type FileCrew, fileCrew, type FilePlace } from "../../core/file_crew.ts";
+import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch } from "../support/qemu.ts";
+
+const KIB = 1024;
+const MIB = KIB * KIB;
+const noWorkers = Deno.build.os === "windows";
+
+/** A crew that takes everything from the first byte on. */
+async function readyCrew(): Promise<FileCrew> {
+  const crew = fileCrew(2, 0);
+  while (!crew.takes(0)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return crew;
+}
+
+/** Passes on, and counts what was copied and compared; fails the `nth` order. */
+function counted(crew: FileCrew, nth = 0): FileCrew & { readonly orders: number[] } {
+  const orders: number[] = [];
+  const failing = <T>(length: number, go: () => Promise<T>) => {
+    orders.push(length);
+    return orders.length === nth ? Promise.resolve(null) : go();
+  };
+  return {
+    ...crew,
+    orders,
+    copy: (order) => failing(order.length, () => crew.copy(order)),
+    compare: (pair) => failing(pair.length, () => crew.compare(pair)),
+  };
+}
+
+function place(path: string, fileStart = 0): FilePlace {
+  const { dev, ino } = Deno.statSync(path);
+  return { path, identity: { dev, ino: ino! }, fileStart };
+}
+
+async function file(folder: Scratch, name: string, bytes: Uint8Array): Promise<string> {
+  await Deno.writeFile(folder.file(name), bytes);
+  return folder.file(name);
+}
+
+Deno.test({
+  name: "a worker copies data to its place, and leaves out zeroes on the guest's grid",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    using crew = await readyCrew();
+    const bytes = rng(1).bytes(MIB);
+    bytes.fill(0, 300 * KIB, 401 * KIB);
+    const source = await file(folder, "a", bytes);
+    const target = await file(folder, "b", new Uint8Array(2 * MIB).fill(0xee));
+    const rule = { grid: 4 * KIB, least: 4 * KIB };
+    const order = { from: place(source, 100), to: place(target, 1000), length: MIB - 100, guestStart: 2148, rule };
+    const copied = await crew.copy(order);
+    assert.ok(copied);
+    const expected = new Uint8Array(2 * MIB).fill(0xee);
+    expected.set(bytes.subarray(100), 1000);
+    for (const { zero, start, end } of copied.zeroes) {
+      assert.ok(zero && start % (4 * KIB) === 0 && end % (4 * KIB) === 0);
+      expected.fill(0xee, 1000 + start - 2148, 1000 + end - 2148);
+    }
+    const zeroes = copied.zeroes.reduce((sum, { start, end }) => sum + end - start, 0);
+    assert.equal(zeroes, 96 * KIB);
+    assert.deepEqual(await Deno.readFile(target), expected);
+  },
+});
+
+Deno.test({
+  name: "a worker finds the first byte that differs",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    using crew = await readyCrew();
+    const bytes = rng(2).bytes(MIB);
+    const one = await file(folder, "a", bytes);
+    for (const at of [0, 255 * KIB, 256 * KIB, MIB - 1]) {
+      const other = bytes.slice();
+      other[at] ^= 1;
+      const path = await file(folder, `b${at}`, other);
+      assert.equal(await crew.compare({ from: place(one), to: place(path), length: MIB }), at);
+      assert.equal(await crew.compare({ from: place(one), to: place(path), length: at }), -1);
+    }
+  },
+});
+
+Deno.test({
+  name: "a worker touches no other file that has taken the name, and says what it cannot",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const source = await file(folder, "a", new Uint8Array(KIB).fill(7));
+    const target = await file(folder, "b", new Uint8Array(KIB));
+    const order = { from: place(source), to: place(target), length: KIB, guestStart: 0, rule: null };
+    await Deno.rename(target, folder.file("moved"));
+    await Deno.writeFile(target, new Uint8Array(KIB));
+    {
+      using crew = await readyCrew();
+      assert.equal(await crew.copy(order), null);
+      assert.equal(crew.takes(MIB), false, "and nobody asks again");
+    }
+    assert.ok((await Deno.readFile(target)).every((byte) => byte === 0));
+    using crew = await readyCrew();
+    const tooLong = { from: place(source), to: place(source), length: KIB + 1 };
+    assert.equal(await crew.compare(tooLong), null);
+  },
+});
+
+Deno.test({
+  name: "a short job starts no worker, and one alone is none",
+  fn() {
+    using crew = fileCrew(2);
+    assert.equal(crew.takes(63 * MIB), false);
+    using nobody = fileCrew(1, 0);
+    assert.equal(nobody.takes(MIB), false);
+  },
+});
+
+Deno.test({
+  name: "jobs with workers give the same bytes, runs in order, and go on alone where a worker fails",
+  ignore: noWorkers || !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const raw = await file(folder, "base.raw", new Uint8Array(0));
+    await Deno.truncate(raw, 20 * MIB + 700);
+    await qemuIo(
+      ["-f", "raw", raw],
+      "write -P 3 0 9M",
+      "write -P 0 6M 300k",
+      "write -P 4 12M 3M",
+      "write -P 5 20M 512",
+    );
+    const top = folder.file("top.qcow2");
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-b", raw, "-F", "raw", top);
+    await qemuIo(top, "write -P 9 100k 5M", "write -z 13M 1M", "write -P 8 14100k 700k");
+    for (const nth of [0, 1, 2]) {
+      for (const [name, create] of [["new", true], ["old", false]] as const) {
+        const path = folder.file(`${name}${nth}.raw`);
+        if (!create) await Deno.writeFile(path, new Uint8Array(21 * MIB).fill(0xee));
+        const crew = counted(await readyCrew(), nth);
+        const events: ConvertEvent[] = [];
+        const target = { path, format: "raw", create };
+        const job = { sources: [{ path: top, format: "qcow2" }], target };
+        const { totals } = await convert(job, { crew, onEvent: (event) => events.push(event) });
+        await qemuImgOk("compare", "-f", "qcow2", "-F", "raw", top, path).catch((error) => {
+          // What lies past the end of the source was not to be touched.
+          if (create || !/size mismatch/i.test(String(error))) throw error;
+        });
+        assert.ok(crew.orders.length > 2);
+        assert.ok(totals.zeroes >= 300 * KIB, "zeroes inside data are found by workers, too");
+        let at = 0;
+        for (const event of events) {
+          if (event.type !== "run") continue;
+          assert.equal(event.start, at);
+          at = event.end;
+        }
+        assert.equal(at, 20 * MIB + 1024);
+      }
+    }
+    const other = folder.file("other.raw");
+    await Deno.copyFile(folder.file("new0.raw"), other);
+    for (const nth of [0, 1, 3]) {
+      const crew = counted(await readyCrew(), nth);
+      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { crew })).identical, true);
+      assert.ok(crew.orders.length > 2);
+    }
+    await qemuIo(["-f", "raw", other], "write -P 1 14200k 1");
+    await qemuIo(["-f", "raw", other], "write -P 1 8900k 1");
+    for (const nth of [0, 1, 2, 3]) {
+      const crew = counted(await readyCrew(), nth);
+      const found = await compare({ path: top }, { path: other, format: "raw" }, { crew });
+      assert.deepEqual([found.difference, found.at], ["content", 8900 * KIB]);
+    }
+  },
+});
