@@ -13,7 +13,7 @@ import { presets } from "../../cli/presets.ts";
 import { presetsJson, presetsText } from "../../cli/presets_list.ts";
 import { diskcast } from "../support/diskcast.ts";
 import { assertGpt, putGpt } from "../support/gpt.ts";
-import { type Scratch, scratch } from "../support/qemu.ts";
+import { rng, type Scratch, scratch } from "../support/qemu.ts";
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -97,7 +97,7 @@ Deno.test("--for sets format, options and size; what contradicts it is refused",
 async function source(folder: Scratch): Promise<string> {
   const disk = new Uint8Array(5 * MIB + 512 * 7);
   putGpt(disk, 512);
-  crypto.getRandomValues(disk.subarray(2 * MIB, 2 * MIB + 65536));
+  disk.set(rng(1).bytes(65536), 2 * MIB);
   await Deno.writeFile(folder.file("source.raw"), disk);
   return folder.file("source.raw");
 }

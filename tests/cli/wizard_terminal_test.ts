@@ -1,7 +1,7 @@
 /** The wizard in a real terminal: from the first question to the finished file, and out of it, with no permission but the paths. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { type Scratch, scratch } from "../support/qemu.ts";
+import { rng, type Scratch, scratch } from "../support/qemu.ts";
 import { openPane, type Pane, tmuxIsMissing } from "../support/pane.ts";
 
 const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
@@ -22,7 +22,7 @@ async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promis
 
 async function disk(folder: Scratch): Promise<void> {
   const bytes = new Uint8Array(3 << 20);
-  crypto.getRandomValues(bytes.subarray(0, 65536));
+  bytes.set(rng(1).bytes(65536));
   await Deno.writeFile(folder.file("disk.raw"), bytes);
 }
 

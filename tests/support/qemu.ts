@@ -113,10 +113,13 @@ export async function scratch(dir?: string): Promise<Scratch> {
   };
 }
 
-/** The seed of this run, from `TEST_SEED` where that is set, else by chance. Printed, so that a failure can be repeated. */
+/** The seed where none is given: the tests of a commit do the same each time. `deno task fuzz` tries others. */
+const USUAL_SEED = 20_240_229;
+
+/** The seed of this run, from `TEST_SEED` where that is set. Printed, so that a failure can be repeated. */
 export function seed(): number {
   const given = readEnv("TEST_SEED");
-  const value = given ? Number(given) >>> 0 : crypto.getRandomValues(new Uint32Array(1))[0];
+  const value = given ? Number(given) >>> 0 : USUAL_SEED;
   console.log(`TEST_SEED=${value}`);
   return value;
 }

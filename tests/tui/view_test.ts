@@ -7,6 +7,7 @@ import { columnsOf, cut, head, loadWidths, shortened, tail } from "../../tui/tex
 import { themeOf } from "../../tui/theme.ts";
 import { fits, view } from "../../tui/view.ts";
 import { difference } from "../../tui/frame.ts";
+import { seed } from "../support/qemu.ts";
 import { after, halfway, jobOf, MIB, press } from "./support.ts";
 
 await loadWidths("磁盘");
@@ -99,7 +100,7 @@ Deno.test("no line is wider than the terminal, no screen higher, in any size and
         }
       },
     ),
-    { numRuns: 600 },
+    { numRuns: 600, seed: seed() },
   );
 });
 
