@@ -1,0 +1,83 @@
+/** What the program loads before it does what it was asked for: start-up is the sum of it. */
+import assert from "node:assert/strict";
+import { importsOf } from "../support/architecture.ts";
+import { evaluated } from "../support/evaluated.ts";
+import { scratch } from "../support/qemu.ts";
+import { samplePath } from "../support/sample.ts";
+
+/** What only a format's verbs need: it is loaded for the formats of the job alone. */
+const VERBS = /^formats\/(\w+)\/(disk|create|edit|check|repair|resize|writer)\.ts$/;
+
+/** Everything of the screen but the table of units. */
+const SCREEN = /^tui\/(?!units\.ts$)/;
+
+/** What belongs to other commands, or to jobs with other wishes. */
+const ELSEWHERE =
+  /^cli\/(wizard|prompt|presets|destination|completion|map|show_permissions)|^core\/(compare|rebase|commit|gpt|digest|survey)/;
+
+/** The formats whose verbs are among `modules`. */
+function formatsIn(modules: readonly string[]): string[] {
+  return [...new Set(modules.flatMap((path) => VERBS.exec(path)?.[1] ?? []))];
+}
+
+/** Modules that are not this program's. */
+function packagesIn(modules: readonly string[]): string[] {
+  return modules.filter((path) => !path.endsWith(".ts"));
+}
+
+/** Modules of Node that this program imports for them; each takes as long as dozens of its own. */
+async function nodeIn(modules: readonly string[]): Promise<string[]> {
+  const found = new Set<string>();
+  for (const path of modules.filter((path) => path.endsWith(".ts"))) {
+    const source = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+    for (const { specifier, kind } of importsOf(path, source)) {
+      if (kind === "static" && specifier.startsWith("node:")) found.add(specifier);
+    }
+  }
+  return [...found].sort();
+}
+
+function assertLean(modules: readonly string[], most: number): void {
+  assert.deepEqual(modules.filter((path) => SCREEN.test(path) || ELSEWHERE.test(path)), []);
+  assert(modules.length <= most, `${modules.length} modules, at most ${most}:\n${modules.join("\n")}`);
+}
+
+Deno.test("--version loads the table of commands and the facts of the formats", async () => {
+  const modules = await evaluated(["--version"]);
+  assertLean(modules, 60);
+  assert(modules.includes("formats/registry.ts") && modules.includes("cli/commands.ts"));
+  assert.deepEqual([formatsIn(modules), packagesIn(modules)], [[], []]);
+  assert.deepEqual(await nodeIn(modules), ["node:path"]);
+  assert.deepEqual(
+    modules.filter((path) => /^formats\/storage\/(file|file_storage|host|libc)\.ts$|_options\.ts$/.test(path)),
+    [],
+  );
+});
+
+Deno.test("--help loads what the commands say of themselves, and commander", async () => {
+  const modules = await evaluated(["--help"]);
+  assertLean(modules.filter((path) => !path.endsWith("_options.ts")), 65);
+  assert.deepEqual([formatsIn(modules), packagesIn(modules)], [[], ["commander"]]);
+});
+
+Deno.test("info loads what reads the format of the image", async () => {
+  const modules = await evaluated(["info", samplePath], { read: [samplePath] });
+  assertLean(modules, 115);
+  assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], ["commander"]]);
+  assert.deepEqual(modules.filter((path) => /^core\/(convert|copy|pool|target)|qcow2\/(create|unpack)/.test(path)), []);
+  assert.deepEqual(await nodeIn(modules), ["node:fs", "node:path"]);
+});
+
+Deno.test("convert loads what reads the source and what writes the target", async () => {
+  await using folder = await scratch();
+  const raw = folder.file("a.raw");
+  await Deno.writeFile(raw, new Uint8Array(1 << 20).fill(7, 0, 4096));
+  const args = ["convert", "-f", "raw", "-O", "qcow2", raw, folder.file("b.qcow2")];
+  const modules = await evaluated(args, { read: [folder.path], write: [folder.path] });
+  assertLean(modules, 135);
+  assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], ["commander"]]);
+  // A new image without packing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
+  const needless = /qcow2\/(disk|edit|unpack|compress|preallocate|bitmaps\w*|snapshots)\.ts$/;
+  assert.deepEqual(modules.filter((path) => needless.test(path)), []);
+  assert.deepEqual(await nodeIn(modules), ["node:buffer", "node:fs", "node:path"]);
+});

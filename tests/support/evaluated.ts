@@ -1,0 +1,33 @@
+/**
+ * Which modules a program evaluates. Deno loads every module that an import names, and runs only those that are reached;
+ * what is run is what start-up costs. The coverage that V8 keeps names the modules that were run.
+ *
+ * @module
+ */
+import { denoArgs, type Grants } from "./diskcast.ts";
+import { run, scratch } from "./qemu.ts";
+
+const top = new URL("../..", import.meta.url).href;
+
+/**
+ * The modules that `diskcast ...args` evaluates, sorted: paths from the top of the tree, and of packages the name alone.
+ *
+ * @throws where the program fails
+ */
+export async function evaluated(args: readonly string[], grants: Grants = {}): Promise<string[]> {
+  await using folder = await scratch();
+  const [verb, ...flags] = denoArgs(grants);
+  const { code, stderr } = await run(Deno.execPath(), [verb, `--coverage=${folder.path}`, ...flags, ...args]);
+  if (code !== 0) throw new Error(`diskcast ${args.join(" ")}: ${stderr}`);
+  const found = new Set<string>();
+  for await (const { name } of Deno.readDir(folder.path)) {
+    const { url } = JSON.parse(await Deno.readTextFile(folder.file(name))) as { readonly url: string };
+    found.add(url.startsWith(top) ? url.slice(top.length) : packageOf(url));
+  }
+  return [...found].sort();
+}
+
+/** `.../npm/HOST/@clack/prompts/1.9.0/dist/index.mjs`: the name stands before the version. */
+function packageOf(url: string): string {
+  return /\/npm\/[^/]+\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? url;
+}
