@@ -107,6 +107,8 @@ export interface DiskWriter extends AsyncDisposable {
   zero(start: number, end: number): Promise<void>;
   /** Adds a bitmap, after all writes; where the format has bitmaps. */
   addBitmap?(bitmap: Bitmap): Promise<void>;
+  /** Refuses bitmaps that {@linkcode addBitmap} would refuse, before anything is written; where that is there. */
+  checkBitmaps?(bitmaps: readonly Bitmap[]): Promise<void>;
   /** Writes what is still owed. The image is valid only after this; syncing is the caller's. */
   finish(): Promise<void>;
 }

@@ -19,6 +19,8 @@ const DIRECTORY_BYTES_MAX = 64 << 20;
 
 /** Bitmaps that are added to an image. */
 export interface AddedBitmaps {
+  /** Refuses those that cannot be added one after another. */
+  check(bitmaps: readonly Bitmap[]): void;
   /** Adds one, with its bits. */
   add(bitmap: Bitmap): Promise<void>;
   /** Writes a directory of all bitmaps if some were added, and notes it in the header; whether it did. */
@@ -33,6 +35,10 @@ export interface AddedBitmaps {
 export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]): AddedBitmaps {
   const added: BitmapEntry[] = [];
   return {
+    check(bitmaps) {
+      const others = [...present(), ...added];
+      for (const [nth, bitmap] of bitmaps.entries()) checkBitmap(image, bitmap, [...others, ...bitmaps.slice(0, nth)]);
+    },
     async add(bitmap) {
       checkBitmap(image, bitmap, [...present(), ...added]);
       added.push(await writeBitmap(image, bitmap));
@@ -48,7 +54,7 @@ export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]
 export function checkBitmap(
   { header, storage }: Pick<Image, "header" | "storage">,
   bitmap: Pick<Bitmap, "name" | "granularity" | "inconsistent">,
-  others: readonly BitmapEntry[],
+  others: readonly Pick<Bitmap, "name">[],
 ): void {
   const { name, granularity } = bitmap;
   const refuse = (kind: "usage" | "unsupported", problem: string): never => {

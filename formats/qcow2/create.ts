@@ -4,7 +4,7 @@
  * @module
  */
 import { SECTOR } from "../bytes.ts";
-import type { Bitmap, CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
+import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { AddedBitmaps } from "./bitmaps_write.ts";
 import { encodeHeader } from "./header.ts";
@@ -51,10 +51,7 @@ export async function createQcow2(
     target,
     begin: () => Promise.resolve(),
     ...(settings.version === 3 && {
-      async addBitmap(bitmap: Bitmap) {
-        bitmaps ??= (await import("./bitmaps_write.ts")).addedBitmaps(image, () => []);
-        await bitmaps.add(bitmap);
-      },
+      bitmaps: async () => bitmaps ??= (await import("./bitmaps_write.ts")).addedBitmaps(image, () => []),
     }),
     async finish() {
       await bitmaps?.finish();

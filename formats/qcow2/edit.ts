@@ -4,7 +4,7 @@
  * @module
  */
 import { SECTOR, u64, viewOf } from "../bytes.ts";
-import type { Bitmap, DiskWriter, EditContext, WriterTraits } from "../contract.ts";
+import type { DiskWriter, EditContext, WriterTraits } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { type BitmapEntry, readBitmapDirectory } from "./bitmaps.ts";
@@ -72,12 +72,7 @@ export async function editQcow2(
       await begin();
       tracker.touch(start, end);
     },
-    ...(header.version === 3 && {
-      async addBitmap(bitmap: Bitmap) {
-        await begin();
-        await added.add(bitmap);
-      },
-    }),
+    ...(header.version === 3 && { bitmaps: () => Promise.resolve(added) }),
     async finish() {
       if (begun) await finishChanges(image, tracker, added);
     },

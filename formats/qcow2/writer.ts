@@ -5,6 +5,7 @@
  */
 import { type Content, inMemory } from "../content.ts";
 import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
+import type { AddedBitmaps } from "./bitmaps_write.ts";
 import type { PackUnit } from "./compress.ts";
 import type { Image } from "./image.ts";
 import { packedArea, packUnits, writeUnits } from "./write_packed.ts";
@@ -25,8 +26,8 @@ export interface WriterParts {
   readonly target: Target;
   /** Before each change of the guest bytes `[start, end)`; the first time for anything, too. */
   begin(start: number, end: number): Promise<void>;
-  /** Absent where the image cannot have bitmaps. */
-  addBitmap?(bitmap: Bitmap): Promise<void>;
+  /** Those that are added; absent where the image cannot have bitmaps. */
+  bitmaps?(): Promise<Pick<AddedBitmaps, "check" | "add">>;
   finish(): Promise<void>;
 }
 
@@ -46,7 +47,7 @@ export function tableWriter(image: Image, pack: PackUnit | null): Target {
 }
 
 /** A writer. Its calls may overlap: units are packed at the same time, everything else is done one after another. */
-export function writerOf({ traits, target, begin, addBitmap, finish }: WriterParts): DiskWriter {
+export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts): DiskWriter {
   const one = oneAtATime();
   const change = (start: number, end: number, action: () => Promise<void>): Promise<void> =>
     one(async () => {
@@ -70,7 +71,14 @@ export function writerOf({ traits, target, begin, addBitmap, finish }: WriterPar
         change(start, start + content.length, () => target.write(content, start)),
     }),
     zero: (start, end) => change(start, end, () => target.zero(start, end)),
-    ...(addBitmap && { addBitmap: (bitmap: Bitmap) => one(() => addBitmap(bitmap)) }),
+    ...(bitmaps && {
+      addBitmap: (bitmap: Bitmap) =>
+        one(async () => {
+          await begin(0, 0);
+          await (await bitmaps()).add(bitmap);
+        }),
+      checkBitmaps: async (wanted: readonly Bitmap[]) => (await bitmaps()).check(wanted),
+    }),
     finish: () => one(finish),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -249,6 +249,14 @@ Deno.test({
       message: /Cannot copy bitmaps to ".*old\.qcow2"/,
     });
     assert.deepEqual(await Deno.readFile(old.path), before);
+    // The last copy has a bitmap of that name: found before the first byte, the copied one, is written.
+    const there = await Deno.readFile(target.path);
+    const again = { path: target.path, format: "qcow2", create: false };
+    await assert.rejects(convert({ sources: [{ path: image }], target: again, bitmaps: true }), {
+      kind: "usage",
+      message: /Cannot add the bitmap "good" to ".*": there is one of this name already/,
+    });
+    assert.deepEqual(await Deno.readFile(target.path), there);
 
     // The first flag byte of a directory entry: bit 0 says that the bitmap was in use.
     const bytes = await Deno.readFile(image);
