@@ -28,7 +28,7 @@ const SMALL = 4096;
 /** Batches of units at each worker: it need not wait for the next. */
 const DEPTH = 2;
 
-/** Units go to a worker and come back in batches of this many bytes, so that not each of them costs two messages. */
+/** Units go to a worker and come back in batches of so many guest bytes: a message costs as much as a small unit. */
 const BATCH = 256 << 10;
 
 /** What packs and unpacks; disposing ends its workers at once. */
@@ -53,6 +53,8 @@ type Work =
 
 interface Task {
   readonly work: Work;
+  /** Guest bytes of the unit. */
+  readonly size: number;
   /** Shared memory to put the result into; the slot's own where it is absent. */
   readonly into?: Uint8Array;
   /** `null`: the verb had no result. The view is valid until the callback returns. */
@@ -109,7 +111,7 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
       if (bytes.length <= SMALL) return inline.pack(codec, bytes);
       return new Promise((done, failed) => {
         const work: Work = { verb: "pack", codec, bytes, room: packRoom(bytes.length) };
-        begin({ work, done: (result) => done(result && result.slice()), failed });
+        begin({ work, size: bytes.length, done: (result) => done(result && result.slice()), failed });
       });
     },
     unpack: (codec, bytes, into) => {
@@ -121,7 +123,7 @@ export function workerPool(workers: number = navigator.hardwareConcurrency): Poo
           if (result && !isShared) into.set(result);
           done(result !== null);
         };
-        begin({ work, ...(isShared && { into }), done: finish, failed });
+        begin({ work, size: into.length, ...(isShared && { into }), done: finish, failed });
       });
     },
     [Symbol.dispose]() {
@@ -203,7 +205,7 @@ function startCrew(count: number): Crew {
     assigning = false;
     for (const [index, berth] of berths.entries()) {
       if (waiting.length === 0) return;
-      if (berth.tasks.length === 0) send(berth, index, batchOf(waiting, count));
+      if (berth.tasks.length === 0) send(berth, index, batchOf(waiting));
     }
   };
   const failAll = (error: unknown) => {
@@ -245,12 +247,12 @@ function stopped(): ImageError {
   return new ImageError("cancelled", "Cancelled while packing or unpacking");
 }
 
-/** Takes the next tasks for one of `workers` workers: its share, as far as a batch goes, but at least one. */
-function batchOf(waiting: Task[], workers: number): Task[] {
-  const most = Math.ceil(waiting.length / workers);
-  let count = 0;
-  for (let bytes = 0; count < most && (count === 0 || bytes + waiting[count].work.room <= BATCH); count++) {
-    bytes += waiting[count].work.room;
+/** Takes the next tasks that make a batch, at least one. */
+function batchOf(waiting: Task[]): Task[] {
+  let count = 1;
+  for (let size = waiting[0].size; count < waiting.length; count++) {
+    size += waiting[count].size;
+    if (size > BATCH) break;
   }
   return waiting.splice(0, count);
 }
