@@ -17,13 +17,16 @@ import type { ZeroRule } from "./zeroes.ts";
 /** Zeroes are written in parts of this size, so that cancelling is obeyed where they cost real writes. */
 const ZERO_PART = 64 << 20;
 
+/** Bytes at once where units are packed or unpacked: those go through the caches of other processors in any case. */
+const PACKED_PIECE = 512 << 10;
+
 /** Copies everything; returns what was done, and how many zeroes were found inside the data. */
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
   const rule = zeroRuleFor(job.traits, job.sparseSize);
   const size = pieceFor(job.traits, rule);
   // A packed unit is unpacked whole: reading it piece by piece would unpack it more than once, or one by one.
-  const packedSize = alignUp(size, job.source.unit ?? 1);
+  const packedSize = alignUp(Math.max(PACKED_PIECE, size), job.source.unit ?? 1);
   const lanes = lanesOf(job.width, packedSize, ({ act, kind, start, end, zeroes, seconds }) => {
     totals[act === "copy" ? "data" : act] += end - start;
     totals.zeroes += zeroes;
@@ -70,7 +73,7 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
 
 /** The piece holds whole blocks of the zero rule, and whole units of a packing target. */
 function pieceFor(traits: WriterTraits, rule: ZeroRule | null): number {
-  return alignUp(Math.max(PIECE, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
+  return alignUp(Math.max(traits.packs ? PACKED_PIECE : PIECE, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
 }
 
 /** What the host can copy of `step` from `start` on, as far as it goes. */

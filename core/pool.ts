@@ -29,7 +29,7 @@ const SMALL = 4096;
 const DEPTH = 2;
 
 /** Units go to a worker and come back in batches of so many guest bytes: a message costs as much as a small unit. */
-const BATCH = 256 << 10;
+const BATCH = 512 << 10;
 
 /** What packs and unpacks; disposing ends its workers at once. */
 export interface Pool extends Disposable {

@@ -6,8 +6,8 @@ import { type Pool, workerPool } from "../../core/pool.ts";
 import { ImageError } from "../../formats/mod.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 
-/** Bytes that the copy loop reads and writes at once, unless a unit is larger. */
-const PIECE = 256 << 10;
+/** Bytes that the copy loop reads and writes at once where units are packed or unpacked, unless a unit is larger. */
+const PIECE = 512 << 10;
 const SECTOR = 512;
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
