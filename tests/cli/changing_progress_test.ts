@@ -36,7 +36,7 @@ async function makeImages(folder: { file(name: string): string }): Promise<strin
 }
 
 function run(words: readonly string[], top: string, signal: AbortSignal, io = fakeIo()): Promise<number> {
-  const command = commands.find(({ def }) => def.name === words[0])!;
+  const command = commands.find(({ name }) => name === words[0])!;
   const args = words.slice(1).map((word) => word === "top.qcow2" ? top : word);
   return command.run(["--progress=json", ...args], { io, signal });
 }
