@@ -55,25 +55,31 @@ export async function readHeader(storage: Storage): Promise<CurrentHeader> {
   if (storage.size < least) {
     throw corrupt(`Cannot read the headers of "${label}": the file ends at ${storage.size}, before ${least}`, label);
   }
-  const found: CurrentHeader[] = [];
-  const raw: Uint8Array[] = [];
-  for (const place of [0, 1] as const) {
-    const bytes = new Uint8Array(SECTOR_4K);
-    await storage.readAt(bytes, HEADERS_AT[place]);
-    const header = decodeHeader(bytes);
-    if (!header) continue;
-    found.push({ ...header, place });
-    raw.push(bytes);
-  }
+  const found = (await readBoth(storage)).filter((header) => header !== null);
   const [first, second] = found;
   if (!first) throw corrupt(`Cannot use the headers of "${label}": both are damaged`, label, HEADERS_AT[0]);
-  if (second && first.sequence === second.sequence && raw[0].some((byte, at) => byte !== raw[1][at])) {
+  if (second && first.sequence === second.sequence && first.raw.some((byte, at) => byte !== second.raw[at])) {
     const message = `Cannot choose a header of "${label}": both have the number ${first.sequence}, and they differ`;
     throw corrupt(message, label, HEADERS_AT[0]);
   }
-  const current = second && second.sequence > first.sequence ? second : first;
+  const { raw: _raw, ...current } = second && second.sequence > first.sequence ? second : first;
   checkHeader(current, storage);
   return current;
+}
+
+/** Which of the two headers are damaged, as indices in {@linkcode HEADERS_AT}. */
+export async function damagedHeaders(storage: Storage): Promise<number[]> {
+  const both = await readBoth(storage);
+  return [0, 1].filter((place) => both[place] === null);
+}
+
+async function readBoth(storage: Storage): Promise<((CurrentHeader & { readonly raw: Uint8Array }) | null)[]> {
+  return await Promise.all(([0, 1] as const).map(async (place) => {
+    const raw = new Uint8Array(SECTOR_4K);
+    await storage.readAt(raw, HEADERS_AT[place]);
+    const header = decodeHeader(raw);
+    return header && { ...header, place, raw };
+  }));
 }
 
 function decodeHeader(bytes: Uint8Array): Header | null {

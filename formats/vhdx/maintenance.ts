@@ -4,11 +4,11 @@
  * @module
  */
 import type { Maintenance } from "../maintenance.ts";
-import { checkRuns } from "../check_runs.ts";
 
 /** The verbs of VHDX. */
 export const maintenance: Maintenance = {
-  check: checkRuns(async (storage) => (await import("./disk.ts")).openVhdx(storage)),
+  check: async (storage, context) => (await import("./check.ts")).checkVhdx(storage, context),
+  repair: async (storage, what, context) => (await import("./repair.ts")).repairVhdx(storage, what, context),
   resize: async (storage, size, growth, context) =>
     (await import("./resize.ts")).resizeVhdx(storage, size, growth, context),
 };

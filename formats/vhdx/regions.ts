@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { setU64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
@@ -70,8 +71,20 @@ async function readEntries(storage: Storage): Promise<Entry[]> {
   return [...Array(count).keys()].map((nth) => entryAt(bytes, view, 16 + 32 * nth));
 }
 
+/** The places of the tables that are not what the first whole one is. */
+export async function damagedTables(storage: Storage): Promise<number[]> {
+  const sound = await soundTable(storage);
+  const damaged: number[] = [];
+  for (const tableAt of REGION_TABLES_AT) {
+    const bytes = new Uint8Array(REGION_TABLE_BYTES);
+    await storage.readAt(bytes, tableAt);
+    if (Buffer.compare(bytes, sound) !== 0) damaged.push(tableAt);
+  }
+  return damaged;
+}
+
 /** The first of the two tables that is whole. */
-async function soundTable(storage: Storage): Promise<Uint8Array> {
+export async function soundTable(storage: Storage): Promise<Uint8Array> {
   for (const tableAt of REGION_TABLES_AT) {
     const bytes = new Uint8Array(REGION_TABLE_BYTES);
     await storage.readAt(bytes, tableAt);
