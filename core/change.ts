@@ -88,9 +88,16 @@ export async function openForChange(
     if (spec.backing === null || (spec.backing === undefined && backing === null)) return null;
     return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBeneath(backing!, path, open)));
   };
+  // A verb may ask twice, and a file is locked once.
+  const named = new Map<string, Promise<WritableStorage>>();
   const context: ChangeContext = {
     pause,
-    openNamed: async (file) => await edit(await namedPath(spec, file, open)),
+    openNamed: async (file) => {
+      const path = await namedPath(spec, file, open);
+      const opened = named.get(path) ?? edit(path);
+      named.set(path, opened);
+      return await opened;
+    },
     openBelow: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
     createNamed: (name) => createBeside(path, name, open.files, stack),
   };

@@ -69,9 +69,12 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
   const depth = await baseDepth(layers, options);
   const emptied = !options.keepsTop && options.base === undefined;
   const empty = emptied ? verbOf(top, "empty", "empty") : null;
+  const above = depth === 1 ? top : await openAbove(layers[depth - 1], options, stack);
+  const retie = await untie(above, layers[depth - 1].disk);
   const base = await openBase(layers[depth], layers[0].disk, options, stack);
   const totals = await copyDown(layers, depth, base, options, stack, pool);
   await base.storage.sync();
+  await retie(base);
   if (empty) await empty(top.storage, top.context);
   return { base: base.path, totals, emptied };
 }
@@ -88,6 +91,30 @@ async function baseDepth(layers: readonly Layer[], options: CommitOptions): Prom
   const depth = layers.findIndex(({ key }, index) => index > 0 && key === fileKey(file, named));
   if (depth > 0) return depth;
   throw new ImageError("usage", `Cannot commit "${path}" to "${named}": that is not beneath it`, { path });
+}
+
+/** A layer above the base, open for changing. */
+function openAbove(
+  { path, disk }: Layer,
+  { onEvent: _, ...options }: ChangeOptions,
+  stack: AsyncDisposableStack,
+): Promise<ChangedImage> {
+  return openForChange({ path, format: disk.format }, options, stack);
+}
+
+/**
+ * Where the layer above the base states which content that has, it states nothing while the content changes, so that the
+ * chain opens at every moment. The result states it again.
+ */
+async function untie(above: ChangedImage, { backing }: Disk): Promise<(base: ChangedImage) => Promise<void>> {
+  if (backing?.id === undefined) return () => Promise.resolve();
+  const setBacking = verbOf(above, "setBacking", "commit");
+  const { id: _id, otherIds: _otherIds, ...untied } = backing;
+  await setBacking(above.storage, untied);
+  return async (base) => {
+    const { id } = await base.read();
+    await setBacking(above.storage, { ...untied, ...(id !== undefined && { id }) });
+  };
 }
 
 /** The base, open for changing and as long as the image above it. */

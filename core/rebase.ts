@@ -78,7 +78,10 @@ export async function rebase(
   }
   if (options.unsafe) {
     const changed = await openForChange(image, options, stack);
-    await verbOf(changed, "setBacking", "rebase")(changed.storage, backing);
+    const setBacking = verbOf(changed, "setBacking", "rebase");
+    // Another name for what has the content that the image states.
+    const { backing: before } = await changed.read();
+    await setBacking(changed.storage, withId(backing, before?.id));
     return { copied: 0, dropped: 0 };
   }
   return await new Rebase(image, backing, options, stack).run();
@@ -121,7 +124,11 @@ class Rebase {
         packs: this.options.packs ?? false,
         pack: leveled(this.pool.pack, undefined),
         openNamed: changed.context.openNamed,
-        openBelow: () => Promise.resolve(oldBelow ?? emptyReader),
+        // Zeroes must be stated as far as the new backing file goes.
+        openBelow: () => {
+          const below = oldBelow ?? emptyReader;
+          return Promise.resolve(padded(below, Math.max(below.size, newBelow?.size ?? 0)));
+        },
       }),
     );
     if (this.options.packs && !writer.traits.packs) {
@@ -131,7 +138,7 @@ class Rebase {
     this.tell({ type: "phase", phase: "finish" });
     await writer.finish();
     await storage.sync();
-    await setBacking(storage, this.backing);
+    await setBacking(storage, withId(this.backing, after?.layers[0]?.disk.id));
     const dropped = this.options.dropsSame ? await this.dropSame(changed, newBelow ?? emptyReader) : 0;
     return { copied, dropped };
   }
@@ -203,6 +210,11 @@ interface CopyWork {
 }
 
 const emptyReader = chainOf([]);
+
+/** `backing` with the ID of its content, where that is known. */
+function withId(backing: NamedFile | null, id: string | undefined): NamedFile | null {
+  return backing && id !== undefined ? { ...backing, id } : backing;
+}
 
 function disksOf(image: OpenedImage): Disk[] {
   return image.layers.map((layer) => layer.disk);

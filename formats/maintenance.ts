@@ -120,10 +120,13 @@ export interface Maintenance {
   /** Looks at everything. Throws only where the image does not open. */
   check?(storage: Storage, context: CheckContext): Promise<CheckReport>;
   /** Mends what it can. What was mended is the difference of two checks. */
-  repair?(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void>;
+  repair?(storage: WritableStorage, what: RepairKind, context: ChangeContext): Promise<void>;
   /** Changes the size of the disk. What is new reads as zeroes, whatever lies beneath. */
   resize?(storage: WritableStorage, size: number, growth: GrowthKind, context: ChangeContext): Promise<void>;
-  /** Names another file beneath, or none; data stay as they are. */
+  /**
+   * Names another file beneath, or none; data stay as they are. Without an ID the image says nothing of what content
+   * the file has, where images of the format can state it.
+   */
   setBacking?(storage: WritableStorage, backing: NamedFile | null): Promise<void>;
   /** Forgets everything that the image states, so that what is beneath shows. */
   empty?(storage: WritableStorage, context: ChangeContext): Promise<void>;

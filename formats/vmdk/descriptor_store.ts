@@ -18,10 +18,13 @@ export interface HeaderChange {
   readonly redundantDirectory?: number;
 }
 
+/** Where the descriptor is. */
+type Embedding = Pick<Layout<WritableStorage>, "embedded">;
+
 /** The bytes of the descriptor of an image that has one. */
 export async function descriptorBytes(
   storage: WritableStorage,
-  { embedded }: Pick<Layout<WritableStorage>, "embedded">,
+  { embedded }: Embedding,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(embedded?.length ?? storage.size);
   await storage.readAt(bytes, embedded?.fileOffset ?? 0);
@@ -33,7 +36,7 @@ export async function descriptorBytes(
  *
  * @throws ImageError `unsupported`
  */
-export function checkRoom(storage: WritableStorage, { embedded }: Layout<WritableStorage>, text: Uint8Array): void {
+export function checkRoom(storage: WritableStorage, { embedded }: Embedding, text: Uint8Array): void {
   if (embedded === null || text.length <= embedded.length) return;
   const message = `Cannot change the descriptor of "${storage.label}": it would have ${text.length} bytes, and there ` +
     `is room for ${embedded.length}; convert the image into a new one`;
@@ -46,7 +49,7 @@ export function checkRoom(storage: WritableStorage, { embedded }: Layout<Writabl
  */
 export async function storeDescriptor(
   storage: WritableStorage,
-  layout: Layout<WritableStorage>,
+  layout: Embedding,
   text: Uint8Array,
   change: HeaderChange = {},
 ): Promise<void> {
@@ -61,7 +64,7 @@ export async function storeDescriptor(
  */
 async function storeEmbedded(
   storage: WritableStorage,
-  { fileOffset, length }: NonNullable<Layout<WritableStorage>["embedded"]>,
+  { fileOffset, length }: NonNullable<Embedding["embedded"]>,
   text: Uint8Array,
   change: HeaderChange,
 ): Promise<void> {

@@ -95,7 +95,9 @@ async function editorOf(
     return { ...simple, cheap: true, writer: refusingWriter(storage.label, line!.access) };
   }
   if (kind === "flat") {
-    return { ...simple, cheap: storage.zeroesCheaply, writer: flatWriter(storage, part.fileOffset) };
+    // The image's own file is the descriptor: nobody else would sync this one.
+    const writer = { ...flatWriter(storage, part.fileOffset), finish: () => storage.sync() };
+    return { ...simple, cheap: storage.zeroesCheaply, writer };
   }
   return await sparseEditor(storage, part.size, below, context);
 }
@@ -151,8 +153,11 @@ function plainEditor(
     ...grainWriter({ storage, header, tables, end, zeroedFrom: storage.size, below }),
     async finish() {
       if (storage.size < end.next) await storage.truncate(end.next);
+      // Grains, then what points at them, then that it was closed: a power failure must not leave one before the other.
+      await storage.sync();
       await tables.flush();
       await tables.flushDirectories();
+      await storage.sync();
       await storage.writeAt(new Uint8Array([0]), UNCLEAN_AT);
     },
   };

@@ -58,6 +58,26 @@ export async function readLayout<S extends Storage>(
   return { descriptor, embedded: null, ...await openParts(descriptor.extents, null, storage, openNamed) };
 }
 
+/** The descriptor of an image, its place, and the header before it, without a look at the extents; `null` where it has none. */
+export async function readDescriptor<S extends Storage>(
+  storage: S,
+): Promise<
+  | { readonly descriptor: Descriptor; readonly embedded: Layout<S>["embedded"]; readonly header: SparseHeader | null }
+  | null
+> {
+  const head = new Uint8Array(Math.min(HEADER_BYTES, storage.size));
+  await storage.readAt(head, 0);
+  const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
+  if (magic === COWD_MAGIC || isSeSparse(head)) return null;
+  if (magic !== SPARSE_MAGIC || head.length < HEADER_BYTES) {
+    return { descriptor: parseDescriptor(await readText(storage), storage.label), embedded: null, header: null };
+  }
+  const header = parseHeader(head, storage.label);
+  if (header.descriptor === null) return null;
+  const descriptor = parseDescriptor(await readEmbedded(storage, header), storage.label);
+  return { descriptor, embedded: header.descriptor, header };
+}
+
 /** The extent in the image file itself. */
 function ownPart<S extends Storage>(storage: S, size: number, line: ExtentLine | null): Part<S> {
   return { guestStart: 0, size, kind: "sparse", fileOffset: 0, line, storage };

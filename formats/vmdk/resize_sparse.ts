@@ -10,10 +10,12 @@ import { ImageError } from "../errors.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_store.ts";
+import { giveBack } from "./give_back.ts";
 import { MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
 import { type SparseHeader, tablesOf } from "./header.ts";
 import { type HostedSparse, readRedundant, tableBytesOf } from "./hosted_sparse.ts";
 import { directoryBytes } from "./new_extent.ts";
+import { tablesIn } from "./plain_extents.ts";
 import { checkReach, type FileEnd, type Tables, tablesFor, takePlace } from "./tables.ts";
 import { grainWriter } from "./write_grains.ts";
 
@@ -156,16 +158,10 @@ async function allocateGrains(
  * @param change with the header of before
  */
 export async function cutSparse(
-  { storage, sparse: { header, directory }, size, context }: SparseChange,
+  { storage, sparse, size, context }: SparseChange,
 ): Promise<void> {
-  const tables = tablesFor({
-    storage,
-    header,
-    directory: new Uint8Array(directory.buffer),
-    redundant: await readRedundant(storage, header),
-    fresh: false,
-    place: () => Promise.reject(new Error("Nothing is added to what is cut off")),
-  });
+  const { header } = sparse;
+  const tables = tablesIn({ storage, sparse, redundant: await readRedundant(storage, header) });
   const reach = header.grainBytes * header.entriesPerTable;
   for (let at = size; at < header.capacity;) {
     const freed: number[] = [];
@@ -177,15 +173,6 @@ export async function cutSparse(
     await storage.sync();
     await giveBack(storage, header, freed);
     await context.pause();
-  }
-}
-
-/** Lets the host have the space of grains that nothing points at any more. */
-async function giveBack(storage: WritableStorage, header: SparseHeader, grains: readonly number[]): Promise<void> {
-  if (!storage.zeroesCheaply) return;
-  for (const place of grains) {
-    const end = Math.min(place + header.grainBytes, storage.size);
-    if (place >= header.overhead && place < end) await storage.zeroAt(place, end);
   }
 }
 

@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { commit } from "../../../core/commit.ts";
+import { convert } from "../../../core/convert.ts";
+import { rebase } from "../../../core/rebase.ts";
+import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { assertBytes } from "../../support/model.ts";
+import {
+  guestBytes,
+  hasQemu,
+  qemuImgOk,
+  qemuIo,
+  type Rng,
+  rng,
+  type Scratch,
+  scratch,
+  seed,
+} from "../../support/qemu.ts";
+import { openPath } from "./support.ts";
+
+const runSeed = seed();
+const MIB = 1 << 20;
+
+const KINDS = [
+  "subformat=monolithicSparse",
+  "subformat=monolithicSparse,zeroed_grain=on",
+  "subformat=twoGbMaxExtentSparse",
+];
+
+async function scribble(path: string, size: number, random: Rng, count = 4): Promise<void> {
+  for (; count > 0; count--) {
+    const start = random.int(size / 512) * 512;
+    const length = Math.min(random.int(1, 600) * 512, size - start);
+    const how = random.chance(0.25) ? "-z" : `-P ${random.int(4)}`;
+    await qemuIo(["-f", "vmdk", path], `write ${how} ${start} ${length}`);
+  }
+}
+
+/** A chain base.vmdk, middle.vmdk, top.vmdk, and other.vmdk, with much of base in it and longer than all. */
+async function makeChain(folder: Scratch, options: string, random: Rng): Promise<string> {
+  const create = async (name: string, size: number, below?: string) => {
+    const backing = below === undefined ? [] : ["-b", below, "-F", "vmdk"];
+    await qemuImgOk("create", "-q", "-f", "vmdk", "-o", options, ...backing, folder.file(name), `${size}`);
+    await scribble(folder.file(name), size, random);
+  };
+  await create("base.vmdk", 3 * MIB);
+  await create("middle.vmdk", 3 * MIB, "base.vmdk");
+  await create("top.vmdk", 3 * MIB + 1024, "middle.vmdk");
+  await create("other.vmdk", 4 * MIB);
+  await qemuImgOk("convert", "-n", "-f", "vmdk", "-O", "vmdk", folder.file("base.vmdk"), folder.file("other.vmdk"));
+  await scribble(folder.file("other.vmdk"), 4 * MIB, random, 2);
+  return folder.file("top.vmdk");
+}
+
+/** The whole disk as diskcast reads the chain. */
+async function chainBytes(path: string): Promise<Uint8Array> {
+  const raw = `${path}.raw`;
+  await convert({ sources: [{ path, format: "vmdk" }], target: { path: raw, format: "raw" } });
+  const bytes = await Deno.readFile(raw);
+  await Deno.remove(raw);
+  return bytes;
+}
+
+async function digestOf(path: string): Promise<string> {
+  return createHash("sha256").update(await chainBytes(path)).digest("hex");
+}
+
+async function parentOf(path: string): Promise<string | undefined> {
+  await using disk = await openPath(path);
+  return disk.backing?.name;
+}
+
+for (const options of KINDS) {
+  Deno.test({
+    name: `rebasing a vmdk with ${options} keeps its content`,
+    ignore: !hasQemu,
+    async fn() {
+      const random = rng(runSeed);
+      for (const name of ["base.vmdk", "other.vmdk", null]) {
+        for (const dropsSame of [false, true]) {
+          await using folder = await scratch();
+          const path = await makeChain(folder, options, random);
+          const before = await guestBytes(path);
+          await rebase({ path }, name === null ? null : { name, format: "vmdk" }, { dropsSame });
+          assert.equal(await parentOf(path), name ?? undefined);
+          // qemu-img compares the content IDs as it reads.
+          assertBytes(await guestBytes(path), before);
+          assertBytes(await chainBytes(path), before);
+        }
+      }
+    },
+  });
+
+  Deno.test({
+    name: `committing a vmdk with ${options} gives the base its content, and the chain stays whole`,
+    ignore: !hasQemu,
+    async fn() {
+      const random = rng(runSeed);
+      for (const more of [{}, { keepsTop: true }, { base: "base.vmdk" }]) {
+        await using folder = await scratch();
+        const path = await makeChain(folder, options, random);
+        const before = await guestBytes(path);
+        const base = more.base === undefined ? undefined : folder.file(more.base);
+        const done = await commit({ path }, { ...more, ...(base !== undefined && { base }) });
+        assertBytes(await guestBytes(path), before);
+        assertBytes(await chainBytes(path), before);
+        assertBytes((await guestBytes(done.base)).subarray(0, before.length), before);
+        assert.equal(done.emptied, Object.keys(more).length === 0);
+        if (!done.emptied) continue;
+        await using disk = await openPath(path);
+        const { kind, end } = await disk.runAt(0, disk.size);
+        assert.deepEqual([kind, end], ["hole", disk.size]);
+      }
+    },
+  });
+}
+
+for (const options of [KINDS[0], KINDS[2]]) {
+  Deno.test({
+    name: `a crash while a vmdk with ${options} is rebased or committed changes no guest byte`,
+    ignore: !hasQemu,
+    async fn() {
+      const random = rng(runSeed);
+      for (
+        const act of [
+          (path: string, files: Parameters<typeof rebase>[2]) =>
+            rebase({ path }, { name: "other.vmdk", format: "vmdk" }, { ...files, dropsSame: true }),
+          (path: string, files: Parameters<typeof rebase>[2]) => commit({ path }, files),
+        ]
+      ) {
+        await using folder = await scratch();
+        const path = await makeChain(folder, options, random);
+        await tryFolderCrashes({
+          folder: folder.path,
+          act: (files) => act(path, { files }),
+          state: () => digestOf(path),
+          random,
+          most: 12,
+        });
+        assert.equal(await digestOf(path), createHash("sha256").update(await guestBytes(path)).digest("hex"));
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "a moved parent gets its new name, and what cannot be beneath is refused",
+  ignore: !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const path = await makeChain(folder, KINDS[0], rng(runSeed));
+    const before = await guestBytes(path);
+    await Deno.rename(folder.file("middle.vmdk"), folder.file("größer als.vmdk"));
+    await rebase({ path }, { name: "größer als.vmdk", format: "vmdk" }, { unsafe: true });
+    assertBytes(await guestBytes(path), before);
+    const start = await Deno.readFile(path);
+    const rejects = async (name: string, format: string, unsafe: boolean, message: RegExp, image = path) => {
+      await assert.rejects(rebase({ path: image }, { name, format }, { unsafe }), { message });
+    };
+    await Deno.writeFile(folder.file("a.raw"), new Uint8Array(MIB));
+    await rejects("a.raw", "raw", true, /must be vmdk/);
+    await rejects('a".vmdk', "vmdk", true, /quotes/);
+    await rejects(`${"x".repeat(10_300)}.vmdk`, "vmdk", true, /there is room for/);
+    await rejects("other.vmdk", "vmdk", true, /content ID .* is not known/, folder.file("base.vmdk"));
+    for (const subformat of ["monolithicFlat", "streamOptimized"]) {
+      const image = folder.file(`${subformat}.vmdk`);
+      await qemuImgOk("create", "-q", "-f", "vmdk", "-o", `subformat=${subformat}`, image, "3M");
+      await rejects("other.vmdk", "vmdk", false, /flat extents|streamOptimized/, image);
+    }
+    assertBytes(await Deno.readFile(path), start);
+  },
+});
