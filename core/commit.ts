@@ -7,12 +7,11 @@ import { resolve } from "node:path";
 import { alignUp, type Disk, ImageError } from "../formats/mod.ts";
 import { chainOf, padded } from "./chain.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
-import { copyAll } from "./copy.ts";
+import { countAndCopy } from "./count_and_copy.ts";
 import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open.ts";
 import { openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
-import { countTotals } from "./plan.ts";
 import { workerPool } from "./pool.ts";
 
 /** What {@linkcode commit} may be told. */
@@ -141,7 +140,6 @@ async function copyDown(
   stack: AsyncDisposableStack,
   pool: ReturnType<typeof workerPool>,
 ): Promise<Totals> {
-  const tell = options.onEvent ?? (() => {});
   const { format, storage, path, context } = base;
   const disks = layers.map((layer) => layer.disk);
   const writer = await format.edit?.(storage, {
@@ -157,25 +155,8 @@ async function copyDown(
   const source = padded(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
   const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };
   const pace = paceOf(options.signal, options.rateLimit ?? 0, options.paused);
-  if (options.onEvent) {
-    tell({ type: "phase", phase: "plan" });
-    tell({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.pause()) });
-  }
-  tell({ type: "phase", phase: "copy" });
-  const { data, zero, skip } = await copyAll({
-    source,
-    writer,
-    traits,
-    policy,
-    sparseSize: 4096,
-    pace,
-    width: pool.width,
-    busy: () => pool.seconds,
-    onEvent: (event) => {
-      if (event.type !== "plan") tell(event);
-    },
-  });
-  tell({ type: "phase", phase: "finish" });
+  const { onEvent } = options;
+  const totals = await countAndCopy({ source, writer, traits, policy, sparseSize: 4096, pace, pool, onEvent });
   await writer.finish();
-  return { data, zero, skip };
+  return totals;
 }

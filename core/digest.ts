@@ -7,13 +7,12 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { type DiskWriter, zeroes } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";
-import { copyAll } from "./copy.ts";
+import { countAndCopy } from "./count_and_copy.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
-import { countTotals } from "./plan.ts";
 import { workerPool } from "./pool.ts";
 
 /** Takes guest bytes in their order. */
@@ -93,10 +92,10 @@ const ZERO_PART = 64 << 20;
  */
 export async function digest(image: string | ImageSpec, options: DigestOptions = {}): Promise<DigestSummary> {
   const begun = performance.now();
-  const tell = options.onEvent ?? (() => {});
+  const { onEvent } = options;
   const spec = typeof image === "string" ? { path: image } : image;
   using pool = workerPool(options.workers);
-  tell({ type: "phase", phase: "inspect" });
+  onEvent?.({ type: "phase", phase: "inspect" });
   await using opened = await openImage(spec, { ...openOptions(options), unpack: pool.unpack });
   const source = chainOf(opened.layers.map((layer) => layer.disk));
   const pace = paceOf(options.signal, 0, options.paused);
@@ -104,26 +103,9 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
   const writer = hashingWriter(source.size, hash);
   const { traits } = writer;
   const policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
-  if (options.onEvent) {
-    tell({ type: "phase", phase: "plan" });
-    tell({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.pause()) });
-  }
-  tell({ type: "phase", phase: "copy" });
-  const { data, zero, skip } = await copyAll({
-    source,
-    writer,
-    traits,
-    policy,
-    sparseSize: 0,
-    pace,
-    width: pool.width,
-    busy: () => pool.seconds,
-    // A copy tells of no plan.
-    onEvent: (event) => event.type !== "plan" && tell(event),
-  });
-  tell({ type: "phase", phase: "finish" });
+  const totals = await countAndCopy({ source, writer, traits, policy, sparseSize: 0, pace, pool, onEvent });
   const seconds = (performance.now() - begun) / 1000;
-  return { sha256: hash.hex(), size: source.size, totals: { data, zero, skip }, seconds };
+  return { sha256: hash.hex(), size: source.size, totals, seconds };
 }
 
 /** A target that only hashes what it is told: the copying loop does the rest. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DiskWriter } from "../../../formats/contract.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
-import type { WritableStorage } from "../../../formats/storage/types.ts";
+import { afterKill, afterPowerCut, type Change, journaledStorage } from "../../support/journal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertJudged, judgedBytes } from "./write_support.ts";
@@ -11,48 +11,6 @@ const runSeed = seed();
 
 /** Limits so small that tables give way and references are taken away all the time. */
 const tight = { l2Bytes: 4 * 4096, refcountBytes: 4 * 4096, releases: 8 };
-
-/** One change of a file, or a moment at which all changes before were on stable storage. */
-type Change = "sync" | ((storage: WritableStorage) => Promise<void>);
-
-/** `inner`, with everything that changes it written down. */
-function journaled(inner: WritableStorage): { readonly storage: WritableStorage; readonly journal: Change[] } {
-  const journal: Change[] = [];
-  const note = (change: Change) => {
-    journal.push(change);
-    return change === "sync" ? Promise.resolve() : change(inner);
-  };
-  const storage: WritableStorage = {
-    label: inner.label,
-    get size() {
-      return inner.size;
-    },
-    startsZeroed: inner.startsZeroed,
-    zeroesCheaply: inner.zeroesCheaply,
-    readAt: (into, fileOffset) => inner.readAt(into, fileOffset),
-    writeAt(from, fileOffset) {
-      const bytes = from.slice();
-      return note((file) => file.writeAt(bytes, fileOffset));
-    },
-    zeroAt: (start, end) => note((file) => file.zeroAt(start, end)),
-    truncate: (size) => note((file) => file.truncate(size)),
-    reserve: (start, end, written) => note((file) => file.reserve(start, end, written)),
-    sync: () => note("sync"),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-  return { storage, journal };
-}
-
-/** What a power failure after `count` changes may leave: all that was synced, and any of what came after. */
-async function afterCrash(start: Uint8Array, journal: Change[], count: number, random: Rng): Promise<Uint8Array> {
-  const file = new MemoryStorage(start);
-  const synced = journal.lastIndexOf("sync", count - 1);
-  const luck = random.pick([0.05, 0.5, 0.95]);
-  for (const [nth, change] of journal.slice(0, count).entries()) {
-    if (change !== "sync" && (nth < synced || random.chance(luck))) await change(file);
-  }
-  return file.bytes();
-}
 
 for (
   const options of [
@@ -97,7 +55,8 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   const start = await Deno.readFile(path);
   const before = model.slice();
   const touched = new Uint8Array(size);
-  const { storage, journal } = journaled(new MemoryStorage(start));
+  const journal: Change[] = [];
+  const storage = journaledStorage(new MemoryStorage(start), journal);
   const context = {
     packs: false,
     openNamed: () => Promise.reject(),
@@ -110,13 +69,13 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
     else await workAtRandom(noted, model, random, 20);
     await writer.finish();
   }
-  await Deno.writeFile(path, await afterCrash(start, journal, journal.length, { ...random, chance: () => true }));
+  await Deno.writeFile(path, await afterKill(start, journal, journal.length));
   await assertJudged(path, model);
   for (let crash = 0; crash < 16; crash++) {
     // Late in a stretch between two syncs most can go wrong.
     const next = journal.indexOf("sync", random.int(1, journal.length));
     const count = random.chance(0.5) && next > 0 ? next : random.int(1, journal.length);
-    await Deno.writeFile(path, await afterCrash(start, journal, count, random));
+    await Deno.writeFile(path, await afterPowerCut(start, journal, count, random));
     const { code, stdout, stderr } = await qemuImg("check", path);
     assert(code === 0 || code === 3, `after ${count} of ${journal.length} changes: ${code}\n${stdout}${stderr}`);
     assertBytes(await judgedBytes(path, "kept"), kept);
