@@ -31,7 +31,7 @@ export const createCommand: CommandDef = {
       group: IMAGE,
       help: "show this file where the image has nothing; its name counts from the folder of the image",
     },
-    { short: "F", long: "backing-format", arg: "fmt", group: IMAGE, help: "format of the backing file" },
+    { short: "F", alias: "B", long: "backing-format", arg: "fmt", group: IMAGE, help: "format of the backing file" },
     {
       short: "u",
       long: "backing-unsafe",

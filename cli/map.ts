@@ -9,9 +9,9 @@ import type { MapEntry } from "../mod.ts";
 import { themeOf } from "../tui/theme.ts";
 import { mapCommand } from "./map_options.ts";
 import { addEntry, emptyPicture, pictureSvg, pictureText } from "./map_picture.ts";
-import { isOn, outputForm, type Reading, readingOfOne, textOf } from "./reading.ts";
-import { visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import { isOn, outputForm, type Reading, readingOfOne, textOf, type View, viewOf } from "./reading.ts";
+import { type Io, visible } from "./report.ts";
+import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 type Form = "human" | "json" | "svg" | "picture";
@@ -20,6 +20,7 @@ interface MapRequest extends Reading {
   readonly form: Form;
   readonly start: number;
   readonly length: number;
+  readonly view: View;
 }
 
 function requestOf(parsed: ParsedArgs): MapRequest {
@@ -33,6 +34,7 @@ function requestOf(parsed: ParsedArgs): MapRequest {
     form: isOn(parsed, "picture") ? "picture" : form,
     start: start === undefined ? 0 : parseSize(start, "-s"),
     length: length === undefined ? Infinity : parseSize(length, "-l"),
+    view: viewOf(parsed),
   };
 }
 
@@ -53,18 +55,40 @@ export function runMap(args: readonly string[], context: CommandContext): Promis
 /** Text is written in parts of about this length: a map may have millions of lines. */
 const PART = 1 << 16;
 
-async function work(request: MapRequest, { io, signal }: CommandContext): Promise<number> {
+function work(request: MapRequest, context: CommandContext): Promise<number> {
   const { form, images: [image], options, start, length } = request;
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
-  const entries = mapRuns(image, { ...options, start, length, onWarning, signal });
-  if (form === "svg" || form === "picture") {
-    const { size } = await sizeOf(request);
-    const picture = emptyPicture(Math.min(start, size), Math.min(size, start + length));
-    for await (const entry of entries) addEntry(picture, entry);
-    const theme = themeOf({ ascii: io.plain, colour: !io.plain && Deno.stdout.isTerminal() });
-    io.out(form === "svg" ? pictureSvg(picture, image.path) : pictureText(picture, io.columns(), theme));
-    return 0;
-  }
+  const drawn = form === "svg" || form === "picture";
+  return watch(
+    { view: viewBeside(request.view, drawn), command: "map", label: "Mapping" },
+    context,
+    async (onEvent, telling) => {
+      const { io, signal } = context;
+      const entries = mapRuns(image, { ...options, start, length, onWarning: telling.warn, signal, onEvent });
+      const end = () => telling.end({ ok: true, code: 0, summary: undefined });
+      if (drawn) await draw(request, entries, io, end);
+      else await list(request, entries, io, end);
+      return 0;
+    },
+  );
+}
+
+/** A table that grows in the terminal is its own progress, and a bar in it would be in the way. */
+function viewBeside(view: View, drawn: boolean): View {
+  return drawn || view.progress !== "auto" || !Deno.stdout.isTerminal() ? view : { ...view, progress: "none" };
+}
+
+async function draw(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io, end: () => void): Promise<void> {
+  const { form, images: [image], start, length } = request;
+  const { size } = await sizeOf(request);
+  const picture = emptyPicture(Math.min(start, size), Math.min(size, start + length));
+  for await (const entry of entries) addEntry(picture, entry);
+  const theme = themeOf({ ascii: io.plain, colour: !io.plain && Deno.stdout.isTerminal() });
+  end();
+  io.out(form === "svg" ? pictureSvg(picture, image.path) : pictureText(picture, io.columns(), theme));
+}
+
+async function list(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io, end: () => void): Promise<void> {
+  const { form, images: [image], start } = request;
   let text = form === "json" ? "[" : row(["Offset", "Length", "Mapped to", "File"]);
   let count = 0;
   for await (const entry of entries) {
@@ -74,8 +98,8 @@ async function work(request: MapRequest, { io, signal }: CommandContext): Promis
     text = "";
   }
   if (form === "json") text += `${count === 0 ? entryJson({ ...NOTHING, start }) : ""}]\n`;
+  end();
   io.out(text);
-  return 0;
 }
 
 async function sizeOf({ images: [image], options }: MapRequest): Promise<{ size: number }> {

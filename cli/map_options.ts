@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { formatOption, permissionsOption, READING, readingOptions, TELLING } from "./reading_options.ts";
+import {
+  formatOption,
+  permissionsOption,
+  progressOptions,
+  READING,
+  readingOptions,
+  TELLING,
+} from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 /** `map` as its help shows it. */
@@ -18,6 +25,7 @@ export const mapCommand: CommandDef = {
     ...readingOptions,
     { long: "output", arg: "form", group: TELLING, help: "human, json, or svg for a picture (default: human)" },
     { long: "picture", group: TELLING, help: "draw the map in the terminal" },
+    ...progressOptions,
     permissionsOption,
   ],
   notes: `The table lists data only. JSON lists every part: "depth" counts the layers from the top (0), "present" says

@@ -3,11 +3,14 @@
  *
  * @module
  */
-import { alignDown, type Disk, ImageError } from "../formats/mod.ts";
+import { alignDown, type Disk } from "../formats/mod.ts";
 import { resolve, type Resolved } from "./chain.ts";
+import { tellingPause } from "./change.ts";
+import type { ScanEvent } from "./events.ts";
 import type { ImageSpec } from "./job.ts";
 import { type Layer, openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { paceOf } from "./pace.ts";
 
 /** Guest bytes `[start, start + length)` of one status. */
 export interface MapEntry {
@@ -36,6 +39,8 @@ export interface MapOptions extends OpenDiskOptions {
   /** Guest bytes at most. Default: to the end. */
   readonly length?: number;
   readonly signal?: AbortSignal;
+  /** Hears how far it is. */
+  readonly onEvent?: (event: ScanEvent) => void;
 }
 
 /**
@@ -55,18 +60,21 @@ export interface MapOptions extends OpenDiskOptions {
  */
 export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   const spec = typeof image === "string" ? { path: image } : image;
+  options.onEvent?.({ type: "phase", phase: "inspect" });
   await using opened = await openImage(spec, openOptions(options));
+  options.onEvent?.({ type: "phase", phase: "copy" });
   yield* mapLayers(opened.layers, options);
+  options.onEvent?.({ type: "phase", phase: "finish" });
 }
 
 /** The map of opened layers. */
 export async function* mapLayers(
   layers: readonly Layer[],
-  { start = 0, length = Infinity, signal }: Pick<MapOptions, "start" | "length" | "signal">,
+  { start = 0, length = Infinity, signal, onEvent }: Pick<MapOptions, "start" | "length" | "signal" | "onEvent">,
 ): AsyncGenerator<MapEntry> {
   const end = Math.min(layers[0].disk.size, start + length);
+  const pause = tellingPause(paceOf(signal, 0), onEvent);
   let last: MapEntry | undefined;
-  let entries = 0;
   for (let at = start; at < end;) {
     const entry = await entryAt(layers, at, end);
     if (last && continues(last, entry)) last = { ...(last as MapEntry), length: last.length + entry.length };
@@ -75,9 +83,7 @@ export async function* mapLayers(
       last = entry;
     }
     at += entry.length;
-    // Signals have their turn.
-    if (++entries % 1024 === 0) await new Promise((resolve) => setImmediate(resolve));
-    if (signal?.aborted) throw new ImageError("cancelled", "Cancelled", { cause: signal.reason });
+    await pause((at - start) / (end - start));
   }
   if (last) yield last;
 }
