@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { copyAll, type CopyJob } from "./copy.ts";
+import { copyAll } from "./copy.ts";
+import type { CopyJob } from "./copy_job.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import { countTotals } from "./plan.ts";
 import type { Pool } from "./pool.ts";
