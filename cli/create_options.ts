@@ -25,7 +25,6 @@ export const createCommand: CommandDef = {
     },
     {
       short: "b",
-      alias: "B",
       long: "backing",
       arg: "file",
       group: IMAGE,
