@@ -6,7 +6,7 @@
 import type { ConvertEvent, JobFiles, ScanEvent } from "../mod.ts";
 import { parseArgs } from "./commander.ts";
 import { convertExit } from "./exit_codes.ts";
-import { tell, type Telling } from "./progress.ts";
+import type { Telling } from "./progress.ts";
 import type { View } from "./reading.ts";
 import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "./report.ts";
 import { onSignals } from "./signals.ts";
@@ -80,6 +80,7 @@ export async function watch(
   { io, signal }: CommandContext,
   work: (tell: (event: ConvertEvent | ScanEvent) => void, telling: Telling) => Promise<number>,
 ): Promise<number> {
+  const { tell } = await import("./progress.ts");
   const telling = tell(view.progress, view.quiet, io, label);
   // Without a listener, a user's habit from qemu-img and dd would end the process.
   const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { complaints, longFiles, MAX_LINES } from "./support/architecture.ts";
+import { complaints, importsOf, longFiles, MAX_LINES } from "./support/architecture.ts";
 
 const top = new URL("..", import.meta.url);
 const parts = ["cli", "core", "formats", "tui", "tests"];
@@ -8,6 +8,17 @@ Deno.test("imports go one way, without cycles; only the command line prints and 
   const sources = readSources();
   assert(sources.size > 20 && sources.has("mod.ts") && sources.has("formats/registry.ts"));
   assert.deepEqual(complaints(sources), []);
+});
+
+Deno.test("every file of the program is reached from mod.ts by paths that are written out, so that a standalone has it", () => {
+  const sources = readSources();
+  const reached = new Set<string>(["mod.ts"]);
+  // A set hands out what is added to it while it is walked.
+  for (const path of reached) {
+    for (const one of importsOf(path, sources.get(path) ?? "")) if (one.path !== null) reached.add(one.path);
+  }
+  const ours = [...sources.keys()].filter((path) => !path.startsWith("tests/"));
+  assert.deepEqual(ours.filter((path) => !reached.has(path)), []);
 });
 
 Deno.test("a long file that is excused exists, is long and has a reason", () => {

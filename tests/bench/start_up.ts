@@ -14,15 +14,19 @@ export async function startUp(folder: Scratch, tiny: string, runs: number): Prom
   await Deno.writeTextFile(empty, "");
   const program = Deno.execPath();
   const info = ["info", "-f", "qcow2", tiny];
+  const convert = ["convert", "-f", "qcow2", "-O", "raw", tiny, folder.file("tiny.raw")];
+  const grants = { read: [folder.path], write: [folder.path] };
   const warm: Contender[] = [
     { name: "empty Deno program", program, args: ["run", "--no-prompt", empty] },
     { name: "diskcast info", program, args: [...denoArgs({ read: [folder.path] }), ...info] },
+    { name: "diskcast convert", program, args: [...denoArgs(grants), ...convert] },
     { name: "diskcast --version", program, args: [...denoArgs({}), "--version"] },
     { name: "diskcast --help", program, args: [...denoArgs({}), "--help"] },
     { name: "convert --help", program, args: [...denoArgs({}), "convert", "--help"] },
     { name: "qemu-img info", program: "qemu-img", args: info },
+    { name: "qemu-img convert", program: "qemu-img", args: convert },
   ];
-  const cold = await withEmptyCache(folder, warm.slice(0, 3));
+  const cold = await withEmptyCache(folder, warm.slice(0, 4));
   return [
     ...await contend({ contenders: warm, runs }),
     ...await contend({ contenders: cold, runs: Math.min(5, runs) }),
