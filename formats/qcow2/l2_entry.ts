@@ -164,7 +164,7 @@ export function setCompressed(
   fileOffset: number,
   length: number,
 ): void {
-  const moreSectors = Math.floor((fileOffset + length - 1) / 512) - Math.floor(fileOffset / 512);
+  const moreSectors = Math.floor((fileOffset % 512 + length - 1) / 512);
   const offsetHigh = Math.floor(fileOffset / 2 ** 32);
   view.setUint32(at, (0x40000000 | moreSectors << compressedHighBits(clusterBits) | offsetHigh) >>> 0);
   view.setUint32(at + 4, fileOffset >>> 0);
