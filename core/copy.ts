@@ -9,7 +9,7 @@ import type { CopyJob } from "./copy_job.ts";
 import type { Totals } from "./events.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
 import { type Load, loadOf } from "./load.ts";
-import { type Step, stepAt } from "./plan.ts";
+import { type Step, stepsOf } from "./plan.ts";
 import { orderAt, sendOut } from "./send_out.ts";
 import { writePiece, writeZeroes, zeroRuleFor } from "./write_piece.ts";
 import type { ZeroRule } from "./zeroes.ts";
@@ -55,9 +55,8 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
     return end;
   };
   try {
-    for (let at = 0; at < job.source.size;) {
-      const step = await stepAt(job.source, job.traits, job.policy, at);
-      while (at < step.end) {
+    for await (const step of stepsOf(job.source, job.traits, job.policy)) {
+      for (let at = step.start; at < step.end;) {
         at = await carryOutFrom(step, at);
         load.tell();
         await job.pace.pause();

@@ -29,7 +29,7 @@ import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { paceOf } from "./pace.ts";
 import { type PackedShare, packedSize } from "./packed_size.ts";
-import { stepAt } from "./plan.ts";
+import { stepsOf } from "./plan.ts";
 import { formatNamed } from "./probe.ts";
 import { countingPacker, takeSamples } from "./samples.ts";
 import { planTarget } from "./target.ts";
@@ -222,17 +222,15 @@ async function written(
   const { writer, files } = await dryWriter(format, plan, NEXT_TO_NOTHING, stack);
   const traits = { ...writer.traits, startsZeroed: true };
   let data = 0;
-  for (let at = 0; at < reader.size;) {
-    const step = await stepAt(reader, traits, POLICY, at);
+  for await (const step of stepsOf(reader, traits, POLICY)) {
     // What the data is does not matter, and zeroes cost no memory.
-    for (let start = at; step.act === "copy" && start < step.end;) {
+    for (let start = step.start; step.act === "copy" && start < step.end;) {
       const piece = zeroes(pieceEnd(start, step.end, traits.unit) - start);
       await writer.write(piece, start);
       start += piece.length;
       if (traits.packs) data += piece.length;
       await pause(start / reader.size);
     }
-    at = step.end;
   }
   await writer.finish();
   return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data };

@@ -58,20 +58,29 @@ export function decide(run: Run, traits: WriterTraits, policy: Policy): Act {
 }
 
 /**
- * The step that begins at `at`, as long as status and fate stay the same.
+ * The steps of a whole disk, from front to end, each as long as status and fate stay the same. Every run is asked for
+ * once.
  *
  * A target that packs takes whole units: where a unit holds more than one fate it is copied as data, whole.
  */
-export async function stepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
+export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy: Policy): AsyncGenerator<Step> {
   const next = traits.packs ? unitAt : runStepAt;
-  let step = await next(source, traits, policy, at);
-  for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
-    if (step.act === "copy" && step.end - at >= BYTES_PER_STEP) break;
-    const follower = await next(source, traits, policy, step.end);
-    if (follower.act !== step.act || follower.kind !== step.kind || follower.packed !== step.packed) break;
-    step = { ...step, end: follower.end };
+  let follower: Step | null = null;
+  for (let at = 0; at < source.size;) {
+    let step: Step = follower ?? await next(source, traits, policy, at);
+    follower = null;
+    for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
+      if (step.act === "copy" && step.end - at >= BYTES_PER_STEP) break;
+      const run: Step = await next(source, traits, policy, step.end);
+      if (run.act !== step.act || run.kind !== step.kind || run.packed !== step.packed) {
+        follower = run;
+        break;
+      }
+      step = { ...step, end: run.end };
+    }
+    yield step;
+    at = step.end;
   }
-  return step;
 }
 
 async function runStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
@@ -104,10 +113,8 @@ export async function countTotals(
   pause: () => Promise<void>,
 ): Promise<Totals> {
   const totals = { data: 0, zero: 0, skip: 0 };
-  for (let at = 0; at < source.size;) {
-    const step = await stepAt(source, traits, policy, at);
-    totals[step.act === "copy" ? "data" : step.act] += step.end - at;
-    at = step.end;
+  for await (const { act, start, end } of stepsOf(source, traits, policy)) {
+    totals[act === "copy" ? "data" : act] += end - start;
     await pause();
   }
   return totals;

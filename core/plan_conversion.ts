@@ -9,7 +9,7 @@ import { Conversion } from "./convert.ts";
 import { dryOutput } from "./dry_output.ts";
 import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
-import { stepAt } from "./plan.ts";
+import { stepsOf } from "./plan.ts";
 
 /** What a conversion would do. Bytes. */
 export interface ConversionPlan {
@@ -79,18 +79,16 @@ export async function planConversion(
   const totals = { data: 0, zero: 0, skip: 0 };
   let taken = 0;
   let counted = 0;
-  for (let at = 0; at < source.size;) {
-    const step = await stepAt(source, traits, policy, at);
-    totals[step.act === "copy" ? "data" : step.act] += step.end - at;
+  for await (const step of stepsOf(source, traits, policy)) {
+    totals[step.act === "copy" ? "data" : step.act] += step.end - step.start;
     const written = step.act === "copy" || (step.act === "zero" && traits.zeroes === "written");
     if (written) {
       // Steps may share a unit, which is taken once.
       const end = alignUp(step.end, traits.unit);
-      taken += end - Math.max(alignDown(at, traits.unit), counted);
+      taken += end - Math.max(alignDown(step.start, traits.unit), counted);
       counted = end;
     }
-    at = step.end;
-    await pause(at / source.size);
+    await pause(step.end / source.size);
   }
   const tables = traits.unit > 1 ? FIRST_TABLES + Math.ceil(taken / traits.unit) * TABLE_BYTES : 0;
   // A format that lays out the whole disk at once has its size from the start, most of it holes.

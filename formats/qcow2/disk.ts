@@ -19,8 +19,8 @@ import { type Mapping, runAt } from "./mapping.ts";
 import { readGuest, type Source, unpackedClusters } from "./reader.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots.ts";
 
-/** Bytes of L2 tables held: enough for 128 GiB of disk with clusters of 64 KiB. */
-const L2_CACHE_BYTES = 16 << 20;
+/** Bytes of L2 tables held: those of 32 GiB of disk with clusters of 64 KiB. A copy walks from front to end. */
+const L2_CACHE_BYTES = 4 << 20;
 
 /**
  * Opens a qcow2 image of version 2 or 3, or one of its snapshots, for reading. Dirty and corrupt images open too: the

@@ -200,25 +200,44 @@ export async function runAt(mapping: Mapping, start: number, limit: number): Pro
  * @returns the guest offset of the first entry that must be looked at
  */
 function alikeEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
-  const { clusterSize, extended, l2EntryBytes } = geometry;
+  const { clusterSize, extended } = geometry;
   if (extended) return from;
-  let at = l2IndexOf(geometry, start) * l2EntryBytes;
+  const index = l2IndexOf(geometry, start);
+  const most = Math.ceil((end - from) / clusterSize);
+  return from + clusterSize * entriesAlike(table, index, most, clusterSize);
+}
+
+/** How many entries after entry `index` continue it; at most `most`. Counts in small numbers: there are many. */
+function entriesAlike(table: DataView, index: number, most: number, clusterSize: number): number {
+  let at = index * 8;
   let high = table.getUint32(at);
   let low = table.getUint32(at + 4);
-  const step = (high | low) === 0 ? 0 : clusterSize;
-  if (step !== 0 && (isCompressed(high) || !isCopied(high) || isZeroFlagged(low))) return from;
-  let guest = from;
-  while (guest < end) {
-    at += l2EntryBytes;
-    low += step;
+  if ((high | low) === 0) return emptyEntries(table, index + 1, most);
+  if (isCompressed(high) || !isCopied(high) || isZeroFlagged(low)) return 0;
+  for (let count = 0; count < most; count++) {
+    at += 8;
+    low += clusterSize;
     if (low >= 2 ** 32) {
       low -= 2 ** 32;
       high++;
     }
-    if (table.getUint32(at + 4) !== low || table.getUint32(at) !== high) break;
-    guest += clusterSize;
+    if (table.getUint32(at + 4) !== low || table.getUint32(at) !== high) return count;
   }
-  return guest;
+  return most;
+}
+
+/** How many entries from entry `index` on are empty; at most `most`. */
+function emptyEntries(table: DataView, index: number, most: number): number {
+  const words = new Uint32Array(table.buffer, table.byteOffset + index * 8, most * 2);
+  let word = 0;
+  while (word + 8 <= words.length) {
+    const some = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! |
+      words[word + 5]! | words[word + 6]! | words[word + 7]!;
+    if (some !== 0) break;
+    word += 8;
+  }
+  while (word < words.length && words[word] === 0) word++;
+  return word >> 1;
 }
 
 /** Where the empty L1 entries end that begin at `start`; the L1 table is in memory, so this costs no look-up. */

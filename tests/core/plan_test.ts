@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Act, countTotals, decide, type Policy, type Step, stepAt } from "../../core/plan.ts";
+import { type Act, countTotals, decide, type Policy, type Step, stepsOf } from "../../core/plan.ts";
 import { dataRun, type GuestReader, holeRun, type Run, type WriterTraits, zeroRun } from "../../formats/mod.ts";
 
 const fresh: WriterTraits = {
@@ -62,8 +62,8 @@ function runsOf(...ends: [number, Run["kind"]][]): GuestReader & { asked: number
 
 async function walk(source: GuestReader, traits: WriterTraits, policy: Policy): Promise<Step[]> {
   const steps: Step[] = [];
-  for (let at = 0; at < source.size;) {
-    const step = await stepAt(source, traits, policy, at);
+  let at = 0;
+  for await (const step of stepsOf(source, traits, policy)) {
     assert.equal(step.start, at);
     assert.ok(step.end > at && step.end <= source.size);
     steps.push(step);
@@ -74,7 +74,7 @@ async function walk(source: GuestReader, traits: WriterTraits, policy: Policy): 
 
 const brief = (steps: readonly Step[]) => steps.map(({ act, kind, start, end }) => `${act} ${kind} ${start}-${end}`);
 
-Deno.test("stepAt: a step has one status, and neighbours of one status are one step", async () => {
+Deno.test("stepsOf: a step has one status, and neighbours of one status are one step", async () => {
   const source = runsOf([512, "data"], [1024, "data"], [2048, "zero"], [2560, "hole"], [4096, "data"]);
   assert.deepEqual(brief(await walk(source, used, overlay)), [
     "copy data 0-1024",
@@ -84,7 +84,7 @@ Deno.test("stepAt: a step has one status, and neighbours of one status are one s
   ]);
 });
 
-Deno.test("stepAt: a run is cut at the end of a shorter backing file", async () => {
+Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async () => {
   const source = runsOf([1000, "data"], [8192, "zero"]);
   assert.deepEqual(brief(await walk(source, used, overlay)), [
     "copy data 0-1000",
@@ -93,7 +93,7 @@ Deno.test("stepAt: a run is cut at the end of a shorter backing file", async () 
   ]);
 });
 
-Deno.test("stepAt: a target that packs gets whole units, whatever the runs are", async () => {
+Deno.test("stepsOf: a target that packs gets whole units, whatever the runs are", async () => {
   const packs = { ...used, unit: 4096, packs: true };
   const policy = { ...overlay, backingEnd: 1 << 20 };
   const source = runsOf(
@@ -116,7 +116,7 @@ Deno.test("stepAt: a target that packs gets whole units, whatever the runs are",
   ]);
 });
 
-Deno.test("stepAt: a unit whose parts share one fate is not read", async () => {
+Deno.test("stepsOf: a unit whose parts share one fate is not read", async () => {
   const packs = { ...fresh, unit: 4096, packs: true };
   const source = runsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
   assert.deepEqual(brief(await walk(source, packs, alone)), ["skip zero 0-8192"]);
@@ -132,8 +132,17 @@ Deno.test("countTotals: the walk that counts is the walk that copies", async () 
   assert.deepEqual(totals, { data: 6144, zero: 1536, skip: 512 });
 });
 
-Deno.test("stepAt: an endless row of small runs is walked in parts, so that a walk can be stopped", async () => {
+Deno.test("stepsOf: every run is asked for once", async () => {
+  const kinds = ["data", "zero", "hole"] as const;
+  const source = runsOf(
+    ...Array.from({ length: 30 }, (_, at): [number, Run["kind"]] => [(at + 1) * 512, kinds[at % 3]]),
+  );
+  await walk(source, fresh, alone);
+  assert.equal(source.asked, 30);
+});
+
+Deno.test("stepsOf: an endless row of small runs is walked in parts, so that a walk can be stopped", async () => {
   const source = runsOf(...Array.from({ length: 5000 }, (_, index): [number, "zero"] => [(index + 1) * 512, "zero"]));
-  await stepAt(source, fresh, alone, 0);
+  await stepsOf(source, fresh, alone).next();
   assert.ok(source.asked < 1000, `asked ${source.asked} times`);
 });
