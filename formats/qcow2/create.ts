@@ -8,7 +8,7 @@ import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../con
 import type { WritableStorage } from "../storage/types.ts";
 import type { AddedBitmaps } from "./bitmaps_write.ts";
 import { encodeHeader } from "./header.ts";
-import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
+import { type Image, imageOf, type Limits, NEW_LIMITS } from "./image.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 import { checkPlan, newHeader } from "./plan_check.ts";
 import { tableWriter, type Target, writerOf } from "./writer.ts";
@@ -37,7 +37,7 @@ export async function createQcow2(
   storage: WritableStorage,
   plan: CreatePlan,
   context: CreateContext,
-  limits: Limits = USUAL_LIMITS,
+  limits: Limits = NEW_LIMITS,
 ): Promise<DiskWriter> {
   checkPlan(plan);
   const settings = settingsOf(plan);

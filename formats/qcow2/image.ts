@@ -28,6 +28,9 @@ export interface Limits {
 /** Enough for 128 GiB of disk and 4 TiB of file, with clusters of 64 KiB. */
 export const USUAL_LIMITS: Limits = { l2Bytes: 16 << 20, refcountBytes: 4 << 20, releases: 1 << 16 };
 
+/** A new image is written from front to end: few tables are at hand at a time. */
+export const NEW_LIMITS: Limits = { ...USUAL_LIMITS, l2Bytes: 4 << 20 };
+
 /** An image being written. */
 export interface Image {
   /** As it will be written next. */
