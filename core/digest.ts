@@ -12,7 +12,7 @@ import type { ScanEvent, Totals } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
-import { paceOf } from "./pace.ts";
+import { type Pace, paceOf } from "./pace.ts";
 import { workerPool } from "./pool.ts";
 
 /** Takes guest bytes in their order. */
@@ -100,7 +100,7 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
   const source = chainOf(opened.layers.map((layer) => layer.disk));
   const pace = paceOf(options.signal, 0, options.paused);
   const hash = hasher();
-  const writer = hashingWriter(source.size, hash);
+  const writer = hashingWriter(source.size, hash, pace);
   const { traits } = writer;
   const policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
   const totals = await countAndCopy({ source, writer, traits, policy, sparseSize: 0, pace, pool, onEvent });
@@ -109,7 +109,7 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
 }
 
 /** A target that only hashes what it is told: the copying loop does the rest. */
-function hashingWriter(size: number, hash: Hasher): DiskWriter {
+function hashingWriter(size: number, hash: Hasher, pace: Pace): DiskWriter {
   return {
     // As a target full of garbage: every zero run must be told, in order.
     traits: { size, unit: 1, sector: 1, packs: false, order: "ascending", startsZeroed: false, zeroes: "cheap" },
@@ -117,7 +117,7 @@ function hashingWriter(size: number, hash: Hasher): DiskWriter {
     async zero(start, end) {
       for (let at = start; at < end; at += ZERO_PART) {
         hash.zeroes(Math.min(ZERO_PART, end - at));
-        await new Promise((resolve) => setImmediate(resolve));
+        await pace.pause();
       }
     },
     finish: () => Promise.resolve(),

@@ -1,6 +1,7 @@
 /**
- * `deno task bench:screen`: what the screen costs a copy. Each pair is the same conversion on the same terminal, made by
- * `script` (util-linux), once with `--progress=none` and once with `--progress=screen`, in turn.
+ * `deno task bench:screen`: what the screen costs a copy, and how soon it answers keys. Each pair is the same conversion
+ * on the same terminal, made by `script` (util-linux), once with `--progress=none` and once with `--progress=screen`, in
+ * turn.
  *
  * @module
  */
@@ -9,12 +10,17 @@ import { parseSize } from "../../mod.ts";
 import { denoArgs } from "../support/diskcast.ts";
 import { rng, scratch } from "../support/qemu.ts";
 import { makeRaw } from "./images.ts";
+import { type Answers, answersText, keyAnswers } from "./keys.ts";
 import { median } from "./measure.ts";
 
 const USAGE = `usage: deno task bench:screen [options] [-- CONVERT-OPTIONS]
   --size=SIZE   guest bytes of the disk, half of it data (default 2G)
   --runs=N      pairs that count (default 9)
+  --keys=N      keys that are typed at least, in as many further copies as that takes (default 50)
   --dir=FOLDER  where the images are made`;
+
+/** The terminal that everything is measured on. */
+const SIZE = "stty cols 120 rows 40";
 
 interface Cost {
   readonly wall: number;
@@ -27,6 +33,7 @@ const { values, positionals } = parseArgs({
   options: {
     size: { type: "string", default: "2G" },
     runs: { type: "string", default: "9" },
+    keys: { type: "string", default: "50" },
     dir: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -39,16 +46,13 @@ async function main(): Promise<void> {
   const source = folder.file("source.raw");
   await makeRaw(source, parseSize(values.size, "size"), rng(1));
   const options = positionals.length > 0 ? positionals : ["-O", "qcow2", "-t", "unsafe"];
-  const convert = async (progress: string): Promise<Cost> => {
+  const command = async (progress: string): Promise<string> => {
     const target = folder.file("target");
     await Deno.remove(target).catch(() => {});
     const words = ["convert", `--progress=${progress}`, "-f", "raw", ...options, source, target];
-    return await onTerminal([
-      Deno.execPath(),
-      ...denoArgs({ read: [folder.path], write: [folder.path] }),
-      ...words,
-    ], folder.file("times"));
+    return quoted([Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] }), ...words]);
   };
+  const convert = async (progress: string) => await onTerminal(await command(progress), folder.file("times"));
   const pairs: { readonly none: Cost; readonly screen: Cost }[] = [];
   for (let run = -1; run < Number(values.runs); run++) {
     // The other one first in every second pair, so that neither always finds the cache as the other left it.
@@ -58,6 +62,17 @@ async function main(): Promise<void> {
     if (run >= 0) pairs.push(first === "none" ? { none: one, screen: other } : { none: other, screen: one });
   }
   report(pairs);
+  const answers: Answers[] = [];
+  while (answers.flat().length < Number(values.keys)) {
+    answers.push(await keyAnswers(`${SIZE}; exec ${await command("screen")}`, rng(answers.length + 1)));
+    if (answers.at(-1)!.length === 0) break;
+  }
+  console.log(answersText(answers.flat()));
+}
+
+/** Words as a POSIX shell takes them. */
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 }
 
 function report(pairs: readonly { readonly none: Cost; readonly screen: Cost }[]): void {
@@ -71,12 +86,10 @@ function report(pairs: readonly { readonly none: Cost; readonly screen: Cost }[]
   }
 }
 
-/** Runs a command on a terminal of 120 by 40, and tells what its process cost. */
-async function onTerminal(words: readonly string[], times: string): Promise<Cost> {
-  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  const timed = `stty cols 120 rows 40; exec 4>'${times}'; TIMEFORMAT='%3R %3U %3S'; ` +
-    `exec 3>&2; { time ${quoted} 2>&3 3>&-; } 2>&4`;
-  const shell = `bash -c '${timed.replaceAll("'", "'\\''")}'`;
+/** Runs a command on a terminal, and tells what its process cost. */
+async function onTerminal(command: string, times: string): Promise<Cost> {
+  const timed = `${SIZE}; exec 4>'${times}'; TIMEFORMAT='%3R %3U %3S'; exec 3>&2; { time ${command} 2>&3 3>&-; } 2>&4`;
+  const shell = quoted(["bash", "-c", timed]);
   const child = new Deno.Command("script", {
     args: ["-qec", shell, "/dev/null"],
     // Open, and nothing typed: the end of it would be a key.
