@@ -6,7 +6,8 @@
 import type { CheckContext, CheckReport, Problem } from "../maintenance.ts";
 import { PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { isAllocated, readImage } from "./disk.ts";
+import { readImage } from "./disk.ts";
+import { type PlaceFault, placesOf } from "./places.ts";
 
 /**
  * Checks the image in `storage`.
@@ -14,33 +15,27 @@ import { isAllocated, readImage } from "./disk.ts";
  * @throws ImageError where it does not open
  */
 export async function checkVdi(storage: Storage, context: CheckContext): Promise<CheckReport> {
-  const { header, map } = await readImage(storage);
+  const image = await readImage(storage);
+  const { header, map } = image;
   const problems: Problem[] = [];
   let corruptions = 0;
   const note = (message: string, fileOffset: number) => {
     corruptions++;
     if (problems.length < PROBLEMS_MAX) problems.push({ kind: "corruption", message, fileOffset });
   };
-  const used = new Set<number>();
-  let allocated = 0;
-  for (let index = 0; index < map.entries;) {
-    const page = await map.load(index);
-    for (; index < page.end; index++) {
-      const entry = page.entry(index);
-      if (!isAllocated(entry)) continue;
-      const at = header.mapOffset + index * 4;
-      if (entry >= map.entries) {
-        note(`Block ${index} lies at place ${entry} of the file, and there are ${map.entries}`, at);
-        continue;
-      }
-      allocated++;
-      if (used.has(entry)) note(`Block ${index} lies at place ${entry} of the file, where another block lies`, at);
-      used.add(entry);
-    }
-    await context.pause();
+  const found: { readonly [Fault in PlaceFault]: string } = {
+    outside: `and there are ${map.entries}`,
+    shared: "where another block lies",
+    lost: "which is past its end",
+  };
+  const places = await placesOf(image, () => context.pause(), (index, place, fault) => {
+    note(`Block ${index} lies at place ${place} of the file, ${found[fault]}`, header.mapOffset + index * 4);
+  });
+  if (places.blocks !== header.allocated) {
+    note(`The header counts ${header.allocated} blocks, and there are ${places.blocks}`, 388);
   }
-  if (allocated !== header.allocated) {
-    note(`The header counts ${header.allocated} blocks, and there are ${allocated}`, 388);
+  if (places.unused > 0) {
+    problems.push({ kind: "leak", message: `No block lies in ${places.unused} of the places of the file` });
   }
-  return { problems, corruptions, leaks: 0, checkErrors: 0 };
+  return { problems, corruptions, leaks: places.unused, checkErrors: 0 };
 }

@@ -93,7 +93,12 @@ export function isAllocated(entry: number): boolean {
 
 /** File offset of the data of the block that an entry names. */
 export function dataOffsetOf(header: Header, entry: number): number {
-  return header.dataOffset + entry * (header.extraBytes + header.blockSize) + header.extraBytes;
+  return header.dataOffset + entry * placeBytes(header) + header.extraBytes;
+}
+
+/** File bytes of a place: those of a block, and those before it that are not the guest's. */
+export function placeBytes({ blockSize, extraBytes }: Header): number {
+  return extraBytes + blockSize;
 }
 
 /** File offset behind what the guest has of block `index`, which begins at file offset `start`. */

@@ -7,16 +7,11 @@ import { alignUp, SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { PIECE } from "../fresh_areas.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { dataOffsetOf, isAllocated, readImage, type VdiImage } from "./disk.ts";
+import { dataOffsetOf, isAllocated, placeBytes, readImage, type VdiImage } from "./disk.ts";
 import type { Header } from "./header.ts";
 import { rewriteHeader } from "./header_write.ts";
 import { writeEntries } from "./map_write.ts";
 import { freePlaces, soundPlaces } from "./places.ts";
-
-/** File bytes of a place. */
-export function placeBytes({ blockSize, extraBytes }: Header): number {
-  return extraBytes + blockSize;
-}
 
 /**
  * Makes sure that a map of `entries` entries ends before the blocks begin. The disk stays as it is, byte for byte.

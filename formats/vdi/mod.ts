@@ -27,6 +27,7 @@ export const vdi: Format = {
   edit: async (storage, context) => (await import("./edit.ts")).editVdi(storage, context),
   maintenance: {
     check: async (storage, context) => (await import("./check.ts")).checkVdi(storage, context),
+    repair: async (storage, ...how) => (await import("./repair.ts")).repairVdi(storage, ...how),
     resize: async (storage, ...how) => (await import("./resize.ts")).resizeVdi(storage, ...how),
   },
 };

@@ -5,19 +5,19 @@
  * @module
  */
 import { corrupt, ImageError } from "../errors.ts";
-import { blockEnd, dataOffsetOf, isAllocated, type VdiImage } from "./disk.ts";
+import { blockEnd, dataOffsetOf, isAllocated, placeBytes, type VdiImage } from "./disk.ts";
 
 /** A map of more entries is not looked through: it is counted by bits. 512 TiB have 2^29. */
 const MAX_ENTRIES = 2 ** 29;
 
-/** What can be wrong with the place of a block. */
-export type PlaceFault =
-  /** Its number is as great as the number of blocks, or greater. */
-  | "outside"
-  /** Another block lies there. */
-  | "shared"
-  /** It ends past the end of the file. */
-  | "lost";
+/**
+ * What can be wrong with the place of a block:
+ *
+ * - `outside`: its number is as great as the number of blocks, or greater
+ * - `shared`: another block lies there
+ * - `lost`: it ends past the end of the file
+ */
+export type PlaceFault = "outside" | "shared" | "lost";
 
 /** Which places are in use. */
 export interface Places {
@@ -29,12 +29,14 @@ export interface Places {
   readonly count: number;
   /** Behind the last place in use. */
   readonly end: number;
+  /** Whole places of the file that are not in use. */
+  readonly unused: number;
 }
 
 /**
  * Looks at the place of every block.
  *
- * @param wrong told of what is wrong with a block, the first thing of these three
+ * @param wrong told of one thing that is wrong with a block
  * @param entries of how many places there is to be a bit
  * @throws ImageError `unsupported` for a map of too many entries
  */
@@ -50,28 +52,28 @@ export async function placesOf(
     throw new ImageError("unsupported", message, { path: label });
   }
   const used = new Uint8Array(Math.ceil(entries / 8));
-  const found = { blocks: 0, count: 0, end: 0 };
+  const whole = Math.max(0, Math.floor((size - header.dataOffset) / placeBytes(header)));
+  const found = { blocks: 0, count: 0, end: 0, unused: whole };
+  const look = (index: number, place: number) => {
+    const isLost = blockEnd(header, index, dataOffsetOf(header, place)) > size;
+    found.end = Math.max(found.end, place + 1);
+    if (place >= map.entries) {
+      if (place < whole) found.unused--;
+      return wrong(index, place, isLost ? "lost" : "outside");
+    }
+    found.blocks++;
+    if (isUsed(used, place)) return wrong(index, place, "shared");
+    use(used, place);
+    found.count++;
+    if (place < whole) found.unused--;
+    if (isLost) wrong(index, place, "lost");
+  };
   for (let index = 0; index < map.entries;) {
     const page = await map.load(index);
-    for (; index < page.end; index++) {
-      const place = page.entry(index);
-      if (!isAllocated(place)) continue;
-      found.end = Math.max(found.end, place + 1);
-      if (place >= map.entries) {
-        wrong(index, place, "outside");
-        continue;
-      }
-      found.blocks++;
-      const isShared = isUsed(used, place);
-      if (isShared) wrong(index, place, "shared");
-      else if (blockEnd(header, index, dataOffsetOf(header, place)) > size) wrong(index, place, "lost");
-      if (isShared) continue;
-      use(used, place);
-      found.count++;
-    }
+    for (; index < page.end; index++) if (isAllocated(page.entry(index))) look(index, page.entry(index));
     await pause();
   }
-  return { used, ...found };
+  return { used, ...found, unused: Math.max(0, found.unused) };
 }
 
 /** As {@linkcode placesOf}; throws `corrupt` for anything wrong: writing would make it worse. */

@@ -1,0 +1,57 @@
+/**
+ * Mending an image, as far as that needs no guess at data.
+ *
+ * @module
+ */
+import { FREE } from "../block_table.ts";
+import type { CheckContext, RepairKind } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { compact } from "./compact.ts";
+import { blockEnd, dataOffsetOf, isAllocated, readImage, type VdiImage } from "./disk.ts";
+import { type PlaceFault, placesOf } from "./places.ts";
+
+/**
+ * Mends the image in `storage`. The disk stays as it reads: blocks in places that other programs do not find move, blocks
+ * at one place get one each, the header counts them. What the file has lost reads as zeroes from then on; not in an image
+ * with a parent, whose old bytes would show.
+ *
+ * @throws ImageError where it does not open
+ */
+export async function repairVdi(storage: WritableStorage, what: RepairKind, { pause }: CheckContext): Promise<void> {
+  const image = await readImage(storage);
+  const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };
+  const { count } = await placesOf(image, pause, (_index, _place, fault) => faults[fault]++);
+  if (what === "leaks" && faults.outside + faults.shared + faults.lost > 0) return;
+  if (faults.lost > 0 && image.backing !== null) return;
+  // A file must not become many times as long by a map that names one place over and over.
+  if (faults.shared > count) return;
+  if (faults.lost > 0) await forgetLost(storage, image, pause);
+  await compact(storage, pause);
+}
+
+/** Completes what the file cuts off with zeroes, and frees the blocks of which nothing is there. */
+async function forgetLost(
+  storage: WritableStorage,
+  { header, map }: VdiImage,
+  pause: () => Promise<void>,
+): Promise<void> {
+  const { size } = storage;
+  let end = size;
+  for (let index = 0; index < map.entries;) {
+    const page = await map.load(index);
+    for (; index < page.end; index++) {
+      const start = isAllocated(page.entry(index)) ? dataOffsetOf(header, page.entry(index)) : size;
+      if (start < size && blockEnd(header, index, start) > end) end = start + header.blockSize;
+    }
+    await pause();
+  }
+  if (end > size) await storage.truncate(end);
+  await storage.sync();
+  for (let index = 0; index < map.entries; index++) {
+    const entry = (await map.load(index)).entry(index);
+    if (isAllocated(entry) && dataOffsetOf(header, entry) >= size) await map.set(index, FREE);
+    await pause();
+  }
+  await map.flush();
+  await storage.sync();
+}
