@@ -32,14 +32,22 @@ export function bitmapBytesOf(blockSize: number): number {
 /**
  * The header in `bytes`, checked.
  *
+ * @param tolerate whether to take a header of which only the checksum is wrong
  * @throws ImageError `corrupt`, `unsupported`
  */
-export function decodeDynamicHeader(bytes: Uint8Array, label: string, fileOffset: number): DynamicHeader {
+export function decodeDynamicHeader(
+  bytes: Uint8Array,
+  label: string,
+  fileOffset: number,
+  tolerate?: (header: DynamicHeader) => boolean,
+): DynamicHeader {
   const fail = (found: string) =>
     corrupt(`Cannot use the dynamic disk header of "${label}": ${found}`, label, fileOffset);
   const view = viewOf(bytes);
   if (asciiText(bytes.subarray(0, 8)) !== COOKIE) throw fail(`it does not begin with "${COOKIE}"`);
-  if (view.getUint32(CHECKSUM_AT) !== checksum(bytes, CHECKSUM_AT)) throw fail("its checksum is wrong");
+  const isSealed = view.getUint32(CHECKSUM_AT) === checksum(bytes, CHECKSUM_AT);
+  const unsealed = fail("its checksum is wrong");
+  if (!isSealed && !tolerate) throw unsealed;
   const major = view.getUint16(24);
   if (major !== 1) {
     const message = `Cannot open "${label}": the version of its dynamic disk header is ${major}, and 1 is known`;
@@ -50,7 +58,9 @@ export function decodeDynamicHeader(bytes: Uint8Array, label: string, fileOffset
     throw fail(`its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`);
   }
   if (view.getUint32(16) > 0x1fffff) throw fail("its block allocation table lies past the end of the file");
-  return { tableOffset: u64(view, 16), tableEntries: view.getUint32(TABLE_ENTRIES_AT), blockSize };
+  const header = { tableOffset: u64(view, 16), tableEntries: view.getUint32(TABLE_ENTRIES_AT), blockSize };
+  if (!isSealed && !tolerate?.(header)) throw unsealed;
+  return header;
 }
 
 /** Makes the checksum of a header right, in place. */

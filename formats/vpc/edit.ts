@@ -53,7 +53,8 @@ export interface EditedBlocks {
 
 /** The blocks of an existing image as a target; `flush` writes what is still owed to them, all but the table. */
 export function editing(edited: EditedBlocks): { readonly target: BlockTarget; flush(): Promise<void> } {
-  const { storage, blocks, below, end, isSparse } = edited;
+  const { storage, below, end, isSparse } = edited;
+  const blocks = { ...edited.blocks, limit: Infinity };
   const { size, table, bitmapBytes, header: { blockSize } } = blocks;
   const zero = (start: number, end: number) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end);
   const fresh = freshAreas(edited.fill ?? zero);

@@ -16,8 +16,11 @@ const MAX_BLOCKS = 1 << 24;
 export interface Extents {
   /** In rising order, the same one maybe several times. */
   readonly starts: Uint32Array;
-  /** Those that begin before the block in front of them ends, in rising order. */
-  readonly clashes: readonly number[];
+  /**
+   * Those that begin before the block in front of them ends, in rising order, as often as they do; and whether one block
+   * more lies there rightly.
+   */
+  readonly clashes: readonly { readonly start: number; readonly oneStays: boolean }[];
   /** File offset where the last block ends; 0 without blocks. */
   readonly end: number;
 }
@@ -35,13 +38,15 @@ export async function extentsOf(
 ): Promise<Extents> {
   const { table, header, bitmapBytes, storage } = blocks;
   refuseManyBlocks(storage, table.entries);
-  const found: number[] = [];
+  const found = new Uint32Array(table.entries);
+  let count = 0;
   for (let index = 0; index < table.entries;) {
     const page = await table.load(index);
     for (; index < page.end; index++) {
       if (page.entry(index) === FREE) continue;
       try {
-        found.push(blockOffset(blocks, page, index)! / SECTOR);
+        found[count] = blockOffset(blocks, page, index)! / SECTOR;
+        count++;
       } catch (error) {
         if (wrong === undefined || !(error instanceof ImageError)) throw error;
         wrong(index, error);
@@ -49,15 +54,15 @@ export async function extentsOf(
     }
     await pause();
   }
-  const starts = Uint32Array.from(found).sort();
+  const starts = found.subarray(0, count).sort();
   const sectors = (bitmapBytes + header.blockSize) / SECTOR;
-  const clashes: number[] = [];
-  let end = 0;
+  const clashes: { start: number; oneStays: boolean }[] = [];
+  let [last, end] = [-1, 0];
   for (const start of starts) {
-    if (start < end) clashes.push(start);
-    else end = start + sectors;
+    if (start < end) clashes.push({ start, oneStays: start === last });
+    else [last, end] = [start, start + sectors];
   }
-  return { starts, clashes, end: starts.length === 0 ? 0 : (starts[starts.length - 1] + sectors) * SECTOR };
+  return { starts, clashes, end: starts.length === 0 ? 0 : (starts[starts.length - 1]! + sectors) * SECTOR };
 }
 
 /** Throws `unsupported` for more blocks than are looked through. */
@@ -70,8 +75,9 @@ export function refuseManyBlocks({ label }: Storage, blocks: number): void {
 /** File offset where the last block ends. Blocks that lie over one another are found out: writing would spoil both. */
 export async function endOfBlocks(blocks: Blocks, pause: () => Promise<void>): Promise<number> {
   const { clashes, end } = await extentsOf(blocks, pause);
-  if (clashes.length === 0) return end;
+  const [clash] = clashes;
+  if (!clash) return end;
   const { label } = blocks.storage;
-  const start = clashes[0] * SECTOR;
+  const start = clash.start * SECTOR;
   throw corrupt(`Cannot write into "${label}": two blocks overlap at ${start}`, label, start);
 }

@@ -142,8 +142,7 @@ export function encodeFooter(footer: Footer): Uint8Array {
   view.setUint8(59, footer.geometry.sectors);
   view.setUint32(60, footer.type);
   bytes.set(footer.uuid, 68);
-  view.setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
-  return bytes;
+  return sealFooter(bytes);
 }
 
 /**
@@ -163,8 +162,14 @@ export function resizedFooter(bytes: Uint8Array, size: number): Uint8Array {
   view.setUint16(56, geometry.cylinders);
   view.setUint8(58, geometry.heads);
   view.setUint8(59, geometry.sectors);
-  view.setUint32(CHECKSUM_AT, checksum(resized, CHECKSUM_AT));
-  return resized;
+  return sealFooter(resized);
+}
+
+/** The bytes of a footer with a right checksum. */
+export function sealFooter(bytes: Uint8Array): Uint8Array {
+  const sealed = bytes.slice();
+  viewOf(sealed).setUint32(CHECKSUM_AT, checksum(sealed, CHECKSUM_AT));
+  return sealed;
 }
 
 /** Writes ASCII text. */

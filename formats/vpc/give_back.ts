@@ -5,13 +5,12 @@
  */
 import { openBlockTable } from "../block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
-import type { WritableStorage } from "../storage/types.ts";
-import type { Storage } from "../storage/types.ts";
+import type { Storage, WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES } from "./dynamic_header.ts";
 import { extentsOf } from "./extents.ts";
-import { readImage, type VpcImage } from "./image.ts";
+import type { VpcImage } from "./image.ts";
 import { decodeLocators } from "./parent.ts";
-import { cutTo } from "./resize_fixed.ts";
+import { cutTo } from "./footers.ts";
 
 /**
  * File offset behind everything that any reader looks at: those that go by the current size where this one goes by the
@@ -23,7 +22,12 @@ export async function endOfUse(storage: Storage, image: VpcImage, pause: () => P
   const { header, headerOffset } = image.blocks;
   const entries = Math.min(unitsOf(size, header.blockSize), header.tableEntries);
   const table = openBlockTable(storage, { fileOffset: header.tableOffset, entries, littleEndian: false });
-  const { end } = await extentsOf({ ...image.blocks, size, table }, pause, () => {});
+  let isWhole = true;
+  const { end } = await extentsOf({ ...image.blocks, size, table }, pause, (_index, { offset }) => {
+    isWhole &&= offset !== undefined && offset >= image.endOffset;
+  });
+  // Of a block that is wrong, a part may lie anywhere.
+  if (!isWhole) return alignUp(storage.size, SECTOR);
   const bytes = new Uint8Array(HEADER_BYTES);
   await storage.readAt(bytes, headerOffset);
   const names = decodeLocators(bytes).filter(({ length }) => length > 0).map((one) => one.fileOffset + one.length);
@@ -32,7 +36,6 @@ export async function endOfUse(storage: Storage, image: VpcImage, pause: () => P
 }
 
 /** Ends the file behind what is in use. The footer at its end must be sound. */
-export async function giveBack(storage: WritableStorage, pause: () => Promise<void>): Promise<void> {
-  const image = await readImage(storage);
+export async function giveBack(storage: WritableStorage, image: VpcImage, pause: () => Promise<void>): Promise<void> {
   await cutTo(storage, image.bytes, image.endOffset, await endOfUse(storage, image, pause));
 }

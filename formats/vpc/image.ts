@@ -4,13 +4,14 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../block_table.ts";
-import { SECTOR, unitsOf } from "../bytes.ts";
+import { SECTOR, unitsOf, viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { bitmapBytesOf, decodeDynamicHeader, type DynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
 import {
   decodeFooter,
   DIFFERENCING,
+  DYNAMIC,
   FIXED,
   type Footer,
   FOOTER_BYTES,
@@ -36,6 +37,8 @@ export interface FoundFooter {
 export interface Blocks {
   /** The file that holds them; it may grow. */
   readonly storage: Storage;
+  /** File offset behind which no block lies: that of the footer. `Infinity` where blocks are being added. */
+  readonly limit: number;
   /** Guest bytes. */
   readonly size: number;
   readonly headerOffset: number;
@@ -54,13 +57,18 @@ export interface VpcImage extends FoundFooter {
   readonly parent: ParentFields | null;
 }
 
+/** Told of a wrong checksum: of what, and its file offset. */
+export type Tolerate = (what: string, fileOffset: number) => void;
+
 /**
  * Reads footers, header and where the table lies.
  *
+ * @param tolerate told of a checksum that is wrong while all that it protects and that matters agrees with the rest of the
+ *   file; absent: that is thrown, too
  * @throws ImageError `corrupt` where it contradicts the specification, `unsupported` for another version or type
  */
-export async function readImage(storage: Storage): Promise<VpcImage> {
-  const found = await findFooter(storage);
+export async function readImage(storage: Storage, tolerate?: Tolerate): Promise<VpcImage> {
+  const found = await findFooter(storage, tolerate);
   const size = guestSize(found.footer);
   if (found.footer.headerOffset === null) {
     if (size <= found.endOffset) return { ...found, size, blocks: null, parent: null };
@@ -72,7 +80,7 @@ export async function readImage(storage: Storage): Promise<VpcImage> {
     );
   }
   const bytes = await readHeader(storage, found.footer.headerOffset);
-  const blocks = blocksOf(storage, found.footer.headerOffset, bytes, size);
+  const blocks = blocksOf(storage, found, found.footer.headerOffset, bytes, size, tolerate);
   return { ...found, size, blocks, parent: found.footer.type === DIFFERENCING ? decodeParent(bytes) : null };
 }
 
@@ -80,7 +88,7 @@ export async function readImage(storage: Storage): Promise<VpcImage> {
  * The footer at the end counts: what is at the beginning of a fixed image is its guest's. The copy at the beginning
  * counts only where that at the end is missing or damaged.
  */
-async function findFooter(storage: Storage): Promise<FoundFooter> {
+async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundFooter> {
   const { label, size } = storage;
   const head = await readUpTo(storage, 0, FOOTER_BYTES);
   const tail = await readUpTo(storage, Math.max(0, size - FOOTER_BYTES), FOOTER_BYTES);
@@ -93,6 +101,11 @@ async function findFooter(storage: Storage): Promise<FoundFooter> {
   if (footerState(head) === "sound" && !isFixed) {
     const endOffset = footerState(tail) === "damaged" ? size - FOOTER_BYTES : size;
     return { footer: decodeFooter(head, label), bytes: head, endOffset, isCopy: true };
+  }
+  // The footer of a fixed image states one thing that matters: the length of the file.
+  if (tolerate && typeOf(tail) === FIXED && viewOf(tail).getBigUint64(48) === BigInt(size - FOOTER_BYTES)) {
+    tolerate("footer", size - FOOTER_BYTES);
+    return { footer: decodeFooter(tail, label), bytes: tail, endOffset: size - FOOTER_BYTES, isCopy: false };
   }
   const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
   const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
@@ -128,9 +141,28 @@ async function readHeader(storage: Storage, headerOffset: number): Promise<Uint8
   return await readUpTo(storage, headerOffset, HEADER_BYTES);
 }
 
-function blocksOf(storage: Storage, headerOffset: number, bytes: Uint8Array, size: number): Blocks {
+function blocksOf(
+  storage: Storage,
+  { footer, endOffset }: FoundFooter,
+  headerOffset: number,
+  bytes: Uint8Array,
+  size: number,
+  tolerate?: Tolerate,
+): Blocks {
   const { label } = storage;
-  const header = decodeDynamicHeader(bytes, label, headerOffset);
+  const agrees = ({ tableOffset, tableEntries, blockSize }: DynamicHeader) =>
+    // What a header says of a parent, nothing else in the file says.
+    footer.type === DYNAMIC && tableOffset === headerOffset + HEADER_BYTES &&
+    tableEntries === unitsOf(footer.currentSize, blockSize);
+  const header = decodeDynamicHeader(
+    bytes,
+    label,
+    headerOffset,
+    tolerate && ((header) => {
+      if (agrees(header)) tolerate("dynamic disk header", headerOffset);
+      return agrees(header);
+    }),
+  );
   const { tableOffset, tableEntries, blockSize } = header;
   const needed = unitsOf(size, blockSize);
   if (needed > tableEntries) {
@@ -143,7 +175,7 @@ function blocksOf(storage: Storage, headerOffset: number, bytes: Uint8Array, siz
   }
   // Entries past the end of the disk are not looked at, so they need not be there.
   const table = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
-  const blocks = { storage, size, headerOffset, header, table };
+  const blocks = { storage, limit: endOffset, size, headerOffset, header, table };
   const own = metadataOf({ ...blocks, bitmapBytes: 0 });
   const clash = own.findIndex((one, index) => own.some((other, at) => at < index && overlap(one, other)));
   if (clash < 0) return { ...blocks, bitmapBytes: bitmapBytesOf(blockSize) };
@@ -184,13 +216,14 @@ function overlap(one: Area, other: Area): boolean {
 export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
   const entry = page.entry(index);
   if (entry === FREE) return null;
-  const { size, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
+  const { size, limit, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
   const start = entry * SECTOR;
   // A writer may leave out what lies past the end of the disk.
   const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
-  if (end > fileSize) {
+  if (end > Math.min(limit, fileSize)) {
     throw corrupt(
-      `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize})`,
+      `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize}` +
+        `${limit < fileSize ? `, with its footer at ${limit}` : ""})`,
       label,
       start,
     );

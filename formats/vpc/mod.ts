@@ -3,12 +3,9 @@
  *
  * @module
  */
-import { checkRuns } from "../check_runs.ts";
 import type { Format, Peek } from "../contract.ts";
 import { FIXED, FOOTER_BYTES, footerState, OLD_FOOTER_BYTES, typeOf } from "./footer.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
-
-const open: Format["open"] = async (storage) => (await import("./disk.ts")).openVpc(storage);
 
 /** VHD images. */
 export const vpc: Format = {
@@ -19,13 +16,14 @@ export const vpc: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe,
-  open,
+  open: async (storage) => (await import("./disk.ts")).openVpc(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVpc(storage, plan),
   edit: async (storage, context) => (await import("./edit.ts")).editVpc(storage, context),
   maintenance: {
-    check: checkRuns(open),
+    check: async (storage, context) => (await import("./check.ts")).checkVpc(storage, context),
+    repair: async (storage, ...how) => (await import("./repair.ts")).repairVpc(storage, ...how),
     resize: async (storage, ...how) => (await import("./resize.ts")).resizeVpc(storage, ...how),
   },
 };

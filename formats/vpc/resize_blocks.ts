@@ -14,6 +14,7 @@ import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
 import { editing } from "./edit.ts";
 import { endOfBlocks, refuseManyBlocks } from "./extents.ts";
 import { FOOTER_BYTES, resizedFooter } from "./footer.ts";
+import { mendCopy, writeFooters } from "./footers.ts";
 import { type Blocks, readImage, type VpcImage } from "./image.ts";
 import { makeRoom, tableBytesFor } from "./make_room.ts";
 import { parentOf } from "./parent.ts";
@@ -39,6 +40,7 @@ export async function growBlocks(
   await endOfBlocks(blocks, context.pause);
   const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
+  await mendCopy(storage, image);
   await makeRoom(storage, image, blocks, size, isSparse, context);
   const longer = await lengthenTable(storage, blocks, size);
   // What the last footer is overwritten with must not be needed before it has moved.
@@ -142,21 +144,11 @@ export async function shrinkBlocks(
   await table.flush();
   await storage.sync();
   await stateTableEntries(storage, headerOffset, unitsOf(size, header.blockSize));
-  await giveBack(storage, context.pause);
+  await giveBack(storage, await readImage(storage), context.pause);
   if (!isSparse) return;
   for (const start of dropped) {
     const end = Math.min(start + bitmapBytes + header.blockSize, storage.size - FOOTER_BYTES);
     if (start < end) await storage.zeroAt(start, end);
     await context.pause();
   }
-}
-
-/** Writes both footers. The one at the end is on stable storage before the copy at the beginning is touched. */
-export async function writeFooters(storage: WritableStorage, footer: Uint8Array, end: number): Promise<void> {
-  const at = alignUp(end, SECTOR);
-  await storage.writeAt(footer, at);
-  await storage.sync();
-  if (storage.size > at + footer.length) await storage.truncate(at + footer.length);
-  await storage.writeAt(footer, 0);
-  await storage.sync();
 }

@@ -9,6 +9,7 @@ import { fillingOf, fillNew, refuseMetadata } from "../growth.ts";
 import type { CheckContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizedFooter } from "./footer.ts";
+import { cutTo } from "./footers.ts";
 import type { FoundFooter } from "./image.ts";
 
 /**
@@ -39,18 +40,4 @@ export async function resizeFixed(
   await storage.writeAt(footer, footerAt);
   await storage.sync();
   await cutTo(storage, footer, footerAt, size);
-}
-
-/** Moves the footer from `footerAt` forward to `end`, and ends the file with it. */
-export async function cutTo(
-  storage: WritableStorage,
-  footer: Uint8Array,
-  footerAt: number,
-  end: number,
-): Promise<void> {
-  if (end >= footerAt) return;
-  await storage.writeAt(footer, end);
-  await storage.sync();
-  await storage.truncate(end + footer.length);
-  await storage.sync();
 }
