@@ -31,7 +31,9 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
     async placeOf(start, limit) {
       const { run, disk } = await resolve(layers, layers.length, start, limit);
       if (run.kind !== "data" || run.packed || run.fileStart === undefined || !disk?.data) return null;
-      return { storage: disk.data, fileStart: run.fileStart, end: run.end };
+      // Of a file that was cut off inside its last unit, only the disk itself knows how the rest reads.
+      const end = Math.min(run.end, run.start + (disk.data.size - run.fileStart));
+      return end > start ? { storage: disk.data, fileStart: run.fileStart, end } : null;
     },
     async read(into, start) {
       const end = start + into.length;

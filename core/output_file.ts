@@ -107,8 +107,9 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
     },
     async [Symbol.asyncDispose]() {
       for (const { storage, part, inPlace } of pending.splice(0)) {
+        const ours = !inPlace && await isStillNamed(storage, part);
         await storage[Symbol.asyncDispose]();
-        if (!inPlace) await files.remove(part).catch(() => {});
+        if (ours) await files.remove(part).catch(() => {});
       }
       for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
     },
@@ -237,7 +238,7 @@ async function createPart(files: Files, path: string, part: string, sources: Sou
   });
   try {
     await storage.lock(true);
-    await checkStillNamed(storage, path, part);
+    if (!await isStillNamed(storage, part)) throw otherRun(path, part);
     return storage;
   } catch (error) {
     // What has the name now is another run's.
@@ -257,13 +258,13 @@ function inTermsOf(error: unknown, path: string, part: string): unknown {
 }
 
 /**
- * Between creating a file and locking it, a run that began at the same moment may have taken it for one that a killed
- * run had left, and put its own in its place.
+ * Whether the file still has its name. Between creating a file and locking it, a run that began at the same moment may
+ * have taken it for one that a killed run had left, and put its own in its place; later, any program may.
  */
-async function checkStillNamed({ identity }: StoredFile, path: string, part: string): Promise<void> {
-  if (identity === null) return;
+async function isStillNamed({ identity }: StoredFile, part: string): Promise<boolean> {
+  if (identity === null) return true;
   const found = await Deno.stat(part).catch(() => null);
-  if (found?.ino !== identity.ino || found.dev !== identity.dev) throw otherRun(path, part);
+  return found?.ino === identity.ino && found.dev === identity.dev;
 }
 
 function otherRun(path: string, part: string, cause?: unknown): ImageError {
@@ -294,6 +295,10 @@ function isRefused(error: unknown): boolean {
 async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<void> {
   const { path, part, storage } = entry;
   if (part !== path) {
+    if (!await isStillNamed(storage, part)) {
+      const message = `Cannot complete "${path}": another program has removed or replaced "${part}" meanwhile`;
+      throw new ImageError("refused", message, { path });
+    }
     await files.rename(part, path);
     // The new name is durable only once the folder is. Where the host does not let a folder be synced, syncing the file
     // again carries the rename along on the usual journalling file systems.

@@ -125,7 +125,7 @@ export class FileStorage implements StoredFile {
       this.#seek(fileOffset);
       for (let done = 0; done < into.length;) {
         const count = this.#file.readSync(done === 0 ? into : into.subarray(done));
-        if (count === null) throw this.#tooShort(into.length, fileOffset, fileOffset + done);
+        if (count === null) throw this.#tooShort(into.length, fileOffset, this.#file.seekSync(0, Deno.SeekMode.End));
         done += count;
         this.#cursor += count;
       }

@@ -26,7 +26,10 @@ export type HostCopy = "copy" | "clone";
  * then. Other failures (no space left) are thrown as {@linkcode HostFailure}. All offsets are file bytes.
  */
 export interface HostFile extends Disposable {
-  /** Whether a hole lies at `fileOffset`, and where it or the data there ends, at most `limit`. */
+  /**
+   * Whether a hole lies at `fileOffset`, and where it or the data there ends, at most `limit`. Past the end of the file
+   * there is none: who reads there shall hear of it.
+   */
   holeAt(fileOffset: number, limit: number): { readonly hole: boolean; readonly end: number } | null;
   /** Makes the range read as zeroes without writing them; `keep`: it stays reserved. The file is not grown. */
   zero(start: number, end: number, keep: boolean): boolean;
@@ -67,6 +70,7 @@ const REFUSALS: readonly number[] = [1, 22, 25, 38, 95];
 /** Of two files, also EBADF, EXDEV, EISDIR, ETXTBSY: not for these two. */
 const COPY_REFUSALS: readonly number[] = [...REFUSALS, 9, 18, 21, 26];
 
+const SEEK_END = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FALLOC_KEEP_SIZE = 1;
@@ -233,11 +237,17 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
 /** `null` where the file system cannot tell, or what it tells makes no sense. */
 function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
   const data = Number(libc.symbols.lseek(descriptor, BigInt(fileOffset), SEEK_DATA));
-  if (data < 0) return errnoOf(libc) === ENXIO ? { hole: true, end: limit } : null;
+  if (data < 0) return errnoOf(libc) === ENXIO ? holeAtEnd(libc, descriptor, fileOffset, limit) : null;
   if (data > fileOffset) return { hole: true, end: Math.min(data, limit) };
   if (data < fileOffset) return null;
   const hole = Number(libc.symbols.lseek(descriptor, BigInt(fileOffset), SEEK_HOLE));
   return hole > fileOffset ? { hole: false, end: Math.min(hole, limit) } : null;
+}
+
+/** No data follow: a hole, as far as the file goes. One that was cut off meanwhile has lost what was there. */
+function holeAtEnd(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
+  const size = Number(libc.symbols.lseek(descriptor, 0n, SEEK_END));
+  return size > fileOffset ? { hole: true, end: Math.min(size, limit) } : { hole: false, end: limit };
 }
 
 /** `false` where the host refuses the call itself. */

@@ -274,6 +274,30 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "what another program has put in the place of the temporary file never becomes the target, and is left alone",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
+    const part = folder.file(".out.raw.diskcast");
+    await Deno.writeTextFile(folder.file("out.raw"), "the old file");
+    for (const replaced of [true, false]) {
+      const job = convert(rawJob(folder, source), {
+        onEvent(event) {
+          if (event.type !== "phase" || event.phase !== "finish") return;
+          Deno.removeSync(part);
+          if (replaced) Deno.writeTextFileSync(part, "of another program");
+        },
+      });
+      await assert.rejects(job, { kind: "refused", message: /another program has removed or replaced/ });
+      assert.equal(await Deno.readTextFile(folder.file("out.raw")), "the old file");
+      if (replaced) assert.equal(await Deno.readTextFile(part), "of another program");
+      await Deno.remove(part).catch(() => {});
+    }
+  },
+});
+
 Deno.test("a source that has the temporary name of the target is not taken for a left file", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, ".out.raw.diskcast", 4 * KIB, (bytes) => bytes.fill(1));

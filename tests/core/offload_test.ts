@@ -83,6 +83,28 @@ Deno.test({
 });
 
 Deno.test({
+  name: "of an image that was cut off inside its last cluster, the host copies what is there",
+  ignore: !hasQemu || !onLinux,
+  async fn() {
+    await using folder = await scratch();
+    const source = { path: folder.file("cut.qcow2"), format: "qcow2" };
+    await qemuImgOk("create", "-q", "-f", "qcow2", source.path, "10M");
+    await qemuIo(source.path, "write -P 9 0 1M");
+    const { size } = await Deno.stat(source.path);
+    for (const cut of [5000, 8192]) {
+      await Deno.truncate(source.path, size - cut);
+      for (const format of ["raw", "qcow2"]) {
+        const job = jobOf(folder, source, format, { offload: true });
+        const calls: Call[] = [];
+        await convert(job, { files: copyingFiles(calls) });
+        assert.ok(calls.length > 0);
+        await sameDisk(source, job.target as { path: string; format: string });
+      }
+    }
+  },
+});
+
+Deno.test({
   name: "a host that refuses, at once or on the way, is not asked again, and the disk is whole",
   ignore: !hasQemu || !onLinux,
   async fn() {

@@ -17,6 +17,15 @@ Deno.test("holes are found where they are, at any start and limit", { ignore: !o
   assert.deepEqual(await storage.holeAt!(2 * MIB - 1, 3 * MIB), { hole: false, end: 2 * MIB });
 });
 
+Deno.test("a file that is cut off meanwhile has no hole there, but ends", { ignore: !onLinux }, async () => {
+  await using folder = await scratch();
+  await using storage = await sparseFile(folder.file("a"));
+  await Deno.truncate(folder.file("a"), 3 * MIB);
+  assert.deepEqual(await storage.holeAt!(2 * MIB, 5 * MIB), { hole: true, end: 3 * MIB });
+  assert.deepEqual(await storage.holeAt!(3 * MIB, 5 * MIB), { hole: false, end: 5 * MIB });
+  await assert.rejects(storage.readAt(new Uint8Array(1), 4 * MIB), { kind: "corrupt", message: /ends at 3145728/ });
+});
+
 Deno.test("zeroAt gives the space back and keeps its neighbours", { ignore: !onLinux }, async () => {
   await using folder = await scratch();
   const content = rng(2).bytes(4 * MIB);
