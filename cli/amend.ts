@@ -8,14 +8,15 @@ import { amendCommand } from "./amend_options.ts";
 import { type Changing, changingOne } from "./changing.ts";
 import { optionsText } from "./convert.ts";
 import { formatNamed } from "./convert_rules.ts";
-import { listOf, textOf, type View, viewOf } from "./reading.ts";
+import { listOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { asksForHelp, optionValues, parseOptionLists } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface AmendRequest extends Changing {
   readonly given: { readonly [name: string]: string };
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): AmendRequest | string {

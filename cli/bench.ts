@@ -7,7 +7,8 @@ import { bench, changeFiles, ImageError, imageFiles, parseNumber, parseSize } fr
 import type { BenchJob, BenchWrite, ChangeOptions, ImageSpec } from "../mod.ts";
 import { benchCommand } from "./bench_options.ts";
 import { changingOne, refuseShared } from "./changing.ts";
-import { isOn, readingOfOne, syncOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, readingOfOne, syncOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -21,7 +22,7 @@ interface BenchRequest {
   readonly options: ChangeOptions;
   readonly job: BenchJob;
   readonly warnings: readonly string[];
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function usage(message: string): ImageError {

@@ -9,7 +9,8 @@ import { bitmapCommand } from "./bitmap_options.ts";
 import { type Changing, changingOf, imagePath } from "./changing.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { completeArgs } from "./getopt.ts";
-import { isOn, listOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, listOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -17,7 +18,7 @@ interface BitmapRequest extends Changing {
   readonly name: string;
   readonly changes: readonly BitmapChange[];
   readonly source: ChangeSpec | undefined;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 const ACTIONS = ["add", "remove", "clear", "enable", "disable", "merge"] as const;

@@ -7,8 +7,9 @@ import { changeFiles, check, ImageError } from "../mod.ts";
 import type { CheckResult, RepairKind } from "../mod.ts";
 import { type Changing, changingOne, refuseShared } from "./changing.ts";
 import { checkCommand } from "./check_options.ts";
-import { outputForm, textOf, type View, viewOf } from "./reading.ts";
+import { outputForm, textOf, viewOf } from "./reading.ts";
 import { type Io, visible } from "./report.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -18,7 +19,7 @@ const UNSUPPORTED = 63;
 interface CheckRequest extends Changing {
   readonly repair: RepairKind | undefined;
   readonly form: "human" | "json";
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): CheckRequest {

@@ -7,7 +7,8 @@ import { resolve } from "node:path";
 import { changeFiles, commit, openDisk, parseSize } from "../mod.ts";
 import { type Changing, changingOne, imagePath } from "./changing.ts";
 import { commitCommand } from "./commit_options.ts";
-import { isOn, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -15,7 +16,7 @@ interface CommitRequest extends Changing {
   readonly base: string | undefined;
   readonly keepsTop: boolean;
   readonly rateLimit: number;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): CommitRequest {

@@ -6,7 +6,8 @@
 import { compare, ImageError, imageFiles } from "../mod.ts";
 import type { CompareStage, Comparison } from "../mod.ts";
 import { compareCommand } from "./compare_options.ts";
-import { isOn, type Reading, readingOf, syncOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, type Reading, readingOf, syncOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -14,7 +15,7 @@ interface CompareRequest {
   /** Told late: a format that there is not is, as with qemu-img, an image that cannot be opened. */
   readonly reading: () => Reading;
   readonly strict: boolean;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 /** The exit code of a failure, by what was being done. */

@@ -11,17 +11,12 @@ import { sourcesOf, targetOf } from "./convert_images.ts";
 import { flagsOf } from "./convert_flags.ts";
 import type { WithDestination } from "./convert_destination.ts";
 import type { Destination } from "./destination_check.ts";
-import type { ConvertFlags, ProgressForm } from "./convert_flags.ts";
+import type { ConvertFlags } from "./convert_flags.ts";
+import type { ProgressView } from "./progress.ts";
 import type { ParsedArgs } from "./command_def.ts";
 
 /** What the user wants to see. */
-export interface ConvertView {
-  readonly progress: ProgressForm;
-  /** No other characters than those of ASCII. */
-  readonly ascii?: boolean;
-  /** Sentences for screen readers. */
-  readonly accessible?: boolean;
-  readonly quiet: boolean;
+export interface ConvertView extends ProgressView {
   /** Print the command with its permissions instead of converting. */
   readonly printPermissions: boolean;
   /** To be told before the work begins. */

@@ -3,12 +3,15 @@
  *
  * @module
  */
+import { permissionsOption, progressOptions } from "./reading_options.ts";
 import type { CommandDef, OptionDef } from "./command_def.ts";
 
 const SOURCE = "Source";
 const TARGET = "Target";
 const COPYING = "Copying";
-const TELLING = "Telling and permissions";
+const PROGRESS_HELP =
+  "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
+  "lines elsewhere; screen: a map of the disk, run by run, with keys; json: one event per line";
 
 /** In the order of the help. */
 const convertOptions: readonly OptionDef[] = [
@@ -135,28 +138,8 @@ const convertOptions: readonly OptionDef[] = [
     group: COPYING,
     help: "refused: there are no secrets or other objects yet",
   },
-  { short: "p", group: TELLING, help: "progress as qemu-img shows it, on standard output; also --progress alone" },
-  {
-    long: "progress",
-    arg: "form",
-    aloneIs: "-p",
-    group: TELLING,
-    help:
-      "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
-      "lines elsewhere; screen: a map of the disk, run by run, with keys; json: one event per line",
-  },
-  { long: "ascii", group: TELLING, help: "progress with plain characters: no block letters, no arrows" },
-  {
-    long: "accessible",
-    group: TELLING,
-    help: "progress in sentences, one every half minute, nothing written over: for screen readers",
-  },
-  { short: "q", long: "quiet", group: TELLING, help: "only errors" },
-  {
-    long: "print-permissions",
-    group: TELLING,
-    help: 'print the "deno run" command with just the permissions that the job needs, and do nothing else',
-  },
+  ...progressOptions.map((option) => option.long === "progress" ? { ...option, help: PROGRESS_HELP } : option),
+  permissionsOption,
 ];
 
 const convertNotes =

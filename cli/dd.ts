@@ -8,7 +8,8 @@ import type { ConvertJob } from "../mod.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { ddCommand } from "./dd_options.ts";
 import { pathOf } from "./image_names.ts";
-import { readingOf, textOf, type View, viewOf } from "./reading.ts";
+import { readingOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -20,7 +21,7 @@ const MAX_BLOCK = 2 ** 31 - 1;
 
 interface DdRequest {
   readonly job: ConvertJob;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function usage(message: string): ImageError {

@@ -7,14 +7,15 @@ import { digest, type DigestSummary, ImageError, imageFiles, parseNumber } from 
 import type { ImageSpec } from "../mod.ts";
 import { digestLine } from "./digest_line.ts";
 import { digestCommand } from "./digest_options.ts";
-import { outputForm, type Reading, readingOf, textOf, type View, viewOf } from "./reading.ts";
+import { outputForm, type Reading, readingOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { parseSnapshot } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface DigestRequest extends Reading {
   readonly form: "human" | "json";
-  readonly view: View;
+  readonly view: ProgressView;
   readonly workers: number | undefined;
 }
 

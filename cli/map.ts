@@ -9,8 +9,9 @@ import type { MapEntry } from "../mod.ts";
 import { themeOf } from "../tui/theme.ts";
 import { mapCommand } from "./map_options.ts";
 import { addEntry, emptyPicture, pictureSvg, pictureText } from "./map_picture.ts";
-import { isOn, outputForm, type Reading, readingOfOne, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, outputForm, type Reading, readingOfOne, textOf, viewOf } from "./reading.ts";
 import { type Io, visible } from "./report.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -20,7 +21,7 @@ interface MapRequest extends Reading {
   readonly form: Form;
   readonly start: number;
   readonly length: number;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): MapRequest {
@@ -73,7 +74,7 @@ function work(request: MapRequest, context: CommandContext): Promise<number> {
 }
 
 /** A table that grows in the terminal is its own progress, and a bar in it would be in the way. */
-function viewBeside(view: View, drawn: boolean): View {
+function viewBeside(view: ProgressView, drawn: boolean): ProgressView {
   return drawn || view.progress !== "auto" || !Deno.stdout.isTerminal() ? view : { ...view, progress: "none" };
 }
 

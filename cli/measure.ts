@@ -9,7 +9,8 @@ import { optionsText } from "./convert.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { creationFrom } from "./creation.ts";
 import { measureCommand } from "./measure_options.ts";
-import { isOn, listOf, outputForm, type Reading, readingOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, listOf, outputForm, type Reading, readingOf, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { asksForHelp, parseOptionLists, parseSnapshot } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
@@ -18,7 +19,7 @@ interface MeasureRequest {
   readonly job: MeasureJob;
   readonly reading: Reading;
   readonly form: "human" | "json";
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): MeasureRequest | string {

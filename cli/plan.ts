@@ -7,9 +7,10 @@ import { allFormats, ImageError, jobFiles, packedSize, planConversion, surveyCon
 import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../mod.ts";
 import { optionsText } from "./convert.ts";
 import { requestOf as convertRequestOf } from "./convert_args.ts";
-import { outputForm, type View } from "./reading.ts";
+import { outputForm } from "./reading.ts";
 import { planCommand } from "./plan_options.ts";
 import { visible } from "./report.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { bytesText, timeText } from "./units.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
@@ -18,7 +19,7 @@ interface PlanRequest {
   readonly job: ConvertJob;
   readonly form: "human" | "json";
   readonly warnings: readonly string[];
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 async function requestOf(parsed: ParsedArgs): Promise<PlanRequest | string> {

@@ -10,6 +10,7 @@ import { accessibleRenderer } from "./progress_accessible.ts";
 import { barRenderer } from "./progress_bar.ts";
 import { jsonRenderer } from "./progress_json.ts";
 import { plainRenderer, statusText } from "./progress_plain.ts";
+import { isSet } from "./environment.ts";
 import { complaintText, visible } from "./report.ts";
 import type { Complaint, Io } from "./report.ts";
 import type { ProgressForm } from "./convert_flags.ts";
@@ -105,6 +106,32 @@ function badTeller(): (message: string) => string | null {
     last = message;
     return ++told > FAULTS_TOLD ? "more cannot be read; it is counted, and no longer told one by one" : message;
   };
+}
+
+/** What the user wants to see of long work. */
+export interface ProgressView {
+  readonly progress: ProgressForm;
+  /** No other characters than those of ASCII. */
+  readonly ascii?: boolean;
+  /** Sentences for screen readers. */
+  readonly accessible?: boolean;
+  readonly quiet: boolean;
+}
+
+/** The form that the user gets. Forms that a program reads are the same for everybody. */
+export function formFor({ progress, accessible }: ProgressView): ProgressForm {
+  const forPeople = progress !== "json" && progress !== "qemu" && progress !== "none";
+  return forPeople && (accessible || isSet("ACCESSIBLE")) ? "accessible" : progress;
+}
+
+/** `io`, with plain characters if they are wanted. */
+export function ioFor({ ascii }: ProgressView, io: Io): Io {
+  return ascii ? { ...io, plain: true, columns: io.columns, now: io.now } : io;
+}
+
+/** Shows a job as `view` has it; `label`: what the work is called. */
+export function tellFor(view: ProgressView, io: Io, label?: string): Telling {
+  return tell(formFor(view), view.quiet, ioFor(view, io), label);
 }
 
 /** Shows a job in `form`. `quiet`: no warnings; `label`: what the work is called. */

@@ -17,7 +17,6 @@ const PAUSE = 30_000;
 const PHASES: { readonly [phase: string]: string } = {
   inspect: "Looking at the source",
   plan: "Planning",
-  copy: "Copying",
   finish: "Finishing",
 };
 
@@ -36,9 +35,14 @@ export function durationText(seconds: number): string {
   return `${count} ${name}${count === 1 ? "" : "s"}`;
 }
 
+/** What is being done: the work itself has the name of its command. */
+function doingIn({ phase = "inspect", label }: Progress): string {
+  return phase === "copy" ? label : PHASES[phase] ?? "Working";
+}
+
 /** How far a job is, as a sentence. */
 export function sentence(state: Progress, now: number): string {
-  const doing = PHASES[state.phase ?? "inspect"] ?? "Working";
+  const doing = doingIn(state);
   if (state.phase !== "copy" || !isMeasured(state)) {
     return `${doing}, still working after ${durationText((now - state.startedAt) / 1000)}.`;
   }
@@ -57,7 +61,7 @@ export function accessibleRenderer(io: Io, every: Every = byTimer): Renderer {
   return {
     event(state, event) {
       last = state;
-      if (event.type === "phase") io.err(`${PHASES[event.phase] ?? event.phase}.\n`);
+      if (event.type === "phase") io.err(`${doingIn(state)}.\n`);
       if (event.type === "plan") {
         const { target, totals } = event;
         const what = `a disk of ${bytesText(target.size)}, of which ${bytesText(totals.data)} are to be copied`;

@@ -5,8 +5,8 @@
  */
 import type { ConvertJob } from "../mod.ts";
 import type { ConvertView } from "./convert_args.ts";
-import type { ProgressForm } from "./convert_flags.ts";
-import { tell, type Telling } from "./progress.ts";
+import { isSet } from "./environment.ts";
+import { formFor, ioFor, tellFor, type Telling } from "./progress.ts";
 import type { JobTelling } from "./progress_screen.ts";
 import type { Io } from "./report.ts";
 
@@ -21,27 +21,25 @@ export interface JobShown {
 /** Shows a conversion. `signal` is raised by the signals of the process. */
 export async function tellJob(shown: JobShown, io: Io, signal: AbortSignal): Promise<JobTelling> {
   const { view } = shown;
-  const own: Io = view.ascii ? { ...io, plain: true, columns: io.columns, now: io.now } : io;
-  if (isForPeople(view.progress) && (view.accessible || isSet("ACCESSIBLE"))) {
-    return plainly(tell("accessible", view.quiet, own), signal);
-  }
-  if (view.progress !== "screen") return plainly(tell(view.progress, view.quiet, own), signal);
+  if (formFor(view) !== "screen") return plainly(tellFor(view, io), signal);
   const screen = await import("../tui/screen.ts");
   const { fits, LEAST } = await import("../tui/view.ts");
   const problem = screenProblem(screen.hasTerminal(), () => fits(screen.hostTerminal().size()), LEAST);
   if (problem !== undefined) {
-    if (!view.quiet) own.err(`diskcast: ${problem}\n`);
-    return plainly(tell("auto", view.quiet, own), signal);
+    if (!view.quiet) io.err(`diskcast: ${problem}\n`);
+    return plainly(tellFor({ ...view, progress: "auto" }, io), signal);
   }
   const { screenTelling } = await import("./progress_screen.ts");
   const terminal = screen.hostTerminal();
   const look = { ascii: view.ascii === true || Deno.build.os === "windows", colour: !Deno.noColor };
-  return await screenTelling({ ...shown, io: own, signal, terminal, look, leave: (code) => Deno.exit(code) });
-}
-
-/** Forms that a program reads are the same for everybody. */
-function isForPeople(form: ProgressForm): boolean {
-  return form !== "json" && form !== "qemu" && form !== "none";
+  return await screenTelling({
+    ...shown,
+    io: ioFor(view, io),
+    signal,
+    terminal,
+    look,
+    leave: (code) => Deno.exit(code),
+  });
 }
 
 function plainly(telling: Telling, signal: AbortSignal): JobTelling {
@@ -60,11 +58,4 @@ export function screenProblem(
   if (isSet("TERM", "dumb")) return "this terminal cannot show a screen; progress is told as --progress=auto does";
   if (fits()) return undefined;
   return `the screen needs ${least.columns} columns and ${least.rows} rows; the bar is shown instead`;
-}
-
-/** Whether an environment variable says so. Only where it may be read: nobody is asked for leave. */
-function isSet(variable: string, value?: string): boolean {
-  if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return false;
-  const text = Deno.env.get(variable) ?? "";
-  return value === undefined ? text !== "" : text === value;
 }

@@ -7,10 +7,10 @@ import { allFormats, ImageError } from "../mod.ts";
 import type { ImageSpec, OpenDiskOptions, SyncMode } from "../mod.ts";
 import { sourceOf } from "./convert_images.ts";
 import { cacheMode, progressForm, refuseObject } from "./convert_flags.ts";
-import type { ProgressForm } from "./convert_flags.ts";
 import { formatNamed } from "./convert_rules.ts";
 import type { SourceParts } from "./image_opts.ts";
 import type { OptionTree } from "./option_tree.ts";
+import type { ProgressView } from "./progress.ts";
 import type { ParsedArgs } from "./command_def.ts";
 
 const WINDOWS = Deno.build.os === "windows";
@@ -113,20 +113,22 @@ export function outputForm<Form extends string>(parsed: ParsedArgs, forms: reado
   throw new ImageError("usage", `Cannot write the result as "${given}": --output must be ${rest} or ${last}`);
 }
 
-/** What the user wants to see of long work. */
-export interface View {
-  readonly progress: ProgressForm;
-  readonly quiet: boolean;
-}
-
 /**
- * What `-p`, `--progress` and `-q` ask for.
+ * What `-p`, `--progress`, `--ascii`, `--accessible` and `-q` ask for.
  *
  * @throws ImageError `usage`
  */
-export function viewOf(parsed: ParsedArgs): View {
+export function viewOf(parsed: ParsedArgs): ProgressView {
   const given = textOf(parsed, "progress");
-  const progress = given !== undefined ? progressForm(given) : isOn(parsed, "p") ? "qemu" as const : "auto" as const;
+  const wanted = given !== undefined ? progressForm(given) : isOn(parsed, "p") ? "qemu" as const : "auto" as const;
+  if (wanted === "screen") {
+    throw new ImageError("usage", "Cannot show a screen: only convert has one; take bar, plain, json or none");
+  }
   const quiet = isOn(parsed, "quiet");
-  return { progress: quiet && progress !== "json" ? "none" : progress, quiet };
+  return {
+    progress: quiet && wanted !== "json" ? "none" : wanted,
+    ascii: isOn(parsed, "ascii"),
+    accessible: isOn(parsed, "accessible"),
+    quiet,
+  };
 }

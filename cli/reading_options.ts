@@ -78,5 +78,11 @@ export const progressOptions: readonly OptionDef[] = [
     group: TELLING,
     help: "--progress=auto, bar, plain, json or none, on standard error (default: auto); json is one event per line",
   },
+  { long: "ascii", group: TELLING, help: "progress with plain characters: no block letters, no arrows" },
+  {
+    long: "accessible",
+    group: TELLING,
+    help: "progress in sentences, one every half minute, nothing written over: for screen readers",
+  },
   { short: "q", long: "quiet", group: TELLING, help: "only errors" },
 ];

@@ -9,8 +9,9 @@ import type { NamedFile } from "../mod.ts";
 import { type Changing, changingOne, imagePath } from "./changing.ts";
 import { formatNamed } from "./convert_rules.ts";
 import { storablePath } from "./image_names.ts";
-import { isOn, syncOf, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, syncOf, textOf, viewOf } from "./reading.ts";
 import { rebaseCommand } from "./rebase_options.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -19,7 +20,7 @@ interface RebaseRequest extends Changing {
   readonly unsafe: boolean;
   readonly packs: boolean;
   readonly dropsSame: boolean;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): RebaseRequest {

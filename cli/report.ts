@@ -4,6 +4,7 @@
  * @module
  */
 import { ImageError } from "../mod.ts";
+import { isSet } from "./environment.ts";
 
 /** Where a command writes, and what it may know of the terminal. */
 export interface Io {
@@ -165,8 +166,7 @@ export function complaintText(complaint: Complaint): string {
 
 /** Whether DISKCAST_DEBUG is set and may be read; asks nobody. */
 export function wantsDebug(): boolean {
-  const leave = Deno.permissions.querySync({ name: "env", variable: "DISKCAST_DEBUG" });
-  return leave.state === "granted" && (Deno.env.get("DISKCAST_DEBUG") ?? "") !== "";
+  return isSet("DISKCAST_DEBUG");
 }
 
 /** The stack of an error and of its causes. */

@@ -6,8 +6,9 @@
 import { changeFiles, ImageError, parseSize, resize } from "../mod.ts";
 import type { GrowthKind } from "../mod.ts";
 import { type Changing, changingOf } from "./changing.ts";
-import { isOn, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, textOf, viewOf } from "./reading.ts";
 import { resizeCommand } from "./resize_options.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -15,7 +16,7 @@ interface ResizeRequest extends Changing {
   readonly size: number | { readonly by: number };
   readonly shrink: boolean;
   readonly growth: GrowthKind;
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];

@@ -6,8 +6,7 @@
 import type { ConvertEvent, JobFiles, ScanEvent } from "../mod.ts";
 import { parseArgs } from "./commander.ts";
 import { convertExit } from "./exit_codes.ts";
-import type { Telling } from "./progress.ts";
-import type { View } from "./reading.ts";
+import type { ProgressView, Telling } from "./progress.ts";
 import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "./report.ts";
 import { onSignals } from "./signals.ts";
 import type { CommandContext, CommandDef, ParsedArgs } from "./command_def.ts";
@@ -65,7 +64,7 @@ function codeOf(error: unknown, io: Io, signal: AbortSignal, code: number): numb
 
 /** What a command says of a piece of work. */
 export interface Watched {
-  readonly view: View;
+  readonly view: ProgressView;
   /** For the hints. */
   readonly command: string;
   /** What the copying phase is called. */
@@ -80,8 +79,8 @@ export async function watch(
   { io, signal }: CommandContext,
   work: (tell: (event: ConvertEvent | ScanEvent) => void, telling: Telling) => Promise<number>,
 ): Promise<number> {
-  const { tell } = await import("./progress.ts");
-  const telling = tell(view.progress, view.quiet, io, label);
+  const { tellFor } = await import("./progress.ts");
+  const telling = tellFor(view, io, label);
   // Without a listener, a user's habit from qemu-img and dd would end the process.
   const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);
   try {

@@ -7,14 +7,15 @@ import { changeFiles, changeSnapshots, ImageError, listSnapshots } from "../mod.
 import type { SnapshotAction } from "../mod.ts";
 import { type Changing, changingOne, refuseShared } from "./changing.ts";
 import { snapshotTable } from "./human.ts";
-import { isOn, textOf, type View, viewOf } from "./reading.ts";
+import { isOn, textOf, viewOf } from "./reading.ts";
+import type { ProgressView } from "./progress.ts";
 import { runCommand, watch } from "./run_command.ts";
 import { snapshotCommand } from "./snapshot_options.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface SnapshotRequest extends Changing {
   readonly action: SnapshotAction | { readonly act: "list" };
-  readonly view: View;
+  readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): SnapshotRequest {

@@ -111,3 +111,14 @@ Deno.test(
     }
   },
 );
+
+Deno.test("every long command is told in sentences, with its own name; a screen is for convert alone", async () => {
+  const io = fakeIo();
+  const signal = new AbortController().signal;
+  const check = commands.find(({ name }) => name === "check")!;
+  assert.equal(await check.run(["--accessible", "tests/samples/sample.qcow2"], { io, signal }), 0);
+  assert.match(io.stderr, /^Checking\.$/m);
+  const told = fakeIo();
+  assert.equal(await check.run(["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
+  assert.match(told.stderr, /only convert has one/);
+});

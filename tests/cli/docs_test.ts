@@ -3,9 +3,24 @@ import { commandDefs, commands } from "../../cli/commands.ts";
 import { parseArgs } from "../../cli/commander.ts";
 import { completeArgs } from "../../cli/getopt.ts";
 import { commandsMarkdown, commandsPage } from "../support/commands_doc.ts";
+import { manPage, manText } from "../support/man_page.ts";
 
 Deno.test("docs/commands.md is made from the tables of the commands (deno task docs makes it anew)", async () => {
   assert.equal((await Deno.readTextFile(commandsPage)).replaceAll("\r\n", "\n"), commandsMarkdown(await commandDefs()));
+});
+
+Deno.test("docs/diskcast.1 is made from them as well", async () => {
+  assert.equal((await Deno.readTextFile(manPage)).replaceAll("\r\n", "\n"), manText(await commandDefs()));
+});
+
+Deno.test("a manual has every option, and text that looks like a request stays text", () => {
+  const option = { short: "x", long: "ex-tra", arg: "a", help: ".not a request" };
+  const notes = "'nor this\\n.\n\nExamples:\n  diskcast go -x 1";
+  const page = manText([{ name: "go", summary: "Go there", usage: "FILE", options: [option], notes }]);
+  assert.match(page, /^\.SS go\nGo there\.\n/m);
+  assert.match(page, /^\.TP\n\\fB\\-x\\fR, \\fB\\-\\-ex\\-tra\\fR \\fIa\\fR\n\\&\.not a request$/m);
+  assert.match(page, /^\\&'nor this\\en\.$/m);
+  assert.match(page, /^\.nf\n {2}diskcast go \\-x 1\n\.fi$/m);
 });
 
 Deno.test("a page has every command, every option and the notes", () => {

@@ -1,6 +1,10 @@
-/** `deno task docs`: writes docs/commands.md anew. */
+/** `deno task docs`: writes docs/commands.md and docs/diskcast.1 anew. */
 import { commandDefs } from "../../cli/commands.ts";
 import { commandsMarkdown, commandsPage } from "./commands_doc.ts";
+import { manPage, manText } from "./man_page.ts";
 
-await Deno.writeTextFile(commandsPage, commandsMarkdown(await commandDefs()));
-console.log(commandsPage);
+const defs = await commandDefs();
+for (const [page, text] of [[commandsPage, commandsMarkdown(defs)], [manPage, manText(defs)]] as const) {
+  await Deno.writeTextFile(page, text);
+  console.log(page);
+}
