@@ -10,7 +10,7 @@ import { inlinePacker } from "../packer.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./disk.ts";
-import { FLAG } from "./header.ts";
+import { FLAG, UNCLEAN_AT } from "./header.ts";
 import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
 import { type Layout, type Part, readLayout } from "./layout.ts";
@@ -18,9 +18,6 @@ import { streamEditor } from "./stream_edit.ts";
 import { type FileEnd, tablesFor, takePlace } from "./tables.ts";
 import { type ExtentWriter, grainWriter } from "./write_grains.ts";
 import { flatWriter, shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
-
-/** Offset in the header of the byte that says that a writer has not closed the extent. */
-const UNCLEAN_AT = 72;
 
 /**
  * Opens an existing image for writing.

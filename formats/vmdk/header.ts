@@ -12,6 +12,9 @@ import { SPARSE_MAGIC } from "./signatures.ts";
 /** Bytes of a header and of a marker. */
 export const HEADER_BYTES = SECTOR;
 
+/** Offset of the byte that says that a writer has not closed the extent. */
+export const UNCLEAN_AT = 72;
+
 /** Bits of {@linkcode SparseHeader.flags}. */
 export const FLAG = {
   /** The four line end characters of the header are valid. */
@@ -96,7 +99,7 @@ export function parseHeader(bytes: Uint8Array, label: string): SparseHeader {
     redundantDirectory: flags & FLAG.redundant ? sectors(48, "redundant grain directory") : 0,
     directory: isAtEnd(view) ? null : sectors(56, "grain directory"),
     overhead: isAllOnes(view, 64) ? 0 : sectors(64, "overhead"),
-    unclean: bytes[72] !== 0,
+    unclean: bytes[UNCLEAN_AT] !== 0,
     compressed: isCompressed(flags, view.getUint16(77, true), label),
   };
 }
@@ -117,7 +120,7 @@ export function encodeHeader(header: SparseHeader): Uint8Array {
   if (header.directory === null) bytes.fill(0xff, 56, 64);
   else setU64(view, 56, header.directory / SECTOR, true);
   setU64(view, 64, header.overhead / SECTOR, true);
-  bytes[72] = header.unclean ? 1 : 0;
+  bytes[UNCLEAN_AT] = header.unclean ? 1 : 0;
   bytes.set(LINE_ENDS, 73);
   view.setUint16(77, header.compressed ? 1 : 0, true);
   return bytes;

@@ -4,13 +4,13 @@
  * @module
  */
 import type { Maintenance } from "../maintenance.ts";
-import { checkRuns } from "../check_runs.ts";
 
 const beneath = () => import("./beneath.ts");
 
 /** The verbs of VMDK. */
 export const maintenance: Maintenance = {
-  check: checkRuns(async (storage, context) => (await import("./disk.ts")).openVmdk(storage, context)),
+  check: async (storage, context) => (await import("./check.ts")).checkVmdk(storage, context),
+  repair: async (storage, what, context) => (await import("./repair.ts")).repairVmdk(storage, what, context),
   resize: async (storage, size, growth, context) =>
     (await import("./resize.ts")).resizeVmdk(storage, size, growth, context),
   setBacking: async (storage, backing) => (await beneath()).setVmdkBacking(storage, backing),
