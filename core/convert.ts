@@ -137,7 +137,7 @@ export class Conversion {
     const longer = await this.longEnough(reader, sources.size);
     const source = padded(longer.reader, alignUp(longer.reader.size, traits.sector));
     if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
-    await target.writer.checkBitmaps?.(bitmaps);
+    if (bitmaps.length > 0) await target.writer.checkBitmaps?.(bitmaps);
     const { added, gpt } = longer;
     const size = { size: traits.size, ...(added > 0 && { added }), ...(gpt && { gpt }) };
     return {
