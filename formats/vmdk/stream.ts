@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { alignUp, SECTOR, setU64, viewOf } from "../bytes.ts";
+import { alignUp, SECTOR, setU64, viewOf, zeroes } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import type { Codec, Packer } from "../packer.ts";
 import type { WritableStorage } from "../storage/types.ts";
@@ -32,14 +32,14 @@ export function marker(type: typeof MARKER[keyof typeof MARKER], sectors: number
   return bytes;
 }
 
-/** A packed grain with its marker, filled up to whole sectors. */
-export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(alignUp(GRAIN_MARKER_BYTES + stream.length, SECTOR));
-  const view = viewOf(bytes);
+/** A packed grain behind its marker, filled up to whole sectors, in parts. */
+export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array[] {
+  const marker = new Uint8Array(GRAIN_MARKER_BYTES);
+  const view = viewOf(marker);
   setU64(view, 0, guestStart / SECTOR, true);
   view.setUint32(8, stream.length, true);
-  bytes.set(stream, GRAIN_MARKER_BYTES);
-  return bytes;
+  const length = GRAIN_MARKER_BYTES + stream.length;
+  return [marker, stream, zeroes(alignUp(length, SECTOR) - length)];
 }
 
 /** Whole sectors: `bytes` and zeroes. */
@@ -88,41 +88,42 @@ async function packGrain(pack: Packer, part: Uint8Array, start: number, grainByt
 export interface Appender {
   /** Where the next byte goes. */
   readonly fileOffset: number;
-  append(bytes: Uint8Array): Promise<void>;
+  append(...parts: readonly Uint8Array[]): Promise<void>;
   /** Writes what is still held. */
   flush(): Promise<void>;
 }
 
-/** Appends to `storage` from `fileOffset` on, with large requests. Keeps the arrays that it is given. */
+/** Appends to `storage` from `fileOffset` on, with large requests. One call at a time. */
 export function appender(storage: WritableStorage, fileOffset: number): Appender {
-  let held: Uint8Array[] = [];
+  const held = new Uint8Array(CHUNK);
   let heldBytes = 0;
   let written = fileOffset;
 
   async function flush(): Promise<void> {
     if (heldBytes === 0) return;
-    const bytes = new Uint8Array(heldBytes);
-    let at = 0;
-    for (const part of held) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    const place = written;
+    await storage.writeAt(held.subarray(0, heldBytes), written);
     written += heldBytes;
-    held = [];
     heldBytes = 0;
-    await storage.writeAt(bytes, place);
+  }
+
+  async function hold(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + CHUNK - heldBytes);
+      held.set(part, heldBytes);
+      heldBytes += part.length;
+      at += part.length;
+      if (heldBytes === CHUNK) await flush();
+    }
   }
 
   return {
     get fileOffset() {
       return written + heldBytes;
     },
-    async append(bytes) {
-      checkReach(storage, written + heldBytes + bytes.length);
-      held.push(bytes);
-      heldBytes += bytes.length;
-      if (heldBytes >= CHUNK) await flush();
+    async append(...parts) {
+      const length = parts.reduce((sum, part) => sum + part.length, 0);
+      checkReach(storage, written + heldBytes + length);
+      for (const part of parts) await hold(part);
     },
     flush,
   };

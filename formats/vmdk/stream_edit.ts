@@ -68,7 +68,7 @@ export async function streamEditor({ storage, sparse, redundant, below, pack }: 
     const place = stream === null ? SECTOR : file.fileOffset;
     viewOf(table).setUint32((start - index * reach) / grainBytes * 4, place / SECTOR, true);
     tables.changed(index);
-    if (stream !== null) await file.append(grainRecord(start, stream));
+    if (stream !== null) await file.append(...grainRecord(start, stream));
   }
 
   /** Zeroes that are none yet: a hole over nothing already is what it shall be. */

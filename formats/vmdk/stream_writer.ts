@@ -121,7 +121,7 @@ function streamTables(file: Appender, header: SparseHeader) {
       }
       const entry = (alignDown(start, grainBytes) - index * reach) / grainBytes * 4;
       table.setUint32(entry, stream === null ? 1 : file.fileOffset / SECTOR, true);
-      if (stream !== null) await file.append(grainRecord(start, stream));
+      if (stream !== null) await file.append(...grainRecord(start, stream));
     },
     async finish(): Promise<void> {
       await endTable();
