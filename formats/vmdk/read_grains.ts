@@ -84,20 +84,16 @@ export function packedReader(
   return {
     async read(into, start) {
       const end = start + into.length;
-      const grains = await grainsOf(map, start, end);
-      const parts: Promise<void>[] = [];
-      let at = alignDown(start, grainBytes);
-      try {
-        for await (const stream of streams(grains)) {
-          const [from, to] = [Math.max(start, at), Math.min(end, at + grainBytes)];
-          const part = readPart(stream, at, into.subarray(from - start, to - start), from - at);
-          part.catch(() => {});
-          parts.push(part);
-          at += grainBytes;
-        }
-      } finally {
-        await Promise.allSettled(parts);
-      }
+      const found: Stream[] = [];
+      for await (const stream of streams(await grainsOf(map, start, end))) found.push(stream);
+      // Handed in together, so that they go to a worker together.
+      const parts = found.map((stream, index) => {
+        const at = alignDown(start, grainBytes) + index * grainBytes;
+        const [from, to] = [Math.max(start, at), Math.min(end, at + grainBytes)];
+        return readPart(stream, at, into.subarray(from - start, to - start), from - at);
+      });
+      // Nobody may write into the target once this call has ended.
+      await Promise.allSettled(parts);
       await Promise.all(parts);
     },
   };
