@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { inflateSync } from "node:zlib";
 import { alignDown, viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
@@ -58,7 +57,7 @@ export function packedReader(
   /** Fills `into`, a whole grain; `needed` bytes of it must be there, what follows may lack at the end of the disk. */
   async function unpackInto(stream: Uint8Array, fileOffset: number, into: Uint8Array, needed: number): Promise<void> {
     if (await unpack("zlib", stream, into)) return;
-    const grain = inflate(stream, fileOffset, grainBytes, label);
+    const grain = await inflate(stream, fileOffset, grainBytes, label);
     if (grain.length < needed) {
       const message = `Cannot unpack the grain at ${fileOffset} of "${label}": it gives ${grain.length} bytes, ` +
         `must be at least ${needed}`;
@@ -100,7 +99,8 @@ export function packedReader(
 }
 
 /** Unpacks what did not give a whole grain: the last grain of a disk may be short. */
-function inflate(stream: Uint8Array, fileOffset: number, most: number, label: string): Uint8Array {
+async function inflate(stream: Uint8Array, fileOffset: number, most: number, label: string): Promise<Uint8Array> {
+  const { inflateSync } = await import("node:zlib");
   try {
     return inflateSync(stream, { maxOutputLength: most });
   } catch (error) {
