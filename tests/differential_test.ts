@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { allFormats, convert, type ConvertJob, type TargetSpec } from "../mod.ts";
+import { readyCrew } from "./support/crew.ts";
 import { type LayeredDisk, layeredDisk } from "./support/layered.ts";
 import {
   hasQemu,
@@ -82,7 +83,9 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
     const format = ["-f", sources[0].format];
     await qemuImgOk("convert", ...format, ...wish.args, ...sources.map((source) => source.path), theirs);
     const job: ConvertJob = { ...wish.job, sources, target: { ...wish.target, path: ours }, sync: "never" };
-    await convert({ ...job, ...(workers !== undefined && { workers }) });
+    // Fixed places are written by workers, unless one thread is to do it all.
+    const crew = workers !== 1 && wish.target.format !== "qcow2" ? await readyCrew() : null;
+    await convert({ ...job, ...(workers !== undefined && { workers }) }, { ...(crew && { crew }) });
     return await compareImages(theirs, ours, wish);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${told.join("\n")}`, { cause: error });

@@ -4,18 +4,12 @@ import { compare } from "../../core/compare.ts";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import { type FileCrew, fileCrew, type FilePlace } from "../../core/file_crew.ts";
+import { readyCrew } from "../support/crew.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch } from "../support/qemu.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
 const noWorkers = Deno.build.os === "windows";
-
-/** A crew that takes everything from the first byte on. */
-async function readyCrew(): Promise<FileCrew> {
-  const crew = fileCrew(2, 0);
-  while (!crew.takes(0)) await new Promise((resolve) => setTimeout(resolve, 5));
-  return crew;
-}
 
 /** Passes on, and counts what was copied and compared; fails the `nth` order. */
 function counted(crew: FileCrew, nth = 0): FileCrew & { readonly orders: number[] } {
