@@ -31,6 +31,21 @@ async function loadClack({ ascii, color }: PromptStyle): Promise<typeof import("
   return await import("@clack/prompts");
 }
 
+/** Glyphs that the package shows in every terminal, and characters of the same width for them. */
+const ASCII: { readonly [glyph: string]: string } = { "↑": "^", "↓": "v", "•": "-", "—": "-", "█": "_", "…": "." };
+
+/** Standard error with {@linkcode ASCII} alone. */
+function asciiOutput(output: typeof process.stderr): typeof process.stderr {
+  const plain = (text: string) => text.replace(/[↑↓•—█…]/g, (glyph) => ASCII[glyph]!);
+  return new Proxy(output, {
+    get(target, name) {
+      if (name === "write") return (text: string, ...rest: []) => target.write(plain(text), ...rest);
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /** What is typed can always be taken, also where nothing may be listed; where it is no name yet, names come first. */
 function offers(typed: string, names: readonly string[]): string[] {
   const others = names.filter((name) => name !== typed);
@@ -41,7 +56,7 @@ function offers(typed: string, names: readonly string[]): string[] {
 /** Asks in the terminal, on standard error. A raised `signal` leaves. */
 export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Promise<Prompter> {
   const clack = await loadClack(style);
-  const common = { output: process.stderr, signal };
+  const common = { output: style.ascii ? asciiOutput(process.stderr) : process.stderr, signal };
   let lastKey = "";
   // Esc and Ctrl-C both cancel a question; here the one goes back and the other leaves.
   process.stdin.prependListener("keypress", (_: unknown, key?: { name?: string; sequence?: string }) => {
@@ -68,7 +83,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
       }),
     );
   return {
-    begin: (title) => clack.intro(title, common),
+    begin: (title) => clack.intro(`${title} (Esc: the question before, Ctrl-C: leave)`, common),
     async text(question) {
       if (question.complete !== undefined) return await path(question);
       const { message, initial, validate } = question;

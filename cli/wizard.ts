@@ -56,6 +56,15 @@ export interface SourceFacts {
   readonly snapshots: readonly { readonly id: string; readonly name: string }[];
 }
 
+/** A source that cannot be converted: something of its chain is missing. */
+export interface BrokenSource {
+  /** From the top down, as far as they could be opened. */
+  readonly layers: SourceFacts["layers"];
+  /** The one beneath them. */
+  readonly missing: string;
+  readonly fault: string;
+}
+
 /** What the questions depend on, besides the answers. */
 export interface World {
   readonly formats: readonly Format[];
@@ -216,7 +225,10 @@ export function commandLine(words: readonly string[], windows: boolean): string 
 }
 
 /** A backing chain as a tree: each file stands on the one beneath it. */
-export function chainLines(layers: SourceFacts["layers"], unicode: boolean): string[] {
+export function chainLines(
+  layers: readonly { readonly path: string; readonly format: string }[],
+  unicode: boolean,
+): string[] {
   const branch = unicode ? "└─ " : "`- ";
   return layers.map(({ path, format }, depth) => {
     const name = path.replace(/^.*[/\\]/, "");

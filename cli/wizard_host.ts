@@ -7,7 +7,7 @@
 import { dirname, resolve } from "node:path";
 import { ImageError, jobFiles, openDisk, planConversion } from "../mod.ts";
 import type { ConversionPlan, ConvertJob, JobFiles } from "../mod.ts";
-import type { SourceFacts } from "./wizard.ts";
+import type { BrokenSource, SourceFacts } from "./wizard.ts";
 
 /** A permission of Deno that is not there yet. */
 export interface Wanted {
@@ -21,8 +21,8 @@ export interface Wanted {
 export interface WizardHost {
   /** Asks for what is missing; `false`: Deno or the user said no. */
   allow(wanted: readonly Wanted[]): Promise<boolean>;
-  /** Opens a source, its chain and all, and closes it again. */
-  inspect(path: string): Promise<SourceFacts>;
+  /** Opens a source, its chain and all, and closes it again. Throws where there is nothing to be told of it. */
+  inspect(path: string): Promise<SourceFacts | BrokenSource>;
   plan(job: ConvertJob): Promise<{ readonly plan: ConversionPlan; readonly warnings: readonly string[] }>;
   files(job: ConvertJob): Promise<JobFiles>;
   /** Whether something has this name; `false` also where that may not be looked at. */
@@ -50,8 +50,13 @@ export function wizardHost(explain: (wanted: readonly Wanted[]) => void): Wizard
   return {
     allow,
     async inspect(path) {
-      await allowChain(path, allow);
-      return await inspectSource(path);
+      const { layers, next } = await lookDown(path, allow);
+      try {
+        return await inspectSource(path);
+      } catch (error) {
+        if (!(error instanceof ImageError) || layers.length === 0 || next === null) throw error;
+        return { layers, missing: next, fault: error.message };
+      }
     },
     async plan(job) {
       const warnings: string[] = [];
@@ -69,22 +74,39 @@ function granted({ name, path }: Pick<Wanted, "name" | "path">): boolean {
   return Deno.permissions.querySync({ name, path }).state === "granted";
 }
 
-/** Asks for each file of a chain, one layer opened at a time. What cannot be found is left to the real opening. */
-async function allowChain(path: string, allow: WizardHost["allow"]): Promise<void> {
-  let at = path;
-  for (let depth = 0; depth < CHAIN_MAX; depth++) {
-    const why = depth === 0 ? "to read the source" : `to read what lies beneath "${path}"`;
-    if (!await allow([{ name: "read", path: at, why }])) throw refused(at);
-    const named = await beneath(at);
-    if (named === null) return;
-    at = resolve(dirname(at), named);
-  }
+/** The layers that could be opened, and what lies beneath the last of them. */
+interface Look {
+  readonly layers: SourceFacts["layers"];
+  readonly next: string | null;
 }
 
-async function beneath(path: string): Promise<string | null> {
+/** Opens one layer of a chain after the other, having asked for each. What cannot be found is left to the real opening. */
+async function lookDown(path: string, allow: WizardHost["allow"]): Promise<Look> {
+  const layers: SourceFacts["layers"][number][] = [];
+  let next: string | null = path;
+  while (next !== null && layers.length < CHAIN_MAX) {
+    const why = layers.length === 0 ? "to read the source" : `to read what lies beneath "${path}"`;
+    if (!await allow([{ name: "read", path: next, why }])) throw refused(next);
+    const layer: Layer | null = await layerAt(next);
+    if (layer === null) break;
+    layers.push({ path: next, format: layer.format, size: layer.size });
+    next = layer.beneath === null ? null : resolve(dirname(next), layer.beneath);
+  }
+  return { layers, next };
+}
+
+interface Layer {
+  readonly format: string;
+  readonly size: number;
+  /** As the image names it. */
+  readonly beneath: string | null;
+}
+
+async function layerAt(path: string): Promise<Layer | null> {
   try {
-    await using disk = await openDisk({ path, backing: null });
-    return disk.layers[0]!.disk.backing?.name || null;
+    await using opened = await openDisk({ path, backing: null });
+    const { disk } = opened.layers[0]!;
+    return { format: disk.format, size: disk.size, beneath: disk.backing?.name || null };
   } catch (error) {
     if (error instanceof ImageError) return null;
     throw error;

@@ -13,6 +13,7 @@ import { bytesText } from "./units.ts";
 import {
   adapters,
   type Answers,
+  type BrokenSource,
   chainLines,
   formatOf,
   placeOf,
@@ -33,6 +34,13 @@ export function sourceLines(source: SourceFacts, unicode: boolean): string[] {
     ...(layers.length > 1 ? ["Backing chain:", ...chainLines(layers, unicode).map((line) => `  ${line}`)] : []),
     ...(snapshots.length > 0 ? [`Snapshots: ${snapshots.map(({ name }) => name).join(", ")}`] : []),
   ];
+}
+
+/** What is known of a source of which something is missing. */
+export function brokenLines({ layers, missing }: BrokenSource, unicode: boolean): string[] {
+  const { format, size } = layers[0]!;
+  const chain = chainLines([...layers, { path: missing, format: "cannot be opened" }], unicode);
+  return [`${format}, ${bytesText(size)} as the guest sees it`, "Backing chain:", ...chain.map((line) => `  ${line}`)];
 }
 
 /** The question of a step. */
@@ -181,7 +189,7 @@ export interface Review {
 export function reviewLines({ plan, warnings, free, command, denoCommand }: Review): string[] {
   const { totals, target, predicted, sources } = plan;
   const skipped = totals.skip > 0 ? `, ${bytesText(totals.skip)} left alone (zero, or kept beneath)` : "";
-  const room = free === undefined ? "free space is not known" : `${bytesText(free)} free there`;
+  const room = free === undefined ? "free space is told with --allow-sys=statfs" : `${bytesText(free)} free there`;
   return [
     `${sources.map(({ path }) => path).join(" + ")} -> ${target.path}`,
     `${target.format}, a disk of ${bytesText(target.size)}`,

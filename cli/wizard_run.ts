@@ -26,7 +26,7 @@ import {
 } from "./wizard.ts";
 import { targetWanted, type Wanted, wantedFor, type WizardHost, wizardHost } from "./wizard_host.ts";
 import { wizardCommand } from "./wizard_options.ts";
-import { choiceFor, lackLines, placeLines, reviewLines, sourceLines } from "./wizard_questions.ts";
+import { brokenLines, choiceFor, lackLines, placeLines, reviewLines, sourceLines } from "./wizard_questions.ts";
 
 const WINDOWS = Deno.build.os === "windows";
 
@@ -89,6 +89,11 @@ async function askSource(
     if (typeof answer === "symbol") return answer;
     try {
       const facts = await host.inspect(answer);
+      if ("fault" in facts) {
+        prompter.note(answer, brokenLines(facts, unicode));
+        prompter.complain(facts.fault);
+        continue;
+      }
       found(facts);
       prompter.note(answer, sourceLines(facts, unicode));
       // Answers that hang on another source are asked anew.

@@ -129,6 +129,30 @@ Deno.test({
 });
 
 Deno.test({
+  name: "in a terminal: ASCII alone, questions and screen",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "wizard --ascii disk.raw");
+    await screen.until(/Where will this disk run/);
+    await screen.press("Down", "Enter");
+    await screen.until(/Where is the new file/);
+    await screen.press("Escape");
+    await screen.until(/Where will this disk run[^]*Where will this disk run/);
+    await screen.press("Enter");
+    await screen.until(/Where is the new file[^]*Where is the new file/);
+    await screen.press("Enter");
+    await screen.until(/Go on\?/);
+    await screen.press("Enter");
+    const end = await screen.until(/code=0\./, 60_000);
+    assert.match(end, /disk\.raw -> .*disk\.vhd/);
+    // deno-lint-ignore no-control-regex
+    assert.match(end, /^[\x0a\x20-\x7e]*$/, "plain ASCII");
+  },
+});
+
+Deno.test({
   name: "in a terminal: numbered questions as plain lines",
   ignore,
   async fn() {

@@ -1,6 +1,6 @@
 /** The wizard without a terminal: answers become a command line and a job, and every question can be left backwards. */
 import assert from "node:assert/strict";
-import { allFormats, ImageError } from "../../mod.ts";
+import { allFormats, createImage, ImageError } from "../../mod.ts";
 import { BACK, type ChoiceQuestion, LEAVE, type Prompter, type TextQuestion, type Way } from "../../cli/prompter.ts";
 import { type Lines, plainPrompter } from "../../cli/prompts_plain.ts";
 import {
@@ -368,6 +368,21 @@ Deno.test("the host looks at real files, and writes nothing", async () => {
   assert.deepEqual([...Deno.readDirSync(folder.file("."))].map(({ name }) => name).sort(), ["a.raw", "ab"]);
   assert.deepEqual(host.complete(folder.file("a")), [folder.file("a.raw"), folder.file("ab") + "/"]);
   assert.deepEqual(host.complete(folder.file("no/such")), []);
+});
+
+Deno.test("of a chain that is broken it is shown how far it goes, and another source is asked for", async () => {
+  await using folder = await scratch();
+  const [top, middle, gone] = ["top.qcow2", "middle.qcow2", "gone.raw"].map((name) => folder.file(name));
+  await Deno.writeFile(gone, new Uint8Array(1 << 20));
+  await createImage({ path: middle, format: "qcow2", backing: { path: gone, format: "raw" } });
+  await createImage({ path: top, format: "qcow2", backing: { path: middle, format: "qcow2" } });
+  await Deno.remove(gone);
+  const host = wizardHost((wanted: readonly Wanted[]) => assert.fail(JSON.stringify(wanted)));
+  const prompter = scripted([top, LEAVE]);
+  assert.equal(await askAll({ prompter, host, formats: allFormats, unicode: false }), null);
+  const said = prompter.said.join("\n");
+  assert.match(said, /^qcow2, 1\.0 MiB as the guest sees it$/m);
+  assert.match(said, /`- middle\.qcow2 \(qcow2\)\n +`- gone\.raw \(cannot be opened\)\nError: .*gone\.raw/);
 });
 
 /** Lines typed by a user, and what was written. */
