@@ -24,14 +24,14 @@ import {
 import { readPadded } from "./reader.ts";
 import { readSnapshots } from "./snapshots.ts";
 
-/** Clusters that one piece of the counts covers. */
-const PIECE = 1 << 16;
+/** Clusters that one piece of the counts covers. Few, so that references scattered over a sparse file take little. */
+const PIECE = 1 << 12;
 
 /** References by cluster; what nobody refers to takes no memory. */
 export interface Counts {
   get(cluster: number): number;
-  /** Adds `times` references; a count ends at 2^32 - 1. */
-  add(cluster: number, times: number): void;
+  /** Adds `times` references, and returns how many there are; a count ends at 2^32 - 1. */
+  add(cluster: number, times: number): number;
   /** The first cluster at or after `cluster` that may be referred to; `Infinity` if there is none. */
   skipTo(cluster: number): number;
 }
@@ -53,8 +53,10 @@ export function emptyCounts(): Counts {
     add(cluster, times) {
       const there = pieceOf(cluster);
       if (there === undefined) pieces.set(key, piece = new Uint32Array(PIECE));
-      piece![cluster % PIECE] = Math.min(0xffff_ffff, piece![cluster % PIECE]! + times);
+      const count = Math.min(0xffff_ffff, piece![cluster % PIECE]! + times);
+      piece![cluster % PIECE] = count;
       if (cluster > last) last = cluster;
+      return count;
     },
     skipTo(cluster) {
       let at = cluster;

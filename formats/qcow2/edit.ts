@@ -17,6 +17,7 @@ import { readHeader } from "./header_read.ts";
 import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { metadataPlaces } from "./metadata_places.ts";
 import { countAt } from "./refcount_block.ts";
+import { requireShareCounted } from "./shared_data.ts";
 import { refuseUnsound, requireCounted } from "./unsound.ts";
 import { requirePackable } from "./write_packed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
@@ -110,6 +111,7 @@ async function openForChange(
   });
   // A refcount block that is said to be free is found when it would be given out.
   await requireCounted(storage, header, [], (cluster) => image.refcounts.get(cluster));
+  await requireShareCounted(image, limits.l2Bytes);
   return image;
 }
 

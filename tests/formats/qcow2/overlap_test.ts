@@ -8,7 +8,7 @@ import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { openQcow2 } from "../../../formats/qcow2/disk.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { readHeader } from "../../../formats/qcow2/header_read.ts";
-import { setCompressed, setEntry } from "../../../formats/qcow2/l2_entry.ts";
+import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/l2_entry.ts";
 import { createSnapshot } from "../../../formats/qcow2/snapshot_write.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes } from "../../support/model.ts";
@@ -88,8 +88,9 @@ for (const [name, target, holding] of targets) {
 
   Deno.test(`a compressed entry in ${name} is not released`, async () => {
     const { bytes, places } = await sample();
-    // It ends in the table, and begins in the cluster before.
+    // It ends in the table, and begins in the cluster before, which may be another's and is counted so.
     setCompressed(viewAll(bytes), places.l2[0] + GUEST * 8, 12, target(places) - 512, 1024);
+    viewAll(bytes).setUint16(places.refcountBlock + (target(places) / CLUSTER - 1) * 2, 2);
     // What is compressed there cannot be unpacked, so that changing a part of it fails with that.
     for (const packs of [false, true]) {
       for (const [nth, [, change]] of changes.entries()) {
@@ -167,6 +168,33 @@ Deno.test("bits of an enabled bitmap that lie in a table are refused", async () 
     await assertRefused({ bytes, places }, /bits of the bitmap "changes"/);
   }
 });
+
+const sharers: [name: string, share: (view: DataView, places: Places, host: number) => void][] = [
+  ["of one table", (view, { l2 }, host) => setEntry(view, l2[0] + GUEST * 8, host, true)],
+  ["of two tables", (view, { l2 }, host) => setEntry(view, l2[1] + GUEST * 8, host, true)],
+  ["not marked", (view, { l2 }, host) => setEntry(view, l2[0] + GUEST * 8, host, false)],
+  ["one of them zeroed", (view, { l2 }, host) => setEntry(view, l2[1] + GUEST * 8, host, true, true)],
+  ["one of them compressed", (view, { l2 }, host) => setCompressed(view, l2[1] + GUEST * 8, 12, host - 512, 1024)],
+];
+for (const [name, share] of sharers) {
+  Deno.test(`guest clusters that share a host cluster are refused where its refcount is 1: ${name}`, async () => {
+    const { bytes, places } = await sample();
+    const view = viewAll(bytes);
+    const host = hostOffsetOf(view.getUint32(places.l2[0] + 16), view.getUint32(places.l2[0] + 20));
+    share(view, places, host);
+    // Compressed data begin in the cluster before, which has its own entry.
+    view.setUint16(places.refcountBlock + (host / CLUSTER - 1) * 2, 2);
+    const message = new RegExp(`2 guest clusters have host cluster ${host / CLUSTER}, but its refcount is 1`);
+    await assertRefused({ bytes, places }, message);
+    // Counted, they may: the first that is written takes another place.
+    view.setUint16(places.refcountBlock + host / CLUSTER * 2, 2);
+    const storage = new MemoryStorage(bytes.slice());
+    const writer = await editQcow2(storage, context);
+    await writer.write(new Uint8Array(CLUSTER).fill(9), 2 * CLUSTER);
+    await writer.finish();
+    assertBytes(storage.bytes().subarray(host, host + CLUSTER), bytes.subarray(host, host + CLUSTER));
+  });
+}
 
 Deno.test("an L2 table that a snapshot has, too, is not changed in place whatever its refcount", async () => {
   const { bytes, places } = await sample();
