@@ -6,7 +6,7 @@
 import { SECTOR } from "./bytes.ts";
 import { ImageError } from "./errors.ts";
 import { writeZeroes } from "./fresh_areas.ts";
-import type { GrowthKind } from "./maintenance.ts";
+import type { CheckContext, GrowthKind } from "./maintenance.ts";
 import type { WritableStorage } from "./storage/types.ts";
 
 /** Bytes that are filled between two pauses. */
@@ -34,17 +34,28 @@ export async function fillNew(
   start: number,
   end: number,
   filling: Filling,
-  pause: () => Promise<void>,
+  pause: CheckContext["pause"],
   used: number = storage.size,
 ): Promise<void> {
   const dirty = Math.min(end, used);
   if (start < dirty && filling !== "written") await storage.zeroAt(start, dirty);
   if (filling === "holes" && storage.size < end) await storage.truncate(end);
   for (let at = start; filling !== "holes" && at < end; at += STEP) {
-    await pause();
+    await pause((at - start) / (end - start));
     const stepEnd = Math.min(end, at + STEP);
     if (filling === "written") await writeZeroes(storage, at, stepEnd);
     else await storage.reserve(at, stepEnd, false);
+  }
+}
+
+/** Does `work` at the end of the file; where it fails (a full disk, for instance), the file ends where it did before. */
+export async function orCutBack(storage: WritableStorage, work: () => Promise<void>): Promise<void> {
+  const { size } = storage;
+  try {
+    await work();
+  } catch (error) {
+    await storage.truncate(size);
+    throw error;
   }
 }
 

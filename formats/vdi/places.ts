@@ -5,6 +5,7 @@
  * @module
  */
 import { corrupt, ImageError } from "../errors.ts";
+import type { CheckContext } from "../maintenance.ts";
 import { blockEnd, dataOffsetOf, isAllocated, placeBytes, type VdiImage } from "./disk.ts";
 
 /** A map of more entries is not looked through: it is counted by bits. 512 TiB have 2^29. */
@@ -42,7 +43,7 @@ export interface Places {
  */
 export async function placesOf(
   image: VdiImage,
-  pause: () => Promise<void>,
+  pause: CheckContext["pause"],
   wrong: (index: number, place: number, fault: PlaceFault) => void,
   entries: number = image.map.entries,
 ): Promise<Places> {
@@ -71,7 +72,7 @@ export async function placesOf(
   for (let index = 0; index < map.entries;) {
     const page = await map.load(index);
     for (; index < page.end; index++) if (isAllocated(page.entry(index))) look(index, page.entry(index));
-    await pause();
+    await pause(index / map.entries);
   }
   return { used, ...found, unused: Math.max(0, found.unused) };
 }

@@ -17,7 +17,8 @@ import { type PlaceFault, placesOf } from "./places.ts";
  *
  * @throws ImageError where it does not open
  */
-export async function repairVdi(storage: WritableStorage, what: RepairKind, { pause }: CheckContext): Promise<void> {
+export async function repairVdi(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+  const pause = () => context.pause();
   const image = await readImage(storage);
   const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };
   const { count } = await placesOf(image, pause, (_index, _place, fault) => faults[fault]++);

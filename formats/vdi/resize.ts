@@ -6,7 +6,7 @@
 import { FREE, openBlockTable } from "../block_table.ts";
 import { alignDown, alignUp, unitsOf } from "../bytes.ts";
 import { freshAreas } from "../fresh_areas.ts";
-import { checkNewSize, fillingOf, fillNew, refuseMetadata } from "../growth.ts";
+import { checkNewSize, fillingOf, fillNew, orCutBack, refuseMetadata } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../uuid.ts";
@@ -39,7 +39,7 @@ export async function resizeVdi(
   if (image.header.type === "static") refuseMetadata(storage, growth);
   if (size === image.header.size) return;
   const entries = Math.max(image.map.entries, unitsOf(size, image.header.blockSize));
-  const places = await soundPlaces(image, context.pause, entries);
+  const places = await soundPlaces(image, () => context.pause(), entries);
   if (size > image.header.size) await grow(storage, image, size, growth, context);
   else await shrink(storage, image, size, places.end, context);
 }
@@ -55,7 +55,7 @@ async function shrink(
   const blocks = unitsOf(size, header.blockSize);
   await rewriteHeader(storage, { size, blocks, allocated: placesEnd, modifiedUuid: randomUuid("mixed") });
   await storage.sync();
-  await compact(storage, pause);
+  await compact(storage, () => pause());
 }
 
 /** Everything is put in place where the disk of today does not reach; then the header, one sector, states the size. */
@@ -68,9 +68,9 @@ async function grow(
 ): Promise<void> {
   const below = backing === null ? null : await context.openBelow(backing);
   const blocks = unitsOf(size, blockSize);
-  const image = await makeRoom(storage, blocks, context.pause);
+  const image = await makeRoom(storage, blocks, () => context.pause());
   const longer = await lengthenMap(storage, image, size, blocks);
-  const places = await soundPlaces(image, context.pause, blocks);
+  const places = await soundPlaces(image, () => context.pause(), blocks);
   const next = freePlaces(places.used);
   let [allocated, end] = [places.count, places.end];
   // A static image has a place for every block, with holes where nothing else is wanted.
@@ -80,7 +80,7 @@ async function grow(
     ...longer,
     storage,
     below,
-    fresh: freshAreas((start, fillEnd) => fillNew(storage, start, fillEnd, filling, context.pause)),
+    fresh: freshAreas((start, fillEnd) => fillNew(storage, start, fillEnd, filling, () => context.pause())),
     nextEntry() {
       const place = next();
       allocated++;
@@ -96,8 +96,10 @@ async function grow(
     await longer.map.flush();
   };
   await clearNewEnd(target, oldSize, settle, context);
-  if (wanted !== "off") await allocateNew(target, oldSize, context);
-  await target.fresh.finish();
+  await orCutBack(storage, async () => {
+    if (wanted !== "off") await allocateNew(target, oldSize, context);
+    await target.fresh.finish();
+  });
   await longer.map.flush();
   await storage.sync();
   await rewriteHeader(storage, { size, blocks, allocated, modifiedUuid: randomUuid("mixed") });
@@ -141,10 +143,11 @@ async function clearNewEnd(
 /** Gives every block of the new end a place. */
 async function allocateNew(target: BlockTarget, oldSize: number, { pause }: ChangeContext): Promise<void> {
   const { map, header: { blockSize } } = target;
-  for (let index = unitsOf(oldSize, blockSize); index < map.entries; index++) {
+  const first = unitsOf(oldSize, blockSize);
+  for (let index = first; index < map.entries; index++) {
     const entry = (await map.load(index)).entry(index);
     if (!isAllocated(entry)) await allocate(target, index);
     if (index % BATCH === 0) await target.fresh.finish();
-    await pause();
+    await pause((index - first) / (map.entries - first));
   }
 }

@@ -38,7 +38,7 @@ export async function checkVpc(storage: Storage, { pause }: CheckContext): Promi
       note(`The block at ${start * SECTOR} begins before the one in front of it ends`, start * SECTOR);
     }
   }
-  const leaks = await leaksOf(storage, image, pause);
+  const leaks = await leaksOf(storage, image, () => pause());
   if (leaks > 0) {
     const unit = image.blocks === null ? "sectors" : "blocks";
     problems.push({ kind: "leak", message: `The file ends ${leaks} ${unit} behind everything that is in use` });

@@ -6,6 +6,7 @@
 import { FREE } from "../block_table.ts";
 import { SECTOR } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
+import type { CheckContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { blockOffset, type Blocks } from "./image.ts";
 
@@ -33,7 +34,7 @@ export interface Extents {
  */
 export async function extentsOf(
   blocks: Blocks,
-  pause: () => Promise<void>,
+  pause: CheckContext["pause"],
   wrong?: (index: number, error: ImageError) => void,
 ): Promise<Extents> {
   const { table, header, bitmapBytes, storage } = blocks;
@@ -52,7 +53,7 @@ export async function extentsOf(
         wrong(index, error);
       }
     }
-    await pause();
+    await pause(index / table.entries);
   }
   const starts = found.subarray(0, count).sort();
   const sectors = (bitmapBytes + header.blockSize) / SECTOR;

@@ -6,6 +6,7 @@
 import { FREE } from "../block_table.ts";
 import { alignUp, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../fresh_areas.ts";
+import { fillingOf, fillNew } from "../growth.ts";
 import type { CheckContext, RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
@@ -25,7 +26,8 @@ import { takePlace } from "./writer.ts";
  *
  * @throws ImageError where it does not open
  */
-export async function repairVpc(storage: WritableStorage, what: RepairKind, { pause }: CheckContext): Promise<void> {
+export async function repairVpc(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+  const pause = () => context.pause();
   if (what === "all") {
     await mendChecksums(storage);
     const image = await readImage(storage);
@@ -101,7 +103,7 @@ async function freeGone({ table, limit }: Blocks, pause: () => Promise<void>): P
 async function completeCut(storage: WritableStorage, image: VpcImage, end: number): Promise<void> {
   if (image.endOffset < storage.size) await storage.zeroAt(image.endOffset, storage.size);
   await storage.sync();
-  await storage.truncate(end);
+  await fillNew(storage, storage.size, end, fillingOf("off", !await hasNoHoles(storage)), () => Promise.resolve());
   await storage.sync();
 }
 

@@ -7,7 +7,7 @@ import { FREE, openBlockTable } from "../block_table.ts";
 import { alignDown, alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { hasNoHoles } from "../fresh_areas.ts";
-import { fillingOf, fillNew } from "../growth.ts";
+import { fillingOf, fillNew, orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
@@ -37,7 +37,7 @@ export async function growBlocks(
   context: ChangeContext,
 ): Promise<void> {
   refuseManyBlocks(storage, unitsOf(size, blocks.header.blockSize));
-  await endOfBlocks(blocks, context.pause);
+  await endOfBlocks(blocks, () => context.pause());
   const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
   await mendCopy(storage, image);
@@ -46,7 +46,7 @@ export async function growBlocks(
   // What the last footer is overwritten with must not be needed before it has moved.
   const end = alignUp(storage.size, SECTOR);
   const filling = fillingOf(growth, isSparse);
-  const fill = (start: number, fillEnd: number) => fillNew(storage, start, fillEnd, filling, context.pause);
+  const fill = (start: number, fillEnd: number) => fillNew(storage, start, fillEnd, filling, () => context.pause());
   const { target, flush } = editing({ storage, blocks: longer, below, end, isSparse, fill });
   const settle = async () => {
     await flush();
@@ -54,7 +54,12 @@ export async function growBlocks(
     await longer.table.flush();
   };
   await clearNewEnd(target, image.size, below, settle, context);
-  if (growth !== "off") await allocateNew(target, image.size, context);
+  if (growth !== "off") {
+    await orCutBack(storage, async () => {
+      await allocateNew(target, image.size, context);
+      await flush();
+    });
+  }
   await settle();
   await storage.sync();
   const moved = await readImage(storage);
@@ -111,10 +116,11 @@ async function clearNewEnd(
 /** Gives every block of the new end a place. */
 async function allocateNew(target: BlockTarget, oldSize: number, { pause }: ChangeContext): Promise<void> {
   const { table } = target;
-  for (let index = unitsOf(oldSize, target.blockSize); index < table.entries; index++) {
+  const first = unitsOf(oldSize, target.blockSize);
+  for (let index = first; index < table.entries; index++) {
     if ((await table.load(index)).entry(index) === FREE) await allocate(target, index);
     if (index % BATCH === 0) await target.fresh.finish();
-    await pause();
+    await pause((index - first) / (table.entries - first));
   }
 }
 
@@ -129,7 +135,7 @@ export async function shrinkBlocks(
   size: number,
   context: ChangeContext,
 ): Promise<void> {
-  await endOfBlocks(blocks, context.pause);
+  await endOfBlocks(blocks, () => context.pause());
   const isSparse = !await hasNoHoles(storage);
   await writeFooters(storage, resizedFooter(image.bytes, size), image.endOffset);
   const { table, header, headerOffset, bitmapBytes } = blocks;
@@ -144,7 +150,7 @@ export async function shrinkBlocks(
   await table.flush();
   await storage.sync();
   await stateTableEntries(storage, headerOffset, unitsOf(size, header.blockSize));
-  await giveBack(storage, await readImage(storage), context.pause);
+  await giveBack(storage, await readImage(storage), () => context.pause());
   if (!isSparse) return;
   for (const start of dropped) {
     const end = Math.min(start + bitmapBytes + header.blockSize, storage.size - FOOTER_BYTES);

@@ -34,7 +34,15 @@ export async function resizeFixed(
     await storage.writeAt(image.bytes, footerAt);
     await storage.sync();
   }
-  if (size > image.size) await fillNew(storage, image.size, size, filling, pause, used);
+  if (size > image.size) {
+    try {
+      await fillNew(storage, image.size, size, filling, pause, used);
+    } catch (error) {
+      // A full disk, for instance: what was taken is given back.
+      await cutTo(storage, image.bytes, footerAt, alignUp(image.endOffset, SECTOR));
+      throw error;
+    }
+  }
   await storage.sync();
   const footer = resizedFooter(image.bytes, size);
   await storage.writeAt(footer, footerAt);

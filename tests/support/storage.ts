@@ -96,6 +96,16 @@ export class RecordingStorage extends WatchedStorage {
   }
 }
 
+/** A disk that is full: nothing lies behind `most` bytes. */
+export function fullDisk(inner: WritableStorage, most: number): WritableStorage {
+  return new WatchedStorage(inner, ({ op, end }) => {
+    if (end <= most || op === "read" || op === "hole") return;
+    throw new ImageError("io", `Cannot ${op} up to ${end} of "${inner.label}": the disk is full`, {
+      path: inner.label,
+    });
+  });
+}
+
 /** Counts operations of the chosen kinds and fails one of them with `io`; that one does not reach `inner`. */
 export class FaultyStorage extends WatchedStorage {
   readonly #counter: { count: number };

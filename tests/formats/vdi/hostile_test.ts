@@ -3,8 +3,11 @@ import type { EditContext, OpenContext } from "../../../formats/contract.ts";
 import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
+import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { startBounds } from "../../support/bounds.ts";
+import { changeContext } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";
+import { fullDisk } from "../../support/storage.ts";
 import { AT, buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
 
 const context: OpenContext = { openNamed: () => Promise.reject(new Error("VDI names no further files")) };
@@ -100,7 +103,30 @@ for (const [name, at, hex, expected, message] of rows) {
       });
     }
     within();
+    await tryVerbs(bytes);
   });
+}
+
+/** Every verb does what it is for, or says why not; none takes long, much memory or a whole disk. */
+async function tryVerbs(bytes: Uint8Array): Promise<void> {
+  const { check, repair, resize } = vdi.maintenance!;
+  const verbs: { readonly [name: string]: (storage: WritableStorage) => Promise<unknown> } = {
+    check: (storage) => check!(storage, changeContext()),
+    "repair leaks": (storage) => repair!(storage, "leaks", changeContext()),
+    "repair all": (storage) => repair!(storage, "all", changeContext()),
+    grow: (storage) => resize!(storage, 40 * BLOCK, "full", changeContext()),
+    shrink: (storage) => resize!(storage, 512, "off", changeContext()),
+    edit: (storage) => vdi.edit!(storage, { packs: false, ...changeContext() }),
+  };
+  for (const [name, verb] of Object.entries(verbs)) {
+    const within = startBounds();
+    try {
+      await verb(fullDisk(new MemoryStorage(bytes), 16 << 20));
+    } catch (error) {
+      assert(error instanceof ImageError, `${name}: ${error}`);
+    }
+    within(name);
+  }
 }
 
 async function readAll(bytes: Uint8Array): Promise<void> {
@@ -184,5 +210,6 @@ Deno.test("hostile VDI: random damage", async () => {
     } catch (error) {
       assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
     }
+    if (count % 4 === 0) await tryVerbs(bytes);
   }
 });

@@ -3,8 +3,11 @@ import type { OpenContext } from "../../../formats/contract.ts";
 import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
+import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { startBounds } from "../../support/bounds.ts";
+import { changeContext } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";
+import { fullDisk } from "../../support/storage.ts";
 import { AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
 const context: OpenContext = { openNamed: () => Promise.reject(new Error("VHD names no further files")) };
@@ -111,21 +114,9 @@ for (
   }
 }
 
-async function tryRow(image: Uint8Array, [_, where, at, hex, expected, message]: Row): Promise<void> {
-  const bytes = image.slice();
-  const poked = Uint8Array.from(hex.match(/../g)!, (pair) => parseInt(pair, 16));
-  const isFixed = image === images.fixed;
-  if (where === "footer") {
-    for (const start of isFixed ? [bytes.length - 512] : [0, bytes.length - 512]) {
-      bytes.set(poked, start + at);
-      seal(bytes.subarray(start, start + 512), 64);
-    }
-  } else if (where === "header") {
-    bytes.set(poked, AT.header + at);
-    seal(bytes.subarray(AT.header, AT.header + 1024), 36);
-  } else {
-    bytes.set(poked, at + (where === "table" ? AT.table : 0));
-  }
+async function tryRow(image: Uint8Array, row: Row): Promise<void> {
+  const [_name, _where, _at, _hex, expected, message] = row;
+  const bytes = poked(image, row);
   const within = startBounds();
   if (expected === "reads") {
     await readAll(bytes);
@@ -138,6 +129,47 @@ async function tryRow(image: Uint8Array, [_, where, at, hex, expected, message]:
     });
   }
   within();
+  await tryVerbs(bytes);
+}
+
+/** Every verb does what it is for, or says why not; none takes long, much memory or a whole disk. */
+async function tryVerbs(bytes: Uint8Array): Promise<void> {
+  const { check, repair, resize } = vpc.maintenance!;
+  const verbs: { readonly [name: string]: (storage: WritableStorage) => Promise<unknown> } = {
+    check: (storage) => check!(storage, changeContext()),
+    "repair leaks": (storage) => repair!(storage, "leaks", changeContext()),
+    "repair all": (storage) => repair!(storage, "all", changeContext()),
+    grow: (storage) => resize!(storage, 40 * BLOCK, "full", changeContext()),
+    shrink: (storage) => resize!(storage, 512, "off", changeContext()),
+    edit: (storage) => vpc.edit!(storage, { packs: false, ...changeContext() }),
+  };
+  for (const [name, verb] of Object.entries(verbs)) {
+    const within = startBounds();
+    try {
+      await verb(fullDisk(new MemoryStorage(bytes), 16 << 20));
+    } catch (error) {
+      assert(error instanceof ImageError, `${name}: ${error}`);
+    }
+    within(name);
+  }
+}
+
+function poked(image: Uint8Array, [_name, where, at, hex]: Row): Uint8Array {
+  const bytes = image.slice();
+  const poke = Uint8Array.from(hex.match(/../g)!, (pair) => parseInt(pair, 16));
+  const isFixed = image === images.fixed;
+  if (where === "footer") {
+    for (const start of isFixed ? [bytes.length - 512] : [0, bytes.length - 512]) {
+      bytes.set(poke, start + at);
+      seal(bytes.subarray(start, start + 512), 64);
+    }
+  } else if (where === "header") {
+    bytes.set(poke, AT.header + at);
+    seal(bytes.subarray(AT.header, AT.header + 1024), 36);
+  } else {
+    bytes.set(poke, at + (where === "table" ? AT.table : 0));
+  }
+  return bytes;
 }
 
 async function readAll(bytes: Uint8Array): Promise<void> {
@@ -214,5 +246,6 @@ Deno.test("hostile VHD: random damage with right checksums", async () => {
     } catch (error) {
       assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
     }
+    if (count % 4 === 0) await tryVerbs(bytes);
   }
 });
