@@ -3,7 +3,7 @@
  *
  * @module
  */
-export * from "./contract.ts";
+export type * from "./contract.ts";
 export * from "./maintenance.ts";
 export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
 export * from "./run.ts";

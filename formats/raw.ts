@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { refuseMetadata } from "./growth.ts";
 import type { GrowthKind } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
 import { dataRun, zeroRun } from "./run.ts";
@@ -50,6 +49,7 @@ export const raw: Format = {
 
 /** A raw image is as long as its file. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
+  const { refuseMetadata } = await import("./growth.ts");
   const before = storage.size;
   refuseMetadata(storage, growth);
   await storage.truncate(size);

@@ -74,7 +74,7 @@ Deno.test("convert loads what reads the source and what writes the target", asyn
   await Deno.writeFile(raw, new Uint8Array(1 << 20).fill(7, 0, 4096));
   const args = ["convert", "-f", "raw", "-O", "qcow2", raw, folder.file("b.qcow2")];
   const modules = await evaluated(args, { read: [folder.path], write: [folder.path] });
-  assertLean(modules, 135);
+  assertLean(modules, 140);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], ["commander"]]);
   // A new image without packing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
   const needless = /qcow2\/(disk|edit|unpack|compress|preallocate|bitmaps\w*|snapshots)\.ts$/;
