@@ -74,8 +74,9 @@ async function work(
   job: ConvertJob,
   view: ConvertView,
   words: readonly string[],
-  { io, signal: raised }: CommandContext,
+  { io: given, signal: raised }: CommandContext,
 ): Promise<number> {
+  const io = apartFrom(job.target.path, given);
   const telling = await tellJob({ job, view, words }, io, raised);
   const { signal, paused } = telling;
   // Without a listener, a user's habit from qemu-img and dd would end the process.
@@ -101,6 +102,14 @@ async function work(
   } finally {
     unwatch();
   }
+}
+
+/** Names of standard output. */
+const STDOUT = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/** Where the target is standard output, everything else goes to standard error. */
+function apartFrom(target: string, io: Io): Io {
+  return STDOUT.includes(target) ? { ...io, out: (text) => io.err(text), outIsTerminal: io.errIsTerminal } : io;
 }
 
 /** Checks the finished file. It is there and complete, even where the destination will not have it. */

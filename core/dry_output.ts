@@ -15,6 +15,7 @@ export function dryOutput(): OutputFiles {
     create: (path) => Promise.resolve(sparseFile(path)),
     edit: (path) => Promise.reject(new ImageError("unsupported", `Cannot plan to write into "${path}": it exists`)),
     inPlace: undefined,
+    pipe: undefined,
     commit: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -32,6 +32,8 @@ export interface OutputFiles extends AsyncDisposable {
   edit(path: string): Promise<StoredFile>;
   /** The file or device that is changed in place, if there is one: a failure leaves it half changed. */
   readonly inPlace: string | undefined;
+  /** The pipe that is written, if there is one: it takes only what comes from front to end. */
+  readonly pipe: string | undefined;
   /** Makes everything durable (unless `sync` is `never`) and visible; the file created first appears last. */
   commit(sync: SyncMode): Promise<void>;
 }
@@ -42,6 +44,7 @@ interface Pending {
   readonly part: string;
   readonly storage: StoredFile;
   readonly inPlace: boolean;
+  readonly isPipe?: boolean;
 }
 
 /**
@@ -96,6 +99,9 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
     get inPlace() {
       return pending.find((entry) => entry.inPlace)?.path;
     },
+    get pipe() {
+      return pending.find((entry) => entry.isPipe)?.path;
+    },
     async commit(sync) {
       if (sync !== "never") { for (const { storage } of pending) await storage.sync(); }
       for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
@@ -123,6 +129,9 @@ async function begin(
   taken: readonly string[],
 ): Promise<{ entry: Pending; guard?: StoredFile }> {
   refuseTaken(given, taken);
+  // A pipe has neither another name nor an old content.
+  const pipe = await mayRead(given) ? await files.pipe?.(given) : null;
+  if (pipe) return { entry: { path: given, part: given, storage: pipe, inPlace: true, isPipe: true } };
   if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
   const path = await realTarget(given);
   refuseTaken(path, taken);

@@ -121,6 +121,11 @@ export async function createTarget(
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
   stack.use(writer);
+  if (output.pipe !== undefined && writer.traits.order !== "ascending") {
+    const message = `Cannot write ${format.name} into the pipe "${path}": only what is written from front to end can ` +
+      `go there (-O vmdk -o subformat=streamOptimized)`;
+    throw new ImageError("unsupported", message, { path });
+  }
   return { format, writer, storage, inPlace: output.inPlace, commit: () => output.commit(job.sync) };
 }
 

@@ -20,6 +20,10 @@ import type { Files } from "./types.ts";
 export const hostFiles: Files = {
   open: async (path, options) => (await import("./file.ts")).openFileStorage(path, options),
   create: async (path) => (await import("./file.ts")).createFileStorage(path),
+  async pipe(path) {
+    const { isPipe, pipeStorage } = await import("./pipe.ts");
+    return await isPipe(path) ? pipeStorage(path) : null;
+  },
   async rename(from, to) {
     try {
       await Deno.rename(from, to);

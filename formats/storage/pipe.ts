@@ -1,0 +1,63 @@
+/**
+ * A pipe as a target: bytes go in one after another, and nothing comes back.
+ *
+ * @module
+ */
+import { ImageError } from "../errors.ts";
+import { hostError } from "./host_error.ts";
+import type { StoredFile } from "./types.ts";
+
+/** Whether `path` leads to a pipe: a named one, or standard output where that is one (`/dev/stdout`). */
+export async function isPipe(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFifo === true;
+  } catch {
+    // Whoever opens it tells what is wrong.
+    return false;
+  }
+}
+
+/** The pipe at `path`; it is opened with the first write, which waits for a reader. Closing it ends what is read. */
+export function pipeStorage(path: string): StoredFile {
+  let file: Deno.FsFile | undefined;
+  let written = 0;
+
+  function refused(): ImageError {
+    const message = `Cannot write into "${path}": it is a pipe, and takes only what is written from front to end ` +
+      `(-O vmdk -o subformat=streamOptimized)`;
+    return new ImageError("unsupported", message, { path });
+  }
+
+  async function write(bytes: Uint8Array): Promise<void> {
+    try {
+      file ??= await Deno.open(path, { write: true });
+      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      written += bytes.length;
+    } catch (error) {
+      throw hostError(error, "write into", path);
+    }
+  }
+
+  return {
+    label: path,
+    identity: null,
+    isDevice: false,
+    startsZeroed: true,
+    zeroesCheaply: false,
+    get size() {
+      return written;
+    },
+    lock: () => Promise.resolve(),
+    readAt: () => Promise.reject(refused()),
+    writeAt: (from, fileOffset) => fileOffset === written ? write(from) : Promise.reject(refused()),
+    zeroAt: () => Promise.reject(refused()),
+    truncate: (size) => size === written ? Promise.resolve() : Promise.reject(refused()),
+    reserve: () => Promise.reject(refused()),
+    sync: () => Promise.resolve(),
+    [Symbol.asyncDispose]() {
+      file?.close();
+      file = undefined;
+      return Promise.resolve();
+    },
+  };
+}
