@@ -197,7 +197,7 @@ function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
     prompter.note("Permissions", [
       "Deno will now ask whether this program may",
       ...wanted.map(({ name, path, why }) => `  ${name} ${path}, ${why}`),
-      "It needs nothing else. Answer y; n goes back without harm.",
+      "More is not needed for this step. Answer y; n goes back without harm.",
     ]);
 }
 

@@ -14,13 +14,13 @@ import {
   mapHeading,
   mapLines,
   noteLine,
-  phasesLine,
   rateLine,
   runLine,
   runsHeading,
   stageLines,
   titleLine,
 } from "./view_parts.ts";
+import { phasesLine } from "./view_phases.ts";
 
 /** Size of a terminal in characters. */
 export interface Size {

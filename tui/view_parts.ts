@@ -5,7 +5,7 @@
  */
 import { cellsOf, type CellState, LETTERS, type Range } from "./diskmap.ts";
 import { stageLoads } from "./load.ts";
-import { currentPhase, doneWork, type Model, type Note, type PhaseState, type SettledRun, totalWork } from "./model.ts";
+import { currentPhase, doneWork, type Model, type Note, type SettledRun, totalWork } from "./model.ts";
 import { currentRate, meanRate, timeLeft, timeLeftText } from "./rate.ts";
 import { columnsOf, cut, flowed, printable, shortened } from "./text.ts";
 import {
@@ -20,14 +20,7 @@ import {
   type Theme,
 } from "./theme.ts";
 import { bytesText, percentText, shortTimeText, timeText } from "./units.ts";
-
-const LABELS: { readonly [phase: string]: string } = {
-  inspect: "Inspect",
-  plan: "Plan",
-  copy: "Copy",
-  verify: "Verify",
-  finish: "Finish",
-};
+import { named } from "./view_phases.ts";
 
 const DOING: { readonly [phase: string]: string } = {
   inspect: "Inspecting",
@@ -47,10 +40,6 @@ const STATE_STYLES: { readonly [state in CellState]: Style } = {
   verified: "verified",
   error: "bad",
 };
-
-function named(table: { readonly [name: string]: string }, name: string): string {
-  return table[name] ?? printable(name.charAt(0).toUpperCase() + name.slice(1));
-}
 
 /** What is done right now, in a word. */
 export function doingText(model: Model): string {
@@ -88,30 +77,6 @@ function shared(first: string, second: string, columns: number, mark: string): [
   const half = Math.floor(columns / 2);
   const one = Math.min(columnsOf(first), Math.max(half, columns - columnsOf(second)));
   return [shortened(first, one, mark), shortened(second, columns - one, mark)];
-}
-
-/** The phases with their times, as much of that as fits. */
-export function phasesLine(model: Model, columns: number, theme: Theme): Line {
-  const forms = [true, false].flatMap((times) => [2, 1].map((gap) => phasesForm(model, theme, times, gap)));
-  return forms.find((line) => lineColumns(line) <= columns) ?? forms.at(-1)!;
-}
-
-function phasesForm(model: Model, { glyphs }: Theme, times: boolean, gap: number): Span[] {
-  return model.phases.flatMap((phase, at) => {
-    const [mark, style] = markOf(phase, glyphs);
-    const time = phase.startedAt === undefined ? "" : ` ${timeText(phaseSeconds(phase, model.now))}`;
-    const name = span(`${mark} ${named(LABELS, phase.name)}${times ? time : ""}`, style);
-    return at === 0 ? [name] : [span(" ".repeat(gap)), name];
-  });
-}
-
-function markOf(phase: PhaseState, glyphs: Theme["glyphs"]): [string, Style] {
-  if (phase.startedAt === undefined) return [glyphs.next, "dim"];
-  return phase.endedAt === undefined ? [glyphs.now, "now"] : [glyphs.done, "good"];
-}
-
-function phaseSeconds(phase: PhaseState, now: number): number {
-  return phase.startedAt === undefined ? 0 : ((phase.endedAt ?? now) - phase.startedAt) / 1000;
 }
 
 /** How much of the present phase is done. */

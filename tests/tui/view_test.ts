@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";
 import fc from "fast-check";
-import { startModel } from "../../tui/model.ts";
+import { PHASES, startModel } from "../../tui/model.ts";
 import { columnsOf, cut, head, loadWidths, shortened, tail } from "../../tui/text.ts";
 import { themeOf } from "../../tui/theme.ts";
 import { fits, view } from "../../tui/view.ts";
@@ -109,6 +109,12 @@ Deno.test("at 40 columns and 8 rows there are still map, bar, rate and keys", ()
   assert.equal(lines.length, 8);
   const text = lines.join("\n");
   for (const word of [/Copying █/, /^z?D+/m, /^Rate /m, /\? help/]) assert.match(text, word);
+});
+
+Deno.test("at 40 columns all phases of a destination are told", () => {
+  const job = jobOf({ destination: "Microsoft Azure", phases: [...PHASES, "verify"] });
+  const lines = view(halfway(job), { columns: 40, rows: 8 }, plain);
+  assert.equal(lines[1], "✓Inspect ✓Plan ▶Copy ·Finish ·Verify");
 });
 
 Deno.test("below 40 by 8 there is the bar", () => {
