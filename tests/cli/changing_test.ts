@@ -96,7 +96,40 @@ const script = [
   "amend -o cluster_size=4k a.qcow2",
   "amend -o colour=red a.qcow2",
   "amend -f raw -o size=1M b.raw",
+  "check --image-opts driver=qcow2,file.filename=a.qcow2",
+  "check --image-opts -f qcow2 driver=qcow2,file.filename=a.qcow2",
+  "check -T none -U a.qcow2",
+  "check -T magic a.qcow2",
+  "check -U -r all a.qcow2",
+  "resize --image-opts driver=qcow2,file.filename=a.qcow2 5M",
+  "resize --image-opts driver=raw,file.driver=file,file.filename=b.raw +64k",
+  "resize --image-opts driver=qcow2,read-only=on,file.filename=a.qcow2 6M",
+  "snapshot --image-opts -c three driver=qcow2,file.filename=a.qcow2",
+  "snapshot -U -c four a.qcow2",
+  "snapshot -U -l a.qcow2",
+  "snapshot --image-opts -d three driver=qcow2,file.filename=a.qcow2",
+  "bitmap --image-opts --add driver=qcow2,file.filename=a.qcow2 day",
+  "bitmap --image-opts --remove driver=qcow2,file.filename=a.qcow2 day",
+  "amend --image-opts -o lazy_refcounts=off driver=qcow2,file.filename=a.qcow2",
+  "amend -t magic -o lazy_refcounts=off a.qcow2",
+  "rebase --image-opts -u -b base.raw -F raw driver=qcow2,file.filename=a.qcow2",
+  "rebase -U -t writethrough -T none -b other.raw -F raw a.qcow2",
+  "rebase -T magic -b other.raw -F raw a.qcow2",
+  "resize a.qcow2 json:{'driver':'qcow2'} 1M",
+  "commit -t directsync -d a.qcow2",
+  "commit --image-opts -r 1G driver=qcow2,backing.driver=raw,backing.file.filename=other.raw,file.filename=a.qcow2",
+  "commit -t magic a.qcow2",
+  "commit a.qcow2 b.raw",
+  "snapshot",
+  "bitmap --add a.qcow2",
+  "check --nonsense a.qcow2",
 ];
+
+/** Names of files in the words, with their folder in front of them. */
+function inFolder(words: string, folder: string): string[] {
+  return words.split(" ").map((word) => word.replace(/(?<=^|=)\w+\.(qcow2|raw)/g, (name) => `${folder}/${name}`))
+    .flatMap((word) => word === "-b=" ? ["-b", ""] : [word]);
+}
 
 Deno.test({
   name: "a script for qemu-img ends step by step with the same exit codes and images",
@@ -119,14 +152,9 @@ Deno.test({
       await file.truncate(60 * 65536);
     }
     for (const words of script) {
-      const args = words.split(" ");
-      const theirArgs = args.map((word) => /\.(qcow2|raw)$/.test(word) ? `${theirs}/${word}` : word)
-        .flatMap((word) => word === "-b=" ? ["-b", ""] : [word]);
-      const ourArgs = args.map((word) => /\.(qcow2|raw)$/.test(word) ? `${ours}/${word}` : word)
-        .flatMap((word) => word === "-b=" ? ["-b", ""] : [word]);
-      const expected = await qemuImg(...theirArgs);
+      const expected = await qemuImg(...inFolder(words, theirs));
       const io = fakeIo();
-      const code = await main(ourArgs, io);
+      const code = await main(inFolder(words, ours), io);
       assert.equal(code, expected.code, `${words}: ${io.stderr}${io.stdout}\n${expected.stderr}${expected.stdout}`);
       if (words.includes("json") && code === 0) {
         const [one, other] = [JSON.parse(io.stdout), JSON.parse(expected.stdout)];
@@ -150,7 +178,21 @@ Deno.test({
     const [top, base] = [folder.file("top.qcow2"), folder.file("base.raw")];
     await Deno.writeFile(base, new Uint8Array(1 << 20).fill(7));
     await qemuImgOk("create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top);
-    for (const words of [["commit", top], ["resize", top, "+1M"], ["check", top], ["rebase", "-b", "", top]]) {
+    for (
+      const words of [
+        ["commit", top],
+        ["resize", top, "+1M"],
+        ["check", top],
+        ["snapshot", "-c", "one", top],
+        ["snapshot", "-l", top],
+        ["bitmap", "--add", top, "day"],
+        ["amend", "-o", "lazy_refcounts=on", top],
+        ["bench", "-w", "-c", "9", top],
+        ["bench", "-c", "9", top],
+        ["check", "-r", "all", "--image-opts", `driver=qcow2,file.filename=${top}`],
+        ["rebase", "-b", "", top],
+      ]
+    ) {
       const io = fakeIo();
       assert.equal(await main([words[0]!, "--print-permissions", ...words.slice(1)], io), 0, io.stderr);
       const grants = (name: string) => new RegExp(`--allow-${name}=(\\S+)`).exec(io.stdout)?.[1]?.split(",") ?? [];
