@@ -138,11 +138,11 @@ async function measureFor(
   const { reader, bitmaps } = content;
   if (plan.packs) {
     const unpacked = await measureFor(format, { ...plan, packs: false }, content, partOf(told, 0, 0.4));
-    const { size, data } = await written(format, plan, reader, partOf(told, 0.4, 0.7));
+    const { size, data, unit } = await written(format, plan, reader, partOf(told, 0.4, 0.7));
     const share = await packedShare(format, plan, content, data, partOf(told, 0.7, 1));
-    if (share === undefined) return { ...unpacked, requiredError: 0 };
     const packed = packedSize(size, data, share);
-    return { ...unpacked, required: Math.min(unpacked.required, packed.size), requiredError: packed.error };
+    // The last unit that packed data lies in may be full or empty.
+    return { ...unpacked, required: packed.size, requiredError: packed.error + unit };
   }
   if (format.measure) {
     const { unit, sizeOf } = await format.measure(plan);
@@ -167,19 +167,19 @@ async function dataIn(reader: GuestReader, unit: number, { pause }: Told): Promi
   return data;
 }
 
-/** How well samples of the data pack; absent where there is no data. */
+/** How well samples of the data pack. */
 async function packedShare(
   format: Format,
   plan: CreatePlan,
   { reader, source }: Content,
   data: number,
   { pause }: Told,
-): Promise<PackedShare | undefined> {
+): Promise<PackedShare> {
   await using stack = new AsyncDisposableStack();
   const packer = countingPacker();
   const { writer } = await dryWriter(format, plan, packer.pack, stack);
   const sampled = { ...reader, read: source.read };
-  return (await takeSamples({ source: sampled, data, writer, packer, pause })).packs;
+  return (await takeSamples({ source: sampled, data, writer, packer, pause })).packs ?? { share: 1, error: 0 };
 }
 
 /** A writer that writes into nothing, and the files that it makes. */
@@ -217,7 +217,7 @@ async function written(
   plan: CreatePlan,
   reader: GuestReader,
   { pause }: Told,
-): Promise<{ readonly size: number; readonly data: number }> {
+): Promise<{ readonly size: number; readonly data: number; readonly unit: number }> {
   await using stack = new AsyncDisposableStack();
   const { writer, files } = await dryWriter(format, plan, NEXT_TO_NOTHING, stack);
   const traits = { ...writer.traits, startsZeroed: true };
@@ -233,7 +233,7 @@ async function written(
     }
   }
   await writer.finish();
-  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data };
+  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data, unit: traits.unit };
 }
 
 /** Where a piece ends that begins at `start`: at the end of a unit, as a target that packs wants it. */

@@ -126,9 +126,9 @@ Deno.test("with -c the required size is that of a conversion, give or take the e
       const { fileSize } = await convert({ sources: [source], target, sync: "never" });
       const { required, requiredError } = await measure({ source, format, options, packs: true });
       const told = `${format} ${size}: ${required} give or take ${requiredError}, is ${fileSize}`;
-      assert(requiredError !== undefined && requiredError <= 0.3 * size + 4096, told);
-      // Two standard errors leave one of twenty outside; tables and rests of clusters are not sampled.
-      assert(Math.abs(required - fileSize) <= 2 * requiredError + (512 << 10), told);
+      assert(requiredError !== undefined && requiredError <= 0.3 * size + (300 << 10), told);
+      // Two standard errors leave one of twenty outside.
+      assert(Math.abs(required - fileSize) <= 2 * requiredError, told);
     }
   }
 });
