@@ -6,6 +6,7 @@
  */
 import { ImageError } from "../mod.ts";
 import type { ImageSpec, TargetSpec } from "../mod.ts";
+import { takeQcow2Tuning } from "./image_opts_qcow2.ts";
 import { fieldsOf } from "./option_tree.ts";
 import type { Fields, OptionTree } from "./option_tree.ts";
 
@@ -109,9 +110,12 @@ function describe(fields: Fields, writable: boolean): Described {
   const part = driver === "raw" ? windowed(fields, inner) : inner;
   const backing = backingOf(fields);
   const dataFile = dataFileOf(fields, writable);
+  const mayBeQcow2 = driver === undefined || driver === "qcow2";
+  if (mayBeQcow2) takeQcow2Tuning(fields);
   fields.done(
     "driver, file.*, backing.*, data-file.*, read-only, force-share, node-name" +
-      (driver === "raw" ? ", offset, size" : "; offset and size go with driver=raw"),
+      (driver === "raw" ? ", offset, size" : "; offset and size go with driver=raw") +
+      (mayBeQcow2 ? "; QEMU's keys of qcow2" : ""),
   );
   const image: ImageSpec = {
     ...part,

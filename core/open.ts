@@ -174,9 +174,10 @@ class ChainOpener {
   }
 }
 
-/** A key that all names of one file share; the path where the host does not tell. */
-export function fileKey(file: StoredFile, path: string): string {
-  return file.identity ? `${file.identity.dev}:${file.identity.ino}` : path;
+/** A key that all names of one file share, and all nodes of one device; the path where the host does not tell. */
+export function fileKey({ identity }: StoredFile, path: string): string {
+  if (!identity) return path;
+  return identity.device === undefined ? `${identity.dev}:${identity.ino}` : `device ${identity.device}`;
 }
 
 /** A file of the right name may not be the right file: it was replaced, or changed since the image above was made. */

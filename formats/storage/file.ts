@@ -132,5 +132,7 @@ function refusedSort(path: string, found: string): ImageError {
 }
 
 function identityOf(found: Deno.FileInfo): FileIdentity | null {
-  return found.ino === null || found.ino === 0 ? null : { dev: found.dev, ino: found.ino };
+  const { dev, ino, rdev } = found;
+  if (ino === null || ino === 0) return null;
+  return { dev, ino, ...(found.isBlockDevice && rdev !== null && { device: rdev }) };
 }

@@ -16,6 +16,8 @@ import { errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 export interface FileIdentity {
   readonly dev: number;
   readonly ino: number;
+  /** Of a block device: its number, by which all nodes for it agree, whatever their inodes. */
+  readonly device?: number;
 }
 
 /** How the host copies: the bytes if it must, or only by letting two files share them. */

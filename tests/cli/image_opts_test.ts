@@ -47,6 +47,13 @@ const described: readonly (readonly [text: string, image: unknown])[] = [
   ["file.filename=X,data-file.driver=file,data-file.filename=D", { path: "X", dataFile: "D" }],
   ["file.filename=X,data-file.driver=raw,data-file.file.filename=D", { path: "X", dataFile: "D" }],
   ["file.filename=X,read-only=on,node-name=n,file.node-name=m,file.read-only=on", { path: "X" }],
+  ["file.filename=X,l2-cache-size=1M,cache-size=2M,refcount-cache-size=256k,l2-cache-entry-size=4k", { path: "X" }],
+  ["driver=qcow2,file.filename=X,lazy-refcounts=on,pass-discard-other=off,cache-clean-interval=60", {
+    path: "X",
+    format: "qcow2",
+  }],
+  ["file.filename=X,overlap-check=all", { path: "X" }],
+  ["file.filename=X,overlap-check.template=cached,overlap-check.active-l2=on", { path: "X" }],
 ];
 
 for (const [text, image] of described) {
@@ -77,7 +84,13 @@ const refused: readonly (readonly [text: string, message: RegExp])[] = [
   ["file.driver=nbd,file.host=h", /"file\.driver"=nbd: it must be file, host_device, or raw/],
   ["driver=raw,file.driver=qcow2,file.file.filename=X", /"file\.driver"=qcow2/],
   ["driver=qcow2,offset=1M,file.filename=X", /Cannot honour "offset": .* offset and size go with driver=raw/],
-  ["file.filename=X,l2-cache-size=1M", /Cannot honour "l2-cache-size": possible here are driver/],
+  ["driver=raw,file.filename=X,l2-cache-size=1M", /Cannot honour "l2-cache-size": possible here are driver/],
+  ["file.filename=X,l2-cache-size=x", /size "x" of "l2-cache-size"/],
+  ["file.filename=X,lazy-refcounts=maybe", /"maybe" for "lazy-refcounts": it must be on or off/],
+  ["file.filename=X,overlap-check=some", /"some" for "overlap-check": it must be none, constant, cached, all/],
+  ["file.filename=X,overlap-check.template=x", /"x" for "overlap-check\.template"/],
+  ["file.filename=X,overlap-check.l3=on", /Cannot honour "overlap-check\.l3": possible here are template, main-header/],
+  ["file.filename=X,cache-clean-interval=1.5", /"1\.5" for "cache-clean-interval": .* whole number of seconds/],
   ["file.filename=X,cache.direct=on,discard=unmap", /Cannot honour "cache\.direct", "discard"/],
   ["file.filename=X,file.locking=off", /Cannot honour "file\.locking"/],
   ["file.filename=X,file.offset=1", /Cannot honour "file\.offset"/],

@@ -1,5 +1,6 @@
 /** What only a superuser can try: block devices and a full file system. Elsewhere skipped, with the reason printed. */
 import assert from "node:assert/strict";
+import { convert } from "../../../core/convert.ts";
 import { raw } from "../../../formats/raw.ts";
 import { createFileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { rng, run, scratch } from "../../support/qemu.ts";
@@ -43,6 +44,20 @@ Deno.test("a block device keeps its size", { ignore: reason !== null }, async ()
   await assert.rejects(storage.reserve(0, MIB + 1, false), tooLong);
   await using writer = await raw.edit!(storage, editContext);
   assert.deepEqual([writer.traits.size, writer.traits.startsZeroed], [MIB, false]);
+});
+
+Deno.test("two nodes of one device are one source and target", { ignore: reason !== null }, async () => {
+  await using folder = await scratch();
+  const content = rng(2).bytes(MIB);
+  await Deno.writeFile(folder.file("a"), content);
+  await using device = await loopDevice(folder.file("a"));
+  const node = folder.file("node");
+  const number = Deno.statSync(device.path).rdev!;
+  const made = await run("mknod", [node, "b", `${number >> 8}`, `${number & 0xff}`]);
+  if (made.code !== 0) return console.warn(`a second node of a device cannot be made here: ${made.stderr.trim()}`);
+  const job = { sources: [{ path: node, format: "raw" }], target: { path: device.path, format: "qcow2" } };
+  await assert.rejects(convert(job), { kind: "refused", message: /same file as .*node", which the job reads/ });
+  assert.deepEqual(await Deno.readFile(folder.file("a")), content);
 });
 
 Deno.test("Deno opens a device only with all permissions", { ignore: reason !== null }, async () => {
