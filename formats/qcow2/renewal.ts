@@ -15,7 +15,7 @@ import { REFCOUNT_TABLE_BYTES_MAX } from "./header_types.ts";
 import { giveBack } from "./image.ts";
 import { type Geometry, geometryOf } from "./l2_entry.ts";
 import { type MetadataPlaces, metadataPlaces } from "./metadata_places.ts";
-import { countAt, greatestCount, setCount } from "./refcount_block.ts";
+import { type CountsSource, renewedCounts } from "./renewal_counts.ts";
 import { readPadded } from "./reader.ts";
 import { tableAt } from "./states.ts";
 import { type StoredCounts, storedCounts } from "./stored_counts.ts";
@@ -54,13 +54,9 @@ export interface Renewal {
 export type Referred = "data" | "an L2 table" | "bits of a bitmap";
 
 /** From where the refcounts of a {@linkcode Renewal} come. */
-export interface RenewalSource {
-  /** All counts, which replace those that the image states; of the refcount structure itself none. */
-  readonly counts?: { get(cluster: number): number; skipTo(cluster: number): number };
+export interface RenewalSource extends CountsSource {
   /** Whether the counts have been held against all references. Else what would free a table is refused. */
   readonly examined?: boolean;
-  /** Another width of refcounts, as in the header. */
-  readonly order?: number;
 }
 
 /**
@@ -76,70 +72,14 @@ export async function renewalOf(
 ): Promise<Renewal> {
   const geometry = geometryOf(header);
   const { clusterSize } = geometry;
-  const order = source.order ?? header.refcountOrder;
-  const reach = clusterSize * 8 / 2 ** order;
   const stored = await storedCounts(storage, header);
-  const anew = source.counts !== undefined || order !== header.refcountOrder;
   if (source.counts === undefined) await requireUsable(storage, header, stored);
   const places = source.counts || source.examined ? null : await placesOf(storage, header, stored);
+  const counts = await renewedCounts(storage, header, stored, source, context);
+  const { anew, order, reach, blocks, get, add } = counts;
   const oldBlocks = new Map(stored.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
-  /** The blocks that change, as they will be. */
-  const blocks = new Map<number, Uint8Array>();
   const fresh = new Set<number>();
-  const freed: number[] = [];
-  const oldEnd = Math.ceil(storage.size / clusterSize);
-  let end = oldEnd;
-  let hint = 0;
-  /** So many free neighbours are nowhere; within a change none become free. */
-  let scarce = Infinity;
-
-  if (anew) await takeOver();
-
-  /** Copies all counts into new blocks. */
-  async function takeOver(): Promise<void> {
-    const { counts } = source;
-    if (counts !== undefined) {
-      for (let cluster = counts.skipTo(0); cluster !== Infinity; cluster = counts.skipTo(cluster + 1)) {
-        copyCount(cluster, counts.get(cluster));
-        if (cluster % 65536 === 0) await context.pause();
-      }
-      return;
-    }
-    for (const { index } of stored.blocks) {
-      for (let nth = 0; nth < stored.reach; nth++) {
-        const cluster = index * stored.reach + nth;
-        copyCount(cluster, stored.peek(cluster) ?? await stored.get(cluster));
-      }
-      await context.pause(Math.min(1, index * stored.reach / oldEnd));
-    }
-  }
-
-  function copyCount(cluster: number, count: number): void {
-    if (count === 0) return;
-    if (count > greatestCount(order)) throw tooMany(cluster);
-    let block = blocks.get(Math.floor(cluster / reach));
-    if (block === undefined) blocks.set(Math.floor(cluster / reach), block = new Uint8Array(clusterSize));
-    setCount(block, order, cluster % reach, count);
-  }
-
-  function tooMany(cluster: number): ImageError {
-    const message = `Cannot change "${storage.label}": cluster ${cluster} would have more references than its ` +
-      `refcounts of ${2 ** order} bits can count`;
-    return new ImageError("unsupported", message, { path: storage.label });
-  }
-
-  function get(cluster: number): Promise<number> | number {
-    const block = blocks.get(Math.floor(cluster / reach));
-    if (block !== undefined) return countAt(block, order, cluster % reach);
-    return anew ? 0 : stored.peek(cluster) ?? stored.get(cluster);
-  }
-
-  /** `least`: what the count must be before. */
-  function add(cluster: number, by: number, least = 0): Promise<void> | void {
-    const block = blocks.get(Math.floor(cluster / reach));
-    if (block !== undefined) return change(block, cluster, by, least);
-    return load(Math.floor(cluster / reach)).then((loaded) => change(loaded, cluster, by, least));
-  }
+  let end = Math.ceil(storage.size / clusterSize);
 
   function refer(fileOffset: number, by: number, as: Referred): Promise<void> | void {
     const cluster = fileOffset / clusterSize;
@@ -159,73 +99,11 @@ export async function renewalOf(
     return add(cluster, by, 1);
   }
 
-  async function load(index: number): Promise<Uint8Array> {
-    const old = anew ? null : await stored.blockAt(index);
-    const block = blocks.get(index) ?? old?.slice() ?? new Uint8Array(clusterSize);
-    blocks.set(index, block);
-    return block;
-  }
-
-  function change(block: Uint8Array, cluster: number, by: number, least: number): void {
-    const before = countAt(block, order, cluster % reach);
-    const count = before + by;
-    if (count < 0 || before < least) {
-      throw mustRepair(storage, `the refcount of cluster ${cluster} is ${before}, too low`, cluster * clusterSize);
-    }
-    if (count > greatestCount(order)) throw tooMany(cluster);
-    setCount(block, order, cluster % reach, count);
-    if (count === 0) freed.push(cluster);
-  }
-
-  /** `count` neighbouring free clusters below `end`, or -1. */
-  async function findFree(count: number): Promise<number> {
-    if (anew || count >= scarce) return -1;
-    let length = 0;
-    for (let index = Math.floor(hint / reach); index * reach < oldEnd; index++) {
-      const before = await stored.blockAt(index);
-      const after = blocks.get(index);
-      // Where there is no block, the file has clusters that nobody gave out; they are left alone.
-      if (before === null) {
-        length = 0;
-        continue;
-      }
-      const from = Math.max(0, hint - index * reach);
-      const to = Math.min(reach, oldEnd - index * reach);
-      for (let nth = from; nth < to; nth++) {
-        const free = countAt(before, order, nth) === 0 && (after === undefined || countAt(after, order, nth) === 0);
-        length = free ? length + 1 : 0;
-        if (length === count) return index * reach + nth + 1 - count;
-      }
-    }
-    scarce = count;
-    return -1;
-  }
-
-  /**
-   * The first of `count` neighbours past the end of the file that nobody has. Refcounts may go further than the file,
-   * even by a damaged entry that makes an odd block count the far end of nowhere: what they count is left alone.
-   */
-  async function roomAtEnd(count: number): Promise<number> {
-    let first = end;
-    for (let index = Math.floor(first / reach); index * reach < first + count; index++) {
-      const block = blocks.get(index) ?? (anew ? null : await stored.blockAt(index));
-      const from = Math.max(first, index * reach);
-      let cluster = Math.min(first + count, (index + 1) * reach) - 1;
-      while (block !== null && cluster >= from && countAt(block, order, cluster % reach) === 0) cluster--;
-      if (block === null || cluster < from) continue;
-      first = cluster + 1;
-      index = Math.floor(first / reach) - 1;
-    }
-    return first;
-  }
-
   async function allocate(count: number, atEnd = false): Promise<number> {
-    let first = atEnd ? -1 : await findFree(count);
+    let first = atEnd ? -1 : await counts.findFree(count);
     if (first < 0) {
-      first = await roomAtEnd(count);
+      first = await counts.findRoom(end, count);
       end = first + count;
-    } else if (count === 1) {
-      hint = first + 1;
     }
     for (let nth = 0; nth < count; nth++) {
       const holding = places?.at(first + nth) ?? null;
@@ -310,7 +188,7 @@ export async function renewalOf(
   /** Gives back to the host what nobody needs any more. */
   async function tidy(): Promise<void> {
     const unused: number[] = [];
-    for (const cluster of new Set(freed)) if (await get(cluster) === 0) unused.push(cluster);
+    for (const cluster of new Set(counts.freed)) if (await get(cluster) === 0) unused.push(cluster);
     let last = Math.max(end, Math.ceil(storage.size / clusterSize));
     while (last > 0) {
       const index = Math.floor((last - 1) / reach);
