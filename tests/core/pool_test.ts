@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { convert } from "../../core/convert.ts";
 import type { ConvertJob } from "../../core/job.ts";
 import { workerPool } from "../../core/pool.ts";
@@ -82,3 +83,38 @@ Deno.test("a level that the codec does not have, and a level where nothing is pa
   await convert({ ...job, target: zstd });
   await assert.rejects(convert({ ...job, target: { ...job.target, packs: false } }), { kind: "usage", message: /-c/ });
 });
+
+const kinds = [
+  { name: "qcow2, zlib", most: 9, format: "qcow2", options: {} },
+  { name: "qcow2, zstd", most: 22, format: "qcow2", options: { compression_type: "zstd" } },
+  { name: "vmdk, streamOptimized", most: 9, format: "vmdk", options: { subformat: "streamOptimized" } },
+] as const;
+
+for (const { name, most, format, options } of kinds) {
+  Deno.test(`${name}: the same file by any number of workers, and smaller at a higher level`, async () => {
+    await using folder = await scratch();
+    const random = rng(seed());
+    const bytes = mixed(random, 4 << 20);
+    const words = Array.from({ length: 2000 }, () => random.bytes(random.int(2, 12)));
+    for (let at = 0; at < 1 << 20;) {
+      const word = random.pick(words);
+      bytes.set(word, at);
+      at += word.length;
+    }
+    await Deno.writeFile(folder.file("source"), bytes);
+    const pack = async (job: Partial<ConvertJob>): Promise<Uint8Array> => {
+      const target = { path: folder.file("packed"), format, packs: true, options };
+      const sources = [{ path: folder.file("source"), format: "raw" }];
+      await convert({ sources, target, sync: "never", ...job });
+      return await Deno.readFile(target.path);
+    };
+    // Behind the descriptor, which has a content ID that is drawn by lot.
+    const packedPart = (file: Uint8Array) => format === "vmdk" ? file.subarray(128 * 512) : file;
+    const files: Uint8Array[] = [];
+    for (const workers of [1, 2, 16]) files.push(packedPart(await pack({ workers })));
+    for (const file of files) assert.equal(Buffer.compare(file, files[0]), 0);
+    const [low, high] = [await pack({ compressionLevel: 1 }), await pack({ compressionLevel: 9 })];
+    assert.ok(high.length < low.length, `level 9: ${high.length}, level 1: ${low.length}`);
+    await assert.rejects(pack({ compressionLevel: most + 1 }), { kind: "usage" });
+  });
+}
