@@ -7,26 +7,7 @@ import { type Format, ImageError } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { createOptions } from "./create_options.ts";
 
-/**
- * Changes options of an image; which there are, `maintenance.amendOptions` of its format says.
- *
- * @param given as given by a user: text, or already typed
- * @throws ImageError `usage` for an option that there is not; `unsupported` for one that an existing image cannot change
- *
- * @example
- * ```ts
- * import { amend } from "./amend.ts";
- * import { inspect } from "./inspect.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
- * await Deno.copyFile("tests/samples/sample.qcow2", path);
- * await amend({ path }, { refcount_bits: 8 });
- * assert.equal((await inspect(path)).specific["refcount-bits"], 8);
- * await assert.rejects(amend({ path }, { cluster_size: "4k" }), { kind: "unsupported" });
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode amend} of `mod.ts` does. */
 export async function amend(
   image: ChangeSpec,
   given: { readonly [name: string]: string | number | boolean },

@@ -38,20 +38,7 @@ export interface BenchWrite {
   readonly drain: boolean;
 }
 
-/**
- * Makes the requests, and tells the seconds that it took; opening and closing do not count.
- *
- * @throws ImageError as `openDisk`; `usage` for a disk that ends before the first request does
- *
- * @example
- * ```ts
- * import { bench } from "./bench.ts";
- * import assert from "node:assert/strict";
- *
- * const job = { count: 100, depth: 4, bufferSize: 4096, step: 4096, offset: 0 };
- * assert.ok(await bench({ path: "tests/samples/sample.qcow2" }, job) > 0);
- * ```
- */
+/** What {@linkcode bench} of `mod.ts` does. */
 export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
   await using stack = new AsyncDisposableStack();
   return await (job.write ? benchWrite(image, job, job.write, options, stack) : benchRead(image, job, options, stack));

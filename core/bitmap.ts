@@ -15,29 +15,7 @@ export type BitmapChange =
   /** Sets what is set in the bitmap `source`, of this image or of another. */
   | { readonly act: "merge"; readonly source: string; readonly image?: ChangeSpec };
 
-/**
- * Carries out `changes` on the bitmap `name` of an image, in their order: all of them, or none.
- *
- * @throws ImageError `missing` where it is not there; `usage` where it is there already; `unsupported` for a format
- * without bitmaps and for inconsistent bitmaps, which can only be removed
- *
- * @example
- * ```ts
- * import { changeBitmap } from "./bitmap.ts";
- * import { openDisk } from "./open_disk.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
- * await Deno.copyFile("tests/samples/sample.qcow2", path);
- * await changeBitmap({ path }, "backup", [{ act: "add", granularity: 65536 }, { act: "disable" }]);
- * {
- *   await using disk = await openDisk({ path });
- *   const bitmap = disk.layers[0].disk.bitmaps?.find(({ name }) => name === "backup");
- *   assert.deepEqual([bitmap?.granularity, bitmap?.enabled], [65536, false]);
- * }
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode changeBitmap} of `mod.ts` does. */
 export async function changeBitmap(
   image: ChangeSpec,
   name: string,

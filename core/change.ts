@@ -182,12 +182,7 @@ export function verbOf<Name extends keyof Maintenance>(
   throw new ImageError("unsupported", `Cannot ${doing} "${path}": ${format.name} images cannot`, { path });
 }
 
-/**
- * The files that changing the image of `spec` touches, opened to find out: its own are written, those beneath are read.
- *
- * @param options `chain: false`: what lies beneath is not touched
- * @param further images that are read besides
- */
+/** What {@linkcode changeFiles} of `mod.ts` does. */
 export async function changeFiles(
   spec: ChangeSpec,
   options: OpenDiskOptions & { readonly chain?: boolean } = {},

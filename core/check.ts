@@ -36,20 +36,7 @@ export interface CheckResult extends CheckReport {
   readonly unsupported: boolean;
 }
 
-/**
- * Checks one image; nothing beneath it is opened.
- *
- * @throws ImageError where it does not open
- *
- * @example
- * ```ts
- * import { check } from "./check.ts";
- * import assert from "node:assert/strict";
- *
- * const { corruptions, leaks } = await check("tests/samples/sample.qcow2");
- * assert.deepEqual([corruptions, leaks], [0, 0]);
- * ```
- */
+/** What {@linkcode check} of `mod.ts` does. */
 export async function check(image: string | ChangeSpec, options: CheckOptions = {}): Promise<CheckResult> {
   const spec = typeof image === "string" ? { path: image } : image;
   await using stack = new AsyncDisposableStack();

@@ -34,29 +34,7 @@ export interface CommitSummary {
   readonly emptied: boolean;
 }
 
-/**
- * Writes what the image and the layers above its base state into the base; then the image is emptied. At every moment
- * the image shows the same guest bytes. Other images over the same base show something else afterwards.
- *
- * @throws ImageError `usage` where the image has no backing file, or `base` is none of them
- *
- * @example
- * ```ts
- * import { commit } from "./commit.ts";
- * import { convert } from "./convert.ts";
- * import assert from "node:assert/strict";
- *
- * const folder = await Deno.makeTempDir();
- * await Deno.writeFile(`${folder}/base.raw`, new Uint8Array(1 << 20));
- * await Deno.writeFile(`${folder}/new.raw`, new Uint8Array(1 << 20).fill(7));
- * await convert({
- *   sources: [{ path: `${folder}/new.raw`, format: "raw" }],
- *   target: { path: `${folder}/top.qcow2`, format: "qcow2", backing: { path: "base.raw", format: "raw" } },
- * });
- * assert.equal((await commit({ path: `${folder}/top.qcow2` })).emptied, true);
- * await Deno.remove(folder, { recursive: true });
- * ```
- */
+/** What {@linkcode commit} of `mod.ts` does. */
 export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
   await using stack = new AsyncDisposableStack();
   const pool = stack.use(workerPool(options.workers));

@@ -43,20 +43,7 @@ export interface Comparison {
   readonly seconds: number;
 }
 
-/**
- * Compares two images with everything beneath them. Without `strict`, a longer one must be zero in what it has more.
- *
- * @throws ImageError as `openDisk`; `cancelled`
- *
- * @example
- * ```ts
- * import { compare } from "./compare.ts";
- * import assert from "node:assert/strict";
- *
- * const sample = "tests/samples/sample.qcow2";
- * assert.equal((await compare(sample, sample)).identical, true);
- * ```
- */
+/** What {@linkcode compare} of `mod.ts` does. */
 export async function compare(
   first: string | ImageSpec,
   second: string | ImageSpec,

@@ -47,27 +47,7 @@ import {
 /** Zeroes shorter than this between data are not worth a hole, unless the job says otherwise. */
 const DEFAULT_SPARSE = 4096;
 
-/**
- * Converts images: the sources of `job`, end to end, into its target.
- *
- * @returns what was done, when everything is complete and, unless the job says otherwise, on stable storage
- * @throws ImageError of any kind; a new target does not exist then, and an old file of its name is as it was
- *
- * @example
- * ```ts
- * import { convert } from "./convert.ts";
- * import assert from "node:assert/strict";
- *
- * const folder = await Deno.makeTempDir();
- * await Deno.writeFile(`${folder}/a.raw`, new Uint8Array(1000).fill(7));
- * const summary = await convert({
- *   sources: [{ path: `${folder}/a.raw`, format: "raw" }],
- *   target: { path: `${folder}/b.raw`, format: "raw" },
- * });
- * assert.equal(summary.size, 1000);
- * await Deno.remove(folder, { recursive: true });
- * ```
- */
+/** What {@linkcode convert} of `mod.ts` does. */
 export async function convert(job: ConvertJob, context: ConvertContext = {}): Promise<ConvertSummary> {
   await using stack = new AsyncDisposableStack();
   return await new Conversion(job, context).run(stack);

@@ -43,23 +43,7 @@ export interface CreatedImage {
   readonly fileSize: number;
 }
 
-/**
- * Creates an image that holds nothing, or what its backing file holds. A file of its name is replaced.
- *
- * @throws ImageError `usage` for options that the format does not take; `refused` for a file that is in use, or is the
- * backing file; and of every kind that writing can fail with
- *
- * @example
- * ```ts
- * import { createImage } from "./create.ts";
- * import assert from "node:assert/strict";
- *
- * const folder = await Deno.makeTempDir();
- * const created = await createImage({ path: `${folder}/a.qcow2`, format: "qcow2", size: 1 << 30 });
- * assert.equal(created.size, 1 << 30);
- * await Deno.remove(folder, { recursive: true });
- * ```
- */
+/** What {@linkcode createImage} of `mod.ts` does. */
 export async function createImage(job: CreateJob, context: CreateImageContext = {}): Promise<CreatedImage> {
   throwIfCancelled(context.signal);
   const options = {

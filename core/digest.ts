@@ -72,24 +72,7 @@ export interface DigestSummary {
 /** Zeroes are hashed in parts of this size, so that cancelling is obeyed: a tenth of a second of work. */
 const ZERO_PART = 64 << 20;
 
-/**
- * Hashes the virtual disk of an image with everything beneath it. What is known to be zero is not read.
- *
- * @throws ImageError as `openDisk`; `cancelled`
- *
- * @example
- * ```ts
- * import { digest, hasher } from "./digest.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".raw" });
- * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
- * const direct = hasher();
- * direct.data(new Uint8Array([1, 2, 3]));
- * assert.equal((await digest({ path, format: "raw" })).sha256, direct.hex());
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode digest} of `mod.ts` does. */
 export async function digest(image: string | ImageSpec, options: DigestOptions = {}): Promise<DigestSummary> {
   const begun = performance.now();
   const { onEvent } = options;

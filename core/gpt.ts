@@ -57,11 +57,7 @@ export type PartitionTable =
   | { readonly kind: "mbr" }
   | { readonly kind: "none" };
 
-/**
- * Looks for a partition table. Reads the first sectors and, for a GPT, its entries and its backup.
- *
- * @throws ImageError where the disk cannot be read
- */
+/** What {@linkcode partitionTable} of `mod.ts` does. */
 export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
   const head = await readAt(disk, 0, Math.min(disk.size, 8192));
   let why = "the primary header is missing";

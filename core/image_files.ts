@@ -10,12 +10,7 @@ import type { JobFiles } from "./job_files.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 
-/**
- * The files that reading `images` touches, opened to find out.
- *
- * @param options `chain: false`: what `inspect` touches
- * @throws ImageError as `openDisk`
- */
+/** What {@linkcode imageFiles} of `mod.ts` does. */
 export async function imageFiles(
   images: readonly ImageSpec[],
   options: OpenDiskOptions & { readonly chain?: boolean } = {},

@@ -71,26 +71,13 @@ export interface ImageInfo {
 /** Facts that have a place of their own in {@linkcode ImageInfo}. */
 const GENERAL = ["cluster-size", "dirty-flag", "snapshots"];
 
-/**
- * Inspects one image. Of the files that it names none is opened, except extents without which nothing can be told.
- *
- * @throws ImageError as `openDisk`
- *
- * @example
- * ```ts
- * import { inspect } from "./inspect.ts";
- * import assert from "node:assert/strict";
- *
- * const info = await inspect("tests/samples/sample.qcow2");
- * assert.deepEqual([info.format, info.size, info.names], ["qcow2", 64 << 20, []]);
- * ```
- */
+/** What {@linkcode inspect} of `mod.ts` does. */
 export async function inspect(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo> {
   const spec = typeof image === "string" ? { path: image } : image;
   return (await inspectLayers({ ...spec, backing: null }, options))[0];
 }
 
-/** Inspects an image and everything beneath it, from the top down. Named files are opened where they are allowed. */
+/** What {@linkcode inspectChain} of `mod.ts` does. */
 export async function inspectChain(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo[]> {
   return await inspectLayers(typeof image === "string" ? { path: image } : image, options);
 }

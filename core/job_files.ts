@@ -20,11 +20,7 @@ export interface JobFiles {
   readonly write: readonly string[];
 }
 
-/**
- * The files that `job` touches. Opens what is to be read, with all that it names, but changes nothing.
- *
- * @throws ImageError as `convert` would, where a source cannot be opened
- */
+/** What {@linkcode jobFiles} of `mod.ts` does. */
 export async function jobFiles(
   job: ConvertJob,
   context: Pick<ConvertContext, "formats" | "files"> = {},

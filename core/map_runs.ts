@@ -43,21 +43,7 @@ export interface MapOptions extends OpenDiskOptions {
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/**
- * Maps an image with everything beneath it. Entries are in order and without gaps; neighbours differ in something.
- *
- * @throws ImageError as `openDisk`
- *
- * @example
- * ```ts
- * import { mapRuns } from "./map_runs.ts";
- * import assert from "node:assert/strict";
- *
- * const entries = await Array.fromAsync(mapRuns("tests/samples/sample.qcow2"));
- * assert.equal(entries[0].start, 0);
- * assert.equal(entries.reduce((sum, entry) => sum + entry.length, 0), 64 << 20);
- * ```
- */
+/** What {@linkcode mapRuns} of `mod.ts` does. */
 export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   const spec = typeof image === "string" ? { path: image } : image;
   options.onEvent?.({ type: "phase", phase: "inspect" });

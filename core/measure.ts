@@ -62,21 +62,7 @@ export interface MeasureSummary extends Measured {
   readonly requiredError?: number;
 }
 
-/**
- * Measures the files of an image: with the data that the source has, and with nothing but data. Zeroes inside data,
- * which a conversion finds, count as data, except where samples are taken.
- *
- * @throws ImageError as `openDisk`; `usage` for options that the format does not take; `unsupported` for a format that
- * cannot be written
- *
- * @example
- * ```ts
- * import { measure } from "./measure.ts";
- * import assert from "node:assert/strict";
- *
- * assert.deepEqual(await measure({ size: 1 << 20, format: "raw" }), { required: 1 << 20, fullyAllocated: 1 << 20 });
- * ```
- */
+/** What {@linkcode measure} of `mod.ts` does. */
 export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<MeasureSummary> {
   const open = openOptions(options);
   const format = formatNamed(job.format, open.formats);

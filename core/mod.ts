@@ -32,6 +32,21 @@ import type { Survey, SurveyContext } from "./survey.ts";
  *
  * @returns what was done, when everything is complete and, unless the job says otherwise, on stable storage
  * @throws ImageError of any kind; a new target does not exist then, and an old file of its name is as it was
+ *
+ * @example
+ * ```ts
+ * import { convert } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/a.raw`, new Uint8Array(1000).fill(7));
+ * const summary = await convert({
+ *   sources: [{ path: `${folder}/a.raw`, format: "raw" }],
+ *   target: { path: `${folder}/b.raw`, format: "raw" },
+ * });
+ * assert.equal(summary.size, 1000);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function convert(job: ConvertJob, context: ConvertContext = {}): Promise<ConvertSummary> {
   return await (await import("./convert.ts")).convert(job, context);
@@ -41,6 +56,18 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
  * Surveys the sources of a job with a new target. Reads a few megabytes, writes nothing.
  *
  * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
+ *
+ * @example
+ * ```ts
+ * import { surveyConversion } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { status } = await surveyConversion({
+ *   sources: [{ path: "tests/samples/sample.qcow2" }],
+ *   target: { path: "out.raw", format: "raw" },
+ * });
+ * assert.equal(status.data.bytes + status.packed.bytes + status.zero.bytes, 64 << 20);
+ * ```
  */
 export async function surveyConversion(
   job: ConvertJob,
@@ -54,6 +81,22 @@ export async function surveyConversion(
  * at.
  *
  * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
+ *
+ * @example
+ * ```ts
+ * import { planConversion } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array(4096).fill(7));
+ * const plan = await planConversion({
+ *   sources: [{ path, format: "raw" }],
+ *   target: { path: `${path}.qcow2`, format: "qcow2", guestSize: { multipleOf: 1 << 20 } },
+ * });
+ * assert.deepEqual([plan.target.size, plan.totals.data], [1 << 20, 4096]);
+ * await assert.rejects(Deno.stat(`${path}.qcow2`));
+ * await Deno.remove(path);
+ * ```
  */
 export async function planConversion(
   job: ConvertJob,
@@ -66,6 +109,18 @@ export async function planConversion(
  * The files that `job` touches. Opens what is to be read, with all that it names, but changes nothing.
  *
  * @throws ImageError as `convert` would, where a source cannot be opened
+ *
+ * @example
+ * ```ts
+ * import { jobFiles } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { read, write } = await jobFiles({
+ *   sources: [{ path: "tests/samples/sample.qcow2" }],
+ *   target: { path: "out.raw", format: "raw" },
+ * });
+ * assert.ok(read.some((path) => path.endsWith("sample.qcow2")) && write.length > 0);
+ * ```
  */
 export async function jobFiles(
   job: ConvertJob,
@@ -79,6 +134,17 @@ export async function jobFiles(
  *
  * @throws ImageError `usage` for options that the format does not take; `refused` for a file that is in use, or is the
  * backing file; and of every kind that writing can fail with
+ *
+ * @example
+ * ```ts
+ * import { createImage } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * const created = await createImage({ path: `${folder}/a.qcow2`, format: "qcow2", size: 1 << 30 });
+ * assert.equal(created.size, 1 << 30);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function createImage(job: CreateJob, context: CreateImageContext = {}): Promise<CreatedImage> {
   return await (await import("./create.ts")).createImage(job, context);
@@ -88,6 +154,22 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
  * Opens an image and its backing chain for reading.
  *
  * @throws ImageError `missing`, `permission`, `refused`, `corrupt`, `unsupported`, `io`
+ *
+ * @example
+ * ```ts
+ * import { openDisk } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+ * {
+ *   await using disk = await openDisk({ path, format: "raw" });
+ *   const bytes = new Uint8Array(2);
+ *   await disk.read(bytes, 1);
+ *   assert.deepEqual([disk.size, ...bytes], [3, 2, 3]);
+ * }
+ * await Deno.remove(path);
+ * ```
  */
 export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
   return await (await import("./open_disk.ts")).openDisk(image, options);
@@ -97,12 +179,32 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
  * Inspects one image. Of the files that it names none is opened, except extents without which nothing can be told.
  *
  * @throws ImageError as `openDisk`
+ *
+ * @example
+ * ```ts
+ * import { inspect } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const info = await inspect("tests/samples/sample.qcow2");
+ * assert.deepEqual([info.format, info.size, info.names], ["qcow2", 64 << 20, []]);
+ * ```
  */
 export async function inspect(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo> {
   return await (await import("./inspect.ts")).inspect(image, options);
 }
 
-/** Inspects an image and everything beneath it, from the top down. Named files are opened where they are allowed. */
+/**
+ * Inspects an image and everything beneath it, from the top down. Named files are opened where they are allowed.
+ *
+ * @example
+ * ```ts
+ * import { inspectChain } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const layers = await inspectChain("tests/samples/sample.qcow2");
+ * assert.deepEqual(layers.map(({ format }) => format), ["qcow2"]);
+ * ```
+ */
 export async function inspectChain(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo[]> {
   return await (await import("./inspect.ts")).inspectChain(image, options);
 }
@@ -112,6 +214,16 @@ export async function inspectChain(image: string | ImageSpec, options: OpenDiskO
  *
  * @param options `chain: false`: what `inspect` touches
  * @throws ImageError as `openDisk`
+ *
+ * @example
+ * ```ts
+ * import { imageFiles } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { read, write } = await imageFiles([{ path: "tests/samples/sample.qcow2" }]);
+ * assert.equal(read.length, 1);
+ * assert.deepEqual(write, []);
+ * ```
  */
 export async function imageFiles(
   images: readonly ImageSpec[],
@@ -124,6 +236,16 @@ export async function imageFiles(
  * Maps an image with everything beneath it. Entries are in order and without gaps; neighbours differ in something.
  *
  * @throws ImageError as `openDisk`
+ *
+ * @example
+ * ```ts
+ * import { mapRuns } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const entries = await Array.fromAsync(mapRuns("tests/samples/sample.qcow2"));
+ * assert.equal(entries[0].start, 0);
+ * assert.equal(entries.reduce((sum, entry) => sum + entry.length, 0), 64 << 20);
+ * ```
  */
 export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   yield* (await import("./map_runs.ts")).mapRuns(image, options);
@@ -133,6 +255,15 @@ export async function* mapRuns(image: string | ImageSpec, options: MapOptions = 
  * Compares two images with everything beneath them. Without `strict`, a longer one must be zero in what it has more.
  *
  * @throws ImageError as `openDisk`; `cancelled`
+ *
+ * @example
+ * ```ts
+ * import { compare } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const sample = "tests/samples/sample.qcow2";
+ * assert.equal((await compare(sample, sample)).identical, true);
+ * ```
  */
 export async function compare(
   first: string | ImageSpec,
@@ -146,6 +277,19 @@ export async function compare(
  * Hashes the virtual disk of an image with everything beneath it. What is known to be zero is not read.
  *
  * @throws ImageError as `openDisk`; `cancelled`
+ *
+ * @example
+ * ```ts
+ * import { digest } from "./mod.ts";
+ * import { createHash } from "node:crypto";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+ * const expected = createHash("sha256").update(new Uint8Array([1, 2, 3])).digest("hex");
+ * assert.equal((await digest({ path, format: "raw" })).sha256, expected);
+ * await Deno.remove(path);
+ * ```
  */
 export async function digest(image: string | ImageSpec, options: DigestOptions = {}): Promise<DigestSummary> {
   return await (await import("./digest.ts")).digest(image, options);
@@ -153,19 +297,36 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
 
 /**
  * Measures the files of an image: with the data that the source has, and with nothing but data. Zeroes inside data,
- * which a conversion finds, count as data.
+ * which a conversion finds, count as data, except where samples are taken.
  *
  * @throws ImageError as `openDisk`; `usage` for options that the format does not take; `unsupported` for a format that
  * cannot be written
+ *
+ * @example
+ * ```ts
+ * import { measure } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(await measure({ size: 1 << 20, format: "raw" }), { required: 1 << 20, fullyAllocated: 1 << 20 });
+ * ```
  */
 export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<MeasureSummary> {
   return await (await import("./measure.ts")).measure(job, options);
 }
 
 /**
- * Makes many equal requests to an image, and tells the seconds that it took; opening and closing do not count.
+ * Makes the requests, and tells the seconds that it took; opening and closing do not count.
  *
  * @throws ImageError as `openDisk`; `usage` for a disk that ends before the first request does
+ *
+ * @example
+ * ```ts
+ * import { bench } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const job = { count: 100, depth: 4, bufferSize: 4096, step: 4096, offset: 0 };
+ * assert.ok(await bench({ path: "tests/samples/sample.qcow2" }, job) > 0);
+ * ```
  */
 export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
   return await (await import("./bench.ts")).bench(image, job, options);
@@ -175,6 +336,15 @@ export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOpti
  * Looks for a partition table. Reads the first sectors and, for a GPT, its entries and its backup.
  *
  * @throws ImageError where the disk cannot be read
+ *
+ * @example
+ * ```ts
+ * import { openDisk, partitionTable } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await using disk = await openDisk("tests/samples/sample.qcow2");
+ * assert.equal((await partitionTable(disk)).kind, "mbr");
+ * ```
  */
 export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
   return await (await import("./gpt.ts")).partitionTable(disk);
@@ -184,6 +354,15 @@ export async function partitionTable(disk: GuestReader): Promise<PartitionTable>
  * Checks one image; nothing beneath it is opened.
  *
  * @throws ImageError where it does not open
+ *
+ * @example
+ * ```ts
+ * import { check } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { corruptions, leaks } = await check("tests/samples/sample.qcow2");
+ * assert.deepEqual([corruptions, leaks], [0, 0]);
+ * ```
  */
 export async function check(image: string | ChangeSpec, options: CheckOptions = {}): Promise<CheckResult> {
   return await (await import("./check.ts")).check(image, options);
@@ -194,6 +373,15 @@ export async function check(image: string | ChangeSpec, options: CheckOptions = 
  *
  * @param options `chain: false`: what lies beneath is not touched
  * @param further images that are read besides
+ *
+ * @example
+ * ```ts
+ * import { changeFiles } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const { write } = await changeFiles({ path: "tests/samples/sample.qcow2" });
+ * assert.ok(write[0].endsWith("sample.qcow2"));
+ * ```
  */
 export async function changeFiles(
   spec: ChangeSpec,
@@ -209,6 +397,19 @@ export async function changeFiles(
  *
  * @param size guest bytes, or by how many more or fewer
  * @throws ImageError `usage` for a shorter disk without `shrink`; `unsupported` for a format that cannot
+ *
+ * @example
+ * ```ts
+ * import { resize } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".raw" });
+ * await Deno.writeFile(path, new Uint8Array(1000).fill(7));
+ * assert.equal((await resize({ path, format: "raw" }, { by: 500 })).after, 1500);
+ * assert.equal((await Deno.stat(path)).size, 1500);
+ * await assert.rejects(resize({ path, format: "raw" }, 100), { kind: "usage" });
+ * await Deno.remove(path);
+ * ```
  */
 export async function resize(
   image: ChangeSpec,
@@ -218,7 +419,18 @@ export async function resize(
   return await (await import("./resize.ts")).resize(image, size, options);
 }
 
-/** The snapshots of an image. */
+/**
+ * The snapshots of an image.
+ *
+ * @example
+ * ```ts
+ * import { listSnapshots } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const names = (await listSnapshots({ path: "tests/samples/sample.qcow2" })).map(({ name }) => name);
+ * assert.ok(names.every((name) => name !== ""));
+ * ```
+ */
 export async function listSnapshots(
   image: ChangeSpec,
   options: OpenDiskOptions = {},
@@ -230,6 +442,21 @@ export async function listSnapshots(
  * Changes the snapshots of an image, in one step.
  *
  * @throws ImageError `missing` for a snapshot that is not there; `unsupported` for a format without snapshots
+ *
+ * @example
+ * ```ts
+ * import { changeSnapshots, listSnapshots } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * const before = (await listSnapshots({ path })).length;
+ * await changeSnapshots({ path }, { act: "create", name: "now" });
+ * assert.equal((await listSnapshots({ path })).at(-1)?.name, "now");
+ * await changeSnapshots({ path }, { act: "remove", snapshot: { name: "now" } });
+ * assert.equal((await listSnapshots({ path })).length, before);
+ * await Deno.remove(path);
+ * ```
  */
 export async function changeSnapshots(
   image: ChangeSpec,
@@ -245,6 +472,22 @@ export async function changeSnapshots(
  *
  * @param backing as it is to be named in the image, which counts relative names from its folder; `null`: none
  * @throws ImageError `usage` for a backing file without format; `refused` where it is the image itself or lies above it
+ *
+ * @example
+ * ```ts
+ * import { convert, rebase } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/base.raw`, new Uint8Array(1 << 20).fill(7));
+ * await convert({
+ *   sources: [{ path: `${folder}/base.raw`, format: "raw" }],
+ *   target: { path: `${folder}/top.qcow2`, format: "qcow2", backing: { path: "base.raw", format: "raw" } },
+ * });
+ * const { copied } = await rebase({ path: `${folder}/top.qcow2` }, null);
+ * assert.equal(copied, 1 << 20);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function rebase(
   image: ChangeSpec,
@@ -259,6 +502,22 @@ export async function rebase(
  * the image shows the same guest bytes. Other images over the same base show something else afterwards.
  *
  * @throws ImageError `usage` where the image has no backing file, or `base` is none of them
+ *
+ * @example
+ * ```ts
+ * import { commit, convert } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeFile(`${folder}/base.raw`, new Uint8Array(1 << 20));
+ * await Deno.writeFile(`${folder}/new.raw`, new Uint8Array(1 << 20).fill(7));
+ * await convert({
+ *   sources: [{ path: `${folder}/new.raw`, format: "raw" }],
+ *   target: { path: `${folder}/top.qcow2`, format: "qcow2", backing: { path: "base.raw", format: "raw" } },
+ * });
+ * assert.equal((await commit({ path: `${folder}/top.qcow2` })).emptied, true);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
   return await (await import("./commit.ts")).commit(image, options);
@@ -269,6 +528,22 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
  *
  * @throws ImageError `missing` where it is not there; `usage` where it is there already; `unsupported` for a format
  * without bitmaps and for inconsistent bitmaps, which can only be removed
+ *
+ * @example
+ * ```ts
+ * import { changeBitmap, openDisk } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * await changeBitmap({ path }, "backup", [{ act: "add", granularity: 65536 }, { act: "disable" }]);
+ * {
+ *   await using disk = await openDisk({ path });
+ *   const bitmap = disk.layers[0].disk.bitmaps?.find(({ name }) => name === "backup");
+ *   assert.deepEqual([bitmap?.granularity, bitmap?.enabled], [65536, false]);
+ * }
+ * await Deno.remove(path);
+ * ```
  */
 export async function changeBitmap(
   image: ChangeSpec,
@@ -284,6 +559,19 @@ export async function changeBitmap(
  *
  * @param given as given by a user: text, or already typed
  * @throws ImageError `usage` for an option that there is not; `unsupported` for one that an existing image cannot change
+ *
+ * @example
+ * ```ts
+ * import { amend, inspect } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
+ * await Deno.copyFile("tests/samples/sample.qcow2", path);
+ * await amend({ path }, { refcount_bits: 8 });
+ * assert.equal((await inspect(path)).specific["refcount-bits"], 8);
+ * await assert.rejects(amend({ path }, { cluster_size: "4k" }), { kind: "unsupported" });
+ * await Deno.remove(path);
+ * ```
  */
 export async function amend(
   image: ChangeSpec,

@@ -47,27 +47,7 @@ export interface OpenedDisk extends GuestReader, AsyncDisposable {
   runs(): AsyncGenerator<Run>;
 }
 
-/**
- * Opens an image and its backing chain for reading.
- *
- * @throws ImageError `missing`, `permission`, `refused`, `corrupt`, `unsupported`, `io`
- *
- * @example
- * ```ts
- * import { openDisk } from "./open_disk.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".raw" });
- * await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
- * {
- *   await using disk = await openDisk({ path, format: "raw" });
- *   const bytes = new Uint8Array(2);
- *   await disk.read(bytes, 1);
- *   assert.deepEqual([disk.size, ...bytes], [3, 2, 3]);
- * }
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode openDisk} of `mod.ts` does. */
 export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
   const spec = typeof image === "string" ? { path: image } : image;
   const opened = await openImage({ ...spec, path: resolve(spec.path) }, openOptions(options));

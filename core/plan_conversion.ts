@@ -34,28 +34,7 @@ export interface PlanContext extends Pick<ConvertContext, "formats" | "files" | 
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/**
- * Plans a job with a new target, without writing a byte. A file that has the target's name is neither opened nor looked
- * at.
- *
- * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
- *
- * @example
- * ```ts
- * import { planConversion } from "./plan_conversion.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".raw" });
- * await Deno.writeFile(path, new Uint8Array(4096).fill(7));
- * const plan = await planConversion({
- *   sources: [{ path, format: "raw" }],
- *   target: { path: `${path}.qcow2`, format: "qcow2", guestSize: { multipleOf: 1 << 20 } },
- * });
- * assert.deepEqual([plan.target.size, plan.totals.data], [1 << 20, 4096]);
- * await assert.rejects(Deno.stat(`${path}.qcow2`));
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode planConversion} of `mod.ts` does. */
 export async function planConversion(
   job: ConvertJob,
   context: PlanContext = {},

@@ -43,30 +43,7 @@ export interface RebaseSummary {
 /** Bytes that are compared at once. */
 const PIECE = 256 << 10;
 
-/**
- * Gives an image another backing file, or none. What the old one shows and the new one does not is copied into the image
- * first, so that its guest bytes are the same at every moment.
- *
- * @param backing as it is to be named in the image, which counts relative names from its folder; `null`: none
- * @throws ImageError `usage` for a backing file without format; `refused` where it is the image itself or lies above it
- *
- * @example
- * ```ts
- * import { convert } from "./convert.ts";
- * import { rebase } from "./rebase.ts";
- * import assert from "node:assert/strict";
- *
- * const folder = await Deno.makeTempDir();
- * await Deno.writeFile(`${folder}/base.raw`, new Uint8Array(1 << 20).fill(7));
- * await convert({
- *   sources: [{ path: `${folder}/base.raw`, format: "raw" }],
- *   target: { path: `${folder}/top.qcow2`, format: "qcow2", backing: { path: "base.raw", format: "raw" } },
- * });
- * const { copied } = await rebase({ path: `${folder}/top.qcow2` }, null);
- * assert.equal(copied, 1 << 20);
- * await Deno.remove(folder, { recursive: true });
- * ```
- */
+/** What {@linkcode rebase} of `mod.ts` does. */
 export async function rebase(
   image: ChangeSpec,
   backing: NamedFile | null,

@@ -22,26 +22,7 @@ export interface ResizeSummary {
   readonly after: number;
 }
 
-/**
- * Changes the size of a disk. What is new reads as zeroes, whatever lies beneath; partitions and file systems inside
- * stay as they are.
- *
- * @param size guest bytes, or by how many more or fewer
- * @throws ImageError `usage` for a shorter disk without `shrink`; `unsupported` for a format that cannot
- *
- * @example
- * ```ts
- * import { resize } from "./resize.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".raw" });
- * await Deno.writeFile(path, new Uint8Array(1000).fill(7));
- * assert.equal((await resize({ path, format: "raw" }, { by: 500 })).after, 1500);
- * assert.equal((await Deno.stat(path)).size, 1500);
- * await assert.rejects(resize({ path, format: "raw" }, 100), { kind: "usage" });
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode resize} of `mod.ts` does. */
 export async function resize(
   image: ChangeSpec,
   size: number | { readonly by: number },

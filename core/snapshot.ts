@@ -15,26 +15,7 @@ export type SnapshotAction =
   | { readonly act: "apply"; readonly snapshot: SnapshotChoice }
   | { readonly act: "remove"; readonly snapshot: SnapshotChoice };
 
-/**
- * Changes the snapshots of an image, in one step.
- *
- * @throws ImageError `missing` for a snapshot that is not there; `unsupported` for a format without snapshots
- *
- * @example
- * ```ts
- * import { changeSnapshots, listSnapshots } from "./snapshot.ts";
- * import assert from "node:assert/strict";
- *
- * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
- * await Deno.copyFile("tests/samples/sample.qcow2", path);
- * const before = (await listSnapshots({ path })).length;
- * await changeSnapshots({ path }, { act: "create", name: "now" });
- * assert.equal((await listSnapshots({ path })).at(-1)?.name, "now");
- * await changeSnapshots({ path }, { act: "remove", snapshot: { name: "now" } });
- * assert.equal((await listSnapshots({ path })).length, before);
- * await Deno.remove(path);
- * ```
- */
+/** What {@linkcode changeSnapshots} of `mod.ts` does. */
 export async function changeSnapshots(
   image: ChangeSpec,
   action: SnapshotAction,
@@ -58,7 +39,7 @@ function newSnapshot({ name, date }: SnapshotAction & { readonly act: "create" }
   return { name, dateSeconds, dateNanoseconds };
 }
 
-/** The snapshots of an image. */
+/** What {@linkcode listSnapshots} of `mod.ts` does. */
 export async function listSnapshots(
   image: ChangeSpec,
   options: OpenDiskOptions = {},

@@ -37,23 +37,7 @@ export interface SurveyContext extends Pick<ConvertContext, "formats" | "files" 
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/**
- * Surveys the sources of a job with a new target. Reads a few megabytes, writes nothing.
- *
- * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
- *
- * @example
- * ```ts
- * import { surveyConversion } from "./survey.ts";
- * import assert from "node:assert/strict";
- *
- * const { status } = await surveyConversion({
- *   sources: [{ path: "tests/samples/sample.qcow2" }],
- *   target: { path: "out.raw", format: "raw" },
- * });
- * assert.equal(status.data.bytes + status.packed.bytes + status.zero.bytes, 64 << 20);
- * ```
- */
+/** What {@linkcode surveyConversion} of `mod.ts` does. */
 export async function surveyConversion(
   job: ConvertJob,
   { onEvent, ...context }: SurveyContext = {},
