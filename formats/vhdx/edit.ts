@@ -7,6 +7,7 @@
 import { alignDown, alignUp, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
+import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
 import { inTurn } from "../in_turn.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
@@ -62,7 +63,7 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
   }
   const fileEnd = Math.max(await usedEnd(image.bat), alignUp(storage.size, MIB));
   const below = metadata.parent && await context.openBelow(backingOf(metadata.parent));
-  const editor = new Editor(storage, image, below, fileEnd);
+  const editor = new Editor(storage, image, { below, fileEnd, fills: await hasNoHoles(storage) });
   const turn = inTurn();
   const cheap = storage.zeroesCheaply || !metadata.leavesAllocated;
   return {
@@ -99,6 +100,16 @@ interface Place {
   readonly clean: boolean;
 }
 
+/** What an image being edited is surrounded by. */
+interface Surroundings {
+  /** What shows where the image says nothing. */
+  readonly below: GuestReader | null;
+  /** Where the file has room, in file bytes. */
+  readonly fileEnd: number;
+  /** Whether the file has no holes, so that none shall be made in it. */
+  readonly fills: boolean;
+}
+
 /** The state of an image being edited. */
 class Editor {
   readonly #storage: WritableStorage;
@@ -106,6 +117,7 @@ class Editor {
   readonly #logged: LoggedStorage;
   readonly #below: GuestReader | null;
   readonly #fixed: boolean;
+  readonly #fills: boolean;
   readonly #geometry: Geometry;
   readonly #bat: Bat;
   readonly #bitmaps;
@@ -118,7 +130,7 @@ class Editor {
   #fileEnd: number;
   #begun = false;
 
-  constructor(storage: WritableStorage, image: Image, below: GuestReader | null, fileEnd: number) {
+  constructor(storage: WritableStorage, image: Image, { below, fileEnd, fills }: Surroundings) {
     this.#storage = storage;
     this.#headers = headersOf(storage, image.header);
     this.#logged = loggedStorage(storage, this.#headers);
@@ -128,6 +140,7 @@ class Editor {
     this.#bat = { ...image.bat, pages: tableCache(this.#logged, PAGE_BYTES, BAT_CACHE_BYTES) };
     this.#bitmaps = tableCache(this.#logged, BITMAP_PIECE, BITMAP_CACHE_BYTES);
     this.#fileEnd = fileEnd;
+    this.#fills = fills;
   }
 
   /** Carries out one part. */
@@ -142,7 +155,8 @@ class Editor {
     if (part.from === null && whole && !this.#fixed) return await this.#drop(part.block, entry);
     if (partial && !whole) return await this.#putSectors(part, entry);
     if (part.from === null && entry.fileOffset === 0) return await this.#drop(part.block, entry);
-    const fileOffset = entry.fileOffset || await this.#takePlace(whole);
+    // The last block of a disk may be longer than what is written of it.
+    const fileOffset = entry.fileOffset || await this.#takePlace(part.end - part.begin === this.#geometry.blockSize);
     await this.#putBytes(part, fileOffset);
     if (entry.state !== STATE.fullyPresent) await this.#setBlock(part.block, STATE.fullyPresent, fileOffset);
   }
@@ -196,7 +210,7 @@ class Editor {
     if (state === STATE.zero) return;
     await this.#setBlock(block, STATE.zero, 0);
     if (fileOffset === 0) return;
-    const clean = this.#storage.zeroesCheaply;
+    const clean = this.#storage.zeroesCheaply && !this.#fills;
     const end = Math.min(fileOffset + this.#geometry.blockSize, this.#storage.size);
     if (clean) await this.#storage.zeroAt(fileOffset, end);
     this.#freed.push({ fileOffset, clean });
@@ -208,24 +222,29 @@ class Editor {
     // Before the BAT in the file has let go of a place, a crash would show its new content in the old block.
     if (this.#free.length === 0 && this.#freed.length >= REUSED_TOGETHER) await this.#settle();
     const free = this.#free.pop();
-    if (free === undefined) return await this.#extend(blockSize);
+    if (free === undefined) return await this.#extend(blockSize, whole);
     const { fileOffset, clean } = free;
-    if (!clean && !whole) await this.#storage.zeroAt(fileOffset, fileOffset + blockSize);
+    if (!clean && !whole) await this.#zero(fileOffset, fileOffset + blockSize);
     else if (this.#storage.size < fileOffset + blockSize) await this.#storage.truncate(fileOffset + blockSize);
     return fileOffset;
   }
 
-  /** Lengthens the file; what is new reads as zeroes. */
-  async #extend(length: number): Promise<number> {
+  /** Lengthens the file; what is new reads as zeroes, unless all of it is going to be written. */
+  async #extend(length: number, whole = false): Promise<number> {
     const fileOffset = this.#fileEnd;
     this.#fileEnd += length;
-    await this.#storage.truncate(this.#fileEnd);
+    if (this.#fills && !whole) await this.#storage.reserve(fileOffset, this.#fileEnd, true);
+    else await this.#storage.truncate(this.#fileEnd);
     return fileOffset;
+  }
+
+  async #zero(start: number, end: number): Promise<void> {
+    await (this.#fills ? writeZeroes(this.#storage, start, end) : this.#storage.zeroAt(start, end));
   }
 
   async #putBytes({ from, begin, end, within }: Part, fileOffset: number): Promise<void> {
     if (from) await this.#storage.writeAt(from, fileOffset + within);
-    else await this.#storage.zeroAt(fileOffset + within, fileOffset + within + end - begin);
+    else await this.#zero(fileOffset + within, fileOffset + within + end - begin);
   }
 
   /** A part of a block that shows what is beneath it where its sector bitmap says so. */

@@ -6,6 +6,7 @@
  */
 import { alignUp, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
+import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockIn, PAGE_BYTES, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
@@ -26,6 +27,8 @@ interface Resizing {
   /** The cut of the disk as it shall be. */
   readonly next: Geometry;
   readonly growth: GrowthKind;
+  /** Whether the file has no holes, so that none shall be made in it. */
+  readonly fills: boolean;
   readonly context: Pick<ChangeContext, "pause">;
 }
 
@@ -49,7 +52,7 @@ export async function resizeVhdx(
   const headers = headersOf(storage, image.header);
   const logged = loggedStorage(storage, headers);
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
-  const work = { storage, image, next, growth, context };
+  const work = { storage, image, next, growth, fills: await hasNoHoles(storage), context };
   const bat = size > image.geometry.size ? await grow(work, end) : image.bat.region;
   if (bat !== image.bat.region) {
     const table = await withMovedBat(storage, bat);
@@ -80,13 +83,13 @@ function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size:
 }
 
 /** Makes blocks and entries ready; `end` is where the file has room. Returns where the BAT is to be. */
-async function grow({ storage, image, next, growth, context }: Resizing, end: number): Promise<Area> {
+async function grow({ storage, image, next, growth, fills, context }: Resizing, end: number): Promise<Area> {
   const { geometry, bat: { region }, metadata } = image;
   const fits = next.entries * 8 <= region.end - region.start;
   const bat = fits ? region : { ...region, start: end, end: end + alignUp(next.entries * 8, MIB) };
   let fileEnd = fits ? end : bat.end;
-  await clearTail(storage, image);
-  if (storage.size < fileEnd) await storage.truncate(fileEnd);
+  await clearTail(storage, image, fills);
+  if (storage.size < fileEnd) await (fills ? storage.reserve(storage.size, fileEnd, true) : storage.truncate(fileEnd));
   if (!fits) await copyTable(storage, region, bat, geometry, context);
   const first = fileEnd;
   const placed = metadata.leavesAllocated || growth !== "off";
@@ -102,7 +105,8 @@ async function grow({ storage, image, next, growth, context }: Resizing, end: nu
   });
   if (fileEnd > first) {
     await storage.truncate(fileEnd);
-    if (growth === "falloc" || growth === "full") await storage.reserve(first, fileEnd, growth === "full");
+    const written = growth === "full" || fills;
+    if (written || growth === "falloc") await storage.reserve(first, fileEnd, written);
   }
   return bat;
 }
@@ -121,12 +125,14 @@ async function eachPage(
 }
 
 /** What the last block holds behind the end of the disk has never been shown; from now on it will be. */
-async function clearTail(storage: WritableStorage, { geometry, bat }: Image): Promise<void> {
+async function clearTail(storage: WritableStorage, { geometry, bat }: Image, fills: boolean): Promise<void> {
   const { size, blockSize, blocks } = geometry;
   if (size % blockSize === 0) return;
   const page = viewOf(await bat.pages.get(pageAt(bat, payloadIndex(geometry, blocks - 1))));
   const { fileOffset } = blockIn(bat, page, blocks - 1);
-  if (fileOffset !== 0) await storage.zeroAt(fileOffset + size % blockSize, fileOffset + blockSize);
+  if (fileOffset === 0) return;
+  const [start, end] = [fileOffset + size % blockSize, fileOffset + blockSize];
+  await (fills ? writeZeroes(storage, start, end) : storage.zeroAt(start, end));
 }
 
 /** Copies the entries that there are; what follows them is zero in the new place. */
@@ -146,7 +152,7 @@ async function copyTable(
 }
 
 /** Takes what was cut off out of the BAT, where nobody looks any more, and gives its space back. */
-async function cut({ storage, image, next, context }: Resizing): Promise<void> {
+async function cut({ storage, image, next, fills, context }: Resizing): Promise<void> {
   const { bat, geometry } = image;
   const freed: number[] = [];
   for (let block = next.blocks; block < geometry.blocks; block++) {
@@ -162,7 +168,7 @@ async function cut({ storage, image, next, context }: Resizing): Promise<void> {
   const end = await usedEnd((await readImage(storage)).bat, context.pause);
   for (const fileOffset of freed) {
     const blockEnd = Math.min(fileOffset + geometry.blockSize, end);
-    if (fileOffset < blockEnd && storage.zeroesCheaply) await storage.zeroAt(fileOffset, blockEnd);
+    if (fileOffset < blockEnd && storage.zeroesCheaply && !fills) await storage.zeroAt(fileOffset, blockEnd);
   }
   if (end < storage.size) await storage.truncate(end);
 }

@@ -183,3 +183,36 @@ Deno.test("what cannot change its size is refused, and stays as it is", async ()
     assertBytes(await Deno.readFile(path), bytes);
   }
 });
+
+Deno.test({
+  name: "a file without holes gets none, by writing and by another size",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using folder = await scratch();
+    const random = rng(runSeed);
+    const path = folder.file("a.vhdx");
+    const dense = async (after: string) => {
+      const { blocks, size } = await Deno.stat(path);
+      assert((blocks ?? 0) * 512 >= size, `${after}: ${blocks} blocks for ${size} bytes`);
+    };
+    for (const subformat of ["dynamic", "fixed"]) {
+      await Deno.writeFile(folder.file("a.raw"), random.bytes(3 * MIB));
+      const sources = [{ path: folder.file("a.raw"), format: "raw" }];
+      const options = { subformat, block_size: MIB, sparse: false };
+      await convert({ sources, target: { path, format: "vhdx", options, guestSize: 6 * MIB + 512 } });
+      await dense("creation");
+      const model = random.bytes(6 * MIB + 512).fill(0, 100_000, 5 * MIB);
+      await Deno.writeFile(folder.file("a.raw"), model);
+      await convert({ sources, target: { path, format: "vhdx", create: false } });
+      await dense("writing");
+      await resize({ path, format: "vhdx" }, 9 * MIB);
+      await dense("growing");
+      await resize({ path, format: "vhdx" }, 8 * MIB, { shrink: true });
+      await dense("shrinking");
+      const grown = new Uint8Array(8 * MIB);
+      grown.set(model);
+      await using disk = await pathOpened(path);
+      assertBytes(await readAll(disk), grown);
+    }
+  },
+});
