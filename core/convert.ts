@@ -22,7 +22,7 @@ import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
 import { type FileCrew, fileCrew } from "./file_crew.ts";
-import { guestSizeOf, type Lengthened, lengthened } from "./guest_size.ts";
+import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open.ts";
 import type { OutputFiles } from "./output_file.ts";
@@ -115,6 +115,9 @@ export class Conversion {
       throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
     }
     const longer = await this.longEnough(reader, sources.size);
+    if (job.target.create !== false) {
+      tellRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
+    }
     const source = padded(longer.reader, alignUp(longer.reader.size, traits.sector));
     if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
     if (bitmaps.length > 0) await target.writer.checkBitmaps?.(bitmaps);

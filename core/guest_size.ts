@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignUp, type GuestReader, ImageError } from "../formats/mod.ts";
+import { alignUp, type GuestReader, ImageError, type WriterTraits } from "../formats/mod.ts";
 import { padded } from "./chain.ts";
 import type { GptFate } from "./events.ts";
 import type { PartitionTable } from "./gpt.ts";
@@ -35,6 +35,20 @@ export function guestSizeOf(target: TargetSpec, size: number): number {
   if (whole <= most) return whole;
   const message = `Cannot make "${path}": the disk would have ${whole} bytes, and there it may have ${most} at most`;
   throw new ImageError("usage", message, { path });
+}
+
+/** Tells where a format makes a new disk longer than what is `wanted`. */
+export function tellRounding(
+  format: string,
+  { size, sector }: Pick<WriterTraits, "size" | "sector">,
+  wanted: number,
+  onWarning: (message: string) => void,
+): void {
+  if (size <= wanted) return;
+  const bytes = size - wanted === 1 ? "1 byte" : `${size - wanted} bytes`;
+  onWarning(
+    `the disk gets ${size} bytes, ${bytes} of zeroes at its end: ${format} disks have whole sectors of ${sector}`,
+  );
 }
 
 /** A lengthened disk. */

@@ -144,6 +144,22 @@ Deno.test("without holes every byte of the file is written", async () => {
   }
 });
 
+Deno.test("a disk of whole sectors keeps its size; of another one, it is told what is added", async () => {
+  await using folder = await scratch();
+  for (
+    const [size, told] of [[5120, []], [5121, ["the disk gets 5632 bytes, 511 bytes of zeroes at its end"]]] as const
+  ) {
+    const path = folder.file("odd.raw");
+    await Deno.writeFile(path, new Uint8Array(size).fill(1));
+    const warnings: string[] = [];
+    const job = { sources: [{ path, format: "raw" }], target: { path: folder.file("odd.vhd"), format: "vpc" } };
+    const { size: made } = await convert(job, {
+      onEvent: (event) => event.type === "warning" && warnings.push(event.message.split(":")[0]!),
+    });
+    assert.deepEqual([made, warnings], [Math.ceil(size / 512) * 512, told]);
+  }
+});
+
 Deno.test("a device that holds other bytes gets a whole image", async () => {
   const random = rng(runSeed);
   for (const subformat of ["dynamic", "fixed"]) {
