@@ -11,9 +11,10 @@ import { formatNamed } from "./convert_rules.ts";
 import { creationFrom } from "./creation.ts";
 import { createCommand } from "./create_options.ts";
 import { pathOf, storablePath } from "./image_names.ts";
-import { isOn, listOf, textOf } from "./reading.ts";
+import { isOn, listOf, textOf, viewOf } from "./reading.ts";
 import { visible } from "./report.ts";
-import { runCommand } from "./run_command.ts";
+import type { ProgressView } from "./progress.ts";
+import { runCommand, watch } from "./run_command.ts";
 import { asksForHelp, parseOptionLists } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
@@ -22,7 +23,7 @@ const WINDOWS = Deno.build.os === "windows";
 interface CreateRequest {
   readonly job: CreateJob;
   readonly format: Format;
-  readonly quiet: boolean;
+  readonly view: ProgressView;
 }
 
 function usage(message: string): ImageError {
@@ -60,7 +61,7 @@ function requestOf(parsed: ParsedArgs): CreateRequest | string {
   if (size === undefined && (!backing || unseen)) {
     throw usage(`Cannot create "${name}": its size is missing, give it after the name`);
   }
-  return { job, format, quiet: isOn(parsed, "quiet") };
+  return { job, format, view: viewOf(parsed) };
 }
 
 function backingOf(name: string | undefined, format: string | undefined): CreateJob["backing"] {
@@ -88,11 +89,14 @@ function files({ job: { backing, unseenBacking, allowRefs, ...target } }: Create
   });
 }
 
-async function work({ job, format, quiet }: CreateRequest, { io, signal }: CommandContext): Promise<number> {
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
-  const { size } = await createImage(job, { signal, onWarning });
-  if (!quiet) io.out(`${visible(createdText(job, format, size))}\n`);
-  return 0;
+function work({ job, format, view }: CreateRequest, context: CommandContext): Promise<number> {
+  return watch({ view, command: "create", label: "Creating" }, context, async (onEvent, telling) => {
+    const { io, signal } = context;
+    const { size } = await createImage(job, { signal, onEvent, onWarning: telling.warn });
+    telling.end({ ok: true, code: 0, summary: undefined });
+    if (!view.quiet) io.out(`${visible(createdText(job, format, size))}\n`);
+    return 0;
+  });
 }
 
 /** What was created, in the words of qemu-img. */

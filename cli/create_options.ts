@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { permissionsOption, readingOptions, TELLING } from "./reading_options.ts";
+import { permissionsOption, progressOptions, readingOptions } from "./reading_options.ts";
 import type { CommandDef } from "./command_def.ts";
 
 const IMAGE = "New image";
@@ -38,7 +38,7 @@ export const createCommand: CommandDef = {
       help: "do not open the backing file, it need not be there; needs SIZE",
     },
     ...readingOptions.filter(({ long }) => long !== "image-opts" && long !== "force-share"),
-    { short: "q", long: "quiet", group: TELLING, help: "only errors" },
+    ...progressOptions,
     permissionsOption,
   ],
   notes: `SIZE takes the suffixes k, M, G, T, P and E (powers of 1024); with a backing file, the default is its size.

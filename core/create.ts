@@ -5,8 +5,11 @@
  */
 import { dirname, resolve } from "node:path";
 import { allFormats, hostFiles, ImageError, inlinePacker, throwIfCancelled } from "../formats/mod.ts";
+import { atWork, tellingPause } from "./change.ts";
 import { checkJob } from "./check_job.ts";
+import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
+import { paceOf } from "./pace.ts";
 import { formatNamed } from "./probe.ts";
 import { createTarget, openTargetBacking, planTarget } from "./target.ts";
 
@@ -27,7 +30,9 @@ export interface CreateJob extends Pick<TargetSpec, "path" | "options" | "backin
 }
 
 /** What a caller hands to {@linkcode createImage} besides its data. */
-export interface CreateImageContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
+export interface CreateImageContext extends Pick<ConvertContext, "formats" | "files" | "signal" | "paused"> {
+  /** Hears how far it is, where space is taken. */
+  readonly onEvent?: (event: ScanEvent) => void;
   /** Hears of guesses. */
   readonly onWarning?: (message: string) => void;
 }
@@ -46,6 +51,7 @@ export interface CreatedImage {
 /** What {@linkcode createImage} of `mod.ts` does. */
 export async function createImage(job: CreateJob, context: CreateImageContext = {}): Promise<CreatedImage> {
   throwIfCancelled(context.signal);
+  context.onEvent?.({ type: "phase", phase: "inspect" });
   const options = {
     formats: context.formats ?? allFormats,
     files: context.files ?? hostFiles,
@@ -73,14 +79,13 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   const plan = await planTarget(spec, format, size);
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
-  const target = await createTarget(
-    { spec, size, sources, sync, pack: inlinePacker, options },
-    format,
-    plan,
-    backing,
-    stack,
-  );
-  await target.writer.finish();
+  const pause = tellingPause(paceOf(context.signal, 0, context.paused), context.onEvent);
+  const targetJob = { spec, size, sources, sync, pause, pack: inlinePacker, options };
+  const target = await atWork(context, async () => {
+    const begun = await createTarget(targetJob, format, plan, backing, stack);
+    await begun.writer.finish();
+    return begun;
+  });
   throwIfCancelled(context.signal);
   const created = {
     path: resolve(job.path),

@@ -122,3 +122,27 @@ Deno.test("every long command is told in sentences, with its own name; a screen 
   assert.equal(await check.run(["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
   assert.match(told.stderr, /only convert has one/);
 });
+
+// Elsewhere taking space means writing all of it.
+const reserves = Deno.build.os === "linux";
+
+Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !reserves }, async () => {
+  await using folder = await scratch();
+  const create = commands.find(({ name }) => name === "create")!;
+  const words = ["--progress=json", "-o", "preallocation=falloc", folder.file("a.raw"), "2G"];
+  const io = fakeIo();
+  let seen = 0;
+  const counted = {
+    ...io,
+    err: (text: string) => void (seen += text.split('"percent":').length - 1),
+    now: () => io.clock += 1000,
+  };
+  assert.equal(await create.run(words, { io: counted, signal: new AbortController().signal }), 0);
+  assert(seen > 4, `${seen}`);
+  await Deno.remove(folder.file("a.raw"));
+  const controller = new AbortController();
+  let looks = 0;
+  const stopping = { ...fakeIo(), now: () => (++looks === 6 && controller.abort("SIGINT"), 0) };
+  assert.equal(await create.run(words, { io: stopping, signal: controller.signal }), 130);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);
+});
