@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { allFormats, amend, changeFiles, ImageError } from "../mod.ts";
+import { allFormats, amend, changeFiles, ImageError, inspect } from "../mod.ts";
 import { amendCommand } from "./amend_options.ts";
 import { type Changing, changingOne } from "./changing.ts";
 import { optionsText } from "./convert.ts";
@@ -15,21 +15,28 @@ import { asksForHelp, optionValues, parseOptionLists } from "./values.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface AmendRequest extends Changing {
-  readonly given: { readonly [name: string]: string };
+  /** Absent: the options that there are, are to be told. */
+  readonly given: { readonly [name: string]: string } | undefined;
   readonly view: ProgressView;
 }
 
 function requestOf(parsed: ParsedArgs): AmendRequest | string {
   const items = parseOptionLists(listOf(parsed, "options"));
-  if (asksForHelp(items)) return helpFor(textOf(parsed, "format"));
+  const format = textOf(parsed, "format");
+  if (asksForHelp(items)) {
+    if (format !== undefined) return helpFor(format);
+    if (parsed.files.length === 0) {
+      throw new ImageError("usage", "Cannot list the options of amend: give an image, or its format with -f");
+    }
+    return { ...changingOne(parsed, "amend", false), given: undefined, view: viewOf(parsed) };
+  }
   if (items.length === 0) throw new ImageError("usage", "Cannot tell what to amend: give options with -o");
   const names = allFormats.flatMap(({ maintenance }) => maintenance?.amendOptions ?? []).map((spec) => spec.name);
   return { ...changingOne(parsed, "amend"), given: optionValues(items, names), view: viewOf(parsed) };
 }
 
 /** The options that images of a format can amend. */
-function helpFor(name: string | undefined): string {
-  if (name === undefined) throw new ImageError("usage", "Cannot list the options of amend: give the format with -f");
+function helpFor(name: string): string {
   const format = formatNamed(name, allFormats, "-f");
   const specs = format.maintenance?.amendOptions ?? [];
   if (specs.length === 0) return `Images of format "${name}" have no options that can be amended\n`;
@@ -49,6 +56,12 @@ export function runAmend(args: readonly string[], context: CommandContext): Prom
 
 function work({ image, given, options, view }: AmendRequest, context: CommandContext): Promise<number> {
   return watch({ view, command: "amend", label: "Amending" }, context, async (onEvent, telling) => {
+    if (given === undefined) {
+      const { format } = await inspect(image, options);
+      telling.end({ ok: true, code: 0, summary: undefined });
+      context.io.out(helpFor(format));
+      return 0;
+    }
     await amend(image, given, { ...options, signal: context.signal, onEvent, onWarning: telling.warn });
     telling.end({ ok: true, code: 0, summary: undefined });
     return 0;

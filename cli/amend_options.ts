@@ -20,7 +20,7 @@ export const amendCommand: CommandDef = {
       arg: "options",
       repeats: true,
       group: READING,
-      help: 'key=value[,key=value...]; "-o help" with -f lists them; can be repeated',
+      help: 'key=value[,key=value...]; "-o help" with -f or an image lists them; can be repeated',
     },
     { long: "force", group: READING, help: "accepted; nothing that can be amended is dangerous" },
     changingCacheOption,

@@ -12,7 +12,7 @@ import { runCommand, watch } from "./run_command.ts";
 import type { CommandContext, ParsedArgs } from "./command_def.ts";
 
 interface CompareRequest {
-  /** Told late: a format that there is not is, as with qemu-img, an image that cannot be opened. */
+  /** Told late: a format or cache mode that there is not is, as with qemu-img, an image that cannot be opened. */
   readonly reading: () => Reading;
   readonly strict: boolean;
   readonly view: ProgressView;
@@ -26,9 +26,12 @@ function requestOf(parsed: ParsedArgs): CompareRequest {
   if (files.length !== 2) {
     throw new ImageError("usage", `Cannot compare ${files.length} images: give two`);
   }
-  syncOf(parsed, "cache", "-T");
   const formats = [["-f", textOf(parsed, "a-format")], ["-F", textOf(parsed, "b-format")]] as const;
-  return { reading: () => readingOf(parsed, files, formats), strict: isOn(parsed, "strict"), view: viewOf(parsed) };
+  const reading = () => {
+    syncOf(parsed, "cache", "-T");
+    return readingOf(parsed, files, formats);
+  };
+  return { reading, strict: isOn(parsed, "strict"), view: viewOf(parsed) };
 }
 
 /** Runs `compare` with the words after its name; the result is the exit code. */

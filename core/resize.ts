@@ -47,7 +47,7 @@ function check(path: string, before: number, after: number, { shrink, growth }: 
   const refuse = (why: string) => {
     throw new ImageError("usage", `Cannot resize "${path}": ${why}`, { path });
   };
-  if (!Number.isSafeInteger(after) || after < 0) refuse(`its size would be ${after}`);
+  if (!Number.isSafeInteger(after) || after <= 0) refuse(`its size would be ${after}`);
   if (after < before && !shrink) {
     refuse(`it has ${before} bytes, and what lies after byte ${after} would be lost; add --shrink to do that`);
   }

@@ -123,6 +123,11 @@ const script = [
   "snapshot",
   "bitmap --add a.qcow2",
   "check --nonsense a.qcow2",
+  "resize --shrink a.qcow2 0",
+  "amend -o help a.qcow2",
+  "amend -o help",
+  "compare -T magic a.qcow2 a.qcow2",
+  "compare -T none -U a.qcow2 a.qcow2",
 ];
 
 /** Names of files in the words, with their folder in front of them. */
