@@ -106,14 +106,18 @@ Deno.test({
       await file.truncate(64 * 2 ** 30);
     }
     // Without FFI holes are read: 64 GiB take long enough.
-    const words = ["compare", "-f", "raw", "-F", "raw", folder.file("a.raw"), folder.file("b.raw")];
-    const child = startDiskcast(words, { read: [folder.path] });
+    const files = [folder.file("a.raw"), folder.file("b.raw")];
+    const child = startDiskcast(["compare", "--progress=json", "-f", "raw", "-F", "raw", ...files], {
+      read: [folder.path],
+    });
     await child.stdin.close();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const [first, all] = child.stderr.tee();
+    // It tells its progress only while it listens to signals.
+    assert((await first.getReader().read()).value);
     child.kill("SIGINT");
     const [{ code }, stderr, stdout] = await Promise.all([
       child.status,
-      new Response(child.stderr).text(),
+      new Response(all).text(),
       new Response(child.stdout).text(),
     ]);
     assert.deepEqual([code, stdout], [130, ""]);

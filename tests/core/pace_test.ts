@@ -13,8 +13,8 @@ async function copying(done: () => boolean): Promise<void> {
 /** Tells the time again and again, after a wait that is long for a program that works all the while. */
 const CLOCK = "setInterval(() => console.log(Date.now()), 110)";
 
-/** A turn, and what a machine takes that has other things to do as well. With one round a turn it was 300 and more. */
-const SOON = 100;
+/** A few turns, and what a machine takes that has other things to do as well. With one round a turn it was 300 and more. */
+const SOON = 200;
 
 Deno.test("a job that never waits hears soon of what comes from outside", async () => {
   const clock = new Deno.Command(Deno.execPath(), { args: ["eval", CLOCK], stdin: "null", stdout: "piped" }).spawn();
