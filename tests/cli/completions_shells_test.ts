@@ -75,7 +75,9 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
       await Deno.mkdir(folder.file("bin"));
       await Deno.writeTextFile(folder.file("bin/diskcast"), program, { mode: 0o755 });
       await using pane = await openPane(120, 40);
-      await pane.line(`cd '${folder.path}' && PATH="$PWD/bin:$PATH" ${start}`);
+      // What a shell keeps for itself goes where it is removed.
+      const own = 'XDG_RUNTIME_DIR="$PWD" XDG_CONFIG_HOME="$PWD" XDG_DATA_HOME="$PWD"';
+      await pane.line(`cd '${folder.path}' && ${own} PATH="$PWD/bin:$PATH" ${start}`);
       await pane.line(load);
       await pane.until(/^GO>$/m);
       for (const [typed, wanted] of LINES) {
