@@ -10,7 +10,9 @@ export const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 export const LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /**
- * What turns a screen that shows `before` into one that shows `after`. `null`: nothing is known of what it shows.
+ * What turns a screen that shows `before` into one that shows `after`. `null`: nothing is known of what it shows. The last
+ * row is always written, so that the cursor rests on it: Deno wipes the cursor's line, and all beneath it, whenever it
+ * loads a module or starts a worker.
  *
  * @example
  * ```ts
@@ -18,7 +20,7 @@ export const LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
  * import assert from "node:assert/strict";
  *
  * assert.equal(difference(["a", "b"], ["a", "c"]), "\x1b[2;1H\x1b[2Kc");
- * assert.equal(difference(["a"], ["a"]), "");
+ * assert.equal(difference(["a", "b"], ["a", "b"]), "\x1b[2;1H\x1b[2Kb");
  * ```
  */
 export function difference(before: readonly string[] | null, after: readonly string[]): string {
@@ -26,7 +28,7 @@ export function difference(before: readonly string[] | null, after: readonly str
   const rows = Math.max(before?.length ?? 0, after.length);
   for (let row = 0; row < rows; row++) {
     const line = after[row] ?? "";
-    if (line === (before === null ? "" : before[row] ?? "")) continue;
+    if (row < rows - 1 && line === (before === null ? "" : before[row] ?? "")) continue;
     text += `\x1b[${row + 1};1H\x1b[2K${line}`;
   }
   return text;

@@ -159,6 +159,21 @@ Deno.test({ name: "tmux: Ctrl-C stops; SIGHUP and SIGQUIT leave the terminal as 
   }
 });
 
+Deno.test(
+  { name: "tmux: the keys stay on the last line while workers start, which makes Deno wipe it", ignore },
+  async () => {
+    await using table = await desk();
+    await table.start("-c -m 2 -r 4M --progress=screen");
+    // Units that are packed are there: the workers have started.
+    await table.pane.until(/P packed [^0]/);
+    const lines = (await table.pane.until(/\? help/)).trimEnd().split("\n");
+    assert.match(lines.at(-1)!, /^\? help {2}p pause/);
+    assert.equal(lines.length, 30);
+    await table.pane.press("C-c");
+    assert.equal((await table.ended()).code, 130);
+  },
+);
+
 Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
   await using table = await desk();
   await table.start("--progress=screen --digest");

@@ -155,7 +155,8 @@ Deno.test("names are cut between characters, never within", () => {
   }
 });
 
-Deno.test("a frame writes the lines that differ and nothing else", () => {
+Deno.test("a frame writes the lines that differ, and the last one, on which the cursor rests", () => {
+  assert.equal(difference(["a", "b", "c"], ["a", "x", "c"]), "\x1b[2;1H\x1b[2Kx\x1b[3;1H\x1b[2Kc");
   assert.equal(difference(["a", "b", "c"], ["a", "x"]), "\x1b[2;1H\x1b[2Kx\x1b[3;1H\x1b[2K");
   assert.equal(difference(null, ["a"]), "\x1b[0m\x1b[2J\x1b[1;1H\x1b[2Ka");
   const one = view(warned, { columns: 120, rows: 40 }, bright);
