@@ -11,7 +11,6 @@ import {
   type Disk,
   type Files,
   type Format,
-  heldByQemu,
   ImageError,
   type Maintenance,
   type NamedFile,
@@ -77,10 +76,6 @@ export async function openForChange(
   const manners = { sync: options.sync ?? "finish", pause };
   const edit = async (path: string) => targetStorage(await output.edit(path), manners);
   const storage = await edit(path);
-  if (await heldByQemu(path)) {
-    const message = `Cannot change "${path}": a virtual machine has it open; stop it first`;
-    throw new ImageError("refused", message, { path });
-  }
   const format = spec.format === undefined
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);

@@ -198,7 +198,7 @@ export async function refuseInUse(file: StoredFile, path: string): Promise<void>
     if (!(error instanceof ImageError && error.kind === "refused")) throw error;
     throw new ImageError("refused", `${error.message}; -U reads it nevertheless`, { path, cause: error });
   }
-  if (await heldByQemu(path)) {
+  if (await heldByQemu(path, "read")) {
     const message =
       `Cannot read "${path}": a virtual machine has it open for writing, so that what is read may be torn; ` +
       `stop it, or read nevertheless with -U`;

@@ -7,6 +7,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import {
   type Files,
+  heldByQemu,
   hostError,
   ImageError,
   permissionFlag,
@@ -93,7 +94,7 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
       const storage = await files.open(path, { write: true });
       pending.push({ path, part: path, storage, inPlace: true });
       refuseSource(storage, path, sources);
-      await storage.lock(true);
+      await takeAlone(storage, path, "change");
       return storage;
     },
     get inPlace() {
@@ -215,12 +216,20 @@ async function openExisting(files: Files, path: string, sources: SourceFiles): P
   }
   try {
     refuseSource(storage, path, sources);
-    await storage.lock(true);
+    await takeAlone(storage, path, storage.isDevice ? "change" : "replace");
     return storage;
   } catch (error) {
     await storage[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Locks a file that is to be changed or replaced; a virtual machine would lose what it writes, or read what is torn. */
+async function takeAlone(storage: StoredFile, path: string, use: "change" | "replace"): Promise<void> {
+  await storage.lock(true);
+  if (!await heldByQemu(path, use)) return;
+  const message = `Cannot ${use} "${path}": a virtual machine, or another program of QEMU, has it open; stop it first`;
+  throw new ImageError("refused", message, { path });
 }
 
 /** Of the files of one image, each needs its own: one would replace the other. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ImageUse } from "./host.ts";
 import { hostError } from "./host_error.ts";
 import type { Files } from "./types.ts";
 
@@ -40,9 +41,9 @@ export const hostFiles: Files = {
   },
 };
 
-/** Whether QEMU has the image open for writing, as far as the host can tell. */
-export async function heldByQemu(path: string): Promise<boolean | null> {
-  return (await import("./host.ts")).heldByQemu(path);
+/** Whether QEMU has the image open in a way that forbids this use of it, as far as the host can tell. */
+export async function heldByQemu(path: string, use: ImageUse): Promise<boolean | null> {
+  return (await import("./host.ts")).heldByQemu(path, use);
 }
 
 /** Puts the names in a folder on stable storage; returns whether that could be done. */

@@ -111,33 +111,44 @@ export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   return null;
 }
 
+/** What one would do with an image: read it, put another file in its place, or change it where it is. */
+export type ImageUse = "read" | "replace" | "change";
+
 /**
- * Whether QEMU, or a program that locks as it does, has the image open for writing; `null` where that cannot be told
- * (no `--allow-ffi`, or not on Linux). Needs read access; where that is missing, the answer is `null`.
+ * Whether QEMU, or a program that locks as it does, has the image open in a way that forbids this use: for writing, or,
+ * where it is to be changed, for reading without leave for others to write. `null` where that cannot be told (no
+ * `--allow-ffi`, or not on Linux). Needs read access; where that is missing, the answer is `null`.
  *
- * QEMU holds a shared lock on byte 100 + n of a file while it uses permission n, and permission 1 is to write (as
- * /proc/locks shows). Its versions see each other's locks, so this does not change between them.
+ * QEMU holds a shared lock on byte 100 + n of a file while it uses permission n, and on byte 200 + n while others shall
+ * not use it; permission 1 is to write (as /proc/locks shows). Its versions see each other's locks, so this does not
+ * change between them.
  */
-export function heldByQemu(path: string): boolean | null {
+export function heldByQemu(path: string, use: ImageUse = "read"): boolean | null {
   if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return null;
   const libc = openLibc();
   if (!libc) return null;
   let descriptor = -1;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    // struct flock: type, start at byte 8, length at byte 16.
-    const lock = new DataView(new ArrayBuffer(32));
-    lock.setInt16(0, F_WRLCK, true);
-    lock.setBigInt64(8, 101n, true);
-    lock.setBigInt64(16, 1n, true);
-    const failed = libc.symbols.fcntl(descriptor, F_OFD_GETLK, new Uint8Array(lock.buffer)) !== 0;
-    return failed ? null : lock.getInt16(0, true) !== F_UNLCK;
+    const found = (use === "change" ? [101n, 201n] : [101n]).map((byte) => isLocked(libc, descriptor, byte));
+    return found.includes(null) ? null : found.includes(true);
   } catch {
     return null;
   } finally {
     if (descriptor >= 0) closeSync(descriptor);
     libc.close();
   }
+}
+
+/** Whether another program holds a lock on this byte of the file; `null` where the host does not tell. */
+function isLocked(libc: Libc, descriptor: number, byte: bigint): boolean | null {
+  // struct flock: type, start at byte 8, length at byte 16.
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, F_WRLCK, true);
+  lock.setBigInt64(8, byte, true);
+  lock.setBigInt64(16, 1n, true);
+  const failed = libc.symbols.fcntl(descriptor, F_OFD_GETLK, new Uint8Array(lock.buffer)) !== 0;
+  return failed ? null : lock.getInt16(0, true) !== F_UNLCK;
 }
 
 /**

@@ -6,7 +6,7 @@ import type { ConvertJob } from "../../core/job.ts";
 import { partName } from "../../core/output_file.ts";
 import { type Files, hostFiles } from "../../formats/mod.ts";
 import { type FileOperation, watchedFiles } from "../support/files.ts";
-import { hasQemu, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";
+import { hasQemu, heldForReading, heldOpen, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";
 
 const KIB = 1024;
 
@@ -250,6 +250,34 @@ Deno.test("a target that another run is writing is refused; what a killed run le
     }),
     { kind: "refused", message: /-U/ },
   );
+});
+
+Deno.test({
+  name: "a target that a virtual machine has open is neither replaced nor changed",
+  ignore: !hasQemu || Deno.build.os !== "linux",
+  async fn() {
+    await using folder = await scratch();
+    const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
+    const path = await rawFile(folder, "out.raw", 8192 * KIB, (bytes) => bytes.fill(2));
+    const job = (create: boolean): ConvertJob => ({
+      ...rawJob(folder, source),
+      target: { path, format: "raw", create },
+    });
+    {
+      await using _writer = await heldOpen("-f", "raw", path);
+      await assert.rejects(convert(job(true)), { kind: "refused", message: /Cannot replace .*stop it first/ });
+      await assert.rejects(convert(job(false)), { kind: "refused", message: /Cannot change .*stop it first/ });
+    }
+    {
+      await using _reader = await heldForReading(path);
+      await assert.rejects(convert(job(false)), { kind: "refused", message: /Cannot change .*stop it first/ });
+      assert.equal((await Deno.readFile(path))[0], 2);
+      // Who reads the old file goes on reading it.
+      await convert(job(true));
+    }
+    assert.deepEqual(await Deno.readFile(path), await Deno.readFile(source));
+    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name).sort(), ["out.raw", "source"]);
+  },
 });
 
 Deno.test({

@@ -35,6 +35,37 @@ export async function qemuImgOk(...args: string[]): Promise<string> {
   return ok("qemu-img", args, await qemuImg(...args));
 }
 
+/** Has qemu-io hold the image open until it is disposed; options (`-r`) before the image's name, as in {@linkcode qemuIo}. */
+export async function heldOpen(...args: string[]): Promise<AsyncDisposable> {
+  const child = new Deno.Command("qemu-io", { args, stdin: "piped", stdout: "piped", stderr: "null" }).spawn();
+  const output = child.stdout.getReader();
+  // It prompts when the image is open.
+  await output.read();
+  return {
+    async [Symbol.asyncDispose]() {
+      await child.stdin.close();
+      await output.cancel();
+      await child.status;
+    },
+  };
+}
+
+/** Has qemu-img read a raw image (of more than the 2 MiB that it reads at once), slowly, until it is disposed; it wants nobody to write to it meanwhile. */
+export async function heldForReading(path: string): Promise<AsyncDisposable> {
+  const copy = `${path}.copy`;
+  const args = ["convert", "-r", "1k", "-f", "raw", "-O", "raw", path, copy];
+  const child = new Deno.Command("qemu-img", { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  // It creates its target after it has opened its source.
+  while (!await Deno.stat(copy).catch(() => null)) await new Promise((resolve) => setTimeout(resolve, 10));
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.status;
+      await Deno.remove(copy);
+    },
+  };
+}
+
 /**
  * Runs qemu-io commands (`write -P 7 0 64k`) on an image; throws if one fails. Options before the image's name
  * (`-f raw`) go into `image` as an array.

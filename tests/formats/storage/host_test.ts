@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createFileStorage, type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { heldByQemu, openHostFile, syncFolder } from "../../../formats/storage/host.ts";
 import { libcPaths } from "../../../formats/storage/libc.ts";
-import { hasQemu, rng, scratch } from "../../support/qemu.ts";
+import { hasQemu, heldForReading, heldOpen, rng, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 
 const onLinux = Deno.build.os === "linux";
@@ -100,26 +100,23 @@ Deno.test("another file that has taken the name is not touched", { ignore: !onLi
   }
 });
 
-Deno.test("a QEMU lock for writing is seen", { ignore: !onLinux || !hasQemu }, async () => {
+Deno.test("QEMU's locks are seen", { ignore: !onLinux || !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a");
-  await Deno.writeFile(path, new Uint8Array(MIB));
-  for (const [args, held] of [[[], true], [["-r"], false]] as const) {
-    const child = new Deno.Command("qemu-io", {
-      args: [...args, "-f", "raw", path],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const output = child.stdout.getReader();
-    // It prompts when the image is open.
-    await output.read();
-    assert.equal(heldByQemu(path), held);
-    assert.equal(await narrowResult([`--allow-read=${path}`, "--allow-ffi"], "held", path), held);
-    await child.stdin.close();
-    await output.cancel();
-    await child.status;
-    assert.equal(heldByQemu(path), false);
+  await Deno.writeFile(path, new Uint8Array(8 * MIB).fill(1));
+  const uses = ["read", "replace", "change"] as const;
+  const rows: [hold: () => Promise<AsyncDisposable>, held: boolean[]][] = [
+    [() => heldOpen("-f", "raw", path), [true, true, true]],
+    [() => heldOpen("-r", "-f", "raw", path), [false, false, false]],
+    [() => heldForReading(path), [false, false, true]],
+  ];
+  for (const [hold, held] of rows) {
+    {
+      await using _held = await hold();
+      assert.deepEqual(uses.map((use) => heldByQemu(path, use)), held);
+      assert.equal(await narrowResult([`--allow-read=${path}`, "--allow-ffi"], "held", path), held[0]);
+    }
+    assert.deepEqual(uses.map((use) => heldByQemu(path, use)), [false, false, false]);
   }
   assert.equal(await narrowResult([`--allow-read=${path}`], "held", path), null);
   assert.equal(await narrowResult(["--allow-ffi"], "held", path), null);
