@@ -81,8 +81,20 @@ export async function openBeneath(
   imagePath: string,
   options: OpenOptions,
 ): Promise<OpenedImage> {
-  const path = await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
-  return await openImage({ path, ...(backing.format && { format: backing.format }) }, options);
+  await using stack = new AsyncDisposableStack();
+  const path = await pathOfBacking(backing, imagePath, options);
+  const opened = stack.use(await openImage({ path, ...(backing.format && { format: backing.format }) }, options));
+  checkIdentity(opened.layers[0]!, { by: imagePath, file: backing });
+  stack.move();
+  return opened;
+}
+
+/** Where the file lies that an image names as its backing file, by a path or by its ID alone. */
+async function pathOfBacking(backing: NamedFile, imagePath: string, options: OpenOptions): Promise<string> {
+  if (backing.name !== "" || (backing.others ?? []).length > 0) {
+    return await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
+  }
+  return await (await import("./find_by_id.ts")).findById(backing, imagePath, options);
 }
 
 /** An image further down, and by which image it is named. */
@@ -118,10 +130,8 @@ class ChainOpener {
   async beneath(path: string, spec: ImageSpec, disk: Disk): Promise<Beneath | null> {
     if (spec.backing !== undefined) return spec.backing && { spec: spec.backing, named: null };
     if (!disk.backing) return null;
-    const { name, others = [], format } = disk.backing;
-    const file = name === "" && others.length === 0
-      ? await (await import("./find_by_id.ts")).findById(disk.backing, path, this.options)
-      : await resolveNamed(disk.backing, "backing file", path, this.options.allowRefs);
+    const { format } = disk.backing;
+    const file = await pathOfBacking(disk.backing, path, this.options);
     return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, file: disk.backing } };
   }
 
