@@ -4,20 +4,8 @@
  *
  * @module
  */
-import {
-  type Codec,
-  ImageError,
-  inlinePacker,
-  inlineUnpacker,
-  type PackedWith,
-  type Packer,
-  packRoom,
-  packUnit,
-  reusedStreams,
-  unitFunctions,
-  type Unpacker,
-  unpackUnit,
-} from "../formats/mod.ts";
+import { ImageError, inlinePacker, inlineUnpacker, type Packer, packRoom, type Unpacker } from "../formats/mod.ts";
+import { type Answer, type Answers, type Order, type Orders, type Work, workerUrl } from "./pool_worker.ts";
 
 /** More would only wait for each other. */
 const MAX_WORKERS = 16;
@@ -46,11 +34,6 @@ interface Busy {
   readonly unpack: number;
 }
 
-/** What is to be done with the bytes of a unit; a result of `room` bytes at most. */
-type Work =
-  | { readonly verb: "pack"; readonly codec: Codec; readonly bytes: Uint8Array; readonly room: number }
-  | { readonly verb: "unpack"; readonly codec: PackedWith; readonly bytes: Uint8Array; readonly room: number };
-
 interface Task {
   readonly work: Work;
   /** Guest bytes of the unit. */
@@ -60,19 +43,6 @@ interface Task {
   /** `null`: the verb had no result. The view is valid until the callback returns. */
   readonly done: (result: Uint8Array | null) => void;
   readonly failed: (error: unknown) => void;
-}
-
-/** What a worker is sent for a unit. The views are of shared memory: no byte is copied on the way. */
-interface Order {
-  readonly work: Work;
-  readonly into: Uint8Array;
-}
-
-/** What a worker answers: the length of the result, -1 where there is none, or what went wrong. */
-interface Answer {
-  readonly length: number;
-  readonly seconds: number;
-  readonly problem?: string;
 }
 
 /**
@@ -213,7 +183,7 @@ function startCrew(count: number): Crew {
     for (const berth of berths) berth.tasks = [];
   };
   for (const worker of workers) {
-    worker.onmessage = ({ data }: MessageEvent<{ readonly berth: number; readonly answers: readonly Answer[] }>) => {
+    worker.onmessage = ({ data }: MessageEvent<Answers>) => {
       const { tasks, orders } = berths[data.berth];
       for (const [at, task] of tasks.entries()) {
         seconds[task.work.verb] += data.answers[at].seconds;
@@ -268,7 +238,7 @@ function send(berth: Berth, index: number, tasks: readonly Task[]): void {
     berth.inputs[at].set(work.bytes);
     return { work: { ...work, bytes: berth.inputs[at].subarray(0, length) }, into: place };
   });
-  berth.worker.postMessage({ berth: index, orders: berth.orders });
+  berth.worker.postMessage({ berth: index, orders: berth.orders } satisfies Orders);
 }
 
 function settle(task: Task, { into }: Order, { length, problem }: Answer): void {
@@ -278,43 +248,4 @@ function settle(task: Task, { into }: Order, { length, problem }: Answer): void 
 
 function roomFor(memory: Uint8Array | undefined, length: number): Uint8Array {
   return memory && memory.length >= length ? memory : new Uint8Array(new SharedArrayBuffer(length));
-}
-
-/**
- * The worker's program as a blob: a worker from a file would need read access to this program's own folder.
- */
-function workerUrl(): string {
-  const hands = [packUnit, unpackUnit].map(({ name }) => `${name}.bind(null, run)`);
-  const text = [
-    `import * as zlib from "node:zlib";`,
-    ...unitFunctions,
-    `const run = ${reusedStreams.name}(zlib);`,
-    `(${serve})(${hands});`,
-  ].join("\n");
-  return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
-}
-
-/** Runs in the worker: stands alone, like what it is handed. */
-function serve(
-  pack: (codec: Codec, unit: Uint8Array, into: Uint8Array) => number,
-  unpack: (codec: PackedWith, packed: Uint8Array, into: Uint8Array) => boolean,
-): void {
-  const scope = self as unknown as {
-    onmessage: (event: MessageEvent<{ readonly berth: number; readonly orders: readonly Order[] }>) => void;
-    postMessage(message: { readonly berth: number; readonly answers: readonly Answer[] }): void;
-  };
-  const carryOut = ({ work, into }: Order): number => {
-    if (work.verb === "pack") return pack(work.codec, work.bytes, into);
-    return unpack(work.codec, work.bytes, into) ? into.length : -1;
-  };
-  const answer = (order: Order): Answer => {
-    const begun = performance.now();
-    const since = () => (performance.now() - begun) / 1000;
-    try {
-      return { length: carryOut(order), seconds: since() };
-    } catch (error) {
-      return { length: -1, seconds: since(), problem: String(error) };
-    }
-  };
-  scope.onmessage = ({ data }) => scope.postMessage({ berth: data.berth, answers: data.orders.map(answer) });
 }
