@@ -28,8 +28,8 @@ export const resizeCommand: CommandDef = {
   notes: `SIZE takes the suffixes k, M, G, T, P and E (powers of 1024). With + or - it is by how much the size changes.
 Partitions and file systems in the disk stay as they are: shrink them before the disk, grow them after it.
 --preallocation=metadata gives all that is new its place in the file and takes no space from the host; falloc reserves
-the space, full writes zeroes into it. Where blocks have their places in any case (raw, flat VMDK, fixed VHDX and VHD, static VDI),
-metadata is refused.
+the space, full writes zeroes into it. Where blocks have their places in any case (raw, flat VMDK, fixed VHDX and VHD,
+static VDI), metadata is refused.
 
 Examples:
   diskcast resize disk.qcow2 +10G
