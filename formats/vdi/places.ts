@@ -87,7 +87,8 @@ export function soundPlaces(image: VdiImage, pause: () => Promise<void>, entries
       lost: "that is past the end of the file",
     }[fault];
     throw corrupt(
-      `Cannot write into "${label}": block ${index} lies at place ${place} of the file, and ${found}`,
+      `Cannot write into "${label}": block ${index} lies at place ${place} of the file, and ${found}; ` +
+        `"check -r all" mends what can be mended`,
       label,
     );
   };

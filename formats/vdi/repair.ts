@@ -21,8 +21,8 @@ export async function repairVdi(storage: WritableStorage, what: RepairKind, cont
   const pause = () => context.pause();
   const image = await readImage(storage);
   const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };
-  const { count } = await placesOf(image, pause, (_index, _place, fault) => faults[fault]++);
-  if (what === "leaks" && faults.outside + faults.shared + faults.lost > 0) return;
+  const { count, unused } = await placesOf(image, pause, (_index, _place, fault) => faults[fault]++);
+  if (what === "leaks" && (unused === 0 || faults.outside + faults.shared + faults.lost > 0)) return;
   if (faults.lost > 0 && image.backing !== null) return;
   // A file must not become many times as long by a map that names one place over and over.
   if (faults.shared > count) return;

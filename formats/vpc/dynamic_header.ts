@@ -46,7 +46,7 @@ export function decodeDynamicHeader(
   const view = viewOf(bytes);
   if (asciiText(bytes.subarray(0, 8)) !== COOKIE) throw fail(`it does not begin with "${COOKIE}"`);
   const isSealed = view.getUint32(CHECKSUM_AT) === checksum(bytes, CHECKSUM_AT);
-  const unsealed = fail("its checksum is wrong");
+  const unsealed = fail(`its checksum is wrong; "check -r all" puts it right where everything else agrees`);
   if (!isSealed && !tolerate) throw unsealed;
   const major = view.getUint16(24);
   if (major !== 1) {

@@ -80,5 +80,9 @@ export async function endOfBlocks(blocks: Blocks, pause: () => Promise<void>): P
   if (!clash) return end;
   const { label } = blocks.storage;
   const start = clash.start * SECTOR;
-  throw corrupt(`Cannot write into "${label}": two blocks overlap at ${start}`, label, start);
+  throw corrupt(
+    `Cannot write into "${label}": two blocks overlap at ${start}; "check -r all" gives each a place`,
+    label,
+    start,
+  );
 }

@@ -110,7 +110,7 @@ async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundF
   const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
   const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
   const also = isFixed
-    ? ""
+    ? (damaged ? `; "check -r all" puts it right where everything else agrees` : "")
     : damaged
     ? ", and there is no sound copy at its beginning"
     : ", nor a copy at its beginning";

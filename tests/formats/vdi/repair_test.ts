@@ -49,6 +49,7 @@ function poke(storage: MemoryStorage, at: number, value: number): void {
 Deno.test("a wrong number of blocks is put right, by -r all", async () => {
   const storage = imageOf([0, FREE, 1]);
   poke(storage, 388, 77);
+  await repairVdi(storage, "leaks", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 1, leaks: 0 });
   await repairVdi(storage, "all", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 0 });
