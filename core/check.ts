@@ -28,9 +28,11 @@ export interface CheckOptions extends ChangeOptions {
 export interface CheckResult extends CheckReport {
   /** As given. */
   readonly path: string;
+  /** Name of the image's format. */
   readonly format: string;
   /** What a repair has mended. */
   readonly corruptionsFixed: number;
+  /** Leaks that were mended. */
   readonly leaksFixed: number;
   /** Whether there is nothing to check in images of this format. */
   readonly unsupported: boolean;

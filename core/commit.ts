@@ -22,6 +22,7 @@ export interface CommitOptions extends ChangeOptions {
   readonly keepsTop?: boolean;
   /** Bytes a second, on average; 0: no limit. */
   readonly rateLimit?: number;
+  /** Number of workers that unpack; absent: one per processor. */
   readonly workers?: number;
 }
 
@@ -29,6 +30,7 @@ export interface CommitOptions extends ChangeOptions {
 export interface CommitSummary {
   /** The file that was written. */
   readonly base: string;
+  /** Guest bytes, by what was done with them. */
   readonly totals: Totals;
   /** Whether the image is empty now. */
   readonly emptied: boolean;

@@ -24,22 +24,31 @@ export type CompareStage = "open" | "status" | "read";
 export interface CompareOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
   /** Sizes and the status of every byte must be equal as well. */
   readonly strict?: boolean;
+  /** Hears how far it is. */
   readonly onEvent?: (event: ScanEvent) => void;
+  /** Hears what is done next, so that a failure can be told as one of opening, of statuses or of data. */
   readonly onStage?: (stage: CompareStage) => void;
   /** How many workers at most, that unpack or compare. Default: as many as processors. */
   readonly workers?: number;
-  /** What compares by itself, instead of workers of its own; ended with it. */
+  /**
+   * What compares by itself, instead of workers of its own; ended with it.
+   *
+   * @internal
+   */
   readonly crew?: FileCrew;
 }
 
 /** What {@linkcode compare} found. Guest bytes. */
 export interface Comparison {
+  /** Whether no difference was found. */
   readonly identical: boolean;
   /** What differs first: the sizes or the status (only with `strict`), or the content. */
   readonly difference?: "size" | "status" | "content";
   /** Where; the sector, for content. */
   readonly at?: number;
+  /** Guest bytes of both. */
   readonly sizes: readonly [number, number];
+  /** How long it took. */
   readonly seconds: number;
 }
 

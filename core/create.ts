@@ -41,6 +41,7 @@ export interface CreateImageContext extends Pick<ConvertContext, "formats" | "fi
 export interface CreatedImage {
   /** Absolute. */
   readonly path: string;
+  /** Name of its format. */
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;

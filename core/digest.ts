@@ -53,6 +53,7 @@ export function hasher(): Hasher {
 
 /** What {@linkcode digest} may be told. */
 export interface DigestOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
+  /** Hears how far it is. */
   readonly onEvent?: (event: ScanEvent) => void;
   /** How many unpacking workers at most. Default: as many as processors. */
   readonly workers?: number;
@@ -66,6 +67,7 @@ export interface DigestSummary {
   readonly size: number;
   /** What was done: `data` was read, `zero` was known to be zero. */
   readonly totals: Totals;
+  /** How long it took. */
   readonly seconds: number;
 }
 

@@ -68,7 +68,9 @@ export type ScanEvent =
 
 /** The target as it will be. */
 export interface PlannedTarget {
+  /** As the job names it. */
   readonly path: string;
+  /** Name of its format. */
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
@@ -83,19 +85,25 @@ export type GptFate = "moved" | "left";
 
 /** One source as opened: the layers from the top down. */
 export interface SourceSummary {
+  /** Of the top layer. */
   readonly path: string;
+  /** Guest bytes. */
   readonly size: number;
+  /** The chain, top first; sizes are guest bytes. */
   readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
 }
 
 /** What a finished job did. */
 export interface ConvertSummary {
+  /** Where it is, absolute. */
   readonly path: string;
+  /** Name of its format. */
   readonly format: string;
   /** Guest bytes of the target. */
   readonly size: number;
   /** As in {@linkcode PlannedTarget}. */
   readonly added?: number;
+  /** What became of the backup of a GPT, where the disk was lengthened. */
   readonly gpt?: GptFate;
   /** Bytes of the finished file. */
   readonly fileSize: number;

@@ -42,6 +42,7 @@ export interface Gpt {
   readonly entries: Uint8Array;
   /** Where the primary header says that the backup header is. */
   readonly alternateLba: number;
+  /** Number of the last sector that partitions may use. */
   readonly lastUsable: number;
   /** Whether a sound backup header and its entries lie at {@linkcode alternateLba} and before it. */
   readonly hasBackup: boolean;

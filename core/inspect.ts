@@ -16,6 +16,7 @@ export interface NamedFileInfo {
   readonly role: "backing file" | "data file";
   /** As it stands in the image; empty where only its ID is told. */
   readonly name: string;
+  /** Its format, where the image states it. */
   readonly format?: string;
   /** Where it was found. */
   readonly path?: string;
@@ -30,15 +31,19 @@ export interface NamedFileInfo {
 
 /** An internal snapshot. */
 export interface SnapshotInfo {
+  /** Unique in the image. */
   readonly id: string;
+  /** Given by the user. */
   readonly name: string;
   /** Bytes of the saved machine state. */
   readonly vmStateSize: number;
   /** When it was taken: seconds since 1970, and nanoseconds of that second. */
   readonly dateSeconds: number;
+  /** Nanoseconds beyond that second. */
   readonly dateNanoseconds: number;
   /** How long the guest had run: seconds and nanoseconds. */
   readonly clockSeconds: number;
+  /** Nanoseconds beyond that second. */
   readonly clockNanoseconds: number;
   /** Instructions run, where they are counted. */
   readonly instructions?: number;
@@ -48,6 +53,7 @@ export interface SnapshotInfo {
 export interface ImageInfo {
   /** As given; deeper in a chain as named by the image above, seen from there. */
   readonly path: string;
+  /** Name of its format. */
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
@@ -61,6 +67,7 @@ export interface ImageInfo {
   readonly dirty: boolean;
   /** The file beneath, as named; `path` is the name seen from where `path` of this image counts from. */
   readonly backing?: { readonly name: string; readonly format?: string; readonly path: string };
+  /** Its internal snapshots, in the order of the image. */
   readonly snapshots: readonly SnapshotInfo[];
   /** What only its format has. */
   readonly specific: Facts;

@@ -10,6 +10,7 @@ import type { Pool } from "./pool.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
 export interface ImageSpec {
+  /** The file or device. */
   readonly path: string;
   /** Name of its format; guessed from its bytes where absent. */
   readonly format?: string;
@@ -36,6 +37,7 @@ export type SyncMode =
 
 /** The image to write. */
 export interface TargetSpec {
+  /** The file or device. */
   readonly path: string;
   /** Name of the format; with `create: false` guessed from the file where absent. */
   readonly format: string | undefined;
@@ -51,6 +53,7 @@ export interface TargetSpec {
   readonly isZero?: boolean;
   /** Where in the file the image begins and how long it is; with `create: false`. */
   readonly offset?: number;
+  /** Its length in bytes; absent: to the end of the file. */
   readonly size?: number;
   /** Stands in for the backing file that the existing target names. */
   readonly below?: ImageSpec | null;
@@ -65,6 +68,7 @@ export interface TargetSpec {
 export interface SizeRule {
   /** A whole multiple of this. */
   readonly multipleOf?: number;
+  /** The smallest size, in bytes. */
   readonly least?: number;
   /** A longer disk is refused before anything is written. */
   readonly most?: number;
@@ -72,7 +76,9 @@ export interface SizeRule {
 
 /** A whole conversion. Several sources are taken end to end. */
 export interface ConvertJob {
+  /** Taken end to end, in this order; at least one. */
   readonly sources: readonly ImageSpec[];
+  /** What is written. */
   readonly target: TargetSpec;
   /** Least length in bytes of zeroes that become a hole; 0: every byte is written. Default 4096. */
   readonly sparseSize?: number;
@@ -102,7 +108,9 @@ export interface ConvertJob {
 
 /** What a caller hands to a job besides its data. */
 export interface ConvertContext {
+  /** Hears what happens, in the order in which it happens; must not throw. */
   readonly onEvent?: (event: ConvertEvent) => void;
+  /** Ends the job: it fails with `cancelled`, and what it had begun is removed. */
   readonly signal?: AbortSignal;
   /** Asked often: `null` to go on, or a promise that is awaited before the job goes on. */
   readonly paused?: () => Promise<void> | null;
@@ -110,8 +118,16 @@ export interface ConvertContext {
   readonly formats?: readonly Format[];
   /** How files are reached. Default: the host's files, through Deno. */
   readonly files?: Files;
-  /** What packs and unpacks, instead of the job's own workers; ended with the job. */
+  /**
+   * What packs and unpacks, instead of the job's own workers; ended with the job.
+   *
+   * @internal
+   */
   readonly pool?: Pool;
-  /** What copies by itself, instead of the job's own workers; ended with the job. */
+  /**
+   * What copies by itself, instead of the job's own workers; ended with the job.
+   *
+   * @internal
+   */
   readonly crew?: FileCrew;
 }

@@ -14,7 +14,9 @@ import { paceOf } from "./pace.ts";
 
 /** Guest bytes `[start, start + length)` of one status. */
 export interface MapEntry {
+  /** Guest byte at which it begins. */
   readonly start: number;
+  /** Guest bytes. */
   readonly length: number;
   /** Which layer says so: 0 is the top. */
   readonly depth: number;
@@ -38,6 +40,7 @@ export interface MapOptions extends OpenDiskOptions {
   readonly start?: number;
   /** Guest bytes at most. Default: to the end. */
   readonly length?: number;
+  /** Ends it with `cancelled`. */
   readonly signal?: AbortSignal;
   /** Hears how far it is. */
   readonly onEvent?: (event: ScanEvent) => void;

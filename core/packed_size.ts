@@ -6,6 +6,7 @@
 
 /** How well data packs: bytes in the file for one byte of data, and what that may be wrong by. */
 export interface PackedShare {
+  /** Bytes in the file for one byte of data. */
   readonly share: number;
   /** Two standard errors of the samples, and what a format may add to each unit. */
   readonly error: number;

@@ -13,8 +13,11 @@ import { stepsOf } from "./plan.ts";
 
 /** What a conversion would do. Bytes. */
 export interface ConversionPlan {
+  /** The sources, in the order of the job. */
   readonly sources: readonly SourceSummary[];
+  /** What would be written. */
   readonly target: PlannedTarget;
+  /** Guest bytes, by what would be done with them. */
   readonly totals: Totals;
   /**
    * About how much space the target takes at most: zeroes that are only found while copying, and packing, make it less.
@@ -29,6 +32,7 @@ const FIRST_TABLES = 512 << 10;
 
 /** What {@linkcode planConversion} may be told. */
 export interface PlanContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
+  /** Hears what the user should know. */
   readonly onWarning?: (message: string) => void;
   /** Hears how far it is. */
   readonly onEvent?: (event: ScanEvent) => void;

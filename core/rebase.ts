@@ -29,6 +29,7 @@ export interface RebaseOptions extends ChangeOptions {
   readonly packs?: boolean;
   /** Forget units that are the same in the new backing file. */
   readonly dropsSame?: boolean;
+  /** Number of workers that unpack and pack; absent: one per processor. */
   readonly workers?: number;
 }
 

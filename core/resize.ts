@@ -16,9 +16,13 @@ export interface ResizeOptions extends ChangeOptions {
 
 /** What {@linkcode resize} did. Guest bytes. */
 export interface ResizeSummary {
+  /** The image, absolute. */
   readonly path: string;
+  /** Name of its format. */
   readonly format: string;
+  /** Guest bytes that the disk had. */
   readonly before: number;
+  /** Guest bytes that it has now. */
   readonly after: number;
 }
 

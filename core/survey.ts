@@ -15,7 +15,9 @@ import { countingPacker, takeSamples } from "./samples.ts";
 
 /** How many runs there are of a status, and how many guest bytes. */
 export interface StatusCount {
+  /** How many runs. */
   readonly runs: number;
+  /** Guest bytes of them all. */
   readonly bytes: number;
 }
 

@@ -90,6 +90,7 @@ export interface WriterTraits {
 
 /** An image being written. Disposed before {@linkcode finish}: abandoned. All positions are guest bytes. */
 export interface DiskWriter extends AsyncDisposable {
+  /** What the engine decides by. */
   readonly traits: WriterTraits;
   /**
    * Writes all of `from` at `start`. Where `traits.packs`: whole units, and calls may overlap, so that many units are
@@ -129,6 +130,7 @@ export interface GuestReader {
 
 /** Guest bytes that lie plainly in a file. */
 export interface Place {
+  /** The file. */
   readonly storage: Storage;
   /** File offset of the first. */
   readonly fileStart: number;
@@ -138,6 +140,7 @@ export interface Place {
 
 /** A creation option, as data: parser, help and wizard read it. */
 export interface OptionSpec {
+  /** As in `-o`. */
   readonly name: string;
   /** `size` takes `64k`, `2M`; `flag` takes on and off; `file` names a further file that is created with the image. */
   readonly type: "size" | "number" | "flag" | "text" | "choice" | "file";
@@ -147,8 +150,9 @@ export interface OptionSpec {
   readonly values?: readonly string[];
   /** What an absent option means; absent where that depends. */
   readonly default?: string | number | boolean;
-  /** Least and greatest value, for `size` and `number`. */
+  /** Least value, for `size` (in bytes) and `number`. */
   readonly min?: number;
+  /** Greatest value, for `size` (in bytes) and `number`. */
   readonly max?: number;
 }
 
@@ -159,6 +163,7 @@ export type OptionValues = { readonly [name: string]: string | number | boolean 
 export interface CreatePlan {
   /** Guest bytes; a sector format rounds up to its sector. */
   readonly size: number;
+  /** Values of the format's {@linkcode Format.createOptions}. */
   readonly options: OptionValues;
   /** The file beneath, as it shall be named in the image. */
   readonly backing: NamedFile | null;
@@ -228,8 +233,11 @@ export interface EditContext {
 
 /** The first 64 KiB and the last 4 KiB of a file (less where it is shorter), and its length. */
 export interface Peek {
+  /** From its first byte on. */
   readonly head: Uint8Array;
+  /** Up to its last byte. */
   readonly tail: Uint8Array;
+  /** Bytes of the whole file. */
   readonly size: number;
 }
 

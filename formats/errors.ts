@@ -55,6 +55,7 @@ export interface ErrorDetails {
  * ```
  */
 export class ImageError extends Error {
+  /** The same for all failures; {@linkcode kind} tells them apart. */
   override readonly name = "ImageError";
   /** Which sort of failure this is. */
   readonly kind: ErrorKind;
@@ -63,6 +64,7 @@ export class ImageError extends Error {
   /** File offset in bytes. */
   readonly offset: number | undefined;
 
+  /** `message` says what was being done, what was found, and what can be done about it. */
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = kind;

@@ -34,7 +34,9 @@ export interface CheckReport {
 
 /** One thing that is wrong. */
 export interface Problem {
+  /** Wrong data or tables, space that nothing uses, or a part that could not be checked. */
   readonly kind: "corruption" | "leak" | "check-error";
+  /** For people, with the place in the file. */
   readonly message: string;
   /** File offset in bytes, where there is one place. */
   readonly fileOffset?: number;
@@ -86,6 +88,7 @@ export interface ChangeContext extends CheckContext {
 
 /** A file that is being made. It is gone when the job ends, unless it was published. */
 export interface NewFile {
+  /** Its bytes. */
   readonly storage: WritableStorage;
   /** Gives it its name: from then on it is there, complete and on stable storage. The storage is closed. */
   publish(): Promise<void>;
@@ -96,9 +99,11 @@ export type GrowthKind = "off" | "metadata" | "falloc" | "full";
 
 /** One internal snapshot, for a list. */
 export interface NewSnapshot {
+  /** As the user names it. */
   readonly name: string;
   /** When it is taken: seconds since 1970, and nanoseconds of that second. */
   readonly dateSeconds: number;
+  /** Nanoseconds beyond that second. */
   readonly dateNanoseconds: number;
 }
 

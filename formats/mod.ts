@@ -14,9 +14,17 @@ export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./stor
 export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export { heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
-export type { HostCopy } from "./storage/host.ts";
+export type { FileIdentity, HostCopy, HostFile } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
-export { type Codec, inlinePacker, type Packer, packRoom, packUnit } from "./packer.ts";
+export {
+  type Codec,
+  type DeflateCodec,
+  inlinePacker,
+  type Packer,
+  packRoom,
+  packUnit,
+  type ZstdCodec,
+} from "./packer.ts";
 export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./unpacker.ts";
 export { unitFunctions } from "./unit_functions.ts";
 export { reusedStreams } from "./zlib_streams.ts";

@@ -11,6 +11,7 @@ export type Codec = DeflateCodec | ZstdCodec;
 
 /** A raw deflate stream (RFC 1951), or a zlib stream (RFC 1950). */
 export interface DeflateCodec {
+  /** `zlib` has a header and a checksum, `deflate` has none. */
   readonly name: "deflate" | "zlib";
   /** 9 to 15. */
   readonly windowBits: number;
@@ -22,6 +23,7 @@ export interface DeflateCodec {
 
 /** One Zstandard frame (RFC 8878). */
 export interface ZstdCodec {
+  /** Tells it apart from {@linkcode DeflateCodec}. */
   readonly name: "zstd";
   /** 1 to 22; -1 for Zstandard's usual one, with tables that suit the unit. */
   readonly level: number;

@@ -46,6 +46,15 @@ Deno.test("options that the documentation names are options of the program", asy
   }
 });
 
+Deno.test("all of the public API is documented, and public itself", () => {
+  const { success, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--lint", "mod.ts"],
+    cwd: top,
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  assert(success, new TextDecoder().decode(stderr));
+});
+
 Deno.test("no committed text names a package registry", () => {
   const listed = new Deno.Command("git", {
     args: ["grep", "-lIE", "registry\\.(npmjs|yarnpkg)|npm\\.jsr\\.io"],

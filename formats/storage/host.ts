@@ -14,7 +14,9 @@ import { errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 
 /** Which file this is: equal for two names of one file. */
 export interface FileIdentity {
+  /** Number of the file system. */
   readonly dev: number;
+  /** Number of the file in it. */
   readonly ino: number;
   /** Of a block device: its number, by which all nodes for it agree, whatever their inodes. */
   readonly device?: number;

@@ -29,6 +29,7 @@ export interface Storage extends AsyncDisposable {
 
 /** A file of the host, for those who read or write it by themselves. */
 export interface Origin {
+  /** Under which name it was opened. */
   readonly path: string;
   /** Which file it is; `null` where the host does not tell. */
   readonly identity: FileIdentity | null;
