@@ -4,7 +4,7 @@
  * @module
  */
 import type { CreatePlan, OptionSpec } from "../contract.ts";
-import type { CompressionType } from "./header_types.ts";
+import type { CompressionType } from "./header/types.ts";
 
 /** What `createOptions` of the format says. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [

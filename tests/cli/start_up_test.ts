@@ -6,7 +6,7 @@ import { scratch } from "../support/qemu.ts";
 import { samplePath } from "../support/sample.ts";
 
 /** What only a format's verbs need: it is loaded for the formats of the job alone. */
-const VERBS = /^formats\/(\w+)\/(disk|create|edit|check|repair|resize|writer)\.ts$/;
+const VERBS = /^formats\/(\w+)\/(?:\w+\/)?(disk|create|edit|check|repair|resize|writer)\.ts$/;
 
 /** Everything of the screen but the table of units. */
 const SCREEN = /^tui\/(?!units\.ts$)/;

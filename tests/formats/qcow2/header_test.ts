@@ -8,8 +8,8 @@ import {
   HEADER_LENGTH_V2,
   NO_BITS,
   parseHeader,
-} from "../../../formats/qcow2/header.ts";
-import { geometryOf, l1EntriesFor } from "../../../formats/qcow2/l2_entry.ts";
+} from "../../../formats/qcow2/header/header.ts";
+import { geometryOf, l1EntriesFor } from "../../../formats/qcow2/tables/l2_entry.ts";
 import { hasQemu, qemuImgOk, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 
 const FILE_SIZE = 2 ** 40;

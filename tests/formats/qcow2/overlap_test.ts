@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import type { DiskWriter } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
-import { createQcow2 } from "../../../formats/qcow2/create.ts";
-import { openQcow2 } from "../../../formats/qcow2/disk.ts";
-import { editQcow2 } from "../../../formats/qcow2/edit.ts";
-import { readHeader } from "../../../formats/qcow2/header_read.ts";
-import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/l2_entry.ts";
-import { createSnapshot } from "../../../formats/qcow2/snapshot_write.ts";
+import { createQcow2 } from "../../../formats/qcow2/write/create.ts";
+import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { editQcow2 } from "../../../formats/qcow2/write/edit.ts";
+import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { createSnapshot } from "../../../formats/qcow2/maintain/snapshot_write.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";

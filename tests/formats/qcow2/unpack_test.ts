@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { constants, deflateRawSync, zstdCompressSync } from "node:zlib";
 import { ImageError } from "../../../formats/errors.ts";
-import { unpackCluster } from "../../../formats/qcow2/unpack.ts";
-import { zstdFrameLength } from "../../../formats/qcow2/zstd_frames.ts";
+import { unpackCluster } from "../../../formats/qcow2/read/unpack.ts";
+import { zstdFrameLength } from "../../../formats/qcow2/read/zstd_frames.ts";
 import { rng, seed } from "../../support/qemu.ts";
 
 const CLUSTER_SIZE = 65536;

@@ -1,0 +1,210 @@
+/**
+ * The header extension area (specification, "Header extensions"): bytes to values and back.
+ *
+ * @module
+ */
+import { alignUp, asciiText, setU64, viewOf } from "../../bytes.ts";
+import { corrupt } from "../../errors.ts";
+import {
+  BACKING_FORMAT_BYTES_MAX,
+  BITMAPS_MAX,
+  type BitmapsExtension,
+  EXTENSION,
+  type FeatureName,
+  type Header,
+  type UnknownExtension,
+} from "./types.ts";
+
+const FEATURE_NAME_BYTES = 48;
+const BITMAPS_EXTENSION_BYTES = 24;
+/** A directory entry has 24 bytes and a name of at most 1023; extra data is not used by anyone. */
+const DIRECTORY_BYTES_MAX = BITMAPS_MAX * (24 + 1024);
+
+/** What the extension area states. */
+export interface Extensions {
+  readonly backingFormat: string | null;
+  readonly dataFileName: string | null;
+  readonly bitmaps: BitmapsExtension | null;
+  readonly featureNames: readonly FeatureName[];
+  readonly unknown: readonly UnknownExtension[];
+}
+
+/** One extension as it lies in the area. */
+export interface RawExtension {
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * Cuts the extension area `[start, end)` of the first cluster into extensions.
+ *
+ * @throws ImageError `corrupt` where an extension ends past the area.
+ */
+export function splitExtensions(cluster: Uint8Array, start: number, end: number, label: string): RawExtension[] {
+  const view = viewOf(cluster);
+  const found: RawExtension[] = [];
+  let at = start;
+  while (at + 8 <= end) {
+    const type = view.getUint32(at);
+    const length = view.getUint32(at + 4);
+    if (type === EXTENSION.end) break;
+    if (length > end - at - 8) {
+      throw corrupt(
+        `Cannot read the header extension 0x${type.toString(16)} of "${label}": ` +
+          `it is ${length} bytes long, and ${end - at - 8} bytes are left for it`,
+        label,
+        at,
+      );
+    }
+    found.push({ type, data: cluster.subarray(at + 8, at + 8 + length) });
+    at += 8 + alignUp(length, 8);
+  }
+  return found;
+}
+
+/**
+ * Text of a name in an image: UTF-8, ended by its length or the first zero byte, whichever comes first.
+ * Writers in C stop at the zero byte, so a name with one can never have been meant in full.
+ */
+export function nameText(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+/**
+ * What the extensions mean. `bitmapsConsistent` is autoclear bit 0: without it a senseless bitmaps extension is
+ * dropped, with it the extension must be present and right.
+ *
+ * @throws ImageError `corrupt`.
+ */
+export function readExtensions(
+  raw: readonly RawExtension[],
+  bitmapsConsistent: boolean,
+  clusterSize: number,
+  fileSize: number,
+  label: string,
+): Extensions {
+  let backingFormat: string | null = null;
+  let dataFileName: string | null = null;
+  let bitmaps: BitmapsExtension | null = null;
+  let featureNames: FeatureName[] = [];
+  const unknown: UnknownExtension[] = [];
+  for (const { type, data } of raw) {
+    if (type === EXTENSION.backingFormat) backingFormat = backingFormatOf(data, label);
+    else if (type === EXTENSION.dataFileName) dataFileName = nameText(data);
+    else if (type === EXTENSION.featureNames) featureNames = featureNamesOf(data);
+    else if (type === EXTENSION.bitmaps) bitmaps = bitmapsOf(data, bitmapsConsistent, clusterSize, fileSize, label);
+    else unknown.push({ type, data: data.slice() });
+  }
+  if (bitmapsConsistent && bitmaps === null) {
+    throw corrupt(`Cannot open "${label}": its bitmaps feature bit is set, but it has no bitmaps extension`, label, 88);
+  }
+  return { backingFormat, dataFileName, bitmaps, featureNames, unknown };
+}
+
+/** Only for the name of an unknown feature in a message; so it must work on an area that is not valid as a whole. */
+export function featureNamesOf(data: Uint8Array): FeatureName[] {
+  const names: FeatureName[] = [];
+  for (let at = 0; at + FEATURE_NAME_BYTES <= data.length; at += FEATURE_NAME_BYTES) {
+    names.push({
+      field: data[at] ?? 0,
+      bit: data[at + 1] ?? 0,
+      name: asciiText(data.subarray(at + 2, at + FEATURE_NAME_BYTES)),
+    });
+  }
+  return names;
+}
+
+function backingFormatOf(data: Uint8Array, label: string): string {
+  if (data.length > BACKING_FORMAT_BYTES_MAX) {
+    throw corrupt(
+      `Cannot read the backing format of "${label}": its name is ${data.length} bytes long, ` +
+        `must be at most ${BACKING_FORMAT_BYTES_MAX}`,
+      label,
+    );
+  }
+  return nameText(data);
+}
+
+function bitmapsOf(
+  data: Uint8Array,
+  consistent: boolean,
+  clusterSize: number,
+  fileSize: number,
+  label: string,
+): BitmapsExtension | null {
+  const problem = bitmapsProblem(data, clusterSize, fileSize);
+  if (problem !== null) {
+    if (!consistent) return null;
+    throw corrupt(`Cannot read the bitmaps extension of "${label}": ${problem}`, label);
+  }
+  const view = viewOf(data);
+  return {
+    count: view.getUint32(0),
+    directorySize: number64(view, 8),
+    directoryFileOffset: number64(view, 16),
+  };
+}
+
+function bitmapsProblem(data: Uint8Array, clusterSize: number, fileSize: number): string | null {
+  if (data.length !== BITMAPS_EXTENSION_BYTES) return `it is ${data.length} bytes long, must be 24`;
+  const view = viewOf(data);
+  const count = view.getUint32(0);
+  if (count < 1 || count > BITMAPS_MAX) return `it counts ${count} bitmaps, must be 1 to ${BITMAPS_MAX}`;
+  if (view.getUint32(4) !== 0) return "its reserved field is not zero";
+  const size = number64(view, 8);
+  const fileOffset = number64(view, 16);
+  if (size < count * 24 || size > DIRECTORY_BYTES_MAX) {
+    return `its directory of ${size} bytes cannot hold ${count} bitmaps`;
+  }
+  if (fileOffset === 0 || fileOffset % clusterSize !== 0) {
+    return `its directory begins at byte ${fileOffset}, must be at a cluster`;
+  }
+  if (fileOffset + size > fileSize) {
+    return `its directory ends at byte ${fileOffset + size}, past the end of the file (${fileSize})`;
+  }
+  return null;
+}
+
+/** An unsigned 64-bit field; inexact above 2^53, where every check against a limit fails anyway. */
+function number64(view: DataView, at: number): number {
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+}
+
+/** The extensions of `header`, in the order in which they are written; the feature names come where there is room. */
+export function extensionsOf(header: Header, withFeatureNames: boolean): RawExtension[] {
+  const utf8 = new TextEncoder();
+  const list: RawExtension[] = [];
+  if (header.backing?.format !== undefined) {
+    list.push({ type: EXTENSION.backingFormat, data: utf8.encode(header.backing.format) });
+  }
+  if (header.dataFileName !== null) {
+    list.push({ type: EXTENSION.dataFileName, data: utf8.encode(header.dataFileName) });
+  }
+  if (withFeatureNames && header.featureNames.length > 0) {
+    list.push({ type: EXTENSION.featureNames, data: featureNameBytes(header.featureNames) });
+  }
+  if (header.bitmaps !== null) list.push({ type: EXTENSION.bitmaps, data: bitmapsBytes(header.bitmaps) });
+  list.push(...header.unknownExtensions);
+  return list;
+}
+
+function featureNameBytes(names: readonly FeatureName[]): Uint8Array {
+  const bytes = new Uint8Array(names.length * FEATURE_NAME_BYTES);
+  names.forEach(({ field, bit, name }, index) => {
+    const at = index * FEATURE_NAME_BYTES;
+    bytes[at] = field;
+    bytes[at + 1] = bit;
+    bytes.set(new TextEncoder().encode(name).subarray(0, FEATURE_NAME_BYTES - 2), at + 2);
+  });
+  return bytes;
+}
+
+function bitmapsBytes(bitmaps: BitmapsExtension): Uint8Array {
+  const bytes = new Uint8Array(BITMAPS_EXTENSION_BYTES);
+  const view = viewOf(bytes);
+  view.setUint32(0, bitmaps.count);
+  setU64(view, 8, bitmaps.directorySize);
+  setU64(view, 16, bitmaps.directoryFileOffset);
+  return bytes;
+}

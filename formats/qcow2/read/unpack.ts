@@ -1,0 +1,75 @@
+/**
+ * Compressed clusters to bytes (specification, "Compressed Clusters Descriptor" and `compression_type`). Pure.
+ *
+ * @module
+ */
+import { constants, inflateRawSync, zstdDecompressSync } from "node:zlib";
+import { corrupt } from "../../errors.ts";
+import type { CompressionType } from "../header/types.ts";
+import { zstdFrameLength } from "./zstd_frames.ts";
+
+/**
+ * One cluster, from its packed bytes; whatever follows the stream is ignored.
+ *
+ * @param packed from the first byte of the stream on
+ * @param what names the cluster in messages
+ * @throws ImageError `corrupt` where the stream is broken or does not give exactly `clusterSize` bytes.
+ */
+export function unpackCluster(
+  packed: Uint8Array,
+  type: CompressionType,
+  clusterSize: number,
+  what: string,
+  label: string,
+): Uint8Array {
+  let cluster: Uint8Array;
+  try {
+    cluster = type === "zlib" ? inflate(packed, clusterSize) : unpackZstd(packed, clusterSize);
+  } catch (cause) {
+    const error = corrupt(`Cannot decompress ${what} of "${label}": ${reason(cause, clusterSize)}`, label);
+    error.cause = cause;
+    throw error;
+  }
+  if (cluster.length !== clusterSize) {
+    throw corrupt(
+      `Cannot decompress ${what} of "${label}": it gives ${cluster.length} bytes, must be ${clusterSize}`,
+      label,
+    );
+  }
+  // Not a Buffer, so that results compare equal to bytes from elsewhere.
+  return new Uint8Array(cluster.buffer, cluster.byteOffset, cluster.length);
+}
+
+function reason(cause: unknown, clusterSize: number): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "ERR_BUFFER_TOO_LARGE") return `it gives more than the ${clusterSize} bytes of a cluster`;
+  return "the stream is damaged";
+}
+
+/** Images are written with a window of 12 bits; the largest window reads those and all others. */
+function inflate(packed: Uint8Array, clusterSize: number): Uint8Array {
+  // A flush mode of "sync" gives what there is when the input ends early: then the length tells.
+  return inflateRawSync(packed, { maxOutputLength: clusterSize, finishFlush: constants.Z_SYNC_FLUSH });
+}
+
+function unpackZstd(packed: Uint8Array, clusterSize: number): Uint8Array {
+  let cluster: Uint8Array = new Uint8Array(0);
+  let at = 0;
+  while (cluster.length < clusterSize) {
+    const length = zstdFrameLength(packed, at);
+    if (length === null) break;
+    const part = zstdDecompressSync(packed.subarray(at, at + length), {
+      maxOutputLength: clusterSize - cluster.length,
+    });
+    at += length;
+    cluster = cluster.length === 0 ? part : joined(cluster, part);
+  }
+  return cluster;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
