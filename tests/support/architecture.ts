@@ -156,8 +156,17 @@ function complainOfFormat(path: string, to: Part, one: Import): string | null {
   const groupOf = (of: string) => of.split("/")[1].replace(/\.ts$/, "");
   if (to === "helper") return null;
   if (to === "storage") return one.kind === "type" ? null : "a format imports only types of storage";
-  if (to === "format") return groupOf(path) === groupOf(one.path!) ? null : "a format never imports another";
+  if (to === "format" && groupOf(path) !== groupOf(one.path!)) return "a format never imports another";
+  if (to === "format") return complainOfFolder(path.split("/")[2], one.path!.split("/")[2]);
   return "a format imports the contract and helpers";
+}
+
+/** The folders of a large format; each imports from itself and those before it. */
+const FOLDERS: readonly string[] = ["tables", "header", "read", "write", "maintain"];
+
+function complainOfFolder(from: string, to: string): string | null {
+  const isBack = FOLDERS.includes(from) && FOLDERS.indexOf(to) > FOLDERS.indexOf(from);
+  return isBack ? `inside a format, ${from} never imports ${to}` : null;
 }
 
 function complainOfPackage(from: Part, specifier: string): string | null {
