@@ -102,10 +102,10 @@ function backingSpec(creation: Creation, windows: boolean): TargetSpec["backing"
  */
 export function targetOf(flags: ConvertFlags, formats: readonly Format[], windows: boolean): TargetPlan {
   if (flags.files.length < 2) {
-    const missing = flags.files.length === 0 ? "source and target" : "target (or the source)";
+    const missing = flags.files.length === 0 ? "source and target are" : "target (or the source) is";
     throw new ImageError(
       "usage",
-      `Cannot convert: the ${missing} is missing; give one or more sources, then the target`,
+      `Cannot convert: the ${missing} missing; give one or more sources, then the target`,
     );
   }
   const place = placeOf(flags, formats, windows);

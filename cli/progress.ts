@@ -164,7 +164,11 @@ export function tell(form: ProgressForm, quiet: boolean, io: Io, label?: string)
       const bad = outcome.ok ? outcome.summary?.bad ?? [] : [];
       if (bad.length > 0 && !json) {
         const bytes = bad.reduce((sum, part) => sum + part.end - part.start, 0);
-        warn(`${bytes} bytes in ${bad.length} places could not be read and became zeroes`);
+        warn(
+          `${bytes} bytes in ${bad.length} ${
+            bad.length === 1 ? "place" : "places"
+          } could not be read and became zeroes`,
+        );
       }
       renderer.end(outcome, state, io.now());
     },

@@ -219,7 +219,8 @@ export class Conversion {
     const { path } = job.target;
     const { size, packs } = target.writer.traits;
     if (size < sources.size) {
-      const message = `Cannot write into "${path}": it has ${size} bytes, and the source has ${sources.size}`;
+      const message = `Cannot write into "${path}": it has ${size} bytes, and the source has ${sources.size}; ` +
+        "give a larger target, or leave out -n for a new one";
       throw new ImageError("usage", message, { path });
     }
     if (job.target.packs && !packs) {

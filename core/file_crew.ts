@@ -172,7 +172,11 @@ function serve(split: typeof splitZeroes, most: number): void {
   };
   const write = (file: Deno.FsFile, bytes: Uint8Array, at: number): void => {
     file.seekSync(at, 0);
-    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    for (let done = 0; done < bytes.length;) {
+      const count = file.writeSync(bytes.subarray(done));
+      if (count === 0) throw new Error("the host takes no more bytes");
+      done += count;
+    }
   };
   const copy = ({ from, to, length, guestStart, rule }: CopyOrder): Copied => {
     const source = open(from, false);

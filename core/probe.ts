@@ -52,13 +52,16 @@ async function peekAt(storage: Storage): Promise<Peek> {
   return { head, tail, size: storage.size };
 }
 
+/** `-f` speaks of sources alone. */
+const BENEATH = "; of a file beneath an image with backing.driver in --image-opts";
+
 /**
  * Some formats are known by their beginning, some by their end, and a guest writes both ends of a raw or fixed disk:
  * whoever can choose how a file is read can choose what is read.
  */
 function twoFaced(path: string, names: readonly string[]): ImageError {
   const message = `Cannot guess the format of "${path}": it has the marks of ${names.join(" and of ")}; ` +
-    `say which with -f ${names[0]}`;
+    `say which with -f ${names[0]}${BENEATH}`;
   return new ImageError("refused", message, { path });
 }
 
@@ -72,6 +75,6 @@ function refuseDisguise(path: string, format: Format, formats: readonly Format[]
   const raw = formats.find((candidate) => candidate.name === "raw");
   if (ending !== "raw" || !raw) return;
   const message = `Cannot guess the format of "${path}": its name says raw, its bytes say ${format.name}; ` +
-    `say which with -f raw or -f ${format.name}`;
+    `say which with -f raw or -f ${format.name}${BENEATH}`;
   throw new ImageError("refused", message, { path });
 }

@@ -101,7 +101,11 @@ export function bitmapsOf(
   if (!wanted) return [];
   const { disk, path } = sources.images[0].layers[0];
   if (!formatNamed(disk.format, formats, path).has.bitmaps) {
-    throw new ImageError("unsupported", `Cannot copy bitmaps of "${path}": ${disk.format} has none`, { path });
+    throw new ImageError(
+      "unsupported",
+      `Cannot copy bitmaps of "${path}": ${disk.format} has none, leave out --bitmaps`,
+      { path },
+    );
   }
   return (disk.bitmaps ?? []).filter((bitmap) => {
     if (!bitmap.inconsistent) return true;

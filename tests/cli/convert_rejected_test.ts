@@ -37,7 +37,7 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   ["-n -F raw a b", /-F without -B/],
   ["-Oqcow2 -o backing_fmt=raw a b", /-F without -B/],
   // Names.
-  ["", /source and target is missing/],
+  ["", /source and target are missing/],
   ["a", /target \(or the source\) is missing/],
   ["-f qcwo2 a b", /Unknown format "qcwo2" in -f: it must be qcow2, vpc, raw; did you mean "qcow2"\?/],
   ["-O vhd a b", /Unknown format "vhd" in -O.*did you mean "vpc"\?/],

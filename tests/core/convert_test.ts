@@ -165,7 +165,10 @@ Deno.test("-n writes into the existing file: zeroes are zeroed, the tail is kept
   assert.ok(skipped.subarray(64 * KIB).every((byte) => byte === 0xee));
 
   await rawFile(folder, "out.raw", 100 * KIB);
-  await assert.rejects(convert(job), { kind: "usage", message: /has 102400 bytes, and the source has 262144/ });
+  await assert.rejects(convert(job), {
+    kind: "usage",
+    message: /has 102400 bytes, and the source has 262144; give a larger/,
+  });
 });
 
 Deno.test("a source and a target may be windows of files", async () => {
