@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 import { allFormats, hostFiles } from "../formats/mod.ts";
 import type { ConvertContext, ConvertJob, TargetSpec } from "./job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
-import { partName } from "./output_file.ts";
+import { partName } from "./part_name.ts";
 import { formatNamed } from "./probe.ts";
 import { openSources } from "./source.ts";
 import { openTargetBacking } from "./target.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import {
   type Files,
   heldByQemu,
@@ -17,9 +17,7 @@ import {
 } from "../formats/mod.ts";
 import type { SyncMode } from "./job.ts";
 import { fileKey } from "./open.ts";
-
-/** Longest file name, in bytes, that every usual file system takes. */
-const NAME_LIMIT = 255;
+import { partName } from "./part_name.ts";
 
 /** The files of one job. Disposed before {@linkcode commit}: everything new is removed, everything old is as it was. */
 export interface OutputFiles extends AsyncDisposable {
@@ -42,38 +40,12 @@ export interface OutputFiles extends AsyncDisposable {
 /** A file under its temporary name; `part === path` where it could not have one. */
 interface Pending {
   readonly path: string;
+  /** Whether an old file of its name gives way. */
+  readonly replaces?: boolean;
   readonly part: string;
   readonly storage: StoredFile;
   readonly inPlace: boolean;
   readonly isPipe?: boolean;
-}
-
-/**
- * The temporary name for `path`. It is always the same one, so that it can be allowed by name and so that what a killed
- * run left behind is found and replaced by the next.
- *
- * @example
- * ```ts
- * import { partName } from "./output_file.ts";
- * import assert from "node:assert/strict";
- *
- * assert.equal(partName("/images/a.qcow2"), "/images/.a.qcow2.diskcast");
- * ```
- */
-export function partName(path: string): string {
-  const name = basename(path);
-  const bytes = new TextEncoder().encode(name);
-  const suffix = ".diskcast";
-  const kept = NAME_LIMIT - suffix.length - 1;
-  const short = bytes.length <= kept ? name : `${name.slice(0, Math.floor(kept / 4) - 8)}${shortHash(bytes)}`;
-  return join(dirname(path), `.${short}${suffix}`);
-}
-
-/** Eight letters that tell long names with one beginning apart: FNV-1a, 32 bits. */
-function shortHash(bytes: Uint8Array): string {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, "0");
 }
 
 /** Paths of the files that a job reads, by {@linkcode fileKey}. */
@@ -106,11 +78,7 @@ export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
     async commit(sync) {
       if (sync !== "never") { for (const { storage } of pending) await storage.sync(); }
       for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
-      while (pending.length > 0) {
-        const last = pending[pending.length - 1];
-        await publish(files, last, sync);
-        pending.pop();
-      }
+      await publishAll(files, pending, sync);
     },
     async [Symbol.asyncDispose]() {
       for (const { storage, part, inPlace } of pending.splice(0)) {
@@ -148,7 +116,7 @@ async function begin(
       await files.remove(part).catch(() => {});
       throw error;
     }
-    return { entry: { path, part, storage, inPlace: false }, ...(guard && { guard }) };
+    return { entry: { path, part, storage, inPlace: false, replaces: guard !== undefined }, ...(guard && { guard }) };
   } catch (error) {
     await guard?.[Symbol.asyncDispose]();
     throw error;
@@ -307,6 +275,22 @@ async function removeStale(files: Files, path: string, part: string, sources: So
 
 function isRefused(error: unknown): boolean {
   return error instanceof ImageError && error.kind === "refused";
+}
+
+/** Gives complete files their names, last first; takes away again what is new where one of them cannot have its name. */
+async function publishAll(files: Files, pending: Pending[], sync: SyncMode): Promise<void> {
+  const appeared: string[] = [];
+  try {
+    while (pending.length > 0) {
+      const last = pending[pending.length - 1];
+      await publish(files, last, sync);
+      pending.pop();
+      if (!last.inPlace && !last.replaces) appeared.push(last.path);
+    }
+  } catch (error) {
+    for (const path of appeared) await files.remove(path).catch(() => {});
+    throw error;
+  }
 }
 
 /** Gives a complete file its name. */
