@@ -51,10 +51,10 @@ export interface ScreenOptions {
 }
 
 /** Milliseconds between two frames while a job runs: enough to see it move, and a slow terminal keeps up. */
-const FRAME = 200;
-/** Of the time at most a hundredth goes into frames: on a busy machine they become fewer, down to two a second. */
+const FRAME = 250;
+/** Of the time at most a hundredth goes into frames: on a busy machine they become fewer, down to one a second. */
 const PART = 100;
-const SLOWEST = 500;
+const SLOWEST = 1000;
 /** Milliseconds between two frames for keys: an answer at once, but not a frame for each repeated key. */
 const ANSWER = 40;
 /** Milliseconds after which an escape stands alone. */
