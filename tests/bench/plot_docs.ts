@@ -155,7 +155,7 @@ const capital = (text: string) => text[0].toUpperCase() + text.slice(1);
 
 function settingText({ date, processor, cores, load, versions, size, runs, sync, seed }: Setting): string {
   const busy = load > 0.5
-    ? ` **The machine was busy with other work (load ${load.toFixed(1)}): a rough picture.**`
+    ? ` **The load in the minute before was ${load.toFixed(1)}: if it stayed so, this is a rough picture.**`
     : "";
   // What the goals are stated for.
   const small = size < 2 ** 31 ? " On a disk this small the start of Deno weighs more than on the usual 2 GiB." : "";
