@@ -98,7 +98,7 @@ export interface ConvertJob {
   readonly forceShare?: boolean;
   /** Default `finish`. */
   readonly sync?: SyncMode;
-  /** How many packing workers at most. Default: as many as processors. */
+  /** How many workers at most, that pack, unpack or copy; 1: none. Default: as many as processors. */
   readonly workers?: number;
   /** How hard to pack: 1 to 9 for zlib, 1 to 22 for zstd. Default: what the format is usually packed with. */
   readonly compressionLevel?: number;
