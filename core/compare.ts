@@ -7,15 +7,12 @@ import { Buffer } from "node:buffer";
 import { alignDown, type Disk, type GuestReader, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
-import { type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
+import { CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { workerPool } from "./pool.ts";
-
-/** What a worker compares at once: few messages, and a stop is heard soon. */
-const CREW_PIECE = 4 << 20;
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";

@@ -55,6 +55,9 @@ export interface FileCrew extends Disposable {
   compare(pair: Pair): Promise<number | null>;
 }
 
+/** What a worker takes at once, in bytes: few messages, and a stop is heard soon. */
+export const CREW_PIECE = 4 << 20;
+
 /** After so many bytes of one job the workers are started: in the time that this takes they copy as many. */
 const WORTH = 64 << 20;
 
@@ -79,6 +82,7 @@ export function fileCrew(count: number, worth: number = WORTH): FileCrew {
   let next = 0;
   let failed = Deno.build.os === "windows" || count < 2;
   let workers: Worker[] = [];
+  let url: string | null = null;
   let lastId = 0;
   const waiting = new Map<number, (result: Answer["result"]) => void>();
 
@@ -91,6 +95,7 @@ export function fileCrew(count: number, worth: number = WORTH): FileCrew {
   const end = () => {
     failed = true;
     for (const worker of workers) worker.terminate();
+    if (url) URL.revokeObjectURL(url);
     for (const resolve of waiting.values()) resolve(null);
     waiting.clear();
   };
@@ -104,8 +109,8 @@ export function fileCrew(count: number, worth: number = WORTH): FileCrew {
     }
   };
   const start = () => {
-    const url = workerUrl();
-    workers = Array.from({ length: count }, () => new Worker(url, { type: "module", name: "copier" }));
+    const program = url = workerUrl();
+    workers = Array.from({ length: count }, () => new Worker(program, { type: "module", name: "copier" }));
     for (const worker of workers) {
       worker.onmessage = ({ data }: MessageEvent<Answer>) => heard(data);
       worker.onerror = (event) => {

@@ -1,6 +1,6 @@
 /**
- * Pieces under way. Where units are packed or unpacked, several pieces are under way at once, so that every core has
- * some to work on; elsewhere one, which stays in the cache between reading and writing.
+ * Pieces under way. Where workers pack, unpack or copy, several pieces are under way at once, so that every core has some
+ * to work on; elsewhere one, which stays in the cache between reading and writing.
  *
  * @module
  */

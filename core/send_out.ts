@@ -5,15 +5,12 @@
  */
 import { alignDown, PIECE } from "../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
-import { type CopyOrder, placeIn } from "./file_crew.ts";
+import { type CopyOrder, CREW_PIECE, placeIn } from "./file_crew.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Load } from "./load.ts";
 import type { Step } from "./plan.ts";
 import { writePart, writePiece } from "./write_piece.ts";
 import type { ZeroRule } from "./zeroes.ts";
-
-/** What a worker copies at once: few messages, and a stop is heard soon. */
-const CREW_PIECE = 4 << 20;
 
 /** What workers can copy of `step` from `start` on, as far as one of them should go. */
 export async function orderAt(

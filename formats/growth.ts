@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { SECTOR } from "./bytes.ts";
+import { alignDown, alignUp, SECTOR } from "./bytes.ts";
+import type { DiskWriter, GuestReader } from "./contract.ts";
 import { ImageError } from "./errors.ts";
 import { writeZeroes } from "./fresh_areas.ts";
 import type { CheckContext, GrowthKind } from "./maintenance.ts";
@@ -83,4 +84,30 @@ export function refuseMetadata({ label }: WritableStorage, growth: GrowthKind): 
   const message = `Cannot preallocate metadata of "${label}": every byte of its disk has a place in the file anyway; ` +
     `falloc and full take the space`;
   throw new ImageError("usage", message, { path: label });
+}
+
+/**
+ * Hides what would show in the new end of a disk of blocks: the rest of its last block, after which `settle` is called,
+ * and what is beneath.
+ *
+ * @param writer of the grown disk
+ * @param oldSize guest bytes before
+ */
+export async function clearNewEnd(
+  writer: DiskWriter,
+  oldSize: number,
+  below: GuestReader | null,
+  settle: () => Promise<void>,
+  { pause }: Pick<CheckContext, "pause">,
+): Promise<void> {
+  const { size, unit } = writer.traits;
+  const end = Math.min(size, Math.max(alignUp(oldSize, unit), below?.size ?? 0));
+  for (let at = oldSize; at < end;) {
+    const partEnd = Math.min(end, alignDown(at, unit) + unit);
+    await writer.zero(at, partEnd);
+    // The disk of today has a part of this block.
+    if (at === oldSize) await settle();
+    at = partEnd;
+    await pause();
+  }
 }

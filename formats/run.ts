@@ -20,7 +20,7 @@ export type Run =
     readonly end: number;
     /**
      * File offset of the place of the run, where the layer keeps one for it, plain and in one piece; in the file that
-     * holds the layer's data. Zeroes and holes may have a place, too. Only `map` looks at it, so it may be left out.
+     * holds the layer's data. Zeroes and holes may have a place, too. It may be left out: then `map` does not tell it, and the host and workers cannot copy the run by themselves.
      */
     readonly fileStart?: number;
   }

@@ -4,9 +4,9 @@
  * @module
  */
 import { FREE, openBlockTable } from "../block_table.ts";
-import { alignDown, alignUp, unitsOf } from "../bytes.ts";
+import { unitsOf } from "../bytes.ts";
 import { freshAreas } from "../fresh_areas.ts";
-import { checkNewSize, fillingOf, fillNew, orCutBack, refuseMetadata } from "../growth.ts";
+import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../uuid.ts";
@@ -95,7 +95,7 @@ async function grow(
     await storage.sync();
     await longer.map.flush();
   };
-  await clearNewEnd(target, oldSize, settle, context);
+  await clearNewEnd(blockWriter(target, false, () => Promise.resolve()), oldSize, target.below, settle, context);
   await orCutBack(storage, async () => {
     if (wanted !== "off") await allocateNew(target, oldSize, context);
     await target.fresh.finish();
@@ -118,26 +118,6 @@ async function lengthenMap(
   await writeEntries(storage, { mapOffset, first: map.entries, end: blocks, entriesOf: free });
   const place = { fileOffset: mapOffset, entries: blocks, littleEndian: true };
   return { storage, header: { ...header, size, blocks }, map: openBlockTable(storage, place), backing };
-}
-
-/** Hides what would show: the rest of the last block, which `settle` ends, and what is beneath. */
-async function clearNewEnd(
-  target: BlockTarget,
-  oldSize: number,
-  settle: () => Promise<void>,
-  { pause }: ChangeContext,
-): Promise<void> {
-  const { below, header: { size, blockSize } } = target;
-  const writer = blockWriter(target, false, () => Promise.resolve());
-  const end = Math.min(size, Math.max(alignUp(oldSize, blockSize), below?.size ?? 0));
-  for (let at = oldSize; at < end;) {
-    const partEnd = Math.min(end, alignDown(at, blockSize) + blockSize);
-    await writer.zero(at, partEnd);
-    // The disk of today has a part of this block.
-    if (at === oldSize) await settle();
-    at = partEnd;
-    await pause();
-  }
 }
 
 /** Gives every block of the new end a place. */

@@ -4,10 +4,9 @@
  * @module
  */
 import { FREE, openBlockTable } from "../block_table.ts";
-import { alignDown, alignUp, SECTOR, unitsOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import { hasNoHoles } from "../fresh_areas.ts";
-import { fillingOf, fillNew, orCutBack } from "../growth.ts";
+import { clearNewEnd, fillingOf, fillNew, orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
@@ -53,7 +52,7 @@ export async function growBlocks(
     await storage.sync();
     await longer.table.flush();
   };
-  await clearNewEnd(target, image.size, below, settle, context);
+  await clearNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, below, settle, context);
   if (growth !== "off") {
     await orCutBack(storage, async () => {
       await allocateNew(target, image.size, context);
@@ -90,27 +89,6 @@ async function stateTableEntries(storage: WritableStorage, headerOffset: number,
   setTableEntries(header, entries);
   await storage.writeAt(header.subarray(0, SECTOR), headerOffset);
   await storage.sync();
-}
-
-/** Hides what would show: the rest of the last block, which `settle` ends, and what is beneath. */
-async function clearNewEnd(
-  target: BlockTarget,
-  oldSize: number,
-  below: GuestReader | null,
-  settle: () => Promise<void>,
-  { pause }: ChangeContext,
-): Promise<void> {
-  const { size, blockSize } = target;
-  const writer = blockWriter(target, false, () => Promise.resolve());
-  const end = Math.min(size, Math.max(alignUp(oldSize, blockSize), below?.size ?? 0));
-  for (let at = oldSize; at < end;) {
-    const partEnd = Math.min(end, alignDown(at, blockSize) + blockSize);
-    await writer.zero(at, partEnd);
-    // The disk of today has a part of this block.
-    if (at === oldSize) await settle();
-    at = partEnd;
-    await pause();
-  }
 }
 
 /** Gives every block of the new end a place. */
