@@ -253,6 +253,7 @@ export class Conversion {
       sources: files,
       sync: job.sync ?? "finish",
       pause: () => this.pace.pause(),
+      signal: this.context.signal,
       pack: leveled(this.pool.pack, job.compressionLevel),
       options,
       output: this.output,

@@ -81,7 +81,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
   const pause = tellingPause(paceOf(context.signal, 0, context.paused), context.onEvent);
-  const targetJob = { spec, size, sources, sync, pause, pack: inlinePacker, options };
+  const targetJob = { spec, size, sources, sync, pause, signal: context.signal, pack: inlinePacker, options };
   const target = await atWork(context, async () => {
     const begun = await createTarget(targetJob, format, plan, backing, stack);
     await begun.writer.finish();

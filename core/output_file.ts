@@ -51,13 +51,17 @@ interface Pending {
 /** Paths of the files that a job reads, by {@linkcode fileKey}. */
 export type SourceFiles = ReadonlyMap<string, string>;
 
-/** The files of a job that reads `sources`. */
-export function outputFiles(files: Files, sources: SourceFiles): OutputFiles {
+/**
+ * The files of a job that reads `sources`.
+ *
+ * @param signal ends the waiting for the reader of a pipe
+ */
+export function outputFiles(files: Files, sources: SourceFiles, signal?: AbortSignal): OutputFiles {
   const pending: Pending[] = [];
   const guards: StoredFile[] = [];
   return {
     async create(path) {
-      const { entry, guard } = await begin(files, path, sources, pending.map((one) => one.path));
+      const { entry, guard } = await begin(files, path, sources, pending.map((one) => one.path), signal);
       pending.push(entry);
       if (guard) guards.push(guard);
       return entry.storage;
@@ -96,10 +100,11 @@ async function begin(
   given: string,
   sources: SourceFiles,
   taken: readonly string[],
+  signal: AbortSignal | undefined,
 ): Promise<{ entry: Pending; guard?: StoredFile }> {
   refuseTaken(given, taken);
   // A pipe has neither another name nor an old content.
-  const pipe = await mayRead(given) ? await files.pipe?.(given) : null;
+  const pipe = await mayRead(given) ? await files.pipe?.(given, signal) : null;
   if (pipe) return { entry: { path: given, part: given, storage: pipe, inPlace: true, isPipe: true } };
   if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
   const path = await realTarget(given);

@@ -46,6 +46,8 @@ export interface TargetJob {
   readonly sync: SyncMode;
   /** Awaited between parts of what takes long; throws where the job is cancelled. */
   readonly pause?: (share?: number) => Promise<void>;
+  /** Ends what `pause` is not asked in: the waiting for the reader of a pipe. */
+  readonly signal?: AbortSignal | undefined;
   readonly pack: Packer;
   readonly options: OpenOptions & { readonly files: Files };
   /** Where new files go. Default: files that appear at the end. */
@@ -111,7 +113,7 @@ export async function createTarget(
   beneath: OpenedImage | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget> {
-  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources));
+  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job.signal));
   const path = resolve(job.spec.path);
   const open = async (name: string) => targetStorage(await output.create(resolve(dirname(path), name)), job);
   const storage = await open(path);

@@ -21,9 +21,9 @@ import type { Files } from "./types.ts";
 export const hostFiles: Files = {
   open: async (path, options) => (await import("./file.ts")).openFileStorage(path, options),
   create: async (path) => (await import("./file.ts")).createFileStorage(path),
-  async pipe(path) {
+  async pipe(path, signal) {
     const { isPipe, pipeStorage } = await import("./pipe.ts");
-    return await isPipe(path) ? pipeStorage(path) : null;
+    return await isPipe(path) ? pipeStorage(path, signal) : null;
   },
   async rename(from, to) {
     try {

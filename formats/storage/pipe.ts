@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ImageError } from "../errors.ts";
+import { ImageError, throwIfCancelled } from "../errors.ts";
 import { hostError } from "./host_error.ts";
 import type { StoredFile } from "./types.ts";
 
@@ -17,8 +17,12 @@ export async function isPipe(path: string): Promise<boolean> {
   }
 }
 
-/** The pipe at `path`; it is opened with the first write, which waits for a reader. Closing it ends what is read. */
-export function pipeStorage(path: string): StoredFile {
+/**
+ * The pipe at `path`; it is opened with the first write, which waits for a reader. Closing it ends what is read.
+ *
+ * @param signal a write fails with `cancelled` as soon as it is raised: a reader may never come, or never go on
+ */
+export function pipeStorage(path: string, signal?: AbortSignal): StoredFile {
   let file: Deno.FsFile | undefined;
   let written = 0;
 
@@ -28,10 +32,21 @@ export function pipeStorage(path: string): StoredFile {
     return new ImageError("unsupported", message, { path });
   }
 
+  async function open(): Promise<Deno.FsFile> {
+    const opening = Deno.open(path, { write: true });
+    return await unlessCancelled(opening, signal).catch((error) => {
+      // The reader that comes after all finds an end.
+      opening.then((late) => late.close(), () => {});
+      throw error;
+    });
+  }
+
   async function write(bytes: Uint8Array): Promise<void> {
     try {
-      file ??= await Deno.open(path, { write: true });
-      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      file ??= await open();
+      for (let done = 0; done < bytes.length;) {
+        done += await unlessCancelled(file.write(bytes.subarray(done)), signal);
+      }
       written += bytes.length;
     } catch (error) {
       throw hostError(error, "write into", path);
@@ -60,4 +75,20 @@ export function pipeStorage(path: string): StoredFile {
       return Promise.resolve();
     },
   };
+}
+
+/** What `work` comes to; `cancelled` if the signal is raised before. */
+async function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  const cancelled = Promise.withResolvers<void>();
+  const cancel = () => cancelled.resolve();
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel);
+  try {
+    await Promise.race([work, cancelled.promise]);
+    throwIfCancelled(signal);
+    return await work;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
 }

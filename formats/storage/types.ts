@@ -94,8 +94,12 @@ export interface Files {
   open(path: string, options?: { readonly write?: boolean }): Promise<StoredFile>;
   /** Creates a new file; `refused` if the name is taken. */
   create(path: string): Promise<StoredFile>;
-  /** What is at `path` as a pipe to be written into; `null` where that is none. Absent: there are no pipes. */
-  pipe?(path: string): Promise<StoredFile | null>;
+  /**
+   * What is at `path` as a pipe to be written into; `null` where that is none. Absent: there are no pipes.
+   *
+   * @param signal ends the waiting for a reader
+   */
+  pipe?(path: string, signal?: AbortSignal): Promise<StoredFile | null>;
   /** Gives a file another name, replacing what has it. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file. */

@@ -40,6 +40,32 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a job that is cancelled does not wait for the reader of its pipe",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    const [raw, pipe] = [folder.file("a.raw"), folder.file("p")];
+    await Deno.writeFile(raw, rng(runSeed).bytes(1 << 20));
+    assert.equal((await run("mkfifo", [pipe])).code, 0);
+    const target = { path: pipe, format: "vmdk", options: { subformat: "streamOptimized" } };
+    const cancelledConvert = async () => {
+      const controller = new AbortController();
+      const timer = setTimeout(() => controller.abort(), 300);
+      const job = { sources: [{ path: raw, format: "raw" }], target };
+      await assert.rejects(convert(job, { signal: controller.signal }), { kind: "cancelled" });
+      clearTimeout(timer);
+    };
+    // There is no reader.
+    await cancelledConvert();
+    using reader = await Deno.open(pipe);
+    assert.equal(await reader.read(new Uint8Array(1)), null, "the reader that comes late finds an end");
+    // There is one that reads nothing, and more than the pipe holds.
+    await cancelledConvert();
+    for (const part = new Uint8Array(1 << 16); await reader.read(part) !== null;);
+  },
+});
+
+Deno.test({
   name: "standard output holds nothing but the stream",
   ignore,
   async fn() {
