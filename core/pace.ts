@@ -50,6 +50,7 @@ export function paceOf(
     throwIfCancelled(signal);
     if (performance.now() - turn < TURN) return;
     for (let round = 0; round < ROUNDS; round++) await new Promise((resolve) => setImmediate(resolve));
+    throwIfCancelled(signal);
     const rest = paused();
     if (rest) {
       const stopped = performance.now();

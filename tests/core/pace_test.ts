@@ -47,3 +47,12 @@ Deno.test("a job that is cancelled while it rests ends at once", async () => {
     }
   }, { kind: "cancelled" });
 });
+
+Deno.test("a job that is cancelled when it is about to rest ends at once", async () => {
+  const stop = new AbortController();
+  const pace = paceOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  const paused = pace.pause();
+  stop.abort("SIGINT");
+  await assert.rejects(paused, { kind: "cancelled" });
+});
