@@ -4,17 +4,20 @@
  *
  * @module
  */
-import { basename, dirname, join, resolve } from "node:path";
 import {
+  basename,
   type ChangeContext,
   type CheckContext,
+  dirname,
   type Disk,
   type Files,
   type Format,
   ImageError,
+  join,
   type Maintenance,
   type NamedFile,
   type NewFile,
+  resolve,
   type WritableStorage,
 } from "../formats/mod.ts";
 import { chainOf } from "./chain.ts";

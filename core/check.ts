@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { resolve } from "node:path";
 import {
   type CheckContext,
   type CheckReport,
   type Format,
   partOf,
   type RepairKind,
+  resolve,
   type Storage,
 } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, namedPath, openForChange, tellingPause } from "./change.ts";

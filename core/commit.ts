@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { resolve } from "node:path";
-import { alignUp, type Disk, ImageError } from "../formats/mod.ts";
+import { alignUp, type Disk, ImageError, resolve } from "../formats/mod.ts";
 import { chainOf, padded } from "./chain.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { countAndCopy } from "./count_and_copy.ts";

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { resolve } from "node:path";
 import {
   alignUp,
   allFormats,
@@ -14,6 +13,7 @@ import {
   type GuestReader,
   hostFiles,
   ImageError,
+  resolve,
   throwIfCancelled,
   type WriterTraits,
 } from "../formats/mod.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { dirname, resolve } from "node:path";
-import { allFormats, hostFiles, ImageError, inlinePacker, throwIfCancelled } from "../formats/mod.ts";
+import { allFormats, dirname, hostFiles, ImageError, inlinePacker, resolve, throwIfCancelled } from "../formats/mod.ts";
 import { atWork, tellingPause } from "./change.ts";
 import { checkJob } from "./check_job.ts";
 import type { ScanEvent } from "./events.ts";

@@ -3,8 +3,17 @@
  *
  * @module
  */
-import { dirname, extname, join } from "node:path";
-import { type Files, type Format, hostError, hostFiles, ImageError, type NamedFile } from "../formats/mod.ts";
+import {
+  dirname,
+  extname,
+  type Files,
+  type Format,
+  hostError,
+  hostFiles,
+  ImageError,
+  join,
+  type NamedFile,
+} from "../formats/mod.ts";
 import { formatNamed } from "./probe.ts";
 
 /** How many files beside an image are looked into. */

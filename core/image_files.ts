@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { resolve } from "node:path";
+import { resolve } from "../formats/mod.ts";
 import { inspect } from "./inspect.ts";
 import type { ImageSpec } from "./job.ts";
 import type { JobFiles } from "./job_files.ts";

@@ -3,8 +3,17 @@
  *
  * @module
  */
-import { dirname, isAbsolute, join, resolve } from "node:path";
-import { type Fact, type Facts, ImageError, type NamedFile, type Storage } from "../formats/mod.ts";
+import {
+  dirname,
+  type Fact,
+  type Facts,
+  ImageError,
+  isAbsolute,
+  join,
+  type NamedFile,
+  resolve,
+  type Storage,
+} from "../formats/mod.ts";
 import type { ImageSpec } from "./job.ts";
 import { isProtocol, resolveNamed } from "./named_files.ts";
 import { type Layer, openImage, type OpenOptions } from "./open.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { dirname, resolve } from "node:path";
-import { allFormats, hostFiles } from "../formats/mod.ts";
+import { allFormats, dirname, hostFiles, resolve } from "../formats/mod.ts";
 import type { ConvertContext, ConvertJob, TargetSpec } from "./job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { partName } from "./part_name.ts";

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { resolve } from "node:path";
 import {
   alignDown,
   alignUp,
@@ -17,6 +16,7 @@ import {
   type Measured,
   type Packer,
   partOf,
+  resolve,
   type WritableStorage,
   zeroes,
 } from "../formats/mod.ts";

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { dirname, isAbsolute, join, relative, resolve } from "node:path";
-import { hostError, ImageError, type NamedFile } from "../formats/mod.ts";
+import { dirname, hostError, ImageError, isAbsolute, join, type NamedFile, relative, resolve } from "../formats/mod.ts";
 
 /**
  * Whether a name in an image is something else than a path: a URL, `json:`, or another protocol. A single letter before

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { resolve } from "node:path";
 import {
   type Disk,
   type Files,
@@ -13,6 +12,7 @@ import {
   hostFiles,
   ImageError,
   type NamedFile,
+  resolve,
   type SnapshotChoice,
   type Storage,
   type StoredFile,

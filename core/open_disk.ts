@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { resolve } from "node:path";
 import {
   allFormats,
   type Disk,
@@ -11,6 +10,7 @@ import {
   type GuestReader,
   hostFiles,
   joinRuns,
+  resolve,
   type Run,
   sameStatus,
 } from "../formats/mod.ts";

@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { dirname, resolve } from "node:path";
 import {
+  dirname,
   type Files,
   heldByQemu,
   hostError,
   ImageError,
   permissionFlag,
+  resolve,
   type StoredFile,
   syncFolder,
   type WritableStorage,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join } from "../formats/mod.ts";
 
 /** Longest file name, in bytes, that every usual file system takes. */
 const NAME_LIMIT = 255;

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { extname } from "node:path";
-import { type Format, ImageError, type Peek, type Storage } from "../formats/mod.ts";
+import { extname, type Format, ImageError, type Peek, type Storage } from "../formats/mod.ts";
 
 const HEAD = 64 << 10;
 const TAIL = 4 << 10;

@@ -4,14 +4,15 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { dirname, resolve } from "node:path";
 import {
   alignUp,
+  dirname,
   type Disk,
   type DiskWriter,
   type GuestReader,
   ImageError,
   type NamedFile,
+  resolve,
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf, padded } from "./chain.ts";

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { basename, dirname, resolve } from "node:path";
 import {
+  basename,
   type CreatePlan,
+  dirname,
   type DiskWriter,
   type Files,
   type Format,
@@ -14,6 +15,7 @@ import {
   MemoryStorage,
   type NamedFile,
   type Packer,
+  resolve,
   type WritableStorage,
   writableWindowOf,
 } from "../formats/mod.ts";

@@ -13,6 +13,7 @@ export { allFormats } from "./registry.ts";
 export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./storage/types.ts";
 export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
+export { basename, dirname, extname, isAbsolute, join, relative, resolve } from "./storage/paths.ts";
 export { heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
 export type { FileIdentity, HostCopy, HostFile } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";

@@ -9,8 +9,7 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
+import { cPath, errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 
 /** Which file this is: equal for two names of one file. */
 export interface FileIdentity {
@@ -74,6 +73,13 @@ const REFUSALS: readonly number[] = [1, 22, 25, 38, 95];
 /** Of two files, also EBADF, EXDEV, EISDIR, ETXTBSY: not for these two. */
 const COPY_REFUSALS: readonly number[] = [...REFUSALS, 9, 18, 21, 26];
 
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_INO = 0x100;
 const SEEK_END = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -92,25 +98,23 @@ const FICLONERANGE = 0x4020940dn;
 /**
  * The abilities for the file at `path` that is open as `opened`; `null` where there are none.
  *
- * A second descriptor is needed, since Deno does not show that of its handle. It comes from `node:fs`, which asks the
- * same permissions as Deno does; that it is the same file is checked.
+ * A second descriptor is needed, since Deno does not show that of its handle. The C library opens it, without asking
+ * Deno; that it is the file which Deno has opened is checked. `node:fs` would take longer to load than all else here.
  */
 export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   const libc = openLibc();
   if (!libc) return null;
-  let descriptor = -1;
-  try {
-    descriptor = openSync(
-      path,
-      !opened.write ? constants.O_RDONLY : opened.identity ? constants.O_RDWR : constants.O_WRONLY,
-    );
-    if (isSameFile(libc, descriptor, opened)) return hostFile(libc, descriptor, opened.write);
-  } catch {
-    // It can be renamed or forbidden by now. Abilities are optional.
-  }
-  if (descriptor >= 0) closeSync(descriptor);
+  // It can be renamed or forbidden by now. Abilities are optional.
+  const descriptor = open(libc, path, !opened.write ? O_RDONLY : opened.identity ? O_RDWR : O_WRONLY);
+  if (descriptor >= 0 && isSameFile(libc, descriptor, opened)) return hostFile(libc, descriptor, opened.write);
+  if (descriptor >= 0) libc.symbols.close(descriptor);
   libc.close();
   return null;
+}
+
+/** A descriptor of its own for the file at `path`; negative where it cannot be opened. */
+function open(libc: Libc, path: string, flags: number): number {
+  return libc.symbols.open(cPath(path), flags | O_CLOEXEC);
 }
 
 /** What one would do with an image: read it, put another file in its place, or change it where it is. */
@@ -129,15 +133,13 @@ export function heldByQemu(path: string, use: ImageUse = "read"): boolean | null
   if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return null;
   const libc = openLibc();
   if (!libc) return null;
-  let descriptor = -1;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const descriptor = open(libc, path, O_RDONLY | O_NONBLOCK);
+    if (descriptor < 0) return null;
     const found = (use === "change" ? [101n, 201n] : [101n]).map((byte) => isLocked(libc, descriptor, byte));
+    libc.symbols.close(descriptor);
     return found.includes(null) ? null : found.includes(true);
-  } catch {
-    return null;
   } finally {
-    if (descriptor >= 0) closeSync(descriptor);
     libc.close();
   }
 }
@@ -171,8 +173,8 @@ export function syncFolder(path: string): boolean {
   const libc = openLibc();
   if (!libc) return false;
   try {
-    const name = new TextEncoder().encode(`${path}\0`);
-    const descriptor = libc.symbols.open(name, constants.O_RDONLY | constants.O_DIRECTORY);
+    // Only a folder has this name: the flag that says so differs between processors.
+    const descriptor = open(libc, `${path}/.`, O_RDONLY);
     if (descriptor < 0) return false;
     const synced = libc.symbols.fsync(descriptor) === 0;
     libc.symbols.close(descriptor);
@@ -183,20 +185,30 @@ export function syncFolder(path: string): boolean {
 }
 
 /**
- * Whether `descriptor` is the file that is open as `opened`. Where Deno may not tell which file that is, locks do: one
- * that is taken through the one handle must be in the way of the other, and no longer when it is given back.
+ * Whether `descriptor` is the file that is open as `opened`. Where Deno or the host may not tell which file that is,
+ * locks do: one that is taken through the one handle must be in the way of the other, and no longer when it is given
+ * back.
  */
 function isSameFile(libc: Libc, descriptor: number, opened: OpenFile): boolean {
-  if (opened.identity) {
-    const found = fstatSync(descriptor);
-    return found.dev === opened.identity.dev && found.ino === opened.identity.ino;
-  }
+  const found = opened.identity && identityOf(libc, descriptor);
+  if (found) return found.dev === opened.identity.dev && found.ino === opened.identity.ino;
   if (!opened.file.tryLockSync(true)) return false;
   const blocked = libc.symbols.flock(descriptor, LOCK_EX_NB) !== 0 && errnoOf(libc) === EWOULDBLOCK;
   opened.file.unlockSync();
   const free = libc.symbols.flock(descriptor, LOCK_EX_NB) === 0;
   libc.symbols.flock(descriptor, LOCK_UN);
   return blocked && free;
+}
+
+/** Which file `descriptor` is, as Deno tells it; `null` where the host does not tell. */
+function identityOf(libc: Libc, descriptor: number): FileIdentity | null {
+  // struct statx: the inode at byte 32, the two halves of the device's number at 136.
+  const found = new DataView(new ArrayBuffer(256));
+  const { statx } = libc.symbols;
+  if (statx?.(descriptor, cPath(""), AT_EMPTY_PATH, STATX_INO, new Uint8Array(found.buffer)) !== 0) return null;
+  const [major, minor] = [found.getUint32(136, true), found.getUint32(140, true)];
+  const low = (major & 0xfff) * 0x100 + (minor & 0xff) + (minor >>> 8) * 0x100000;
+  return { dev: (major >>> 12) * 2 ** 44 + low, ino: Number(found.getBigUint64(32, true)) };
 }
 
 /** Owns `libc` and `descriptor`. */
@@ -243,7 +255,7 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
       return canPunch || canZeroRange;
     },
     [Symbol.dispose]() {
-      closeSync(descriptor);
+      libc.symbols.close(descriptor);
       libc.close();
     },
   };

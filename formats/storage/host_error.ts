@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { dirname, isAbsolute } from "node:path";
 import { type ErrorKind, ImageError } from "../errors.ts";
+import { dirname, isAbsolute } from "./paths.ts";
 
 /**
  * The failure that `error`, thrown by Deno or the host, stands for.

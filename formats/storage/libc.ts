@@ -42,6 +42,8 @@ const SYMBOLS = {
   copy_file_range: { parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"], result: "i64", optional: true },
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  // glibc has it since 2.28, musl since 1.2.5.
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32", optional: true },
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "void" },
   __errno_location: { parameters: [], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -98,6 +100,11 @@ function loadLibc(): Libc | null {
 
 function mayLoad(path: string): boolean {
   return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
+}
+
+/** What the C library takes for a path. */
+export function cPath(path: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${path}\0`);
 }
 
 /**

@@ -47,7 +47,7 @@ Deno.test("--version loads the table of commands and the facts of the formats", 
   assertLean(modules, 60);
   assert(modules.includes("formats/registry.ts") && modules.includes("cli/commands.ts"));
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [[], []]);
-  assert.deepEqual(await nodeIn(modules), ["node:path"]);
+  assert.deepEqual(await nodeIn(modules), []);
   assert.deepEqual(
     modules.filter((path) => /^formats\/storage\/(file|file_storage|host|libc)\.ts$|_options\.ts$/.test(path)),
     [],
@@ -65,7 +65,7 @@ Deno.test("info loads what reads the format of the image", async () => {
   assertLean(modules, 115);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], ["commander"]]);
   assert.deepEqual(modules.filter((path) => /^core\/(convert|copy|pool|target)|qcow2\/(create|unpack)/.test(path)), []);
-  assert.deepEqual(await nodeIn(modules), ["node:fs", "node:path"]);
+  assert.deepEqual(await nodeIn(modules), []);
 });
 
 Deno.test("convert loads what reads the source and what writes the target", async () => {
@@ -79,5 +79,5 @@ Deno.test("convert loads what reads the source and what writes the target", asyn
   // A new image without packing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
   const needless = /qcow2\/(disk|edit|unpack|compress|preallocate|bitmaps\w*|snapshots)\.ts$/;
   assert.deepEqual(modules.filter((path) => needless.test(path)), []);
-  assert.deepEqual(await nodeIn(modules), ["node:buffer", "node:fs", "node:path"]);
+  assert.deepEqual(await nodeIn(modules), ["node:buffer"]);
 });
