@@ -49,13 +49,17 @@ export async function fillNew(
   }
 }
 
-/** Does `work` at the end of the file; where it fails (a full disk, for instance), the file ends where it did before. */
+/**
+ * Does `work` at the end of the file; where it fails (a full disk, for instance) or is cancelled, the file ends where it
+ * did before.
+ */
 export async function orCutBack(storage: WritableStorage, work: () => Promise<void>): Promise<void> {
   const { size } = storage;
   try {
     await work();
   } catch (error) {
-    await storage.truncate(size);
+    // What went wrong first is told; a longer file harms nobody.
+    await storage.truncate(size).catch(() => {});
     throw error;
   }
 }

@@ -49,11 +49,16 @@ export const raw: Format = {
 
 /** A raw image is as long as its file. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
-  const { refuseMetadata } = await import("./growth.ts");
+  const { orCutBack, refuseMetadata } = await import("./growth.ts");
   const before = storage.size;
   refuseMetadata(storage, growth);
-  await storage.truncate(size);
-  if (growth !== "off" && size > before) await storage.reserve(before, size, growth === "full");
+  if (size < before) await storage.truncate(size);
+  else {
+    await orCutBack(storage, async () => {
+      await storage.truncate(size);
+      if (growth !== "off") await storage.reserve(before, size, growth === "full");
+    });
+  }
   await storage.sync();
 }
 

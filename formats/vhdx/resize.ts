@@ -7,6 +7,7 @@
 import { alignUp, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
+import { orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockIn, PAGE_BYTES, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
@@ -53,7 +54,8 @@ export async function resizeVhdx(
   const logged = loggedStorage(storage, headers);
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
   const work = { storage, image, next, growth, fills: await hasNoHoles(storage), context };
-  const bat = size > image.geometry.size ? await grow(work, end) : image.bat.region;
+  let bat = image.bat.region;
+  if (size > image.geometry.size) await orCutBack(storage, async () => void (bat = await grow(work, end)));
   if (bat !== image.bat.region) {
     const table = await withMovedBat(storage, bat);
     for (const tableAt of REGION_TABLES_AT) await logged.writeAt(table, tableAt);

@@ -7,6 +7,7 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
+import { orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind, NewFile } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withExtents, withNewContentId } from "./descriptor_edit.ts";
@@ -180,9 +181,11 @@ async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange>
   const [start, end] = [fileOffset + size, fileOffset + lastSize];
   // What is behind the extent is nobody's.
   if (storage.size > start) await storage.zeroAt(start, Math.min(storage.size, end));
-  if (storage.size < end) await storage.truncate(end);
-  if (growth !== "off") await storage.reserve(start, end, growth === "full");
-  await storage.sync();
+  await orCutBack(storage, async () => {
+    if (storage.size < end) await storage.truncate(end);
+    if (growth !== "off") await storage.reserve(start, end, growth === "full");
+    await storage.sync();
+  });
   return {};
 }
 

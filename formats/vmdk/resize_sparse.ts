@@ -7,6 +7,7 @@
 import { alignDown, alignUp, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
+import { orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_store.ts";
@@ -85,20 +86,28 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     zeroedFrom: storage.size,
     below,
   });
+  const settle = async () => {
+    if (storage.size < end.next) await storage.truncate(end.next);
+    await storage.sync();
+    await tables.flush();
+    await tables.flushDirectories();
+    await storage.sync();
+  };
+  // The disk of today has a part of this grain.
   const grainEnd = Math.min(size, alignUp(old.capacity, old.grainBytes));
   await writer.zero(old.capacity, grainEnd);
-  // Where every grain gets a place, all of them say zeroes.
-  const hidden = growth === "off" ? Math.min(size, alignUp(below?.size ?? 0, old.grainBytes)) : 0;
-  for (let at = grainEnd; at < hidden; at += HIDDEN_STEP * old.grainBytes) {
-    await writer.zero(at, Math.min(hidden, at + HIDDEN_STEP * old.grainBytes));
-    await context.pause();
-  }
-  await allocateGrains({ ...change, header, tables, end }, alignDown(old.capacity, old.grainBytes));
-  if (storage.size < end.next) await storage.truncate(end.next);
-  await storage.sync();
-  await tables.flush();
-  await tables.flushDirectories();
-  await storage.sync();
+  await allocateGrains({ ...change, size: grainEnd, header, tables, end }, alignDown(old.capacity, old.grainBytes));
+  await settle();
+  await orCutBack(storage, async () => {
+    // Where every grain gets a place, all of them say zeroes.
+    const hidden = growth === "off" ? Math.min(size, alignUp(below?.size ?? 0, old.grainBytes)) : 0;
+    for (let at = grainEnd; at < hidden; at += HIDDEN_STEP * old.grainBytes) {
+      await writer.zero(at, Math.min(hidden, at + HIDDEN_STEP * old.grainBytes));
+      await context.pause();
+    }
+    await allocateGrains({ ...change, header, tables, end }, grainEnd);
+  });
+  await settle();
   if (header === old) return { capacity: size };
   return { capacity: size, directory: header.directory ?? 0, redundantDirectory: header.redundantDirectory };
 }

@@ -6,6 +6,7 @@
 import { alignDown, alignUp, SECTOR } from "../../bytes.ts";
 import type { GuestReader } from "../../contract.ts";
 import { ImageError } from "../../errors.ts";
+import { orCutBack } from "../../growth.ts";
 import { type ChangeContext, type CheckContext, type GrowthKind, partOf } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { resizeBitmaps } from "./bitmaps_resize.ts";
@@ -47,7 +48,10 @@ export async function resizeQcow2(
   const entries = Math.max(1, l1EntriesFor(renewal.geometry, size));
   const l1 = await readL1(storage, header.l1, Math.max(entries, header.l1.entries));
   await cutFrom(renewal, l1, alignUp(Math.min(size, header.size), header.clusterSize));
-  if (size > header.size) await grow(renewal, l1, data, size, growth, context);
+  if (size > header.size) {
+    const growing = () => grow(renewal, l1, data, size, growth, context);
+    await orCutBack(storage, () => orCutBack(data, growing));
+  }
   const bitmaps = await resizeBitmaps(renewal, size);
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
   const cut = new DataView(l1.buffer, l1.byteOffset, entries * 8);
