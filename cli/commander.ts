@@ -6,7 +6,7 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import { ImageError } from "../mod.ts";
-import { completeArgs } from "./getopt.ts";
+import { nameOf } from "./parse_args.ts";
 import type { CommandDef, OptionDef, ParsedArgs } from "./command_def.ts";
 
 const HELP_WIDTH = 100;
@@ -24,11 +24,6 @@ function optionOf(def: OptionDef): Option {
   if (def.repeats) option.argParser((value: string, before: string[] = []) => [...before, value]);
   if (def.group !== undefined) option.helpGroup(`${def.group}:`);
   return option;
-}
-
-/** The name under which {@linkcode ParsedArgs} has an option. */
-function nameOf(def: OptionDef): string {
-  return def.long ?? def.short!;
 }
 
 function quiet(command: Command): Command {
@@ -105,15 +100,15 @@ function lowerFirst(text: string): string {
 }
 
 /**
- * Reads the words after a command's name.
+ * Reads words whose long options are complete.
  *
  * @throws ImageError `usage`
  */
-export function parseArgs(def: CommandDef, args: readonly string[]): ParsedArgs | HelpWanted {
+export function readWithCommander(def: CommandDef, words: readonly string[]): ParsedArgs | HelpWanted {
   const values = new Map<string, string | true | string[]>();
   const command = commandOf(def, values);
   try {
-    command.parse(completeArgs(args, def), { from: "user" });
+    command.parse(words, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { help: commandHelp(def) };

@@ -5,7 +5,7 @@
  */
 import { allFormats, ImageError } from "../mod.ts";
 import type { CommandContext, CommandDef } from "./command_def.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import { proposals } from "./completion_words.ts";
 import { completionsCommand, SHELLS } from "./completions_options.ts";
 import type { Io } from "./report.ts";
@@ -22,7 +22,7 @@ const SCRIPTS: { readonly [shell in Shell]: () => Promise<{ readonly default: st
 
 /** Runs `completions`; the result is the exit code. */
 export async function runCompletions(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(completionsCommand, args);
+  const parsed = await parseArgs(completionsCommand, args);
   if ("help" in parsed) {
     io.out(parsed.help);
     return 0;

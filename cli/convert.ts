@@ -5,7 +5,7 @@
  */
 import { allFormats, convert, ImageError, jobFiles } from "../mod.ts";
 import type { ConvertJob, ConvertSummary, Format, OptionSpec } from "../mod.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import { requestOf } from "./convert_args.ts";
 import type { ConvertRequest, ConvertView } from "./convert_args.ts";
 import { convertCommand } from "./convert_options.ts";
@@ -35,7 +35,7 @@ export async function parseConvert(
   formats: readonly Format[] = allFormats,
   windows: boolean = WINDOWS,
 ): Promise<ParsedConvert> {
-  const parsed = parseArgs(convertCommand, args);
+  const parsed = await parseArgs(convertCommand, args);
   if ("help" in parsed) return { kind: "help", text: parsed.help };
   return await requestOf(parsed, formats, windows);
 }

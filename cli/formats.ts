@@ -5,7 +5,7 @@
  */
 import { allFormats, ImageError } from "../mod.ts";
 import type { Format } from "../mod.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import { formatsCommand } from "./formats_options.ts";
 import type { CommandContext } from "./command_def.ts";
 
@@ -46,11 +46,11 @@ export function formatsJson(formats: readonly Format[]): string {
 }
 
 /** Runs `formats`; the result is the exit code. */
-export function runFormats(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(formatsCommand, args);
+export async function runFormats(args: readonly string[], { io }: CommandContext): Promise<number> {
+  const parsed = await parseArgs(formatsCommand, args);
   if ("help" in parsed) {
     io.out(parsed.help);
-    return Promise.resolve(0);
+    return 0;
   }
   if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": formats takes no files`);
   const form = parsed.options["output"] ?? "human";
@@ -58,5 +58,5 @@ export function runFormats(args: readonly string[], { io }: CommandContext): Pro
     throw new ImageError("usage", `Cannot write the list as "${form}": --output must be human or json`);
   }
   io.out(form === "json" ? formatsJson(allFormats) : formatsText(allFormats));
-  return Promise.resolve(0);
+  return 0;
 }

@@ -5,7 +5,7 @@
  */
 import { allFormats, ImageError } from "../mod.ts";
 import type { Format } from "../mod.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import type { CommandContext } from "./command_def.ts";
 import { lackOf, sizeRuleOf } from "./destination.ts";
 import { type Preset, presets, type Recipe } from "./presets.ts";
@@ -59,11 +59,11 @@ export function presetsJson(all: readonly Preset[], formats: readonly Format[]):
 }
 
 /** Runs `presets`; the result is the exit code. */
-export function runPresets(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(presetsCommand, args);
+export async function runPresets(args: readonly string[], { io }: CommandContext): Promise<number> {
+  const parsed = await parseArgs(presetsCommand, args);
   if ("help" in parsed) {
     io.out(parsed.help);
-    return Promise.resolve(0);
+    return 0;
   }
   if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": presets takes no files`);
   const form = parsed.options["output"] ?? "human";
@@ -71,5 +71,5 @@ export function runPresets(args: readonly string[], { io }: CommandContext): Pro
     throw new ImageError("usage", `Cannot write the list as "${form}": --output must be human or json`);
   }
   io.out(form === "json" ? presetsJson(presets, allFormats) : presetsText(presets, allFormats));
-  return Promise.resolve(0);
+  return 0;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ConvertEvent, JobFiles, ScanEvent } from "../mod.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import { convertExit } from "./exit_codes.ts";
 import type { ProgressView, Telling } from "./progress.ts";
 import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "./report.ts";
@@ -31,7 +31,7 @@ export async function runCommand<Request>(
   const { def } = command;
   let stage: Where["stage"] = "words";
   try {
-    const parsed = parseArgs(def, args);
+    const parsed = await parseArgs(def, args);
     const request = "help" in parsed ? parsed.help : await command.read(parsed);
     if (typeof request === "string") {
       context.io.out(request);

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { allFormats, ImageError } from "../mod.ts";
 import type { ConvertJob, Format } from "../mod.ts";
 import type { CommandContext } from "./command_def.ts";
-import { parseArgs } from "./commander.ts";
+import { parseArgs } from "./parse_args.ts";
 import { parseConvert } from "./convert.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { denoCommand } from "./permissions.ts";
@@ -204,7 +204,7 @@ function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
 /** Runs `wizard`; the result is the exit code. */
 export async function runWizard(args: readonly string[], context: CommandContext): Promise<number> {
   const { io, signal } = context;
-  const parsed = parseArgs(wizardCommand, args);
+  const parsed = await parseArgs(wizardCommand, args);
   if ("help" in parsed) {
     io.out(parsed.help);
     return 0;
