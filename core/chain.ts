@@ -35,6 +35,11 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
       const end = Math.min(run.end, run.start + (disk.data.size - run.fileStart));
       return end > start ? { storage: disk.data, fileStart: run.fileStart, end } : null;
     },
+    async readPacked(room, start, end) {
+      const { run, disk } = await resolve(layers, layers.length, start, end);
+      if (run.kind !== "data" || !run.packed || run.end < end) return null;
+      return await disk?.readPacked?.(room, start, end) ?? null;
+    },
     async read(into, start) {
       const end = start + into.length;
       for (let at = start; at < end;) {
@@ -103,6 +108,11 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
       const place = await parts[index].placeOf?.(start - from, Math.min(limit, starts[index + 1]) - from);
       return place ? { ...place, end: place.end + from } : null;
     },
+    async readPacked(room, start, end) {
+      const index = partAt(start);
+      if (end > starts[index + 1]) return null;
+      return await parts[index].readPacked?.(room, start - starts[index], end - starts[index]) ?? null;
+    },
     async read(into, start) {
       const end = Math.min(start + into.length, size);
       for (let at = start; at < end;) {
@@ -135,6 +145,9 @@ export function sliced(reader: GuestReader, from: number, end: number): GuestRea
       const place = await reader.placeOf?.(start + from, limit + from);
       return place ? { ...place, end: place.end - from } : null;
     },
+    async readPacked(room, start, end) {
+      return await reader.readPacked?.(room, start + from, end + from) ?? null;
+    },
     read(into, start) {
       const inside = Math.max(0, Math.min(into.length, end - from - start));
       into.fill(0, inside);
@@ -151,6 +164,9 @@ export function padded(reader: GuestReader, size: number): GuestReader {
     size,
     async placeOf(start, limit) {
       return start < reader.size ? await reader.placeOf?.(start, Math.min(limit, reader.size)) ?? null : null;
+    },
+    async readPacked(room, start, end) {
+      return end <= reader.size ? await reader.readPacked?.(room, start, end) ?? null : null;
     },
     async runAt(start, limit) {
       if (start >= reader.size) return zeroRun(start, limit);

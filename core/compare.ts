@@ -7,12 +7,13 @@ import { Buffer } from "node:buffer";
 import { alignDown, type Disk, type GuestReader, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
+import { crewOf } from "./crew.ts";
 import { CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
 import { type Pace, paceOf } from "./pace.ts";
-import { workerPool } from "./pool.ts";
+import { poolOf } from "./pool.ts";
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";
@@ -59,8 +60,9 @@ export async function compare(
   const { onEvent = () => {}, onStage = () => {} } = options;
   onStage("open");
   onEvent({ type: "phase", phase: "inspect" });
-  using pool = workerPool(options.workers);
-  using crew = options.crew ?? fileCrew(options.workers ?? navigator.hardwareConcurrency);
+  const workers = crewOf(options.workers);
+  using pool = poolOf(workers);
+  using crew = options.crew ?? fileCrew(workers);
   await using stack = new AsyncDisposableStack();
   const sides: Side[] = [];
   for (const image of [first, second]) {

@@ -21,6 +21,7 @@ import { padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
+import { type Crew, crewOf } from "./crew.ts";
 import { type FileCrew, fileCrew } from "./file_crew.ts";
 import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
@@ -29,7 +30,7 @@ import type { OutputFiles } from "./output_file.ts";
 import { type Offloader, offloaderTo } from "./offload.ts";
 import { type Pace, paceOf } from "./pace.ts";
 import { countTotals, type Policy } from "./plan.ts";
-import { leveled, type Pool, workerPool } from "./pool.ts";
+import { leveled, type Pool, poolOf } from "./pool.ts";
 import { formatNamed } from "./probe.ts";
 import { mergedRanges, salvaging } from "./salvage.ts";
 import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./source.ts";
@@ -58,13 +59,15 @@ export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
   readonly pace: Pace;
+  readonly workers: Crew;
   readonly pool: Pool;
   readonly options: OpenOptions & { readonly files: Files };
 
   /** `output`: where new files go instead of the host's. */
   constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
     this.pace = paceOf(context.signal, job.rateLimit ?? 0, context.paused);
-    this.pool = endedBy(context.signal, context.pool ?? workerPool(job.workers));
+    this.workers = crewOf(job.workers);
+    this.pool = endedBy(context.signal, context.pool ?? poolOf(this.workers));
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
@@ -193,9 +196,9 @@ export class Conversion {
 
   /** Workers that copy by themselves; none where all bytes must pass here, or where one thread is wanted. */
   crew(stack: AsyncDisposableStack): { readonly crew?: FileCrew } {
-    const { workers = navigator.hardwareConcurrency, digest, rateLimit } = this.job;
+    const { digest, rateLimit } = this.job;
     if (digest || rateLimit) return {};
-    return { crew: stack.use(this.context.crew ?? fileCrew(workers)) };
+    return { crew: stack.use(this.context.crew ?? fileCrew(this.workers)) };
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {

@@ -10,7 +10,7 @@ import type { Totals } from "./events.ts";
 import { type Lanes, lanesOf } from "./lanes.ts";
 import { type Load, loadOf } from "./load.ts";
 import { type Step, stepsOf } from "./plan.ts";
-import { orderAt, sendOut } from "./send_out.ts";
+import { errandAt, sendOut } from "./send_out.ts";
 import { writePiece, writeZeroes, zeroRuleFor } from "./write_piece.ts";
 import type { ZeroRule } from "./zeroes.ts";
 
@@ -20,6 +20,9 @@ const ZERO_PART = 64 << 20;
 /** Bytes at once where units are packed or unpacked: those go through the caches of other processors in any case. */
 const PACKED_PIECE = 512 << 10;
 
+/** Packed units that have not become smaller are a little longer than what they unpack to, in bytes all together. */
+const PACKED_MORE = 64 << 10;
+
 /** Copies everything; returns what was done, and how many zeroes were found inside the data. */
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
@@ -27,7 +30,7 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
   const size = pieceFor(job.traits, rule);
   // A packed unit is unpacked whole: reading it piece by piece would unpack it more than once, or one by one.
   const packedSize = alignUp(Math.max(PACKED_PIECE, size), job.source.unit ?? 1);
-  const lanes = lanesOf(job.width, packedSize, ({ act, kind, start, end, zeroes, seconds }) => {
+  const lanes = lanesOf(job.width, packedSize + PACKED_MORE, ({ act, kind, start, end, zeroes, seconds }) => {
     totals[act === "copy" ? "data" : act] += end - start;
     totals.zeroes += zeroes;
     job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
@@ -47,10 +50,10 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
       return piece.end;
     }
     const length = pieceLength(step);
-    const order = await orderAt(step, start, job, rule);
-    const end = order ? start + order.length : Math.min(alignDown(start, length) + length, step.end);
+    const errand = await errandAt(step, start, job, rule, packedSize);
+    const end = errand?.end ?? Math.min(alignDown(start, length) + length, step.end);
     const piece = { ...step, start, end };
-    if (order) await sendOut(piece, order, job, lanes, load);
+    if (errand) await sendOut(piece, errand, job, rule, lanes, load);
     else await carryOut(piece, job, lanes, rule, load);
     return end;
   };

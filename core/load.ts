@@ -9,8 +9,8 @@ import type { CopyJob } from "./copy_job.ts";
 export interface Load {
   /** Runs `action` and counts its time. */
   time<T>(stage: "read" | "write", action: () => Promise<T>): Promise<T>;
-  /** Counts seconds that were spent elsewhere. */
-  took(stage: "read" | "write", seconds: number): void;
+  /** Counts seconds that a worker has spent. */
+  took(seconds: { readonly read: number; readonly unpack: number; readonly write: number }): void;
   /** Tells it, if it was not told lately. */
   tell(now?: boolean): void;
 }
@@ -21,6 +21,7 @@ const LOAD_TOLD = 200;
 /** The load of a copy that begins now. */
 export function loadOf(job: CopyJob): Load {
   const busy = { read: 0, write: 0 };
+  let unpackedBesides = 0;
   let told = 0;
   return {
     async time(stage, action) {
@@ -31,8 +32,10 @@ export function loadOf(job: CopyJob): Load {
         busy[stage] += performance.now() - begun;
       }
     },
-    took(stage, seconds) {
-      busy[stage] += seconds * 1000;
+    took({ read, unpack, write }) {
+      busy.read += read * 1000;
+      busy.write += write * 1000;
+      unpackedBesides += unpack;
     },
     tell(now = false) {
       const time = performance.now();
@@ -42,7 +45,13 @@ export function loadOf(job: CopyJob): Load {
       // Pieces that wait for workers at the same time are each counted: what is left is reading and writing alone.
       const alone = (ms: number, elsewhere: number) =>
         Math.max(0, ms / 1000 / (elsewhere > 0 ? job.width : 1) - elsewhere);
-      job.onEvent({ type: "load", read: alone(busy.read, unpack), unpack, pack, write: alone(busy.write, pack) });
+      job.onEvent({
+        type: "load",
+        read: alone(busy.read, unpack),
+        unpack: unpack + unpackedBesides,
+        pack,
+        write: alone(busy.write, pack),
+      });
     },
   };
 }

@@ -1,47 +1,97 @@
 /**
- * Pieces that workers copy: data that lie plainly in the source and have a fixed place in the target.
+ * Pieces that workers copy: data that lie in the source plainly or packed, and have a fixed place in the target.
  *
  * @module
  */
 import { alignDown, PIECE } from "../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
-import { type CopyOrder, CREW_PIECE, placeIn } from "./file_crew.ts";
+import { type Copied, CREW_PIECE, type FilePlace, placeIn } from "./file_crew.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Load } from "./load.ts";
 import type { Step } from "./plan.ts";
 import { writePart, writePiece } from "./write_piece.ts";
 import type { ZeroRule } from "./zeroes.ts";
 
-/** What workers can copy of `step` from `start` on, as far as one of them should go. */
-export async function orderAt(
+/** What workers can do of a step, as far as one of them should go. */
+export interface Errand {
+  /** Guest byte after the last. */
+  readonly end: number;
+  /** Fills a lane's buffer first; absent where the worker reads. */
+  read?(buffer: Uint8Array): Promise<void>;
+  /** Sends a worker; `null` where the work must be done here. */
+  send(): Promise<Copied | null>;
+}
+
+/**
+ * What workers can copy of `step` from `start` on.
+ *
+ * @param packedSize how much of packed data fits into a lane's buffer
+ */
+export async function errandAt(
   step: Step,
   start: number,
   job: CopyJob,
   rule: ZeroRule | null,
-): Promise<CopyOrder | null> {
-  const { crew, source, writer } = job;
-  if (!crew || !writer.placeFor || step.act !== "copy" || step.packed) return null;
-  const end = Math.min(alignDown(start, CREW_PIECE) + CREW_PIECE, step.end);
+  packedSize: number,
+): Promise<Errand | null> {
+  const { crew, writer, source } = job;
+  if (!crew || !writer.placeFor || step.act !== "copy") return null;
+  if (step.packed && (step.kind !== "data" || !source.readPacked)) return null;
+  const size = step.packed ? packedSize : CREW_PIECE;
+  const end = Math.min(alignDown(start, size) + size, step.end);
   if (!crew.takes(end - start)) return null;
-  const place = await source.placeOf?.(start, end);
-  const from = place ? placeIn(place.storage, place.fileStart) : null;
   const target = writer.placeFor(start);
   const to = placeIn(target.storage, target.fileStart);
-  return place && from && to ? { from, to, length: place.end - start, guestStart: start, rule } : null;
+  if (!to) return null;
+  return step.packed ? unloading(start, end, to, job, rule) : await copying(start, end, to, job, rule);
+}
+
+/** Packed units are read here, because only the format knows how they lie; a worker unpacks and writes them. */
+function unloading(start: number, end: number, to: FilePlace, job: CopyJob, rule: ZeroRule | null): Errand {
+  let units: Awaited<ReturnType<NonNullable<CopyJob["source"]["readPacked"]>>> = null;
+  return {
+    end,
+    async read(buffer) {
+      units = await job.source.readPacked!(buffer, start, end);
+    },
+    async send() {
+      return units && await job.crew!.unload({ units, to, guestStart: start, rule });
+    },
+  };
+}
+
+async function copying(
+  start: number,
+  limit: number,
+  to: FilePlace,
+  job: CopyJob,
+  rule: ZeroRule | null,
+): Promise<Errand | null> {
+  const place = await job.source.placeOf?.(start, limit);
+  const from = place ? placeIn(place.storage, place.fileStart) : null;
+  if (!place || !from) return null;
+  const order = { from, to, length: place.end - start, guestStart: start, rule };
+  return { end: place.end, send: () => job.crew!.copy(order) };
 }
 
 /** Lets a worker copy a piece. */
-export async function sendOut(piece: Step, order: CopyOrder, job: CopyJob, lanes: Lanes, load: Load): Promise<void> {
+export async function sendOut(
+  piece: Step,
+  errand: Errand,
+  job: CopyJob,
+  rule: ZeroRule | null,
+  lanes: Lanes,
+  load: Load,
+): Promise<void> {
   const { start, end } = piece;
   job.onEvent({ type: "begin", start, end });
   const write = async () => {
-    const copied = await job.crew!.copy(order);
-    if (!copied) return await copyHere(piece, order.rule, job, load);
+    const copied = await errand.send();
+    if (!copied) return await copyHere(piece, rule, job, load);
     const { storage, fileStart } = job.writer.placeFor!(start);
-    storage.noteWritten?.(fileStart, fileStart + order.length);
-    load.took("read", copied.read);
-    load.took("write", copied.write);
-    await job.pace.wrote(order.length);
+    storage.noteWritten?.(fileStart, fileStart + end - start);
+    load.took(copied);
+    await job.pace.wrote(end - start);
     let zeroes = 0;
     for (const part of copied.zeroes) {
       zeroes += part.end - part.start;
@@ -49,15 +99,19 @@ export async function sendOut(piece: Step, order: CopyOrder, job: CopyJob, lanes
     }
     return zeroes;
   };
-  await lanes.run({ piece, write }, { pieces: true, writes: true });
+  const read = errand.read && ((buffer: Uint8Array) => load.time("read", () => errand.read!(buffer)));
+  await lanes.run({ piece, ...(read && { read }), write }, { pieces: true, writes: true });
 }
 
 /** Copies a piece that a worker could not. */
-async function copyHere({ start, end }: Step, rule: ZeroRule | null, job: CopyJob, load: Load): Promise<number> {
-  const buffer = new Uint8Array(PIECE);
+async function copyHere(piece: Step, rule: ZeroRule | null, job: CopyJob, load: Load): Promise<number> {
+  const { start, end, packed } = piece;
+  // Reading packed units piece by piece would unpack them more than once.
+  const size = packed ? end - start : PIECE;
+  const buffer = new Uint8Array(size);
   let zeroes = 0;
   for (let at = start; at < end;) {
-    const bytes = buffer.subarray(0, Math.min(alignDown(at, PIECE) + PIECE, end) - at);
+    const bytes = buffer.subarray(0, packed ? size : Math.min(alignDown(at, PIECE) + PIECE, end) - at);
     await load.time("read", () => job.source.read(bytes, at));
     zeroes += await load.time("write", () => writePiece(bytes, at, job, rule));
     at += bytes.length;

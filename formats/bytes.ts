@@ -82,3 +82,12 @@ export function asciiText(bytes: Uint8Array): string {
   }
   return text;
 }
+
+/** Hands out parts of `room`, one after the other, and memory of its own where that is used up. */
+export function partsOf(room: Uint8Array): (length: number) => Uint8Array {
+  let taken = 0;
+  return (length) => {
+    if (taken + length > room.length) return new Uint8Array(length);
+    return room.subarray(taken, taken += length);
+  };
+}

@@ -8,7 +8,7 @@ import type { Maintenance } from "./maintenance.ts";
 import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
-import type { Unpacker } from "./unpacker.ts";
+import type { PackedWith, Unpacker } from "./unpacker.ts";
 
 /** One opened layer, read-only. It never opens what is beneath it. All positions are guest bytes. */
 export interface Disk extends AsyncDisposable {
@@ -31,10 +31,25 @@ export interface Disk extends AsyncDisposable {
   runAt(start: number, limit: number): Promise<Run>;
   /** Fills `into` from `start` on. The range lies within data runs of this layer. Calls may overlap. */
   read(into: Uint8Array, start: number): Promise<void>;
+  /**
+   * Reads the whole units that make up `[start, end)`, which lies within packed runs of this layer, as they are, into
+   * `room` as far as they fit. `null` where only {@linkcode read} can unpack them. Calls may overlap.
+   */
+  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
   /** The one file that holds the layer's data, of which {@linkcode Run.fileStart} speaks; absent where there are several. */
   readonly data?: Storage;
   /** Persistent dirty bitmaps, where the format has them. */
   readonly bitmaps?: readonly Bitmap[];
+}
+
+/** A unit of guest bytes as it lies packed in a file. */
+export interface PackedUnit {
+  /** What it is packed with. */
+  readonly codec: PackedWith;
+  /** The packed bytes. */
+  readonly bytes: Uint8Array;
+  /** How many guest bytes they give. */
+  readonly length: number;
 }
 
 /** A file that an image names. */
@@ -126,6 +141,8 @@ export interface GuestReader {
   read(into: Uint8Array, start: number): Promise<void>;
   /** Where the guest bytes from `start` on lie plainly in one file, to `limit` at most; `null` where they do not. */
   placeOf?(start: number, limit: number): Promise<Place | null>;
+  /** As {@linkcode Disk.readPacked}; `null` also where `[start, end)` does not lie packed in one layer. */
+  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
 }
 
 /** Guest bytes that lie plainly in a file. */

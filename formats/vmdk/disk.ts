@@ -4,7 +4,7 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import type { Disk, NamedFile, OpenContext } from "../contract.ts";
+import type { Disk, NamedFile, OpenContext, PackedUnit } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
@@ -16,7 +16,7 @@ import { type GrainMap, runAt } from "./grain_map.ts";
 import { FLAG } from "./header.ts";
 import { openHostedSparse } from "./hosted_sparse.ts";
 import { type Part, readLayout } from "./layout.ts";
-import { packedReader, plainReader } from "./read_grains.ts";
+import { type GrainReader, packedReader, plainReader } from "./read_grains.ts";
 import { openSeSparse } from "./sesparse.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 import { type TableMemory, tableMemory } from "./table_reader.ts";
@@ -34,6 +34,7 @@ interface Extent {
   readonly end: number;
   runAt(start: number, limit: number): Promise<Run>;
   read(into: Uint8Array, start: number): Promise<void>;
+  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
   readonly unit: number;
   readonly facts: ExtentFacts;
 }
@@ -76,6 +77,11 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
         at = partEnd;
       }
     },
+    async readPacked(room, start, end) {
+      const extent = covering(start);
+      if (end > extent.end) return null;
+      return await extent.readPacked?.(room, start - extent.start, end - extent.start) ?? null;
+    },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -116,13 +122,13 @@ async function openExtent(part: Part<Storage>, shared: Shared): Promise<Extent> 
   if (part.kind === "flat") {
     return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatExtent(storage, part.fileOffset) };
   }
-  const { map, read, format } = await openSparse(storage, shared);
+  const { map, reader, format } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
   }
   const facts = { ...part, format, compressed: map.packed, grainBytes: map.grainBytes };
-  return { ...range, unit: map.grainBytes, facts, runAt: (start, limit) => runAt(map, start, limit), read };
+  return { ...range, unit: map.grainBytes, facts, runAt: (start, limit) => runAt(map, start, limit), ...reader };
 }
 
 type Access = Pick<Extent, "runAt" | "read">;
@@ -163,7 +169,7 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
 async function openSparse(
   storage: Storage,
   { memory, unpack }: Shared,
-): Promise<{ readonly map: GrainMap; readonly read: Access["read"]; readonly format: string }> {
+): Promise<{ readonly map: GrainMap; readonly reader: GrainReader; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
   const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
@@ -171,15 +177,15 @@ async function openSparse(
     const { map, header } = await openHostedSparse(storage, memory);
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
     const reader = map.packed ? packedReader(map, storage, hasMarkers, unpack) : plainReader(map, storage);
-    return { map, read: reader.read, format: "SPARSE" };
+    return { map, reader, format: "SPARSE" };
   }
   if (magic === COWD_MAGIC) {
     const map = await openCowd(storage, memory);
-    return { map, read: plainReader(map, storage).read, format: "VMFSSPARSE" };
+    return { map, reader: plainReader(map, storage), format: "VMFSSPARSE" };
   }
   if (isSeSparse(head)) {
     const map = await openSeSparse(storage, memory);
-    return { map, read: plainReader(map, storage).read, format: "SESPARSE" };
+    return { map, reader: plainReader(map, storage), format: "SESPARSE" };
   }
   throw corrupt(
     `Cannot open "${storage.label}" as a sparse extent: it begins with none of their magics`,

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { alignDown, viewOf } from "../bytes.ts";
+import { alignDown, partsOf, viewOf } from "../bytes.ts";
+import type { PackedUnit } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Unpacker } from "../unpacker.ts";
@@ -19,6 +20,8 @@ const MAX_SPAN = 4 << 20;
 /** Reads a range that lies within data runs. */
 export interface GrainReader {
   read(into: Uint8Array, start: number): Promise<void>;
+  /** As in the contract; for packed grains. */
+  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
 }
 
 /** Reads grains that lie in the file as they are. */
@@ -95,6 +98,15 @@ export function packedReader(
       await Promise.allSettled(parts);
       await Promise.all(parts);
     },
+    async readPacked(room, start, end) {
+      // Where no marker tells its length, and at the end of the disk, what a grain gives shows when it is unpacked.
+      if (!hasMarkers || start % grainBytes !== 0 || end % grainBytes !== 0) return null;
+      const units: PackedUnit[] = [];
+      for await (const { stream } of streams(await grainsOf(map, start, end), partsOf(room))) {
+        units.push({ codec: "zlib", bytes: stream, length: grainBytes });
+      }
+      return units;
+    },
   };
 }
 
@@ -109,6 +121,8 @@ async function inflate(stream: Uint8Array, fileOffset: number, most: number, lab
   }
 }
 
+const ownMemory = (length: number): Uint8Array => new Uint8Array(length);
+
 /** A packed grain. */
 interface Stream {
   readonly fileOffset: number;
@@ -120,13 +134,13 @@ function streamReader(
   { grainBytes, label }: GrainMap,
   storage: Storage,
   hasMarkers: boolean,
-): (grains: readonly number[]) => AsyncGenerator<Stream> {
+): (grains: readonly number[], take?: (length: number) => Uint8Array) => AsyncGenerator<Stream> {
   // Streams of data that do not pack are a little longer than the grain.
   const most = 2 * grainBytes + 1024;
 
   /** `length` bytes, or what the file has of them. */
-  async function bytesAt(fileOffset: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, storage.size - fileOffset)));
+  async function bytesAt(fileOffset: number, length: number, take = ownMemory): Promise<Uint8Array> {
+    const bytes = take(Math.max(0, Math.min(length, storage.size - fileOffset)));
     await storage.readAt(bytes, fileOffset);
     return bytes;
   }
@@ -169,13 +183,13 @@ function streamReader(
     return end - start + Math.min(most, grainBytes + 1024);
   }
 
-  return async function* streams(grains) {
+  return async function* streams(grains, take) {
     let span: Uint8Array = new Uint8Array(0);
     let spanStart = 0;
     for (const [index, fileOffset] of grains.entries()) {
       if (fileOffset < spanStart || fileOffset >= spanStart + span.length) {
         spanStart = fileOffset;
-        span = await bytesAt(fileOffset, spanLength(grains, index));
+        span = await bytesAt(fileOffset, spanLength(grains, index), take);
       }
       yield { fileOffset, stream: await streamAt(fileOffset, span.subarray(fileOffset - spanStart)) };
     }

@@ -1,5 +1,6 @@
 /** Workers that copy and compare by themselves. */
 import assert from "node:assert/strict";
+import { crewOf } from "../../core/crew.ts";
 import { compare } from "../../core/compare.ts";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
@@ -105,9 +106,9 @@ Deno.test({
 Deno.test({
   name: "a short job starts no worker, and one alone is none",
   fn() {
-    using crew = fileCrew(2);
+    using crew = fileCrew(crewOf(2));
     assert.equal(crew.takes(63 * MIB), false);
-    using nobody = fileCrew(1, 0);
+    using nobody = fileCrew(crewOf(1), 0);
     assert.equal(nobody.takes(MIB), false);
   },
 });

@@ -16,6 +16,7 @@ import { readHeader } from "../header/read.ts";
 import { narrowing } from "./host_holes.ts";
 import { geometryOf, l1EntriesFor } from "../tables/l2_entry.ts";
 import { type Mapping, runAt } from "../tables/mapping.ts";
+import { readPacked } from "./packed.ts";
 import { readGuest, type Source, unpackedClusters } from "./reader.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots.ts";
 
@@ -51,6 +52,7 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
       return narrow !== null && run.kind === "data" && !run.packed ? await narrow(run) : run;
     },
     read: (into, start) => readGuest(source, into, start),
+    readPacked: (room, start, end) => readPacked(source, room, start, end),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

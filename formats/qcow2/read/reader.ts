@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import type { CompressionType } from "../header/types.ts";
-import { CLUSTER, decodeCompressed, hostOffsetOf, l1IndexOf } from "../tables/l2_entry.ts";
+import { CLUSTER, hostOffsetOf, l1IndexOf } from "../tables/l2_entry.ts";
 import {
   badEntry,
   entryAt,
@@ -17,7 +16,7 @@ import {
   stretchAt,
 } from "../tables/mapping.ts";
 import type { Unpacker } from "../../unpacker.ts";
-import { zstdFrameLength } from "./zstd_frames.ts";
+import { bytesAt, type PackedCluster, placeOf, unpackElsewhere, unpackHere } from "./packed.ts";
 
 /** A mapping with the bytes that it maps to. */
 export interface Source {
@@ -67,19 +66,6 @@ interface Target {
   readonly span: PendingSpan;
   /** Whole clusters that are to be unpacked elsewhere. */
   readonly packed: PackedCluster[];
-}
-
-/** A whole compressed cluster: where it lies, and where its bytes go. */
-interface PackedCluster extends Place {
-  /** Guest offset. */
-  readonly cluster: number;
-  readonly into: Uint8Array;
-}
-
-/** A stretch of file bytes. */
-interface Place {
-  readonly fileOffset: number;
-  readonly length: number;
 }
 
 /** Reads guest bytes `[from, to)`, all of them covered by `table`. */
@@ -161,76 +147,6 @@ async function takeCompressed(
   const bytes = await unpackHere(source, await bytesAt(source.storage, place), cluster);
   source.unpacked.set(cluster, bytes);
   part.set(bytes.subarray(guest - cluster, end - cluster));
-}
-
-/** Packed clusters that follow one another are read together up to this many bytes. */
-const PACKED_SPAN = 1 << 20;
-
-/** Unpacks clusters, all at once; neighbours in the file are read with one request. */
-async function unpackElsewhere(source: Source, unpack: Unpacker, clusters: readonly PackedCluster[]): Promise<void> {
-  const unpacking: Promise<void>[] = [];
-  try {
-    for (let from = 0; from < clusters.length;) {
-      const { fileOffset } = clusters[from];
-      let end = fileOffset + clusters[from].length;
-      let to = from + 1;
-      // A place ends with the sector that its last byte is in: the next cluster begins there or a little before.
-      for (; to < clusters.length; to++) {
-        const next = clusters[to];
-        const nextEnd = next.fileOffset + next.length;
-        if (next.fileOffset < fileOffset || next.fileOffset > end || nextEnd - fileOffset > PACKED_SPAN) break;
-        end = Math.max(end, nextEnd);
-      }
-      const bytes = await bytesAt(source.storage, { fileOffset, length: end - fileOffset });
-      for (const one of clusters.slice(from, to)) {
-        const start = one.fileOffset - fileOffset;
-        unpacking.push(unpackInto(source, unpack, bytes.subarray(start, start + one.length), one));
-      }
-      from = to;
-    }
-  } finally {
-    // Nobody may write into the target once this call has ended.
-    await Promise.allSettled(unpacking);
-  }
-  await Promise.all(unpacking);
-}
-
-async function unpackInto(source: Source, unpack: Unpacker, packed: Uint8Array, one: PackedCluster): Promise<void> {
-  const zstd = source.compressionType === "zstd";
-  const length = zstd ? zstdFrameLength(packed, 0) : packed.length;
-  if (length !== null && await unpack(zstd ? "zstd" : "deflate", packed.subarray(0, length), one.into)) return;
-  // Several frames, or damage: here it is found out which, and said.
-  one.into.set(await unpackHere(source, packed, one.cluster));
-}
-
-async function unpackHere(source: Source, packed: Uint8Array, cluster: number): Promise<Uint8Array> {
-  const { unpackCluster } = await import("./unpack.ts");
-  const { clusterSize } = source.mapping.geometry;
-  return unpackCluster(packed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
-}
-
-function describe(cluster: number): string {
-  return `the compressed cluster at guest byte ${cluster}`;
-}
-
-/** Where the packed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
-function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: number): Place {
-  const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
-  if (fileOffset >= storage.size) {
-    throw corrupt(
-      `Cannot read ${describe(cluster)} of "${storage.label}": it begins at byte ${fileOffset}, past the end of the ` +
-        `file (${storage.size})`,
-      storage.label,
-    );
-  }
-  // The last sector of a file need not be whole.
-  return { fileOffset, length: Math.min(length, storage.size - fileOffset) };
-}
-
-async function bytesAt(storage: Storage, { fileOffset, length }: Place): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  await storage.readAt(bytes, fileOffset);
-  return bytes;
 }
 
 /** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */
