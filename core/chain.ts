@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { clipRun, type Disk, type GuestReader, holeRun, type Run, zeroRun } from "../formats/mod.ts";
+import { alignDown, clipRun, type Disk, type GuestReader, holeRun, type Run, zeroRun } from "../formats/mod.ts";
 
 /**
  * A disk and those beneath it, top first, as one reader.
@@ -29,8 +29,13 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
       return (await resolve(layers, kept, start, limit)).run;
     },
     async placeOf(start, limit) {
-      const { run, disk } = await resolve(layers, layers.length, start, limit);
-      if (run.kind !== "data" || run.packed || run.fileStart === undefined || !disk?.data) return null;
+      let { run, disk } = await resolve(layers, layers.length, start, limit);
+      if (run.kind !== "data" || run.packed || !disk?.data) return null;
+      // A run of several places tells none; a single unit has one.
+      if (run.fileStart === undefined) {
+        ({ run, disk } = await resolve(layers, layers.length, start, Math.min(limit, nextUnit(start, disk.unit))));
+      }
+      if (run.kind !== "data" || run.fileStart === undefined || !disk?.data) return null;
       // Of a file that was cut off inside its last unit, only the disk itself knows how the rest reads.
       const end = Math.min(run.end, run.start + (disk.data.size - run.fileStart));
       return end > start ? { storage: disk.data, fileStart: run.fileStart, end } : null;
@@ -51,6 +56,11 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
       }
     },
   };
+}
+
+/** Where the unit that holds `at` ends. */
+function nextUnit(at: number, unit: number): number {
+  return alignDown(at, unit) + unit;
 }
 
 /** What a chain says of a position. */

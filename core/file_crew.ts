@@ -66,17 +66,21 @@ export function fileCrew(crew: Crew, worth: number = WORTH): FileCrew {
       if (passed >= worth) crew.start();
       return crew.state === "ready";
     },
-    copy: (order) => give(() => ({ verb: "copy", order }), order.length) as Promise<Copied | null>,
+    copy: (order) => give(() => ({ verb: "copy", order }), lengthOf(order.from)) as Promise<Copied | null>,
     unload(order) {
-      const length = order.units.reduce((sum, unit) => sum + unit.length, 0);
       const sharedIn = (memory: SharedMemory) =>
         order.units.map((unit) => ({ ...unit, bytes: memory.shared(unit.bytes) }));
       const work = (memory: SharedMemory): Work => ({ verb: "unload", order: { ...order, units: sharedIn(memory) } });
-      return give(work, length) as Promise<Copied | null>;
+      return give(work, lengthOf(order.units)) as Promise<Copied | null>;
     },
     compare: (order) => give(() => ({ verb: "compare", order }), order.length) as Promise<number | null>,
     [Symbol.dispose]: () => crew[Symbol.dispose](),
   };
+}
+
+/** Guest bytes of all parts. */
+export function lengthOf(parts: readonly { readonly length: number }[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** Where workers find byte `fileStart` of `storage`; `null` where they cannot: what has no identity may be another file. */

@@ -30,8 +30,8 @@ interface WriteOrder {
 
 /** Bytes to be copied. */
 export interface CopyOrder extends WriteOrder {
-  readonly from: FilePlace;
-  readonly length: number;
+  /** Where they lie, one part behind the other. */
+  readonly from: readonly (FilePlace & { readonly length: number })[];
 }
 
 /** Units to be unpacked and written, one behind the other. */
@@ -106,21 +106,28 @@ export function fileHands(split: typeof splitZeroes, unpack: typeof unpackUnit, 
 
   return {
     copy(order) {
-      const { from, to, guestStart, length } = order;
-      const source = open(from, false);
+      const { from, to, guestStart } = order;
       const target = open(to, true);
       const copied = { zeroes: [] as Part[], read: 0, unpack: 0, write: 0 };
-      const end = guestStart + length;
+      const end = from.reduce((at, { length }) => at + length, guestStart);
+      let part = 0;
+      let passed = 0;
       for (let at = guestStart; at < end;) {
-        const pieceEnd = Math.min(at - at % most + most, end);
-        const piece = bufferOf(0, most).subarray(0, pieceEnd - at);
+        const piece = bufferOf(0, most).subarray(0, Math.min(at - at % most + most, end) - at);
         const begun = performance.now();
-        read(source, piece, from.fileStart + at - guestStart);
+        for (let filled = 0; filled < piece.length;) {
+          const place = from[part];
+          const count = Math.min(place.length - passed, piece.length - filled);
+          read(open(place, false), piece.subarray(filled, filled + count), place.fileStart + passed);
+          filled += count;
+          passed += count;
+          if (passed === place.length) [part, passed] = [part + 1, 0];
+        }
         const middle = performance.now();
         copied.zeroes.push(...writeParts(target, piece, at, order));
         copied.read += seconds(begun, middle);
         copied.write += seconds(middle, performance.now());
-        at = pieceEnd;
+        at += piece.length;
       }
       return copied;
     },

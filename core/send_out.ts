@@ -5,12 +5,15 @@
  */
 import { alignDown, PIECE } from "../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
-import { type Copied, CREW_PIECE, type FilePlace, placeIn } from "./file_crew.ts";
+import { type Copied, type CopyOrder, CREW_PIECE, type FilePlace, placeIn } from "./file_crew.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Load } from "./load.ts";
 import type { Step } from "./plan.ts";
 import { writePart, writePiece } from "./write_piece.ts";
 import type { ZeroRule } from "./zeroes.ts";
+
+/** An order speaks of so many parts of the source at most. */
+const PARTS = 64;
 
 /** What workers can do of a step, as far as one of them should go. */
 export interface Errand {
@@ -64,14 +67,19 @@ async function copying(
   start: number,
   limit: number,
   to: FilePlace,
-  job: CopyJob,
+  { crew, source }: CopyJob,
   rule: ZeroRule | null,
 ): Promise<Errand | null> {
-  const place = await job.source.placeOf?.(start, limit);
-  const from = place ? placeIn(place.storage, place.fileStart) : null;
-  if (!place || !from) return null;
-  const order = { from, to, length: place.end - start, guestStart: start, rule };
-  return { end: place.end, send: () => job.crew!.copy(order) };
+  const from: CopyOrder["from"][number][] = [];
+  let end = start;
+  while (end < limit && from.length < PARTS) {
+    const place = await source.placeOf?.(end, limit);
+    const part = place ? placeIn(place.storage, place.fileStart) : null;
+    if (!place || !part) break;
+    from.push({ ...part, length: place.end - end });
+    end = place.end;
+  }
+  return end > start ? { end, send: () => crew!.copy({ from, to, guestStart: start, rule }) } : null;
 }
 
 /** Lets a worker copy a piece. */

@@ -4,7 +4,7 @@ import { crewOf } from "../../core/crew.ts";
 import { compare } from "../../core/compare.ts";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
-import { type FileCrew, fileCrew, type FilePlace } from "../../core/file_crew.ts";
+import { type FileCrew, fileCrew, type FilePlace, lengthOf } from "../../core/file_crew.ts";
 import { readyCrew } from "../support/crew.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch } from "../support/qemu.ts";
 
@@ -22,7 +22,8 @@ function counted(crew: FileCrew, nth = 0): FileCrew & { readonly orders: number[
   return {
     ...crew,
     orders,
-    copy: (order) => failing(order.length, () => crew.copy(order)),
+    copy: (order) => failing(lengthOf(order.from), () => crew.copy(order)),
+    unload: (order) => failing(lengthOf(order.units), () => crew.unload(order)),
     compare: (pair) => failing(pair.length, () => crew.compare(pair)),
   };
 }
@@ -48,7 +49,11 @@ Deno.test({
     const source = await file(folder, "a", bytes);
     const target = await file(folder, "b", new Uint8Array(2 * MIB).fill(0xee));
     const rule = { grid: 4 * KIB, least: 4 * KIB };
-    const order = { from: place(source, 100), to: place(target, 1000), length: MIB - 100, guestStart: 2148, rule };
+    const from = [
+      { ...place(source, 100), length: 5000 },
+      { ...place(source, 5100), length: MIB - 5100 },
+    ];
+    const order = { from, to: place(target, 1000), guestStart: 2148, rule };
     const copied = await crew.copy(order);
     assert.ok(copied);
     const expected = new Uint8Array(2 * MIB).fill(0xee);
@@ -88,7 +93,8 @@ Deno.test({
     await using folder = await scratch();
     const source = await file(folder, "a", new Uint8Array(KIB).fill(7));
     const target = await file(folder, "b", new Uint8Array(KIB));
-    const order = { from: place(source), to: place(target), length: KIB, guestStart: 0, rule: null };
+    const from = [{ ...place(source), length: KIB }];
+    const order = { from, to: place(target), guestStart: 0, rule: null };
     await Deno.rename(target, folder.file("moved"));
     await Deno.writeFile(target, new Uint8Array(KIB));
     {
