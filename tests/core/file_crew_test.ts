@@ -1,5 +1,6 @@
 /** Workers that copy and compare by themselves. */
 import assert from "node:assert/strict";
+import * as zlib from "node:zlib";
 import { crewOf } from "../../core/crew.ts";
 import { compare } from "../../core/compare.ts";
 import { convert } from "../../core/convert.ts";
@@ -82,6 +83,39 @@ Deno.test({
       const path = await file(folder, `b${at}`, other);
       assert.equal(await crew.compare({ from: place(one), to: place(path), length: MIB }), at);
       assert.equal(await crew.compare({ from: place(one), to: place(path), length: at }), -1);
+    }
+  },
+});
+
+Deno.test({
+  name: "a worker unpacks units, and writes them to their place but for zeroes",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const target = await file(folder, "target", new Uint8Array(2 * MIB).fill(0xee));
+    const unit = 300 * KIB;
+    const plain = rng(4).bytes(4 * unit).map((byte) => byte >> 5);
+    plain.fill(0, unit, 2 * unit + 8 * KIB);
+    const packers = [zlib.deflateRawSync, zlib.deflateSync, zlib.zstdCompressSync, zlib.deflateRawSync];
+    const codecs = ["deflate", "zlib", "zstd", "deflate"] as const;
+    const units = packers.map((pack, nth) => ({
+      codec: codecs[nth],
+      bytes: new Uint8Array(pack(plain.subarray(nth * unit, (nth + 1) * unit))),
+      length: unit,
+    }));
+    const rule = { grid: 4 * KIB, least: 4 * KIB };
+    const order = { units, to: place(target, 700), guestStart: 8 * KIB, rule };
+    using crew = await readyCrew();
+    const copied = await crew.unload(order);
+    assert.ok(copied);
+    const expected = new Uint8Array(2 * MIB).fill(0xee);
+    expected.set(plain, 700);
+    for (const { start, end } of copied.zeroes) expected.fill(0xee, 700 + start - 8 * KIB, 700 + end - 8 * KIB);
+    assert.equal(lengthOf(copied.zeroes.map(({ start, end }) => ({ length: end - start }))), unit + 8 * KIB);
+    assert.deepEqual(await Deno.readFile(target), expected);
+    for (const damaged of [{ ...units[1], bytes: units[1].bytes.subarray(9) }, { ...units[0], length: unit + 1 }]) {
+      using other = await readyCrew();
+      assert.equal(await other.unload({ ...order, units: [units[0], damaged] }), null);
     }
   },
 });
@@ -176,3 +210,57 @@ Deno.test({
     }
   },
 });
+
+const packings = [
+  { name: "qcow2, zlib", spec: { format: "qcow2", packs: true } },
+  { name: "qcow2, zstd", spec: { format: "qcow2", packs: true, options: { compression_type: "zstd" } } },
+  { name: "qcow2, large clusters", spec: { format: "qcow2", packs: true, options: { cluster_size: 2 * MIB } } },
+  { name: "vmdk", spec: { format: "vmdk", packs: true, options: { subformat: "streamOptimized" } } },
+] as const;
+
+for (const { name, spec } of packings) {
+  Deno.test({
+    name: `packed data go to fixed places by workers: ${name}`,
+    ignore: noWorkers || !hasQemu,
+    async fn() {
+      await using folder = await scratch();
+      // Units that are packed, stored, zero in part, and a disk that ends inside one.
+      const random = rng(5);
+      const bytes = random.bytes(12 * MIB + 1536);
+      for (let at = 0; at < bytes.length; at += MIB) bytes.fill(at >> 20, at, at + 700 * KIB);
+      bytes.fill(0, 5 * MIB + 300 * KIB, 5 * MIB + 420 * KIB);
+      const source = await file(folder, "source", bytes);
+      const packed = folder.file("packed");
+      await convert({ sources: [{ path: source, format: "raw" }], target: { ...spec, path: packed } });
+      const targets = [
+        { format: "raw" },
+        { format: "vpc", options: { subformat: "fixed" } },
+        { format: "vdi", options: { static: true } },
+        { format: "raw", create: false },
+      ];
+      for (const [index, target] of targets.entries()) {
+        for (const nth of [0, 1, 4]) {
+          const path = folder.file(`to${index}.${nth}`);
+          if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
+          const crew = counted(await readyCrew(), nth);
+          await convert({ sources: [{ path: packed }], target: { ...target, path } }, { crew });
+          assert.ok(crew.orders.length > 4, `${crew.orders.length} orders`);
+          const back = folder.file("back");
+          await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
+          assert.deepEqual((await Deno.readFile(back)).subarray(0, bytes.length), bytes);
+          if (target.create === false) {
+            assert.ok((await Deno.readFile(path)).subarray(bytes.length).every((byte) => byte === 0xee));
+          }
+        }
+      }
+      const cut = packed + ".cut";
+      await Deno.writeFile(cut, (await Deno.readFile(packed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte));
+      const target = { path: folder.file("none"), format: "raw" };
+      const crew = counted(await readyCrew());
+      await convert({ sources: [{ path: cut, format: spec.format }], target }, { crew }).catch((error) => {
+        assert.equal(error.kind, "corrupt", "in the words of the reader");
+        assert.throws(() => Deno.statSync(target.path), Deno.errors.NotFound);
+      });
+    },
+  });
+}

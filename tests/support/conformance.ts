@@ -6,9 +6,11 @@
  */
 import assert from "node:assert/strict";
 import {
+  alignDown,
   alignUp,
   type Format,
   ImageError,
+  inlineUnpacker,
   MemoryStorage,
   type OptionSpec,
   type OptionValues,
@@ -195,11 +197,39 @@ async function sizes(format: Format, random: Rng): Promise<void> {
 }
 
 async function packed(format: Format, random: Rng): Promise<void> {
+  let units = 0;
   for (const options of optionSets(format)) {
     if (!await plannable(format, options, undefined, true)) continue;
     const { image, model } = await filled(format, options, random, undefined, { packs: true });
     await verify(format, image, model, random);
+    units += await unpackElsewhere(format, image, model, random);
   }
+  assert(units > 0, "some units are packed");
+}
+
+/** Units as they lie unpack to the same bytes, whatever room there is for them; returns how many there were. */
+async function unpackElsewhere(format: Format, image: Image, model: Uint8Array, random: Rng): Promise<number> {
+  await using disk = await openImage(format, image);
+  assert(disk.readPacked, "who packs gives units as they lie");
+  let units = 0;
+  for (let at = 0; at < disk.size;) {
+    const run = await disk.runAt(at, disk.size);
+    const end = Math.min(run.end, alignDown(at, disk.unit) + disk.unit * random.int(1, 9));
+    if (run.kind === "data" && run.packed) {
+      const room = new Uint8Array(random.int(0, 2 * (end - at)));
+      let start = at;
+      for (const unit of await disk.readPacked(room, at, end) ?? []) {
+        const bytes = new Uint8Array(unit.length);
+        assert.equal(await inlineUnpacker(unit.codec, unit.bytes, bytes), true);
+        assertBytes(bytes, model.subarray(start, start + unit.length));
+        start += unit.length;
+        units++;
+      }
+      assert(start === at || start === end, "all units or none");
+    }
+    at = end;
+  }
+  return units;
 }
 
 async function overBacking(format: Format, random: Rng): Promise<void> {
