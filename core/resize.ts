@@ -44,7 +44,7 @@ export async function resize(
   check(path, before, after, options);
   await atWork(options, () => verb(storage, after, options.growth ?? "off", context));
   await storage.sync();
-  return { path: image.path, format: format.name, before, after };
+  return { path, format: format.name, before, after };
 }
 
 function check(path: string, before: number, after: number, { shrink, growth }: ResizeOptions): void {

@@ -22,18 +22,21 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const found: Problem[] = [];
   let [corruptions, leaks] = [report.corruptions, 0];
-  const note = (message: string, fileOffset: number) => {
-    corruptions++;
+  const tell = (message: string, fileOffset: number) => {
     if (found.length < PROBLEMS_MAX) found.push({ kind: "corruption", message, fileOffset });
   };
   for (const extent of await plainExtents(layout)) {
     const { label } = extent.storage;
     for await (const fault of tableFaults(extent, context)) {
-      note(`Grain table ${fault.index} of "${label}" ${what(fault)}`, fault.fileOffset);
+      corruptions++;
+      tell(`Grain table ${fault.index} of "${label}" ${what(fault)}`, fault.fileOffset);
     }
     // The runs of extents in files of their own do not tell in which file they lie.
-    const unseen = extent.storage === storage && layout.parts.length === 1 ? [] : await overlapsIn(extent, context);
-    for (const fileOffset of unseen) note(`Two grains of "${label}" lie in the same place`, fileOffset);
+    if (extent.storage !== storage || layout.parts.length > 1) {
+      const { count, starts } = await overlapsIn(extent, context);
+      corruptions += count;
+      for (const fileOffset of starts) tell(`Two grains of "${label}" lie in the same place`, fileOffset);
+    }
     const leaked = corruptions > 0 ? 0 : await leakedGrains(extent, context);
     leaks += leaked;
     if (leaked > 0) {

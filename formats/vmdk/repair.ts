@@ -13,7 +13,7 @@ import { UNCLEAN_AT } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
 import { readLayout } from "./layout.ts";
 import { type PlainExtent, plainExtents } from "./plain_extents.ts";
-import { grainsIn, isPossible, type TableFault, tableFaults, usedEnd } from "./table_copies.ts";
+import { eachGrain, isPossible, type TableFault, tableFaults, usedEnd } from "./table_copies.ts";
 
 type Extent = PlainExtent<WritableStorage>;
 
@@ -75,7 +75,7 @@ async function grainsToTake(extent: Extent, context: ChangeContext): Promise<Rea
   }
   for (const entry of twice) wanted.delete(entry);
   if (wanted.size === 0) return wanted;
-  for await (const grain of grainsIn(extent, context)) wanted.delete(grain / SECTOR);
+  await eachGrain(extent, context, (grain) => void wanted.delete(grain / SECTOR));
   return wanted;
 }
 

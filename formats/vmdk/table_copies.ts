@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { CheckContext } from "../maintenance.ts";
+import { type Overlaps, placeList } from "../place_list.ts";
 import type { Storage } from "../storage/types.ts";
 import { FLAG, tablesOf } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
@@ -84,15 +85,16 @@ export async function usedEnd<S extends Storage>(
       if (table !== 0) end = Math.max(end, table + tableBytes);
     }
   }
-  for await (const grain of grainsIn(extent, { pause })) end = Math.max(end, grain + header.grainBytes);
+  await eachGrain(extent, { pause }, (grain) => end = Math.max(end, grain + header.grainBytes));
   return end;
 }
 
-/** File offsets of all grains that the first copies of the tables point at, in the order of the disk. */
-export async function* grainsIn<S extends Storage>(
+/** Calls `visit` with the file offset of each grain that the first copies of the tables point at. */
+export async function eachGrain<S extends Storage>(
   extent: PlainExtent<S>,
   { pause }: Pick<CheckContext, "pause">,
-): AsyncGenerator<number> {
+  visit: (fileOffset: number) => void,
+): Promise<void> {
   const { directory } = extent.sparse;
   for (let index = 0; index * 4 < directory.byteLength; index++) {
     if (index % 64 === 0) await pause();
@@ -101,20 +103,18 @@ export async function* grainsIn<S extends Storage>(
     const view = viewOf(table);
     for (let at = 0; at < view.byteLength; at += 4) {
       const entry = view.getUint32(at, true);
-      if (entry > 1) yield entry * SECTOR;
+      if (entry > 1) visit(entry * SECTOR);
     }
   }
 }
 
-/** File offsets at which grains begin inside another one, each as often as that happens. */
+/** The grains that begin inside another one. */
 export async function overlapsIn<S extends Storage>(
   extent: PlainExtent<S>,
   context: Pick<CheckContext, "pause">,
-): Promise<number[]> {
-  const grains: number[] = [];
-  for await (const grain of grainsIn(extent, context)) grains.push(grain);
-  const sorted = Float64Array.from(grains).sort();
-  return grains.length < 2 ? [] : [...sorted.subarray(1)].filter((grain, before) => {
-    return grain < sorted[before] + extent.sparse.header.grainBytes;
-  });
+): Promise<Overlaps> {
+  const places = placeList();
+  const { grainBytes } = extent.sparse.header;
+  await eachGrain(extent, context, (grain) => places.add(grain, grain + grainBytes));
+  return places.overlaps();
 }
