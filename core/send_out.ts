@@ -41,9 +41,9 @@ export async function errandAt(
   if (!crew || !writer.placeFor || step.act !== "copy") return null;
   if (step.packed && (step.kind !== "data" || !source.readPacked)) return null;
   const size = step.packed ? packedSize : CREW_PIECE;
-  const end = Math.min(alignDown(start, size) + size, step.end);
-  if (!crew.takes(end - start)) return null;
   const target = writer.placeFor(start);
+  const end = Math.min(alignDown(start, size) + size, step.end, target.end);
+  if (!crew.takes(end - start)) return null;
   const to = placeIn(target.storage, target.fileStart);
   if (!to) return null;
   return step.packed ? unloading(start, end, to, job, rule) : await copying(start, end, to, job, rule);

@@ -115,10 +115,10 @@ export interface DiskWriter extends AsyncDisposable {
   /** As {@linkcode write}, of bytes that lie in another file; absent where they must pass through memory. */
   writeContent?(content: Content, start: number): Promise<void>;
   /**
-   * Where guest byte `start` and all that follow have their fixed place, in which they may be written without this
-   * writer; it must be told by the storage's `noteWritten`. Absent where places are given out as bytes come.
+   * Where guest byte `start` and those that follow have their fixed place, in which they may be written without this
+   * writer, as long as the storage's `noteWritten` is told. Absent where places are given out as bytes come.
    */
-  placeFor?(start: number): { readonly storage: WritableStorage; readonly fileStart: number };
+  placeFor?(start: number): WritablePlace;
   /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
   zero(start: number, end: number): Promise<void>;
   /** Adds a bitmap, after all writes; where the format has bitmaps. */
@@ -153,6 +153,12 @@ export interface Place {
   readonly fileStart: number;
   /** Guest byte after the last. */
   readonly end: number;
+}
+
+/** Guest bytes that have a fixed place in a file that is written. */
+export interface WritablePlace extends Place {
+  /** The file. */
+  readonly storage: WritableStorage;
 }
 
 /** A creation option, as data: parser, help and wizard read it. */

@@ -100,7 +100,7 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
       zeroes: storage.zeroesCheaply ? "cheap" : "written",
     },
     write: (from, start) => storage.writeAt(from, start),
-    placeFor: (start) => ({ storage, fileStart: start }),
+    placeFor: (start) => ({ storage, fileStart: start, end: size }),
     writeContent: (content, start) => content.writeTo(storage, start),
     zero: (start, end) => storage.zeroAt(start, end),
     finish: () => Promise.resolve(),

@@ -43,7 +43,8 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
   const geometry = geometryOf(metadata);
   const layout = layoutOf(settings, geometry);
   // A device keeps what was on it: it gets every byte, too.
-  const file = settings.sparse && storage.startsZeroed ? sparseWriter(storage) : denseWriter(storage);
+  const isSparse = settings.sparse && storage.startsZeroed;
+  const file = isSparse ? sparseWriter(storage) : denseWriter(storage);
   const places = settings.fixed ? fixedPlaces(layout, geometry) : dynamicPlaces(layout, geometry);
   return Promise.resolve({
     traits: {
@@ -60,6 +61,10 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
         await file.write(from.subarray(begin - start, end - start), places.take(block) + within);
       }
     },
+    // Without holes what lies before a piece must be written first.
+    ...(settings.fixed && isSparse && {
+      placeFor: (start: number) => ({ storage, fileStart: layout.blocksAt + start, end: settings.size }),
+    }),
     async zero(start, end) {
       for (const piece of piecesOf(geometry, start, end)) {
         const place = places.find(piece.block);

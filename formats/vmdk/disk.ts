@@ -59,6 +59,7 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
     facts: factsOf(descriptor, extents.map((extent) => extent.facts)),
+    ...(layout.parts.length === 1 && layout.parts[0].storage && { data: layout.parts[0].storage }),
     async runAt(start, limit) {
       const extent = covering(start);
       const run = await extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);

@@ -5,7 +5,7 @@
  * @module
  */
 import { SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader, WritablePlace } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG, type SparseHeader } from "./header.ts";
@@ -15,6 +15,8 @@ import { type FileEnd, type Tables, takePlace } from "./tables.ts";
 export interface ExtentWriter {
   write(from: Uint8Array, start: number): Promise<void>;
   zero(start: number, end: number): Promise<void>;
+  /** Where the extent begins in its file, if its guest bytes lie one after another. */
+  readonly flat?: Pick<WritablePlace, "storage" | "fileStart">;
   /** Writes what is still owed. */
   finish(): Promise<void>;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { SECTOR } from "../bytes.ts";
-import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
+import type { DiskWriter, GuestReader, WritablePlace, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { ExtentWriter } from "./write_grains.ts";
 
@@ -52,6 +52,7 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
         start + bytes.length,
         (writer, from, to, shift) => writer.write(bytes.subarray(from - start, to - start), from - shift),
       ),
+    ...(!begin && parts.every(({ writer }) => writer.flat) && { placeFor: (start: number) => placeIn(parts, start) }),
     zero: (start, end) => each(start, end, (writer, from, to, shift) => writer.zero(from - shift, to - shift)),
     async finish() {
       for (const { writer } of parts) await writer.finish();
@@ -61,11 +62,19 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
   };
 }
 
+/** Where the guest byte `at` lies; all parts are flat. */
+function placeIn(parts: readonly WritingPart[], at: number): WritablePlace {
+  const { writer, start, end } = parts.find((part) => part.end > at)!;
+  const { storage, fileStart } = writer.flat!;
+  return { storage, fileStart: fileStart + at - start, end };
+}
+
 /** Writes into a file that holds its guest bytes one after another, from `fileOffset` on. */
 export function flatWriter(storage: WritableStorage, fileOffset: number): ExtentWriter {
   return {
     write: (from, start) => storage.writeAt(from, fileOffset + start),
     zero: (start, end) => storage.zeroAt(fileOffset + start, fileOffset + end),
+    flat: { storage, fileStart: fileOffset },
     finish: () => Promise.resolve(),
   };
 }

@@ -236,6 +236,8 @@ for (const { name, spec } of packings) {
         { format: "raw" },
         { format: "vpc", options: { subformat: "fixed" } },
         { format: "vdi", options: { static: true } },
+        { format: "vhdx", options: { subformat: "fixed" } },
+        { format: "vmdk", options: { subformat: "monolithicFlat" } },
         { format: "raw", create: false },
       ];
       for (const [index, target] of targets.entries()) {
