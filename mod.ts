@@ -63,6 +63,7 @@ export type {
   HostCopy,
   HostFile,
   Maintenance,
+  MaybePromise,
   Measure,
   Measured,
   NamedFile,

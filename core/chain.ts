@@ -3,7 +3,17 @@
  *
  * @module
  */
-import { alignDown, clipRun, type Disk, type GuestReader, holeRun, type Run, zeroRun } from "../formats/mod.ts";
+import {
+  alignDown,
+  andThen,
+  clipRun,
+  type Disk,
+  type GuestReader,
+  holeRun,
+  type MaybePromise,
+  type Run,
+  zeroRun,
+} from "../formats/mod.ts";
 
 /**
  * A disk and those beneath it, top first, as one reader.
@@ -25,9 +35,7 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
   return {
     size: layers[0]?.size ?? 0,
     unit: Math.max(1, ...layers.map((layer) => layer.unit)),
-    async runAt(start, limit) {
-      return (await resolve(layers, kept, start, limit)).run;
-    },
+    runAt: (start, limit) => andThen(resolve(layers, kept, start, limit), ({ run }) => run),
     async placeOf(start, limit) {
       let { run, disk } = await resolve(layers, layers.length, start, limit);
       if (run.kind !== "data" || run.packed || !disk?.data) return null;
@@ -75,26 +83,34 @@ export interface Resolved {
 }
 
 /** The first of `layers` that has something to say at `start`; `kept` as in {@linkcode chainOf}. */
-export async function resolve(
+export function resolve(
   layers: readonly Disk[],
   kept: number,
   start: number,
   limit: number,
-): Promise<Resolved> {
-  let end = limit;
-  let silent: Run | null = null;
-  let depth = 0;
-  for (; depth < layers.length; depth++) {
-    if (depth === kept) return { run: holeRun(start, end), depth, stated: false };
-    const disk = layers[depth];
-    if (start >= disk.size) break;
-    const run = await disk.runAt(start, Math.min(end, disk.size));
-    if (run.kind === "data") return { run, depth, stated: true, disk };
-    if (run.kind === "zero") return { run, depth, stated: true };
-    silent = run;
-    end = run.end;
+): MaybePromise<Resolved> {
+  return resolveFrom({ layers, kept, start }, 0, limit, undefined);
+}
+
+/** What is asked of the layers, one after another. */
+interface Question {
+  readonly layers: readonly Disk[];
+  readonly kept: number;
+  readonly start: number;
+}
+
+/** Layers above `depth` are silent to `end`; `place` is where the last of them keeps a place for what is there. */
+function resolveFrom(asked: Question, depth: number, end: number, place: number | undefined): MaybePromise<Resolved> {
+  const { layers, kept, start } = asked;
+  if (depth < layers.length && depth === kept) return { run: holeRun(start, end), depth, stated: false };
+  const disk = layers[depth];
+  if (depth === layers.length || start >= disk.size) {
+    return { run: zeroRun(start, end, place), depth: Math.max(0, depth - 1), stated: false };
   }
-  return { run: zeroRun(start, end, silent?.fileStart), depth: Math.max(0, depth - 1), stated: false };
+  return andThen(disk.runAt(start, Math.min(end, disk.size)), (run) => {
+    if (run.kind === "hole") return resolveFrom(asked, depth + 1, run.end, run.fileStart);
+    return run.kind === "data" ? { run, depth, stated: true, disk } : { run, depth, stated: true };
+  });
 }
 
 /** Several readers end to end, as `cat` would do it. */
@@ -106,11 +122,11 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
   return {
     size,
     unit: Math.max(1, ...parts.map((part) => part.unit ?? 1)),
-    async runAt(start, limit) {
+    runAt(start, limit) {
       const index = partAt(start);
       const from = starts[index];
-      const run = await parts[index].runAt(start - from, Math.min(limit, starts[index + 1]) - from);
-      return { ...run, start, end: run.end + from };
+      const run = parts[index].runAt(start - from, Math.min(limit, starts[index + 1]) - from);
+      return andThen(run, (run) => ({ ...run, start, end: run.end + from }));
     },
     async placeOf(start, limit) {
       const index = partAt(start);
@@ -147,10 +163,8 @@ export function sliced(reader: GuestReader, from: number, end: number): GuestRea
   return {
     ...(reader.unit !== undefined && { unit: reader.unit }),
     size: end - from,
-    async runAt(start, limit) {
-      const run = await reader.runAt(start + from, limit + from);
-      return { ...run, start, end: run.end - from };
-    },
+    runAt: (start, limit) =>
+      andThen(reader.runAt(start + from, limit + from), (run) => ({ ...run, start, end: run.end - from })),
     async placeOf(start, limit) {
       const place = await reader.placeOf?.(start + from, limit + from);
       return place ? { ...place, end: place.end - from } : null;
@@ -178,9 +192,9 @@ export function padded(reader: GuestReader, size: number): GuestReader {
     async readPacked(room, start, end) {
       return end <= reader.size ? await reader.readPacked?.(room, start, end) ?? null : null;
     },
-    async runAt(start, limit) {
+    runAt(start, limit) {
       if (start >= reader.size) return zeroRun(start, limit);
-      return clipRun(await reader.runAt(start, Math.min(limit, reader.size)), start, limit);
+      return andThen(reader.runAt(start, Math.min(limit, reader.size)), (run) => clipRun(run, start, limit));
     },
     async read(into, start) {
       const inside = Math.max(0, Math.min(into.length, reader.size - start));

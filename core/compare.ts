@@ -4,7 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { alignDown, type Disk, type GuestReader, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
+import { alignDown, type Disk, type GuestReader, type MaybePromise, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import { crewOf } from "./crew.ts";
@@ -93,7 +93,7 @@ interface Side {
   readonly size: number;
   readonly reader: GuestReader;
   /** What it says of a position; past its end, zero. */
-  at(start: number, limit: number): Promise<Resolved>;
+  at(start: number, limit: number): MaybePromise<Resolved>;
   readonly buffer: Uint8Array;
 }
 

@@ -43,6 +43,8 @@ export function openOptions(options: OpenDiskOptions): OpenOptions & { readonly 
 export interface OpenedDisk extends GuestReader, AsyncDisposable {
   /** The layers from the top down, each with what it states about itself. */
   readonly layers: readonly { readonly path: string; readonly disk: Disk }[];
+  /** The run at `start`, ended at `limit` at the latest. */
+  runAt(start: number, limit: number): Promise<Run>;
   /** The whole disk as maximal runs, in order. */
   runs(): AsyncGenerator<Run>;
 }
@@ -54,7 +56,7 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
   const chain = chainOf(opened.layers.map((layer) => layer.disk));
   return {
     size: chain.size,
-    runAt: (start, limit) => chain.runAt(start, limit),
+    runAt: async (start, limit) => await chain.runAt(start, limit),
     read: (into, start) => chain.read(into, start),
     layers: opened.layers,
     runs: () => maximalRuns(chain),

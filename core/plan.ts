@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { alignDown, type GuestReader, type Run, type RunKind, type WriterTraits } from "../formats/mod.ts";
+import {
+  alignDown,
+  andThen,
+  type GuestReader,
+  type MaybePromise,
+  type Run,
+  type RunKind,
+  type WriterTraits,
+} from "../formats/mod.ts";
 import type { Totals } from "./events.ts";
 
 /** What is done with a run: read and written, written as zeroes, or left alone. */
@@ -71,7 +79,8 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
     follower = null;
     for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
       if (step.act === "copy" && step.end - at >= BYTES_PER_STEP) break;
-      const run: Step = await next(source, traits, policy, step.end);
+      const found: MaybePromise<Step> = next(source, traits, policy, step.end);
+      const run = found instanceof Promise ? await found : found;
       if (run.act !== step.act || run.kind !== step.kind || run.packed !== step.packed) {
         follower = run;
         break;
@@ -83,12 +92,13 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
   }
 }
 
-async function runStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
+function runStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): MaybePromise<Step> {
   // A run is also cut where the target's needs change: at the end of a shorter backing file.
   const limit = at < policy.backingEnd ? Math.min(source.size, policy.backingEnd) : source.size;
-  const run = await source.runAt(at, limit);
-  const packed = run.kind === "data" && run.packed;
-  return { act: decide(run, traits, policy), kind: run.kind, packed, start: at, end: run.end };
+  return andThen(source.runAt(at, limit), (run) => {
+    const packed = run.kind === "data" && run.packed;
+    return { act: decide(run, traits, policy), kind: run.kind, packed, start: at, end: run.end };
+  });
 }
 
 async function unitAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {

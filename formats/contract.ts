@@ -5,6 +5,7 @@
  */
 import type { Content } from "./content.ts";
 import type { Maintenance } from "./maintenance.ts";
+import type { MaybePromise } from "./maybe_promise.ts";
 import type { Packer } from "./packer.ts";
 import type { Run } from "./run.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
@@ -26,9 +27,9 @@ export interface Disk extends AsyncDisposable {
   readonly facts: Facts;
   /**
    * The run that begins at `start` and ends at `limit` or before; it need not be maximal. `start < limit <= size`.
-   * Costs one table look-up.
+   * Costs one table look-up, which needs no waiting where the table is at hand.
    */
-  runAt(start: number, limit: number): Promise<Run>;
+  runAt(start: number, limit: number): MaybePromise<Run>;
   /** Fills `into` from `start` on. The range lies within data runs of this layer. Calls may overlap. */
   read(into: Uint8Array, start: number): Promise<void>;
   /**
@@ -136,7 +137,7 @@ export interface GuestReader {
   /** Bytes that a layer allocates at once, the greatest of them: packed data is best read in multiples of it. */
   readonly unit?: number;
   /** The run at `start`, ended at `limit` at the latest. */
-  runAt(start: number, limit: number): Promise<Run>;
+  runAt(start: number, limit: number): MaybePromise<Run>;
   /** Fills `into`, whatever the status of the range; zeroes past the end. */
   read(into: Uint8Array, start: number): Promise<void>;
   /** Where the guest bytes from `start` on lie plainly in one file, to `limit` at most; `null` where they do not. */

@@ -6,6 +6,7 @@
 export type * from "./contract.ts";
 export * from "./maintenance.ts";
 export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
+export { andThen, type MaybePromise } from "./maybe_promise.ts";
 export * from "./run.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";

@@ -30,6 +30,71 @@ Deno.test("requests for one table at one time share one read", async () => {
   assert.equal(tables[0], tables[4]);
 });
 
+Deno.test("a table that is here is looked at without waiting", async () => {
+  const cache = tableCache(storageOf(8), TABLE, 4 * TABLE);
+  const look = () => cache.look(TABLE, ({ bytes, view }) => bytes[9]! + view.getUint8(0));
+  assert.ok(look() instanceof Promise);
+  assert.equal(await look(), 2);
+  assert.equal(look(), 2);
+});
+
+Deno.test("the memory of a table that gave way is used for the next ones", async () => {
+  const cache = tableCache(storageOf(64), TABLE, 3 * TABLE);
+  const memory = new Set<ArrayBufferLike>();
+  for (let index = 0; index < 32; index++) {
+    await cache.look(index * TABLE, ({ bytes }) => memory.add(bytes.buffer));
+    await cache.make((32 + index) * TABLE, ({ bytes }) => memory.add(bytes.buffer));
+  }
+  assert.ok(memory.size <= 5, `${memory.size}`);
+});
+
+Deno.test("a table made in memory that held another is all zero", async () => {
+  const storage = storageOf(8);
+  const cache = tableCache(storage, TABLE, 2 * TABLE);
+  for (let index = 1; index < 6; index++) await cache.look(index * TABLE, () => {});
+  await cache.make(7 * TABLE);
+  await cache.flush();
+  assert.deepEqual(storage.bytes().subarray(7 * TABLE), new Uint8Array(TABLE));
+});
+
+Deno.test("a table that somebody has taken stays what it is when it has given way", async () => {
+  const cache = tableCache(storageOf(16), TABLE, 2 * TABLE);
+  const taken = [await cache.get(0), cache.peek(0)!, await cache.get(TABLE)];
+  const own = new Uint8Array(TABLE).fill(15);
+  await cache.put(15 * TABLE, own);
+  for (let index = 2; index < 14; index++) {
+    await cache.look(index * TABLE, ({ bytes }) => assert.equal(bytes[7], index));
+  }
+  assert.equal(cache.peek(0), undefined);
+  assert.deepEqual([...taken, own].map((bytes) => bytes[TABLE - 1]), [0, 0, 1, 15]);
+});
+
+Deno.test("whoever waits for a table sees that one, and may change it, however many others are asked for", async () => {
+  const storage = storageOf(16);
+  const cache = tableCache(storage, TABLE, 2 * TABLE);
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(Array.from({ length: 16 }, (_, index) =>
+      cache.look(index * TABLE, ({ bytes }) => {
+        assert.ok(bytes.subarray(1).every((byte) => byte === index));
+        bytes[0] = index + round;
+        cache.markDirty(index * TABLE);
+      })));
+  }
+  await cache.flush();
+  for (let index = 0; index < 16; index++) assert.equal(storage.bytes()[index * TABLE], index + 2);
+});
+
+Deno.test("what goes wrong in a look is told to the one who looks", async () => {
+  const cache = tableCache(storageOf(4), TABLE, 2 * TABLE);
+  const fail = () => {
+    throw new Error("looked wrong");
+  };
+  const [failed, fine] = await Promise.allSettled([cache.look(0, fail), cache.look(0, ({ bytes }) => bytes[0])]);
+  assert.match(String(failed.status === "rejected" && failed.reason), /looked wrong/);
+  assert.deepEqual(fine, { status: "fulfilled", value: 0 });
+  assert.throws(() => cache.look(0, fail), /looked wrong/);
+});
+
 Deno.test("a failed read is not remembered", async () => {
   const storage = new FaultyStorage(storageOf(8), ["read"], 1);
   const cache = tableCache(storage, TABLE, 4 * TABLE);
@@ -71,11 +136,10 @@ Deno.test("random changes through a tiny cache all reach storage", async () => {
   const model = inner.bytes().slice();
   const change = async (at: number, value: number) => {
     const fileOffset = at - at % TABLE;
-    let table = await cache.get(fileOffset);
-    // Another task may have pushed it out since.
-    while ((table = cache.peek(fileOffset) ?? new Uint8Array(0)).length === 0) await cache.get(fileOffset);
-    table[at % TABLE] = value;
-    cache.markDirty(fileOffset);
+    await cache.look(fileOffset, ({ bytes }) => {
+      bytes[at % TABLE] = value;
+      cache.markDirty(fileOffset);
+    });
   };
   for (let round = 0; round < 300; round++) {
     const changes = Array.from({ length: random.int(1, 6) }, () => random.int(model.length));
@@ -84,7 +148,7 @@ Deno.test("random changes through a tiny cache all reach storage", async () => {
       return change(at, model[at]!);
     }));
     const at = random.int(model.length);
-    assert.equal((await cache.get(at - at % TABLE))[at % TABLE], model[at]);
+    assert.equal(await cache.look(at - at % TABLE, ({ bytes }) => bytes[at % TABLE]), model[at]);
   }
   await cache.flush();
   assert.deepEqual(inner.bytes(), model);

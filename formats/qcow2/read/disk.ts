@@ -6,6 +6,7 @@
 import { viewOf } from "../../bytes.ts";
 import type { Disk, NamedFile, OpenContext } from "../../contract.ts";
 import { ImageError } from "../../errors.ts";
+import { andThen } from "../../maybe_promise.ts";
 import type { Storage } from "../../storage/types.ts";
 import { tableCache } from "../../table_cache.ts";
 import { bitmapsOf, readBitmapDirectory } from "./bitmaps.ts";
@@ -47,10 +48,11 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
     facts: factsOf(header, snapshots, bitmaps),
     data,
     ...(header.version === 3 && snapshot === null && { bitmaps }),
-    async runAt(start, limit) {
-      const run = await runAt(source.mapping, start, limit);
-      return narrow !== null && run.kind === "data" && !run.packed ? await narrow(run) : run;
-    },
+    runAt: (start, limit) =>
+      andThen(
+        runAt(source.mapping, start, limit),
+        (run) => narrow !== null && run.kind === "data" && !run.packed ? narrow(run) : run,
+      ),
     read: (into, start) => readGuest(source, into, start),
     readPacked: (room, start, end) => readPacked(source, room, start, end),
     [Symbol.asyncDispose]: () => Promise.resolve(),

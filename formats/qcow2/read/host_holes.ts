@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { andThen, type MaybePromise } from "../../maybe_promise.ts";
 import { dataRun, type Run } from "../../run.ts";
 import type { Storage } from "../../storage/types.ts";
 import { hostOffsetOf } from "../tables/l2_entry.ts";
-import { entryAt, l2TableAt, type Mapping } from "../tables/mapping.ts";
+import { entryAt, l2PlaceAt, type Mapping } from "../tables/mapping.ts";
 
 /** How many extents of the file are looked at before it counts as one without holes. */
 const EXTENTS_ASKED = 16;
@@ -15,7 +16,7 @@ const EXTENTS_ASKED = 16;
 const CLUSTERS_OF_A_HOLE = 4;
 
 /** Shortens a data run of unpacked clusters to what the host has at its start: data, or a hole, which is zero. */
-export type Narrow = (run: Run) => Promise<Run>;
+export type Narrow = (run: Run) => MaybePromise<Run>;
 
 /**
  * A {@linkcode Narrow} for the clusters that lie in `data`, or null where the host cannot tell. Asking costs a call and
@@ -24,10 +25,7 @@ export type Narrow = (run: Run) => Promise<Run>;
 export function narrowing(mapping: Mapping, data: Storage): Narrow | null {
   const holeAt = data.holeAt?.bind(data);
   if (holeAt === undefined) return null;
-  let worthwhile: Promise<boolean> | null = null;
-  return async (run) => {
-    worthwhile ??= hasLargeHole(holeAt, data.size, mapping.geometry.clusterSize * CLUSTERS_OF_A_HOLE);
-    if (!await worthwhile) return run;
+  const narrow = async (run: Run): Promise<Run> => {
     const span = await hostSpan(mapping, run);
     const limit = Math.min(span.fileOffset + span.length, data.size);
     if (limit <= span.fileOffset) return run;
@@ -35,6 +33,12 @@ export function narrowing(mapping: Mapping, data: Storage): Narrow | null {
     const end = run.start + (found.end - span.fileOffset);
     if (!found.hole) return dataRun(run.start, end, false, span.fileOffset);
     return { start: run.start, end, kind: "zero", unfilled: true, fileStart: span.fileOffset };
+  };
+  let worthwhile: MaybePromise<boolean> | null = null;
+  return (run) => {
+    worthwhile ??= hasLargeHole(holeAt, data.size, mapping.geometry.clusterSize * CLUSTERS_OF_A_HOLE)
+      .then((found) => worthwhile = found);
+    return andThen(worthwhile, (found) => found ? narrow(run) : run);
   };
 }
 
@@ -48,11 +52,20 @@ async function hasLargeHole(holeAt: NonNullable<Storage["holeAt"]>, size: number
   return false;
 }
 
+/** Host clusters that are neighbours; lengths in bytes. */
+interface HostSpan {
+  readonly fileOffset: number;
+  readonly length: number;
+}
+
 /** How far host clusters are neighbours from the start of a data run on; the run lies within one L2 table. */
-async function hostSpan(mapping: Mapping, run: Run): Promise<{ fileOffset: number; length: number }> {
-  const { geometry } = mapping;
-  const table = await l2TableAt(mapping, run.start);
-  if (table === null) return { fileOffset: 0, length: 0 };
+function hostSpan(mapping: Mapping, run: Run): MaybePromise<HostSpan> {
+  const place = l2PlaceAt(mapping, run.start);
+  if (place === 0) return { fileOffset: 0, length: 0 };
+  return mapping.tables.look(place, ({ view }) => hostSpanIn(mapping, view, run));
+}
+
+function hostSpanIn({ geometry }: Mapping, table: DataView, run: Run): HostSpan {
   const hostOf = (guest: number): number => {
     const entry = entryAt(geometry, table, guest);
     return hostOffsetOf(entry.high, entry.low) + guest % geometry.clusterSize;

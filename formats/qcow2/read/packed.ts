@@ -9,7 +9,7 @@ import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import type { Unpacker } from "../../unpacker.ts";
 import { decodeCompressed, isCompressed } from "../tables/l2_entry.ts";
-import { badEntry, entryAt, entryProblem, type L2Entry, l2TableAt } from "../tables/mapping.ts";
+import { badEntry, entryAt, entryProblem, type L2Entry, l2PlaceAt } from "../tables/mapping.ts";
 import type { Source } from "./reader.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
@@ -19,10 +19,12 @@ interface Place {
   readonly length: number;
 }
 
-/** A whole compressed cluster: where it lies, and where its bytes go. */
+/** A compressed cluster: where it lies, and where its bytes go. */
 export interface PackedCluster extends Place {
   /** Guest offset. */
   readonly cluster: number;
+  /** Position in the cluster of the first byte that is wanted. */
+  readonly from: number;
   readonly into: Uint8Array;
 }
 
@@ -62,12 +64,10 @@ export async function readPacked(
   if (start % clusterSize !== 0 || end % clusterSize !== 0) return null;
   const places: Place[] = [];
   for (let cluster = start; cluster < end; cluster += clusterSize) {
-    const table = await l2TableAt(mapping, cluster);
-    const entry = table && entryAt(mapping.geometry, table, cluster);
-    if (!entry || !isCompressed(entry.high)) return null;
-    const problem = entryProblem(mapping, entry, cluster);
-    if (problem !== null) throw badEntry(mapping, cluster, problem);
-    places.push(placeOf(source, entry, cluster));
+    const table = l2PlaceAt(mapping, cluster);
+    const place = table === 0 ? null : await mapping.tables.look(table, ({ view }) => placeIn(source, view, cluster));
+    if (place === null) return null;
+    places.push(place);
   }
   const units: PackedUnit[] = [];
   const take = partsOf(room);
@@ -81,6 +81,16 @@ export async function readPacked(
     }
   }
   return units;
+}
+
+/** Where a compressed cluster lies as `table` tells; `null` for one that is not compressed. */
+function placeIn(source: Source, table: DataView, cluster: number): Place | null {
+  const { mapping } = source;
+  const entry = entryAt(mapping.geometry, table, cluster);
+  if (!isCompressed(entry.high)) return null;
+  const problem = entryProblem(mapping, entry, cluster);
+  if (problem !== null) throw badEntry(mapping, cluster, problem);
+  return placeOf(source, entry, cluster);
 }
 
 /** Unpacks clusters, all at once; neighbours in the file are read with one request. */

@@ -6,15 +6,7 @@
 import type { Storage } from "../../storage/types.ts";
 import type { CompressionType } from "../header/types.ts";
 import { CLUSTER, hostOffsetOf, l1IndexOf } from "../tables/l2_entry.ts";
-import {
-  badEntry,
-  entryAt,
-  entryProblem,
-  type L2Entry,
-  l2TableAt,
-  type Mapping,
-  stretchAt,
-} from "../tables/mapping.ts";
+import { badEntry, entryAt, entryProblem, l2PlaceAt, type Mapping, stretchAt } from "../tables/mapping.ts";
 import type { Unpacker } from "../../unpacker.ts";
 import { bytesAt, type PackedCluster, placeOf, unpackElsewhere, unpackHere } from "./packed.ts";
 
@@ -46,32 +38,42 @@ export async function readPadded(storage: Storage, into: Uint8Array, fileOffset:
 export async function readGuest(source: Source, into: Uint8Array, start: number): Promise<void> {
   const { mapping } = source;
   const end = start + into.length;
-  const target: Target = { into, start, span: pendingSpan(source.data, into), packed: [] };
+  const target: Target = { into, start, spans: [], packed: [] };
   let guest = start;
   while (guest < end) {
     const tableEnd = Math.min(end, (l1IndexOf(mapping.geometry, guest) + 1) * mapping.geometry.l2Reach);
-    const table = await l2TableAt(mapping, guest);
-    if (table === null) into.fill(0, guest - start, tableEnd - start);
-    else await readTable(source, table, target, guest, tableEnd);
+    const place = l2PlaceAt(mapping, guest);
+    if (place === 0) into.fill(0, guest - start, tableEnd - start);
+    else await mapping.tables.look(place, ({ view }) => locate(source, view, target, guest, tableEnd));
     guest = tableEnd;
   }
-  await target.span.read();
-  if (source.unpack) await unpackElsewhere(source, source.unpack, target.packed);
+  for (const { at, length, fileOffset } of target.spans) {
+    await readPadded(source.data, into.subarray(at, at + length), fileOffset);
+  }
+  await unpack(source, target.packed);
 }
 
 /** Where guest bytes go: guest offset `start` is the first byte of `into`. */
 interface Target {
   readonly into: Uint8Array;
   readonly start: number;
-  readonly span: PendingSpan;
-  /** Whole clusters that are to be unpacked elsewhere. */
+  /** What is to be read. */
+  readonly spans: Span[];
+  /** What is to be unpacked. */
   readonly packed: PackedCluster[];
 }
 
-/** Reads guest bytes `[from, to)`, all of them covered by `table`. */
-async function readTable(source: Source, table: DataView, target: Target, from: number, to: number): Promise<void> {
+/** File bytes that are to be read with one request, growing while neighbours follow; `at` is a position of the target. */
+interface Span {
+  readonly at: number;
+  readonly fileOffset: number;
+  length: number;
+}
+
+/** Finds out where the guest bytes `[from, to)` lie, all of them covered by `table`, and fills in zeroes. */
+function locate(source: Source, table: DataView, target: Target, from: number, to: number): void {
   const { mapping } = source;
-  const { into, start, span } = target;
+  const { into, start, spans, packed } = target;
   let guest = from;
   while (guest < to) {
     const entry = entryAt(mapping.geometry, table, guest);
@@ -81,13 +83,10 @@ async function readTable(source: Source, table: DataView, target: Target, from: 
     const stretch = stretchAt(mapping, entry, guest);
     const end = Math.min(stretch.end, to);
     if (stretch.status === CLUSTER.data) {
-      const fileOffset = hostOffsetOf(entry.high, entry.low) + (guest - cluster);
-      if (!span.grow(guest - start, fileOffset, end - guest)) {
-        await span.read();
-        span.begin(guest - start, fileOffset, end - guest);
-      }
+      addSpan(spans, guest - start, hostOffsetOf(entry.high, entry.low) + (guest - cluster), end - guest);
     } else if (stretch.status === CLUSTER.compressed) {
-      await takeCompressed(source, entry, cluster, target, guest, end);
+      const part = into.subarray(guest - start, end - start);
+      packed.push({ ...placeOf(source, entry, cluster), cluster, from: guest - cluster, into: part });
     } else {
       into.fill(0, guest - start, end - start);
     }
@@ -95,58 +94,30 @@ async function readTable(source: Source, table: DataView, target: Target, from: 
   }
 }
 
-/** File bytes that are to be read with one request, growing while neighbours follow. */
-interface PendingSpan {
-  /** Takes bytes in that follow on both sides; false where they do not. `at` is a position of the target. */
-  grow(at: number, fileOffset: number, length: number): boolean;
-  /** Starts anew; what was pending must have been read. */
-  begin(at: number, fileOffset: number, length: number): void;
-  /** Reads what is pending. */
-  read(): Promise<void>;
+/** Adds what is to be read: to the span before, where it follows on both sides. */
+function addSpan(spans: Span[], at: number, fileOffset: number, length: number): void {
+  const last = spans.at(-1);
+  if (last && last.at + last.length === at && last.fileOffset + last.length === fileOffset) last.length += length;
+  else spans.push({ at, fileOffset, length });
 }
 
-function pendingSpan(data: Storage, into: Uint8Array): PendingSpan {
-  let at = 0;
-  let fileOffset = 0;
-  let length = 0;
-  return {
-    grow(nextAt, nextFileOffset, nextLength) {
-      if (length === 0 || at + length !== nextAt || fileOffset + length !== nextFileOffset) return false;
-      length += nextLength;
-      return true;
-    },
-    begin(nextAt, nextFileOffset, nextLength) {
-      at = nextAt;
-      fileOffset = nextFileOffset;
-      length = nextLength;
-    },
-    async read() {
-      if (length === 0) return;
-      const piece = into.subarray(at, at + length);
-      length = 0;
-      await readPadded(data, piece, fileOffset);
-    },
-  };
-}
-
-/** Fills guest bytes `[guest, end)` from the compressed cluster at guest offset `cluster`, or sees to it that others do. */
-async function takeCompressed(
-  source: Source,
-  entry: L2Entry,
-  cluster: number,
-  { into, start, packed }: Target,
-  guest: number,
-  end: number,
-): Promise<void> {
-  const { clusterSize } = source.mapping.geometry;
-  const part = into.subarray(guest - start, end - start);
-  const here = source.unpacked.get(cluster);
-  if (here !== undefined) return part.set(here.subarray(guest - cluster, end - cluster));
-  const place = placeOf(source, entry, cluster);
-  if (source.unpack && part.length === clusterSize) return void packed.push({ ...place, cluster, into: part });
-  const bytes = await unpackHere(source, await bytesAt(source.storage, place), cluster);
-  source.unpacked.set(cluster, bytes);
-  part.set(bytes.subarray(guest - cluster, end - cluster));
+/** Unpacks clusters: whole ones elsewhere, where that is possible. */
+async function unpack(source: Source, packed: readonly PackedCluster[]): Promise<void> {
+  const elsewhere: PackedCluster[] = [];
+  for (const one of packed) {
+    const { cluster, from, into } = one;
+    let bytes = source.unpacked.get(cluster);
+    if (bytes === undefined && source.unpack && into.length === source.mapping.geometry.clusterSize) {
+      elsewhere.push(one);
+      continue;
+    }
+    if (bytes === undefined) {
+      bytes = await unpackHere(source, await bytesAt(source.storage, one), cluster);
+      source.unpacked.set(cluster, bytes);
+    }
+    into.set(bytes.subarray(from, from + into.length));
+  }
+  if (source.unpack) await unpackElsewhere(source, source.unpack, elsewhere);
 }
 
 /** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */

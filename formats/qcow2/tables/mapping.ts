@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
+import type { MaybePromise } from "../../maybe_promise.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../../run.ts";
 import type { TableCache } from "../../table_cache.ts";
 import {
@@ -43,21 +43,21 @@ export interface Mapping extends EntryRules {
 }
 
 /**
- * The L2 table for `guestOffset`, or null where it is not allocated.
+ * The file offset of the L2 table for `guestOffset`; 0 where it is not allocated.
  *
  * @throws ImageError `corrupt` where the L1 entry cannot be.
  */
-export async function l2TableAt(mapping: Mapping, guestOffset: number): Promise<DataView | null> {
+export function l2PlaceAt(mapping: Mapping, guestOffset: number): number {
   const index = l1IndexOf(mapping.geometry, guestOffset);
   const high = mapping.l1.getUint32(index * 8);
   const low = mapping.l1.getUint32(index * 8 + 4);
   const fileOffset = hostOffsetOf(high, low);
-  if (fileOffset === 0 && !l1ReservedSet(high, low)) return null;
+  if (fileOffset === 0 && !l1ReservedSet(high, low)) return 0;
   const problem = l1Problem(mapping, high, low, fileOffset);
   if (problem !== null) {
     throw corrupt(`Cannot read the L2 table of L1 entry ${index} of "${mapping.label}": ${problem}`, mapping.label);
   }
-  return viewOf(mapping.tables.peek(fileOffset) ?? await mapping.tables.get(fileOffset));
+  return fileOffset;
 }
 
 function l1Problem({ geometry, fileSize }: Mapping, high: number, low: number, fileOffset: number): string | null {
@@ -165,10 +165,15 @@ export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run.
  */
-export async function runAt(mapping: Mapping, start: number, limit: number): Promise<Run> {
+export function runAt(mapping: Mapping, start: number, limit: number): MaybePromise<Run> {
+  const place = l2PlaceAt(mapping, start);
+  if (place === 0) return holeRun(start, emptyEnd(mapping, start, limit));
+  return mapping.tables.look(place, ({ view }) => runIn(mapping, view, start, limit));
+}
+
+/** The run at `start`, as far as `table` tells, which covers `start`. */
+function runIn(mapping: Mapping, table: DataView, start: number, limit: number): Run {
   const { geometry } = mapping;
-  const table = await l2TableAt(mapping, start);
-  if (table === null) return holeRun(start, emptyEnd(mapping, start, limit));
   const end = Math.min(limit, (l1IndexOf(geometry, start) + 1) * geometry.l2Reach);
   const entry = entryAt(geometry, table, start);
   const problem = entryProblem(mapping, entry, start - start % geometry.clusterSize);

@@ -127,7 +127,7 @@ Deno.test("a block that is present in part needs a sector bitmap, which must lie
   for (const [state, at] of [[0, 0], [6, 0], [6, AT.bat], [6, bytes.length], [7, AT.blocks + MIB], [5, 0]]) {
     setBat(view, bitmap, state, at);
     const disk = await openBytes(bytes);
-    await assert.rejects(disk.runAt(0, MIB), { kind: "corrupt" }, `${state} ${at}`);
+    await assert.rejects(async () => await disk.runAt(0, MIB), { kind: "corrupt" }, `${state} ${at}`);
   }
   setBat(view, bitmap, 6, AT.blocks + MIB);
   assert.deepEqual(await runLines(await openBytes(bytes)), ["data 0-1024"]);

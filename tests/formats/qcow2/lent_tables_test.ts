@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { viewOf } from "../../../formats/bytes.ts";
+import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { readGuest, unpackedClusters } from "../../../formats/qcow2/read/reader.ts";
+import { geometryOf } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { type Mapping, runAt } from "../../../formats/qcow2/tables/mapping.ts";
+import { createQcow2 } from "../../../formats/qcow2/write/create.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { tableCache } from "../../../formats/table_cache.ts";
+import { rng, seed } from "../../support/qemu.ts";
+import { alone } from "./support.ts";
+
+const SIZE = 1 << 20;
+const CLUSTER = 512;
+
+/** An image with 32 L2 tables, clusters strewn over all of them, and what it holds. */
+async function strewn(random: ReturnType<typeof rng>): Promise<{ storage: MemoryStorage; bytes: Uint8Array }> {
+  const storage = new MemoryStorage(new Uint8Array(0), "a.qcow2");
+  const plan = { size: SIZE, options: { cluster_size: CLUSTER }, backing: null, packs: false };
+  const writer = await createQcow2(storage, plan, {
+    createNamed: () => Promise.reject(new Error("none")),
+    below: null,
+  });
+  const bytes = new Uint8Array(SIZE);
+  for (let at = 0; at < SIZE; at += CLUSTER) {
+    if (random.int(3) === 0) continue;
+    bytes.set(random.bytes(CLUSTER), at);
+    await writer.write(bytes.subarray(at, at + CLUSTER), at);
+  }
+  await writer.finish();
+  return { storage, bytes };
+}
+
+Deno.test("readers and walkers whose tables push each other out find what is there", async () => {
+  const random = rng(seed());
+  const { storage, bytes } = await strewn(random);
+  const header = await readHeader(storage);
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  await storage.readAt(l1, header.l1.fileOffset);
+  const mapping: Mapping = {
+    geometry: geometryOf(header),
+    version: 3,
+    externalData: false,
+    label: storage.label,
+    fileSize: storage.size,
+    l1: viewOf(l1),
+    tables: tableCache(storage, CLUSTER, 2 * CLUSTER),
+  };
+  const unpacked = unpackedClusters(CLUSTER);
+  const source = { mapping, storage, data: storage, compressionType: header.compressionType, unpacked };
+  const disk = await openQcow2(storage, alone);
+  await Promise.all(Array.from({ length: 32 }, async () => {
+    for (let round = 0; round < 10; round++) {
+      const start = random.int(SIZE - 1);
+      const into = new Uint8Array(random.int(1, Math.min(100_000, SIZE - start) + 1));
+      await readGuest(source, into, start);
+      assert.deepEqual(into, bytes.subarray(start, start + into.length));
+      assert.deepEqual(await runAt(mapping, start, SIZE), await disk.runAt(start, SIZE));
+    }
+  }));
+});
+
+Deno.test("the walk waits for tables only that must be read", async () => {
+  const { storage } = await strewn(rng(seed()));
+  const disk = await openQcow2(storage, alone);
+  let waited = 0;
+  for (let at = 0; at < SIZE;) {
+    const run = disk.runAt(at, SIZE);
+    if (run instanceof Promise) waited++;
+    at = (await run).end;
+  }
+  assert.equal(waited, 32);
+});
