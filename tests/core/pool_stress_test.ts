@@ -1,9 +1,12 @@
 /** Workers that take their time: whatever comes back first, the bytes, their order and the bounded window hold. */
 import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
+import type { ConvertEvent } from "../../core/events.ts";
+import type { FileCrew } from "../../core/file_crew.ts";
 import type { ConvertJob, TargetSpec } from "../../core/job.ts";
 import { type Pool, workerPool } from "../../core/pool.ts";
 import { ImageError } from "../../formats/mod.ts";
+import { readyCrew } from "../support/crew.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 
 /** Bytes that the copy loop reads and writes at once where units are packed or unpacked, unless a unit is larger. */
@@ -298,5 +301,60 @@ for (const { name, spec } of targets) {
     stop.abort();
     await within(ended, "the end, which waits for units that will never come");
     assert.deepEqual(names(folder), ["source"]);
+  });
+}
+
+/** A crew whose workers take their time before and after, and how many orders there were at once. */
+function slowCrew(inner: FileCrew, random: Rng): FileCrew & { readonly seen: Seen } {
+  const seen: Seen = { now: 0, most: 0, total: 0 };
+  async function slowly<T>(action: () => Promise<T>): Promise<T> {
+    seen.total++;
+    seen.most = Math.max(seen.most, ++seen.now);
+    const waits = [0, 0].map(() => random.chance(0.5) ? random.int(25) : 0);
+    try {
+      await sleep(waits[0]);
+      const result = await action();
+      await sleep(waits[1]);
+      return result;
+    } finally {
+      seen.now--;
+    }
+  }
+  return {
+    ...inner,
+    seen,
+    takes: (length) => inner.takes(length) && random.chance(0.8),
+    copy: (order) => slowly(() => inner.copy(order)),
+    unload: (order) => slowly(() => inner.unload(order)),
+  };
+}
+
+for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targets]) {
+  Deno.test({
+    name: `slow workers that write by themselves, from ${name}: bytes, order of events, window`,
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      await using folder = await scratch();
+      const random = rng(seed());
+      const bytes = mixed(random, SECTOR * random.int(60_000, 80_000));
+      const [plain] = await sourceIn(folder, bytes);
+      const source = { path: folder.file("in"), format: spec.format! };
+      await convert({ sources: [plain], target: { ...spec, ...source }, sync: "never" });
+      const crew = slowCrew(await readyCrew(), random);
+      const target = { path: folder.file("back"), format: "raw" };
+      let at = 0;
+      const onEvent = (event: ConvertEvent) => {
+        if (event.type !== "run") return;
+        assert.equal(event.start, at, "runs are told in their order");
+        at = event.end;
+      };
+      await convert({ sources: [source], target, sync: "never" }, { crew, onEvent });
+      assert(at >= bytes.length);
+      assert.equal(crew.seen.now, 0, "nothing is under way after the end");
+      assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);
+      assert(crew.seen.most <= 2 * workerPool().width + 1, `${crew.seen.most} orders at once`);
+      const found = await Deno.readFile(target.path);
+      assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
+    },
   });
 }
