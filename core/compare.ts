@@ -4,7 +4,16 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { alignDown, type Disk, type GuestReader, type MaybePromise, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
+import {
+  alignDown,
+  type Disk,
+  type GuestReader,
+  type MaybePromise,
+  pageMemory,
+  PIECE,
+  SECTOR,
+  zeroes,
+} from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import { crewOf } from "./crew.ts";
@@ -104,7 +113,7 @@ function sideOf(layers: readonly Disk[]): Side {
     reader,
     at: (start, limit) => resolve(layers, layers.length, start, limit),
     // Workers unpack into shared memory without a copy.
-    buffer: new Uint8Array(new SharedArrayBuffer(PIECE)),
+    buffer: pageMemory(PIECE),
   };
 }
 

@@ -27,14 +27,18 @@ const PACKED_MORE = 64 << 10;
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
   const rule = zeroRuleFor(job.traits, job.sparseSize);
-  const size = pieceFor(job.traits, rule);
+  const size = pieceFor(job.traits, rule, job.traits.packs ? PACKED_PIECE : PIECE);
   // A packed unit is unpacked whole: reading it piece by piece would unpack it more than once, or one by one.
-  const packedSize = alignUp(Math.max(PACKED_PIECE, size), job.source.unit ?? 1);
-  const lanes = lanesOf(job.width, packedSize + PACKED_MORE, ({ act, kind, start, end, zeroes, seconds }) => {
-    totals[act === "copy" ? "data" : act] += end - start;
-    totals.zeroes += zeroes;
-    job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
-  });
+  const packedSize = alignUp(pieceFor(job.traits, rule, PACKED_PIECE), job.source.unit ?? 1);
+  const lanes = lanesOf(
+    job.width,
+    Math.max(size, packedSize + PACKED_MORE),
+    ({ act, kind, start, end, zeroes, seconds }) => {
+      totals[act === "copy" ? "data" : act] += end - start;
+      totals.zeroes += zeroes;
+      job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
+    },
+  );
   const load = loadOf(job);
   const pieceLength = ({ act, kind, packed }: Step): number => {
     if (act === "zero") return ZERO_PART;
@@ -73,9 +77,9 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
   return totals;
 }
 
-/** The piece holds whole blocks of the zero rule, and whole units of a packing target. */
-function pieceFor(traits: WriterTraits, rule: ZeroRule | null): number {
-  return alignUp(Math.max(traits.packs ? PACKED_PIECE : PIECE, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
+/** A piece of `least` bytes or more holds whole blocks of the zero rule, and whole units of a packing target. */
+function pieceFor(traits: WriterTraits, rule: ZeroRule | null, least: number): number {
+  return alignUp(Math.max(least, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
 }
 
 /** What the host can copy of `step` from `start` on, as far as it goes. */

@@ -8,6 +8,7 @@ import {
   type Codec,
   type PackedWith,
   packUnit,
+  pageMemory,
   PIECE,
   reusedStreams,
   type Streams,
@@ -63,9 +64,10 @@ export function workerUrl(): string {
     zeroes,
     isZero,
     splitZeroes,
+    pageMemory,
     fileHands,
     `(${serve})(() => import("node:zlib"), ${reusedStreams.name}, ${packUnit.name}, ${unpackUnit.name},`,
-    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${PIECE}));`,
+    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${pageMemory.name}, ${PIECE}));`,
   ].join("\n");
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Origin, PackedUnit, Streams, unpackUnit } from "../formats/mod.ts";
+import type { Origin, PackedUnit, pageMemory, Streams, unpackUnit } from "../formats/mod.ts";
 import type { Part, splitZeroes, ZeroRule } from "./zeroes.ts";
 
 /** Bytes in a file that workers can open. */
@@ -55,16 +55,21 @@ export interface Copied {
  *
  * @param most bytes that it reads, compares or writes at once: they stay in the cache
  */
-export function fileHands(split: typeof splitZeroes, unpack: typeof unpackUnit, most: number): {
+export function fileHands(
+  split: typeof splitZeroes,
+  unpack: typeof unpackUnit,
+  memory: typeof pageMemory,
+  most: number,
+): {
   copy(order: CopyOrder): Copied;
   unload(order: UnloadOrder, run: Streams): Copied;
   compare(order: CompareOrder): number;
 } {
-  const buffers = [new Uint8Array(0), new Uint8Array(0)];
+  const buffers: Uint8Array[] = [new Uint8Array(0), new Uint8Array(0)];
   const files = new Map<string, Deno.FsFile>();
 
   const bufferOf = (nth: number, length: number): Uint8Array => {
-    if (buffers[nth].length < length) buffers[nth] = new Uint8Array(length);
+    if (buffers[nth].length < length) buffers[nth] = memory(length);
     return buffers[nth];
   };
   const open = ({ path, identity }: FilePlace, write: boolean): Deno.FsFile => {

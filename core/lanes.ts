@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { pageMemory } from "../formats/mod.ts";
 import type { Step } from "./plan.ts";
 
 /** All buffers together stay below this, in bytes, however large the pieces are. */
@@ -72,7 +73,7 @@ export function lanesOf(width: number, size: number, onSettled: (piece: Settled)
     const begun = performance.now();
     const previous = before;
     // Workers take shared memory as it is; nobody else minds.
-    const buffer = read ? lane.buffer ??= new Uint8Array(new SharedArrayBuffer(size)) : NOTHING;
+    const buffer = read ? lane.buffer ??= pageMemory(size) : NOTHING;
     let startWriting = () => {};
     const writing = new Promise<void>((resolve) => startWriting = resolve);
     const copy = async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignDown, PIECE } from "../formats/mod.ts";
+import { alignDown, pageMemory, PIECE } from "../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
 import { type Copied, type CopyOrder, CREW_PIECE, type FilePlace, placeIn } from "./file_crew.ts";
 import type { Lanes } from "./lanes.ts";
@@ -116,7 +116,7 @@ async function copyHere(piece: Step, rule: ZeroRule | null, job: CopyJob, load: 
   const { start, end, packed } = piece;
   // Reading packed units piece by piece would unpack them more than once.
   const size = packed ? end - start : PIECE;
-  const buffer = new Uint8Array(size);
+  const buffer = pageMemory(size);
   let zeroes = 0;
   for (let at = start; at < end;) {
     const bytes = buffer.subarray(0, packed ? size : Math.min(alignDown(at, PIECE) + PIECE, end) - at);

@@ -10,6 +10,7 @@ export { andThen, type MaybePromise } from "./maybe_promise.ts";
 export * from "./run.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
+export { pageMemory } from "./page_memory.ts";
 export { allFormats } from "./registry.ts";
 export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./storage/types.ts";
 export { windowOf, writableWindowOf } from "./storage/window.ts";
