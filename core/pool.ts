@@ -3,12 +3,25 @@
  *
  * @module
  */
-import { ImageError, inlinePacker, inlineUnpacker, type Packer, packRoom, type Unpacker } from "../formats/mod.ts";
+import {
+  ImageError,
+  ownStreams,
+  type Packer,
+  packRoom,
+  packUnit,
+  type Streams,
+  type Unpacker,
+  unpackUnit,
+} from "../formats/mod.ts";
 import { type Crew, crewOf, type Task } from "./crew.ts";
 import type { Answer, Work } from "./crew_worker.ts";
 
 /** A unit as small as this is packed or unpacked here in the time that a message to a worker takes, in bytes. */
 const SMALL = 4096;
+
+/** Starting the workers takes as long as unpacking so many bytes; packing them takes longer. */
+const WORTH = 24 << 20;
+const COST = { pack: 4, unpack: 1 };
 
 /** What packs and unpacks; disposing ends its workers at once. */
 export interface Pool extends Disposable {
@@ -26,7 +39,7 @@ interface Busy {
 }
 
 /**
- * A pool of `workers` workers, started when first needed; 1 works in this thread.
+ * A pool of `workers` workers, started when there is enough to do; 1 works in this thread.
  *
  * @param workers default: one for each processor
  *
@@ -50,10 +63,28 @@ export function workerPool(workers?: number): Pool {
 
 /** A pool on workers that may do other things as well; disposing ends them. */
 export function poolOf(crew: Crew): Pool {
-  const inline = inlinePool();
-  if (crew.count === 1) return { ...inline, [Symbol.dispose]: () => crew[Symbol.dispose]() };
-  const busy = { pack: 0, unpack: 0 };
-  const give = <T>(
+  const seconds = { pack: 0, unpack: 0 };
+  let worth = 0;
+  /** Whether a unit goes to the workers; until enough has come to start them, and until they have started, none does. */
+  const sends = (verb: keyof Busy, length: number): boolean => {
+    if (crew.count === 1 || length <= SMALL) return false;
+    worth += length * COST[verb];
+    if (worth >= WORTH) crew.start();
+    return crew.state === "ready";
+  };
+  const here = async <T>(verb: keyof Busy, action: (run: Streams) => T): Promise<T> => {
+    const run = await ownStreams();
+    if (crew.state === "ended") throw new ImageError("cancelled", `Cancelled while there was something to ${verb}`);
+    const begun = performance.now();
+    try {
+      return action(run);
+    } catch (error) {
+      throw new ImageError("io", `Cannot ${verb}: ${error}`, { cause: error });
+    } finally {
+      seconds[verb] += (performance.now() - begun) / 1000;
+    }
+  };
+  const there = <T>(
     verb: keyof Busy,
     size: number,
     work: Task["work"],
@@ -61,7 +92,7 @@ export function poolOf(crew: Crew): Pool {
   ): Promise<T> =>
     new Promise((resolve, reject) => {
       const done = (answer: Answer, work: Work) => {
-        busy[verb] += answer.seconds;
+        seconds[verb] += answer.seconds;
         const { problem } = answer;
         if (problem === undefined) resolve(resultOf(answer, work));
         else reject(new ImageError("io", `Cannot ${verb}: ${problem}`));
@@ -69,24 +100,27 @@ export function poolOf(crew: Crew): Pool {
       crew.give({ size, work, done, failed: reject });
     });
   return {
-    width: crew.width,
-    get seconds() {
-      return { pack: inline.seconds.pack + busy.pack, unpack: inline.seconds.unpack + busy.unpack };
-    },
+    width: crew.count === 1 ? 1 : crew.width,
+    seconds,
     pack(codec, bytes) {
-      if (bytes.length <= SMALL) return inline.pack(codec, bytes);
-      const into = packRoom(bytes.length);
-      return give(
+      const length = packRoom(bytes.length);
+      if (!sends("pack", bytes.length)) {
+        return here("pack", (run) => {
+          const into = new Uint8Array(length);
+          return packedIn(into, packUnit(run, codec, bytes, into));
+        });
+      }
+      return there(
         "pack",
         bytes.length,
-        (memory) => ({ verb: "pack", codec, bytes: memory.shared(bytes), into: memory.take(into) }),
-        ({ result }, work) => typeof result === "number" && result >= 0 ? resultIn(work).slice(0, result) : null,
+        (memory) => ({ verb: "pack", codec, bytes: memory.shared(bytes), into: memory.take(length) }),
+        ({ result }, work) => packedIn(resultIn(work), result as number),
       );
     },
     unpack(codec, bytes, into) {
-      if (into.length <= SMALL) return inline.unpack(codec, bytes, into);
+      if (!sends("unpack", into.length)) return here("unpack", (run) => unpackUnit(run, codec, bytes, into));
       const isShared = into.buffer instanceof SharedArrayBuffer;
-      return give(
+      return there(
         "unpack",
         into.length,
         (memory) => {
@@ -101,6 +135,11 @@ export function poolOf(crew: Crew): Pool {
     },
     [Symbol.dispose]: () => crew[Symbol.dispose](),
   };
+}
+
+/** A packed unit of its own memory; `null` where there is none. */
+function packedIn(room: Uint8Array, length: number): Uint8Array | null {
+  return length < 0 ? null : room.slice(0, length);
 }
 
 /** Where a worker has put the result. */
@@ -122,25 +161,5 @@ export function leveled(pack: Packer, level: number | undefined): Packer {
     return Promise.reject(
       new ImageError("usage", `Cannot compress at level ${level}: ${name} has levels 1 to ${most}`),
     );
-  };
-}
-
-/** A pool of nobody: works in this thread. */
-function inlinePool(): Pool {
-  const seconds = { pack: 0, unpack: 0 };
-  async function timed<T>(verb: keyof Busy, action: () => Promise<T>): Promise<T> {
-    const begun = performance.now();
-    try {
-      return await action();
-    } finally {
-      seconds[verb] += (performance.now() - begun) / 1000;
-    }
-  }
-  return {
-    width: 1,
-    seconds,
-    pack: (codec, unit) => timed("pack", () => inlinePacker(codec, unit)),
-    unpack: (codec, packed, into) => timed("unpack", () => inlineUnpacker(codec, packed, into)),
-    [Symbol.dispose]: () => {},
   };
 }

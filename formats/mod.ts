@@ -30,4 +30,4 @@ export {
 } from "./packer.ts";
 export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./unpacker.ts";
 export { unitFunctions } from "./unit_functions.ts";
-export { reusedStreams, type Streams } from "./zlib_streams.ts";
+export { ownStreams, reusedStreams, type Streams } from "./zlib_streams.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { allFormats, convert, type ConvertJob, type TargetSpec } from "../mod.ts";
-import { readyCrew } from "./support/crew.ts";
+import { readyCrew, readyPool } from "./support/crew.ts";
 import { type LayeredDisk, layeredDisk } from "./support/layered.ts";
 import {
   hasQemu,
@@ -82,7 +82,8 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
     const job: ConvertJob = { ...wish.job, sources, target: { ...wish.target, path: ours }, sync: "never" };
     // Fixed places are written by workers, unless one thread is to do it all.
     const crew = workers !== 1 && wish.target.format !== "qcow2" ? await readyCrew() : null;
-    await convert({ ...job, ...(workers !== undefined && { workers }) }, { ...(crew && { crew }) });
+    const pool = await readyPool(workers);
+    await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(crew && { crew }) });
     return await compareImages(theirs, ours, wish);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${told.join("\n")}`, { cause: error });

@@ -1,12 +1,13 @@
 /** Workers that take their time: whatever comes back first, the bytes, their order and the bounded window hold. */
 import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
+import { crewOf } from "../../core/crew.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import type { FileCrew } from "../../core/file_crew.ts";
 import type { ConvertJob, TargetSpec } from "../../core/job.ts";
-import { type Pool, workerPool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool.ts";
 import { ImageError } from "../../formats/mod.ts";
-import { readyCrew } from "../support/crew.ts";
+import { readyCrew, readyPool } from "../support/crew.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 
 /** Bytes that the copy loop reads and writes at once where units are packed or unpacked, unless a unit is larger. */
@@ -135,11 +136,11 @@ for (const workers of [1, 2, 16]) {
       const bytes = mixed(random, SECTOR * random.int(10_000, 16_000)).fill(1, 0, PIECE);
       const sources = await sourceIn(folder, bytes);
       const packed = { ...spec, path: folder.file("packed") };
-      const packing = slowPool(workerPool(workers), random, atOnce(workers));
+      const packing = slowPool(await readyPool(workers), random, atOnce(workers));
       await convert({ sources, target: packed, sync: "never" }, { pool: packing });
       checkWindow(packing, unit);
       if (spec.format === "vmdk") checkGrains(await Deno.readFile(packed.path), bytes.length);
-      const unpacking = slowPool(workerPool(workers), random, atOnce(workers));
+      const unpacking = slowPool(await readyPool(workers), random, atOnce(workers));
       const back = { path: folder.file("back"), format: "raw" };
       await convert({ sources: [{ path: packed.path }], target: back, sync: "never" }, { pool: unpacking });
       checkWindow(unpacking, unit);
@@ -190,7 +191,7 @@ Deno.test("the slowest unit first: large units wait for it, and the order holds"
   const sources = await sourceIn(folder, bytes);
   const large = { path: folder.file("large"), format: "qcow2", packs: true, options: { cluster_size: "2M" } };
   await convert({ sources, target: large, sync: "never" });
-  const inner = workerPool(16);
+  const inner = await readyPool(16);
   let first = true;
   const pool: Pool = {
     ...inner,
@@ -216,7 +217,7 @@ for (const { name, spec } of targets) {
     const random = rng(seed());
     const sources = await sourceIn(folder, mixed(random, 6_000_000));
     const failing = random.int(5, 40);
-    const slow = slowPool(workerPool(4), random);
+    const slow = slowPool(await readyPool(4), random);
     let count = 0;
     const pool: Pool = {
       ...slow,
@@ -236,7 +237,7 @@ Deno.test("what a worker throws ends the job", async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
-  const inner = workerPool(2);
+  const inner = await readyPool(2);
   let count = 0;
   const pool: Pool = {
     ...inner,
@@ -257,7 +258,7 @@ Deno.test("a unit that fails while it is unpacked ends the job with its own erro
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
   await convert({ sources, target: { ...targets[0].spec, path: folder.file("packed") }, sync: "never" });
-  const slow = slowPool(workerPool(4), random);
+  const slow = slowPool(await readyPool(4), random);
   let count = 0;
   const pool: Pool = {
     ...slow,
@@ -278,7 +279,7 @@ for (const { name, spec } of targets) {
   Deno.test(`cancelling does not wait for workers: ${name}`, async () => {
     await using folder = await scratch();
     const sources = await sourceIn(folder, mixed(rng(seed()), 6_000_000));
-    const inner = workerPool(2);
+    const inner = await readyPool(2);
     const waiting: ((error: unknown) => void)[] = [];
     const begun = Promise.withResolvers<void>();
     // Nothing ever comes back, until the pool is ended.
@@ -353,7 +354,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
       assert(at >= bytes.length);
       assert.equal(crew.seen.now, 0, "nothing is under way after the end");
       assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);
-      assert(crew.seen.most <= 2 * workerPool().width + 1, `${crew.seen.most} orders at once`);
+      assert(crew.seen.most <= 2 * crewOf().width + 1, `${crew.seen.most} orders at once`);
       const found = await Deno.readFile(target.path);
       assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
     },

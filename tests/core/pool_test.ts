@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { convert } from "../../core/convert.ts";
 import type { ConvertJob } from "../../core/job.ts";
 import { workerPool } from "../../core/pool.ts";
+import { readyPool } from "../support/crew.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../support/qemu.ts";
 
 const DEFLATE = { name: "deflate", windowBits: 12, level: -1 } as const;
@@ -16,7 +17,7 @@ function mixed(random: ReturnType<typeof rng>, length: number): Uint8Array {
 
 for (const workers of [1, 2, 16]) {
   Deno.test(`a pool of ${workers}: every unit comes back as it went, whatever comes first`, async () => {
-    using pool = workerPool(workers);
+    using pool = await readyPool(workers);
     const random = rng(seed());
     const units = Array.from({ length: 60 }, (_, index) => mixed(random, random.int(1, 70_000) + index));
     const codecs = [DEFLATE, { name: "zstd", level: 3 } as const, { name: "zlib", windowBits: 15, level: 6 } as const];
@@ -35,8 +36,26 @@ for (const workers of [1, 2, 16]) {
   });
 }
 
+Deno.test("a pool with little to do starts no worker, and fails in the same words", async () => {
+  using pool = workerPool(2);
+  const unit = new Uint8Array(1 << 20).fill(7);
+  const packed = await pool.pack(DEFLATE, unit);
+  assert.ok(packed);
+  const into = new Uint8Array(unit.length);
+  assert.equal(await pool.unpack("deflate", packed, into), true);
+  assert.deepEqual(into, unit);
+  assert.equal(await pool.unpack("deflate", packed.subarray(1), into), false);
+  const wrong = { name: "deflate", windowBits: 99, level: 1 } as const;
+  for (const one of [pool, await readyPool(2)]) {
+    await assert.rejects(one.pack(wrong, unit), { kind: "io", message: /Cannot pack: .*windowBits/ });
+  }
+  const late = pool.pack(DEFLATE, unit);
+  pool[Symbol.dispose]();
+  await assert.rejects(late, { kind: "cancelled" });
+});
+
 Deno.test("a pool that is ended fails what is under way, at once", async () => {
-  const pool = workerPool(2);
+  const pool = await readyPool(2);
   const tasks = Array.from({ length: 20 }, () => pool.pack(DEFLATE, new Uint8Array(1 << 20)));
   const settled = Promise.allSettled(tasks);
   pool[Symbol.dispose]();
@@ -58,12 +77,12 @@ Deno.test({
         const target = { path: folder.file("packed"), format: "qcow2", packs: true, options: { compression_type } };
         for (const compressionLevel of workers === 2 ? [undefined, 1, 9] : [undefined]) {
           const job: ConvertJob = { sources: [source], target, workers, ...(compressionLevel && { compressionLevel }) };
-          await convert(job);
+          await convert(job, { pool: await readyPool(workers) });
           await qemuImgOk("check", "-f", "qcow2", target.path);
           await qemuImgOk("compare", "-f", "raw", "-F", "qcow2", source.path, target.path);
         }
         const back = { path: folder.file("back"), format: "raw" };
-        await convert({ sources: [{ path: target.path }], target: back, workers });
+        await convert({ sources: [{ path: target.path }], target: back }, { pool: await readyPool(workers) });
         assert.deepEqual((await Deno.readFile(back.path)).subarray(0, bytes.length), bytes);
       }
     }
@@ -105,7 +124,7 @@ for (const { name, most, format, options } of kinds) {
     const pack = async (job: Partial<ConvertJob>): Promise<Uint8Array> => {
       const target = { path: folder.file("packed"), format, packs: true, options };
       const sources = [{ path: folder.file("source"), format: "raw" }];
-      await convert({ sources, target, sync: "never", ...job });
+      await convert({ sources, target, sync: "never", ...job }, { pool: await readyPool(job.workers) });
       return await Deno.readFile(target.path);
     };
     // Behind the descriptor, which has a content ID that is drawn by lot.

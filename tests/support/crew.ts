@@ -1,14 +1,25 @@
 /**
- * Workers that copy and compare by themselves, for jobs that are too short to start them.
+ * Workers that have been started, for jobs that are too short to start them.
  *
  * @module
  */
-import { crewOf } from "../../core/crew.ts";
+import { type Crew, crewOf } from "../../core/crew.ts";
 import { type FileCrew, fileCrew } from "../../core/file_crew.ts";
+import { type Pool, poolOf } from "../../core/pool.ts";
 
 /** A crew of two that takes everything from the first byte on. */
 export async function readyCrew(): Promise<FileCrew> {
-  const crew = fileCrew(crewOf(2), 0);
-  while (!crew.takes(0)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return fileCrew(await started(2), 0);
+}
+
+/** A pool that sends every unit to its workers; of 1 it works in this thread. */
+export async function readyPool(workers?: number): Promise<Pool> {
+  return poolOf(await started(workers));
+}
+
+async function started(workers?: number): Promise<Crew> {
+  const crew = crewOf(workers);
+  if (crew.count > 1) crew.start();
+  while (crew.state === "starting") await new Promise((resolve) => setTimeout(resolve, 5));
   return crew;
 }
