@@ -5,12 +5,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Files, hostFiles, MemoryStorage, type StoredFile, type WritableStorage } from "../../formats/mod.ts";
+import { type Files, hostFiles, MemoryStorage, type StoredFile } from "../../formats/mod.ts";
+import { type Change, journaledFile } from "./journal.ts";
 import type { Rng } from "./qemu.ts";
 
 /** One step of a change, in the order in which they were made. */
 type Step =
-  | { readonly act: "change"; readonly path: string; readonly change: (file: WritableStorage) => Promise<void> }
+  | { readonly act: "change"; readonly path: string; readonly change: Exclude<Change, "sync"> }
   | { readonly act: "sync" | "create" | "remove"; readonly path: string }
   | { readonly act: "rename"; readonly path: string; readonly to: string };
 
@@ -119,32 +120,7 @@ function journaledFiles(journal: Step[]): Files {
 }
 
 function journaled(inner: StoredFile, path: string, journal: Step[]): StoredFile {
-  const note = (change: (file: WritableStorage) => Promise<void>) => {
-    journal.push({ act: "change", path, change });
-    return change(inner);
-  };
-  return {
-    label: inner.label,
-    identity: inner.identity,
-    isDevice: inner.isDevice,
-    lock: (exclusive) => inner.lock(exclusive),
-    get size() {
-      return inner.size;
-    },
-    startsZeroed: inner.startsZeroed,
-    zeroesCheaply: inner.zeroesCheaply,
-    readAt: (into, fileOffset) => inner.readAt(into, fileOffset),
-    writeAt(from, fileOffset) {
-      const bytes = from.slice();
-      return note((file) => file.writeAt(bytes, fileOffset));
-    },
-    zeroAt: (start, end) => note((file) => file.zeroAt(start, end)),
-    truncate: (size) => note((file) => file.truncate(size)),
-    reserve: (start, end, written) => note((file) => file.reserve(start, end, written)),
-    sync() {
-      journal.push({ act: "sync", path });
-      return inner.sync();
-    },
-    [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-  };
+  return journaledFile(inner, {
+    push: (change) => journal.push(change === "sync" ? { act: "sync", path } : { act: "change", path, change }),
+  });
 }

@@ -9,6 +9,11 @@ import type { Rng } from "./qemu.ts";
 /** One change of a file, or a moment at which all changes before were on stable storage. */
 export type Change = "sync" | ((storage: WritableStorage) => Promise<void>);
 
+/** Where changes are written down. */
+export interface Journal {
+  push(change: Change): void;
+}
+
 /** The host's files; every change of the file at `path` goes into the journal. */
 export function journaledFiles(path: string): { readonly files: Files; readonly journal: Change[] } {
   const journal: Change[] = [];
@@ -16,13 +21,14 @@ export function journaledFiles(path: string): { readonly files: Files; readonly 
     ...hostFiles,
     async open(name, options) {
       const file = await hostFiles.open(name, options);
-      return name === path && options?.write === true ? journaled(file, journal) : file;
+      return name === path && options?.write === true ? journaledFile(file, journal) : file;
     },
   };
   return { files, journal };
 }
 
-function journaled(inner: StoredFile, journal: Change[]): StoredFile {
+/** As {@linkcode journaledStorage}, for a file of the host. */
+export function journaledFile(inner: StoredFile, journal: Journal): StoredFile {
   return Object.assign(journaledStorage(inner, journal), {
     identity: inner.identity,
     isDevice: inner.isDevice,
@@ -31,7 +37,7 @@ function journaled(inner: StoredFile, journal: Change[]): StoredFile {
 }
 
 /** Passes everything on to `inner`; every change goes into the journal. */
-export function journaledStorage(inner: WritableStorage, journal: Change[]): WritableStorage {
+export function journaledStorage(inner: WritableStorage, journal: Journal): WritableStorage {
   const note = (change: Change) => {
     journal.push(change);
     return change === "sync" ? inner.sync() : change(inner);

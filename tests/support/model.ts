@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import {
   alignDown,
   type ChangeContext,
@@ -204,6 +205,34 @@ export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0))
     start = run.end;
   }
   return bytes;
+}
+
+/** What the guest sees of an image of one file, over `below`. */
+export async function contentOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<Uint8Array> {
+  await using disk = await openImage(format, { storage, named: new Map() });
+  return await readAll(disk, below);
+}
+
+/** The digest of what the guest sees, else what kind of error reading it is. */
+export async function stateOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<string> {
+  try {
+    return sha256(await contentOf(format, storage, below));
+  } catch (error) {
+    assert(error instanceof ImageError);
+    return error.kind;
+  }
+}
+
+/** The digest in hex. */
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** The bytes of a disk with another size: what is new is zero. */
+export function resized(bytes: Uint8Array, size: number): Uint8Array {
+  const other = new Uint8Array(size);
+  other.set(bytes.subarray(0, size));
+  return other;
 }
 
 /** Asks for runs and reads at random positions, within and across units. */

@@ -5,6 +5,7 @@
  */
 import { type Content, inMemory } from "../../content.ts";
 import type { Bitmap, DiskWriter, WriterTraits } from "../../contract.ts";
+import { inTurn } from "../../in_turn.ts";
 import type { AddedBitmaps } from "./bitmaps_write.ts";
 import type { PackUnit } from "./compress.ts";
 import type { Image } from "./image.ts";
@@ -48,7 +49,7 @@ export function tableWriter(image: Image, pack: PackUnit | null): Target {
 
 /** A writer. Its calls may overlap: units are packed at the same time, everything else is done one after another. */
 export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts): DiskWriter {
-  const one = oneAtATime();
+  const one = inTurn();
   const change = (start: number, end: number, action: () => Promise<void>): Promise<void> =>
     one(async () => {
       if (end <= start) return;
@@ -81,17 +82,5 @@ export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts
     }),
     finish: () => one(finish),
     [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-}
-
-/** Runs actions one after another. After a failure no further one is run: tables may be half changed. */
-function oneAtATime(): (action: () => Promise<void>) => Promise<void> {
-  let last: Promise<void> = Promise.resolve();
-  return (action) => {
-    const next = last.then(action);
-    last = next;
-    // A failure is told to the caller of the action that failed, and to those that come after.
-    last.catch(() => {});
-    return next;
   };
 }

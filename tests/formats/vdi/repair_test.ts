@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { check } from "../../../mod.ts";
 import { tryMemoryCrashes } from "../../support/crash_matrix.ts";
-import { assertBytes, changeContext, openImage, readAll } from "../../support/model.ts";
+import { assertBytes, changeContext, contentOf, stateOf } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { AT, buildVdi, DISCARDED, FREE, randomImage, UUID } from "./build.ts";
 
@@ -15,21 +13,6 @@ const runSeed = seed();
 const { check: checkVdi, repair: repairVdi, resize: resizeVdi } = vdi.maintenance as Required<
   NonNullable<typeof vdi.maintenance>
 >;
-
-async function contentOf(storage: MemoryStorage, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
-  await using disk = await openImage(vdi, { storage, named: new Map() });
-  return await readAll(disk, below);
-}
-
-/** The digest of a disk that reads, else what reading says. */
-async function stateOf(storage: MemoryStorage, below?: Uint8Array): Promise<string> {
-  try {
-    return createHash("sha256").update(await contentOf(storage, below)).digest("hex");
-  } catch (error) {
-    assert(error instanceof ImageError);
-    return error.kind;
-  }
-}
 
 const found = async (storage: WritableStorage) => {
   const { corruptions, leaks } = await checkVdi(storage, changeContext());
@@ -59,34 +42,34 @@ Deno.test("a wrong number of blocks is put right, by -r all", async () => {
 Deno.test("gaps between blocks are leaks: blocks from the end move into them, and the file is cut", async () => {
   const storage = imageOf([5, FREE, DISCARDED, 1, 3, FREE]);
   poke(storage, 388, 3);
-  const before = await contentOf(storage);
+  const before = await contentOf(vdi, storage);
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 3 });
   await repairVdi(storage, "leaks", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 0 });
-  assertBytes(await contentOf(storage), before);
+  assertBytes(await contentOf(vdi, storage), before);
   assert.equal(storage.size, AT.data + 3 * BLOCK);
 });
 
 Deno.test("a block at a place that other programs do not know moves to one that they do", async () => {
   const storage = imageOf([0, 7, FREE, 1]);
-  const before = await contentOf(storage);
+  const before = await contentOf(vdi, storage);
   poke(storage, 388, 2);
   assert.deepEqual(await found(storage), { corruptions: 1, leaks: 5 });
   await repairVdi(storage, "leaks", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 1, leaks: 5 }, "leaks only, and that is more than a leak");
   await repairVdi(storage, "all", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 0 });
-  assertBytes(await contentOf(storage), before);
+  assertBytes(await contentOf(vdi, storage), before);
 });
 
 Deno.test("blocks at one place get one each, unless the file would become many times as long", async () => {
   const storage = imageOf([0, 0, 1, FREE]);
   poke(storage, 388, 3);
-  const before = await contentOf(storage);
+  const before = await contentOf(vdi, storage);
   assert.deepEqual(await found(storage), { corruptions: 1, leaks: 0 });
   await repairVdi(storage, "all", changeContext());
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 0 });
-  assertBytes(await contentOf(storage), before);
+  assertBytes(await contentOf(vdi, storage), before);
   const bomb = imageOf(new Array(100).fill(0));
   await repairVdi(bomb, "all", changeContext());
   assert.equal((await found(bomb)).corruptions, 100, "99 blocks at the place of another, and the number of blocks");
@@ -98,7 +81,7 @@ Deno.test("what the file has lost reads as zeroes after -r all; over a parent it
     // The last block is gone, the one before it has half its bytes.
     const storage = new MemoryStorage(whole.bytes().subarray(0, AT.data + BLOCK * 1.5));
     assert.deepEqual(await found(storage), { corruptions: 2, leaks: 0 });
-    assert.equal(await stateOf(storage), "corrupt");
+    assert.equal(await stateOf(vdi, storage), "corrupt");
     const start = storage.bytes().slice();
     await repairVdi(storage, "leaks", changeContext());
     assertBytes(storage.bytes(), start);
@@ -109,7 +92,7 @@ Deno.test("what the file has lost reads as zeroes after -r all; over a parent it
     }
     assert.deepEqual(await found(storage), { corruptions: 0, leaks: 0 });
     const model = new Uint8Array(4 * BLOCK).fill(1, 0, BLOCK).fill(2, BLOCK, BLOCK * 1.5);
-    assertBytes(await contentOf(storage), model);
+    assertBytes(await contentOf(vdi, storage), model);
   }
 });
 
@@ -127,7 +110,7 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     }
     const start = random.chance(0.3) ? bytes.subarray(0, bytes.length - random.int(1 + bytes.length / 4)) : bytes;
     const what = random.pick(["all", "leaks"] as const);
-    const state = (storage: MemoryStorage) => stateOf(storage, below);
+    const state = (storage: MemoryStorage) => stateOf(vdi, storage, below);
     if (start.length < AT.data) continue;
     const act = (storage: WritableStorage) => repairVdi(storage, what, changeContext(below));
     const first = await state(new MemoryStorage(start));

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { check, digest, resize } from "../../../mod.ts";
 import type { GrowthKind } from "../../../formats/maintenance.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { tryCrashes, tryMemoryCrashes } from "../../support/crash_matrix.ts";
-import { assertBytes, changeContext, openImage, readAll } from "../../support/model.ts";
+import { assertBytes, changeContext, contentOf, resized, sha256 } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, buildVdi, DISCARDED, FREE, randomImage, UUID } from "./build.ts";
@@ -17,20 +16,6 @@ const { check: checkVdi, repair: repairVdi, resize: resizeVdi } = vdi.maintenanc
   NonNullable<typeof vdi.maintenance>
 >;
 const NOTHING = new Uint8Array(0);
-
-async function contentOf(storage: MemoryStorage, below: Uint8Array = NOTHING): Promise<Uint8Array> {
-  await using disk = await openImage(vdi, { storage, named: new Map() });
-  return await readAll(disk, below);
-}
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
-/** The bytes of a disk with another size: what is new is zero. */
-function resized(bytes: Uint8Array, size: number): Uint8Array {
-  const other = new Uint8Array(size);
-  other.set(bytes.subarray(0, size));
-  return other;
-}
 
 const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
 
@@ -53,7 +38,7 @@ for (const type of [1, 2, 4] as const) {
     const random = rng(runSeed);
     for (let round = 0; round < 25; round++) {
       const { start, below } = randomStart(random, type);
-      const model = await contentOf(new MemoryStorage(start), below);
+      const model = await contentOf(vdi, new MemoryStorage(start), below);
       // Up to a map of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
       const growths = type === 2 ? GROWTHS.filter((one) => one !== "metadata") : GROWTHS;
@@ -62,17 +47,17 @@ for (const type of [1, 2, 4] as const) {
         start,
         act: (storage) => resizeVdi(storage, size, growth, changeContext(below)),
         state: async (storage) => {
-          const state = sha256(await contentOf(storage, below));
+          const state = sha256(await contentOf(vdi, storage, below));
           // What a crash leaves can be mended, and reads the same after that.
           const mended = new MemoryStorage(storage.bytes());
           await repairVdi(mended, "all", changeContext(below));
           await assertTidy(mended, false);
-          assert.equal(sha256(await contentOf(mended, below)), state);
+          assert.equal(sha256(await contentOf(vdi, mended, below)), state);
           return state;
         },
         random,
       });
-      assertBytes(await contentOf(ended, below), resized(model, size));
+      assertBytes(await contentOf(vdi, ended, below), resized(model, size));
       if (size !== model.length) await assertTidy(ended, size > model.length);
     }
   });
@@ -126,7 +111,7 @@ Deno.test("over a parent that is longer, what is new is discarded, not filled", 
   const below = new Uint8Array(8 * BLOCK).fill(7);
   await resizeVdi(storage, 10 * BLOCK, "off", changeContext(below));
   assert.equal(storage.size, before);
-  assertBytes(await contentOf(storage, below), resized(below.subarray(0, 2 * BLOCK), 10 * BLOCK));
+  assertBytes(await contentOf(vdi, storage, below), resized(below.subarray(0, 2 * BLOCK), 10 * BLOCK));
 });
 
 Deno.test("a new size is new content, and has no geometry of old", async () => {

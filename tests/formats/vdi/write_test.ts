@@ -4,7 +4,7 @@ import type { CreatePlan, DiskWriter, EditContext } from "../../../formats/contr
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { diskcast } from "../../support/diskcast.ts";
-import { assertBytes, openImage, readAll, readerOf, workAtRandom } from "../../support/model.ts";
+import { assertBytes, contentOf, openImage, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, run, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { buildVdi, DISCARDED, randomImage, UUID } from "./build.ts";
@@ -27,11 +27,6 @@ function contextOver(below: Uint8Array): EditContext {
       return Promise.resolve(readerOf(below));
     },
   };
-}
-
-async function contentOf(storage: MemoryStorage, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
-  await using disk = await openImage(vdi, { storage, named: new Map() });
-  return await readAll(disk, below);
 }
 
 Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, the header comes last", async () => {
@@ -80,7 +75,7 @@ Deno.test("a device that holds other bytes gets a whole image", async () => {
     const model = new Uint8Array(size);
     await workAtRandom(writer, model, random, 12);
     await writer.finish();
-    assertBytes(await contentOf(storage), model);
+    assertBytes(await contentOf(vdi, storage), model);
   }
 });
 
@@ -117,12 +112,12 @@ for (const type of [1, 4] as const) {
       const { bytes, below } = randomImage(random, type);
       const beneath = type === 4 ? below : new Uint8Array(0);
       const storage = new MemoryStorage(bytes);
-      const model = await contentOf(storage, beneath);
+      const model = await contentOf(vdi, storage, beneath);
       for (let again = 0; again < 2; again++) {
         await using writer = await vdi.edit!(storage, contextOver(beneath));
         for (let step = 0; step < 8; step++) await oneEdit(writer, model, random);
         await writer.finish();
-        assertBytes(await contentOf(storage, beneath), model);
+        assertBytes(await contentOf(vdi, storage, beneath), model);
       }
       // VirtualBox and QEMU take the number of blocks in use for the next free place.
       const view = new DataView(storage.bytes().buffer);
@@ -154,7 +149,7 @@ Deno.test("whole free blocks over a parent are discarded, not filled", async () 
   await writer.finish();
   assert.equal(storage.size, before);
   const model = new Uint8Array(8 * BLOCK).fill(1).fill(0, BLOCK, 7 * BLOCK);
-  assertBytes(await contentOf(storage, new Uint8Array(8 * BLOCK).fill(1)), model);
+  assertBytes(await contentOf(vdi, storage, new Uint8Array(8 * BLOCK).fill(1)), model);
 });
 
 Deno.test({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
-import { tryVerbs } from "../../support/hostile_verbs.ts";
+import { tryVerbs } from "../../support/hostile.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";
 import { AT, build, GUID, type LogChange, logEntry, MIB, ring, type Spec } from "./build.ts";
 import { filled } from "./support.ts";

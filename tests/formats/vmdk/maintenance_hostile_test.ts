@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
-import { tryVerbs } from "../../support/hostile_verbs.ts";
+import { tryVerbs } from "../../support/hostile.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { make } from "./support.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { EditContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
-import { assertBytes, openImage, readAll, readerOf } from "../../support/model.ts";
+import { assertBytes, contentOf, openImage, readerOf } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { buildVhd, randomImage, UUID } from "./build.ts";
@@ -28,7 +28,7 @@ for (const type of [3, 4] as const) {
       const beneath = type === 4 ? below : new Uint8Array(0);
       const storage = new MemoryStorage(buildVhd(built));
       const image = { storage, named: new Map() };
-      const model = await contentOf(storage, beneath);
+      const model = await contentOf(vpc, storage, beneath);
       const names = (await openImage(vpc, image)).backing;
       for (let again = 0; again < 2; again++) {
         await using writer = await vpc.edit!(storage, contextOver(beneath));
@@ -47,7 +47,7 @@ for (const type of [3, 4] as const) {
           }
         }
         await writer.finish();
-        assertBytes(await contentOf(storage, beneath), model);
+        assertBytes(await contentOf(vpc, storage, beneath), model);
         await using disk = await openImage(vpc, image);
         assert.equal(disk.facts["footer-damaged"], false);
         assert.deepEqual(disk.backing, names, "names of the parent lie between the blocks");
@@ -91,7 +91,7 @@ Deno.test("zeroes over a parent that is zero there allocate nothing; over other 
   await writer.zero(0, 64 << 10);
   await writer.finish();
   assert.ok(storage.size > before);
-  assertBytes(await contentOf(storage, below), new Uint8Array(64 << 10));
+  assertBytes(await contentOf(vpc, storage, below), new Uint8Array(64 << 10));
 });
 
 Deno.test("a file without holes is kept without holes", async () => {
@@ -116,8 +116,3 @@ Deno.test("a file without holes is kept without holes", async () => {
     }
   }
 });
-
-async function contentOf(storage: MemoryStorage, below: Uint8Array): Promise<Uint8Array> {
-  await using disk = await openImage(vpc, { storage, named: new Map() });
-  return await readAll(disk, below);
-}

@@ -1,23 +1,17 @@
 import assert from "node:assert/strict";
 import type { OpenContext } from "../../../formats/contract.ts";
-import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
+import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
-import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { startBounds } from "../../support/bounds.ts";
-import { changeContext } from "../../support/model.ts";
+import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
 import { rng, seed } from "../../support/qemu.ts";
-import { fullDisk } from "../../support/storage.ts";
 import { AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
 const context: OpenContext = { openNamed: () => Promise.reject(new Error("VHD names no further files")) };
 const BLOCK = 4096;
 const SIZE = 5 * BLOCK - 1024;
-/** The most guest bytes that are read: the size field may say anything. */
-const MOST = 1 << 20;
 
-/** What a poke leads to: a failure of this kind, or a read to the end. */
-type Expected = ErrorKind | "reads";
 /** Name, where to poke (structure and byte in it), bytes (as hex), what follows, the message. */
 type Row = readonly [string, "footer" | "header" | "table" | "file", number, string, Expected, RegExp?];
 
@@ -110,47 +104,10 @@ for (
   const [name, rows] of [["fixed", fixedRows], ["dynamic", dynamicRows], ["differencing", parentRows]] as const
 ) {
   for (const row of rows) {
-    Deno.test(`hostile ${name} VHD: ${row[0]}`, () => tryRow(images[name], row));
-  }
-}
-
-async function tryRow(image: Uint8Array, row: Row): Promise<void> {
-  const [_name, _where, _at, _hex, expected, message] = row;
-  const bytes = poked(image, row);
-  const within = startBounds();
-  if (expected === "reads") {
-    await readAll(bytes);
-  } else {
-    await assert.rejects(readAll(bytes), (error) => {
-      assert(error instanceof ImageError, String(error));
-      assert.equal(error.kind, expected, error.message);
-      if (message) assert.match(error.message, message);
-      return true;
+    Deno.test(`hostile ${name} VHD: ${row[0]}`, () => {
+      const [_name, _where, _at, _hex, expected, message] = row;
+      return tryHostile(vpc, poked(images[name], row), expected, message);
     });
-  }
-  within();
-  await tryVerbs(bytes);
-}
-
-/** Every verb does what it is for, or says why not; none takes long, much memory or a whole disk. */
-async function tryVerbs(bytes: Uint8Array): Promise<void> {
-  const { check, repair, resize } = vpc.maintenance!;
-  const verbs: { readonly [name: string]: (storage: WritableStorage) => Promise<unknown> } = {
-    check: (storage) => check!(storage, changeContext()),
-    "repair leaks": (storage) => repair!(storage, "leaks", changeContext()),
-    "repair all": (storage) => repair!(storage, "all", changeContext()),
-    grow: (storage) => resize!(storage, 40 * BLOCK, "full", changeContext()),
-    shrink: (storage) => resize!(storage, 512, "off", changeContext()),
-    edit: (storage) => vpc.edit!(storage, { packs: false, ...changeContext() }),
-  };
-  for (const [name, verb] of Object.entries(verbs)) {
-    const within = startBounds();
-    try {
-      await verb(fullDisk(new MemoryStorage(bytes), 16 << 20));
-    } catch (error) {
-      assert(error instanceof ImageError, `${name}: ${error}`);
-    }
-    within(name);
   }
 }
 
@@ -172,20 +129,9 @@ function poked(image: Uint8Array, [_name, where, at, hex]: Row): Uint8Array {
   return bytes;
 }
 
-async function readAll(bytes: Uint8Array): Promise<void> {
-  await using disk = await vpc.open(new MemoryStorage(bytes, "a.vhd"), context);
-  const size = Math.min(disk.size, MOST);
-  for (let at = 0; at < size;) {
-    const run = await disk.runAt(at, size);
-    assert(run.start === at && run.end > at && run.end <= size);
-    if (run.kind === "data") await disk.read(new Uint8Array(run.end - run.start), at);
-    at = run.end;
-  }
-}
-
 Deno.test("hostile VHD: files that are too short", async () => {
   for (const length of [0, 1, 8, 510, 511]) {
-    await assert.rejects(readAll(images.dynamic.slice(0, length)), { kind: "corrupt" });
+    await assert.rejects(readRuns(vpc, images.dynamic.slice(0, length)), { kind: "corrupt" });
   }
 });
 
@@ -242,10 +188,10 @@ Deno.test("hostile VHD: random damage with right checksums", async () => {
     bytes.copyWithin(bytes.length - 512, 0, 512);
     seal(bytes.subarray(AT.header, AT.header + 1024), 36);
     try {
-      await readAll(bytes);
+      await readRuns(vpc, bytes);
     } catch (error) {
       assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
     }
-    if (count % 4 === 0) await tryVerbs(bytes);
+    if (count % 4 === 0) await tryVerbs(vpc, bytes);
   }
 });

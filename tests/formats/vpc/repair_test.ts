@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { tryMemoryCrashes } from "../../support/crash_matrix.ts";
 import { diskcast } from "../../support/diskcast.ts";
-import { assertBytes, changeContext, openImage, readAll } from "../../support/model.ts";
+import { assertBytes, changeContext, contentOf, openImage, stateOf } from "../../support/model.ts";
 import { guestBytes, hasQemu, rng, scratch, seed } from "../../support/qemu.ts";
 import { AT, buildVhd, type Built, randomImage, seal, utf16, UUID } from "./build.ts";
 
@@ -16,21 +15,6 @@ const runSeed = seed();
 const { check: checkVpc, repair: repairVpc, resize: resizeVpc } = vpc.maintenance as Required<
   NonNullable<typeof vpc.maintenance>
 >;
-
-async function contentOf(storage: MemoryStorage, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
-  await using disk = await openImage(vpc, { storage, named: new Map() });
-  return await readAll(disk, below);
-}
-
-/** The digest of a disk that reads, else what kind of error reading it is. */
-async function stateOf(storage: MemoryStorage, below?: Uint8Array): Promise<string> {
-  try {
-    return createHash("sha256").update(await contentOf(storage, below)).digest("hex");
-  } catch (error) {
-    assert(error instanceof ImageError);
-    return error.kind;
-  }
-}
 
 const found = async (storage: WritableStorage) => {
   const { corruptions, leaks } = await checkVpc(storage, changeContext());
@@ -76,7 +60,7 @@ Deno.test("a checksum is put right where everything else agrees, else the image 
   // The checksums themselves; a reserved byte.
   for (const bytes of [damaged(sound, AT.header + 37), damaged(sound, AT.header + 1000), damaged(fixed, BLOCK + 64)]) {
     const storage = new MemoryStorage(bytes);
-    assert.equal(await stateOf(storage), "corrupt");
+    assert.equal(await stateOf(vpc, storage), "corrupt");
     assert.deepEqual(await found(storage), { corruptions: 1, leaks: 0 });
     await repairVpc(storage, "all", changeContext());
     assert.deepEqual(await found(storage), SOUND);
@@ -106,7 +90,7 @@ Deno.test("what the file has lost reads as zeroes after -r all; over a parent it
     const start = whole.slice(0, FIRST + STRIDE + 512 + BLOCK / 2);
     const storage = new MemoryStorage(start);
     assert.deepEqual(await found(storage), { corruptions: 3, leaks: 0 });
-    assert.equal(await stateOf(storage), "corrupt");
+    assert.equal(await stateOf(vpc, storage), "corrupt");
     await repairVpc(storage, "leaks", changeContext());
     assertBytes(storage.bytes(), start);
     await repairVpc(storage, "all", changeContext());
@@ -116,7 +100,7 @@ Deno.test("what the file has lost reads as zeroes after -r all; over a parent it
     }
     assert.deepEqual(await found(storage), SOUND);
     const model = new Uint8Array(5 * BLOCK).fill(1, 0, BLOCK).fill(2, BLOCK, BLOCK * 1.5);
-    assertBytes(await contentOf(storage), model);
+    assertBytes(await contentOf(vpc, storage), model);
   }
 });
 
@@ -125,11 +109,11 @@ Deno.test("blocks over one another get places of their own, unless the file woul
     const bytes = buildVhd(dynamic);
     setEntry(bytes, 3, place);
     const storage = new MemoryStorage(bytes);
-    const before = await contentOf(storage);
+    const before = await contentOf(vpc, storage);
     assert((await found(storage)).corruptions > 0);
     await repairVpc(storage, "all", changeContext());
     assert.deepEqual(await found(storage), SOUND);
-    assertBytes(await contentOf(storage), before);
+    assertBytes(await contentOf(vpc, storage), before);
   }
   const bomb = buildVhd({ ...dynamic, size: 100 * BLOCK });
   for (let index = 0; index < 100; index++) setEntry(bomb, index, FIRST);
@@ -151,12 +135,12 @@ Deno.test("blocks that nobody refers to at the end of the file are leaks, and cu
   const bytes = buildVhd(dynamic);
   new DataView(bytes.buffer).setUint32(AT.table + 2 * 4, 0xffffffff);
   const storage = new MemoryStorage(bytes);
-  const before = await contentOf(storage);
+  const before = await contentOf(vpc, storage);
   assert.deepEqual(await found(storage), { corruptions: 0, leaks: 1 });
   await repairVpc(storage, "leaks", changeContext());
   assert.deepEqual(await found(storage), SOUND);
   assert.equal(storage.size, bytes.length - STRIDE);
-  assertBytes(await contentOf(storage), before);
+  assertBytes(await contentOf(vpc, storage), before);
 
   const fixed = buildVhd({ type: 2, size: BLOCK, data: new Uint8Array(BLOCK + 1024).fill(5) });
   const long = new MemoryStorage(fixed);
@@ -203,7 +187,7 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     if (random.chance(0.2)) bytes[random.pick([0, bytes.length - 512]) + random.int(500)]! ^= 1;
     const start = random.chance(0.3) ? bytes.subarray(0, bytes.length - random.int(bytes.length / 3)) : bytes;
     const what = random.pick(["all", "leaks"] as const);
-    const state = (storage: MemoryStorage) => stateOf(storage, below);
+    const state = (storage: MemoryStorage) => stateOf(vpc, storage, below);
     const first = await state(new MemoryStorage(start));
     try {
       const act = (storage: WritableStorage) => repairVpc(storage, what, changeContext(below));

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { check, digest, resize } from "../../../mod.ts";
 import type { GrowthKind } from "../../../formats/maintenance.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { tryCrashes, tryMemoryCrashes } from "../../support/crash_matrix.ts";
-import { assertBytes, changeContext, openImage, readAll } from "../../support/model.ts";
+import { assertBytes, changeContext, contentOf, openImage, resized, sha256 } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, run, type Scratch, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { AT, buildVhd, randomImage, seal } from "./build.ts";
@@ -17,23 +16,9 @@ const { check: checkVpc, repair: repairVpc, resize: resizeVpc } = vpc.maintenanc
 >;
 const NOTHING = new Uint8Array(0);
 
-async function contentOf(storage: MemoryStorage, below: Uint8Array = NOTHING): Promise<Uint8Array> {
-  await using disk = await openImage(vpc, { storage, named: new Map() });
-  return await readAll(disk, below);
-}
-
 async function namesIn(storage: MemoryStorage): Promise<string> {
   await using disk = await openImage(vpc, { storage, named: new Map() });
   return JSON.stringify(disk.backing);
-}
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
-/** The bytes of a disk with another size: what is new is zero. */
-function resized(bytes: Uint8Array, size: number): Uint8Array {
-  const other = new Uint8Array(size);
-  other.set(bytes.subarray(0, size));
-  return other;
 }
 
 /** What a crash leaves can be mended, and reads the same after that. */
@@ -42,7 +27,7 @@ async function assertMends(left: MemoryStorage, below: Uint8Array, state: string
   await repairVpc(mended, "all", changeContext(below));
   const { corruptions, leaks, problems } = await checkVpc(mended, changeContext());
   assert.deepEqual([corruptions, leaks], [0, 0], problems[0]?.message);
-  assert.equal(`${sha256(await contentOf(mended, below))} ${await namesIn(mended)}`, state);
+  assert.equal(`${sha256(await contentOf(vpc, mended, below))} ${await namesIn(mended)}`, state);
 }
 
 const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
@@ -55,7 +40,7 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
       const below = type === 4 ? beneath : NOTHING;
       const data = random.bytes(built.size);
       const start = buildVhd(type === 2 ? { ...built, type, data } : built);
-      const model = await contentOf(new MemoryStorage(start), below);
+      const model = await contentOf(vpc, new MemoryStorage(start), below);
       const names = await namesIn(new MemoryStorage(start));
       // Up to a table of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
@@ -66,13 +51,13 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
         start,
         act: (storage) => resizeVpc(storage, size, growth, changeContext(below)),
         state: async (storage) => {
-          const state = `${sha256(await contentOf(storage, below))} ${await namesIn(storage)}`;
+          const state = `${sha256(await contentOf(vpc, storage, below))} ${await namesIn(storage)}`;
           await assertMends(storage, below, state);
           return state;
         },
         random,
       });
-      assertBytes(await contentOf(ended, below), resized(model, size));
+      assertBytes(await contentOf(vpc, ended, below), resized(model, size));
       assert.equal(await namesIn(ended), names);
       const { corruptions, problems } = await checkVpc(ended, changeContext(below));
       assert.equal(corruptions, 0, problems[0]?.message);
@@ -97,7 +82,7 @@ Deno.test("the table grows over the first blocks: they move to the end, and noth
   assert.equal(view.getUint32(512 + 28), 1000);
   assert(entries[0]! > start.length - 512);
   assert.deepEqual(entries.slice(1), [AT.table + 512 + 4608, AT.table + 512 + 2 * 4608]);
-  assertBytes(await contentOf(storage), resized(await contentOf(new MemoryStorage(start)), size));
+  assertBytes(await contentOf(vpc, storage), resized(await contentOf(vpc, new MemoryStorage(start)), size));
 });
 
 Deno.test("a header behind the table is in the way of its growth: refused, and nothing is changed", async () => {
