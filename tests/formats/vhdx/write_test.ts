@@ -3,6 +3,7 @@ import { convert } from "../../../mod.ts";
 import { type DiskWriter, MemoryStorage, type OptionValues, type WritableStorage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { diskcast } from "../../support/diskcast.ts";
+import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readAll, workAtRandom } from "../../support/model.ts";
 import {
   digestOf,
@@ -18,7 +19,7 @@ import {
 } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, MIB } from "./build.ts";
-import { canStart, openBytes, openFrom, pathOpened, runLines } from "./support.ts";
+import { openBytes, openFrom, pathOpened, runLines } from "./support.ts";
 
 const GIB = 2 ** 30;
 const noNamed = { createNamed: () => Promise.reject(new Error("It names no file")), below: null };
@@ -145,40 +146,21 @@ Deno.test({
   },
 });
 
+const libvhdi = await libyal("vhdx");
+
 Deno.test({
   name: "another reader sees the same disk: libvhdi",
-  ignore: !await canStart("/usr/bin/python3", "Debian's python3-libvhdi reads VHDX", "-c", "") || !await hasLibvhdi(),
+  ignore: libvhdi === null,
   async fn() {
     await using folder = await scratch();
     const raw = await randomDisk(folder, rng(seed()));
     for (const options of SORTS) {
       const path = folder.file("a.vhdx");
       await convert({ sources: [{ path: raw, format: "raw" }], target: { path, format: "vhdx", options } });
-      const read = new Deno.Command("/usr/bin/python3", { args: ["-c", READ_BY_LIBVHDI, path, folder.file("theirs")] });
-      const { code, stderr } = await read.output();
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
-      assert.equal(await digestOf(folder.file("theirs")), await digestOf(raw), listed(options));
+      await libvhdi!(path, raw);
     }
   },
 });
-
-const READ_BY_LIBVHDI = `
-import pyvhdi, sys
-disk = pyvhdi.file()
-disk.open(sys.argv[1])
-with open(sys.argv[2], "wb") as out:
-    left = disk.get_media_size()
-    while left > 0:
-        piece = disk.read_buffer(min(left, 1 << 20))
-        out.write(piece)
-        left -= len(piece)
-`;
-
-async function hasLibvhdi(): Promise<boolean> {
-  const { success } = await new Deno.Command("/usr/bin/python3", { args: ["-c", "import pyvhdi"] }).output();
-  if (!success) console.warn("pyvhdi is not installed (Debian: python3-libvhdi): its test is skipped");
-  return success;
-}
 
 Deno.test({
   name: "no size is too small: the files stay small, and others open them",

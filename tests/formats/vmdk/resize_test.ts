@@ -4,20 +4,10 @@ import { createHash } from "node:crypto";
 import { resize } from "../../../core/resize.ts";
 import { convert } from "../../../core/convert.ts";
 import type { GrowthKind } from "../../../formats/mod.ts";
-import { assertBytes } from "../../support/model.ts";
 import { tryFolderCrashes } from "../../support/folder_crashes.ts";
-import {
-  guestBytes,
-  hasQemu,
-  qemuImg,
-  qemuImgOk,
-  qemuIo,
-  type Rng,
-  rng,
-  run,
-  scratch,
-  seed,
-} from "../../support/qemu.ts";
+import { libyal } from "../../support/libyal.ts";
+import { assertBytes } from "../../support/model.ts";
+import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { bytesOf, openPath } from "./support.ts";
 
 const runSeed = seed();
@@ -32,19 +22,7 @@ const KINDS = [
   "subformat=twoGbMaxExtentFlat",
 ];
 
-const libvmdk = (await run("/usr/bin/python3", ["-c", "import pyvmdk"]).catch(() => null))?.code === 0;
-if (!libvmdk) console.warn("pyvmdk is not installed (Debian: python3-libvmdk): tests that need it are skipped");
-
-const COMPARE = `
-import pyvmdk, sys
-handle = pyvmdk.handle()
-handle.open(sys.argv[1])
-handle.open_extent_data_files()
-model = open(sys.argv[2], "rb").read()
-assert handle.get_media_size() == len(model), handle.get_media_size()
-for at in range(0, len(model), 100000):
-    assert handle.read(100000) == model[at:at + 100000], at
-`;
+const libvmdk = await libyal("vmdk");
 
 /** All readers that there are see `model`. */
 async function assertDisk(path: string, model: Uint8Array): Promise<void> {
@@ -55,8 +33,7 @@ async function assertDisk(path: string, model: Uint8Array): Promise<void> {
   if (!path.includes("Flat")) await qemuImgOk("check", "-q", "-f", "vmdk", path);
   if (!libvmdk || disk.backing !== null) return;
   await Deno.writeFile(`${path}.model`, model);
-  const { code, stderr } = await run("/usr/bin/python3", ["-c", COMPARE, path, `${path}.model`]);
-  assert.equal(code, 0, stderr);
+  await libvmdk(path, `${path}.model`);
   await Deno.remove(`${path}.model`);
 }
 

@@ -6,6 +6,7 @@ import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { SPLIT_BYTES } from "../../../formats/vmdk/new_extent.ts";
 import { appender } from "../../../formats/vmdk/stream.ts";
 import { takePlace } from "../../../formats/vmdk/tables.ts";
+import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import {
   guestBytes,
@@ -14,7 +15,6 @@ import {
   qemuImgOk,
   type Rng,
   rng,
-  run,
   type Scratch,
   scratch,
   seed,
@@ -68,40 +68,21 @@ for (const subformat of SUBFORMATS) {
   });
 }
 
-const libvmdk = await hasLibvmdk();
+const libvmdk = await libyal("vmdk");
 
 for (const subformat of SUBFORMATS) {
   Deno.test({
     name: `another reader sees the same disk, libvmdk: ${subformat}`,
-    ignore: !libvmdk,
+    ignore: libvmdk === null,
     async fn() {
       const random = rng(seed());
       await using folder = await scratch();
       const { made, model } = await worked(random.int(1, 20_000) * 512, { subformat }, random);
       const path = await store(made, folder);
       await Deno.writeFile(folder.file("model"), model);
-      const { code, stderr } = await run("/usr/bin/python3", ["-c", COMPARE, path, folder.file("model")]);
-      assert.equal(code, 0, stderr);
+      await libvmdk!(path, folder.file("model"));
     },
   });
-}
-
-const COMPARE = `
-import pyvmdk, sys
-handle = pyvmdk.handle()
-handle.open(sys.argv[1])
-handle.open_extent_data_files()
-model = open(sys.argv[2], "rb").read()
-assert handle.get_media_size() == len(model), handle.get_media_size()
-for at in range(0, len(model), 100000):
-    assert handle.read(100000) == model[at:at + 100000], at
-`;
-
-async function hasLibvmdk(): Promise<boolean> {
-  const found = await run("/usr/bin/python3", ["-c", "import pyvmdk"]).catch(() => null);
-  if (found?.code === 0) return true;
-  console.warn("pyvmdk is not installed (Debian: python3-libvmdk): tests that need it are skipped");
-  return false;
 }
 
 Deno.test("options stand in the descriptor, and geometry goes by the adapter", async () => {
