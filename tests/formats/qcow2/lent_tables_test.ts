@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { viewOf } from "../../../formats/bytes.ts";
 import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
 import { readHeader } from "../../../formats/qcow2/header/read.ts";
@@ -55,7 +56,7 @@ Deno.test("readers and walkers whose tables push each other out find what is the
       const start = random.int(SIZE - 1);
       const into = new Uint8Array(random.int(1, Math.min(100_000, SIZE - start) + 1));
       await readGuest(source, into, start);
-      assert.deepEqual(into, bytes.subarray(start, start + into.length));
+      assert.ok(Buffer.compare(into, bytes.subarray(start, start + into.length)) === 0, `${start}`);
       assert.deepEqual(await runAt(mapping, start, SIZE), await disk.runAt(start, SIZE));
     }
   }));
