@@ -33,8 +33,8 @@ export interface TableCache {
    * {@linkcode markDirty} without an `await` in between, or the change may be lost.
    */
   get(fileOffset: number): Promise<Uint8Array>;
-  /** The table at `fileOffset` if it is here, without waiting. */
-  peek(fileOffset: number): Uint8Array | undefined;
+  /** As {@linkcode look}, if the table is here; else `undefined`. */
+  peek<T>(fileOffset: number, look: (table: Table) => T): T | undefined;
   /** Notes that the table at `fileOffset`, which must be here, was changed; it is written before it gives way. */
   markDirty(fileOffset: number): void;
   /** Adds a table of zeroes at `fileOffset`, dirty, and lends it to `fill`; for a new table, which need not be read. */
@@ -192,9 +192,9 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
       const here = touch(fileOffset);
       return here === undefined ? lookLater(fileOffset, take) : Promise.resolve(take(here));
     },
-    peek(fileOffset) {
+    peek(fileOffset, look) {
       const here = touch(fileOffset);
-      return here && take(here);
+      return here && look(here);
     },
     markDirty(fileOffset) {
       const entry = entries.get(fileOffset);

@@ -85,8 +85,7 @@ export function tablesFor(setup: TablesSetup): Tables {
 
   async function find(index: number): Promise<Uint8Array | null> {
     const place = placeOf(index);
-    const here = place === 0 ? undefined : cache.peek(place);
-    if (here !== undefined) return here;
+    if (place !== 0 && cache.peek(place, () => true)) return await cache.get(place);
     return fresh || place === 0 ? null : await load(index, place);
   }
 

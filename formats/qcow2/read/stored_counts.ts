@@ -66,7 +66,7 @@ export async function storedCounts(storage: Storage, header: Header): Promise<St
   const cache = tableCache(paddedStorage(storage, clusterSize), clusterSize, CACHE_BYTES);
   async function blockAt(index: number): Promise<Uint8Array | null> {
     const fileOffset = usable.get(index);
-    return fileOffset === undefined ? null : cache.peek(fileOffset) ?? await cache.get(fileOffset);
+    return fileOffset === undefined ? null : await cache.get(fileOffset);
   }
   let last: { readonly index: number; readonly block: Uint8Array } = { index: -1, block: new Uint8Array(0) };
   return {

@@ -23,14 +23,15 @@ export async function preallocate(image: Image, mode: Preallocation): Promise<nu
   if (clusters === 0) return 0;
   const base = header.externalData ? 0 : await image.refcounts.claim(clusters) * clusterSize;
   for (let index = 0; index < header.l1.entries; index++) {
-    const table = await image.tables.forChange(index);
     const first = index * geometry.l2Entries;
     const count = Math.min(geometry.l2Entries, clusters - first);
-    for (let nth = 0; nth < count; nth++) {
-      setEntry(table, nth * geometry.l2EntryBytes, base + (first + nth) * clusterSize, true);
-      if (geometry.extended && header.backing === null) setSubclusters(table, nth * 16, 0, 0xffffffff);
-    }
-    image.tables.changed(index);
+    await image.tables.change(index, (table) => {
+      for (let nth = 0; nth < count; nth++) {
+        setEntry(table, nth * geometry.l2EntryBytes, base + (first + nth) * clusterSize, true);
+        if (geometry.extended && header.backing === null) setSubclusters(table, nth * 16, 0, 0xffffffff);
+      }
+      image.tables.changed(index);
+    });
   }
   // A data file ends with the disk, so that it is the disk's raw image.
   await allot(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);

@@ -5,6 +5,7 @@
  */
 import { alignUp, setU64, viewOf } from "../../bytes.ts";
 import { corrupt, ImageError } from "../../errors.ts";
+import type { MaybePromise } from "../../maybe_promise.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { tableCache } from "../../table_cache.ts";
 import type { Header } from "../header/header.ts";
@@ -33,7 +34,7 @@ export interface Refcounts {
   /** Where the refcount table is to lie after {@linkcode flush}. */
   readonly place: TablePlace;
   /** The count of `cluster`. */
-  get(cluster: number): Promise<number>;
+  get(cluster: number): MaybePromise<number>;
   /** The count of `cluster`, if it is known without waiting. */
   peek(cluster: number): number | undefined;
   /**
@@ -93,12 +94,14 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
 
   async function update(cluster: number, by: 1 | -1): Promise<number> {
     const fileOffset = blockOffset(cluster);
-    const block = fileOffset === 0 ? null : blocks.peek(fileOffset) ?? await blocks.get(fileOffset);
-    const count = block === null ? 0 : countAt(block, order, cluster % reach);
-    if (block === null || count === 0) throw notCounted(cluster);
-    setCount(block, order, cluster % reach, count + by);
-    blocks.markDirty(fileOffset);
-    return count + by;
+    if (fileOffset === 0) throw notCounted(cluster);
+    return await blocks.look(fileOffset, ({ bytes }) => {
+      const count = countAt(bytes, order, cluster % reach);
+      if (count === 0) throw notCounted(cluster);
+      setCount(bytes, order, cluster % reach, count + by);
+      blocks.markDirty(fileOffset);
+      return count + by;
+    });
   }
 
   function notCounted(cluster: number): ImageError {
@@ -128,24 +131,30 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
     while (hint < end) {
       const index = Math.floor(hint / reach);
       const fileOffset = table[index] ?? 0;
-      const limit = Math.min(reach, end - index * reach);
       if (fileOffset !== 0) {
-        const block = blocks.peek(fileOffset) ?? await blocks.get(fileOffset);
-        let from = hint - index * reach;
-        while (from < limit && countAt(block, order, from) !== 0) from++;
-        let to = from;
-        while (to < limit && to - from < count && countAt(block, order, to) === 0) to++;
-        if (to > from) {
-          requireNoTables(index * reach + from, index * reach + to);
-          fillOnes(block, order, from, to);
+        const found = await blocks.look(fileOffset, ({ bytes }) => takeFree(bytes, index, count));
+        if (found !== null) {
           blocks.markDirty(fileOffset);
-          hint = index * reach + to;
-          return { first: index * reach + from, count: to - from, grown: false };
+          hint = found.first + found.count;
+          return found;
         }
       }
       hint = (index + 1) * reach;
     }
     return null;
+  }
+
+  /** Free clusters at or after `hint` that `block`, the one at `index`, counts, now with count one. */
+  function takeFree(block: Uint8Array, index: number, count: number): Clusters | null {
+    const limit = Math.min(reach, end - index * reach);
+    let from = hint - index * reach;
+    while (from < limit && countAt(block, order, from) !== 0) from++;
+    let to = from;
+    while (to < limit && to - from < count && countAt(block, order, to) === 0) to++;
+    if (to === from) return null;
+    requireNoTables(index * reach + from, index * reach + to);
+    fillOnes(block, order, from, to);
+    return { first: index * reach + from, count: to - from, grown: false };
   }
 
   /** Makes the table long enough for block `index`; returns how many clusters it needs elsewhere, 0 if it fits. */
@@ -189,11 +198,12 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
   /** The last cluster of `[first, last)` with a count, or -1: an old image may count what its file does not reach. */
   async function lastCounted(first: number, last: number, present: readonly number[]): Promise<number> {
     for (const index of present.toReversed()) {
-      const block = blocks.peek(table[index]!) ?? await blocks.get(table[index]!);
       const from = Math.max(first, index * reach);
-      for (let cluster = Math.min(last, (index + 1) * reach) - 1; cluster >= from; cluster--) {
-        if (countAt(block, order, cluster % reach) !== 0) return cluster;
-      }
+      let cluster = Math.min(last, (index + 1) * reach) - 1;
+      await blocks.look(table[index]!, ({ bytes }) => {
+        while (cluster >= from && countAt(bytes, order, cluster % reach) === 0) cluster--;
+      });
+      if (cluster >= from) return cluster;
     }
     return -1;
   }
@@ -216,14 +226,14 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
     // Before new blocks come into the cache, so that the block used last need not be read back.
     for (const index of present) {
       const fileOffset = table[index]!;
-      fill(blocks.peek(fileOffset) ?? await blocks.get(fileOffset), index);
-      blocks.markDirty(fileOffset);
+      await blocks.look(fileOffset, ({ bytes }) => {
+        fill(bytes, index);
+        blocks.markDirty(fileOffset);
+      });
     }
     for (const [nth, index] of missing.entries()) {
-      const block = new Uint8Array(clusterSize);
-      fill(block, index);
       setBlock(index, (first + count + nth) * clusterSize);
-      await blocks.put((first + count + nth) * clusterSize, block);
+      await blocks.make((first + count + nth) * clusterSize, ({ bytes }) => fill(bytes, index));
     }
     if (tableClusters > 0) await moveTable(tableClusters);
     return first;
@@ -266,15 +276,14 @@ export function refcountsOf(setup: RefcountsSetup): Refcounts {
       return place;
     },
     greatest: greatestCount(order),
-    async get(cluster) {
+    get(cluster) {
       const fileOffset = blockOffset(cluster);
-      if (fileOffset === 0) return 0;
-      return countAt(blocks.peek(fileOffset) ?? await blocks.get(fileOffset), order, cluster % reach);
+      return fileOffset === 0 ? 0 : blocks.look(fileOffset, ({ bytes }) => countAt(bytes, order, cluster % reach));
     },
     peek(cluster) {
       const fileOffset = blockOffset(cluster);
-      const block = fileOffset === 0 ? undefined : blocks.peek(fileOffset);
-      return block === undefined ? undefined : countAt(block, order, cluster % reach);
+      if (fileOffset === 0) return undefined;
+      return blocks.peek(fileOffset, ({ bytes }) => countAt(bytes, order, cluster % reach));
     },
     async allocate(count) {
       const found = fresh ? null : await findFree(count);

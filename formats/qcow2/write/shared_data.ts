@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
 import { emptyCounts } from "../tables/reference_counts.ts";
 import type { Image } from "./image.ts";
@@ -34,7 +33,7 @@ export async function requireShareCounted(image: Image, cacheBytes: number): Pro
     // What is past the end of the file is told when it is read.
     if (cluster < inFile && references.add(cluster, 1) === 2) shared.push(cluster);
   };
-  for (const fileOffset of offsets) eachReferred(geometry, viewOf(await cache.get(fileOffset)), add);
+  for (const fileOffset of offsets) await cache.look(fileOffset, ({ view }) => eachReferred(geometry, view, add));
   for (const cluster of shared) {
     const found = references.get(cluster);
     const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);

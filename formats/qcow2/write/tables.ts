@@ -5,6 +5,7 @@
  */
 import { viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
+import { andThen, type MaybePromise } from "../../maybe_promise.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { type TableCache, tableCache } from "../../table_cache.ts";
 import { hostOffsetOf, setEntry } from "../tables/l2_entry.ts";
@@ -20,10 +21,10 @@ export interface Tables {
   /** Whether an L2 table exists for L1 entry `index`. */
   has(index: number): boolean;
   /**
-   * The L2 table of L1 entry `index`, made or copied if it must be, for changing. Call {@linkcode changed} after each
-   * change, without an `await` in between.
+   * Lends the L2 table of L1 entry `index`, made or copied if it must be, to `change`, which calls {@linkcode changed} if
+   * it changes anything, and must not keep the table.
    */
-  forChange(index: number): Promise<DataView>;
+  change<T>(index: number, change: (table: DataView) => T): MaybePromise<T>;
   /** Notes that the L2 table of L1 entry `index` was changed. */
   changed(index: number): void;
   /** Whether so many tables wait to be written that the cache might write one by itself. */
@@ -70,14 +71,14 @@ export function tablesOf(setup: TablesSetup): Tables {
     return hostOffsetOf(l1.getUint32(index * 8), l1.getUint32(index * 8 + 4));
   }
 
-  async function place(index: number, bytes: Uint8Array): Promise<void> {
+  async function place(index: number, content?: Uint8Array): Promise<void> {
     const { first } = await refcounts.allocate(1);
     setEntry(l1, index * 8, first * clusterSize, true);
     dirtyFrom = Math.min(dirtyFrom, index);
     dirtyTo = Math.max(dirtyTo, index + 1);
     setup.places?.add(first, 1, "an L2 table");
     if (!fresh) dirty.add(first * clusterSize);
-    await cache.put(first * clusterSize, bytes);
+    await cache.make(first * clusterSize, content && (({ bytes }) => bytes.set(content)));
   }
 
   /** Puts a copy in the place of a table that a snapshot shares. */
@@ -92,8 +93,15 @@ export function tablesOf(setup: TablesSetup): Tables {
         fileOffset,
       );
     }
-    await place(index, (await cache.get(fileOffset)).slice());
+    await place(index, await cache.look(fileOffset, ({ bytes }) => bytes.slice()));
     setup.release(cluster);
+  }
+
+  /** Sees to it that there is a table that is nobody else's. */
+  function own(index: number): MaybePromise<void> {
+    const fileOffset = offsetOf(index);
+    if (fileOffset === 0) return place(index);
+    if (!fresh) return makeOwn(index, fileOffset);
   }
 
   /** A refcount that leaves out the snapshot would let this change the snapshot, too. */
@@ -111,13 +119,7 @@ export function tablesOf(setup: TablesSetup): Tables {
     l1,
     cache,
     has: (index) => offsetOf(index) !== 0,
-    async forChange(index) {
-      const fileOffset = offsetOf(index);
-      if (fileOffset === 0) await place(index, new Uint8Array(clusterSize));
-      else if (!fresh) await makeOwn(index, fileOffset);
-      const now = offsetOf(index);
-      return viewOf(cache.peek(now) ?? await cache.get(now));
-    },
+    change: (index, change) => andThen(own(index), () => cache.look(offsetOf(index), ({ view }) => change(view))),
     changed(index) {
       cache.markDirty(offsetOf(index));
       if (!fresh) dirty.add(offsetOf(index));

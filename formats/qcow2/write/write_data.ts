@@ -72,19 +72,23 @@ async function writeRun(image: Image, index: number, content: Content, start: nu
   await fillEdge(image, index, span, start, true);
   await fillEdge(image, index, span, end, false);
   await content.part(0, end - start).writeTo(image.data, span.host + (start - span.from));
-  const table = await image.tables.forChange(index);
-  mapSpan(image, table, index, span, start, end);
+  await image.tables.change(index, (table) => mapSpan(image, table, index, span, start, end));
   return end;
 }
 
 /** The host clusters for the guest bytes from `start` on, allocated if they must be; at most to `limit`. */
 async function spanAt(image: Image, index: number, start: number, limit: number): Promise<Span> {
-  const { clusterSize } = image.geometry;
-  const table = await image.tables.forChange(index);
   const from = clusterStart(image, start);
-  const entry = checkedEntry(image, table, from);
-  if (!await isOwn(image, entry, from)) return await newSpan(image, table, from, limit);
+  const entry = await image.tables.change(index, (table) => checkedEntry(image, table, from));
+  if (!await isOwn(image, entry, from)) return await newSpan(image, index, from, limit);
   const host = hostOffsetOf(entry.high, entry.low);
+  const to = await image.tables.change(index, (table) => ownEnd(image, table, from, host, limit));
+  return { from, to, host, inPlace: true, zeroed: false };
+}
+
+/** Where the image's own clusters end that follow the one at `from`, whose place is `host`. */
+function ownEnd(image: Image, table: DataView, from: number, host: number, limit: number): number {
+  const { clusterSize } = image.geometry;
   let to = from + clusterSize;
   while (to < limit) {
     const next = checkedEntry(image, table, to);
@@ -92,7 +96,7 @@ async function spanAt(image: Image, index: number, start: number, limit: number)
     if (!knownOwn(image, next, to)) break;
     to += clusterSize;
   }
-  return { from, to, host, inPlace: true, zeroed: false };
+  return to;
 }
 
 /** Whether the place of this entry may be written: nobody else refers to it. */
@@ -128,10 +132,22 @@ function knownShared(image: Image, entry: L2Entry): boolean {
 }
 
 /** New host clusters from guest cluster `from` on, as far as the guest clusters need some. */
-async function newSpan(image: Image, table: DataView, from: number, limit: number): Promise<Span> {
+async function newSpan(image: Image, index: number, from: number, limit: number): Promise<Span> {
   const { clusterSize } = image.geometry;
-  const first = entryAt(image.geometry, table, from);
-  const hole = isEmpty(first);
+  const { to, hole } = await image.tables.change(index, (table) => homeless(image, table, from, limit));
+  if (image.header.externalData) {
+    return { from, to, host: from, inPlace: false, zeroed: hole && from >= image.zeroedFrom };
+  }
+  const got = await image.refcounts.allocate((to - from) / clusterSize);
+  const host = got.first * clusterSize;
+  const zeroed = got.grown && host >= image.zeroedFrom;
+  return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
+}
+
+/** Where the clusters end that need a place, the one at `from` being the first, and whether that is a hole. */
+function homeless(image: Image, table: DataView, from: number, limit: number): { to: number; hole: boolean } {
+  const { clusterSize } = image.geometry;
+  const hole = isEmpty(entryAt(image.geometry, table, from));
   let to = from + clusterSize;
   while (to < limit) {
     const next = checkedEntry(image, table, to);
@@ -140,13 +156,7 @@ async function newSpan(image: Image, table: DataView, from: number, limit: numbe
     if (hasPlace(image, next) && !knownShared(image, next)) break;
     to += clusterSize;
   }
-  if (image.header.externalData) {
-    return { from, to, host: from, inPlace: false, zeroed: hole && from >= image.zeroedFrom };
-  }
-  const got = await image.refcounts.allocate((to - from) / clusterSize);
-  const host = got.first * clusterSize;
-  const zeroed = got.grown && host >= image.zeroedFrom;
-  return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
+  return { to, hole };
 }
 
 function isEmpty({ high, low, zeroBits, allocatedBits }: L2Entry): boolean {
@@ -162,8 +172,8 @@ async function fillEdge(image: Image, index: number, span: Span, at: number, hea
   const { clusterSize } = image.geometry;
   if (at % clusterSize === 0) return;
   const cluster = clusterStart(image, at);
-  const table = await image.tables.forChange(index);
-  const unit = fillUnit(image, entryAt(image.geometry, table, cluster), at, span.inPlace);
+  const entry = await image.tables.change(index, (table) => entryAt(image.geometry, table, cluster));
+  const unit = fillUnit(image, entry, at, span.inPlace);
   const from = head ? at - at % unit : at;
   const to = head ? at : at - at % unit + (at % unit === 0 ? 0 : unit);
   if (to > from) await fill(image, span, from, to);

@@ -128,7 +128,10 @@ async function store(image: Image, placed: readonly Placed[]): Promise<void> {
     await image.storage.writeAt(joined(placed.slice(from, to), end - start), start);
     from = to;
   }
-  for (const one of placed) await map(image, one);
+  for (const one of placed) {
+    const index = l1IndexOf(image.geometry, one.guestCluster);
+    await image.tables.change(index, (table) => map(image, table, index, one));
+  }
 }
 
 function joined(placed: readonly Placed[], length: number): Uint8Array {
@@ -142,10 +145,8 @@ function joined(placed: readonly Placed[], length: number): Uint8Array {
   return bytes;
 }
 
-async function map(image: Image, { guestCluster, bytes, fileOffset }: Placed): Promise<void> {
+function map(image: Image, table: DataView, index: number, { guestCluster, bytes, fileOffset }: Placed): void {
   const { geometry } = image;
-  const index = l1IndexOf(geometry, guestCluster);
-  const table = await image.tables.forChange(index);
   releaseEntry(image, checkedEntry(image, table, guestCluster), guestCluster);
   const at = l2IndexOf(geometry, guestCluster) * geometry.l2EntryBytes;
   setCompressed(table, at, geometry.clusterBits, fileOffset, bytes.length);

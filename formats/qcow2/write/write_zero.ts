@@ -50,8 +50,10 @@ async function zeroClusters(image: Image, start: number, end: number): Promise<v
     const index = l1IndexOf(image.geometry, guest);
     const tableEnd = Math.min(end, (index + 1) * l2Reach);
     if (image.header.backing !== null || image.tables.has(index)) {
-      const table = await image.tables.forChange(index);
-      for (let cluster = guest; cluster < tableEnd; cluster += clusterSize) zeroCluster(image, table, index, cluster);
+      const from = guest;
+      await image.tables.change(index, (table) => {
+        for (let cluster = from; cluster < tableEnd; cluster += clusterSize) zeroCluster(image, table, index, cluster);
+      });
       if (image.crowded) await image.commit();
     }
     guest = tableEnd;
@@ -132,15 +134,27 @@ async function isZero(image: Image, from: number, to: number): Promise<boolean> 
 async function holdsData(image: Image, guest: number): Promise<boolean> {
   const index = l1IndexOf(image.geometry, guest);
   if (!image.tables.has(index)) return false;
-  const entry = checkedEntry(image, await image.tables.forChange(index), clusterStart(image, guest));
-  return isCompressed(entry.high) || hasPlace(image, entry);
+  return await image.tables.change(index, (table) => {
+    const entry = checkedEntry(image, table, clusterStart(image, guest));
+    return isCompressed(entry.high) || hasPlace(image, entry);
+  });
 }
 
 /** Marks the subclusters that lie whole in `[start, end)` as zero; false if the cluster has none of its own. */
 async function zeroSubclusters(image: Image, cluster: number, start: number, end: number): Promise<boolean> {
+  const index = l1IndexOf(image.geometry, cluster);
+  return await image.tables.change(index, (table) => zeroSubclustersIn(image, table, index, cluster, start, end));
+}
+
+function zeroSubclustersIn(
+  image: Image,
+  table: DataView,
+  index: number,
+  cluster: number,
+  start: number,
+  end: number,
+): boolean {
   const { geometry } = image;
-  const index = l1IndexOf(geometry, cluster);
-  const table = await image.tables.forChange(index);
   const entry = checkedEntry(image, table, cluster);
   if (isCompressed(entry.high)) return false;
   const from = Math.ceil((start - cluster) / geometry.subclusterSize);
