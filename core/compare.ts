@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import {
   alignDown,
   type Disk,
+  equalBytes,
   type GuestReader,
   type MaybePromise,
   pageMemory,
@@ -253,7 +253,7 @@ class Pair {
   async firstDifference({ start, a, b }: Span, end: number): Promise<number> {
     this.onStage("read");
     const [one, other] = await Promise.all([this.bytesOf(this.a, a, start, end), this.bytesOf(this.b, b, start, end)]);
-    if (Buffer.compare(one, other) === 0) return -1;
+    if (equalBytes(one, other)) return -1;
     return one.findIndex((byte, index) => byte !== other[index]);
   }
 

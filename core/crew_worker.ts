@@ -6,6 +6,7 @@
 import {
   alignDown,
   type Codec,
+  equalBytes,
   type PackedWith,
   packUnit,
   pageMemory,
@@ -57,17 +58,17 @@ export interface Answer {
  */
 export function workerUrl(): string {
   const text = [
-    `import { Buffer } from "node:buffer";`,
-    `const ZEROES = new Uint8Array(${1 << 20});`,
+    `let compareBytes; const ZEROES = new Uint8Array(${1 << 20});`,
     ...unitFunctions,
     alignDown,
     zeroes,
+    equalBytes,
     isZero,
     splitZeroes,
     pageMemory,
     fileHands,
     `(${serve})(() => import("node:zlib"), ${reusedStreams.name}, ${packUnit.name}, ${unpackUnit.name},`,
-    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${pageMemory.name}, ${PIECE}));`,
+    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${equalBytes.name}, ${pageMemory.name}, ${PIECE}));`,
   ].join("\n");
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }

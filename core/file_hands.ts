@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Origin, PackedUnit, pageMemory, Streams, unpackUnit } from "../formats/mod.ts";
+import type { equalBytes, Origin, PackedUnit, pageMemory, Streams, unpackUnit } from "../formats/mod.ts";
 import type { Part, splitZeroes, ZeroRule } from "./zeroes.ts";
 
 /** Bytes in a file that workers can open. */
@@ -58,6 +58,7 @@ export interface Copied {
 export function fileHands(
   split: typeof splitZeroes,
   unpack: typeof unpackUnit,
+  equal: typeof equalBytes,
   memory: typeof pageMemory,
   most: number,
 ): {
@@ -164,7 +165,7 @@ export function fileHands(
         const [a, b] = [0, 1].map((nth) => bufferOf(nth, most).subarray(0, Math.min(most, length - at)));
         read(one, a, from.fileStart + at);
         read(other, b, to.fileStart + at);
-        if (Buffer.compare(a, b) === 0) continue;
+        if (equal(a, b)) continue;
         return at + a.findIndex((byte, index) => byte !== b[index]);
       }
       return -1;

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import {
   alignUp,
   dirname,
   type Disk,
   type DiskWriter,
+  equalBytes,
   type GuestReader,
   ImageError,
   type NamedFile,
@@ -166,7 +166,7 @@ class Rebase {
       for (let at = start; at < end; at += unit) {
         const [from, to] = [at - start, Math.min(at + unit, end) - start];
         if (!stated[Math.floor(from / unit)]) continue;
-        if (Buffer.compare(mine.subarray(from, to), theirs.subarray(from, to)) !== 0) continue;
+        if (!equalBytes(mine.subarray(from, to), theirs.subarray(from, to))) continue;
         const last = ranges.at(-1);
         if (last?.end === at) last.end = start + to;
         else ranges.push({ start: at, end: start + to });
@@ -253,7 +253,7 @@ async function copyPiece(work: CopyWork, start: number, end: number): Promise<nu
   for (let at = start; at < end;) {
     const unitEnd = Math.min(at - at % unit + unit, end);
     const bytes = before.subarray(at - start, unitEnd - start);
-    if (Buffer.compare(bytes, after.subarray(at - start, unitEnd - start)) !== 0) {
+    if (!equalBytes(bytes, after.subarray(at - start, unitEnd - start))) {
       if (packs) requireWhole(work, at, unitEnd);
       await put(writer, bytes, at, oldBelow !== null);
       copied += unitEnd - at;
@@ -265,9 +265,7 @@ async function copyPiece(work: CopyWork, start: number, end: number): Promise<nu
 
 /** Zeroes are stated as such, but not over nothing: an image without a backing file would leave them out. */
 async function put(writer: DiskWriter, bytes: Uint8Array, start: number, over: boolean): Promise<void> {
-  const isZero = bytes.length <= 1 << 20
-    ? Buffer.compare(bytes, zeroes(bytes.length)) === 0
-    : bytes.every((byte) => byte === 0);
+  const isZero = bytes.length <= 1 << 20 ? equalBytes(bytes, zeroes(bytes.length)) : bytes.every((byte) => byte === 0);
   if (isZero && over) await writer.zero(start, start + bytes.length);
   else await writer.write(bytes, start);
 }

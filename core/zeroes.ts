@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { alignDown, zeroes } from "../formats/mod.ts";
+import { alignDown, equalBytes, zeroes } from "../formats/mod.ts";
 
 /** Which zeroes count. Both in bytes. */
 export interface ZeroRule {
@@ -39,7 +38,7 @@ export function isZero(bytes: Uint8Array, from: number = 0, end: number = bytes.
   if (bytes[from] !== 0 || bytes[(from + end) >>> 1] !== 0 || bytes[end - 1] !== 0) return false;
   for (let at = from; at < end;) {
     const compared = zeroes(Math.min(end - at, 1 << 20));
-    if (Buffer.compare(bytes.subarray(at, at + compared.length), compared) !== 0) return false;
+    if (!equalBytes(bytes.subarray(at, at + compared.length), compared)) return false;
     at += compared.length;
   }
   return true;

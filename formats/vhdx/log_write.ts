@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { alignDown, alignUp } from "../bytes.ts";
+import { alignDown, alignUp, equalBytes } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { NO_GUID } from "./guid.ts";
@@ -58,7 +57,7 @@ export function loggedStorage(storage: WritableStorage, headers: Headers): Logge
     whole.set(from, fileOffset - start);
     for (let at = 0; at < whole.length; at += SECTOR_4K) {
       const sector = whole.subarray(at, at + SECTOR_4K);
-      if (Buffer.compare(sector, old.subarray(at, at + SECTOR_4K)) !== 0) waiting.set(start + at, sector);
+      if (!equalBytes(sector, old.subarray(at, at + SECTOR_4K))) waiting.set(start + at, sector);
     }
   }
 

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { setU64, viewOf } from "../bytes.ts";
+import { equalBytes, setU64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { structureChecksum } from "./crc32c.ts";
@@ -78,7 +77,7 @@ export async function damagedTables(storage: Storage): Promise<number[]> {
   for (const tableAt of REGION_TABLES_AT) {
     const bytes = new Uint8Array(REGION_TABLE_BYTES);
     await storage.readAt(bytes, tableAt);
-    if (Buffer.compare(bytes, sound) !== 0) damaged.push(tableAt);
+    if (!equalBytes(bytes, sound)) damaged.push(tableAt);
   }
   return damaged;
 }

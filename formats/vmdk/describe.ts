@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { NO_PARENT } from "./descriptor.ts";
@@ -98,5 +97,5 @@ export function newContentId(): string {
 
 /** So many random bytes as hexadecimal digits. */
 export function randomHex(bytes: number): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(bytes))).toString("hex");
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { alignDown, zeroes } from "../bytes.ts";
+import { alignDown, equalBytes, zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { TableReader, Tables } from "./table_reader.ts";
@@ -79,7 +78,7 @@ function emptyEntries(map: GrainMap, { view, count }: Tables, nth: number, most:
   let at = 0;
   // Large steps first: most holes reach far.
   for (const step of [8192, 512]) {
-    while (at + step <= bytes.length && Buffer.compare(bytes.subarray(at, at + step), zeroes(step)) === 0) at += step;
+    while (at + step <= bytes.length && equalBytes(bytes.subarray(at, at + step), zeroes(step))) at += step;
   }
   let entry = at / entryBytes;
   while (entry < most && map.grainAt(view, nth + entry) === HOLE) entry++;

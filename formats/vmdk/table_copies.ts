@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { SECTOR, viewOf } from "../bytes.ts";
+import { equalBytes, SECTOR, viewOf } from "../bytes.ts";
 import type { CheckContext } from "../maintenance.ts";
 import { type Overlaps, placeList } from "../place_list.ts";
 import type { Storage } from "../storage/types.ts";
@@ -36,7 +35,7 @@ export async function* tableFaults<S extends Storage>(
     if (places[0] === places[1]) continue;
     const [first, second] = await Promise.all(places.map((place) => tableAt(extent, place)));
     if (first === null && second === null) continue;
-    if (first !== null && second !== null && Buffer.compare(first, second) === 0) continue;
+    if (first !== null && second !== null && equalBytes(first, second)) continue;
     yield { index, fileOffset: first === null ? places[1] : places[0], first, second };
   }
 }

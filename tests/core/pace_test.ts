@@ -51,6 +51,7 @@ Deno.test("a job that is cancelled while it rests ends at once", async () => {
 Deno.test("a job that is cancelled when it is about to rest ends at once", async () => {
   const stop = new AbortController();
   const pace = paceOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
+  await pace.pause();
   await new Promise((resolve) => setTimeout(resolve, 30));
   const paused = pace.pause();
   stop.abort("SIGINT");
