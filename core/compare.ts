@@ -17,7 +17,7 @@ import {
 import { chainOf, resolve, type Resolved } from "./chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import { crewOf } from "./crew.ts";
-import { CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
+import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open.ts";
 import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
@@ -71,7 +71,7 @@ export async function compare(
   onEvent({ type: "phase", phase: "inspect" });
   const workers = crewOf(options.workers);
   using pool = poolOf(workers);
-  using crew = options.crew ?? fileCrew(workers);
+  using crew = options.crew ?? fileCrew(workers, { workers: workers.count - 1 });
   await using stack = new AsyncDisposableStack();
   const sides: Side[] = [];
   for (const image of [first, second]) {
@@ -136,10 +136,16 @@ interface Task {
   readonly reads: boolean;
   readonly begun: number;
   /** Where they differ, counted from `start`; -1: they do not; `null`: nobody has been able to tell. */
-  readonly differs: number | Promise<number | null>;
+  differs: number | null | Promise<number | null>;
 }
 
+/** So many tasks may have been done while the one before them is under way. */
+const AHEAD = 64;
+
 class Pair {
+  /** Tasks that workers have. */
+  sent = 0;
+
   constructor(
     readonly a: Side,
     readonly b: Side,
@@ -164,11 +170,15 @@ class Pair {
     return await this.walk((event) => onEvent?.(event));
   }
 
-  /** Compares from front to end. Several tasks may be under way, but the first difference is the one that counts. */
+  /**
+   * Compares from front to end, workers and this thread beside each other. Several tasks may be under way, but the first
+   * difference is the one that counts.
+   */
   async walk(onEvent: (event: ScanEvent) => void): Promise<Found | null> {
     const tasks: Task[] = [];
+    /** Settles what is done, and waits where more than `most` tasks are left. */
     const settle = async (most: number): Promise<Found | null> => {
-      while (tasks.length > most) {
+      while (tasks.length > most || (tasks.length > 0 && !(tasks[0].differs instanceof Promise))) {
         const task = tasks.shift()!;
         const found = await this.verdictOf(task);
         if (found !== null) return { difference: "content", at: found };
@@ -187,8 +197,10 @@ class Pair {
       }
       tasks.push(next);
       at = next.end;
-      const found = await settle(this.crew.width);
+      const found = await settle(AHEAD);
       if (found) return found;
+      // Workers are heard only when the event loop goes round.
+      if (this.sent > 0) await new Promise((resolve) => setImmediate(resolve));
       await this.pace.pause();
     }
     return await settle(0);
@@ -200,21 +212,31 @@ class Pair {
     const span = await this.spanAt(at);
     if (this.strict && flags(span.a) !== flags(span.b)) return { difference: "status", at };
     if (!isData(span)) return { start: at, end: span.end, reads: false, begun, differs: -1 };
-    const far = await this.byCrew(span);
-    if (far) return { start: at, reads: true, begun, ...far };
     const end = Math.min(span.end, alignDown(at, PIECE) + PIECE);
+    if (this.sent < this.crew.width && this.crew.takes(end - at)) {
+      const order = await this.orderFor(span);
+      if (order) return this.send(at, order);
+    }
     return { start: at, end, reads: true, begun, differs: await this.firstDifference(span, end) };
   }
 
-  /** Lets a worker compare the start of a span, where both sides lie plainly in files. */
-  async byCrew({ start, end }: Span): Promise<Pick<Task, "end" | "differs"> | null> {
+  /** What a worker can compare of a span, from its start on: where both sides lie plainly in files. */
+  async orderFor({ start, end }: Span): Promise<CompareOrder | null> {
     const limit = Math.min(end, alignDown(start, CREW_PIECE) + CREW_PIECE);
-    if (!this.crew.takes(limit - start)) return null;
     const places = [await this.a.reader.placeOf?.(start, limit), await this.b.reader.placeOf?.(start, limit)];
     const [from, to] = places.map((place) => place ? placeIn(place.storage, place.fileStart) : null);
-    if (!from || !to) return null;
-    const length = Math.min(...places.map((place) => place!.end)) - start;
-    return { end: start + length, differs: this.crew.compare({ from, to, length }) };
+    return from && to ? { from, to, length: Math.min(...places.map((place) => place!.end)) - start } : null;
+  }
+
+  /** Lets a worker compare what begins at `start`. */
+  send(start: number, order: CompareOrder): Task {
+    this.sent++;
+    const task: Task = { start, end: start + order.length, reads: true, begun: performance.now(), differs: null };
+    task.differs = this.crew.compare(order).then((found) => {
+      this.sent--;
+      return task.differs = found;
+    });
+    return task;
   }
 
   /** The first sector of a task that differs, `null` where none does. */

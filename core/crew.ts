@@ -11,7 +11,7 @@ import { type Answer, type Answers, type Orders, type Work, workerUrl } from "./
 const MAX_WORKERS = 16;
 
 /** Batches at each worker: it need not wait for the next. */
-const DEPTH = 2;
+export const DEPTH = 2;
 
 /** Work goes to a worker and comes back in batches of so many guest bytes: a message costs as much as a small unit. */
 const BATCH = 512 << 10;
@@ -44,9 +44,9 @@ export interface Crew extends Disposable {
   readonly width: number;
   /** Whether they have been started, and whether all of them have begun to listen. */
   readonly state: "none" | "starting" | "ready" | "ended";
-  /** Starts them, if that was not done yet. */
-  start(): void;
-  /** Hands in a task; starts the workers for the first. */
+  /** Starts what is missing of `wanted`, by default of all. */
+  start(wanted?: number): void;
+  /** Hands in a task; starts all where none was started. */
   give(task: Task): void;
 }
 
@@ -75,25 +75,28 @@ interface Berth {
 export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
   const count = Math.min(Math.max(1, workers), MAX_WORKERS);
   const waiting: Task[] = [];
-  let berths: readonly Berth[] = [];
+  const started: Worker[] = [];
+  const berths: Berth[] = [];
+  let program: string | null = null;
   let listening = 0;
   let ended: ImageError | null = null;
   let assigning = false;
-  let stop = () => {};
 
   const assign = () => {
     assigning = false;
-    for (const [index, berth] of berths.entries()) {
-      if (waiting.length === 0) return;
-      if (berth.tasks.length === 0) send(berth, index, batchOf(waiting));
+    // One batch at every worker before there are two at any.
+    for (let depth = 0; depth < DEPTH; depth++) {
+      for (let index = depth; index < berths.length && waiting.length > 0; index += DEPTH) {
+        if (berths[index].tasks.length === 0) send(berths[index], index, batchOf(waiting));
+      }
     }
   };
   const end = (error: ImageError) => {
     if (ended) return;
     ended = error;
-    stop();
-    const tasks = [...berths.flatMap((berth) => berth.tasks), ...waiting.splice(0)];
-    berths = [];
+    for (const worker of started) worker.terminate();
+    if (program !== null) URL.revokeObjectURL(program);
+    const tasks = [...berths.splice(0).flatMap((berth) => berth.tasks), ...waiting.splice(0)];
     for (const task of tasks) task.failed(error);
   };
   const heard = (message: Answers | null) => {
@@ -106,40 +109,30 @@ export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
     berths[message.berth].tasks = [];
     assign();
   };
-  const start = () => {
-    if (berths.length > 0 || ended) return;
-    const url = workerUrl();
-    const workers = Array.from({ length: count }, () => new Worker(url, { type: "module", name: "diskcast" }));
-    stop = () => {
-      for (const worker of workers) worker.terminate();
-      URL.revokeObjectURL(url);
-    };
-    for (const worker of workers) {
+  const start = (wanted = count) => {
+    while (started.length < wanted && !ended) {
+      const worker = new Worker(program ??= workerUrl(), { type: "module", name: "diskcast" });
       worker.onmessage = ({ data }: MessageEvent<Answers | null>) => heard(data);
       worker.onerror = (event) => {
         event.preventDefault();
         end(new ImageError("io", `A worker failed: ${event.message}`));
       };
+      started.push(worker);
+      for (let depth = 0; depth < DEPTH; depth++) berths.push({ worker, memory: reusedMemory(), tasks: [], works: [] });
     }
-    berths = Array.from({ length: count * DEPTH }, (_, index): Berth => ({
-      worker: workers[index % count],
-      memory: reusedMemory(),
-      tasks: [],
-      works: [],
-    }));
   };
   return {
     count,
     width: count * DEPTH,
     get state() {
       if (ended) return "ended";
-      if (berths.length === 0) return "none";
-      return listening < count ? "starting" : "ready";
+      if (started.length === 0) return "none";
+      return listening < started.length ? "starting" : "ready";
     },
     start,
     give(task) {
       if (ended) return task.failed(ended);
-      start();
+      if (started.length === 0) start();
       waiting.push(task);
       // What is handed in together goes together.
       if (!assigning) queueMicrotask(assign);

@@ -8,7 +8,7 @@
  * @module
  */
 import type { Storage } from "../formats/mod.ts";
-import type { Crew, SharedMemory, Task } from "./crew.ts";
+import { type Crew, DEPTH, type SharedMemory, type Task } from "./crew.ts";
 import type { Answer, Work } from "./crew_worker.ts";
 import type { CompareOrder, Copied, CopyOrder, FilePlace, UnloadOrder } from "./file_hands.ts";
 
@@ -37,12 +37,16 @@ export const CREW_PIECE = 4 << 20;
 /** After so many bytes of one job the workers are started: in the time that this takes they copy as many. */
 const WORTH = 64 << 20;
 
-/**
- * What `crew` does with files, nothing where one worker is wanted; disposing ends it.
- *
- * @param worth for so many bytes nobody is started; workers that others have started are welcome before
- */
-export function fileCrew(crew: Crew, worth: number = WORTH): FileCrew {
+/** When workers are started, and how many. */
+interface CrewUse {
+  /** For so many bytes nobody is; workers that others have started are welcome before. */
+  readonly worth?: number;
+  /** Fewer than all where the caller works beside them. */
+  readonly workers?: number;
+}
+
+/** What `crew` does with files, nothing where one worker is wanted; disposing ends it. */
+export function fileCrew(crew: Crew, { worth = WORTH, workers = crew.count }: CrewUse = {}): FileCrew {
   let passed = 0;
   let failed = Deno.build.os === "windows" || crew.count < 2;
 
@@ -59,11 +63,11 @@ export function fileCrew(crew: Crew, worth: number = WORTH): FileCrew {
     });
   };
   return {
-    width: crew.width,
+    width: workers * DEPTH,
     takes(length) {
       passed += length;
       if (failed) return false;
-      if (passed >= worth) crew.start();
+      if (passed >= worth) crew.start(workers);
       return crew.state === "ready";
     },
     copy: (order) => give(() => ({ verb: "copy", order }), lengthOf(order.from)) as Promise<Copied | null>,

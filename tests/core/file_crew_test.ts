@@ -7,7 +7,7 @@ import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import { type FileCrew, fileCrew, type FilePlace, lengthOf } from "../../core/file_crew.ts";
 import { readyCrew } from "../support/crew.ts";
-import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch } from "../support/qemu.ts";
+import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -148,9 +148,57 @@ Deno.test({
   fn() {
     using crew = fileCrew(crewOf(2));
     assert.equal(crew.takes(63 * MIB), false);
-    using nobody = fileCrew(crewOf(1), 0);
+    using nobody = fileCrew(crewOf(1), { worth: 0 });
     assert.equal(nobody.takes(MIB), false);
   },
+});
+
+Deno.test({
+  name: "workers are started one by one, and those that are there first work",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const path = await file(folder, "a", new Uint8Array(KIB).fill(7));
+    const workers = crewOf(3);
+    using crew = fileCrew(workers, { worth: 0, workers: 1 });
+    const order = { from: place(path), to: place(path), length: KIB };
+    for (const wanted of [1, 2, 3]) {
+      workers.start(wanted);
+      assert.equal(workers.state, "starting");
+      while (workers.state === "starting") await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.ok(crew.takes(KIB));
+      assert.deepEqual(await Promise.all(Array(9).fill(order).map((one) => crew.compare(one))), Array(9).fill(-1));
+    }
+    workers.start();
+    assert.equal(workers.state, "ready", "there are no more");
+    assert.equal(crew.width, 2);
+  },
+});
+
+Deno.test("a disk is compared beside workers; the first difference counts, whoever finds one first", async () => {
+  await using folder = await scratch();
+  const bytes = rng(seed()).bytes(8 * MIB);
+  const one = await file(folder, "a", bytes);
+  bytes[6 * MIB] ^= 1;
+  const other = await file(folder, "b", bytes);
+  for (const [path, answer, difference] of [[one, -1, undefined], [other, -1, 6 * MIB], [other, 5000, 4608]] as const) {
+    let answered = (_: number) => {};
+    const crew: FileCrew = {
+      width: 1,
+      takes: () => true,
+      copy: () => Promise.resolve(null),
+      unload: () => Promise.resolve(null),
+      // Says nothing until all that follows has been compared.
+      compare: () => new Promise((resolve) => answered = resolve),
+      [Symbol.dispose]: () => {},
+    };
+    let reads = 0;
+    const onStage = (stage: string) => {
+      if (stage === "read" && ++reads === 4) answered(answer);
+    };
+    const images = [one, path].map((path) => ({ path, format: "raw" }));
+    assert.equal((await compare(images[0], images[1], { crew, onStage })).at, difference);
+  }
 });
 
 Deno.test({

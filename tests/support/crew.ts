@@ -9,7 +9,7 @@ import { type Pool, poolOf } from "../../core/pool.ts";
 
 /** A crew of two that takes everything from the first byte on. */
 export async function readyCrew(): Promise<FileCrew> {
-  return fileCrew(await started(2), 0);
+  return fileCrew(await started(2), { worth: 0 });
 }
 
 /** A pool that sends every unit to its workers; of 1 it works in this thread. */
