@@ -6,6 +6,7 @@
  */
 import { viewOf } from "./bytes.ts";
 import { corrupt } from "./errors.ts";
+import { andThen, type MaybePromise } from "./maybe_promise.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /** The entry of a block that is not allocated. */
@@ -30,7 +31,7 @@ export interface BlockTable {
   /** How many entries it has. */
   readonly entries: number;
   /** The page that holds the entry of block `index`. Use it before the next `await`: a later change may not show. */
-  load(index: number): Promise<BlockPage>;
+  load(index: number): MaybePromise<BlockPage>;
   /** Changes one entry. */
   set(index: number, value: number): Promise<void>;
   /** Writes what was changed; of a new table, everything. */
@@ -77,14 +78,16 @@ export function openBlockTable(storage: Storage | WritableStorage, place: TableP
   }
   const pages = new Map<number, Page>();
 
-  async function pageAt(number: number): Promise<Page> {
+  function pageAt(number: number): MaybePromise<Page> {
     const here = pages.get(number);
-    if (here !== undefined) {
-      // The first page of the map is the one that was not used for the longest time.
-      pages.delete(number);
-      pages.set(number, here);
-      return here;
-    }
+    if (here === undefined) return readPage(number);
+    // The first page of the map is the one that was not used for the longest time.
+    pages.delete(number);
+    pages.set(number, here);
+    return here;
+  }
+
+  async function readPage(number: number): Promise<Page> {
     const bytes = new Uint8Array(pageBytes(place, number));
     await storage.readAt(bytes, place.fileOffset + number * PAGE_BYTES);
     const meanwhile = pages.get(number);
@@ -110,7 +113,7 @@ export function openBlockTable(storage: Storage | WritableStorage, place: TableP
 
   return {
     entries: place.entries,
-    load: async (index) => viewPage(place, index, (await pageAt(Math.floor(index / PAGE_ENTRIES))).view),
+    load: (index) => andThen(pageAt(Math.floor(index / PAGE_ENTRIES)), ({ view }) => viewPage(place, index, view)),
     async set(index, value) {
       const page = await pageAt(Math.floor(index / PAGE_ENTRIES));
       page.view.setUint32(index % PAGE_ENTRIES * 4, value, place.littleEndian);
@@ -136,7 +139,7 @@ export function newBlockTable(storage: WritableStorage, place: TablePlace, padde
   return {
     entries: place.entries,
     load(index) {
-      return Promise.resolve(viewPage(place, index, pages.get(Math.floor(index / PAGE_ENTRIES)) ?? free));
+      return viewPage(place, index, pages.get(Math.floor(index / PAGE_ENTRIES)) ?? free);
     },
     set(index, value) {
       const number = Math.floor(index / PAGE_ENTRIES);

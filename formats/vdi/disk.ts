@@ -6,6 +6,7 @@
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../block_table.ts";
 import type { Disk, Facts, NamedFile } from "../contract.ts";
 import { corrupt } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../uuid.ts";
@@ -106,10 +107,15 @@ export function blockEnd({ size, blockSize }: Header, index: number, start: numb
   return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
 }
 
-async function runAt(image: VdiImage, start: number, limit: number): Promise<Run> {
+function runAt(image: VdiImage, start: number, limit: number): MaybePromise<Run> {
+  const first = Math.floor(start / image.header.blockSize);
+  return andThen(image.map.load(first), (page) => runIn(image, page, start, limit));
+}
+
+/** The run at `start`, as far as `page` tells, which has its block. */
+function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Run> {
   const { blockSize } = image.header;
   const first = Math.floor(start / blockSize);
-  const page = await image.map.load(first);
   const last = Math.min(page.end, Math.ceil(limit / blockSize));
   const entry = page.entry(first);
   let index = first + 1;
@@ -120,7 +126,7 @@ async function runAt(image: VdiImage, start: number, limit: number): Promise<Run
   }
   const end = endOfLine(image.header, page, start, limit);
   const fileStart = blockOffset(image, page, first) + start - first * blockSize;
-  if (image.header.type === "static") return await narrowed(image.storage, start, end, fileStart);
+  if (image.header.type === "static") return narrowed(image.storage, start, end, fileStart);
   return dataRun(start, end, false, fileStart);
 }
 

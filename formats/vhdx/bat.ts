@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
+import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
 import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex } from "./geometry.ts";
@@ -86,10 +86,16 @@ export function blockIn(bat: Bat, page: DataView, block: number): BlockEntry {
   return { state, fileOffset };
 }
 
+/** The same, from the table as it is now. */
+export function blockAt(bat: Bat, block: number): MaybePromise<BlockEntry> {
+  const page = pageAt(bat, payloadIndex(bat.geometry, block));
+  return bat.pages.look(page, ({ view }) => blockIn(bat, view, block));
+}
+
 /** Where the sector bitmap of a payload block's chunk stands in the file; 0 where it has no place. */
 export async function bitmapPlace(bat: Bat, block: number): Promise<number> {
   const index = bitmapIndex(bat.geometry, block);
-  const { state, fileOffset } = entryIn(viewOf(await bat.pages.get(pageAt(bat, index))), index);
+  const { state, fileOffset } = await bat.pages.look(pageAt(bat, index), ({ view }) => entryIn(view, index));
   if (state === STATE.notPresent) return 0;
   const what = `the sector bitmap of block ${block}`;
   if (state !== STATE.fullyPresent) {

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { alignDown, viewOf } from "../bytes.ts";
+import { alignDown } from "../bytes.ts";
 import type { Disk, Facts } from "../contract.ts";
 import { corrupt } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
@@ -55,34 +56,43 @@ export async function openVhdx(file: Storage): Promise<Disk> {
   };
 }
 
-async function runAt(source: Source, start: number, limit: number): Promise<Run> {
-  const { state, fileOffset, end } = await extentAt(source.bat, start, limit);
-  switch (state) {
-    case STATE.notPresent:
-      return holeRun(start, end);
-    case STATE.fullyPresent: {
-      // What the host has as a hole was never written: blocks are taken whole, and a fixed image has all of them.
-      const found = await source.storage.holeAt?.(fileOffset, Math.min(fileOffset + end - start, source.storage.size));
-      if (!found) return dataRun(start, end, false, fileOffset);
-      const runEnd = start + found.end - fileOffset;
-      if (!found.hole) return dataRun(start, runEnd, false, fileOffset);
-      return { kind: "zero", start, end: runEnd, fileStart: fileOffset, unfilled: true };
+function runAt(source: Source, start: number, limit: number): MaybePromise<Run> {
+  return andThen(extentAt(source.bat, start, limit), ({ state, fileOffset, end }) => {
+    switch (state) {
+      case STATE.notPresent:
+        return holeRun(start, end);
+      case STATE.fullyPresent:
+        return presentRun(source.storage, start, end, fileOffset);
+      case STATE.partiallyPresent:
+        return partialRun(source, start, end, fileOffset);
+      default:
+        // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
+        return zeroRun(start, end);
     }
-    case STATE.partiallyPresent:
-      return await partialRun(source, start, end, fileOffset);
-    default:
-      // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
-      return zeroRun(start, end);
-  }
+  });
+}
+
+/** What the host has as a hole was never written: blocks are taken whole, and a fixed image has all of them. */
+function presentRun(storage: Storage, start: number, end: number, fileOffset: number): MaybePromise<Run> {
+  if (!storage.holeAt) return dataRun(start, end, false, fileOffset);
+  return storage.holeAt(fileOffset, Math.min(fileOffset + end - start, storage.size)).then((found) => {
+    const runEnd = start + found.end - fileOffset;
+    if (!found.hole) return dataRun(start, runEnd, false, fileOffset);
+    return { kind: "zero", start, end: runEnd, fileStart: fileOffset, unfilled: true };
+  });
 }
 
 /** The blocks from guest byte `start` on: one look-up, within one piece of the table. */
-async function extentAt(bat: Bat, start: number, limit: number): Promise<Extent> {
+function extentAt(bat: Bat, start: number, limit: number): MaybePromise<Extent> {
+  const index = payloadIndex(bat.geometry, Math.floor(start / bat.geometry.blockSize));
+  return bat.pages.look(pageAt(bat, index), ({ view }) => extentIn(bat, view, start, limit));
+}
+
+function extentIn(bat: Bat, page: DataView, start: number, limit: number): Extent {
   const { geometry } = bat;
   const { blockSize } = geometry;
   let block = Math.floor(start / blockSize);
   const index = payloadIndex(geometry, block);
-  const page = viewOf(await bat.pages.get(pageAt(bat, index)));
   const first = blockIn(bat, page, block);
   const pageEnd = alignDown(index, PAGE_ENTRIES) + PAGE_ENTRIES;
   let end = (block + 1) * blockSize;
@@ -109,7 +119,7 @@ async function partialRun({ bat, bitmaps }: Source, start: number, limit: number
   const bitOf = (guest: number) => firstBit + Math.floor((guest - blockStart) / geometry.sectorSize);
   // The bits of the chunk's next blocks follow, as far as the piece goes.
   const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
-  const { set, end } = bitRun(await bitmaps.get(pieceAt), bitOf(start), lastBit);
+  const { set, end } = await bitmaps.look(pieceAt, ({ bytes }) => bitRun(bytes, bitOf(start), lastBit));
   const runEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
   return set ? dataRun(start, runEnd, false, fileOffset) : holeRun(start, runEnd);
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { alignDown, alignUp, viewOf } from "../bytes.ts";
+import { alignDown, alignUp } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
@@ -14,8 +14,8 @@ import { tableCache } from "../table_cache.ts";
 import {
   type Bat,
   bitmapPlace,
+  blockAt,
   type BlockEntry,
-  blockIn,
   PAGE_BYTES,
   PAGE_ENTRIES,
   pageAt,
@@ -149,7 +149,7 @@ class Editor {
     // One part more must find room in the log.
     if (this.#touched.size + PART_SECTORS > this.#logged.room) await this.#settle();
     const whole = part.end - part.begin === bytesOfBlock(this.#geometry, part.block);
-    const entry = await this.#entry(part.block);
+    const entry = await blockAt(this.#bat, part.block);
     const silent = entry.state === STATE.notPresent && this.#bat.differencing;
     const partial = silent || entry.state === STATE.partiallyPresent;
     if (part.from === null && whole && !this.#fixed) return await this.#drop(part.block, entry);
@@ -181,23 +181,16 @@ class Editor {
     this.#free.push(...this.#freed.splice(0));
   }
 
-  async #entry(block: number): Promise<BlockEntry> {
-    return blockIn(this.#bat, viewOf(await this.#bat.pages.get(this.#pageOf(block))), block);
-  }
-
-  #pageOf(block: number): number {
-    return pageAt(this.#bat, payloadIndex(this.#geometry, block));
-  }
-
   async #setBlock(block: number, state: number, fileOffset: number): Promise<void> {
     await this.#setEntry(payloadIndex(this.#geometry, block), state, fileOffset);
   }
 
   async #setEntry(index: number, state: number, fileOffset: number): Promise<void> {
     const at = pageAt(this.#bat, index);
-    const page = await this.#bat.pages.get(at);
-    setEntry(viewOf(page), index, state, fileOffset);
-    this.#bat.pages.markDirty(at);
+    await this.#bat.pages.look(at, ({ view }) => {
+      setEntry(view, index, state, fileOffset);
+      this.#bat.pages.markDirty(at);
+    });
     this.#touch(at + index % PAGE_ENTRIES * 8, 8);
   }
 
@@ -264,7 +257,7 @@ class Editor {
     if (within % sectorSize !== 0) edges.add(first);
     if (withinEnd % sectorSize !== 0) edges.add(last);
     for (const bit of edges) {
-      if (bitAt(await this.#bitmaps.get(bits.pieceAt), bit)) continue;
+      if (await this.#bitmaps.look(bits.pieceAt, ({ bytes }) => bitAt(bytes, bit))) continue;
       const sector = new Uint8Array(sectorSize);
       const sectorWithin = (bit - bits.firstBit) * sectorSize;
       await this.#below?.read(sector, block * blockSize + sectorWithin);
@@ -276,8 +269,10 @@ class Editor {
   }
 
   async #fillBits(pieceAt: number, from: number, to: number, value: boolean): Promise<void> {
-    fillBits(await this.#bitmaps.get(pieceAt), from, to, value);
-    this.#bitmaps.markDirty(pieceAt);
+    await this.#bitmaps.look(pieceAt, ({ bytes }) => {
+      fillBits(bytes, from, to, value);
+      this.#bitmaps.markDirty(pieceAt);
+    });
     this.#touch(pieceAt + (from >> 3), (to - from >> 3) + 1);
   }
 

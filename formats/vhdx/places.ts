@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignDown, viewOf } from "../bytes.ts";
+import { alignDown } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import { type Bat, bitmapPlace, blockIn, PAGE_ENTRIES, pageAt } from "./bat.ts";
 import { payloadIndex } from "./geometry.ts";
@@ -35,13 +35,14 @@ export async function usedEnd(bat: Bat, pause: () => Promise<void> = () => Promi
   };
   for (let block = 0; block < geometry.blocks;) {
     const first = payloadIndex(geometry, block);
-    const page = viewOf(await bat.pages.get(pageAt(bat, first)));
     const pageEnd = alignDown(first, PAGE_ENTRIES) + PAGE_ENTRIES;
     await pause();
-    for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
-      const { fileOffset } = blockIn(bat, page, block);
-      if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
-    }
+    await bat.pages.look(pageAt(bat, first), ({ view }) => {
+      for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
+        const { fileOffset } = blockIn(bat, view, block);
+        if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
+      }
+    });
   }
   for (let block = 0; bat.differencing && block < geometry.blocks; block += geometry.chunkRatio) {
     const bitmapAt = await bitmapPlace(bat, block);

@@ -10,8 +10,8 @@ import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
 import { orCutBack } from "../growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { blockIn, PAGE_BYTES, PAGE_ENTRIES, pageAt, setEntry, STATE } from "./bat.ts";
-import { type Geometry, geometryOf, payloadIndex } from "./geometry.ts";
+import { blockAt, PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
+import { type Geometry, geometryOf } from "./geometry.ts";
 import { headersOf } from "./header_update.ts";
 import { type Image, readImage } from "./image.ts";
 import { MAX_SIZE, MIB } from "./limits.ts";
@@ -130,8 +130,7 @@ async function eachPage(
 async function clearTail(storage: WritableStorage, { geometry, bat }: Image, fills: boolean): Promise<void> {
   const { size, blockSize, blocks } = geometry;
   if (size % blockSize === 0) return;
-  const page = viewOf(await bat.pages.get(pageAt(bat, payloadIndex(geometry, blocks - 1))));
-  const { fileOffset } = blockIn(bat, page, blocks - 1);
+  const { fileOffset } = await blockAt(bat, blocks - 1);
   if (fileOffset === 0) return;
   const [start, end] = [fileOffset + size % blockSize, fileOffset + blockSize];
   await (fills ? writeZeroes(storage, start, end) : storage.zeroAt(start, end));
@@ -158,8 +157,7 @@ async function cut({ storage, image, next, fills, context }: Resizing): Promise<
   const { bat, geometry } = image;
   const freed: number[] = [];
   for (let block = next.blocks; block < geometry.blocks; block++) {
-    const page = viewOf(await bat.pages.get(pageAt(bat, payloadIndex(geometry, block))));
-    const { fileOffset } = blockIn(bat, page, block);
+    const { fileOffset } = await blockAt(bat, block);
     if (fileOffset !== 0) freed.push(fileOffset);
   }
   await eachPage(next, geometry, async (index, page) => {

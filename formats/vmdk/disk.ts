@@ -6,6 +6,7 @@
 import { viewOf } from "../bytes.ts";
 import type { Disk, NamedFile, OpenContext, PackedUnit } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { inlineUnpacker, type Unpacker } from "../unpacker.ts";
@@ -32,7 +33,7 @@ interface Extent {
   /** Guest bytes of the disk, `[start, end)`. */
   readonly start: number;
   readonly end: number;
-  runAt(start: number, limit: number): Promise<Run>;
+  runAt(start: number, limit: number): MaybePromise<Run>;
   read(into: Uint8Array, start: number): Promise<void>;
   readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
   readonly unit: number;
@@ -60,14 +61,16 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     ...(descriptor?.cid && { id: descriptor.cid }),
     facts: factsOf(descriptor, extents.map((extent) => extent.facts)),
     ...(layout.parts.length === 1 && layout.parts[0].storage && { data: layout.parts[0].storage }),
-    async runAt(start, limit) {
+    runAt(start, limit) {
       const extent = covering(start);
-      const run = await extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
-      if (extents.length === 1) return run;
-      // With several files a place in one of them would say nothing.
-      const end = run.end + extent.start;
-      if (run.kind === "data") return dataRun(start, end, run.packed);
-      return run.kind === "zero" ? zeroRun(start, end) : holeRun(start, end);
+      const found = extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
+      if (extents.length === 1) return found;
+      return andThen(found, (run) => {
+        // With several files a place in one of them would say nothing.
+        const end = run.end + extent.start;
+        if (run.kind === "data") return dataRun(start, end, run.packed);
+        return run.kind === "zero" ? zeroRun(start, end) : holeRun(start, end);
+      });
     },
     async read(into, start) {
       const end = start + into.length;
@@ -136,7 +139,7 @@ type Access = Pick<Extent, "runAt" | "read">;
 
 function zeroExtent(): Access {
   return {
-    runAt: (start, limit) => Promise.resolve(zeroRun(start, limit)),
+    runAt: (start, limit) => zeroRun(start, limit),
     read: (into) => Promise.resolve(void into.fill(0)),
   };
 }
@@ -144,7 +147,7 @@ function zeroExtent(): Access {
 /** What may not be read is data that cannot be read: whoever wants zeroes in its place must say so (`--salvage`). */
 function noAccess(label: string): Access {
   return {
-    runAt: (start, limit) => Promise.resolve(dataRun(start, limit)),
+    runAt: (start, limit) => dataRun(start, limit),
     read: () => {
       const message = `Cannot read from "${label}": the descriptor says that this extent has no access`;
       return Promise.reject(new ImageError("unsupported", message, { path: label }));

@@ -6,6 +6,7 @@
  */
 import { alignDown, equalBytes, zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { TableReader, Tables } from "./table_reader.ts";
 
@@ -42,13 +43,17 @@ export interface GrainMap {
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run
  */
-export async function runAt(map: GrainMap, start: number, limit: number): Promise<Run> {
+export function runAt(map: GrainMap, start: number, limit: number): MaybePromise<Run> {
   const index = Math.floor(start / map.tableReach);
   const place = goodTable(map, index);
   if (place < 0) return runOf(map, place, start, emptyEnd(map, index, place, limit));
-  const tables = await map.tables.get(index, place);
+  return andThen(map.tables.get(index, place), (tables) => runIn(map, tables, start, limit));
+}
+
+/** The run at `start`, as far as `tables` tell, the first of which covers it. */
+function runIn(map: GrainMap, tables: Tables, start: number, limit: number): Run {
   const { view } = tables;
-  const tableStart = index * map.tableReach;
+  const tableStart = start - start % map.tableReach;
   const nth = Math.floor((start - tableStart) / map.grainBytes);
   const first = goodGrain(map, view, nth, start);
   const begin = tableStart + nth * map.grainBytes;

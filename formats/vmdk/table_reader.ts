@@ -4,6 +4,7 @@
  * @module
  */
 import { zeroes } from "../bytes.ts";
+import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Bytes of tables read at once. */
@@ -15,7 +16,7 @@ const CACHE_BYTES = 16 << 20;
 /** Grain tables, by their number in the grain directory. */
 export interface TableReader {
   /** The table `index`, which lies at `place`, and the tables behind it that are known without another request. */
-  get(index: number, place: number): Tables | Promise<Tables>;
+  get(index: number, place: number): MaybePromise<Tables>;
 }
 
 /** Tables of consecutive numbers, one after another. */

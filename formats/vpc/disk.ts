@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { FREE } from "../block_table.ts";
+import { type BlockPage, FREE } from "../block_table.ts";
 import { SECTOR } from "../bytes.ts";
 import type { Disk } from "../contract.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { dataRun, holeRun, type Run } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
@@ -76,10 +77,21 @@ export function blockReader(
   };
 }
 
-async function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): Promise<Run> {
+function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): MaybePromise<Run> {
+  const first = Math.floor(start / blocks.header.blockSize);
+  return andThen(blocks.table.load(first), (page) => runIn(blocks, page, bitmaps, start, limit));
+}
+
+/** The run at `start`, as far as the bitmap of its block tells, or `page`, where it has none. */
+function runIn(
+  blocks: Blocks,
+  page: BlockPage,
+  bitmaps: TableCache,
+  start: number,
+  limit: number,
+): MaybePromise<Run> {
   const { blockSize } = blocks.header;
   const first = Math.floor(start / blockSize);
-  const page = await blocks.table.load(first);
   const fileOffset = blockOffset(blocks, page, first);
   if (fileOffset === null) {
     const last = Math.min(page.end, Math.ceil(limit / blockSize));
@@ -88,12 +100,13 @@ async function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: 
     return holeRun(start, Math.min(index * blockSize, limit));
   }
   // Blocks never lie one after another: the bitmap of the next one is between them.
-  const bitmap = await bitmaps.get(fileOffset);
-  const blockStart = first * blockSize;
-  const sector = Math.floor((start - blockStart) / SECTOR);
-  const end = Math.min(limit, blockStart + endOfSame(bitmap, sector, blockSize / SECTOR) * SECTOR);
-  if (!isSet(bitmap, sector)) return holeRun(start, end);
-  return dataRun(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
+  return bitmaps.look(fileOffset, ({ bytes }) => {
+    const blockStart = first * blockSize;
+    const sector = Math.floor((start - blockStart) / SECTOR);
+    const end = Math.min(limit, blockStart + endOfSame(bytes, sector, blockSize / SECTOR) * SECTOR);
+    if (!isSet(bytes, sector)) return holeRun(start, end);
+    return dataRun(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
+  });
 }
 
 async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, start: number): Promise<void> {

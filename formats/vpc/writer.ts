@@ -185,9 +185,9 @@ export async function allocate(target: BlockTarget, index: number): Promise<numb
   const start = await takePlace(target);
   const dataOffset = start + bitmapBytes;
   // The bits of a block with nothing beneath are set from the start: what was not written is zero.
-  const bitmap = new Uint8Array(bitmapBytes).fill(edited?.below ? 0 : 0xff);
-  if (edited === null) await storage.writeAt(bitmap, start);
-  else await edited.bitmaps.put(start, bitmap);
+  const bits = edited?.below ? 0 : 0xff;
+  if (edited === null) await storage.writeAt(new Uint8Array(bitmapBytes).fill(bits), start);
+  else await edited.bitmaps.make(start, ({ bytes }) => bytes.fill(bits));
   target.fresh.add(dataOffset, dataOffset + blockSize);
   await target.table.set(index, start / SECTOR);
   return dataOffset;
@@ -198,6 +198,7 @@ async function mark(target: BlockTarget, dataOffset: number, start: number, end:
   if (target.edited === null) return;
   const bitmapOffset = dataOffset - target.bitmapBytes;
   const { bitmaps } = target.edited;
-  const bitmap = await bitmaps.get(bitmapOffset);
-  if (setBits(bitmap, start / SECTOR, Math.ceil(end / SECTOR))) bitmaps.markDirty(bitmapOffset);
+  await bitmaps.look(bitmapOffset, ({ bytes }) => {
+    if (setBits(bytes, start / SECTOR, Math.ceil(end / SECTOR))) bitmaps.markDirty(bitmapOffset);
+  });
 }
