@@ -10,6 +10,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../table_cache.ts";
 import { type BlockReader, blockReader } from "./disk.ts";
 import { endOfBlocks } from "./extents.ts";
+import { mendCopy } from "./footers.ts";
 import { type Blocks, readImage, type VpcImage } from "./image.ts";
 import { parentOf } from "./parent.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
@@ -30,6 +31,8 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   // Whatever lies before the footer may be in use: names of a parent, for instance.
   const end = Math.max(await endOfBlocks(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
   const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
+  // The first new block goes over the footer at the end: from then on the copy counts.
+  await mendCopy(storage, image);
   const { target, flush } = editing({ storage, blocks, below, end, isSparse });
   return blockWriter(target, false, async () => {
     await flush();

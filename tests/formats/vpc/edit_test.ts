@@ -70,6 +70,15 @@ Deno.test("a lost or damaged footer is put right by an edit", async () => {
   }
 });
 
+Deno.test("an edit that is cut off leaves a footer, also where the copy was damaged before", async () => {
+  const bytes = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
+  bytes[100] ^= 1;
+  const storage = new MemoryStorage(bytes);
+  await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+  await writer.write(new Uint8Array(8192).fill(7), 0);
+  assertBytes(await contentOf(vpc, storage), new Uint8Array(1 << 20));
+});
+
 Deno.test("an edit that changes nothing writes nothing", async () => {
   const bytes = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
   const storage = new RecordingStorage(new MemoryStorage(bytes));
