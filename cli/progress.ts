@@ -52,9 +52,16 @@ function silentRenderer(io: Io): Renderer {
 /** The form of qemu-img, on standard output: a step of at least one point, 0 and 100, a line feed at the end. */
 function qemuRenderer(io: Io): Renderer {
   let shown = 0;
+  const say = (text: string) => {
+    try {
+      io.out(text);
+    } catch {
+      // Progress is not worth a job; a result that follows fails by itself.
+    }
+  };
   const show = (value: number) => {
     shown = value;
-    io.out(`    (${value.toFixed(2)}/100%)\r`);
+    say(`    (${value.toFixed(2)}/100%)\r`);
   };
   show(0);
   return {
@@ -66,7 +73,7 @@ function qemuRenderer(io: Io): Renderer {
     note: (text) => io.err(`${text}\n`),
     end(outcome) {
       if (outcome.ok) show(100);
-      io.out("\n");
+      say("\n");
       complain(io, outcome);
     },
   };

@@ -35,11 +35,11 @@ export interface Sink {
 /**
  * Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly.
  *
- * @param failed hears of other failures; after one, nothing more is written
+ * @param failed hears of other failures, each time that something more is to be written; nothing is
  */
 export function writer(sink: Sink, failed: (error: unknown) => void): (text: string) => void {
   const encoder = new TextEncoder();
-  let gone = false;
+  let gone: { readonly error: unknown } | undefined;
   return (text) => {
     for (let rest = encoder.encode(text); !gone && rest.length > 0;) {
       try {
@@ -50,10 +50,10 @@ export function writer(sink: Sink, failed: (error: unknown) => void): (text: str
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
           continue;
         }
-        gone = true;
-        if (!(error instanceof Deno.errors.BrokenPipe)) failed(error);
+        gone = { error };
       }
     }
+    if (gone && !(gone.error instanceof Deno.errors.BrokenPipe)) failed(gone.error);
   };
 }
 

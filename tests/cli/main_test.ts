@@ -196,6 +196,9 @@ Deno.test({
     });
     assert.equal((await shell("convert --progress=json -fraw a.raw b.raw 2>/dev/full")).code, 0);
     assert.equal((await shell("convert -fraw none b.raw 2>/dev/full")).code, 1);
+    // Progress is talk there, too; a digest is a result.
+    assert.equal((await shell("convert -p -fraw a.raw b.raw >/dev/full")).code, 0);
+    assert.equal((await shell("convert -p --digest -fraw a.raw b.raw >/dev/full")).code, 1);
   },
 });
 
@@ -209,4 +212,23 @@ Deno.test("a sink that would block gets every byte", () => {
   };
   writer({ writeSync }, (error) => assert.fail(String(error)))("abc");
   assert.equal(String.fromCharCode(...got), "abc");
+});
+
+Deno.test("output that cannot be written fails each time; where its reader has left, never", () => {
+  const told: string[] = [];
+  const full = {
+    writeSync: () => {
+      throw new Error("no space left");
+    },
+  };
+  const out = writer(full, (error) => told.push(String(error)));
+  out("a");
+  out("b");
+  assert.deepEqual(told, ["Error: no space left", "Error: no space left"]);
+  const left = {
+    writeSync: () => {
+      throw new Deno.errors.BrokenPipe("left");
+    },
+  };
+  writer(left, (error) => assert.fail(String(error)))("a");
 });
