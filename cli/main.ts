@@ -9,7 +9,6 @@ import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { nearest } from "./nearest.ts";
 import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
 import { onSignals } from "./signals.ts";
-import { VERSION } from "./version.ts";
 import type { Command } from "./command_def.ts";
 import type { Io } from "./report.ts";
 
@@ -41,7 +40,7 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
   // Whoever types nothing but the name, in a terminal, is asked.
   const [first, ...rest] = args.length === 0 && io.errIsTerminal && io.inIsTerminal ? ["wizard"] : args;
   if (first === "--version" || first === "-V") {
-    io.out(`diskcast ${VERSION}\n`);
+    io.out(`diskcast ${(await import("./version.ts")).VERSION}\n`);
     return 0;
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);

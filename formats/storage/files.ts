@@ -22,8 +22,7 @@ export const hostFiles: Files = {
   open: async (path, options) => (await import("./file.ts")).openFileStorage(path, options),
   create: async (path) => (await import("./file.ts")).createFileStorage(path),
   async pipe(path, signal) {
-    const { isPipe, pipeStorage } = await import("./pipe.ts");
-    return await isPipe(path) ? pipeStorage(path, signal) : null;
+    return await isPipe(path) ? (await import("./pipe.ts")).pipeStorage(path, signal) : null;
   },
   async rename(from, to) {
     try {
@@ -40,6 +39,16 @@ export const hostFiles: Files = {
     }
   },
 };
+
+/** Whether `path` leads to a pipe: a named one, or standard output where that is one (`/dev/stdout`). */
+async function isPipe(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFifo === true;
+  } catch {
+    // Whoever opens it tells what is wrong.
+    return false;
+  }
+}
 
 /** Whether QEMU has the image open in a way that forbids this use of it, as far as the host can tell. */
 export async function heldByQemu(path: string, use: ImageUse): Promise<boolean | null> {

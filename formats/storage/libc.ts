@@ -84,10 +84,14 @@ export function openLibc(): Libc | null {
   };
 }
 
+/** Whether nothing may be loaded. Not asked again: so many questions for every file would take as long as opening it. */
+let refused = Deno.build.os !== "linux";
+
 function loadLibc(): Libc | null {
-  if (Deno.build.os !== "linux") return null;
+  if (refused) return null;
   const all = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
   const names = all ? ["libc.so.6", ...libcPaths()] : libcPaths().filter(mayLoad);
+  refused = names.length === 0;
   for (const name of names) {
     try {
       return Deno.dlopen(name, SYMBOLS);

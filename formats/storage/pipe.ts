@@ -7,16 +7,6 @@ import { ImageError, throwIfCancelled } from "../errors.ts";
 import { hostError } from "./host_error.ts";
 import type { StoredFile } from "./types.ts";
 
-/** Whether `path` leads to a pipe: a named one, or standard output where that is one (`/dev/stdout`). */
-export async function isPipe(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFifo === true;
-  } catch {
-    // Whoever opens it tells what is wrong.
-    return false;
-  }
-}
-
 /**
  * The pipe at `path`; it is opened with the first write, which waits for a reader. Closing it ends what is read.
  *

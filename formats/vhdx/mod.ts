@@ -6,7 +6,6 @@
 import { MAX_SIZE } from "./limits.ts";
 import type { Format } from "../contract.ts";
 import { hasSignature } from "./signature.ts";
-import { maintenance } from "./maintenance.ts";
 import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 
 /**
@@ -45,5 +44,9 @@ export const vhdx: Format = {
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVhdx(storage, plan),
   edit: async (storage, context) => (await import("./edit.ts")).editVhdx(storage, context),
-  maintenance,
+  maintenance: {
+    check: async (storage, context) => (await import("./check.ts")).checkVhdx(storage, context),
+    repair: async (storage, ...how) => (await import("./repair.ts")).repairVhdx(storage, ...how),
+    resize: async (storage, ...how) => (await import("./resize.ts")).resizeVhdx(storage, ...how),
+  },
 };

@@ -6,9 +6,10 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { looksLikeDescriptor } from "./descriptor.ts";
-import { maintenance } from "./maintenance.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
+
+const beneath = () => import("./beneath.ts");
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -36,5 +37,12 @@ export const vmdk: Format = {
   checkPlan,
   create: async (storage, plan, context) => (await import("./create.ts")).createVmdk(storage, plan, context),
   edit: async (storage, context) => (await import("./edit.ts")).editVmdk(storage, context),
-  maintenance,
+  maintenance: {
+    check: async (storage, context) => (await import("./check.ts")).checkVmdk(storage, context),
+    repair: async (storage, ...how) => (await import("./repair.ts")).repairVmdk(storage, ...how),
+    resize: async (storage, ...how) => (await import("./resize.ts")).resizeVmdk(storage, ...how),
+    setBacking: async (storage, backing) => (await beneath()).setVmdkBacking(storage, backing),
+    empty: async (storage, context) => (await beneath()).emptyVmdk(storage, context),
+    forget: async (storage, ranges, context) => (await beneath()).forgetVmdk(storage, ranges, context),
+  },
 };

@@ -68,6 +68,16 @@ Deno.test("info loads what reads the format of the image", async () => {
   assert.deepEqual(await nodeIn(modules), []);
 });
 
+for (const command of ["compare", "check"]) {
+  Deno.test(`${command} loads neither packages nor modules of Node`, async () => {
+    const images = command === "compare" ? [samplePath, samplePath] : [samplePath];
+    const modules = await evaluated([command, ...images], { read: [samplePath] });
+    assertLean(modules.filter((path) => path !== "core/compare.ts"), 125);
+    assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
+    assert.deepEqual(await nodeIn(modules), []);
+  });
+}
+
 Deno.test("convert loads what reads the source and what writes the target", async () => {
   await using folder = await scratch();
   const raw = folder.file("a.raw");
