@@ -79,6 +79,7 @@ export async function compare(
     const opened = stack.use(await openImage(spec, { ...openOptions(options), unpack: pool.unpack }));
     sides.push(sideOf(opened.layers.map((layer) => layer.disk)));
   }
+  crew.expects(Math.min(...sides.map(({ held }) => held)));
   const pair = new Pair(
     sides[0],
     sides[1],
@@ -101,6 +102,8 @@ export async function compare(
 interface Side {
   readonly size: number;
   readonly reader: GuestReader;
+  /** Bytes of its files: more is hardly read. */
+  readonly held: number;
   /** What it says of a position; past its end, zero. */
   at(start: number, limit: number): MaybePromise<Resolved>;
   readonly buffer: Uint8Array;
@@ -111,6 +114,7 @@ function sideOf(layers: readonly Disk[]): Side {
   return {
     size: reader.size,
     reader,
+    held: layers.reduce((sum, { data }) => sum + (data?.size ?? 0), 0),
     at: (start, limit) => resolve(layers, layers.length, start, limit),
     // Workers unpack into shared memory without a copy.
     buffer: pageMemory(PIECE),

@@ -23,6 +23,8 @@ export interface FileCrew extends Disposable {
    * they have started the caller goes on alone.
    */
   takes(length: number): boolean;
+  /** Tells that the job may have `length` bytes: for a long one the workers are started soon. */
+  expects(length: number): void;
   /** Copies; `null` where the caller must. */
   copy(order: CopyOrder): Promise<Copied | null>;
   /** Unpacks, and writes what that gives; `null` where the caller must. */
@@ -37,6 +39,10 @@ export const CREW_PIECE = 4 << 20;
 /** After so many bytes of one job the workers are started: in the time that this takes they copy as many. */
 const WORTH = 64 << 20;
 
+/** A job is long if it has so many times as much; then they are started after one part in `SOON`. */
+const LONG = 4;
+const SOON = 16;
+
 /** When workers are started, and how many. */
 interface CrewUse {
   /** For so many bytes nobody is; workers that others have started are welcome before. */
@@ -48,6 +54,7 @@ interface CrewUse {
 /** What `crew` does with files, nothing where one worker is wanted; disposing ends it. */
 export function fileCrew(crew: Crew, { worth = WORTH, workers = crew.count }: CrewUse = {}): FileCrew {
   let passed = 0;
+  let due = worth;
   let failed = Deno.build.os === "windows" || crew.count < 2;
 
   const give = (work: Task["work"], size: number): Promise<Answer["result"]> => {
@@ -67,8 +74,11 @@ export function fileCrew(crew: Crew, { worth = WORTH, workers = crew.count }: Cr
     takes(length) {
       passed += length;
       if (failed) return false;
-      if (passed >= worth) crew.start(workers);
+      if (passed >= due) crew.start(workers);
       return crew.state === "ready";
+    },
+    expects(length) {
+      if (length >= LONG * worth) due = worth / SOON;
     },
     copy: (order) => give(() => ({ verb: "copy", order }), lengthOf(order.from)) as Promise<Copied | null>,
     unload(order) {

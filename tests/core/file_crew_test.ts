@@ -146,10 +146,27 @@ Deno.test({
 Deno.test({
   name: "a short job starts no worker, and one alone is none",
   fn() {
-    using crew = fileCrew(crewOf(2));
+    const workers = crewOf(2);
+    using crew = fileCrew(workers);
+    crew.expects(255 * MIB);
     assert.equal(crew.takes(63 * MIB), false);
+    assert.equal(workers.state, "none");
     using nobody = fileCrew(crewOf(1), { worth: 0 });
     assert.equal(nobody.takes(MIB), false);
+  },
+});
+
+Deno.test({
+  name: "a job that is known to be long starts them soon",
+  ignore: noWorkers,
+  fn() {
+    const workers = crewOf(2);
+    using crew = fileCrew(workers, { workers: 1 });
+    crew.expects(256 * MIB);
+    crew.takes(3 * MIB);
+    assert.equal(workers.state, "none", "two disks may differ at once");
+    crew.takes(MIB);
+    assert.equal(workers.state, "starting");
   },
 });
 
@@ -186,6 +203,7 @@ Deno.test("a disk is compared beside workers; the first difference counts, whoev
     const crew: FileCrew = {
       width: 1,
       takes: () => true,
+      expects: () => {},
       copy: () => Promise.resolve(null),
       unload: () => Promise.resolve(null),
       // Says nothing until all that follows has been compared.
