@@ -44,6 +44,8 @@ export interface Crew extends Disposable {
   readonly width: number;
   /** Whether they have been started, and whether all of them have begun to listen. */
   readonly state: "none" | "starting" | "ready" | "ended";
+  /** Why they have ended; `null` while they have not. */
+  readonly ended: ImageError | null;
   /** Starts what is missing of `wanted`, by default of all. */
   start(wanted?: number): void;
   /** Hands in a task; starts all where none was started. */
@@ -128,6 +130,9 @@ export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
       if (ended) return "ended";
       if (started.length === 0) return "none";
       return listening < started.length ? "starting" : "ready";
+    },
+    get ended() {
+      return ended;
     },
     start,
     give(task) {

@@ -74,7 +74,7 @@ export function poolOf(crew: Crew): Pool {
   };
   const here = async <T>(verb: keyof Busy, action: (run: Streams) => T): Promise<T> => {
     const run = await ownStreams();
-    if (crew.state === "ended") throw new ImageError("cancelled", `Cancelled while there was something to ${verb}`);
+    if (crew.ended?.kind === "cancelled") throw crew.ended;
     const begun = performance.now();
     try {
       return action(run);
@@ -84,11 +84,13 @@ export function poolOf(crew: Crew): Pool {
       seconds[verb] += (performance.now() - begun) / 1000;
     }
   };
+  /** `own`: the same in this thread, for when the workers are gone. */
   const there = <T>(
     verb: keyof Busy,
     size: number,
     work: Task["work"],
     resultOf: (answer: Answer, work: Work) => T,
+    own: () => Promise<T>,
   ): Promise<T> =>
     new Promise((resolve, reject) => {
       const done = (answer: Answer, work: Work) => {
@@ -97,28 +99,31 @@ export function poolOf(crew: Crew): Pool {
         if (problem === undefined) resolve(resultOf(answer, work));
         else reject(new ImageError("io", `Cannot ${verb}: ${problem}`));
       };
-      crew.give({ size, work, done, failed: reject });
+      const failed = (error: ImageError) => error.kind === "cancelled" ? reject(error) : resolve(own());
+      crew.give({ size, work, done, failed });
     });
   return {
     width: crew.count === 1 ? 1 : crew.width,
     seconds,
     pack(codec, bytes) {
       const length = packRoom(bytes.length);
-      if (!sends("pack", bytes.length)) {
-        return here("pack", (run) => {
+      const own = () =>
+        here("pack", (run) => {
           const into = new Uint8Array(length);
           return packedIn(into, packUnit(run, codec, bytes, into));
         });
-      }
+      if (!sends("pack", bytes.length)) return own();
       return there(
         "pack",
         bytes.length,
         (memory) => ({ verb: "pack", codec, bytes: memory.shared(bytes), into: memory.take(length) }),
         ({ result }, work) => packedIn(resultIn(work), result as number),
+        own,
       );
     },
     unpack(codec, bytes, into) {
-      if (!sends("unpack", into.length)) return here("unpack", (run) => unpackUnit(run, codec, bytes, into));
+      const own = () => here("unpack", (run) => unpackUnit(run, codec, bytes, into));
+      if (!sends("unpack", into.length)) return own();
       const isShared = into.buffer instanceof SharedArrayBuffer;
       return there(
         "unpack",
@@ -131,6 +136,7 @@ export function poolOf(crew: Crew): Pool {
           if (result === true && !isShared) into.set(resultIn(work));
           return result === true;
         },
+        own,
       );
     },
     [Symbol.dispose]: () => crew[Symbol.dispose](),

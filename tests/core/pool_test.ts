@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { convert } from "../../core/convert.ts";
+import type { Crew } from "../../core/crew.ts";
 import type { ConvertJob } from "../../core/job.ts";
-import { workerPool } from "../../core/pool.ts";
+import { poolOf, workerPool } from "../../core/pool.ts";
+import { ImageError } from "../../formats/mod.ts";
 import { readyPool } from "../support/crew.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../support/qemu.ts";
 
@@ -137,3 +139,29 @@ for (const { name, most, format, options } of kinds) {
     await assert.rejects(pack({ compressionLevel: most + 1 }), { kind: "usage" });
   });
 }
+
+Deno.test("where workers fail, a pool goes on alone; where it is cancelled, it does not", async () => {
+  for (const kind of ["io", "cancelled"] as const) {
+    const error = new ImageError(kind, "the workers are gone");
+    for (const state of ["ready", "ended"] as const) {
+      const crew: Crew = {
+        count: 2,
+        width: 4,
+        state,
+        ended: state === "ended" ? error : null,
+        start: () => {},
+        give: (task) => task.failed(error),
+        [Symbol.dispose]: () => {},
+      };
+      const pool = poolOf(crew);
+      const unit = new Uint8Array(65_536).fill(7);
+      if (kind === "cancelled") await assert.rejects(pool.pack(DEFLATE, unit), error);
+      else {
+        const packed = await pool.pack(DEFLATE, unit);
+        const again = new Uint8Array(unit.length);
+        assert.equal(await pool.unpack("deflate", packed!, again), true);
+        assert.deepEqual(again, unit);
+      }
+    }
+  }
+});
