@@ -97,6 +97,7 @@ async function list(request: MapRequest, entries: AsyncIterable<MapEntry>, io: I
     if (text.length < PART) continue;
     io.out(text);
     text = "";
+    if (io.outHasLeft?.()) break;
   }
   if (form === "json") text += `${count === 0 ? entryJson({ ...NOTHING, start }) : ""}]\n`;
   end();

@@ -12,6 +12,8 @@ export interface Io {
   out(text: string): void;
   /** Everything else. */
   err(text: string): void;
+  /** Whether the reader of `out` has left: more results are for nobody. */
+  outHasLeft?(): boolean;
   /** Whether `out` is a terminal. */
   readonly outIsTerminal?: boolean;
   /** Whether `err` is a terminal. */
@@ -36,8 +38,13 @@ export interface Sink {
  * Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly.
  *
  * @param failed hears of other failures, each time that something more is to be written; nothing is
+ * @param left hears of that
  */
-export function writer(sink: Sink, failed: (error: unknown) => void): (text: string) => void {
+export function writer(
+  sink: Sink,
+  failed: (error: unknown) => void,
+  left: () => void = () => {},
+): (text: string) => void {
   const encoder = new TextEncoder();
   let gone: { readonly error: unknown } | undefined;
   return (text) => {
@@ -53,7 +60,8 @@ export function writer(sink: Sink, failed: (error: unknown) => void): (text: str
         gone = { error };
       }
     }
-    if (gone && !(gone.error instanceof Deno.errors.BrokenPipe)) failed(gone.error);
+    if (gone?.error instanceof Deno.errors.BrokenPipe) left();
+    else if (gone) failed(gone.error);
   };
 }
 
@@ -73,8 +81,10 @@ function columns(): number {
 
 /** The terminal or pipes of this process. */
 export function processIo(): Io {
+  let hasLeft = false;
   return {
-    out: writer(Deno.stdout, outputFailed),
+    out: writer(Deno.stdout, outputFailed, () => hasLeft = true),
+    outHasLeft: () => hasLeft,
     // There is nowhere left to tell of it, and talk is not worth a job.
     err: writer(Deno.stderr, () => {}),
     outIsTerminal: Deno.stdout.isTerminal(),

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { main } from "../../cli/main.ts";
 import { mapRuns } from "../../mod.ts";
 import { diskcast } from "../support/diskcast.ts";
 import { hasQemu, type MapEntry, mapJson, qemuImg, qemuImgOk, qemuIo, scratch } from "../support/qemu.ts";
 import { runMain, samplesIn } from "./commands_support.ts";
+import { fakeIo } from "./support.ts";
 
 /** Whether the host tells holes, so that raw images have the map that qemu-img sees. */
 const seesHoles = Deno.build.os === "linux";
@@ -51,6 +53,23 @@ Deno.test("map finds every piece of an image that was written in random order", 
   await qemuIo(path, "write -z 40k 80k", "write -z 100k 4k", "write -P 2 1M 300k");
   const found = await runMain("map", "--output=json", path);
   assert.deepEqual(known(JSON.parse(found.stdout)), await mapJson(path));
+});
+
+Deno.test("where nobody reads any more, a map ends", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M");
+  // Every second cluster: two entries a KiB.
+  await qemuIo(path, ...Array.from({ length: 2000 }, (_, index) => `write ${index}k 512`));
+  const lengths: number[] = [];
+  for (const left of [false, true]) {
+    const io = { ...fakeIo(), outHasLeft: () => left };
+    let length = 0;
+    io.out = (text) => void (length += text.length);
+    assert.equal(await main(["map", "--output=json", path], io), 0);
+    lengths.push(length);
+  }
+  assert(lengths[1]! < lengths[0]! / 2, `${lengths}`);
 });
 
 Deno.test("a window of a raw file is mapped to places of the whole file", async () => {
