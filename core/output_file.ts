@@ -116,7 +116,7 @@ async function begin(
   try {
     const storage = await createPart(files, path, part, sources);
     try {
-      if (guard) await keepMode(path, part);
+      if (guard) await keepAccess(path, part);
     } catch (error) {
       await storage[Symbol.asyncDispose]();
       await files.remove(part).catch(() => {});
@@ -168,15 +168,33 @@ async function realTarget(path: string, links = 0): Promise<string> {
   }
 }
 
-/** Who may read the old file may read the new one, and nobody else. */
-async function keepMode(path: string, part: string): Promise<void> {
+/** The new file belongs to whom the old one did: who may read that may read this one, and nobody else. */
+async function keepAccess(path: string, part: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   try {
-    const { mode } = await Deno.stat(path);
-    if (mode !== null) await Deno.chmod(part, mode & 0o777);
+    const old = await Deno.stat(path);
+    const sameGroup = await keepOwner(part, old);
+    if (old.mode !== null) await Deno.chmod(part, old.mode & (sameGroup ? 0o777 : 0o707));
   } catch (error) {
     throw hostError(error, "keep the access rights of", path);
   }
+}
+
+/** Gives a file to the owner and the group of `old`, or to the group alone; returns whether it has that. */
+async function keepOwner(part: string, { uid, gid }: Deno.FileInfo): Promise<boolean> {
+  const now = await Deno.stat(part);
+  if (now.uid === uid && now.gid === gid) return true;
+  // Only root may give a file away; others may give it to a group that they are in.
+  for (const owner of [uid, now.uid]) {
+    try {
+      await Deno.chown(part, owner, gid);
+      return true;
+    } catch (error) {
+      // Some file systems know no owners.
+      if (error instanceof Deno.errors.NotCapable) throw error;
+    }
+  }
+  return now.gid === gid;
 }
 
 /** The file that is about to be replaced, locked as long as the job runs; the device that is about to be written. */

@@ -203,6 +203,22 @@ Deno.test("a target that is a source is refused, by name, link, hard link, and a
   assert.deepEqual(await Deno.readFile(source), before);
 });
 
+Deno.test({
+  name: "a file that is replaced keeps its owner and its group",
+  // Only root may give files away.
+  ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
+  async fn() {
+    await using folder = await scratch();
+    const [source, target] = [folder.file("source.raw"), folder.file("target.raw")];
+    await Deno.writeFile(source, new Uint8Array(4096).fill(1));
+    await Deno.writeFile(target, new Uint8Array(1), { mode: 0o640 });
+    await Deno.chown(target, 1234, 2345);
+    await convert({ sources: [{ path: source, format: "raw" }], target: { path: target, format: "raw" } });
+    const { uid, gid, mode, size } = await Deno.stat(target);
+    assert.deepEqual([uid, gid, mode! & 0o777, size], [1234, 2345, 0o640, 4096]);
+  },
+});
+
 Deno.test("a link to a file stays a link, and the file that it leads to is replaced with its access rights", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, "source", 4 * KIB, (bytes) => bytes.fill(1));
