@@ -70,10 +70,11 @@ function rawDisk(storage: Storage): Disk {
     backing: null,
     facts: {},
     data: storage,
-    async runAt(start, limit) {
-      const found = await storage.holeAt?.(start, limit);
-      if (!found) return dataRun(start, limit, false, start);
-      return found.hole ? zeroRun(start, found.end, start) : dataRun(start, found.end, false, start);
+    runAt(start, limit) {
+      if (!storage.holeAt) return dataRun(start, limit, false, start);
+      return storage.holeAt(start, limit).then(({ hole, end }) =>
+        hole ? zeroRun(start, end, start) : dataRun(start, end, false, start)
+      );
     },
     read: (into, start) => storage.readAt(into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -7,6 +7,7 @@ import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../block_
 import type { Disk, Facts, NamedFile } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../placed_run.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../uuid.ts";
@@ -126,18 +127,9 @@ function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): 
   }
   const end = endOfLine(image.header, page, start, limit);
   const fileStart = blockOffset(image, page, first) + start - first * blockSize;
-  if (image.header.type === "static") return narrowed(image.storage, start, end, fileStart);
+  // A static image has all blocks from the start: the host knows which of them were never written.
+  if (image.header.type === "static") return placedRun(image.storage, start, end, fileStart);
   return dataRun(start, end, false, fileStart);
-}
-
-/** A run of a static image, where the host's file may have holes: it allocates everything at once. */
-async function narrowed(storage: Storage, start: number, end: number, fileStart: number): Promise<Run> {
-  const fileEnd = Math.min(fileStart + end - start, storage.size);
-  const found = await storage.holeAt?.(fileStart, fileEnd);
-  if (!found) return dataRun(start, end, false, fileStart);
-  const runEnd = found.end === fileEnd ? end : start + found.end - fileStart;
-  if (!found.hole) return dataRun(start, runEnd, false, fileStart);
-  return { start, end: runEnd, kind: "zero", unfilled: true, fileStart };
 }
 
 /** How far the guest bytes from `start` on lie one after another in the file. */

@@ -7,6 +7,7 @@ import { alignDown } from "../bytes.ts";
 import type { Disk, Facts } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../placed_run.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
@@ -62,23 +63,14 @@ function runAt(source: Source, start: number, limit: number): MaybePromise<Run> 
       case STATE.notPresent:
         return holeRun(start, end);
       case STATE.fullyPresent:
-        return presentRun(source.storage, start, end, fileOffset);
+        // Blocks are taken whole, and a fixed image has all of them.
+        return placedRun(source.storage, start, end, fileOffset);
       case STATE.partiallyPresent:
         return partialRun(source, start, end, fileOffset);
       default:
         // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
         return zeroRun(start, end);
     }
-  });
-}
-
-/** What the host has as a hole was never written: blocks are taken whole, and a fixed image has all of them. */
-function presentRun(storage: Storage, start: number, end: number, fileOffset: number): MaybePromise<Run> {
-  if (!storage.holeAt) return dataRun(start, end, false, fileOffset);
-  return storage.holeAt(fileOffset, Math.min(fileOffset + end - start, storage.size)).then((found) => {
-    const runEnd = start + found.end - fileOffset;
-    if (!found.hole) return dataRun(start, runEnd, false, fileOffset);
-    return { kind: "zero", start, end: runEnd, fileStart: fileOffset, unfilled: true };
   });
 }
 

@@ -7,6 +7,7 @@ import { viewOf } from "../bytes.ts";
 import type { Disk, NamedFile, OpenContext, PackedUnit } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../placed_run.ts";
 import { dataRun, holeRun, type Run, zeroRun } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { inlineUnpacker, type Unpacker } from "../unpacker.ts";
@@ -157,14 +158,7 @@ function noAccess(label: string): Access {
 
 function flatExtent(storage: Storage, fileOffset: number): Access {
   return {
-    async runAt(start, limit) {
-      const found = await storage.holeAt?.(fileOffset + start, fileOffset + limit);
-      if (!found) return dataRun(start, limit, false, fileOffset + start);
-      const end = found.end - fileOffset;
-      const place = fileOffset + start;
-      if (!found.hole) return dataRun(start, end, false, place);
-      return { kind: "zero", start, end, fileStart: place, unfilled: true };
-    },
+    runAt: (start, limit) => placedRun(storage, start, limit, fileOffset + start),
     read: (into, start) => storage.readAt(into, fileOffset + start),
   };
 }

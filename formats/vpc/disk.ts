@@ -7,6 +7,7 @@ import { type BlockPage, FREE } from "../block_table.ts";
 import { SECTOR } from "../bytes.ts";
 import type { Disk } from "../contract.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../placed_run.ts";
 import { dataRun, holeRun, type Run } from "../run.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../table_cache.ts";
@@ -55,12 +56,7 @@ export type BlockReader = Pick<Disk, "runAt" | "read">;
 
 function fixedReader(storage: Storage): BlockReader {
   return {
-    async runAt(start, limit) {
-      const found = await storage.holeAt?.(start, limit);
-      if (!found) return dataRun(start, limit, false, start);
-      if (!found.hole) return dataRun(start, found.end, false, start);
-      return { kind: "zero", start, end: found.end, fileStart: start, unfilled: true };
-    },
+    runAt: (start, limit) => placedRun(storage, start, limit, start),
     read: (into, start) => storage.readAt(into, start),
   };
 }

@@ -6,7 +6,7 @@
 import type { Storage } from "../../storage/types.ts";
 import type { CompressionType } from "../header/types.ts";
 import { CLUSTER, hostOffsetOf, l1IndexOf } from "../tables/l2_entry.ts";
-import { badEntry, entryAt, entryProblem, l2PlaceAt, type Mapping, stretchAt } from "../tables/mapping.ts";
+import { alikeEnd, badEntry, entryAt, entryProblem, l2PlaceAt, type Mapping, stretchAt } from "../tables/mapping.ts";
 import type { Unpacker } from "../../unpacker.ts";
 import { bytesAt, type PackedCluster, placeOf, unpackElsewhere, unpackHere } from "./packed.ts";
 
@@ -81,7 +81,7 @@ function locate(source: Source, table: DataView, target: Target, from: number, t
     const problem = entryProblem(mapping, entry, cluster);
     if (problem !== null) throw badEntry(mapping, guest, problem);
     const stretch = stretchAt(mapping, entry, guest);
-    const end = Math.min(stretch.end, to);
+    const end = Math.min(alikeEnd(mapping.geometry, table, guest, stretch.end, to), to);
     if (stretch.status === CLUSTER.data) {
       addSpan(spans, guest - start, hostOffsetOf(entry.high, entry.low) + (guest - cluster), end - guest);
     } else if (stretch.status === CLUSTER.compressed) {

@@ -204,7 +204,7 @@ function runIn(mapping: Mapping, table: DataView, start: number, limit: number):
  * @param from guest offset of the next cluster
  * @returns the guest offset of the first entry that must be looked at
  */
-function alikeEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
+export function alikeEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
   const { clusterSize, extended } = geometry;
   if (extended) return from;
   const index = l2IndexOf(geometry, start);
