@@ -20,7 +20,7 @@ import {
 import { padded } from "./chain.ts";
 import { checkJob } from "./check_job.ts";
 import { copyAll } from "./copy.ts";
-import type { ConvertEvent, ConvertSummary, PlannedTarget } from "./events.ts";
+import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
 import { type Crew, crewOf } from "./crew.ts";
 import { type FileCrew, fileCrew } from "./file_crew.ts";
 import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./guest_size.ts";
@@ -84,8 +84,8 @@ export class Conversion {
 
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     const ready = await this.prepare(stack);
-    await this.plan(ready);
-    const { totals, fileSize, sha256 } = await this.fill(ready, stack);
+    const planned = await this.plan(ready);
+    const { totals, fileSize, sha256 } = await this.fill(ready, planned, stack);
     return {
       path: resolve(this.job.target.path),
       format: ready.target.format.name,
@@ -148,6 +148,7 @@ export class Conversion {
   /** Copies, completes and commits. */
   async fill(
     ready: Ready,
+    planned: Totals | null,
     stack: AsyncDisposableStack,
   ): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
     const { target, source, traits, policy, bitmaps } = ready;
@@ -167,7 +168,7 @@ export class Conversion {
         onEvent: (event) => this.tell(event),
         ...(digest && { digest }),
         ...this.offload(target),
-        ...this.crew(stack),
+        ...this.crew(planned, stack),
       });
       this.tell({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
@@ -195,10 +196,12 @@ export class Conversion {
   }
 
   /** Workers that copy by themselves; none where all bytes must pass here, or where one thread is wanted. */
-  crew(stack: AsyncDisposableStack): { readonly crew?: FileCrew } {
+  crew(planned: Totals | null, stack: AsyncDisposableStack): { readonly crew?: FileCrew } {
     const { digest, rateLimit } = this.job;
     if (digest || rateLimit) return {};
-    return { crew: stack.use(this.context.crew ?? fileCrew(this.workers)) };
+    const crew = stack.use(this.context.crew ?? fileCrew(this.workers));
+    crew.expects(planned?.data ?? 0);
+    return { crew };
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
@@ -280,8 +283,8 @@ export class Conversion {
   }
 
   /** Counts the work with the same walk that will do it; only if somebody listens. */
-  async plan({ sources, source, target, traits, policy, size }: Ready): Promise<void> {
-    if (!this.context.onEvent) return;
+  async plan({ sources, source, target, traits, policy, size }: Ready): Promise<Totals | null> {
+    if (!this.context.onEvent) return null;
     this.tell({ type: "phase", phase: "plan" });
     const totals = await countTotals(source, traits, policy, () => this.pace.pause());
     this.tell({
@@ -290,6 +293,7 @@ export class Conversion {
       target: { path: this.job.target.path, format: target.format.name, ...size },
       totals,
     });
+    return totals;
   }
 }
 

@@ -43,7 +43,9 @@ export async function errandAt(
   const size = step.packed ? packedSize : CREW_PIECE;
   const target = writer.placeFor(start);
   const end = Math.min(alignDown(start, size) + size, step.end, target.end);
-  if (!crew.takes(end - start)) return null;
+  // What is done here if no worker is there.
+  const piece = step.packed ? end - start : Math.min(alignDown(start, PIECE) + PIECE, end) - start;
+  if (!crew.takes(piece)) return null;
   const to = placeIn(target.storage, target.fileStart);
   if (!to) return null;
   return step.packed ? unloading(start, end, to, job, rule) : await copying(start, end, to, job, rule);

@@ -170,6 +170,27 @@ Deno.test({
   },
 });
 
+Deno.test("what is done without workers counts once, and they are told how much there may be", async () => {
+  await using folder = await scratch();
+  const source = await file(folder, "a", rng(seed()).bytes(9 * MIB + 700));
+  let taken = 0;
+  let expected = 0;
+  const crew: FileCrew = {
+    ...fileCrew(crewOf(1)),
+    takes(length) {
+      taken += length;
+      return false;
+    },
+    expects: (length) => expected = length,
+  };
+  const target = { path: folder.file("b"), format: "raw" };
+  await convert({ sources: [{ path: source, format: "raw" }], target }, { crew, onEvent: () => {} });
+  assert.deepEqual([taken, expected], [9 * MIB + 700, 9 * MIB + 700]);
+  taken = 0;
+  await compare({ path: source, format: "raw" }, target, { crew });
+  assert.equal(taken, 9 * MIB + 700);
+});
+
 Deno.test({
   name: "workers are started one by one, and those that are there first work",
   ignore: noWorkers,
