@@ -10,7 +10,6 @@ import {
   type PackedWith,
   packUnit,
   pageMemory,
-  PIECE,
   reusedStreams,
   type Streams,
   unitFunctions,
@@ -19,6 +18,12 @@ import {
 } from "../formats/mod.ts";
 import { type CompareOrder, type Copied, type CopyOrder, fileHands, type UnloadOrder } from "./file_hands.ts";
 import { isZero, splitZeroes } from "./zeroes.ts";
+
+/**
+ * Bytes that a worker reads, compares or writes at once: fewer than one thread alone, because two that write into one
+ * file wait for each other, and with 1 MiB they took twice the time of 256 KiB.
+ */
+const WORKER_PIECE = 256 << 10;
 
 /** What a worker can do. The views are of shared memory: no byte is copied on the way. */
 export type Work =
@@ -68,7 +73,7 @@ export function workerUrl(): string {
     pageMemory,
     fileHands,
     `(${serve})(() => import("node:zlib"), ${reusedStreams.name}, ${packUnit.name}, ${unpackUnit.name},`,
-    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${equalBytes.name}, ${pageMemory.name}, ${PIECE}));`,
+    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${equalBytes.name}, ${pageMemory.name}, ${WORKER_PIECE}));`,
   ].join("\n");
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }

@@ -195,7 +195,9 @@ async function waitsOnce(format: Format, random: Rng): Promise<void> {
       for (let at = 0; at < disk.size;) {
         const run = disk.runAt(at, disk.size);
         assert(walk === "first" || !(run instanceof Promise), `${describe(options)}: it waits at ${at}`);
-        at = (await run).end;
+        const { end } = await run;
+        assert(end > at, `${describe(options)}: an empty run at ${at}`);
+        at = end;
       }
     }
   }
