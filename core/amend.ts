@@ -5,7 +5,7 @@
  */
 import { type Format, ImageError } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
-import { createOptions } from "./create_options.ts";
+import { createOptions } from "./target/create_options.ts";
 
 /** What {@linkcode amend} of `mod.ts` does. */
 export async function amend(

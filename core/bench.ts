@@ -4,13 +4,13 @@
  * @module
  */
 import { type GuestReader, ImageError } from "../formats/mod.ts";
-import { chainOf } from "./chain.ts";
+import { chainOf } from "./open/chain.ts";
 import { atWork, type ChangeOptions, openForChange, tellingPause } from "./change.ts";
 import type { ImageSpec } from "./job.ts";
-import { openImage } from "./open.ts";
-import { openOptions } from "./open_disk.ts";
+import { openImage } from "./open/open.ts";
+import { openOptions } from "./open/open_disk.ts";
 import { paceOf } from "./pace.ts";
-import { workerPool } from "./pool.ts";
+import { workerPool } from "./workers/pool.ts";
 
 /** Which requests are made. Sizes in guest bytes. */
 export interface BenchJob {

@@ -5,7 +5,7 @@
  */
 import { type Bitmap, type BitmapAction, type BitmapSource, type Disk, ImageError } from "../formats/mod.ts";
 import { atWork, type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
-import { openImage } from "./open.ts";
+import { openImage } from "./open/open.ts";
 
 /** Something to be done with a bitmap. */
 export type BitmapChange =

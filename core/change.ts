@@ -20,17 +20,17 @@ import {
   resolve,
   type WritableStorage,
 } from "../formats/mod.ts";
-import { chainOf } from "./chain.ts";
+import { chainOf } from "./open/chain.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, SyncMode } from "./job.ts";
-import type { JobFiles } from "./job_files.ts";
-import { resolveNamed } from "./named_files.ts";
-import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
-import { outputFiles, type SourceFiles } from "./output_file.ts";
+import type { JobFiles } from "./target/job_files.ts";
+import { resolveNamed } from "./open/named_files.ts";
+import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
+import { outputFiles, type SourceFiles } from "./target/output_file.ts";
 import { type Pace, paceOf } from "./pace.ts";
-import { formatNamed, probe } from "./probe.ts";
-import { targetStorage } from "./target_storage.ts";
+import { formatNamed, probe } from "./open/probe.ts";
+import { targetStorage } from "./target/target_storage.ts";
 
 /** What a change may be told. */
 export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {

@@ -13,10 +13,10 @@ import {
   type Storage,
 } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, namedPath, openForChange, tellingPause } from "./change.ts";
-import { refuseInUse } from "./open.ts";
-import { openOptions } from "./open_disk.ts";
+import { refuseInUse } from "./open/open.ts";
+import { openOptions } from "./open/open_disk.ts";
 import { paceOf } from "./pace.ts";
-import { formatNamed, probe } from "./probe.ts";
+import { formatNamed, probe } from "./open/probe.ts";
 
 /** What {@linkcode check} may be told. */
 export interface CheckOptions extends ChangeOptions {

@@ -14,15 +14,15 @@ import {
   SECTOR,
   zeroes,
 } from "../formats/mod.ts";
-import { chainOf, resolve, type Resolved } from "./chain.ts";
+import { chainOf, resolve, type Resolved } from "./open/chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
-import { crewOf } from "./crew.ts";
-import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./file_crew.ts";
+import { crewOf } from "./workers/crew.ts";
+import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./workers/file_crew.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
-import { openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { openImage } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { type Pace, paceOf } from "./pace.ts";
-import { poolOf } from "./pool.ts";
+import { poolOf } from "./workers/pool.ts";
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";

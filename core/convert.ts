@@ -17,23 +17,23 @@ import {
   throwIfCancelled,
   type WriterTraits,
 } from "../formats/mod.ts";
-import { padded } from "./chain.ts";
-import { checkJob } from "./check_job.ts";
-import { copyAll } from "./copy.ts";
+import { padded } from "./open/chain.ts";
+import { checkJob } from "./target/check_job.ts";
+import { copyAll } from "./copy/copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
-import { type Crew, crewOf } from "./crew.ts";
-import { type FileCrew, fileCrew } from "./file_crew.ts";
-import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./guest_size.ts";
+import { type Crew, crewOf } from "./workers/crew.ts";
+import { type FileCrew, fileCrew } from "./workers/file_crew.ts";
+import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./target/guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
-import type { Layer, OpenOptions } from "./open.ts";
-import type { OutputFiles } from "./output_file.ts";
-import { type Offloader, offloaderTo } from "./offload.ts";
+import type { Layer, OpenOptions } from "./open/open.ts";
+import type { OutputFiles } from "./target/output_file.ts";
+import { type Offloader, offloaderTo } from "./copy/offload.ts";
 import { type Pace, paceOf } from "./pace.ts";
-import { countTotals, type Policy } from "./plan.ts";
-import { leveled, type Pool, poolOf } from "./pool.ts";
-import { formatNamed } from "./probe.ts";
-import { mergedRanges, salvaging } from "./salvage.ts";
-import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./source.ts";
+import { countTotals, type Policy } from "./copy/plan.ts";
+import { leveled, type Pool, poolOf } from "./workers/pool.ts";
+import { formatNamed } from "./open/probe.ts";
+import { mergedRanges, salvaging } from "./open/salvage.ts";
+import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./open/source.ts";
 import {
   createTarget,
   editTarget,
@@ -43,7 +43,7 @@ import {
   planTarget,
   requireBitmaps,
   type TargetJob,
-} from "./target.ts";
+} from "./target/target.ts";
 
 /** Zeroes shorter than this between data are not worth a hole, unless the job says otherwise. */
 const DEFAULT_SPARSE = 4096;

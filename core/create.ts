@@ -5,12 +5,12 @@
  */
 import { allFormats, dirname, hostFiles, ImageError, inlinePacker, resolve, throwIfCancelled } from "../formats/mod.ts";
 import { atWork, tellingPause } from "./change.ts";
-import { checkJob } from "./check_job.ts";
+import { checkJob } from "./target/check_job.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
 import { paceOf } from "./pace.ts";
-import { formatNamed } from "./probe.ts";
-import { createTarget, openTargetBacking, planTarget } from "./target.ts";
+import { formatNamed } from "./open/probe.ts";
+import { createTarget, openTargetBacking, planTarget } from "./target/target.ts";
 
 /** A new image. */
 export interface CreateJob extends Pick<TargetSpec, "path" | "options" | "backing"> {

@@ -6,14 +6,14 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { type DiskWriter, zeroes } from "../formats/mod.ts";
-import { chainOf } from "./chain.ts";
-import { countAndCopy } from "./count_and_copy.ts";
+import { chainOf } from "./open/chain.ts";
+import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { ScanEvent, Totals } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
-import { openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { openImage } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { type Pace, paceOf } from "./pace.ts";
-import { workerPool } from "./pool.ts";
+import { workerPool } from "./workers/pool.ts";
 
 /** Takes guest bytes in their order. */
 export interface Hasher {

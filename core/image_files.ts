@@ -6,9 +6,9 @@
 import { resolve } from "../formats/mod.ts";
 import { inspect } from "./inspect.ts";
 import type { ImageSpec } from "./job.ts";
-import type { JobFiles } from "./job_files.ts";
-import { openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import type { JobFiles } from "./target/job_files.ts";
+import { openImage } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 
 /** What {@linkcode imageFiles} of `mod.ts` does. */
 export async function imageFiles(

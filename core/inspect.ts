@@ -15,9 +15,9 @@ import {
   type Storage,
 } from "../formats/mod.ts";
 import type { ImageSpec } from "./job.ts";
-import { isProtocol, resolveNamed } from "./named_files.ts";
-import { type Layer, openImage, type OpenOptions } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { isProtocol, resolveNamed } from "./open/named_files.ts";
+import { type Layer, openImage, type OpenOptions } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 
 /** A file that an image names, and what would become of opening it. */
 export interface NamedFileInfo {

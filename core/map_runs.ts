@@ -4,12 +4,12 @@
  * @module
  */
 import { alignDown, type Disk } from "../formats/mod.ts";
-import { resolve, type Resolved } from "./chain.ts";
+import { resolve, type Resolved } from "./open/chain.ts";
 import { tellingPause } from "./change.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ImageSpec } from "./job.ts";
-import { type Layer, openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { type Layer, openImage } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { paceOf } from "./pace.ts";
 
 /** Guest bytes `[start, start + length)` of one status. */

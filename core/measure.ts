@@ -20,19 +20,19 @@ import {
   type WritableStorage,
   zeroes,
 } from "../formats/mod.ts";
-import { chainOf } from "./chain.ts";
+import { chainOf } from "./open/chain.ts";
 import { atWork, tellingPause } from "./change.ts";
-import { dryOutput } from "./dry_output.ts";
+import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
-import { openImage } from "./open.ts";
-import { type OpenDiskOptions, openOptions } from "./open_disk.ts";
+import { openImage } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { paceOf } from "./pace.ts";
 import { type PackedShare, packedSize } from "./packed_size.ts";
-import { stepsOf } from "./plan.ts";
-import { formatNamed } from "./probe.ts";
+import { stepsOf } from "./copy/plan.ts";
+import { formatNamed } from "./open/probe.ts";
 import { countingPacker, takeSamples } from "./samples.ts";
-import { planTarget } from "./target.ts";
+import { planTarget } from "./target/target.ts";
 
 /** What is to be measured. */
 export interface MeasureJob {

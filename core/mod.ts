@@ -14,13 +14,13 @@ import type { CompareOptions, Comparison } from "./compare.ts";
 import type { CreatedImage, CreateImageContext, CreateJob } from "./create.ts";
 import type { DigestOptions, DigestSummary } from "./digest.ts";
 import type { ConvertSummary } from "./events.ts";
-import type { PartitionTable } from "./gpt.ts";
+import type { PartitionTable } from "./target/gpt.ts";
 import type { ImageInfo, SnapshotInfo } from "./inspect.ts";
 import type { ConvertContext, ConvertJob, ImageSpec } from "./job.ts";
-import type { JobFiles } from "./job_files.ts";
+import type { JobFiles } from "./target/job_files.ts";
 import type { MapEntry, MapOptions } from "./map_runs.ts";
 import type { MeasureJob, MeasureOptions, MeasureSummary } from "./measure.ts";
-import type { OpenDiskOptions, OpenedDisk } from "./open_disk.ts";
+import type { OpenDiskOptions, OpenedDisk } from "./open/open_disk.ts";
 import type { ConversionPlan, PlanContext } from "./plan_conversion.ts";
 import type { RebaseOptions, RebaseSummary } from "./rebase.ts";
 import type { ResizeOptions, ResizeSummary } from "./resize.ts";
@@ -126,7 +126,7 @@ export async function jobFiles(
   job: ConvertJob,
   context: Pick<ConvertContext, "formats" | "files"> = {},
 ): Promise<JobFiles> {
-  return await (await import("./job_files.ts")).jobFiles(job, context);
+  return await (await import("./target/job_files.ts")).jobFiles(job, context);
 }
 
 /**
@@ -172,7 +172,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
  * ```
  */
 export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
-  return await (await import("./open_disk.ts")).openDisk(image, options);
+  return await (await import("./open/open_disk.ts")).openDisk(image, options);
 }
 
 /**
@@ -347,7 +347,7 @@ export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOpti
  * ```
  */
 export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
-  return await (await import("./gpt.ts")).partitionTable(disk);
+  return await (await import("./target/gpt.ts")).partitionTable(disk);
 }
 
 /**

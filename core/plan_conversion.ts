@@ -6,10 +6,10 @@
 import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
 import { tellingPause } from "./change.ts";
 import { Conversion } from "./convert.ts";
-import { dryOutput } from "./dry_output.ts";
+import { dryOutput } from "./target/dry_output.ts";
 import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
-import { stepsOf } from "./plan.ts";
+import { stepsOf } from "./copy/plan.ts";
 
 /** What a conversion would do. Bytes. */
 export interface ConversionPlan {

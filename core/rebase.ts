@@ -15,12 +15,12 @@ import {
   resolve,
   zeroes,
 } from "../formats/mod.ts";
-import { chainOf, padded } from "./chain.ts";
+import { chainOf, padded } from "./open/chain.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import type { ScanEvent } from "./events.ts";
-import { type OpenedImage, openImage } from "./open.ts";
-import { openOptions } from "./open_disk.ts";
-import { leveled, type Pool, workerPool } from "./pool.ts";
+import { type OpenedImage, openImage } from "./open/open.ts";
+import { openOptions } from "./open/open_disk.ts";
+import { leveled, type Pool, workerPool } from "./workers/pool.ts";
 
 /** What {@linkcode rebase} may be told. */
 export interface RebaseOptions extends ChangeOptions {

@@ -6,7 +6,7 @@
 import type { NewSnapshot, SnapshotChoice } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
 import { inspect, type SnapshotInfo } from "./inspect.ts";
-import type { OpenDiskOptions } from "./open_disk.ts";
+import type { OpenDiskOptions } from "./open/open_disk.ts";
 
 /** What to do with the snapshots of an image. */
 export type SnapshotAction =

@@ -6,11 +6,11 @@
 import { type GuestReader, ImageError, partOf } from "../formats/mod.ts";
 import { tellingPause } from "./change.ts";
 import { Conversion } from "./convert.ts";
-import { dryOutput } from "./dry_output.ts";
+import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { PackedShare } from "./packed_size.ts";
-import { workerPool } from "./pool.ts";
+import { workerPool } from "./workers/pool.ts";
 import { countingPacker, takeSamples } from "./samples.ts";
 
 /** How many runs there are of a status, and how many guest bytes. */

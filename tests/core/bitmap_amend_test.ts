@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { amend } from "../../core/amend.ts";
 import { type BitmapChange, changeBitmap } from "../../core/bitmap.ts";
-import { openDisk } from "../../core/open_disk.ts";
+import { openDisk } from "../../core/open/open_disk.ts";
 import { resize } from "../../core/resize.ts";
 import { createHash } from "node:crypto";
 import { assertBytes } from "../support/model.ts";

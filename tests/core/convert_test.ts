@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import type { ConvertJob } from "../../core/job.ts";
-import { partName } from "../../core/part_name.ts";
+import { partName } from "../../core/target/part_name.ts";
 import { type Files, hostFiles } from "../../formats/mod.ts";
 import { type FileOperation, watchedFiles } from "../support/files.ts";
 import { hasQemu, heldForReading, heldOpen, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";

@@ -1,7 +1,7 @@
 /** Keeping a backing file (`-B`), joining, snapshots and bitmaps: the rules that a wrong converter breaks first. */
 import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
-import { openDisk } from "../../core/open_disk.ts";
+import { openDisk } from "../../core/open/open_disk.ts";
 import type { ConvertJob, TargetSpec } from "../../core/job.ts";
 import { type FileOperation, watchedFiles } from "../support/files.ts";
 import { guestBytes, hasQemu, mapJson, mergedMap, qemuImgOk, qemuIo, type Scratch, scratch } from "../support/qemu.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** Sources by path from the top of the tree: `core/plan.ts`. */
+/** Sources by path from the top of the tree: `core/copy/plan.ts`. */
 export type Sources = ReadonlyMap<string, string>;
 
 /** One import statement. */
@@ -137,7 +137,8 @@ function complain(path: string, from: Part, one: Import, formats: ReadonlySet<st
       if (one.path === "cli/main.ts") return one.kind === "dynamic" ? null : "the program must be loaded only when run";
       return to === "core" || one.path === "formats/mod.ts" ? null : "mod.ts imports core and formats/mod.ts";
     case "core":
-      return to === "core" || one.path === "formats/mod.ts" ? null : "core imports formats/mod.ts and nothing else";
+      if (to === "core") return complainOfCore(path, one.path);
+      return one.path === "formats/mod.ts" ? null : "core imports formats/mod.ts and nothing else";
     case "registry":
       return ["registry", "helper", "format", "storage"].includes(to) ? null : "formats imports nothing above it";
     case "storage": {
@@ -150,6 +151,25 @@ function complain(path: string, from: Part, one: Import, formats: ReadonlySet<st
     case "format":
       return complainOfFormat(path, to, one);
   }
+}
+
+/** The folders of core; each imports from itself and those before it. The jobs, beside them, import from all. */
+const CORE_FOLDERS: readonly string[] = ["workers", "open", "copy", "target"];
+
+/** What folders of core may import besides. */
+const CORE_WORDS: readonly string[] = [
+  "core/events.ts",
+  "core/job.ts",
+  "core/pace.ts",
+  "core/values.ts",
+  "core/zeroes.ts",
+];
+
+function complainOfCore(path: string, to: string): string | null {
+  const [from, other] = [path, to].map((of) => CORE_FOLDERS.indexOf(of.split("/")[1]));
+  if (from < 0 || CORE_WORDS.includes(to)) return null;
+  if (other < 0) return "a folder of core never imports a job";
+  return other > from ? `${CORE_FOLDERS[from]} never imports ${CORE_FOLDERS[other]}` : null;
 }
 
 function complainOfFormat(path: string, to: Part, one: Import): string | null {

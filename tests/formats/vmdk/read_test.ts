@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
-import { chainOf } from "../../../core/chain.ts";
+import { chainOf } from "../../../core/open/chain.ts";
 import { assertBytes, peekOf } from "../../support/model.ts";
 import {
   guestBytes,

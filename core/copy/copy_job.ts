@@ -1,0 +1,37 @@
+/**
+ * What a copy is told.
+ *
+ * @module
+ */
+import type { DiskWriter, GuestReader, WriterTraits } from "../../formats/mod.ts";
+import type { ConvertEvent } from "../events.ts";
+import type { FileCrew } from "../workers/file_crew.ts";
+import type { Offloader } from "./offload.ts";
+import type { Pace } from "../pace.ts";
+import type { Policy } from "./plan.ts";
+
+/** What a copy needs to know. */
+export interface CopyJob {
+  readonly source: GuestReader;
+  readonly writer: DiskWriter;
+  /** The writer's traits, with what the user knows better. */
+  readonly traits: WriterTraits;
+  readonly policy: Policy;
+  /** Least length of zeroes that become a hole, in bytes; 0: none do. */
+  readonly sparseSize: number;
+  readonly pace: Pace;
+  /** Lets the host copy what it can without its passing through this program, zeroes and all. */
+  readonly offload?: Offloader;
+  /** Copies by itself what lies plainly in the source and has its place in the target. */
+  readonly crew?: FileCrew;
+  /** How many pieces may be under way at once where units are packed or unpacked. */
+  readonly width: number;
+  /** How long packing and unpacking have taken so far, in seconds, all cores together. */
+  readonly busy: () => { readonly pack: number; readonly unpack: number };
+  readonly onEvent: (event: ConvertEvent) => void;
+  /** Hears of all guest bytes, in order. What is left to a backing file is read for it. */
+  readonly digest?: {
+    data(bytes: Uint8Array): void;
+    zeroes(length: number): void;
+  };
+}

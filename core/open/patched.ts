@@ -1,0 +1,52 @@
+/**
+ * A reader with some of its bytes replaced, so that what is to be changed is changed on the way, in one pass.
+ *
+ * @module
+ */
+import { dataRun, type GuestReader, type MaybePromise, type Run } from "../../formats/mod.ts";
+
+/** Bytes that stand at guest byte `start` instead of what the reader has there. */
+export interface Patch {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * `reader` with `patches` laid over it. Patches lie within the reader; where two overlap, the later one shows.
+ *
+ * @example
+ * ```ts
+ * import { patched } from "./patched.ts";
+ * import { chainOf, padded } from "./chain.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const reader = patched(padded(chainOf([]), 8), [{ start: 2, bytes: new Uint8Array([7, 8]) }]);
+ * const bytes = new Uint8Array(4);
+ * await reader.read(bytes, 1);
+ * assert.deepEqual([...bytes], [0, 7, 8, 0]);
+ * ```
+ */
+export function patched(reader: GuestReader, patches: readonly Patch[]): GuestReader {
+  if (patches.length === 0) return reader;
+  return {
+    size: reader.size,
+    runAt(start, limit): MaybePromise<Run> {
+      const inside = patches.find((patch) => patch.start <= start && start < endOf(patch));
+      if (inside) return dataRun(start, Math.min(limit, endOf(inside)));
+      const next = patches.reduce((least, patch) => patch.start > start ? Math.min(least, patch.start) : least, limit);
+      return reader.runAt(start, next);
+    },
+    async read(into, start) {
+      await reader.read(into, start);
+      for (const patch of patches) {
+        const from = Math.max(start, patch.start);
+        const end = Math.min(start + into.length, endOf(patch));
+        if (from < end) into.set(patch.bytes.subarray(from - patch.start, end - patch.start), from - start);
+      }
+    },
+  };
+}
+
+function endOf(patch: Patch): number {
+  return patch.start + patch.bytes.length;
+}

@@ -1,0 +1,103 @@
+/**
+ * Output of which nothing is written: it lives in memory and remembers little.
+ *
+ * @module
+ */
+import { corrupt, ImageError, type WritableStorage, zeroes } from "../../formats/mod.ts";
+import type { OutputFiles } from "./output_file.ts";
+
+/** Bytes of one piece of a file that is kept in memory. */
+const PAGE = 64 << 10;
+
+/** Files of a job that only plans: they are forgotten when they are closed. */
+export function dryOutput(): OutputFiles {
+  return {
+    create: (path) => Promise.resolve(sparseFile(path)),
+    edit: (path) => Promise.reject(new ImageError("unsupported", `Cannot plan to write into "${path}": it exists`)),
+    inPlace: undefined,
+    pipe: undefined,
+    commit: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** A file in memory; only pages that hold something take space, whatever its size. */
+function sparseFile(label: string): WritableStorage {
+  const pages = new Map<number, Uint8Array>();
+  let size = 0;
+  const each = (start: number, end: number, visit: (page: number, from: number, to: number, at: number) => void) => {
+    for (let at = start; at < end;) {
+      const page = Math.floor(at / PAGE);
+      const to = Math.min(end, (page + 1) * PAGE);
+      visit(page, at - page * PAGE, to - page * PAGE, at - start);
+      at = to;
+    }
+  };
+  const grow = (end: number) => size = Math.max(size, end);
+  const clear = (start: number, end: number) => {
+    // Few pages of many: those alone are looked at.
+    if (end - start < pages.size * PAGE) {
+      return each(start, end, (page, from, to) => {
+        if (from === 0 && to === PAGE) pages.delete(page);
+        else pages.get(page)?.fill(0, from, to);
+      });
+    }
+    for (const [page, bytes] of pages) {
+      const from = Math.max(0, start - page * PAGE);
+      const to = Math.min(PAGE, end - page * PAGE);
+      if (from === 0 && to === PAGE) pages.delete(page);
+      else if (from < to) bytes.fill(0, from, to);
+    }
+  };
+  return {
+    label,
+    get size() {
+      return size;
+    },
+    startsZeroed: true,
+    zeroesCheaply: true,
+    readAt(into, fileOffset) {
+      const end = fileOffset + into.length;
+      if (end > size) {
+        return Promise.reject(corrupt(`Cannot read to byte ${end} of "${label}": it ends at ${size}`, label));
+      }
+      each(fileOffset, end, (page, from, to, at) => {
+        const bytes = pages.get(page);
+        if (bytes) into.set(bytes.subarray(from, to), at);
+        else into.fill(0, at, at + to - from);
+      });
+      return Promise.resolve();
+    },
+    writeAt(content, fileOffset) {
+      // The shared zeroes, known by their memory: they take none.
+      if (content.buffer === zeroes(0).buffer) {
+        clear(fileOffset, fileOffset + content.length);
+        grow(fileOffset + content.length);
+        return Promise.resolve();
+      }
+      each(fileOffset, fileOffset + content.length, (page, from, to, at) => {
+        const bytes = pages.get(page) ?? new Uint8Array(PAGE);
+        bytes.set(content.subarray(at, at + to - from), from);
+        pages.set(page, bytes);
+      });
+      grow(fileOffset + content.length);
+      return Promise.resolve();
+    },
+    zeroAt(start, end) {
+      clear(start, end);
+      grow(end);
+      return Promise.resolve();
+    },
+    truncate(to) {
+      clear(to, Math.max(to, size));
+      size = to;
+      return Promise.resolve();
+    },
+    reserve(_start, end) {
+      grow(end);
+      return Promise.resolve();
+    },
+    sync: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}

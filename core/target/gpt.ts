@@ -1,0 +1,202 @@
+/**
+ * The GUID partition table of a disk, and what must be written when the disk becomes longer. "GUID Partition Table (GPT)
+ * Disk Layout", chapter 5 of the UEFI Specification 2.10. All fields are little-endian; an LBA is a sector number.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { asciiText, type GuestReader, isPowerOfTwo, unitsOf, viewOf } from "../../formats/mod.ts";
+import type { Patch } from "../open/patched.ts";
+
+/** Field offsets of the header, UEFI table 5.5. */
+const AT = {
+  revision: 8,
+  headerSize: 12,
+  headerCrc: 16,
+  myLba: 24,
+  alternateLba: 32,
+  firstUsable: 40,
+  lastUsable: 48,
+  entriesLba: 72,
+  entryCount: 80,
+  entrySize: 84,
+  entriesCrc: 88,
+} as const;
+
+const SIGNATURE = "EFI PART";
+const REVISION = 0x00010000;
+const HEADER_MIN = 92;
+/** The least that must be set aside for the entries is 16 KiB; 64 times as much is more than any tool writes. */
+const ENTRIES_MAX = 1 << 20;
+/** Of a record of the protective MBR. UEFI table 5.4. */
+const MBR_RECORDS = 446;
+const PROTECTIVE = 0xee;
+
+/** A partition table whose primary header and entries are sound. LBAs count sectors of `sector` bytes. */
+export interface Gpt {
+  /** Bytes of a logical sector: 512 or 4096. */
+  readonly sector: number;
+  /** The primary header's whole sector. */
+  readonly header: Uint8Array;
+  /** The partition entries, in whole sectors. */
+  readonly entries: Uint8Array;
+  /** Where the primary header says that the backup header is. */
+  readonly alternateLba: number;
+  /** Number of the last sector that partitions may use. */
+  readonly lastUsable: number;
+  /** Whether a sound backup header and its entries lie at {@linkcode alternateLba} and before it. */
+  readonly hasBackup: boolean;
+  /** Whether it does so in the last sector of the disk, as it must. */
+  readonly backupAtEnd: boolean;
+}
+
+/** What is known of a disk's partition table. */
+export type PartitionTable =
+  | { readonly kind: "gpt"; readonly gpt: Gpt }
+  /** Marks of a GPT that is not sound; `why` in words. */
+  | { readonly kind: "damaged"; readonly why: string }
+  | { readonly kind: "mbr" }
+  | { readonly kind: "none" };
+
+/** What {@linkcode partitionTable} of `mod.ts` does. */
+export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
+  const head = await readAt(disk, 0, Math.min(disk.size, 8192));
+  let why = "the primary header is missing";
+  let marks = protectiveRecord(head) >= 0;
+  for (const sector of [512, 4096]) {
+    if (asciiText(head.subarray(sector, sector + 8)) !== SIGNATURE || head.length < 2 * sector) continue;
+    const found = await readGpt(disk, head.slice(sector, 2 * sector), sector);
+    if (typeof found !== "string") return { kind: "gpt", gpt: found };
+    [why, marks] = [found, true];
+  }
+  if (marks) return { kind: "damaged", why };
+  return head[510] === 0x55 && head[511] === 0xaa ? { kind: "mbr" } : { kind: "none" };
+}
+
+async function readAt(disk: GuestReader, start: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await disk.read(bytes, start);
+  return bytes;
+}
+
+/** The table behind a primary header; a text says what is wrong with it. */
+async function readGpt(disk: GuestReader, header: Uint8Array, sector: number): Promise<Gpt | string> {
+  const fault = headerFault(header, sector, 1);
+  if (fault !== null) return fault;
+  const sectors = Math.floor(disk.size / sector);
+  const length = entriesLength(header);
+  const firstLba = lba(header, AT.entriesLba);
+  const lastUsable = lba(header, AT.lastUsable);
+  if (firstLba < 2 || firstLba + unitsOf(length, sector) > sectors) return "its entries lie outside the disk";
+  const entries = await readAt(disk, firstLba * sector, unitsOf(length, sector) * sector);
+  if (crc32(entries.subarray(0, length)) !== viewOf(header).getUint32(AT.entriesCrc, true)) {
+    return "the checksum of the entries is wrong";
+  }
+  const alternateLba = lba(header, AT.alternateLba);
+  const backup = alternateLba > lastUsable && alternateLba < sectors
+    ? await readAt(disk, alternateLba * sector, sector)
+    : null;
+  const hasBackup = backup !== null && headerFault(backup, sector, alternateLba) === null &&
+    lba(backup, AT.entriesLba) > lastUsable && lba(backup, AT.entriesLba) < alternateLba &&
+    await entriesSound(disk, backup, sector);
+  const backupAtEnd = hasBackup && alternateLba === sectors - 1;
+  return { sector, header, entries, alternateLba, lastUsable, hasBackup, backupAtEnd };
+}
+
+async function entriesSound(disk: GuestReader, header: Uint8Array, sector: number): Promise<boolean> {
+  const start = lba(header, AT.entriesLba) * sector;
+  if (start + entriesLength(header) > disk.size) return false;
+  return crc32(await readAt(disk, start, entriesLength(header))) === viewOf(header).getUint32(AT.entriesCrc, true);
+}
+
+/** What is wrong with a header by itself; `null` where nothing is. */
+function headerFault(header: Uint8Array, sector: number, own: number): string | null {
+  const view = viewOf(header);
+  const size = view.getUint32(AT.headerSize, true);
+  if (asciiText(header.subarray(0, 8)) !== SIGNATURE) return "the header is missing";
+  if (view.getUint32(AT.revision, true) !== REVISION) return "its revision is not 1.0";
+  if (size < HEADER_MIN || size > sector) return `its header has ${size} bytes`;
+  if (headerCrc(header) !== view.getUint32(AT.headerCrc, true)) return "the checksum of the header is wrong";
+  if (lba(header, AT.myLba) !== own) return "the header says that it belongs elsewhere";
+  const entrySize = view.getUint32(AT.entrySize, true);
+  if (entrySize < 128 || !isPowerOfTwo(entrySize)) return `an entry has ${entrySize} bytes`;
+  const length = entriesLength(header);
+  return length === 0 || length > ENTRIES_MAX ? `its entries have ${length} bytes` : null;
+}
+
+function entriesLength(header: Uint8Array): number {
+  const view = viewOf(header);
+  return view.getUint32(AT.entryCount, true) * view.getUint32(AT.entrySize, true);
+}
+
+/** An LBA; numbers that no disk reaches stay above every sector. */
+function lba(header: Uint8Array, at: number): number {
+  return Number(viewOf(header).getBigUint64(at, true));
+}
+
+/** The checksum of a header, its own field taken as zero. */
+function headerCrc(header: Uint8Array): number {
+  const bytes = header.slice(0, viewOf(header).getUint32(AT.headerSize, true));
+  bytes.fill(0, AT.headerCrc, AT.headerCrc + 4);
+  return crc32(bytes);
+}
+
+/** The only record of a protective MBR, by its offset; -1 where there is none, or others stand beside it. */
+function protectiveRecord(mbr: Uint8Array): number {
+  if (mbr.length < 512 || mbr[510] !== 0x55 || mbr[511] !== 0xaa) return -1;
+  const used = [0, 1, 2, 3].map((index) => MBR_RECORDS + 16 * index).filter((at) => mbr[at + 4] !== 0);
+  const alone = used.length === 1 && mbr[used[0] + 4] === PROTECTIVE && viewOf(mbr).getUint32(used[0] + 8, true) === 1;
+  return alone ? used[0] : -1;
+}
+
+/**
+ * What to write so that the table fits a disk of `size` bytes: the primary header and the protective MBR with their new
+ * numbers, the backup at the new end, zeroes where it was. Pure.
+ *
+ * @param mbr the first 512 bytes of the disk
+ * @returns patches in the order in which they count; a text says why the table cannot be moved
+ */
+export function movedGpt(gpt: Gpt, mbr: Uint8Array, size: number): Patch[] | string {
+  const { sector, entries } = gpt;
+  const last = Math.floor(size / sector) - 1;
+  const entriesLba = last - entries.length / sector;
+  if (gpt.lastUsable >= entriesLba) return "its partitions reach past the end of the disk";
+  const primary = withFields(gpt.header, { alternateLba: last, lastUsable: entriesLba - 1 });
+  const backup = withFields(primary, { myLba: last, alternateLba: 1, entriesLba });
+  const patches: Patch[] = [];
+  if (gpt.hasBackup && gpt.alternateLba !== last) {
+    const start = Math.max(gpt.lastUsable + 1, gpt.alternateLba - entries.length / sector) * sector;
+    patches.push({ start, bytes: new Uint8Array((gpt.alternateLba + 1) * sector - start) });
+  }
+  const record = protectiveRecord(mbr);
+  if (record >= 0) patches.push({ start: 0, bytes: withRecord(mbr, record, last) });
+  patches.push({ start: sector, bytes: primary });
+  patches.push({ start: entriesLba * sector, bytes: concat(entries, backup) });
+  return patches;
+}
+
+/** A header with other numbers and the checksum that belongs to them. */
+function withFields(header: Uint8Array, fields: { readonly [name in keyof typeof AT]?: number }): Uint8Array {
+  const bytes = header.slice();
+  const view = viewOf(bytes);
+  for (const [name, value] of Object.entries(fields)) {
+    view.setBigUint64(AT[name as keyof typeof AT], BigInt(value), true);
+  }
+  view.setUint32(AT.headerCrc, headerCrc(bytes), true);
+  return bytes;
+}
+
+/** The MBR whose protective record spans the disk: all but its first sector, or as much as the field can say. */
+function withRecord(mbr: Uint8Array, record: number, last: number): Uint8Array {
+  const bytes = mbr.slice(0, 512);
+  bytes.fill(0xff, record + 5, record + 8); // The end by cylinder, head and sector: past what these can say.
+  viewOf(bytes).setUint32(record + 12, Math.min(last, 0xffff_ffff), true);
+  return bytes;
+}
+
+function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
+}

@@ -1,0 +1,189 @@
+/**
+ * The target of a job: a new image in files that appear at the end, or an existing one that is changed in place.
+ *
+ * @module
+ */
+import {
+  basename,
+  type CreatePlan,
+  dirname,
+  type DiskWriter,
+  type Files,
+  type Format,
+  type GuestReader,
+  ImageError,
+  MemoryStorage,
+  type NamedFile,
+  type Packer,
+  resolve,
+  type WritableStorage,
+  writableWindowOf,
+} from "../../formats/mod.ts";
+import { chainOf } from "../open/chain.ts";
+import { createOptions } from "./create_options.ts";
+import type { SyncMode, TargetSpec } from "../job.ts";
+import { isProtocol, resolveNamed } from "../open/named_files.ts";
+import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
+import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
+import { formatNamed, probe } from "../open/probe.ts";
+import { targetStorage } from "./target_storage.ts";
+
+/** An opened target. */
+export interface OpenedTarget {
+  readonly format: Format;
+  readonly writer: DiskWriter;
+  readonly storage: WritableStorage;
+  /** The file or device that is changed in place, if there is one. */
+  readonly inPlace: string | undefined;
+  /** Makes the complete image durable and visible. */
+  commit(): Promise<void>;
+}
+
+/** What a target needs to know of its job. */
+export interface TargetJob {
+  readonly spec: TargetSpec;
+  /** Guest bytes of the sources. */
+  readonly size: number;
+  readonly sources: SourceFiles;
+  readonly sync: SyncMode;
+  /** Awaited between parts of what takes long; throws where the job is cancelled. */
+  readonly pause?: (share?: number) => Promise<void>;
+  /** Ends what `pause` is not asked in: the waiting for the reader of a pipe. */
+  readonly signal?: AbortSignal | undefined;
+  readonly pack: Packer;
+  readonly options: OpenOptions & { readonly files: Files };
+  /** Where new files go. Default: files that appear at the end. */
+  readonly output?: OutputFiles | undefined;
+}
+
+/** Opens the file that shall stay beneath the target; `null` where none shall. */
+export async function openTargetBacking(spec: TargetSpec, options: OpenOptions): Promise<OpenedImage | null> {
+  if (!spec.backing) return null;
+  const { path, format } = spec.backing;
+  // As an image's own backing file: a relative name counts from the folder of the image that will name it.
+  return await openImage({ path: resolve(dirname(spec.path), path), ...(format && { format }) }, options);
+}
+
+/** The plan of a new image, checked by its format. Creates nothing. */
+export async function planTarget(spec: TargetSpec, format: Format, size: number): Promise<CreatePlan> {
+  const plan: CreatePlan = {
+    size,
+    options: createOptions(format.name, format.createOptions, spec.options ?? {}),
+    backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
+    packs: spec.packs ?? false,
+  };
+  checkFurtherFiles(format, plan);
+  await format.checkPlan?.(plan);
+  return plan;
+}
+
+/** What an image names is only ever followed as a path, so a new image must not name anything else. */
+function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): void {
+  for (const { name, type } of createOptions) {
+    const file = options[name];
+    if (type !== "file" || typeof file !== "string" || !isProtocol(file)) continue;
+    const message =
+      `Cannot use "${file}" for option "${name}": readers take what is before the colon for a protocol; ` +
+      `write "./${file}"`;
+    throw new ImageError("usage", message);
+  }
+}
+
+/**
+ * Throws where a new image of such a plan cannot have bitmaps. Only a writer knows: one without guest bytes is asked, in
+ * memory, so that nothing has been created when the job is refused.
+ */
+export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
+  const createNamed = () => Promise.resolve(new MemoryStorage());
+  await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, below: null });
+  if (writer && !writer.addBitmap) throw lacksBitmaps(spec, format);
+}
+
+/** The refusal of a target that can have no bitmaps. */
+export function lacksBitmaps({ path, options = {} }: TargetSpec, format: Format): ImageError {
+  const given = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  const kind = given.length === 0 ? `this kind of ${format.name}` : `${format.name} with ${given.join(",")}`;
+  const message = `Cannot copy bitmaps to "${path}": ${kind} has none, leave out --bitmaps or choose another kind`;
+  return new ImageError("unsupported", message, { path });
+}
+
+/** Starts a new image; it and everything that was opened for it go with `stack`, and are removed unless committed. */
+export async function createTarget(
+  job: TargetJob,
+  format: Format,
+  plan: CreatePlan,
+  beneath: OpenedImage | null,
+  stack: AsyncDisposableStack,
+): Promise<OpenedTarget> {
+  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job.signal));
+  const path = resolve(job.spec.path);
+  const open = async (name: string) => targetStorage(await output.create(resolve(dirname(path), name)), job);
+  const storage = await open(path);
+  const context = { name: basename(path), createNamed: open, below: beneath && readerBelow(beneath), pack: job.pack };
+  const writer = await format.create?.(storage, withBackingId(plan, beneath), context);
+  if (!writer) {
+    throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
+  }
+  stack.use(writer);
+  if (output.pipe !== undefined && writer.traits.order !== "ascending") {
+    const message = `Cannot write ${format.name} into the pipe "${path}": only what is written from front to end can ` +
+      `go there (-O vmdk -o subformat=streamOptimized)`;
+    throw new ImageError("unsupported", message, { path });
+  }
+  return { format, writer, storage, inPlace: output.inPlace, commit: () => output.commit(job.sync) };
+}
+
+/** What shows beneath an image, all layers together. */
+export function readerBelow(beneath: OpenedImage): GuestReader {
+  return chainOf(beneath.layers.map((layer) => layer.disk));
+}
+
+/** The plan, with the ID by which the new image is to know its backing file again. */
+function withBackingId(plan: CreatePlan, beneath: OpenedImage | null): CreatePlan {
+  const id = beneath?.layers[0].disk.id;
+  return plan.backing && id !== undefined ? { ...plan, backing: { ...plan.backing, id } } : plan;
+}
+
+/** Opens an existing image for changes, with what lies beneath it. */
+export async function editTarget(
+  job: TargetJob,
+  stack: AsyncDisposableStack,
+): Promise<OpenedTarget & { readonly below: OpenedImage | null }> {
+  const output = stack.use(outputFiles(job.options.files, job.sources));
+  const path = resolve(job.spec.path);
+  const storage = targetStorage(windowFor(await output.edit(path), job.spec), job);
+  const format = await formatOf(job, storage);
+  if (!format.edit) {
+    throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
+  }
+  let below: OpenedImage | null = null;
+  const writer = await format.edit(storage, {
+    packs: job.spec.packs ?? false,
+    pack: job.pack,
+    openNamed: async (file) => await editNamed(file, path, job, output),
+    openBelow: async (backing) => {
+      const { options, spec } = job;
+      below = stack.use(spec.below ? await openImage(spec.below, options) : await openBeneath(backing, path, options));
+      return readerBelow(below);
+    },
+  });
+  stack.use(writer);
+  return { format, writer, storage, inPlace: output.inPlace, below, commit: () => output.commit(job.sync) };
+}
+
+async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Format> {
+  const { formats } = job.options;
+  if (job.spec.format !== undefined) return formatNamed(job.spec.format, formats, job.spec.path);
+  return (await probe(storage, formats)).format;
+}
+
+async function editNamed(file: NamedFile, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
+  const found = await resolveNamed(file, "data file", path, job.options.allowRefs);
+  return targetStorage(await output.edit(found), job);
+}
+
+function windowFor(storage: WritableStorage, spec: TargetSpec): WritableStorage {
+  if (spec.offset === undefined && spec.size === undefined) return storage;
+  const start = spec.offset ?? 0;
+  return writableWindowOf(storage, start, spec.size ?? Math.max(0, storage.size - start));
+}

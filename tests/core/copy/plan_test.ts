@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { type Act, countTotals, decide, type Policy, type Step, stepsOf } from "../../../core/copy/plan.ts";
+import { dataRun, type GuestReader, holeRun, type Run, type WriterTraits, zeroRun } from "../../../formats/mod.ts";
+
+const fresh: WriterTraits = {
+  size: 1 << 20,
+  unit: 65536,
+  sector: 512,
+  packs: false,
+  order: "any",
+  startsZeroed: true,
+  zeroes: "cheap",
+};
+const used: WriterTraits = { ...fresh, startsZeroed: false };
+const alone: Policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
+const overlay: Policy = { keepsBacking: true, backingEnd: 4096, writesZeroes: false };
+
+const data = dataRun(0, 512);
+const zero = zeroRun(0, 512);
+const hole = holeRun(0, 512);
+const lateZero = zeroRun(4096, 4608);
+const lateHole = holeRun(4096, 4608);
+
+const table: [string, Run, WriterTraits, Policy, Act][] = [
+  ["data goes to a fresh target", data, fresh, alone, "copy"],
+  ["data goes to a used target", data, used, alone, "copy"],
+  ["data goes to an overlay", data, used, overlay, "copy"],
+  ["packed data goes too", dataRun(0, 512, true), fresh, alone, "copy"],
+  ["data past the backing file's end goes too", dataRun(4096, 4608), used, overlay, "copy"],
+  ["zeroes are there already in a fresh target", zero, fresh, alone, "skip"],
+  ["zeroes must be written over what is there", zero, used, alone, "zero"],
+  ["zeroes hide the backing file", zero, used, overlay, "zero"],
+  ["zeroes past the backing file's end need not", lateZero, used, overlay, "skip"],
+  ["what the backing file shows is left alone", hole, used, overlay, "skip"],
+  ["nothing is written past the backing file's end", lateHole, used, overlay, "skip"],
+  ["-S 0 writes zeroes like data", zero, fresh, { ...alone, writesZeroes: true }, "copy"],
+  ["-S 0 into a used target too", zero, used, { ...alone, writesZeroes: true }, "copy"],
+  ["-S 0 leaves the backing file alone", hole, used, { ...overlay, writesZeroes: true }, "skip"],
+  ["-S 0 hides the backing file with data", zero, used, { ...overlay, writesZeroes: true }, "copy"],
+  ["-S 0 writes nothing past the backing file's end", lateZero, used, { ...overlay, writesZeroes: true }, "skip"],
+  ["an unknown backing end covers everything", lateZero, used, { ...overlay, backingEnd: Infinity }, "zero"],
+];
+
+for (const [name, run, traits, policy, act] of table) {
+  Deno.test(`decide: ${name}`, () => assert.equal(decide(run, traits, policy), act));
+}
+
+/** A reader of made-up runs, `[end, kind]` each. */
+function runsOf(...ends: [number, Run["kind"]][]): GuestReader & { asked: number } {
+  return {
+    size: ends[ends.length - 1][0],
+    asked: 0,
+    runAt(start, limit) {
+      this.asked++;
+      const [end, kind] = ends.find(([end]) => start < end)!;
+      const run = { start, end: Math.min(end, limit) };
+      return Promise.resolve(kind === "data" ? { ...run, kind, packed: false } : { ...run, kind });
+    },
+    read: () => Promise.reject(new Error("planning must not read")),
+  };
+}
+
+async function walk(source: GuestReader, traits: WriterTraits, policy: Policy): Promise<Step[]> {
+  const steps: Step[] = [];
+  let at = 0;
+  for await (const step of stepsOf(source, traits, policy)) {
+    assert.equal(step.start, at);
+    assert.ok(step.end > at && step.end <= source.size);
+    steps.push(step);
+    at = step.end;
+  }
+  return steps;
+}
+
+const brief = (steps: readonly Step[]) => steps.map(({ act, kind, start, end }) => `${act} ${kind} ${start}-${end}`);
+
+Deno.test("stepsOf: a step has one status, and neighbours of one status are one step", async () => {
+  const source = runsOf([512, "data"], [1024, "data"], [2048, "zero"], [2560, "hole"], [4096, "data"]);
+  assert.deepEqual(brief(await walk(source, used, overlay)), [
+    "copy data 0-1024",
+    "zero zero 1024-2048",
+    "skip hole 2048-2560",
+    "copy data 2560-4096",
+  ]);
+});
+
+Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async () => {
+  const source = runsOf([1000, "data"], [8192, "zero"]);
+  assert.deepEqual(brief(await walk(source, used, overlay)), [
+    "copy data 0-1000",
+    "zero zero 1000-4096",
+    "skip zero 4096-8192",
+  ]);
+});
+
+Deno.test("stepsOf: a target that packs gets whole units, whatever the runs are", async () => {
+  const packs = { ...used, unit: 4096, packs: true };
+  const policy = { ...overlay, backingEnd: 1 << 20 };
+  const source = runsOf(
+    [4096, "hole"], // a unit of its own
+    [5000, "data"], // these three share a unit
+    [6000, "zero"],
+    [9000, "hole"], // reaches into the next one
+    [12288, "zero"], // which is mixed, too
+    [16384, "zero"],
+    [20000, "data"],
+    [20480, "data"],
+    [21000, "hole"], // the last unit is short
+  );
+  assert.deepEqual(brief(await walk(source, packs, policy)), [
+    "skip hole 0-4096",
+    "copy data 4096-12288",
+    "zero zero 12288-16384",
+    "copy data 16384-20480",
+    "skip hole 20480-21000",
+  ]);
+});
+
+Deno.test("stepsOf: a unit whose parts share one fate is not read", async () => {
+  const packs = { ...fresh, unit: 4096, packs: true };
+  const source = runsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
+  assert.deepEqual(brief(await walk(source, packs, alone)), ["skip zero 0-8192"]);
+});
+
+Deno.test("countTotals: the walk that counts is the walk that copies", async () => {
+  const source = runsOf([512, "data"], [2048, "zero"], [2560, "hole"], [8192, "data"]);
+  const totals = { data: 0, zero: 0, skip: 0 };
+  for (const { act, start, end } of await walk(source, used, overlay)) {
+    totals[act === "copy" ? "data" : act] += end - start;
+  }
+  assert.deepEqual(await countTotals(source, used, overlay, () => Promise.resolve()), totals);
+  assert.deepEqual(totals, { data: 6144, zero: 1536, skip: 512 });
+});
+
+Deno.test("stepsOf: every run is asked for once", async () => {
+  const kinds = ["data", "zero", "hole"] as const;
+  const source = runsOf(
+    ...Array.from({ length: 30 }, (_, at): [number, Run["kind"]] => [(at + 1) * 512, kinds[at % 3]]),
+  );
+  await walk(source, fresh, alone);
+  assert.equal(source.asked, 30);
+});
+
+Deno.test("stepsOf: an endless row of small runs is walked in parts, so that a walk can be stopped", async () => {
+  const source = runsOf(...Array.from({ length: 5000 }, (_, index): [number, "zero"] => [(index + 1) * 512, "zero"]));
+  await stepsOf(source, fresh, alone).next();
+  assert.ok(source.asked < 1000, `asked ${source.asked} times`);
+});
