@@ -108,7 +108,7 @@ Deno.test("Deno's permission is not asked for a file that would be refused", asy
   await Deno.writeFile(folder.file("secret.raw"), new Uint8Array(512));
   const job = JSON.stringify({ path: folder.file("in/a.qcow2"), name: folder.file("secret.raw") });
   await Deno.writeFile(folder.file("in/a.qcow2"), new Uint8Array(512));
-  const module = new URL("../../core/named_files.ts", import.meta.url).href;
+  const module = new URL("../../../core/open/named_files.ts", import.meta.url).href;
   const program = `import { resolveNamed } from "${module}"; const { path, name } = ${job};
     await resolveNamed({ name }, "backing file", path, []).catch((error) => console.log(error.kind, error.message));`;
   await Deno.writeTextFile(folder.file("p.ts"), program);
