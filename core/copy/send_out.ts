@@ -39,7 +39,7 @@ export async function errandAt(
 ): Promise<Errand | null> {
   const { crew, writer, source } = job;
   if (!crew || !writer.placeFor || step.act !== "copy") return null;
-  if (step.packed && (step.kind !== "data" || !source.readPacked)) return null;
+  if (step.packed && !source.readPacked) return null;
   const size = step.packed ? packedSize : CREW_PIECE;
   const target = writer.placeFor(start);
   const end = Math.min(alignDown(start, size) + size, step.end, target.end);
