@@ -128,7 +128,7 @@ const convertOptions: readonly OptionDef[] = [
     long: "copy-range-offloading",
     group: COPYING,
     help:
-      "let the system copy data that lies plainly in both files, zeroes included (raw and qcow2; needs --allow-ffi, " +
+      "let the system copy data that lies plainly in both files, zeroes included (targets: raw, qcow2; needs --allow-ffi, " +
       "without it data is read and written); not with -c, -S, --salvage or --digest",
   },
   {

@@ -31,7 +31,7 @@ function copyingFiles(calls: Call[], copy?: (length: number) => number): Files {
   };
 }
 
-/** Data of odd lengths with zeroes in and between them, as raw, as qcow2, and as a chain of two cluster sizes. */
+/** Data of odd lengths with zeroes in and between them, as raw, as qcow2, as a chain of two cluster sizes, and in other formats. */
 async function sources(folder: Scratch): Promise<{ path: string; format: string }[]> {
   const raw = folder.file("source.raw");
   await Deno.writeFile(raw, new Uint8Array(0));
@@ -48,7 +48,9 @@ async function sources(folder: Scratch): Promise<{ path: string; format: string 
   const top = folder.file("top.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", "-b", qcow2, "-F", "qcow2", top);
   await qemuIo(top, "write -P 5 40k 100k", "write -z 700k 64k", "discard 1M 64k");
-  return [{ path: raw, format: "raw" }, { path: qcow2, format: "qcow2" }, { path: top, format: "qcow2" }];
+  const others = ["vmdk", "vdi", "vhdx"].map((format) => ({ path: folder.file(`source.${format}`), format }));
+  for (const { path, format } of others) await qemuImgOk("convert", "-f", "raw", "-O", format, raw, path);
+  return [{ path: raw, format: "raw" }, { path: qcow2, format: "qcow2" }, { path: top, format: "qcow2" }, ...others];
 }
 
 const jobOf = (folder: Scratch, source: ConvertJob["sources"][0], format: string, rest = {}): ConvertJob => ({
