@@ -118,7 +118,7 @@ export {
   resize,
   surveyConversion,
 } from "./core/mod.ts";
-export { type PackedShare, packedSize } from "./core/packed_size.ts";
+export { type PackedShare, packedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
 export type {
@@ -133,7 +133,7 @@ export type {
 } from "./core/events.ts";
 export type { BenchJob, BenchWrite } from "./core/bench.ts";
 export type { BitmapChange } from "./core/bitmap.ts";
-export type { ChangeOptions, ChangeSpec } from "./core/change.ts";
+export type { ChangeOptions, ChangeSpec } from "./core/open_for_change.ts";
 export type { CheckOptions, CheckResult } from "./core/check.ts";
 export type { CommitOptions, CommitSummary } from "./core/commit.ts";
 export type { CompareOptions, CompareStage, Comparison } from "./core/compare.ts";
@@ -142,14 +142,14 @@ export type { DigestOptions, DigestSummary } from "./core/digest.ts";
 export type { Gpt, PartitionTable } from "./core/target/gpt.ts";
 export type { ImageInfo, NamedFileInfo, SnapshotInfo } from "./core/inspect.ts";
 export type { JobFiles } from "./core/target/job_files.ts";
-export type { MapEntry, MapOptions } from "./core/map_runs.ts";
+export type { MapEntry, MapOptions } from "./core/map.ts";
 export type { MeasureJob, MeasureOptions, MeasureSummary } from "./core/measure.ts";
 export type { OpenDiskOptions, OpenedDisk } from "./core/open/open_disk.ts";
 export type { ConversionPlan, PlanContext } from "./core/plan_conversion.ts";
 export type { RebaseOptions, RebaseSummary } from "./core/rebase.ts";
 export type { ResizeOptions, ResizeSummary } from "./core/resize.ts";
 export type { SnapshotAction } from "./core/snapshot.ts";
-export type { StatusCount, Survey, SurveyContext } from "./core/survey.ts";
+export type { StatusCount, Survey, SurveyContext } from "./core/estimate.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

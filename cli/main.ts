@@ -4,13 +4,13 @@
  * @module
  */
 import { ImageError } from "../mod.ts";
-import { commandDefs, commands } from "./commands.ts";
+import { commandDefs, commands } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
-import { nearest } from "./nearest.ts";
-import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report.ts";
+import { nearest } from "./args/nearest.ts";
+import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import { onSignals } from "./signals.ts";
-import type { Command } from "./command_def.ts";
-import type { Io } from "./report.ts";
+import type { Command } from "./commands/command.ts";
+import type { Io } from "./report/report.ts";
 
 const ABOUT = "Converts virtual disk images.";
 
@@ -23,7 +23,7 @@ function watchSignals(controller: AbortController): () => void {
 }
 
 async function help(name: string | undefined, io: Io): Promise<number> {
-  const { commandHelp, programHelp } = await import("./commander.ts");
+  const { commandHelp, programHelp } = await import("./args/commander.ts");
   io.out(name === undefined ? programHelp(await commandDefs(), ABOUT) : commandHelp(await commandNamed(name).def()));
   return 0;
 }
@@ -45,7 +45,7 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);
   if (first === "complete") {
-    return (await import("./completions.ts")).runComplete(rest, await commandDefs(), io);
+    return (await import("./commands/completions.ts")).runComplete(rest, await commandDefs(), io);
   }
   if (first === undefined) throw new ImageError("usage", "Cannot tell what to do: no command is given");
   const controller = new AbortController();

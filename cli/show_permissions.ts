@@ -5,10 +5,10 @@
  */
 import { fileURLToPath } from "node:url";
 import type { JobFiles } from "../mod.ts";
-import { completeArgs } from "./getopt.ts";
+import { completeArgs } from "./args/getopt.ts";
 import { denoCommand } from "./permissions.ts";
-import { type Io, visible } from "./report.ts";
-import type { CommandDef } from "./command_def.ts";
+import { type Io, visible } from "./report/report.ts";
+import type { CommandDef } from "./commands/command.ts";
 
 /** Prints the `deno run` command for the words `args` of a command that touches `files`. */
 export function showPermissions(def: CommandDef, args: readonly string[], files: JobFiles, io: Io): void {

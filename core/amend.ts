@@ -4,7 +4,7 @@
  * @module
  */
 import { type Format, ImageError } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import { createOptions } from "./target/create_options.ts";
 
 /** What {@linkcode amend} of `mod.ts` does. */

@@ -5,12 +5,12 @@
  */
 import { type GuestReader, ImageError } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, type ChangeOptions, openForChange, tellingPause } from "./change.ts";
+import { atWork, type ChangeOptions, openForChange, tellingPause } from "./open_for_change.ts";
 import type { ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./pace.ts";
-import { workerPool } from "./workers/pool.ts";
+import { paceOf } from "./throttle.ts";
+import { workerPool } from "./workers/codec_pool.ts";
 
 /** Which requests are made. Sizes in guest bytes. */
 export interface BenchJob {

@@ -4,7 +4,14 @@
  * @module
  */
 import { type Bitmap, type BitmapAction, type BitmapSource, type Disk, ImageError } from "../formats/mod.ts";
-import { atWork, type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import {
+  atWork,
+  type ChangedImage,
+  type ChangeOptions,
+  type ChangeSpec,
+  openForChange,
+  verbOf,
+} from "./open_for_change.ts";
 import { openImage } from "./open/open.ts";
 
 /** Something to be done with a bitmap. */

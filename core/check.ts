@@ -12,10 +12,17 @@ import {
   resolve,
   type Storage,
 } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, namedPath, openForChange, tellingPause } from "./change.ts";
+import {
+  atWork,
+  type ChangeOptions,
+  type ChangeSpec,
+  namedPath,
+  openForChange,
+  tellingPause,
+} from "./open_for_change.ts";
 import { refuseInUse } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./pace.ts";
+import { paceOf } from "./throttle.ts";
 import { formatNamed, probe } from "./open/probe.ts";
 
 /** What {@linkcode check} may be told. */

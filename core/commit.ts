@@ -5,13 +5,13 @@
  */
 import { alignUp, type Disk, ImageError, resolve } from "../formats/mod.ts";
 import { chainOf, padded } from "./open/chain.ts";
-import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./pace.ts";
-import { workerPool } from "./workers/pool.ts";
+import { paceOf } from "./throttle.ts";
+import { workerPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode commit} may be told. */
 export interface CommitOptions extends ChangeOptions {

@@ -16,13 +16,13 @@ import {
 } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./open/chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
-import { crewOf } from "./workers/crew.ts";
-import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./workers/file_crew.ts";
+import { crewOf } from "./workers/worker_pool.ts";
+import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./workers/worker_io.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { type Pace, paceOf } from "./pace.ts";
-import { poolOf } from "./workers/pool.ts";
+import { type Pace, paceOf } from "./throttle.ts";
+import { poolOf } from "./workers/codec_pool.ts";
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";

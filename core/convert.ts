@@ -21,18 +21,18 @@ import { padded } from "./open/chain.ts";
 import { checkJob } from "./target/check_job.ts";
 import { copyAll } from "./copy/copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
-import { type Crew, crewOf } from "./workers/crew.ts";
-import { type FileCrew, fileCrew } from "./workers/file_crew.ts";
+import { type Crew, crewOf } from "./workers/worker_pool.ts";
+import { type FileCrew, fileCrew } from "./workers/worker_io.ts";
 import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./target/guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
 import { type Offloader, offloaderTo } from "./copy/offload.ts";
-import { type Pace, paceOf } from "./pace.ts";
+import { type Pace, paceOf } from "./throttle.ts";
 import { countTotals, type Policy } from "./copy/plan.ts";
-import { leveled, type Pool, poolOf } from "./workers/pool.ts";
+import { leveled, type Pool, poolOf } from "./workers/codec_pool.ts";
 import { formatNamed } from "./open/probe.ts";
-import { mergedRanges, salvaging } from "./open/salvage.ts";
+import { mergedRanges, salvaging } from "./open/skip_errors.ts";
 import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./open/source.ts";
 import {
   createTarget,

@@ -4,11 +4,11 @@
  * @module
  */
 import { allFormats, dirname, hostFiles, ImageError, inlinePacker, resolve, throwIfCancelled } from "../formats/mod.ts";
-import { atWork, tellingPause } from "./change.ts";
+import { atWork, tellingPause } from "./open_for_change.ts";
 import { checkJob } from "./target/check_job.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
-import { paceOf } from "./pace.ts";
+import { paceOf } from "./throttle.ts";
 import { formatNamed } from "./open/probe.ts";
 import { createTarget, openTargetBacking, planTarget } from "./target/target.ts";
 

@@ -12,8 +12,8 @@ import type { ScanEvent, Totals } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { type Pace, paceOf } from "./pace.ts";
-import { workerPool } from "./workers/pool.ts";
+import { type Pace, paceOf } from "./throttle.ts";
+import { workerPool } from "./workers/codec_pool.ts";
 
 /** Takes guest bytes in their order. */
 export interface Hasher {

@@ -5,8 +5,8 @@
  */
 import type { Files, Format, SnapshotChoice } from "../formats/mod.ts";
 import type { ConvertEvent } from "./events.ts";
-import type { FileCrew } from "./workers/file_crew.ts";
-import type { Pool } from "./workers/pool.ts";
+import type { FileCrew } from "./workers/worker_io.ts";
+import type { Pool } from "./workers/codec_pool.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
 export interface ImageSpec {

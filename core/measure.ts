@@ -21,14 +21,14 @@ import {
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, tellingPause } from "./change.ts";
+import { atWork, tellingPause } from "./open_for_change.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./pace.ts";
-import { type PackedShare, packedSize } from "./packed_size.ts";
+import { paceOf } from "./throttle.ts";
+import { type PackedShare, packedSize } from "./compressed_size.ts";
 import { stepsOf } from "./copy/plan.ts";
 import { formatNamed } from "./open/probe.ts";
 import { countingPacker, takeSamples } from "./samples.ts";

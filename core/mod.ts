@@ -7,7 +7,7 @@
 import type { GuestReader, NamedFile } from "../formats/mod.ts";
 import type { BenchJob } from "./bench.ts";
 import type { BitmapChange } from "./bitmap.ts";
-import type { ChangeOptions, ChangeSpec } from "./change.ts";
+import type { ChangeOptions, ChangeSpec } from "./open_for_change.ts";
 import type { CheckOptions, CheckResult } from "./check.ts";
 import type { CommitOptions, CommitSummary } from "./commit.ts";
 import type { CompareOptions, Comparison } from "./compare.ts";
@@ -18,14 +18,14 @@ import type { PartitionTable } from "./target/gpt.ts";
 import type { ImageInfo, SnapshotInfo } from "./inspect.ts";
 import type { ConvertContext, ConvertJob, ImageSpec } from "./job.ts";
 import type { JobFiles } from "./target/job_files.ts";
-import type { MapEntry, MapOptions } from "./map_runs.ts";
+import type { MapEntry, MapOptions } from "./map.ts";
 import type { MeasureJob, MeasureOptions, MeasureSummary } from "./measure.ts";
 import type { OpenDiskOptions, OpenedDisk } from "./open/open_disk.ts";
 import type { ConversionPlan, PlanContext } from "./plan_conversion.ts";
 import type { RebaseOptions, RebaseSummary } from "./rebase.ts";
 import type { ResizeOptions, ResizeSummary } from "./resize.ts";
 import type { SnapshotAction } from "./snapshot.ts";
-import type { Survey, SurveyContext } from "./survey.ts";
+import type { Survey, SurveyContext } from "./estimate.ts";
 
 /**
  * Converts images: the sources of `job`, end to end, into its target.
@@ -73,7 +73,7 @@ export async function surveyConversion(
   job: ConvertJob,
   context: SurveyContext = {},
 ): Promise<Survey> {
-  return await (await import("./survey.ts")).surveyConversion(job, context);
+  return await (await import("./estimate.ts")).surveyConversion(job, context);
 }
 
 /**
@@ -248,7 +248,7 @@ export async function imageFiles(
  * ```
  */
 export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
-  yield* (await import("./map_runs.ts")).mapRuns(image, options);
+  yield* (await import("./map.ts")).mapRuns(image, options);
 }
 
 /**
@@ -388,7 +388,7 @@ export async function changeFiles(
   options: OpenDiskOptions & { readonly chain?: boolean } = {},
   further: readonly ImageSpec[] = [],
 ): Promise<JobFiles> {
-  return await (await import("./change.ts")).changeFiles(spec, options, further);
+  return await (await import("./open_for_change.ts")).changeFiles(spec, options, further);
 }
 
 /**

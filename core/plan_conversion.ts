@@ -4,7 +4,7 @@
  * @module
  */
 import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
-import { tellingPause } from "./change.ts";
+import { tellingPause } from "./open_for_change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";

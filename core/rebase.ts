@@ -16,11 +16,11 @@ import {
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf, padded } from "./open/chain.ts";
-import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import type { ScanEvent } from "./events.ts";
 import { type OpenedImage, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { leveled, type Pool, workerPool } from "./workers/pool.ts";
+import { leveled, type Pool, workerPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode rebase} may be told. */
 export interface RebaseOptions extends ChangeOptions {

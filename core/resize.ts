@@ -4,7 +4,7 @@
  * @module
  */
 import { type GrowthKind, ImageError } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 
 /** What {@linkcode resize} may be told. */
 export interface ResizeOptions extends ChangeOptions {

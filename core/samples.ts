@@ -4,7 +4,7 @@
  * @module
  */
 import { alignDown, type DiskWriter, type GuestReader, inlinePacker, type Packer } from "../formats/mod.ts";
-import type { PackedShare } from "./packed_size.ts";
+import type { PackedShare } from "./compressed_size.ts";
 import { isZero } from "./zeroes.ts";
 
 /** Samples are taken in so many groups; their differences tell how far the mean can be trusted. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { NewSnapshot, SnapshotChoice } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./change.ts";
+import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import { inspect, type SnapshotInfo } from "./inspect.ts";
 import type { OpenDiskOptions } from "./open/open_disk.ts";
 

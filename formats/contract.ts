@@ -6,10 +6,10 @@
 import type { Content } from "./content.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { MaybePromise } from "./maybe_promise.ts";
-import type { Packer } from "./packer.ts";
-import type { Run } from "./run.ts";
+import type { Packer } from "./codec/compress.ts";
+import type { Run } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
-import type { PackedWith, Unpacker } from "./unpacker.ts";
+import type { PackedWith, Unpacker } from "./codec/decompress.ts";
 
 /** One opened layer, read-only. It never opens what is beneath it. All positions are guest bytes. */
 export interface Disk extends AsyncDisposable {

@@ -7,7 +7,7 @@ export type * from "./contract.ts";
 export * from "./maintenance.ts";
 export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
 export { andThen, type MaybePromise } from "./maybe_promise.ts";
-export * from "./run.ts";
+export * from "./extent.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
 export { pageMemory } from "./page_memory.ts";
@@ -27,7 +27,7 @@ export {
   packRoom,
   packUnit,
   type ZstdCodec,
-} from "./packer.ts";
-export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./unpacker.ts";
-export { unitFunctions } from "./unit_functions.ts";
-export { ownStreams, reusedStreams, type Streams } from "./zlib_streams.ts";
+} from "./codec/compress.ts";
+export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./codec/decompress.ts";
+export { unitFunctions } from "./codec/worker_functions.ts";
+export { ownStreams, reusedStreams, type Streams } from "./codec/zlib_streams.ts";

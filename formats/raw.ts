@@ -5,7 +5,7 @@
  */
 import type { GrowthKind } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
-import { dataRun, zeroRun } from "./run.ts";
+import { dataRun, zeroRun } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /**
@@ -49,7 +49,7 @@ export const raw: Format = {
 
 /** A raw image is as long as its file. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
-  const { orCutBack, refuseMetadata } = await import("./growth.ts");
+  const { orCutBack, refuseMetadata } = await import("./shared/growth.ts");
   const before = storage.size;
   refuseMetadata(storage, growth);
   if (size < before) await storage.truncate(size);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { allFormats } from "../mod.ts";
 import type { Format } from "../mod.ts";
-import { commandDefs } from "../cli/commands.ts";
+import { commandDefs } from "../cli/commands/mod.ts";
 
 const top = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, top));

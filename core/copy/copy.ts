@@ -7,8 +7,8 @@
 import { alignDown, alignUp, type Content, PIECE, type WriterTraits } from "../../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
 import type { Totals } from "../events.ts";
-import { type Lanes, lanesOf } from "./lanes.ts";
-import { type Load, loadOf } from "./load.ts";
+import { type Lanes, lanesOf } from "./pipeline.ts";
+import { type Load, loadOf } from "./stage_times.ts";
 import { type Step, stepsOf } from "./plan.ts";
 import { errandAt, sendOut } from "./send_out.ts";
 import { writePiece, writeZeroes, zeroRuleFor } from "./write_piece.ts";

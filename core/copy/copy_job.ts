@@ -5,9 +5,9 @@
  */
 import type { DiskWriter, GuestReader, WriterTraits } from "../../formats/mod.ts";
 import type { ConvertEvent } from "../events.ts";
-import type { FileCrew } from "../workers/file_crew.ts";
+import type { FileCrew } from "../workers/worker_io.ts";
 import type { Offloader } from "./offload.ts";
-import type { Pace } from "../pace.ts";
+import type { Pace } from "../throttle.ts";
 import type { Policy } from "./plan.ts";
 
 /** What a copy needs to know. */

@@ -7,7 +7,7 @@ import { copyAll } from "./copy.ts";
 import type { CopyJob } from "./copy_job.ts";
 import type { ScanEvent, Totals } from "../events.ts";
 import { countTotals } from "./plan.ts";
-import type { Pool } from "../workers/pool.ts";
+import type { Pool } from "../workers/codec_pool.ts";
 
 /** The copy; what a pool says of itself is taken from it. */
 export interface CountedCopy extends Omit<CopyJob, "width" | "busy" | "onEvent"> {

@@ -5,9 +5,9 @@
  */
 import { alignDown, pageMemory, PIECE } from "../../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
-import { type Copied, type CopyOrder, CREW_PIECE, type FilePlace, placeIn } from "../workers/file_crew.ts";
-import type { Lanes } from "./lanes.ts";
-import type { Load } from "./load.ts";
+import { type Copied, type CopyOrder, CREW_PIECE, type FilePlace, placeIn } from "../workers/worker_io.ts";
+import type { Lanes } from "./pipeline.ts";
+import type { Load } from "./stage_times.ts";
 import type { Step } from "./plan.ts";
 import { writePart, writePiece } from "./write_piece.ts";
 import type { ZeroRule } from "../zeroes.ts";

@@ -9,7 +9,7 @@ import type { SourceSummary } from "../events.ts";
 import type { ConvertJob } from "../job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { formatNamed } from "./probe.ts";
-import { grainOf } from "./salvage.ts";
+import { grainOf } from "./skip_errors.ts";
 
 /** The opened sources. */
 export interface OpenedSources {

@@ -6,7 +6,7 @@
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { MAGIC } from "./header/types.ts";
-import { maintenance } from "./maintain/maintenance.ts";
+import { maintenance } from "./maintenance.ts";
 import { CREATE_OPTIONS } from "./options.ts";
 
 /** qcow2 images. */
@@ -22,11 +22,11 @@ export const qcow2: Format = {
     const view = viewOf(head);
     return view.getUint32(0) === MAGIC && view.getUint32(4) >= 2 ? "yes" : "no";
   },
-  open: async (storage, context) => (await import("./read/disk.ts")).openQcow2(storage, context),
+  open: async (storage, context) => (await import("./open.ts")).openQcow2(storage, context),
   createOptions: CREATE_OPTIONS,
-  checkPlan: async (plan) => (await import("./write/plan_check.ts")).checkPlan(plan),
-  measure: async (plan) => (await import("./write/measure.ts")).measureQcow2(plan),
-  create: async (storage, plan, context) => (await import("./write/create.ts")).createQcow2(storage, plan, context),
-  edit: async (storage, context) => (await import("./write/edit.ts")).editQcow2(storage, context),
+  checkPlan: async (plan) => (await import("./plan_check.ts")).checkPlan(plan),
+  measure: async (plan) => (await import("./measure.ts")).measureQcow2(plan),
+  create: async (storage, plan, context) => (await import("./create.ts")).createQcow2(storage, plan, context),
+  edit: async (storage, context) => (await import("./edit.ts")).editQcow2(storage, context),
   maintenance,
 };

@@ -5,10 +5,10 @@
  */
 import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { type EarlySync, earlySync } from "./early_sync.ts";
+import { type EarlySync, earlySync } from "./background_writeback.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
-import { type Footprint, footprintOf } from "./footprint.ts";
+import { type Footprint, footprintOf } from "./page_cache.ts";
 import type { Origin, Storage, StoredFile } from "./types.ts";
 
 /**

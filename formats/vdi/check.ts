@@ -6,8 +6,8 @@
 import type { CheckContext, CheckReport, Problem } from "../maintenance.ts";
 import { PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { readImage } from "./disk.ts";
-import { type PlaceFault, placesOf } from "./places.ts";
+import { readImage } from "./open.ts";
+import { type PlaceFault, placesOf } from "./block_allocation.ts";
 
 /**
  * Checks the image in `storage`.

@@ -4,10 +4,10 @@
  * @module
  */
 import type { WritableStorage } from "../storage/types.ts";
-import { dataOffsetOf, isAllocated, readImage } from "./disk.ts";
+import { dataOffsetOf, isAllocated, readImage } from "./open.ts";
 import { rewriteHeader } from "./header_write.ts";
-import { copyPlace } from "./make_room.ts";
-import { freePlaces, isUsed, placesOf, use } from "./places.ts";
+import { copyPlace } from "./move_blocks.ts";
+import { freePlaces, isUsed, placesOf, use } from "./block_allocation.ts";
 
 /**
  * Moves blocks from the end of the file into places that nobody uses, gives blocks that share a place one each, makes

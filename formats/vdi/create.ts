@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { newBlockTable } from "../block_table.ts";
+import { newBlockTable } from "../shared/block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
-import { freshAreas } from "../fresh_areas.ts";
+import { freshAreas } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { randomUuid, UUID_BYTES } from "../uuid.ts";
+import { randomUuid, UUID_BYTES } from "../shared/uuid.ts";
 import { encodeHeader, type Header, HEADER_BYTES } from "./header.ts";
-import { writeEntries } from "./map_write.ts";
+import { writeEntries } from "./block_map_write.ts";
 import { checkPlan } from "./options.ts";
 import { blockWriter } from "./writer.ts";
 

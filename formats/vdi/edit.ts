@@ -4,12 +4,12 @@
  * @module
  */
 import type { DiskWriter, EditContext } from "../contract.ts";
-import { freshAreas } from "../fresh_areas.ts";
+import { freshAreas } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { randomUuid } from "../uuid.ts";
-import { readImage } from "./disk.ts";
+import { randomUuid } from "../shared/uuid.ts";
+import { readImage } from "./open.ts";
 import { rewriteHeader } from "./header_write.ts";
-import { freePlaces, soundPlaces } from "./places.ts";
+import { freePlaces, soundPlaces } from "./block_allocation.ts";
 import { type BlockTarget, blockWriter } from "./writer.ts";
 
 /**

@@ -20,7 +20,7 @@ export const vdi: Format = {
     if (head.length < HEADER_BYTES) return "no";
     return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";
   },
-  open: async (storage) => (await import("./disk.ts")).openVdi(storage),
+  open: async (storage) => (await import("./open.ts")).openVdi(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVdi(storage, plan),

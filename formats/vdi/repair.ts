@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { FREE } from "../block_table.ts";
+import { FREE } from "../shared/block_table.ts";
 import type { CheckContext, RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { compact } from "./compact.ts";
-import { blockEnd, dataOffsetOf, isAllocated, readImage, type VdiImage } from "./disk.ts";
-import { type PlaceFault, placesOf } from "./places.ts";
+import { blockEnd, dataOffsetOf, isAllocated, readImage, type VdiImage } from "./open.ts";
+import { type PlaceFault, placesOf } from "./block_allocation.ts";
 
 /**
  * Mends the image in `storage`. The disk stays as it reads: blocks in places that other programs do not find move, blocks

@@ -3,20 +3,20 @@
  *
  * @module
  */
-import { FREE, openBlockTable } from "../block_table.ts";
+import { FREE, openBlockTable } from "../shared/block_table.ts";
 import { unitsOf } from "../bytes.ts";
-import { freshAreas } from "../fresh_areas.ts";
-import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../growth.ts";
+import { freshAreas } from "../shared/uninitialised_blocks.ts";
+import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../shared/growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { randomUuid } from "../uuid.ts";
+import { randomUuid } from "../shared/uuid.ts";
 import { compact } from "./compact.ts";
-import { isAllocated, readImage, type VdiImage } from "./disk.ts";
+import { isAllocated, readImage, type VdiImage } from "./open.ts";
 import { rewriteHeader } from "./header_write.ts";
-import { makeRoom } from "./make_room.ts";
-import { writeEntries } from "./map_write.ts";
+import { makeRoom } from "./move_blocks.ts";
+import { writeEntries } from "./block_map_write.ts";
 import { MAX_SIZE } from "./options.ts";
-import { freePlaces, soundPlaces } from "./places.ts";
+import { freePlaces, soundPlaces } from "./block_allocation.ts";
 import { allocate, type BlockTarget, blockWriter } from "./writer.ts";
 
 /** New blocks that are noted before they are filled. */

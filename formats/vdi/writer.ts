@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type BlockTable, FREE } from "../block_table.ts";
+import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, SECTOR } from "../bytes.ts";
 import type { DiskWriter, GuestReader } from "../contract.ts";
-import { type FreshAreas, PIECE, readsZero } from "../fresh_areas.ts";
-import { inTurn } from "../in_turn.ts";
+import { type FreshAreas, PIECE, readsZero } from "../shared/uninitialised_blocks.ts";
+import { inTurn } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { dataOffsetOf, DISCARDED, isAllocated } from "./disk.ts";
+import { dataOffsetOf, DISCARDED, isAllocated } from "./open.ts";
 import type { Header } from "./header.ts";
 
 /** An image that is being written. */

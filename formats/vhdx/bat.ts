@@ -6,8 +6,8 @@
 import { corrupt } from "../errors.ts";
 import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
-import { type TableCache, tableCache } from "../table_cache.ts";
-import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex } from "./geometry.ts";
+import { type TableCache, tableCache } from "../shared/table_cache.ts";
+import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex } from "./bat_layout.ts";
 import { HEADER_SECTION } from "./header.ts";
 import { MIB } from "./limits.ts";
 import type { Area, Regions } from "./regions.ts";

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { checkRuns } from "../check_runs.ts";
+import { checkRuns } from "../shared/check_extents.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { openVhdx } from "./disk.ts";
+import { openVhdx } from "./open.ts";
 import { damagedHeaders, HEADERS_AT } from "./header.ts";
-import { type Image, readImage } from "./image.ts";
+import { type Image, readImage } from "./structures.ts";
 import { MIB } from "./limits.ts";
-import { usedEnd } from "./places.ts";
+import { usedEnd } from "./file_allocation.ts";
 import { damagedTables } from "./regions.ts";
 
 /**

@@ -9,7 +9,7 @@ import type { CreatePlan, DiskWriter } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
 import { denseWriter, type FileWriter, sparseWriter } from "./file_writer.ts";
-import { type Geometry, geometryOf, payloadIndex, piecesOf } from "./geometry.ts";
+import { type Geometry, geometryOf, payloadIndex, piecesOf } from "./bat_layout.ts";
 import { NO_GUID } from "./guid.ts";
 import { encodeHeader, encodeIdentifier, HEADER_SECTION, HEADERS_AT } from "./header.ts";
 import { MIB } from "./limits.ts";

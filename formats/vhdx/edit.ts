@@ -7,10 +7,10 @@
 import { alignDown, alignUp } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
-import { inTurn } from "../in_turn.ts";
+import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { inTurn } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { tableCache } from "../table_cache.ts";
+import { tableCache } from "../shared/table_cache.ts";
 import {
   type Bat,
   bitmapPlace,
@@ -22,15 +22,15 @@ import {
   setEntry,
   STATE,
 } from "./bat.ts";
-import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex, piecesOf } from "./geometry.ts";
+import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex, piecesOf } from "./bat_layout.ts";
 import { SECTOR_4K } from "./header.ts";
 import { type Headers, headersOf } from "./header_update.ts";
 import { MIB } from "./limits.ts";
-import { type Image, readImage } from "./image.ts";
+import { type Image, readImage } from "./structures.ts";
 import { CLOSE_IT } from "./log.ts";
 import { type LoggedStorage, loggedStorage } from "./log_write.ts";
 import { backingOf } from "./parent_locator.ts";
-import { usedEnd } from "./places.ts";
+import { usedEnd } from "./file_allocation.ts";
 import { bitAt, BITMAP_PIECE, bitsOf, fillBits } from "./sector_bitmap.ts";
 
 /** Bitmaps and pieces of the BAT held while they change. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { zeroes } from "../bytes.ts";
-import { inTurn } from "../in_turn.ts";
+import { inTurn } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
 /** Writes file bytes. All offsets are file bytes. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import { UUID_BYTES, uuidText } from "../uuid.ts";
+import { UUID_BYTES, uuidText } from "../shared/uuid.ts";
 
 /** What `LogGuid` is when the log is empty. */
 export const NO_GUID = "00000000-0000-0000-0000-000000000000";

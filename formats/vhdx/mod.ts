@@ -39,7 +39,7 @@ export const vhdx: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
-  open: async (storage) => (await import("./disk.ts")).openVhdx(storage),
+  open: async (storage) => (await import("./open.ts")).openVhdx(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVhdx(storage, plan),

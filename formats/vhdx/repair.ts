@@ -11,10 +11,10 @@ import { checkVhdx } from "./check.ts";
 import { NO_GUID } from "./guid.ts";
 import { damagedHeaders, readHeader } from "./header.ts";
 import { headersOf } from "./header_update.ts";
-import { readImage } from "./image.ts";
+import { readImage } from "./structures.ts";
 import { readLog } from "./log.ts";
 import { loggedStorage } from "./log_write.ts";
-import { usedEnd } from "./places.ts";
+import { usedEnd } from "./file_allocation.ts";
 import { damagedTables, soundTable } from "./regions.ts";
 
 /** No file is as long as this: the largest disk has 64 TiB. */

@@ -6,19 +6,19 @@
  */
 import { alignUp, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { hasNoHoles, writeZeroes } from "../fresh_areas.ts";
-import { orCutBack } from "../growth.ts";
+import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { orCutBack } from "../shared/growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockAt, PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
-import { type Geometry, geometryOf } from "./geometry.ts";
+import { type Geometry, geometryOf } from "./bat_layout.ts";
 import { headersOf } from "./header_update.ts";
-import { type Image, readImage } from "./image.ts";
+import { type Image, readImage } from "./structures.ts";
 import { MAX_SIZE, MIB } from "./limits.ts";
 import { CLOSE_IT } from "./log.ts";
 import { loggedStorage } from "./log_write.ts";
 import { placeOfSize } from "./metadata.ts";
-import { usedEnd } from "./places.ts";
+import { usedEnd } from "./file_allocation.ts";
 import { type Area, REGION_TABLES_AT, withMovedBat } from "./regions.ts";
 
 /** What is to be done. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Geometry } from "./geometry.ts";
+import type { Geometry } from "./bat_layout.ts";
 
 /** Bitmaps are read in pieces of this length: the bits of the largest block of the smallest sectors. */
 export const BITMAP_PIECE = 64 << 10;

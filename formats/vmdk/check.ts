@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { checkRuns } from "../check_runs.ts";
+import { checkRuns } from "../shared/check_extents.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { openVmdk } from "./disk.ts";
-import { readLayout } from "./layout.ts";
-import { type PlainExtent, plainExtents } from "./plain_extents.ts";
-import { overlapsIn, type TableFault, tableFaults, usedEnd } from "./table_copies.ts";
+import { openVmdk } from "./open.ts";
+import { readLayout } from "./extent_files.ts";
+import { type PlainExtent, plainExtents } from "./sparse_extents.ts";
+import { overlapsIn, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
 /**
  * Looks at everything. A table whose copies differ is one corruption; a leak is a grain's length at the end of a file

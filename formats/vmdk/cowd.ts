@@ -7,8 +7,8 @@
 import { isPowerOfTwo, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
-import { type TableMemory, tableReader } from "./table_reader.ts";
+import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_directory.ts";
+import { type TableMemory, tableReader } from "./grain_table_reader.ts";
 
 const HEADER_BYTES = 2048;
 /** Entries of a grain table: always so many. */

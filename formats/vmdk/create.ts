@@ -6,13 +6,13 @@
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inlinePacker } from "../packer.ts";
+import { inlinePacker } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { describe, extentName, imageName, type NewExtent, type NewParent } from "./describe.ts";
+import { describe, extentName, imageName, type NewExtent, type NewParent } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
-import { DESCRIPTOR_BYTES, GRAIN_BYTES, headerOf, newFlat, sparseExtent, SPLIT_BYTES } from "./new_extent.ts";
+import { DESCRIPTOR_BYTES, GRAIN_BYTES, headerOf, newFlat, sparseExtent, SPLIT_BYTES } from "./extent_create.ts";
 import { checkPlan, type Settings, settingsOf } from "./options.ts";
-import { streamWriter } from "./stream_writer.ts";
+import { streamWriter } from "./stream_optimized_create.ts";
 import { shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
 
 /**

@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { extentLine, newContentId, type NewExtent, randomHex } from "./describe.ts";
+import { extentLine, newContentId, type NewExtent, randomHex } from "./descriptor_create.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 
 /**

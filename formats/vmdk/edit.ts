@@ -6,17 +6,17 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inlinePacker } from "../packer.ts";
+import { inlinePacker } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withNewContentId } from "./descriptor_edit.ts";
-import { backingOf } from "./disk.ts";
+import { backingOf } from "./open.ts";
 import { FLAG, UNCLEAN_AT } from "./header.ts";
 import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
-import { type Layout, type Part, readLayout } from "./layout.ts";
-import { streamEditor } from "./stream_edit.ts";
-import { type FileEnd, tablesFor, takePlace } from "./tables.ts";
-import { type ExtentWriter, grainWriter } from "./write_grains.ts";
+import { type Layout, type Part, readLayout } from "./extent_files.ts";
+import { streamEditor } from "./stream_optimized_edit.ts";
+import { type FileEnd, tablesFor, takePlace } from "./grain_tables.ts";
+import { type ExtentWriter, grainWriter } from "./grain_writer.ts";
 import { flatWriter, shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
 
 /**

@@ -6,10 +6,10 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
+import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_directory.ts";
 import { FLAG, HEADER_BYTES, parseHeader, type SparseHeader, tablesOf } from "./header.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
-import { type TableMemory, tableMemory, tableReader } from "./table_reader.ts";
+import { type TableMemory, tableMemory, tableReader } from "./grain_table_reader.ts";
 
 /** A hosted sparse extent, open. */
 export interface HostedSparse {

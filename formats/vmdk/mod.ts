@@ -9,7 +9,7 @@ import { looksLikeDescriptor } from "./descriptor.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 
-const beneath = () => import("./beneath.ts");
+const beneath = () => import("./backing.ts");
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -32,7 +32,7 @@ export const vmdk: Format = {
     }
     return looksLikeDescriptor(head) ? "yes" : "no";
   },
-  open: async (storage, context) => (await import("./disk.ts")).openVmdk(storage, context),
+  open: async (storage, context) => (await import("./open.ts")).openVmdk(storage, context),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan, context) => (await import("./create.ts")).createVmdk(storage, plan, context),

@@ -11,9 +11,9 @@ import type { WritableStorage } from "../storage/types.ts";
 import { checkVmdk, leakedGrains } from "./check.ts";
 import { UNCLEAN_AT } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
-import { readLayout } from "./layout.ts";
-import { type PlainExtent, plainExtents } from "./plain_extents.ts";
-import { eachGrain, isPossible, type TableFault, tableFaults, usedEnd } from "./table_copies.ts";
+import { readLayout } from "./extent_files.ts";
+import { type PlainExtent, plainExtents } from "./sparse_extents.ts";
+import { eachGrain, isPossible, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
 type Extent = PlainExtent<WritableStorage>;
 

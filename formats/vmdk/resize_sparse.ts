@@ -7,18 +7,18 @@
 import { alignDown, alignUp, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { orCutBack } from "../growth.ts";
+import { orCutBack } from "../shared/growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import type { HeaderChange } from "./descriptor_store.ts";
+import type { HeaderChange } from "./descriptor_write.ts";
 import { giveBack } from "./give_back.ts";
-import { MAX_DIRECTORY_ENTRIES } from "./grain_map.ts";
+import { MAX_DIRECTORY_ENTRIES } from "./grain_directory.ts";
 import { type SparseHeader, tablesOf } from "./header.ts";
 import { type HostedSparse, readRedundant, tableBytesOf } from "./hosted_sparse.ts";
-import { directoryBytes } from "./new_extent.ts";
-import { tablesIn } from "./plain_extents.ts";
-import { checkReach, type FileEnd, type Tables, tablesFor, takePlace } from "./tables.ts";
-import { grainWriter } from "./write_grains.ts";
+import { directoryBytes } from "./extent_create.ts";
+import { tablesIn } from "./sparse_extents.ts";
+import { checkReach, type FileEnd, type Tables, tablesFor, takePlace } from "./grain_tables.ts";
+import { grainWriter } from "./grain_writer.ts";
 
 /** Grains that are made zero before the caller may end the job. */
 const HIDDEN_STEP = 256;

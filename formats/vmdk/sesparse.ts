@@ -8,9 +8,9 @@
 import { SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_map.ts";
+import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_directory.ts";
 import { SESPARSE_MAGIC } from "./signatures.ts";
-import { type TableMemory, tableReader } from "./table_reader.ts";
+import { type TableMemory, tableReader } from "./grain_table_reader.ts";
 
 /** As {@linkcode SESPARSE_MAGIC}, of the volatile header. */
 const VOLATILE_MAGIC = 0xcafecafe;

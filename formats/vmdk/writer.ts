@@ -6,7 +6,7 @@
 import { SECTOR } from "../bytes.ts";
 import type { DiskWriter, GuestReader, WritablePlace, WriterTraits } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import type { ExtentWriter } from "./write_grains.ts";
+import type { ExtentWriter } from "./grain_writer.ts";
 
 /** An extent in its place. */
 export interface WritingPart {

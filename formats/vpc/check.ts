@@ -7,11 +7,11 @@ import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { extentsOf } from "./extents.ts";
-import { faultOfCopy } from "./footers.ts";
+import { extentsOf } from "./block_locations.ts";
+import { faultOfCopy } from "./footer_copies.ts";
 import { endOfUse } from "./give_back.ts";
-import { readImage, type VpcImage } from "./image.ts";
-import { parentOf } from "./parent.ts";
+import { readImage, type VpcImage } from "./structures.ts";
+import { parentOf } from "./parent_locator.ts";
 
 type Note = (message: string, fileOffset?: number) => void;
 

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { newBlockTable } from "../block_table.ts";
+import { newBlockTable } from "../shared/block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
-import { freshAreas, writeZeroes } from "../fresh_areas.ts";
+import { freshAreas, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { randomUuid } from "../uuid.ts";
+import { randomUuid } from "../shared/uuid.ts";
 import { bitmapBytesOf, encodeDynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
 import { DYNAMIC, encodeFooter, EPOCH, FIXED, FOOTER_BYTES } from "./footer.ts";
 import { exactGeometry, LARGEST } from "./geometry.ts";

@@ -5,14 +5,14 @@
  */
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
-import { freshAreas, hasNoHoles, writeZeroes } from "../fresh_areas.ts";
+import { freshAreas, hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { tableCache } from "../table_cache.ts";
-import { type BlockReader, blockReader } from "./disk.ts";
-import { endOfBlocks } from "./extents.ts";
-import { mendCopy } from "./footers.ts";
-import { type Blocks, readImage, type VpcImage } from "./image.ts";
-import { parentOf } from "./parent.ts";
+import { tableCache } from "../shared/table_cache.ts";
+import { type BlockReader, blockReader } from "./open.ts";
+import { endOfBlocks } from "./block_locations.ts";
+import { mendCopy } from "./footer_copies.ts";
+import { type Blocks, readImage, type VpcImage } from "./structures.ts";
+import { parentOf } from "./parent_locator.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
 
 /** Bytes of sector bitmaps held. */

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { openBlockTable } from "../block_table.ts";
+import { openBlockTable } from "../shared/block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES } from "./dynamic_header.ts";
-import { extentsOf } from "./extents.ts";
-import type { VpcImage } from "./image.ts";
-import { decodeLocators } from "./parent.ts";
-import { cutTo } from "./footers.ts";
+import { extentsOf } from "./block_locations.ts";
+import type { VpcImage } from "./structures.ts";
+import { decodeLocators } from "./parent_locator.ts";
+import { cutTo } from "./footer_copies.ts";
 
 /**
  * File offset behind everything that any reader looks at: those that go by the current size where this one goes by the

@@ -16,7 +16,7 @@ export const vpc: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
   probe,
-  open: async (storage) => (await import("./disk.ts")).openVpc(storage),
+  open: async (storage) => (await import("./open.ts")).openVpc(storage),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVpc(storage, plan),

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import { FREE } from "../block_table.ts";
+import { FREE } from "../shared/block_table.ts";
 import { alignUp, SECTOR } from "../bytes.ts";
-import { hasNoHoles } from "../fresh_areas.ts";
-import { fillingOf, fillNew } from "../growth.ts";
+import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
+import { fillingOf, fillNew } from "../shared/growth.ts";
 import type { CheckContext, RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
-import { extentsOf } from "./extents.ts";
+import { extentsOf } from "./block_locations.ts";
 import { sealFooter } from "./footer.ts";
-import { mendCopy, writeFooters } from "./footers.ts";
+import { mendCopy, writeFooters } from "./footer_copies.ts";
 import { giveBack } from "./give_back.ts";
-import { type Blocks, readImage, type VpcImage } from "./image.ts";
-import { copy } from "./make_room.ts";
+import { type Blocks, readImage, type VpcImage } from "./structures.ts";
+import { copy } from "./move_blocks.ts";
 import { takePlace } from "./writer.ts";
 
 /**

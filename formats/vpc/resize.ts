@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { checkNewSize } from "../growth.ts";
+import { checkNewSize } from "../shared/growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { readImage } from "./image.ts";
+import { readImage } from "./structures.ts";
 import { MAX_SIZE } from "./options.ts";
-import { growBlocks, shrinkBlocks } from "./resize_blocks.ts";
+import { growBlocks, shrinkBlocks } from "./resize_dynamic.ts";
 import { resizeFixed } from "./resize_fixed.ts";
 
 /**

@@ -4,13 +4,13 @@
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
-import { hasNoHoles } from "../fresh_areas.ts";
-import { fillingOf, fillNew, refuseMetadata } from "../growth.ts";
+import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
+import { fillingOf, fillNew, refuseMetadata } from "../shared/growth.ts";
 import type { CheckContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizedFooter } from "./footer.ts";
-import { cutTo } from "./footers.ts";
-import type { FoundFooter } from "./image.ts";
+import { cutTo } from "./footer_copies.ts";
+import type { FoundFooter } from "./structures.ts";
 
 /**
  * Makes the disk `size` guest bytes long. At every moment a sound footer is the end of the file: first the old one moves

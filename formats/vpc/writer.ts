@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { type BlockTable, FREE } from "../block_table.ts";
+import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, alignUp, SECTOR, zeroes } from "../bytes.ts";
 import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { type FreshAreas, readsZero, writeZeroes } from "../fresh_areas.ts";
-import { inTurn } from "../in_turn.ts";
+import { type FreshAreas, readsZero, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { inTurn } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import type { TableCache } from "../table_cache.ts";
-import { setBits } from "./bitmap.ts";
+import type { TableCache } from "../shared/table_cache.ts";
+import { setBits } from "./sector_bitmap.ts";
 
 /** Guest bytes of a block lie at a multiple of this in the file: what the host's file systems and disks like. */
 const DATA_ALIGNMENT = 4096;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { commandDefs, commands } from "../../cli/commands.ts";
-import { parseArgs } from "../../cli/parse_args.ts";
+import { commandDefs, commands } from "../../cli/commands/mod.ts";
+import { parseArgs } from "../../cli/args/parse_args.ts";
 import { commandsMarkdown, commandsPage } from "../support/commands_doc.ts";
 import { manPage, manText } from "../support/man_page.ts";
 

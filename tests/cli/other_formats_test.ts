@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { hasQemu, mapJson, mergedMap, qemuImgOk, scratch } from "../support/qemu.ts";
-import { runMain } from "./commands_support.ts";
+import { runMain } from "./commands/support.ts";
 
 const SAMPLE = "tests/samples/sample.qcow2";
 

@@ -6,14 +6,14 @@ import { scratch } from "../support/qemu.ts";
 import { samplePath } from "../support/sample.ts";
 
 /** What only a format's verbs need: it is loaded for the formats of the job alone. */
-const VERBS = /^formats\/(\w+)\/(?:\w+\/)?(disk|create|edit|check|repair|resize|writer)\.ts$/;
+const VERBS = /^formats\/(\w+)\/(?:\w+\/)?(open|create|edit|check|repair|resize|writer)\.ts$/;
 
 /** Everything of the screen but the table of units. */
 const SCREEN = /^tui\/(?!units\.ts$)/;
 
 /** What belongs to other commands, or to jobs with other wishes. */
 const ELSEWHERE =
-  /^cli\/(wizard|prompt|presets|destination|completion|map|show_permissions)|^core\/(compare|rebase|commit|gpt|digest|survey)/;
+  /^cli\/(wizard|destinations|commands\/(completions|map)|report\/map|show_permissions)|^core\/(compare|rebase|commit|target\/gpt|digest|estimate)/;
 
 /** The formats whose verbs are among `modules`. */
 function formatsIn(modules: readonly string[]): string[] {
@@ -45,7 +45,7 @@ function assertLean(modules: readonly string[], most: number): void {
 Deno.test("--version loads the table of commands and the facts of the formats", async () => {
   const modules = await evaluated(["--version"]);
   assertLean(modules, 60);
-  assert(modules.includes("formats/registry.ts") && modules.includes("cli/commands.ts"));
+  assert(modules.includes("formats/registry.ts") && modules.includes("cli/commands/mod.ts"));
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [[], []]);
   assert.deepEqual(await nodeIn(modules), []);
   assert.deepEqual(
@@ -64,7 +64,7 @@ Deno.test("info loads what reads the format of the image", async () => {
   const modules = await evaluated(["info", samplePath], { read: [samplePath] });
   assertLean(modules, 115);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
-  assert.deepEqual(modules.filter((path) => /^core\/(convert|copy|pool|target)|qcow2\/(create|unpack)/.test(path)), []);
+  assert.deepEqual(modules.filter((path) => /^core\/(convert|copy|workers|target)|qcow2\/(create|clusters\/decompress)/.test(path)), []);
   assert.deepEqual(await nodeIn(modules), []);
 });
 
@@ -87,7 +87,7 @@ Deno.test("convert loads what reads the source and what writes the target", asyn
   assertLean(modules, 140);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
   // A new image without packing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
-  const needless = /qcow2\/(disk|edit|unpack|compress|preallocate|bitmaps\w*|snapshots)\.ts$/;
+  const needless = /qcow2\/(open|edit|clusters\/(decompress|compress|preallocate)|bitmaps\/\w+|snapshots\/\w+)\.ts$/;
   assert.deepEqual(modules.filter((path) => needless.test(path)), []);
   assert.deepEqual(await nodeIn(modules), []);
 });

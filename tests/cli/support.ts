@@ -4,8 +4,8 @@
  * @module
  */
 import type { ConvertJob, Format } from "../../mod.ts";
-import type { Io } from "../../cli/report.ts";
-import { parseConvert, type ParsedConvert } from "../../cli/convert.ts";
+import type { Io } from "../../cli/report/report.ts";
+import { parseConvert, type ParsedConvert } from "../../cli/commands/convert.ts";
 
 function fakeFormat(name: string, extensions: string[], more: Partial<Format>): Format {
   return {

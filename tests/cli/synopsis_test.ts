@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { CommandDef } from "../../cli/command_def.ts";
-import { commands } from "../../cli/commands.ts";
+import type { CommandDef } from "../../cli/commands/command.ts";
+import { commands } from "../../cli/commands/mod.ts";
 import { hasQemu, qemuImgOk } from "../support/qemu.ts";
 
 function defOf(name: string): Promise<CommandDef> {

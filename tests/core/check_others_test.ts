@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { check } from "../../core/check.ts";
-import { checkJson } from "../../cli/check.ts";
+import { checkJson } from "../../cli/commands/check.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, scratch } from "../support/qemu.ts";
 
 /** An image of `format` with some data; 32 MiB, so that every format has several blocks. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { check } from "../../core/check.ts";
-import { checkJson } from "../../cli/check.ts";
+import { checkJson } from "../../cli/commands/check.ts";
 import { assertBytes } from "../support/model.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";

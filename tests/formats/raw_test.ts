@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CreatePlan } from "../../formats/contract.ts";
 import { raw } from "../../formats/raw.ts";
-import { dataRun, zeroRun } from "../../formats/run.ts";
+import { dataRun, zeroRun } from "../../formats/extent.ts";
 import { createFileStorage, openFileStorage } from "../../formats/storage/file.ts";
 import { MemoryStorage } from "../../formats/storage/memory.ts";
 import type { Storage } from "../../formats/storage/types.ts";

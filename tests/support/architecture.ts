@@ -74,7 +74,7 @@ export function importsOf(path: string, source: string): Import[] {
   return found;
 }
 
-/** Cycles of static imports, each named once. */
+/** Cycles of imports, types included, each named once. */
 export function cycles(sources: Sources): string[] {
   const found: string[] = [];
   const done = new Set<string>();
@@ -86,7 +86,7 @@ export function cycles(sources: Sources): string[] {
     }
     if (done.has(path)) return;
     for (const one of importsOf(path, sources.get(path) ?? "")) {
-      if (one.kind === "static" && one.path !== null && sources.has(one.path)) visit(one.path, [...trail, path]);
+      if (one.kind !== "dynamic" && one.path !== null && sources.has(one.path)) visit(one.path, [...trail, path]);
     }
     done.add(path);
   };
@@ -94,12 +94,15 @@ export function cycles(sources: Sources): string[] {
   return found;
 }
 
-/** Names of formats: what the registry imports, and every folder of formats/ but storage/. */
+/** The folders of formats/ that hold no format. */
+const FORMAT_HELPERS: readonly string[] = ["storage", "shared", "codec"];
+
+/** Names of formats: the registry imports them; every folder of formats/ but those of helpers is one. */
 function formatNames(sources: Sources): ReadonlySet<string> {
   const names = new Set<string>();
   const add = (path: string) => {
     const name = /^formats\/([^/]+?)(?:\.ts|\/.*)$/.exec(path)?.[1];
-    if (name && name !== "storage") names.add(name);
+    if (name && !FORMAT_HELPERS.includes(name)) names.add(name);
   };
   const registry = "formats/registry.ts";
   for (const one of importsOf(registry, sources.get(registry) ?? "")) {
@@ -160,7 +163,7 @@ const CORE_FOLDERS: readonly string[] = ["workers", "open", "copy", "target"];
 const CORE_WORDS: readonly string[] = [
   "core/events.ts",
   "core/job.ts",
-  "core/pace.ts",
+  "core/throttle.ts",
   "core/values.ts",
   "core/zeroes.ts",
 ];
@@ -177,16 +180,7 @@ function complainOfFormat(path: string, to: Part, one: Import): string | null {
   if (to === "helper") return null;
   if (to === "storage") return one.kind === "type" ? null : "a format imports only types of storage";
   if (to === "format" && groupOf(path) !== groupOf(one.path!)) return "a format never imports another";
-  if (to === "format") return complainOfFolder(path.split("/")[2], one.path!.split("/")[2]);
-  return "a format imports the contract and helpers";
-}
-
-/** The folders of a large format; each imports from itself and those before it. */
-const FOLDERS: readonly string[] = ["tables", "header", "read", "write", "maintain"];
-
-function complainOfFolder(from: string, to: string): string | null {
-  const isBack = FOLDERS.includes(from) && FOLDERS.indexOf(to) > FOLDERS.indexOf(from);
-  return isBack ? `inside a format, ${from} never imports ${to}` : null;
+  return to === "format" ? null : "a format imports the contract and helpers";
 }
 
 function complainOfPackage(from: Part, specifier: string): string | null {

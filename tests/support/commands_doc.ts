@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import type { CommandDef, OptionDef } from "../../cli/command_def.ts";
+import type { CommandDef, OptionDef } from "../../cli/commands/command.ts";
 
 /** Where the page lies. */
 export const commandsPage = fileURLToPath(new URL("../../docs/commands.md", import.meta.url));

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type Crew, crewOf } from "../../core/workers/crew.ts";
-import { type FileCrew, fileCrew } from "../../core/workers/file_crew.ts";
-import { type Pool, poolOf } from "../../core/workers/pool.ts";
+import { type Crew, crewOf } from "../../core/workers/worker_pool.ts";
+import { type FileCrew, fileCrew } from "../../core/workers/worker_io.ts";
+import { type Pool, poolOf } from "../../core/workers/codec_pool.ts";
 
 /** A crew of two that takes everything from the first byte on. */
 export async function readyCrew(): Promise<FileCrew> {

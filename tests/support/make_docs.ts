@@ -1,5 +1,5 @@
 /** `deno task docs`: writes docs/commands.md and docs/diskcast.1 anew. */
-import { commandDefs } from "../../cli/commands.ts";
+import { commandDefs } from "../../cli/commands/mod.ts";
 import { commandsMarkdown, commandsPage } from "./commands_doc.ts";
 import { manPage, manText } from "./man_page.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import type { CommandDef, OptionDef } from "../../cli/command_def.ts";
+import type { CommandDef, OptionDef } from "../../cli/commands/command.ts";
 
 /** Where the page lies. */
 export const manPage = fileURLToPath(new URL("../../docs/diskcast.1", import.meta.url));

@@ -11,7 +11,7 @@ import {
   REFCOUNT_TABLE_BYTES_MAX,
   SNAPSHOTS_MAX,
 } from "./types.ts";
-import { geometryOf, l1EntriesFor } from "../tables/l2_entry.ts";
+import { geometryOf, l1EntriesFor } from "../mapping/l2_entry.ts";
 
 /**
  * Checks everything that the fields of `header` must be to one another and to the file.

@@ -6,7 +6,7 @@
 import { deflateRawSync } from "node:zlib";
 import { setU64, viewOf } from "../../../formats/bytes.ts";
 import { encodeHeader, FEATURE_NAMES, type Header, NO_BITS } from "../../../formats/qcow2/header/header.ts";
-import { setCompressed, setEntry, setSubclusters } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { setCompressed, setEntry, setSubclusters } from "../../../formats/qcow2/mapping/l2_entry.ts";
 
 /** Where the parts of a golden image lie, in file bytes. Its size is 24 MiB of guest bytes with two L1 entries or more. */
 export const CLUSTER = 16384;

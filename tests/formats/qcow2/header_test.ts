@@ -9,7 +9,7 @@ import {
   NO_BITS,
   parseHeader,
 } from "../../../formats/qcow2/header/header.ts";
-import { geometryOf, l1EntriesFor } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { geometryOf, l1EntriesFor } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { hasQemu, qemuImgOk, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 
 const FILE_SIZE = 2 ** 40;

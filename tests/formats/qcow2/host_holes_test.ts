@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { Storage } from "../../../formats/storage/types.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { OpenContext } from "../../../formats/contract.ts";
 import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
-import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { rng, seed } from "../../support/qemu.ts";

@@ -16,7 +16,7 @@ import {
   setSubclusters,
   subclusterOf,
   subclusterStatus,
-} from "../../../formats/qcow2/tables/l2_entry.ts";
+} from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { rng, seed } from "../../support/qemu.ts";
 
 Deno.test("compressed descriptors are those of the specification", () => {

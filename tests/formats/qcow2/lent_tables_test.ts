@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { viewOf } from "../../../formats/bytes.ts";
-import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { readHeader } from "../../../formats/qcow2/header/read.ts";
-import { readGuest, unpackedClusters } from "../../../formats/qcow2/read/reader.ts";
-import { geometryOf } from "../../../formats/qcow2/tables/l2_entry.ts";
-import { type Mapping, runAt } from "../../../formats/qcow2/tables/mapping.ts";
-import { createQcow2 } from "../../../formats/qcow2/write/create.ts";
+import { readGuest, unpackedClusters } from "../../../formats/qcow2/clusters/read.ts";
+import { geometryOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
+import { type Mapping, runAt } from "../../../formats/qcow2/mapping/mapping.ts";
+import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
-import { tableCache } from "../../../formats/table_cache.ts";
+import { tableCache } from "../../../formats/shared/table_cache.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { alone } from "./support.ts";
 

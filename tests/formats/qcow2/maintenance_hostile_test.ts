@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../../formats/errors.ts";
 import type { ChangeContext, CheckReport } from "../../../formats/maintenance.ts";
-import { maintenance } from "../../../formats/qcow2/maintain/maintenance.ts";
+import { maintenance } from "../../../formats/qcow2/maintenance.ts";
 import { readHeader } from "../../../formats/qcow2/header/read.ts";
-import { storedCounts } from "../../../formats/qcow2/read/stored_counts.ts";
+import { storedCounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";

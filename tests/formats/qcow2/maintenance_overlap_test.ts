@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../../formats/errors.ts";
 import type { ChangeContext } from "../../../formats/maintenance.ts";
-import { maintenance } from "../../../formats/qcow2/maintain/maintenance.ts";
-import { setCompressed, setEntry } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { maintenance } from "../../../formats/qcow2/maintenance.ts";
+import { setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes } from "../../support/model.ts";
 import { CLUSTER, GUEST, no, type Sample, sample, targets, viewAll } from "./tables_sample.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { viewOf } from "../../../formats/bytes.ts";
-import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { encodeHeader, parseHeader } from "../../../formats/qcow2/header/header.ts";
-import { setCompressed, setEntry } from "../../../formats/qcow2/tables/l2_entry.ts";
+import { setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, CLUSTER, golden } from "./golden.ts";

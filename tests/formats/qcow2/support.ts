@@ -5,8 +5,8 @@
  */
 import { dirname, resolve } from "node:path";
 import type { Disk, OpenContext, SnapshotChoice } from "../../../formats/contract.ts";
-import { openQcow2 } from "../../../formats/qcow2/read/disk.ts";
-import { type Run, sameStatus } from "../../../formats/run.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
+import { type Run, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import type { MapEntry } from "../../support/qemu.ts";
 

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { readBitmapDirectory } from "../../../formats/qcow2/read/bitmaps.ts";
-import { createQcow2 } from "../../../formats/qcow2/write/create.ts";
-import { editQcow2 } from "../../../formats/qcow2/write/edit.ts";
+import { readBitmapDirectory } from "../../../formats/qcow2/bitmaps/read.ts";
+import { createQcow2 } from "../../../formats/qcow2/create.ts";
+import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { readHeader } from "../../../formats/qcow2/header/read.ts";
-import { hostOffsetOf } from "../../../formats/qcow2/tables/l2_entry.ts";
-import { createSnapshot } from "../../../formats/qcow2/maintain/snapshot_write.ts";
-import { readSnapshots } from "../../../formats/qcow2/read/snapshots.ts";
+import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
+import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
+import { readSnapshots } from "../../../formats/qcow2/snapshots/read.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 
 /** Its cluster size. */

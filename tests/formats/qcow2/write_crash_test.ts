@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DiskWriter } from "../../../formats/contract.ts";
-import { editQcow2 } from "../../../formats/qcow2/write/edit.ts";
+import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { afterKill, afterPowerCut, type Change, journaledStorage } from "../../support/journal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, resolve } from "node:path";
 import type { Bitmap, DiskWriter } from "../../../formats/contract.ts";
-import { editQcow2 } from "../../../formats/qcow2/write/edit.ts";
+import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, run, type Scratch, scratch, seed } from "../../support/qemu.ts";

@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import type { Disk, DiskWriter, NamedFile, OptionValues } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
-import { type Run, sameStatus } from "../../../formats/run.ts";
+import { type Run, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";

@@ -3,9 +3,9 @@ import type { OptionValues } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
-import { SPLIT_BYTES } from "../../../formats/vmdk/new_extent.ts";
-import { appender } from "../../../formats/vmdk/stream.ts";
-import { takePlace } from "../../../formats/vmdk/tables.ts";
+import { SPLIT_BYTES } from "../../../formats/vmdk/extent_create.ts";
+import { appender } from "../../../formats/vmdk/stream_optimized.ts";
+import { takePlace } from "../../../formats/vmdk/grain_tables.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import {

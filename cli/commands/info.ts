@@ -1,0 +1,152 @@
+/**
+ * The command `info`: what the library finds in an image, for people and programs.
+ *
+ * @module
+ */
+import { imageFiles, inspect, inspectChain } from "../../mod.ts";
+import type { Fact, Facts, ImageInfo, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
+import { bothSizes, snapshotTable, threeDigits } from "../report/human.ts";
+import { infoCommand } from "./info_options.ts";
+import { isOn, outputForm, type Reading, readingOfOne } from "../args/read_args.ts";
+import { visible } from "../report/report.ts";
+import { runCommand } from "./run_command.ts";
+import type { CommandContext, ParsedArgs } from "./command.ts";
+
+interface InfoRequest extends Reading {
+  readonly chain: boolean;
+  readonly form: "human" | "json";
+}
+
+function requestOf(parsed: ParsedArgs): InfoRequest {
+  return {
+    ...readingOfOne(parsed, "info"),
+    chain: isOn(parsed, "backing-chain"),
+    form: outputForm(parsed, ["human", "json"]),
+  };
+}
+
+/** Runs `info` with the words after its name; the result is the exit code. */
+export function runInfo(args: readonly string[], context: CommandContext): Promise<number> {
+  return runCommand(
+    {
+      def: infoCommand,
+      read: requestOf,
+      files: ({ images, options, chain }) => imageFiles(images, { ...options, chain }),
+      work,
+    },
+    args,
+    context,
+  );
+}
+
+async function work({ images: [image], options, chain, form }: InfoRequest, { io }: CommandContext): Promise<number> {
+  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
+  const infos = chain
+    ? await inspectChain(image, { ...options, onWarning })
+    : [await inspect(image, { ...options, onWarning })];
+  io.out(
+    form === "json"
+      ? `${JSON.stringify(chain ? infos.map(infoJson) : infoJson(infos[0]), null, 4)}\n`
+      : infos.map(infoText).join("\n"),
+  );
+  return 0;
+}
+
+/** An image under the names of `qemu-img info --output=json`; `named-files` are ours. */
+export function infoJson(info: ImageInfo): { [name: string]: unknown } {
+  const { path, format, size, allocated, unit, dirty, backing, snapshots, specific, names } = info;
+  return {
+    "virtual-size": size,
+    "filename": path,
+    ...(unit !== undefined && { "cluster-size": unit }),
+    "format": format,
+    ...(allocated !== undefined && { "actual-size": allocated }),
+    ...(Object.keys(specific).length > 0 && { "format-specific": { "type": format, "data": specific } }),
+    ...(backing && {
+      "backing-filename": backing.name,
+      "full-backing-filename": backing.path,
+      ...(backing.format !== undefined && { "backing-filename-format": backing.format }),
+    }),
+    ...(snapshots.length > 0 && { "snapshots": snapshots.map(snapshotJson) }),
+    "dirty-flag": dirty,
+    "children": [{ "name": "file", "info": fileJson(info) }],
+    ...(names.length > 0 && { "named-files": names }),
+  };
+}
+
+function fileJson({ path, allocated, fileSize }: ImageInfo): { [name: string]: unknown } {
+  return {
+    "children": [],
+    ...(fileSize !== undefined && { "virtual-size": fileSize }),
+    "filename": path,
+    "format": "file",
+    ...(allocated !== undefined && { "actual-size": allocated }),
+    "dirty-flag": false,
+  };
+}
+
+function snapshotJson(snapshot: SnapshotInfo): { [name: string]: unknown } {
+  return {
+    "id": snapshot.id,
+    "name": snapshot.name,
+    "vm-state-size": snapshot.vmStateSize,
+    "date-sec": snapshot.dateSeconds,
+    "date-nsec": snapshot.dateNanoseconds,
+    "vm-clock-sec": snapshot.clockSeconds,
+    "vm-clock-nsec": snapshot.clockNanoseconds,
+    ...(snapshot.instructions !== undefined && { "icount": snapshot.instructions }),
+  };
+}
+
+/** An image as lines for people. */
+export function infoText(info: ImageInfo): string {
+  const { backing, snapshots, specific, names } = info;
+  const lines = [
+    `image: ${info.path}`,
+    `file format: ${info.format}`,
+    `virtual size: ${bothSizes(info.size)}`,
+    `disk size: ${info.allocated === undefined ? "unavailable" : threeDigits(info.allocated)}`,
+    ...(info.unit === undefined ? [] : [`cluster_size: ${info.unit}`]),
+    ...(info.dirty ? ["cleanly shut down: no"] : []),
+    ...(backing ? backingLines(backing) : []),
+  ].map(visible);
+  if (snapshots.length > 0) lines.push("Snapshot list:", snapshotTable(snapshots).trimEnd());
+  if (Object.keys(specific).length > 0) lines.push("Format specific information:", ...factLines(specific, 1));
+  if (names.length > 0) lines.push("Named files:", ...names.map((name) => visible(`    ${nameText(name)}`)));
+  return `${lines.join("\n")}\n`;
+}
+
+function backingLines({ name, path, format }: NonNullable<ImageInfo["backing"]>): string[] {
+  const shown = name === "" ? "found by its ID" : path === name ? name : `${name} (actual path: ${path})`;
+  return [`backing file: ${shown}`, ...(format === undefined ? [] : [`backing file format: ${format}`])];
+}
+
+function nameText({ role, name, state, path, reason }: NamedFileInfo): string {
+  switch (state) {
+    case "found":
+      return `${role} "${name}": there, and may be opened (${path})`;
+    case "missing":
+      return `${role} "${name}": missing`;
+    case "refused":
+      return `${role} "${name}": would not be opened; ${reason}`;
+    case "unknown":
+      return `${role} "${name}": not looked for; ${reason}`;
+  }
+}
+
+function factLines(facts: Facts, depth: number): string[] {
+  const indent = "    ".repeat(depth);
+  return Object.entries(facts).flatMap(([name, fact]) => {
+    const label = visible(name.replaceAll("-", " "));
+    if (fact === null || typeof fact !== "object") return [`${indent}${label}: ${visible(String(fact))}`];
+    return [`${indent}${label}:`, ...factLines(isList(fact) ? numbered(fact) : fact, depth + 1)];
+  });
+}
+
+function isList(fact: Fact): fact is readonly Fact[] {
+  return Array.isArray(fact);
+}
+
+function numbered(list: readonly Fact[]): Facts {
+  return Object.fromEntries(list.map((fact, index) => [`[${index}]`, fact]));
+}

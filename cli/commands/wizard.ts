@@ -1,0 +1,250 @@
+/**
+ * The command `wizard`: asks question by question, back and forth, and then runs what was answered.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { allFormats, ImageError } from "../../mod.ts";
+import type { ConvertJob, Format } from "../../mod.ts";
+import type { CommandContext } from "./command.ts";
+import { parseArgs } from "../args/parse_args.ts";
+import { parseConvert } from "./convert.ts";
+import { SIGNAL_EXIT } from "../exit_codes.ts";
+import { denoCommand } from "../permissions.ts";
+import { BACK, LEAVE, type Prompter, type Way } from "../wizard/prompter.ts";
+import { complaintOf } from "../report/report.ts";
+import {
+  type Answers,
+  commandLine,
+  neighbour,
+  outputFault,
+  type SourceFacts,
+  type Step,
+  suggestedOutput,
+  wordsOf,
+  type World,
+} from "../wizard/wizard.ts";
+import { targetWanted, type Wanted, wantedFor, type WizardHost, wizardHost } from "../wizard/host.ts";
+import { wizardCommand } from "./wizard_options.ts";
+import { brokenLines, choiceFor, lackLines, placeLines, reviewLines, sourceLines } from "../wizard/questions.ts";
+
+const WINDOWS = Deno.build.os === "windows";
+
+/** What a run of questions needs. */
+export interface Asking {
+  readonly prompter: Prompter;
+  readonly host: WizardHost;
+  readonly formats: readonly Format[];
+  /** Whether characters beyond ASCII may be shown. */
+  readonly unicode: boolean;
+  /** The source, where it was given. */
+  readonly source?: string | undefined;
+}
+
+/** Asks everything; the words of the command, or `null` where the user has left. Writes nothing. */
+export async function askAll(asking: Asking): Promise<string[] | null> {
+  const { prompter, host, formats } = asking;
+  let answers: Answers = {};
+  let source: SourceFacts | undefined;
+  let step: Step = "source";
+  let given = asking.source;
+  const world = (): World => ({
+    formats,
+    source,
+    taken: answers.output !== undefined && host.exists(answers.output),
+  });
+  const lacks = lackLines(world());
+  if (lacks.length > 0) prompter.note("Not yet possible", lacks);
+  for (;;) {
+    const answer: Answers | Way | "run" = step === "source"
+      ? await askSource(asking, answers, given, (facts) => source = facts)
+      : step === "output"
+      ? await askOutput(asking, answers)
+      : step === "review"
+      ? await review(asking, answers, world())
+      : await askChoice(asking, step, answers, world());
+    given = undefined;
+    if (answer === LEAVE) return null;
+    if (answer === "run") return wordsOf(answers, world());
+    if (answer !== BACK) answers = answer;
+    // A name that is taken and not to be replaced is asked for again.
+    const again: boolean = step === "overwrite" && answer !== BACK && answers.overwrite !== "yes";
+    step = neighbour(step, answer === BACK || again ? -1 : 1, answers, world()) ?? step;
+  }
+}
+
+async function askSource(
+  { prompter, host, unicode }: Asking,
+  answers: Answers,
+  given: string | undefined,
+  found: (facts: SourceFacts) => void,
+): Promise<Answers | Way> {
+  for (let path: string | undefined = given;; path = undefined) {
+    const answer: string | Way = path ?? await prompter.text({
+      message: "Which disk image is to be converted?",
+      initial: answers.source ?? "",
+      validate: sourceFault,
+      complete: host.complete,
+    });
+    if (typeof answer === "symbol") return answer;
+    try {
+      const facts = await host.inspect(answer);
+      if ("fault" in facts) {
+        prompter.note(answer, brokenLines(facts, unicode));
+        prompter.complain(facts.fault);
+        continue;
+      }
+      found(facts);
+      prompter.note(answer, sourceLines(facts, unicode));
+      // Answers that hang on another source are asked anew.
+      const { snapshot: _, backing: __, size: ___, ...rest } = answers;
+      return answer === answers.source ? answers : { ...rest, source: answer };
+    } catch (error) {
+      prompter.complain(messageOf(error));
+    }
+  }
+}
+
+function sourceFault(path: string): string | undefined {
+  if (path.trim() === "") return "Give the path of a disk image";
+  return /[/\\]$/.test(path) ? "That is a folder: type on, or press Tab" : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return complaintOf(error, { command: "wizard", stage: "work" }).message;
+}
+
+async function askOutput({ prompter, host, formats }: Asking, answers: Answers): Promise<Answers | Way> {
+  const answer = await prompter.text({
+    message: "Where is the new file to go?",
+    initial: answers.output ?? suggestedOutput(answers, formats, host.exists),
+    validate: (text) => outputFault(text, answers, formats),
+  });
+  if (typeof answer === "symbol") return answer;
+  if (!await host.allow(targetWanted(answer))) prompter.complain(`Deno was not allowed to look at "${answer}"`);
+  return { ...answers, output: answer };
+}
+
+async function askChoice(
+  { prompter }: Asking,
+  step: Exclude<Step, "source" | "output" | "review">,
+  answers: Answers,
+  world: World,
+): Promise<Answers | Way> {
+  const answer = await prompter.choose(choiceFor(step, answers, world));
+  if (typeof answer === "symbol") return answer;
+  if (step !== "place") return { ...answers, [step]: answer };
+  // Another destination writes another format, under another name.
+  const { format: _, output: __, ...rest } = answers;
+  const next = answer === answers.place ? answers : { ...rest, place: answer };
+  const lines = placeLines(next);
+  if (lines.length > 0) prompter.note("Good to know", lines);
+  return next;
+}
+
+/** Shows the plan; a plan that cannot be made is said, and the way is back. */
+async function review(asking: Asking, answers: Answers, world: World): Promise<Answers | Way | "run"> {
+  const { prompter, host, formats } = asking;
+  try {
+    const words = wordsOf(answers, world);
+    const job = await jobOf(words, formats);
+    const files = await host.files(job);
+    const wanted = wantedFor(files, job.target.path);
+    const program = programPath();
+    if (!await host.allow(wanted)) throw new ImageError("permission", "Deno was not allowed what the job needs");
+    const { plan, warnings } = await host.plan(job);
+    const deno = denoCommand(files, program, words, WINDOWS);
+    prompter.note(
+      "What will be done",
+      reviewLines({
+        plan,
+        warnings: [...warnings, ...deno.warnings],
+        free: await host.freeSpace(job.target.path),
+        command: commandLine(words, WINDOWS),
+        denoCommand: deno.command,
+      }),
+    );
+  } catch (error) {
+    prompter.complain(messageOf(error));
+    return BACK;
+  }
+  const answer = await prompter.choose(choiceFor("review", answers, world));
+  if (typeof answer === "symbol") return answer;
+  if (answer === "digest") return { ...answers, digest: !answers.digest };
+  return answer === "run" ? "run" : answer === "back" ? BACK : LEAVE;
+}
+
+/** The job that the words make: the same way as on the command line. */
+export async function jobOf(words: readonly string[], formats: readonly Format[]): Promise<ConvertJob> {
+  const request = await parseConvert(words.slice(1), formats, WINDOWS);
+  if (request.kind === "job") return request.job;
+  throw new ImageError("usage", "Cannot make a job of the answers");
+}
+
+function programPath(): string {
+  const here = new URL("../../mod.ts", import.meta.url);
+  return here.protocol === "file:" ? fileURLToPath(here) : here.href;
+}
+
+/** How the copy is shown: as the questions were. */
+export function progressWords(accessible: boolean, unicode: boolean): string[] {
+  if (accessible) return ["--accessible"];
+  return ["--progress=screen", ...(unicode ? [] : ["--ascii"])];
+}
+
+function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
+  return (wanted) =>
+    prompter.note("Permissions", [
+      "Deno will now ask whether this program may",
+      ...wanted.map(({ name, path, why }) => `  ${name} ${path}, ${why}`),
+      "More is not needed for this step. Answer y; n goes back without harm.",
+    ]);
+}
+
+/** Runs `wizard`; the result is the exit code. */
+export async function runWizard(args: readonly string[], context: CommandContext): Promise<number> {
+  const { io, signal } = context;
+  const parsed = await parseArgs(wizardCommand, args);
+  if ("help" in parsed) {
+    io.out(parsed.help);
+    return 0;
+  }
+  if (parsed.files.length > 1) {
+    throw new ImageError("usage", "Cannot ask about several sources: give one, or use convert");
+  }
+  if (!io.errIsTerminal || !io.inIsTerminal) {
+    throw new ImageError(
+      "usage",
+      "Cannot ask: this is not a terminal, and the target is missing; write diskcast convert SOURCE TARGET",
+    );
+  }
+  const accessible = parsed.options["accessible"] === true || wantsAccessible();
+  const unicode = !accessible && parsed.options["ascii"] !== true;
+  const prompter = accessible
+    ? await plain(context)
+    : await (await import("../wizard/clack_prompter.ts")).clackPrompter(
+      { ascii: !unicode, color: !Deno.noColor },
+      signal,
+    );
+  prompter.begin("diskcast: convert a disk image");
+  const host = wizardHost(explainWith(prompter));
+  const words = await askAll({ prompter, host, formats: allFormats, unicode, source: parsed.files[0] });
+  if (words === null) {
+    prompter.end("Left; nothing was written");
+    return SIGNAL_EXIT[signal.reason as keyof typeof SIGNAL_EXIT] ?? SIGNAL_EXIT.SIGINT;
+  }
+  prompter.end(commandLine(words, WINDOWS));
+  const { runConvert } = await import("./convert.ts");
+  return await runConvert([...progressWords(accessible, unicode), ...words.slice(1)], context);
+}
+
+/** Whether ACCESSIBLE is set and may be read; asks nobody. */
+function wantsAccessible(): boolean {
+  const leave = Deno.permissions.querySync({ name: "env", variable: "ACCESSIBLE" });
+  return leave.state === "granted" && (Deno.env.get("ACCESSIBLE") ?? "") !== "";
+}
+
+async function plain({ io, signal }: CommandContext): Promise<Prompter> {
+  const { plainPrompter, terminalLines } = await import("../wizard/plain_prompter.ts");
+  return plainPrompter(terminalLines((text) => io.err(text), signal));
+}

@@ -1,0 +1,69 @@
+/**
+ * Looks at a finished file for its destination: reads it again and applies the rules.
+ *
+ * @module
+ */
+import { openDisk, partitionTable } from "../../mod.ts";
+import type { ConvertSummary } from "../../mod.ts";
+import { nextCommands } from "./recipes.ts";
+import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./rules.ts";
+import type { Preset, Recipe } from "./table.ts";
+import { bytesText } from "../report/units.ts";
+
+/** A destination and the way to write for it. */
+export interface Destination {
+  readonly preset: Preset;
+  readonly recipe: Recipe;
+}
+
+/**
+ * Reads the facts of a finished file.
+ *
+ * @throws ImageError where it cannot be read
+ */
+export async function finishedFile(path: string, format: string): Promise<FinishedFile> {
+  await using disk = await openDisk({ path, format });
+  const table = await partitionTable(disk);
+  return {
+    path,
+    fileSize: (await Deno.stat(path)).size,
+    size: disk.size,
+    format: disk.layers[0]!.disk.format,
+    layers: disk.layers.length,
+    facts: disk.layers[0]!.disk.facts,
+    table: table.kind,
+    backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
+  };
+}
+
+/** What a finished file means for its destination, in lines. */
+export interface Arrival {
+  readonly verdict: Verdict;
+  readonly lines: readonly string[];
+}
+
+/** Checks what a job has written. */
+export async function arrival(
+  { preset, recipe }: Destination,
+  summary: ConvertSummary,
+  windows: boolean,
+): Promise<Arrival> {
+  const file = await finishedFile(summary.path, summary.format);
+  const verdict = verdictOf(preset, recipe, file);
+  const next = verdict.ok ? nextCommands(preset, file, windows) : [];
+  return {
+    verdict,
+    lines: [
+      ...sizeLines(summary),
+      verdictText(preset, verdict),
+      ...(next.length > 0 ? ["Next:", ...next.map((line) => `  ${line}`)] : []),
+    ],
+  };
+}
+
+/** What was done to the disk itself. */
+export function sizeLines({ added, gpt, size }: Pick<ConvertSummary, "added" | "gpt" | "size">): string[] {
+  if (added === undefined) return [];
+  const moved = gpt === "moved" ? "; the backup of its partition table is at the new end" : "";
+  return [`${bytesText(added)} of zeroes were added at the end of the disk, to ${size} bytes${moved}`];
+}

@@ -1,0 +1,196 @@
+/**
+ * An existing image, open for checking or changing: one file that is locked, its format, and the gate for the files
+ * that it names.
+ *
+ * @module
+ */
+import {
+  basename,
+  type ChangeContext,
+  type CheckContext,
+  dirname,
+  type Disk,
+  type Files,
+  type Format,
+  ImageError,
+  join,
+  type Maintenance,
+  type NamedFile,
+  type NewFile,
+  resolve,
+  type WritableStorage,
+} from "../formats/mod.ts";
+import { chainOf } from "./open/chain.ts";
+import type { ScanEvent } from "./events.ts";
+import type { ConvertContext, ImageSpec, SyncMode } from "./job.ts";
+import type { JobFiles } from "./target/job_files.ts";
+import { resolveNamed } from "./open/named_files.ts";
+import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
+import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
+import { outputFiles, type SourceFiles } from "./target/output_file.ts";
+import { type Pace, paceOf } from "./throttle.ts";
+import { formatNamed, probe } from "./open/probe.ts";
+import { targetStorage } from "./target/target_storage.ts";
+
+/** What a change may be told. */
+export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
+  /** Hears how far it is. */
+  readonly onEvent?: (event: ScanEvent) => void;
+  /** `always`: synced after every write. Changes are synced where their order needs it in any case. */
+  readonly sync?: SyncMode;
+}
+
+/** The image to be changed: a whole file. */
+export type ChangeSpec = Pick<ImageSpec, "path" | "format" | "backing" | "dataFile">;
+
+/** An image that is open for changing. */
+export interface ChangedImage {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: Format;
+  readonly storage: WritableStorage;
+  readonly context: ChangeContext;
+  readonly open: OpenOptions & { readonly files: Files };
+  readonly pace: Pace;
+  /** Opens the image as it is, for reading. Files that it names are looked at, not locked. */
+  read(): Promise<Disk>;
+  /** Opens what lies beneath it; `null` where nothing does. */
+  beneath(backing: NamedFile | null): Promise<OpenedImage | null>;
+}
+
+/**
+ * Opens the image of `spec` for changing; everything opened goes with `stack`.
+ *
+ * @param sources files that must not be changed, see `outputFiles`
+ * @throws ImageError `missing`, `permission`, `refused` where somebody else has it open
+ */
+export async function openForChange(
+  spec: ChangeSpec,
+  options: ChangeOptions,
+  stack: AsyncDisposableStack,
+  sources: SourceFiles = new Map(),
+): Promise<ChangedImage> {
+  const open = openOptions(options);
+  const output = stack.use(outputFiles(open.files, sources));
+  const path = resolve(spec.path);
+  const pace = paceOf(options.signal, 0, options.paused);
+  const pause = tellingPause(pace, options.onEvent);
+  options.onEvent?.({ type: "phase", phase: "inspect" });
+  const manners = { sync: options.sync ?? "finish", pause };
+  const edit = async (path: string) => targetStorage(await output.edit(path), manners);
+  const storage = await edit(path);
+  const format = spec.format === undefined
+    ? (await probe(storage, open.formats)).format
+    : formatNamed(spec.format, open.formats, path);
+  const beneath: ChangedImage["beneath"] = async (backing) => {
+    if (spec.backing === null || (spec.backing === undefined && backing === null)) return null;
+    return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBeneath(backing!, path, open)));
+  };
+  // A verb may ask twice, and a file is locked once.
+  const named = new Map<string, Promise<WritableStorage>>();
+  const context: ChangeContext = {
+    pause,
+    openNamed: async (file) => {
+      const path = await namedPath(spec, file, open);
+      const opened = named.get(path) ?? edit(path);
+      named.set(path, opened);
+      return await opened;
+    },
+    openBelow: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
+    createNamed: (name) => createBeside(path, name, open.files, stack),
+  };
+  const read = async () =>
+    stack.use(
+      await format.open(storage, {
+        openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
+      }),
+    );
+  return { path, format, storage, context, open, pace, read, beneath };
+}
+
+/** Where a file lies that the image of `spec` names, if it may be opened. */
+export async function namedPath(spec: ChangeSpec, file: NamedFile, open: OpenOptions): Promise<string> {
+  if (spec.dataFile !== undefined) return resolve(spec.dataFile);
+  return await resolveNamed(file, "data file", resolve(spec.path), open.allowRefs);
+}
+
+/** Lets a verb work, and tells when. */
+export async function atWork<Result>(
+  { onEvent = () => {} }: Pick<ChangeOptions, "onEvent">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  onEvent({ type: "phase", phase: "copy" });
+  const result = await work();
+  onEvent({ type: "phase", phase: "finish" });
+  return result;
+}
+
+/** The least difference between two shares that are told. */
+const SHARE_STEP = 0.001;
+
+/** A pause that also tells how far a verb is; the share that is told only rises. */
+export function tellingPause(pace: Pace, onEvent: ChangeOptions["onEvent"]): CheckContext["pause"] {
+  let told = 0;
+  return (share = 0) => {
+    if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });
+    return pace.pause();
+  };
+}
+
+/** A new file beside the image, under a name that is free. */
+async function createBeside(
+  image: string,
+  name: string,
+  files: Files,
+  stack: AsyncDisposableStack,
+): Promise<NewFile> {
+  const path = join(dirname(await Deno.realPath(image)), name);
+  const refuse = (why: string) => {
+    throw new ImageError("refused", `Cannot create "${path}" for "${image}": ${why}`, { path });
+  };
+  if (basename(name) !== name || name.includes("\\")) refuse("it would not lie in the folder of the image");
+  if (await isThere(files, path)) refuse("there is a file of that name; give that one another name");
+  const output = stack.use(outputFiles(files, new Map()));
+  return { storage: await output.create(path), publish: () => output.commit("finish") };
+}
+
+async function isThere(files: Files, path: string): Promise<boolean> {
+  try {
+    await using _file = await files.open(path);
+    return true;
+  } catch (error) {
+    if (error instanceof ImageError && error.kind === "missing") return false;
+    throw error;
+  }
+}
+
+/**
+ * The verb `name` of the image's format.
+ *
+ * @param doing what it does, for the message: `resize`
+ * @throws ImageError `unsupported` where the format lacks it
+ */
+export function verbOf<Name extends keyof Maintenance>(
+  { format, path }: Pick<ChangedImage, "format" | "path">,
+  name: Name,
+  doing: string,
+): NonNullable<Maintenance[Name]> {
+  const verb = format.maintenance?.[name];
+  if (verb !== undefined) return verb as NonNullable<Maintenance[Name]>;
+  throw new ImageError("unsupported", `Cannot ${doing} "${path}": ${format.name} images cannot`, { path });
+}
+
+/** What {@linkcode changeFiles} of `mod.ts` does. */
+export async function changeFiles(
+  spec: ChangeSpec,
+  options: OpenDiskOptions & { readonly chain?: boolean } = {},
+  further: readonly ImageSpec[] = [],
+): Promise<JobFiles> {
+  await using stack = new AsyncDisposableStack();
+  const alone = options.chain === false ? { backing: null } : {};
+  const opened = stack.use(await openImage({ ...spec, ...alone }, openOptions(options)));
+  const read = [...opened.paths, ...(options.allowRefs ?? []).map((folder) => resolve(folder))];
+  for (const image of further) read.push(...stack.use(await openImage(image, openOptions(options))).paths);
+  const [top] = opened.layers;
+  return { read: [...new Set(read)], write: top ? [top.path, ...top.named] : [] };
+}

@@ -1,0 +1,87 @@
+/**
+ * The pace of a job: it lets signals, timers and keys have their turn, obeys cancelling and a rate limit.
+ *
+ * @module
+ */
+import { throwIfCancelled } from "../formats/mod.ts";
+
+/** Milliseconds of work after which others get their turn: a key or Ctrl-C is answered well within a tenth of a second. */
+const TURN = 20;
+
+/**
+ * Rounds of the event loop in a turn. While something is always ready, Deno looks at what other threads have done (a key
+ * that was read) in every 31st round, and at the system's events (a signal) in every 61st: with one round, a key waited
+ * for 31 turns. All rounds together take a tenth of a millisecond.
+ */
+const ROUNDS = 64;
+
+/** The pace of one job. */
+export interface Pace {
+  /** To be awaited often; costs next to nothing. Throws `cancelled`. */
+  pause(): Promise<void>;
+  /** To be awaited after `bytes` have been written; sleeps as long as the rate limit wants. */
+  wrote(bytes: number): Promise<void>;
+}
+
+/**
+ * Makes the pace of a job.
+ *
+ * @param rateLimit bytes a second on average, 0 for none
+ * @param paused see `ConvertContext`
+ *
+ * @example
+ * ```ts
+ * import { paceOf } from "./throttle.ts";
+ *
+ * const pace = paceOf(undefined, 0);
+ * await pace.pause();
+ * await pace.wrote(4096);
+ * ```
+ */
+export function paceOf(
+  signal: AbortSignal | undefined,
+  rateLimit: number,
+  paused: () => Promise<void> | null = () => null,
+): Pace {
+  let begun = performance.now();
+  // Whoever opens files has waited for the system before; and what a turn takes loads much of Node.
+  let turn: number | undefined;
+  let written = 0;
+  const pause = async () => {
+    throwIfCancelled(signal);
+    turn ??= performance.now();
+    if (performance.now() - turn < TURN) return;
+    for (let round = 0; round < ROUNDS; round++) await new Promise((resolve) => setImmediate(resolve));
+    throwIfCancelled(signal);
+    const rest = paused();
+    if (rest) {
+      const stopped = performance.now();
+      await Promise.race([rest, cancelled(signal)]);
+      begun += performance.now() - stopped;
+    }
+    turn = performance.now();
+    throwIfCancelled(signal);
+  };
+  return {
+    pause,
+    async wrote(bytes) {
+      if (rateLimit > 0) {
+        written += bytes;
+        await sleepUntil(begun + written / rateLimit * 1000, signal);
+      }
+      await pause();
+    },
+  };
+}
+
+/** Settles when the job is cancelled. */
+function cancelled(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+async function sleepUntil(time: number, signal: AbortSignal | undefined): Promise<void> {
+  for (let left = time - performance.now(); left > 1; left = time - performance.now()) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(left, 50)));
+    throwIfCancelled(signal);
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Changing what was chosen when an image was created.
+ *
+ * @module
+ */
+import type { NamedFile, OptionValues } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import type { ChangeContext } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { FEATURE_NAMES, type Header, NO_BITS } from "./header/header.ts";
+import { readHeader } from "./header/read.ts";
+import { isCompressed, isZeroFlagged, setEntry, tableAt } from "./mapping/l2_entry.ts";
+import { type Renewal, renewalOf, replaceHeader } from "./transaction/transaction.ts";
+import { resizeQcow2 } from "./resize.ts";
+import { putSnapshots } from "./snapshots/write.ts";
+import { readSnapshots } from "./snapshots/read.ts";
+import { addEntry, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { refuseUnsound } from "./refuse_corrupt.ts";
+
+/**
+ * Changes the options of an image. The size is one step, everything else is another.
+ *
+ * @throws ImageError `usage` for options that cannot stand together; `unsupported` where the image has something that
+ * the options do not allow
+ */
+export async function amendQcow2(
+  storage: WritableStorage,
+  options: OptionValues,
+  context: ChangeContext,
+): Promise<void> {
+  const before = await readHeader(storage);
+  refuseUnsound(storage, before);
+  const next = nextHeader(storage, before, options);
+  checkNext(storage, next);
+  const size = options["size"];
+  // Version 3 can do more, so that the size changes under it.
+  if (typeof size === "number" && before.version === 3) await grow(storage, before, size, context);
+  await changeHeader(storage, next, context);
+  if (typeof size === "number" && before.version === 2) await grow(storage, before, size, context);
+}
+
+/** Everything but the size. */
+async function changeHeader(storage: WritableStorage, next: Header, context: ChangeContext): Promise<void> {
+  const header = await readHeader(storage);
+  const { size, l1, refcountTable, bitmaps } = header;
+  const changes = { ...next, size, l1, refcountTable, bitmaps };
+  if (header.refcountOrder === next.refcountOrder && header.version === next.version) {
+    return await replaceHeader(storage, changes);
+  }
+  const renewal = await renewalOf(storage, header, context, { order: next.refcountOrder });
+  const flagless = next.version === 2 && header.version === 3;
+  await renewal.finish({
+    ...changes,
+    ...(flagless && { l1: await withoutZeroFlags(renewal) }),
+    snapshots: await completeSnapshots(renewal),
+  });
+}
+
+async function grow(storage: WritableStorage, header: Header, size: number, context: ChangeContext): Promise<void> {
+  if (size < header.size) {
+    const message = `Cannot amend "${storage.label}": its size may only grow; "resize --shrink" cuts it`;
+    throw new ImageError("usage", message, { path: storage.label });
+  }
+  await resizeQcow2(storage, size, "off", context);
+}
+
+/** The header as the options want it. */
+function nextHeader(storage: WritableStorage, header: Header, options: OptionValues): Header {
+  const text = (name: string) => options[name] === undefined ? undefined : String(options[name]);
+  const compat = text("compat");
+  const version = compat === undefined ? header.version : compat === "0.10" || compat === "v2" ? 2 : 3;
+  const bits = options["refcount_bits"];
+  const lazy = options["lazy_refcounts"];
+  const refuse = (message: string): never => {
+    throw new ImageError("unsupported", `Cannot amend "${storage.label}": ${message}`, { path: storage.label });
+  };
+  const dataFile = text("data_file");
+  if (dataFile !== undefined && !header.externalData) refuse("its data lie in itself, and data_file cannot move them");
+  if (options["data_file_raw"] === true && !header.rawExternalData) {
+    refuse("data_file_raw can be switched on only when an image is created");
+  }
+  return {
+    ...header,
+    version,
+    refcountOrder: typeof bits === "number" ? Math.log2(bits) : header.refcountOrder,
+    // Version 2 does not know of it, and nothing is lost.
+    lazyRefcounts: version === 3 && (typeof lazy === "boolean" ? lazy : header.lazyRefcounts),
+    backing: nextBacking(header, text("backing_file"), text("backing_fmt")),
+    dataFileName: dataFile ?? header.dataFileName,
+    rawExternalData: header.rawExternalData && options["data_file_raw"] !== false,
+    unknownAutoclear: NO_BITS,
+    unknownCompatible: version === 3 ? header.unknownCompatible : NO_BITS,
+    featureNames: version === 3 && header.version === 2 ? FEATURE_NAMES : header.featureNames,
+    ...(lazy === true && version === 2 && { lazyRefcounts: true }),
+  };
+}
+
+function nextBacking(header: Header, name: string | undefined, format: string | undefined): NamedFile | null {
+  if (name === "") return null;
+  if (name === undefined && header.backing === null) {
+    if (format === undefined) return null;
+    throw new ImageError("usage", "Cannot use backing_fmt: the image has no backing file, add backing_file");
+  }
+  const next = name ?? header.backing!.name;
+  const nextFormat = format ?? (name === undefined ? header.backing?.format : undefined);
+  if (name !== undefined && nextFormat === undefined) {
+    throw new ImageError("usage", `Cannot use the backing file "${name}": state its format with backing_fmt`);
+  }
+  return { name: next, ...(nextFormat !== undefined && { format: nextFormat }) };
+}
+
+function checkNext(storage: WritableStorage, next: Header): void {
+  const path = storage.label;
+  if (!Number.isInteger(next.refcountOrder)) {
+    throw new ImageError("usage", `Cannot amend "${path}": refcount_bits must be 1, 2, 4, 8, 16, 32 or 64`, { path });
+  }
+  if (next.rawExternalData && next.backing !== null) {
+    throw new ImageError(
+      "unsupported",
+      `Cannot amend "${path}": its data file by itself is the disk, so that nothing ` +
+        "can lie beneath",
+      { path },
+    );
+  }
+  if (next.version === 3) return;
+  const newer: [boolean, string][] = [
+    [next.refcountOrder !== 4, "refcount_bits must be 16 (say so)"],
+    [next.lazyRefcounts, "lazy_refcounts must be off"],
+    [next.externalData, "its data lie in another file"],
+    [next.extendedL2, "it has extended L2 entries"],
+    [next.compressionType !== "zlib", "its clusters are packed with zstd"],
+    [next.bitmaps !== null, "it has bitmaps"],
+  ];
+  const found = newer.find(([has]) => has);
+  if (!found) return;
+  throw new ImageError("unsupported", `Cannot amend "${path}" to compat=0.10: ${found[1]}`, { path });
+}
+
+/** Snapshots with all that their entries must have in version 3. */
+async function completeSnapshots(renewal: Renewal): Promise<Header["snapshots"]> {
+  const { storage, header } = renewal;
+  const snapshots = await readSnapshots(storage, header);
+  if (snapshots.every(({ extra }) => extra.length >= 16)) return header.snapshots;
+  return await putSnapshots(renewal, snapshots, snapshots);
+}
+
+/** An L1 table whose clusters have no zero flags, which version 2 does not know. */
+async function withoutZeroFlags(renewal: Renewal): Promise<Header["l1"]> {
+  const { storage, header, context } = renewal;
+  for (const snapshot of await readSnapshots(storage, header)) {
+    const kept = await readL1(storage, snapshot.l1);
+    for (let index = 0; index < snapshot.l1.entries; index++) {
+      if (tableAt(kept, index) === 0 || !flaggedEntries(await readL2(renewal, tableAt(kept, index))).length) continue;
+      const message =
+        `Cannot amend "${storage.label}" to compat=0.10: its snapshot "${snapshot.name}" has zero clusters`;
+      throw new ImageError("unsupported", message, { path: storage.label });
+    }
+  }
+  const l1 = await readL1(storage, header.l1);
+  for (let index = 0; index < header.l1.entries; index++) {
+    if (tableAt(l1, index) === 0) continue;
+    const l2 = await readL2(renewal, tableAt(l1, index));
+    const flagged = flaggedEntries(l2);
+    for (const at of flagged) await expand(renewal, l2, at);
+    if (flagged.length > 0) await putL2(renewal, l1, index, l2);
+    await context.pause(index / header.l1.entries);
+  }
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  return await putL1(renewal, l1);
+}
+
+/** Where in a table the entries with a zero flag are. */
+function flaggedEntries(l2: DataView): number[] {
+  const found: number[] = [];
+  for (let at = 0; at < l2.byteLength; at += 8) {
+    if (!isCompressed(l2.getUint32(at)) && isZeroFlagged(l2.getUint32(at + 4))) found.push(at);
+  }
+  return found;
+}
+
+/** Zeroes as nothing, or as data where something lies beneath. */
+async function expand(renewal: Renewal, l2: DataView, at: number): Promise<void> {
+  const { header, geometry: { clusterSize } } = renewal;
+  await addEntry(renewal, l2, at, -1);
+  if (header.backing === null) return setEntry(l2, at, 0, false);
+  setEntry(l2, at, await renewal.place(new Uint8Array(clusterSize)), true);
+}

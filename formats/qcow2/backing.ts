@@ -1,0 +1,96 @@
+/**
+ * What lies beneath an image: naming another file, and letting it show.
+ *
+ * @module
+ */
+import { alignDown, alignUp } from "../bytes.ts";
+import type { NamedFile } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import type { ChangeContext } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { NO_BITS } from "./header/header.ts";
+import { readHeader } from "./header/read.ts";
+import { l1IndexOf, l2IndexOf, setEntry, setSubclusters, tableAt } from "./mapping/l2_entry.ts";
+import { type Renewal, renewalOf, replaceHeader } from "./transaction/transaction.ts";
+import { addEntry, dropState, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { refuseUnsound } from "./refuse_corrupt.ts";
+
+/**
+ * Names `backing` as the file beneath, or none. Nothing else changes.
+ *
+ * @throws ImageError `usage` for a name that does not fit or has no format
+ */
+export async function setQcow2Backing(storage: WritableStorage, backing: NamedFile | null): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  const path = storage.label;
+  if (backing !== null && (backing.format === undefined || backing.format === "")) {
+    throw new ImageError("usage", `Cannot use "${backing.name}" beneath "${path}": its format must be stated`, {
+      path,
+    });
+  }
+  if (backing !== null && header.rawExternalData) {
+    throw new ImageError("unsupported", `Cannot use a file beneath "${path}": its data file by itself is the disk`, {
+      path,
+    });
+  }
+  await replaceHeader(storage, { ...header, backing, unknownAutoclear: NO_BITS });
+}
+
+/** Forgets everything that the active state says. Snapshots and bitmaps stay. */
+export async function emptyQcow2(storage: WritableStorage, context: ChangeContext): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  if (header.rawExternalData) {
+    const message = `Cannot empty "${storage.label}": its data file by itself is the disk`;
+    throw new ImageError("unsupported", message, { path: storage.label });
+  }
+  const renewal = await renewalOf(storage, header, context);
+  await dropState(renewal, header.l1);
+  const l1 = new DataView(new ArrayBuffer(header.l1.entries * 8));
+  await renewal.finish({ l1: await putL1(renewal, l1) });
+}
+
+/** Forgets the clusters inside these ranges of guest bytes, which rise. */
+export async function forgetQcow2(
+  storage: WritableStorage,
+  ranges: readonly { readonly start: number; readonly end: number }[],
+  context: ChangeContext,
+): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  if (header.rawExternalData || ranges.length === 0) return;
+  const renewal = await renewalOf(storage, header, context);
+  const { clusterSize, l2Reach } = renewal.geometry;
+  const l1 = await readL1(storage, header.l1);
+  let loaded: { readonly index: number; readonly l2: DataView } | undefined;
+  let done = 0;
+  for (const { start, end } of ranges) {
+    const last = end === header.size ? alignUp(end, clusterSize) : alignDown(end, clusterSize);
+    for (let guest = alignUp(start, clusterSize); guest < last; guest += clusterSize) {
+      const index = l1IndexOf(renewal.geometry, guest);
+      if (tableAt(l1, index) === 0) {
+        guest = (index + 1) * l2Reach - clusterSize;
+        continue;
+      }
+      if (loaded?.index !== index) {
+        if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
+        loaded = { index, l2: await readL2(renewal, tableAt(l1, index)) };
+        await context.pause(done / ranges.length);
+      }
+      await forgetEntry(renewal, loaded.l2, guest);
+    }
+    done++;
+  }
+  if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  await renewal.finish({ l1: await putL1(renewal, l1) });
+}
+
+async function forgetEntry(renewal: Renewal, l2: DataView, guest: number): Promise<void> {
+  const { geometry } = renewal;
+  const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
+  await addEntry(renewal, l2, at, -1);
+  setEntry(l2, at, 0, false);
+  if (geometry.extended) setSubclusters(l2, at, 0, 0);
+}

@@ -1,0 +1,203 @@
+/**
+ * Adding, removing and changing persistent bitmaps (specification, "Bitmaps"), in one step.
+ *
+ * @module
+ */
+import { setU64 } from "../../bytes.ts";
+import { ImageError } from "../../errors.ts";
+import type { BitmapAction, BitmapSource, ChangeContext } from "../../maintenance.ts";
+import type { WritableStorage } from "../../storage/types.ts";
+import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, readBitmapDirectory } from "./read.ts";
+import { dropBits, putDirectory, readTable } from "./resize.ts";
+import { fillBits } from "./track.ts";
+import { checkBitmap } from "./write.ts";
+import { readHeader } from "../header/read.ts";
+import { hostOffsetOf } from "../mapping/l2_entry.ts";
+import { type Renewal, renewalOf } from "../transaction/transaction.ts";
+import { refuseUnsound } from "../refuse_corrupt.ts";
+
+const DIRTY_TRACKING = 1;
+
+/**
+ * Carries out `actions` on the bitmap `name`: all of them, or none.
+ *
+ * @throws ImageError `missing` where it is not there, `usage` where it is there already or cannot be as wanted,
+ * `unsupported` for an inconsistent bitmap, which can only be removed
+ */
+export async function administerBitmap(
+  storage: WritableStorage,
+  name: string,
+  actions: readonly BitmapAction[],
+  context: ChangeContext,
+): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  const renewal = await renewalOf(storage, header, context);
+  // Where the image says that its bitmaps are not kept right, their place may hold anything by now.
+  let entries = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
+  for (const action of actions) entries = await carryOut(renewal, entries, name, action);
+  const bitmaps = await putDirectory(renewal, entries);
+  await renewal.finish({ bitmaps, bitmapsConsistent: bitmaps !== null });
+}
+
+async function carryOut(
+  renewal: Renewal,
+  entries: BitmapEntry[],
+  name: string,
+  action: BitmapAction,
+): Promise<BitmapEntry[]> {
+  if (action.act === "add") return [...entries, await addBitmap(renewal, entries, name, action)];
+  const entry = entries.find((one) => one.name === name);
+  if (entry === undefined) throw notThere(renewal, entries, name, action.act);
+  if (action.act === "remove") {
+    await dropBitmap(renewal, entry);
+    return entries.filter((one) => one !== entry);
+  }
+  if ((entry.flags & BITMAP_FLAG.inUse) !== 0) throw broken(renewal, name, action.act);
+  const changed = await changeBitmap(renewal, entry, action);
+  return entries.map((one) => one === entry ? changed : one);
+}
+
+function notThere({ storage }: Renewal, entries: readonly BitmapEntry[], name: string, act: string): ImageError {
+  const there = entries.length === 0
+    ? "the image has none"
+    : `it has ${entries.map((one) => `"${one.name}"`).join(", ")}`;
+  return new ImageError("missing", `Cannot ${act} the bitmap "${name}" of "${storage.label}": ${there}`, {
+    path: storage.label,
+  });
+}
+
+function broken({ storage }: Renewal, name: string, act: string): ImageError {
+  const message =
+    `Cannot ${act} the bitmap "${name}" of "${storage.label}": it is inconsistent, and can only be removed`;
+  return new ImageError("unsupported", message, { path: storage.label });
+}
+
+async function addBitmap(
+  renewal: Renewal,
+  entries: readonly BitmapEntry[],
+  name: string,
+  { granularity, enabled }: BitmapAction & { readonly act: "add" },
+): Promise<BitmapEntry> {
+  const { header, storage, geometry: { clusterSize } } = renewal;
+  const bytes = granularity ?? Math.min(65536, Math.max(4096, clusterSize));
+  checkBitmap({ header, storage }, { name, granularity: bytes, inconsistent: false }, entries);
+  const entry: BitmapEntry = {
+    name,
+    table: { fileOffset: 0, entries: 0 },
+    flags: enabled ? BITMAP_FLAG.auto : 0,
+    type: DIRTY_TRACKING,
+    granularityBits: Math.log2(bytes),
+    extra: new Uint8Array(0),
+  };
+  return await withEmptyTable(renewal, entry);
+}
+
+async function withEmptyTable(renewal: Renewal, entry: BitmapEntry): Promise<BitmapEntry> {
+  const { header, geometry: { clusterSize } } = renewal;
+  const entries = Math.ceil(bitmapBytes(header.size, entry.granularityBits) / clusterSize);
+  const fileOffset = entries === 0 ? 0 : await renewal.place(new Uint8Array(entries * 8));
+  return { ...entry, table: { fileOffset, entries } };
+}
+
+async function dropBitmap(renewal: Renewal, entry: BitmapEntry): Promise<void> {
+  const table = await readTable(renewal, entry);
+  for (let index = 0; index < entry.table.entries; index++) await dropBits(renewal, table, index);
+  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
+}
+
+async function changeBitmap(
+  renewal: Renewal,
+  entry: BitmapEntry,
+  action: Exclude<BitmapAction, { readonly act: "add" }>,
+): Promise<BitmapEntry> {
+  switch (action.act) {
+    case "enable":
+      return { ...entry, flags: entry.flags | BITMAP_FLAG.auto };
+    case "disable":
+      return { ...entry, flags: entry.flags & ~BITMAP_FLAG.auto };
+    case "merge":
+      return await mergeBitmap(renewal, entry, action.from);
+    default:
+      await dropBitmap(renewal, entry);
+      return await withEmptyTable(renewal, entry);
+  }
+}
+
+/** A table whose clusters of bits are copied before they change. */
+interface OpenTable {
+  readonly renewal: Renewal;
+  readonly view: DataView;
+  /** The cluster of bits at hand; -1 for none. */
+  index: number;
+  bits: Uint8Array;
+}
+
+async function mergeBitmap(renewal: Renewal, entry: BitmapEntry, from: BitmapSource): Promise<BitmapEntry> {
+  const { storage, header, geometry: { clusterSize } } = renewal;
+  if (from.size !== header.size) {
+    const message = `Cannot merge the bitmap "${from.name}" into "${entry.name}" of "${storage.label}": its disk has ` +
+      `${from.size} bytes, and this one has ${header.size}`;
+    throw new ImageError("usage", message, { path: storage.label });
+  }
+  if (entry.table.entries === 0) return entry;
+  const table: OpenTable = { renewal, view: await readTable(renewal, entry), index: -1, bits: new Uint8Array(0) };
+  const granularity = 2 ** entry.granularityBits;
+  const count = Math.ceil(header.size / granularity);
+  const perCluster = clusterSize * 8;
+  for await (const { offset, bits } of from.pieces()) {
+    for (const [first, last] of stretches(bits)) {
+      const start = Math.floor((offset * 8 + first) * from.granularity / granularity);
+      const end = Math.min(count, Math.ceil((offset * 8 + last) * from.granularity / granularity));
+      for (let bit = start; bit < end;) {
+        const index = Math.floor(bit / perCluster);
+        if (index !== table.index) await load(table, index);
+        const to = Math.min(end, (index + 1) * perCluster);
+        fillBits(table.bits, bit - index * perCluster, to - index * perCluster);
+        bit = to;
+      }
+    }
+    await renewal.context.pause(Math.min(1, offset * 8 * from.granularity / header.size));
+  }
+  await store(table);
+  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
+  const bytes = new Uint8Array(table.view.buffer, table.view.byteOffset, table.view.byteLength);
+  return { ...entry, table: { ...entry.table, fileOffset: await renewal.place(bytes) } };
+}
+
+/** The stretches of set bits, as first bit and the bit after the last. Pure. */
+export function* stretches(bits: Uint8Array): Generator<readonly [number, number]> {
+  let first = -1;
+  for (let byte = 0; byte < bits.length; byte++) {
+    const value = bits[byte]!;
+    if (value === (first < 0 ? 0 : 0xff)) continue;
+    for (let bit = 0; bit < 8; bit++) {
+      const set = (value >>> bit & 1) !== 0;
+      if (set && first < 0) first = byte * 8 + bit;
+      else if (!set && first >= 0) {
+        yield [first, byte * 8 + bit];
+        first = -1;
+      }
+    }
+  }
+  if (first >= 0) yield [first, bits.length * 8];
+}
+
+async function load(table: OpenTable, index: number): Promise<void> {
+  await store(table);
+  const { renewal: { storage, geometry: { clusterSize } }, view } = table;
+  const [high, low] = [view.getUint32(index * 8), view.getUint32(index * 8 + 4)];
+  const fileOffset = hostOffsetOf(high, low);
+  table.index = index;
+  table.bits = new Uint8Array(clusterSize);
+  if (fileOffset !== 0) await storage.readAt(table.bits, fileOffset);
+  else if ((low & 1) !== 0) table.bits.fill(0xff);
+}
+
+/** Puts the bits at hand into a new cluster. */
+async function store(table: OpenTable): Promise<void> {
+  const { renewal, view, index, bits } = table;
+  if (index < 0) return;
+  await dropBits(renewal, view, index);
+  setU64(view, index * 8, await renewal.place(bits));
+}

@@ -1,0 +1,77 @@
+/**
+ * Bitmaps of a disk whose size changes: each table gets as many entries as the new size needs.
+ *
+ * @module
+ */
+import { setU64, viewOf } from "../../bytes.ts";
+import { ImageError } from "../../errors.ts";
+import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, readBitmapDirectory } from "./read.ts";
+import { clearFrom, directoryBytes } from "./write.ts";
+import type { Header } from "../header/header.ts";
+import { hostOffsetOf } from "../mapping/l2_entry.ts";
+import type { Renewal } from "../transaction/transaction.ts";
+
+/**
+ * Prepares the bitmaps for a disk of `size` guest bytes. What is new is clear.
+ *
+ * @returns what changes in the header
+ * @throws ImageError `unsupported` for a bitmap whose bits are not to be trusted
+ */
+export async function resizeBitmaps(renewal: Renewal, size: number): Promise<Partial<Header>> {
+  const { header, storage } = renewal;
+  if (header.bitmaps === null || !header.bitmapsConsistent) return {};
+  const entries = await readBitmapDirectory(storage, header);
+  const broken = entries.find(({ flags }) => (flags & BITMAP_FLAG.inUse) !== 0);
+  if (broken) {
+    const message = `Cannot resize "${storage.label}": its bitmap "${broken.name}" is inconsistent; remove it first`;
+    throw new ImageError("unsupported", message, { path: storage.label });
+  }
+  const resized: BitmapEntry[] = [];
+  for (const entry of entries) resized.push(await resizeBitmap(renewal, entry, size));
+  return { bitmaps: await putDirectory(renewal, resized) };
+}
+
+/** Writes a directory in place of the old one; null for no bitmaps. */
+export async function putDirectory(renewal: Renewal, entries: readonly BitmapEntry[]): Promise<Header["bitmaps"]> {
+  const { header } = renewal;
+  if (header.bitmaps !== null && header.bitmapsConsistent) {
+    await renewal.drop(header.bitmaps.directoryFileOffset, header.bitmaps.directorySize);
+  }
+  if (entries.length === 0) return null;
+  const bytes = directoryBytes(entries);
+  return { count: entries.length, directorySize: bytes.length, directoryFileOffset: await renewal.place(bytes) };
+}
+
+async function resizeBitmap(renewal: Renewal, entry: BitmapEntry, size: number): Promise<BitmapEntry> {
+  const { storage, geometry: { clusterSize } } = renewal;
+  const count = Math.ceil(bitmapBytes(size, entry.granularityBits) / clusterSize);
+  const old = await readTable(renewal, entry);
+  const bytes = new Uint8Array(count * 8);
+  bytes.set(new Uint8Array(old.buffer).subarray(0, bytes.length));
+  for (let index = count; index < entry.table.entries; index++) await dropBits(renewal, old, index);
+  const view = viewOf(bytes);
+  const last = count - 1;
+  const fileOffset = count === 0 ? 0 : hostOffsetOf(view.getUint32(last * 8), view.getUint32(last * 8 + 4));
+  if (fileOffset !== 0 && size < renewal.header.size) {
+    const bits = new Uint8Array(clusterSize);
+    await storage.readAt(bits, fileOffset);
+    clearFrom(bits, Math.ceil(size / 2 ** entry.granularityBits) - last * clusterSize * 8);
+    await renewal.refer(fileOffset, -1, "bits of a bitmap");
+    setU64(view, last * 8, await renewal.place(bits));
+  }
+  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
+  return { ...entry, table: { fileOffset: count === 0 ? 0 : await renewal.place(bytes), entries: count } };
+}
+
+/** The table of a bitmap. */
+export async function readTable({ storage }: Renewal, { table }: BitmapEntry): Promise<DataView> {
+  const bytes = new Uint8Array(table.entries * 8);
+  if (bytes.length > 0) await storage.readAt(bytes, table.fileOffset);
+  return viewOf(bytes);
+}
+
+/** Gives up the bits that entry `index` of a table points at. */
+export async function dropBits(renewal: Renewal, table: DataView, index: number): Promise<void> {
+  const fileOffset = hostOffsetOf(table.getUint32(index * 8), table.getUint32(index * 8 + 4));
+  if (fileOffset !== 0) await renewal.refer(fileOffset, -1, "bits of a bitmap");
+}

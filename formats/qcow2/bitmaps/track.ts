@@ -1,0 +1,135 @@
+/**
+ * Recording of changes in the enabled bitmaps of an existing image (specification, "Dirty tracking bitmaps").
+ *
+ * @module
+ */
+import { setU64, viewOf } from "../../bytes.ts";
+import { corrupt } from "../../errors.ts";
+import { BITMAP_FLAG, type BitmapEntry } from "./read.ts";
+import { directoryBytes } from "./write.ts";
+import type { Image } from "../image.ts";
+import { hostOffsetOf } from "../mapping/l2_entry.ts";
+import { readPadded } from "../clusters/read.ts";
+
+/** The bitmaps of an image being changed. */
+export interface BitmapTracker {
+  /** All bitmaps, as they shall stand in the directory when the image is finished. */
+  entries(): readonly BitmapEntry[];
+  /** Before the first change: what is recorded here is not in the file yet, which the file must say. */
+  begin(): Promise<void>;
+  /** Records that the guest bytes `[start, end)` change. */
+  touch(start: number, end: number): void;
+  /** Writes the bits. Nothing points at new clusters yet. */
+  writeBits(): Promise<void>;
+  /** Writes the tables of the bitmaps; new clusters must be counted on stable storage. */
+  writeTables(): Promise<void>;
+  /** Writes the directory in its place: the bitmaps are consistent again. */
+  writeDirectory(): Promise<void>;
+}
+
+/** One enabled bitmap, with the clusters of bits that were set here. */
+interface Tracked {
+  readonly entry: BitmapEntry;
+  readonly set: Map<number, Uint8Array>;
+  /** Table entries to be written: number and file offset of the bits. */
+  readonly moved: Map<number, number>;
+}
+
+/** The bitmaps of `image`, as its directory says. */
+export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): BitmapTracker {
+  const consistent = image.header.bitmapsConsistent;
+  const inUse = (entry: BitmapEntry) => ({ ...entry, flags: entry.flags | BITMAP_FLAG.inUse });
+  const isEnabled = ({ flags }: BitmapEntry) => (flags & (BITMAP_FLAG.auto | BITMAP_FLAG.inUse)) === BITMAP_FLAG.auto;
+  // Bits with extra data of unknown meaning cannot be kept right: such a bitmap stays "in use" for good.
+  const usable = ({ flags, extra }: BitmapEntry) =>
+    extra.length === 0 || (flags & BITMAP_FLAG.extraDataCompatible) !== 0;
+  const final = directory.map((entry) => !consistent || (isEnabled(entry) && !usable(entry)) ? inUse(entry) : entry);
+  const tracked: Tracked[] = final.filter((entry) => isEnabled(entry) && usable(entry))
+    .map((entry) => ({ entry, set: new Map(), moved: new Map() }));
+  const changes = consistent && directory.some(isEnabled);
+
+  async function write(entries: readonly BitmapEntry[]): Promise<void> {
+    const place = image.header.bitmaps;
+    if (place === null || !changes) return;
+    await image.storage.writeAt(directoryBytes(entries), place.directoryFileOffset);
+  }
+
+  return {
+    entries: () => final,
+    async begin() {
+      await write(final.map((entry) => isEnabled(entry) ? inUse(entry) : entry));
+    },
+    touch(start, end) {
+      for (const { entry, set } of tracked) {
+        const granularity = 2 ** entry.granularityBits;
+        setBits(set, image.geometry.clusterSize, Math.floor(start / granularity), Math.ceil(end / granularity));
+      }
+    },
+    async writeBits() {
+      for (const one of tracked) for (const [index, bits] of one.set) await mergeBits(image, one, index, bits);
+    },
+    async writeTables() {
+      for (const { entry, moved } of tracked) {
+        for (const [index, fileOffset] of moved) {
+          const bytes = new Uint8Array(8);
+          setU64(viewOf(bytes), 0, fileOffset);
+          await image.storage.writeAt(bytes, entry.table.fileOffset + index * 8);
+        }
+      }
+    },
+    writeDirectory: () => write(final),
+  };
+}
+
+/** Sets the bits `[from, to)` in clusters of `clusterSize` bytes, which are made as they are needed. */
+function setBits(set: Map<number, Uint8Array>, clusterSize: number, from: number, to: number): void {
+  const perCluster = clusterSize * 8;
+  for (let bit = from; bit < to;) {
+    const index = Math.floor(bit / perCluster);
+    const end = Math.min(to, (index + 1) * perCluster);
+    let bits = set.get(index);
+    if (bits === undefined) set.set(index, bits = new Uint8Array(clusterSize));
+    fillBits(bits, bit - index * perCluster, end - index * perCluster);
+    bit = end;
+  }
+}
+
+/** Sets the bits `[from, to)` of `bits`; the first is the lowest of its byte. */
+export function fillBits(bits: Uint8Array, from: number, to: number): void {
+  const wholeFrom = Math.ceil(from / 8);
+  const wholeTo = Math.floor(to / 8);
+  if (wholeFrom < wholeTo) bits.fill(0xff, wholeFrom, wholeTo);
+  const headEnd = Math.min(to, wholeFrom * 8);
+  for (let bit = from; bit < headEnd; bit++) bits[bit >>> 3] = bits[bit >>> 3]! | 1 << (bit & 7);
+  for (let bit = Math.max(headEnd, wholeTo * 8); bit < to; bit++) bits[bit >>> 3] = bits[bit >>> 3]! | 1 << (bit & 7);
+}
+
+/** Adds bits to one cluster of a bitmap in the file. */
+async function mergeBits(image: Image, { entry, moved }: Tracked, index: number, bits: Uint8Array): Promise<void> {
+  const { storage, geometry: { clusterSize } } = image;
+  if (index >= entry.table.entries) return;
+  const at = entry.table.fileOffset + index * 8;
+  const word = new Uint8Array(8);
+  await storage.readAt(word, at);
+  const view = viewOf(word);
+  const fileOffset = hostOffsetOf(view.getUint32(0), view.getUint32(4));
+  if (fileOffset % clusterSize !== 0 || fileOffset >= Math.max(storage.size, 1)) {
+    throw corrupt(
+      `Cannot change the bitmap "${entry.name}" of "${storage.label}": the table entry at byte ${at} names no cluster ` +
+        "of the file",
+      storage.label,
+      at,
+    );
+  }
+  if (fileOffset !== 0) {
+    const old = new Uint8Array(clusterSize);
+    await readPadded(storage, old, fileOffset);
+    for (let nth = 0; nth < clusterSize; nth++) bits[nth] = bits[nth]! | old[nth]!;
+    return await storage.writeAt(bits, fileOffset);
+  }
+  // Bit 0 of an entry without a place: all ones already.
+  if ((view.getUint32(4) & 1) !== 0) return;
+  const { first } = await image.refcounts.allocate(1);
+  await storage.writeAt(bits, first * clusterSize);
+  moved.set(index, first * clusterSize);
+}

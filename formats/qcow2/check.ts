@@ -1,0 +1,183 @@
+/**
+ * Checking an image: refcounts against references, and the flags that say "nobody else's".
+ *
+ * @module
+ */
+import { viewOf } from "../bytes.ts";
+import { type CheckContext, type CheckReport, partOf } from "../maintenance.ts";
+import type { Storage } from "../storage/types.ts";
+import { countReferences, eachEntry, refer, type Walk } from "./refcounts/compute_refcounts.ts";
+import type { Header } from "./header/header.ts";
+import { readHeader } from "./header/read.ts";
+import { hostOffsetOf, isCompressed, isCopied } from "./mapping/l2_entry.ts";
+import { readPadded } from "./clusters/read.ts";
+import { looseCount, type StoredCounts, storedCounts } from "./refcounts/on_disk_refcounts.ts";
+
+/**
+ * Checks the image in `storage`.
+ *
+ * @throws ImageError where it does not open
+ *
+ * @example
+ * ```ts
+ * import { checkQcow2 } from "./check.ts";
+ * import { createQcow2 } from "./create.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
+ * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), below: null })).finish();
+ * const context = { pause: () => Promise.resolve(), openNamed: () => Promise.reject() };
+ * const report = await checkQcow2(storage, context);
+ * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);
+ * ```
+ */
+export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
+  const header = await readHeader(storage);
+  const examined = await examine(storage, header, partOf(context, 0, 0.7));
+  const { stored } = examined;
+  // Where all flags are set and all counts are one there is nothing to find, and the tables need not be read again.
+  if (!examined.allOnes || !examined.walk.allCopied) await checkFlags(examined, partOf(context, 0.7, 1), stored);
+  const { findings, units } = examined.walk;
+  const { problems, corruptions, leaks, checkErrors } = findings;
+  return {
+    problems,
+    corruptions,
+    leaks,
+    checkErrors,
+    imageEnd: (examined.highest + 1) * header.clusterSize,
+    units,
+  };
+}
+
+/** What is known of an image after its refcounts have been held against its references. */
+export interface Examined {
+  readonly walk: Walk;
+  readonly stored: StoredCounts;
+  /** The last cluster that is in use. */
+  readonly highest: number;
+  /** Whether the refcount structure itself is damaged, so that it must be made anew. */
+  readonly rebuild: boolean;
+  /** Whether a refcount is too low, or too high to be one. */
+  readonly tooLow: boolean;
+  /** Whether every cluster that is referred to has a refcount of one. */
+  readonly allOnes: boolean;
+}
+
+/** Counts references and compares. */
+export async function examine(storage: Storage, header: Header, context: CheckContext): Promise<Examined> {
+  const walk = await countReferences(storage, header, partOf(context, 0, 0.7));
+  const stored = await storedCounts(storage, header);
+  const { clusterSize, refcountTable } = header;
+  refer(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
+  let rebuild = false;
+  for (const { index, at, fileOffset, problem } of stored.blocks) {
+    if (problem !== null) {
+      walk.findings.note("corruption", `Entry ${index} of the refcount table ${problem}`, at);
+      rebuild = true;
+      continue;
+    }
+    refer(walk, fileOffset, clusterSize, `refcount block ${index}`);
+    const cluster = fileOffset / clusterSize;
+    if (walk.counts.get(cluster) === 1) continue;
+    const times = walk.counts.get(cluster);
+    walk.findings.note("corruption", `The refcount block ${index} is referred to ${times} times`, at);
+    rebuild = true;
+  }
+  return { walk, stored, ...await compare(walk, stored, rebuild, partOf(context, 0.7, 1)) };
+}
+
+async function compare(
+  walk: Walk,
+  stored: StoredCounts,
+  damaged: boolean,
+  context: CheckContext,
+): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow" | "allOnes">> {
+  const { counts, findings, header } = walk;
+  const { clusterSize, refcountOrder: order } = header;
+  const clusters = Math.ceil(walk.storage.size / clusterSize);
+  const { reach } = stored;
+  let rebuild = damaged;
+  let tooLow = false;
+  let allOnes = true;
+  let highest = 0;
+  for (let index = 0; index * reach < clusters; index++) {
+    const block = await stored.blockAt(index);
+    const end = Math.min(clusters, (index + 1) * reach);
+    // Without a block there is nothing to compare but what is referred to.
+    let cluster = block === null ? counts.skipTo(index * reach) : index * reach;
+    for (; cluster < end; cluster++) {
+      const has = block === null ? 0 : looseCount(block, order, cluster - index * reach);
+      const needs = counts.get(cluster);
+      if (has > 0 || needs > 0) highest = cluster;
+      if (needs > 0 && has !== 1) allOnes = false;
+      if (has === needs) continue;
+      const place = `Cluster ${cluster} has the refcount ${has}, and ${needs} references`;
+      findings.note(has < needs ? "corruption" : "leak", place, cluster * clusterSize);
+      tooLow ||= has < needs || has === Infinity;
+      rebuild ||= block === null;
+    }
+    // A gap in a sparse file may be many blocks long.
+    if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
+    await context.pause(Math.min(1, (index + 1) * reach / clusters));
+  }
+  return { highest, rebuild, tooLow, allOnes };
+}
+
+/** A flag of the active tables that must be otherwise. */
+export interface WrongFlag {
+  /** File offset of the table, and of the entry in it. */
+  readonly table: number;
+  readonly at: number;
+  readonly copied: boolean;
+}
+
+/**
+ * Holds bit 63 of every entry of the active state against the refcount of what it points at.
+ *
+ * @returns the entries whose flag is wrong
+ */
+export async function checkFlags(
+  { walk }: Examined,
+  context: CheckContext,
+  counts: Pick<StoredCounts, "peek" | "get">,
+): Promise<WrongFlag[]> {
+  const { storage, header, geometry, findings } = walk;
+  const { clusterSize } = header;
+  const wrong: WrongFlag[] = [];
+  const hold = (high: number, table: number, at: number, what: string, found: number) => {
+    if ((found === 1) === isCopied(high)) return;
+    wrong.push({ table, at, copied: found === 1 });
+    findings.note("corruption", `The ${what} entry at byte ${at} is marked wrongly: the refcount is ${found}`, at);
+  };
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  await readPadded(storage, l1, header.l1.fileOffset);
+  const l1View = viewOf(l1);
+  const l2 = new Uint8Array(clusterSize);
+  const l2View = viewOf(l2);
+  for (let at = 0; at < l1.length; at += 8) {
+    const high = l1View.getUint32(at);
+    const table = hostOffsetOf(high, l1View.getUint32(at + 4));
+    if (table === 0) continue;
+    const place = header.l1.fileOffset + at;
+    hold(high, header.l1.fileOffset, place, "L1", await counts.get(Math.floor(table / clusterSize)));
+    if (table % clusterSize !== 0) continue;
+    await readPadded(storage, l2, table);
+    const later: { readonly high: number; readonly nth: number; readonly cluster: number }[] = [];
+    eachEntry(l2, geometry.l2EntryBytes, (nth) => {
+      const high = l2View.getUint32(nth);
+      const host = hostOffsetOf(high, l2View.getUint32(nth + 4));
+      if (isCompressed(high) || (host === 0 && !(header.externalData && isCopied(high)))) return;
+      const cluster = Math.floor(host / clusterSize);
+      const count = header.externalData ? 1 : counts.peek(cluster);
+      if (count !== undefined) hold(high, table, table + nth, "L2", count);
+      else later.push({ high, nth, cluster });
+    });
+    for (const { high, nth, cluster } of later) {
+      hold(high, table, table + nth, "L2", counts.peek(cluster) ?? await counts.get(cluster));
+    }
+    await context.pause(at / l1.length);
+  }
+  return wrong;
+}

@@ -1,0 +1,63 @@
+/**
+ * Allocating everything at creation.
+ *
+ * @module
+ */
+import type { Content } from "../../content.ts";
+import type { WritableStorage } from "../../storage/types.ts";
+import type { Image } from "../image.ts";
+import { setEntry, setSubclusters } from "../mapping/l2_entry.ts";
+import type { Preallocation } from "../options.ts";
+import { writeZeroes } from "./write_data.ts";
+
+/**
+ * Maps every guest cluster to its own place, all places in the order of the guest. Without a backing file all of it is
+ * data that reads as zeroes; with one (extended L2 entries) the subclusters stay as they are.
+ *
+ * @returns the offset in `image.data` of guest byte 0
+ */
+export async function preallocate(image: Image, mode: Preallocation): Promise<number> {
+  const { header, geometry, data } = image;
+  const { clusterSize } = geometry;
+  const clusters = Math.ceil(header.size / clusterSize);
+  if (clusters === 0) return 0;
+  const base = header.externalData ? 0 : await image.refcounts.claim(clusters) * clusterSize;
+  for (let index = 0; index < header.l1.entries; index++) {
+    const first = index * geometry.l2Entries;
+    const count = Math.min(geometry.l2Entries, clusters - first);
+    await image.tables.change(index, (table) => {
+      for (let nth = 0; nth < count; nth++) {
+        setEntry(table, nth * geometry.l2EntryBytes, base + (first + nth) * clusterSize, true);
+        if (geometry.extended && header.backing === null) setSubclusters(table, nth * 16, 0, 0xffffffff);
+      }
+      image.tables.changed(index);
+    });
+  }
+  // A data file ends with the disk, so that it is the disk's raw image.
+  await allot(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);
+  return base;
+}
+
+/** Makes `[start, end)` read as zeroes, with space on the host where `mode` wants that. */
+async function allot(data: WritableStorage, start: number, end: number, mode: Preallocation): Promise<void> {
+  if (data.startsZeroed) {
+    if (mode !== "metadata") await data.reserve(start, end, mode === "full");
+  } else if (mode === "full") {
+    await writeZeroes(data, start, end);
+  } else {
+    await data.zeroAt(start, end);
+  }
+}
+
+/** Writing where every guest byte has its place: no table is asked. */
+export function linearWriter(image: Image, base: number, mode: Preallocation) {
+  const { data } = image;
+  return {
+    write: (content: Content, start: number) => content.writeTo(data, base + start),
+    async zero(start: number, end: number): Promise<void> {
+      if (mode === "metadata") return await data.zeroAt(base + start, base + end);
+      // A hole would give back the space that was asked for.
+      await writeZeroes(data, base + start, base + end);
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * Host clusters that more entries of an existing image have than their refcounts say: to write one guest cluster would
+ * change the other.
+ *
+ * @module
+ */
+import { corrupt } from "../../errors.ts";
+import { emptyCounts } from "../refcounts/computed_refcounts.ts";
+import type { Image } from "../image.ts";
+import { decodeCompressed, type Geometry, hostOffsetOf, isCompressed, tableAt } from "../mapping/l2_entry.ts";
+import { REPAIR_FIRST } from "../refuse_corrupt.ts";
+
+/**
+ * Refuses an image in which two guest clusters have one host cluster whose refcount leaves that out. Looks through all
+ * L2 tables where they fit into the cache, so that none is read a second time; of a larger image only a check finds it.
+ *
+ * @param cacheBytes bytes of L2 tables that the cache holds
+ * @throws ImageError `corrupt`
+ */
+export async function requireShareCounted(image: Image, cacheBytes: number): Promise<void> {
+  const { geometry, storage, tables: { l1, cache }, refcounts, header } = image;
+  if (header.externalData) return;
+  const offsets: number[] = [];
+  for (let index = 0; index * 8 < l1.byteLength; index++) {
+    if (tableAt(l1, index) !== 0) offsets.push(tableAt(l1, index));
+  }
+  if (offsets.length * geometry.clusterSize > cacheBytes) return;
+  const references = emptyCounts();
+  /** Those with a second reference; most images have none. */
+  const shared: number[] = [];
+  const inFile = Math.ceil(storage.size / geometry.clusterSize);
+  const add = (cluster: number) => {
+    // What is past the end of the file is told when it is read.
+    if (cluster < inFile && references.add(cluster, 1) === 2) shared.push(cluster);
+  };
+  for (const fileOffset of offsets) await cache.look(fileOffset, ({ view }) => eachReferred(geometry, view, add));
+  for (const cluster of shared) {
+    const found = references.get(cluster);
+    const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);
+    if (count >= found) continue;
+    throw corrupt(
+      `Cannot write into "${storage.label}": ${found} guest clusters have host cluster ${cluster}, but its refcount is ` +
+        `${count}, so that one would be changed with the other; ${REPAIR_FIRST}`,
+      storage.label,
+      cluster * geometry.clusterSize,
+    );
+  }
+}
+
+/** Calls `add` with each host cluster that an entry of an L2 table has. */
+function eachReferred(geometry: Geometry, table: DataView, add: (cluster: number) => void): void {
+  const { clusterSize, clusterBits, l2EntryBytes } = geometry;
+  for (let at = 0; at < table.byteLength; at += l2EntryBytes) {
+    const [high, low] = [table.getUint32(at), table.getUint32(at + 4)];
+    if ((high | low) === 0) continue;
+    if (!isCompressed(high)) {
+      const host = hostOffsetOf(high, low);
+      if (host !== 0) add(Math.floor(host / clusterSize));
+      continue;
+    }
+    const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
+    const last = Math.floor((fileOffset + length - 1) / clusterSize);
+    for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) add(cluster);
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * Writing guest bytes: in place where a cluster is the image's own, else into new clusters.
+ *
+ * @module
+ */
+import { zeroes } from "../../bytes.ts";
+import type { Content } from "../../content.ts";
+import { corrupt } from "../../errors.ts";
+import type { WritableStorage } from "../../storage/types.ts";
+import { clusterStart, type Image, knownZero, readThrough } from "../image.ts";
+import {
+  CLUSTER,
+  clusterStatus,
+  decodeCompressed,
+  hostOffsetOf,
+  isCompressed,
+  isCopied,
+  l1IndexOf,
+  l2IndexOf,
+  setEntry,
+  setSubclusters,
+  subclusterStatus,
+} from "../mapping/l2_entry.ts";
+import { badEntry, entryAt, entryProblem, type L2Entry } from "../mapping/mapping.ts";
+import { REPAIR_FIRST } from "../refuse_corrupt.ts";
+
+/** Writes `content` at `guestStart`; any alignment, inside the disk. */
+export async function writeData(image: Image, content: Content, guestStart: number): Promise<void> {
+  const { l2Reach } = image.geometry;
+  const { length } = content;
+  const end = guestStart + length;
+  for (let guest = guestStart; guest < end;) {
+    const index = l1IndexOf(image.geometry, guest);
+    const tableEnd = Math.min(end, (index + 1) * l2Reach);
+    while (guest < tableEnd) {
+      guest = await writeRun(image, index, content.part(guest - guestStart, length), guest, tableEnd);
+    }
+    if (image.crowded) await image.commit();
+  }
+}
+
+/** The checked entry of `table` for `guestCluster`. */
+export function checkedEntry(image: Image, table: DataView, guestCluster: number): L2Entry {
+  const entry = entryAt(image.geometry, table, guestCluster);
+  const problem = entryProblem(image.mapping, entry, guestCluster);
+  if (problem !== null) throw badEntry(image.mapping, guestCluster, problem);
+  return entry;
+}
+
+/** Whether the entry has a host cluster of uncompressed data or zeroes. */
+export function hasPlace(image: Image, { high, low }: L2Entry): boolean {
+  return !isCompressed(high) && (hostOffsetOf(high, low) !== 0 || (image.header.externalData && isCopied(high)));
+}
+
+/** Host clusters that stand for consecutive guest clusters. */
+interface Span {
+  /** First guest cluster, and the end of the last; guest bytes. */
+  readonly from: number;
+  readonly to: number;
+  /** File offset of the first host cluster. */
+  readonly host: number;
+  /** Whether the clusters were there, and are the image's own. */
+  readonly inPlace: boolean;
+  /** Whether what is not written reads as zeroes. */
+  readonly zeroed: boolean;
+}
+
+/** Writes the start of `content` at `start`, as far as one span of host clusters goes; returns where it ends. */
+async function writeRun(image: Image, index: number, content: Content, start: number, limit: number): Promise<number> {
+  const span = await spanAt(image, index, start, limit);
+  const end = Math.min(span.to, limit);
+  await fillEdge(image, index, span, start, true);
+  await fillEdge(image, index, span, end, false);
+  await content.part(0, end - start).writeTo(image.data, span.host + (start - span.from));
+  await image.tables.change(index, (table) => mapSpan(image, table, index, span, start, end));
+  return end;
+}
+
+/** The host clusters for the guest bytes from `start` on, allocated if they must be; at most to `limit`. */
+async function spanAt(image: Image, index: number, start: number, limit: number): Promise<Span> {
+  const from = clusterStart(image, start);
+  const entry = await image.tables.change(index, (table) => checkedEntry(image, table, from));
+  if (!await isOwn(image, entry, from)) return await newSpan(image, index, from, limit);
+  const host = hostOffsetOf(entry.high, entry.low);
+  const to = await image.tables.change(index, (table) => ownEnd(image, table, from, host, limit));
+  return { from, to, host, inPlace: true, zeroed: false };
+}
+
+/** Where the image's own clusters end that follow the one at `from`, whose place is `host`. */
+function ownEnd(image: Image, table: DataView, from: number, host: number, limit: number): number {
+  const { clusterSize } = image.geometry;
+  let to = from + clusterSize;
+  while (to < limit) {
+    const next = checkedEntry(image, table, to);
+    if (!hasPlace(image, next) || hostOffsetOf(next.high, next.low) !== host + (to - from)) break;
+    if (!knownOwn(image, next, to)) break;
+    to += clusterSize;
+  }
+  return to;
+}
+
+/** Whether the place of this entry may be written: nobody else refers to it. */
+async function isOwn(image: Image, entry: L2Entry, guestCluster: number): Promise<boolean> {
+  if (!hasPlace(image, entry)) return false;
+  if (image.fresh || image.header.externalData) return true;
+  const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
+  image.places?.requireData(cluster, guestCluster);
+  // The refcount decides, not bit 63: a wrong bit must not cost a snapshot its data.
+  const count = image.refcounts.peek(cluster) ?? await image.refcounts.get(cluster);
+  if (count > 0) return count === 1;
+  throw corrupt(
+    `Cannot write to cluster ${cluster} of "${image.storage.label}": it is in use, but its refcount is 0; ` +
+      REPAIR_FIRST,
+    image.storage.label,
+    hostOffsetOf(entry.high, entry.low),
+  );
+}
+
+/** Whether {@linkcode isOwn} is true, as far as that is known without waiting. */
+function knownOwn(image: Image, entry: L2Entry, guestCluster: number): boolean {
+  if (image.fresh || image.header.externalData) return true;
+  const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
+  image.places?.requireData(cluster, guestCluster);
+  return image.refcounts.peek(cluster) === 1;
+}
+
+/** Whether others refer to the place of this entry, too, as far as that is known without waiting. */
+function knownShared(image: Image, entry: L2Entry): boolean {
+  if (image.fresh || image.header.externalData) return false;
+  const count = image.refcounts.peek(hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize);
+  return count !== undefined && count > 1;
+}
+
+/** New host clusters from guest cluster `from` on, as far as the guest clusters need some. */
+async function newSpan(image: Image, index: number, from: number, limit: number): Promise<Span> {
+  const { clusterSize } = image.geometry;
+  const { to, hole } = await image.tables.change(index, (table) => homeless(image, table, from, limit));
+  if (image.header.externalData) {
+    return { from, to, host: from, inPlace: false, zeroed: hole && from >= image.zeroedFrom };
+  }
+  const got = await image.refcounts.allocate((to - from) / clusterSize);
+  const host = got.first * clusterSize;
+  const zeroed = got.grown && host >= image.zeroedFrom;
+  return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
+}
+
+/** Where the clusters end that need a place, the one at `from` being the first, and whether that is a hole. */
+function homeless(image: Image, table: DataView, from: number, limit: number): { to: number; hole: boolean } {
+  const { clusterSize } = image.geometry;
+  const hole = isEmpty(entryAt(image.geometry, table, from));
+  let to = from + clusterSize;
+  while (to < limit) {
+    const next = checkedEntry(image, table, to);
+    // Only holes of a data file were never written; of other clusters a span may have any mixture.
+    if (image.header.externalData && isEmpty(next) !== hole) break;
+    if (hasPlace(image, next) && !knownShared(image, next)) break;
+    to += clusterSize;
+  }
+  return { to, hole };
+}
+
+function isEmpty({ high, low, zeroBits, allocatedBits }: L2Entry): boolean {
+  return (high | low | zeroBits | allocatedBits) === 0;
+}
+
+/**
+ * Fills what lies between the bytes to be written and the edge of the clusters or subclusters that become data by it.
+ *
+ * @param at where the written bytes begin (`head`), or where they end
+ */
+async function fillEdge(image: Image, index: number, span: Span, at: number, head: boolean): Promise<void> {
+  const { clusterSize } = image.geometry;
+  if (at % clusterSize === 0) return;
+  const cluster = clusterStart(image, at);
+  const entry = await image.tables.change(index, (table) => entryAt(image.geometry, table, cluster));
+  const unit = fillUnit(image, entry, at, span.inPlace);
+  const from = head ? at - at % unit : at;
+  const to = head ? at : at - at % unit + (at % unit === 0 ? 0 : unit);
+  if (to > from) await fill(image, span, from, to);
+}
+
+/** Up to which multiple bytes around `at` must be filled; 1 for not at all. */
+function fillUnit(image: Image, entry: L2Entry, at: number, inPlace: boolean): number {
+  const { clusterSize, subclusterSize, extended } = image.geometry;
+  const status = clusterStatus(entry.high, entry.low, extended, image.header.externalData);
+  if (!inPlace && (status !== CLUSTER.subclusters || entry.allocatedBits !== 0)) return clusterSize;
+  if (status === CLUSTER.data) return 1;
+  if (status !== CLUSTER.subclusters) return clusterSize;
+  const subcluster = Math.floor(at % clusterSize / subclusterSize);
+  return subclusterStatus(entry.zeroBits, entry.allocatedBits, subcluster) === CLUSTER.data ? 1 : subclusterSize;
+}
+
+/** Gives the guest bytes `[from, to)` their present content in the clusters of `span`. */
+async function fill(image: Image, span: Span, from: number, to: number): Promise<void> {
+  const host = span.host + (from - span.from);
+  if (!await knownZero(image, from, to)) {
+    const bytes = new Uint8Array(to - from);
+    await readThrough(image, bytes, from);
+    await image.data.writeAt(bytes, host);
+  } else if (!span.zeroed) {
+    await writeZeroes(image.data, host, host + to - from);
+  }
+}
+
+/** Writes zeroes to `[start, end)` of `data`. */
+export async function writeZeroes(data: WritableStorage, start: number, end: number): Promise<void> {
+  for (let at = start; at < end;) {
+    const piece = zeroes(end - at);
+    await data.writeAt(piece, at);
+    at += piece.length;
+  }
+}
+
+/** Lets the entries of the guest bytes `[start, end)` point at the clusters of `span`. */
+function mapSpan(image: Image, table: DataView, index: number, span: Span, start: number, end: number): void {
+  const { geometry } = image;
+  let changed = false;
+  for (let guest = span.from; guest < span.to; guest += geometry.clusterSize) {
+    const entry = entryAt(geometry, table, guest);
+    const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
+    if (!span.inPlace) releaseEntry(image, entry, guest);
+    const host = span.host + (guest - span.from);
+    const low = host >>> 0;
+    if (!span.inPlace || entry.low !== low || !isCopied(entry.high)) {
+      setEntry(table, at, host, true);
+      changed = true;
+    }
+    if (geometry.extended) changed = mapSubclusters(image, table, at, entry, guest, start, end) || changed;
+  }
+  if (changed || !span.inPlace) image.tables.changed(index);
+}
+
+/** Marks the subclusters that `[start, end)` touches as data; returns whether that changes anything. */
+function mapSubclusters(
+  image: Image,
+  table: DataView,
+  at: number,
+  entry: L2Entry,
+  guest: number,
+  start: number,
+  end: number,
+): boolean {
+  const { clusterSize, subclusterSize } = image.geometry;
+  const from = Math.floor(Math.max(0, start - guest) / subclusterSize);
+  const to = Math.ceil(Math.min(clusterSize, end - guest) / subclusterSize);
+  const touched = isCompressed(entry.high) ? 0xffffffff : bitRange(from, to);
+  const allocated = (entry.allocatedBits | touched) >>> 0;
+  const zero = (entry.zeroBits & ~touched) >>> 0;
+  if (allocated === entry.allocatedBits && zero === entry.zeroBits) return false;
+  setSubclusters(table, at, zero, allocated);
+  return true;
+}
+
+/** The bits `[from, to)`; at most 32. */
+export function bitRange(from: number, to: number): number {
+  return (to - from === 32 ? 0xffffffff : ((1 << (to - from)) - 1) << from) >>> 0;
+}
+
+/**
+ * Takes away the references of an entry that is to be replaced.
+ *
+ * @throws ImageError `corrupt` where they are to tables: those would be freed, and given out to the guest
+ */
+export function releaseEntry(image: Image, { high, low }: L2Entry, guestCluster: number): void {
+  const { clusterBits, clusterSize } = image.geometry;
+  if (isCompressed(high)) {
+    const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
+    const last = Math.floor((fileOffset + length - 1) / clusterSize);
+    const first = Math.floor(fileOffset / clusterSize);
+    for (let cluster = first; cluster <= last; cluster++) image.places?.requireData(cluster, guestCluster);
+    for (let cluster = first; cluster <= last; cluster++) image.release(cluster);
+  } else if (!image.header.externalData && hostOffsetOf(high, low) !== 0) {
+    const cluster = hostOffsetOf(high, low) / clusterSize;
+    image.places?.requireData(cluster, guestCluster);
+    image.release(cluster);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * New images: the smallest valid one, and the writer that fills it.
+ *
+ * @module
+ */
+import { SECTOR } from "../bytes.ts";
+import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../contract.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import type { AddedBitmaps } from "./bitmaps/write.ts";
+import { encodeHeader } from "./header/header.ts";
+import { type Image, imageOf, type Limits, NEW_LIMITS } from "./image.ts";
+import { type CreateSettings, settingsOf } from "./options.ts";
+import { checkPlan, newHeader } from "./plan_check.ts";
+import { tableWriter, type Target, writerOf } from "./writer.ts";
+
+/**
+ * Starts a new image in `storage`, which is empty or a device; nothing that was in it is kept. The header is written by
+ * `finish`, so before that it is no image.
+ *
+ * @throws ImageError `usage` for a plan against the rules, and what `context.createNamed` throws.
+ *
+ * @example
+ * ```ts
+ * import { createQcow2 } from "./create.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
+ * const writer = await createQcow2(storage, plan, { createNamed: () => Promise.reject(new Error()), below: null });
+ * await writer.write(new Uint8Array([7]), 12345);
+ * await writer.finish();
+ * assert.deepEqual([...storage.bytes().subarray(0, 4)], [0x51, 0x46, 0x49, 0xfb]);
+ * ```
+ */
+export async function createQcow2(
+  storage: WritableStorage,
+  plan: CreatePlan,
+  context: CreateContext,
+  limits: Limits = NEW_LIMITS,
+): Promise<DiskWriter> {
+  checkPlan(plan);
+  const settings = settingsOf(plan);
+  const data = settings.dataFile === null ? storage : await context.createNamed(settings.dataFile);
+  const image = await emptyImage(storage, data, plan, context, limits);
+  const target = await targetOf(image, plan, settings, context);
+  const linear = settings.preallocation !== "off" && plan.backing === null;
+  let bitmaps: AddedBitmaps | undefined;
+  return writerOf({
+    traits: traitsOf(image, plan, linear ? settings : null),
+    target,
+    begin: () => Promise.resolve(),
+    ...(settings.version === 3 && {
+      bitmaps: async () => bitmaps ??= (await import("./bitmaps/write.ts")).addedBitmaps(image, () => []),
+    }),
+    async finish() {
+      await bitmaps?.finish();
+      await finishNew(image);
+    },
+  });
+}
+
+/** Where guest bytes go. What allocates beforehand and what packs are loaded for images that are to have it. */
+async function targetOf(
+  image: Image,
+  plan: CreatePlan,
+  { preallocation, compressionType }: CreateSettings,
+  context: CreateContext,
+): Promise<Target> {
+  if (preallocation !== "off") {
+    const { linearWriter, preallocate } = await import("./clusters/preallocate.ts");
+    const base = await preallocate(image, preallocation);
+    if (plan.backing === null) return linearWriter(image, base, preallocation);
+  }
+  if (!plan.packs) return tableWriter(image, null);
+  const { packingOf } = await import("./clusters/compress.ts");
+  return tableWriter(image, packingOf(compressionType, context.pack));
+}
+
+/** An image without data. */
+async function emptyImage(
+  storage: WritableStorage,
+  data: WritableStorage,
+  plan: CreatePlan,
+  context: CreateContext,
+  limits: Limits,
+): Promise<Image> {
+  const header = newHeader(plan);
+  const image = imageOf({
+    header,
+    storage,
+    data,
+    l1: new Uint8Array(header.l1.entries * 8),
+    refcountTable: new Float64Array(header.refcountTable.clusters * header.clusterSize / 8),
+    end: 0,
+    fresh: true,
+    keepsPlaces: settingsOf(plan).preallocation !== "off",
+    limits,
+    below: () => Promise.resolve(context.below),
+  });
+  const l1Clusters = Math.ceil(header.l1.entries * 8 / header.clusterSize);
+  await image.refcounts.claim(1 + header.refcountTable.clusters + l1Clusters);
+  return image;
+}
+
+function traitsOf(image: Image, plan: CreatePlan, linear: CreateSettings | null): WriterTraits {
+  const { header, data } = image;
+  const written = linear === null
+    ? header.version === 2 && header.backing !== null
+    : linear.preallocation !== "metadata" || !data.zeroesCheaply;
+  return {
+    size: header.size,
+    unit: header.clusterSize,
+    sector: SECTOR,
+    packs: plan.packs,
+    order: "any",
+    startsZeroed: header.backing === null,
+    zeroes: written ? "written" : "cheap",
+  };
+}
+
+/** Writes all tables, then the header. */
+async function finishNew(image: Image): Promise<void> {
+  const { storage, data, header, geometry } = image;
+  await image.commit();
+  const end = image.refcounts.end * geometry.clusterSize;
+  if (storage.size < end) await storage.truncate(end);
+  if (data !== storage && data.size < header.size) await data.truncate(header.size);
+  await storage.writeAt(encodeHeader(image.header), 0);
+}

@@ -1,0 +1,214 @@
+/**
+ * Existing images, opened for writing.
+ *
+ * @module
+ */
+import { SECTOR, u64, viewOf } from "../bytes.ts";
+import type { DiskWriter, EditContext, WriterTraits } from "../contract.ts";
+import { corrupt } from "../errors.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { type BitmapEntry, readBitmapDirectory } from "./bitmaps/read.ts";
+import { type BitmapTracker, bitmapTracker } from "./bitmaps/track.ts";
+import { type AddedBitmaps, addedBitmaps } from "./bitmaps/write.ts";
+import { packingOf } from "./clusters/compress.ts";
+import { openData } from "./open.ts";
+import { encodeHeader, type Header, NO_BITS } from "./header/header.ts";
+import { readHeader } from "./header/read.ts";
+import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
+import { metadataPlaces } from "./metadata_overlap.ts";
+import { countAt } from "./refcounts/refcount_block.ts";
+import { requireShareCounted } from "./clusters/shared_clusters.ts";
+import { refuseUnsound, requireCounted } from "./refuse_corrupt.ts";
+import { requirePackable } from "./clusters/write_compressed.ts";
+import { tableWriter, writerOf } from "./writer.ts";
+
+/**
+ * Opens the image in `storage` for writing. Snapshots keep what they hold; enabled bitmaps record what is written. The
+ * file stays valid at every moment: if the program ends early, clusters may be leaked, no more.
+ *
+ * @throws ImageError `corrupt` for a broken image, `unsupported` for one that must be repaired first or has features
+ * that cannot be kept right, and what `context` throws.
+ *
+ * @example
+ * ```ts
+ * import { createQcow2 } from "./create.ts";
+ * import { editQcow2 } from "./edit.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const no = () => Promise.reject(new Error("The image names no file"));
+ * const storage = new MemoryStorage();
+ * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
+ * await (await createQcow2(storage, plan, { createNamed: no, below: null })).finish();
+ *
+ * const writer = await editQcow2(storage, { packs: false, openNamed: no, openBelow: no });
+ * assert.equal(writer.traits.startsZeroed, true);
+ * await writer.write(new Uint8Array([1, 2, 3]), 1000);
+ * await writer.finish();
+ * ```
+ */
+export async function editQcow2(
+  storage: WritableStorage,
+  context: EditContext,
+  limits: Limits = USUAL_LIMITS,
+): Promise<DiskWriter> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  const bitmaps = await readBitmapDirectory(storage, header);
+  const image = await openForChange(storage, header, bitmaps, context, limits);
+  if (context.packs) requirePackable(image);
+  const pack = context.packs ? packingOf(header.compressionType, context.pack) : null;
+  const tracker = bitmapTracker(image, bitmaps);
+  const added = addedBitmaps(image, tracker.entries);
+  let begun = false;
+  async function begin(): Promise<void> {
+    if (begun) return;
+    begun = true;
+    await beginChanges(image, tracker);
+  }
+  return writerOf({
+    traits: traitsOf(image, context.packs),
+    target: tableWriter(image, pack),
+    async begin(start, end) {
+      await begin();
+      tracker.touch(start, end);
+    },
+    ...(header.version === 3 && { bitmaps: () => Promise.resolve(added) }),
+    async finish() {
+      if (begun) await finishChanges(image, tracker, added);
+    },
+  });
+}
+
+async function openForChange(
+  storage: WritableStorage,
+  header: Header,
+  bitmaps: readonly BitmapEntry[],
+  context: EditContext,
+  limits: Limits,
+): Promise<Image> {
+  const data = await openData(header, storage, context);
+  const l1 = new Uint8Array(header.l1.entries * 8);
+  if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
+  const refcountTable = await readRefcountTable(storage, header);
+  // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
+  const trusted = header.bitmapsConsistent ? bitmaps : [];
+  const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps: trusted });
+  const below = header.backing === null ? null : await context.openBelow(header.backing);
+  const image = imageOf({
+    header,
+    storage,
+    data,
+    l1,
+    refcountTable,
+    // A table without a refcount must not be taken for the free end of the file.
+    end: Math.max(places.end, await endOfUse(storage, header, refcountTable)),
+    places,
+    fresh: false,
+    keepsPlaces: false,
+    limits,
+    below: () => Promise.resolve(below),
+  });
+  // A refcount block that is said to be free is found when it would be given out.
+  await requireCounted(storage, header, [], (cluster) => image.refcounts.get(cluster));
+  await requireShareCounted(image, limits.l2Bytes);
+  return image;
+}
+
+async function readRefcountTable(storage: WritableStorage, header: Header): Promise<Float64Array> {
+  const { fileOffset, clusters } = header.refcountTable;
+  const bytes = new Uint8Array(clusters * header.clusterSize);
+  await storage.readAt(bytes, fileOffset);
+  const view = viewOf(bytes);
+  const table = new Float64Array(bytes.length / 8);
+  for (let index = 0; index < table.length; index++) {
+    const block = u64(view, index * 8);
+    if (block % header.clusterSize !== 0 || block + header.clusterSize > storage.size) {
+      throw corrupt(
+        `Cannot read refcount block ${index} of "${storage.label}": it begins at byte ${block}, must be at a cluster ` +
+          `of the file (${storage.size} bytes)`,
+        storage.label,
+        fileOffset + index * 8,
+      );
+    }
+    table[index] = block;
+  }
+  return table;
+}
+
+/**
+ * The cluster after the last one of the file with a refcount above zero. What is counted beyond the file says nothing of
+ * where the image ends: one damaged entry of the refcount table counts clusters petabytes away.
+ */
+async function endOfUse(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
+  const block = new Uint8Array(header.clusterSize);
+  const reach = header.clusterSize * 8 / 2 ** header.refcountOrder;
+  const inFile = Math.ceil(storage.size / header.clusterSize);
+  for (let index = Math.min(table.length, Math.ceil(inFile / reach)) - 1; index >= 0; index--) {
+    if (table[index] === 0) continue;
+    await storage.readAt(block, table[index]!);
+    for (let nth = Math.min(reach, inFile - index * reach) - 1; nth >= 0; nth--) {
+      if (countAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
+    }
+  }
+  return 0;
+}
+
+function traitsOf({ header, tables, data }: Image, packs: boolean): WriterTraits {
+  const empty = header.backing === null && !header.rawExternalData && isZero(tables.l1);
+  const written = header.rawExternalData ? !data.zeroesCheaply : header.version === 2 && header.backing !== null;
+  return {
+    size: header.size,
+    unit: header.clusterSize,
+    sector: SECTOR,
+    packs,
+    order: "any",
+    startsZeroed: empty,
+    zeroes: written ? "written" : "cheap",
+  };
+}
+
+function isZero(table: DataView): boolean {
+  for (let at = 0; at < table.byteLength; at += 4) if (table.getUint32(at) !== 0) return false;
+  return true;
+}
+
+/** What other programs must see before the first byte is changed. */
+async function beginChanges(image: Image, tracker: BitmapTracker): Promise<void> {
+  const { high, low } = image.header.unknownAutoclear;
+  if (high !== 0 || low !== 0) {
+    // What these features describe would not be kept right.
+    image.header = { ...image.header, unknownAutoclear: NO_BITS };
+    await image.storage.writeAt(encodeHeader(image.header), 0);
+  }
+  await tracker.begin();
+  await image.storage.sync();
+}
+
+/** Writes everything, in an order in which the file is valid at every moment. */
+async function finishChanges(image: Image, tracker: BitmapTracker, added: AddedBitmaps): Promise<void> {
+  const { storage } = image;
+  await tracker.writeBits();
+  const before = image.header;
+  const newDirectory = await added.finish();
+  const after = image.header;
+  // The new directory is made known only after everything that it points at.
+  if (newDirectory) image.header = { ...after, bitmaps: before.bitmaps, bitmapsConsistent: before.bitmapsConsistent };
+  await image.commit();
+  const end = image.refcounts.end * image.geometry.clusterSize;
+  if (storage.size < end) await storage.truncate(end);
+  await storage.sync();
+  await tracker.writeTables();
+  await storage.sync();
+  if (!newDirectory) return await tracker.writeDirectory();
+  const { bitmaps, bitmapsConsistent } = after;
+  image.header = { ...image.header, bitmaps, bitmapsConsistent };
+  await storage.writeAt(encodeHeader(image.header), 0);
+  if (before.bitmaps === null || !before.bitmapsConsistent) return;
+  const { directoryFileOffset, directorySize } = before.bitmaps;
+  await storage.sync();
+  for (let done = 0; done < directorySize; done += before.clusterSize) {
+    image.release((directoryFileOffset + done) / before.clusterSize);
+  }
+  await image.commit();
+}

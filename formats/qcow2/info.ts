@@ -1,0 +1,48 @@
+/**
+ * What `info` shows of a qcow2 image, under the names that `qemu-img info --output=json` gives.
+ *
+ * @module
+ */
+import type { Bitmap, Fact, Facts } from "../contract.ts";
+import type { Header } from "./header/header.ts";
+import type { Snapshot } from "./snapshots/read.ts";
+
+/** Facts of an image. Names as in QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag and snapshots. */
+export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): Facts {
+  return {
+    "compat": header.version === 2 ? "0.10" : "1.1",
+    "compression-type": header.compressionType,
+    ...(header.version === 3 && { "lazy-refcounts": header.lazyRefcounts }),
+    "refcount-bits": 1 << header.refcountOrder,
+    ...(header.version === 3 && { "corrupt": header.corrupt, "extended-l2": header.extendedL2 }),
+    ...(header.dataFileName !== null && { "data-file": header.dataFileName }),
+    ...(header.externalData && { "data-file-raw": header.rawExternalData }),
+    ...(bitmaps.length > 0 && { "bitmaps": bitmaps.map(bitmapFacts) }),
+    "cluster-size": header.clusterSize,
+    "dirty-flag": header.dirty,
+    ...(snapshots.length > 0 && { "snapshots": snapshots.map((snapshot) => snapshotFacts(snapshot, header.size)) }),
+  };
+}
+
+function bitmapFacts(bitmap: Bitmap): Fact {
+  const flags: string[] = [];
+  if (bitmap.inconsistent) flags.push("in-use");
+  if (bitmap.enabled) flags.push("auto");
+  return { "name": bitmap.name, "granularity": bitmap.granularity, "flags": flags };
+}
+
+const SECOND = 1_000_000_000n;
+
+function snapshotFacts(snapshot: Snapshot, size: number): Fact {
+  return {
+    "id": snapshot.id,
+    "name": snapshot.name,
+    "vm-state-size": snapshot.vmStateSize,
+    "date-sec": snapshot.dateSeconds,
+    "date-nsec": snapshot.dateNanoseconds,
+    "vm-clock-sec": Number(snapshot.clockNanoseconds / SECOND),
+    "vm-clock-nsec": Number(snapshot.clockNanoseconds % SECOND),
+    ...(snapshot.instructions !== null && { "icount": Number(snapshot.instructions) }),
+    "disk-size": snapshot.diskSize ?? size,
+  };
+}

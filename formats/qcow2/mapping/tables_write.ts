@@ -1,0 +1,166 @@
+/**
+ * The L1 table and the L2 tables of an image being written.
+ *
+ * @module
+ */
+import { viewOf } from "../../bytes.ts";
+import { corrupt } from "../../errors.ts";
+import { andThen, type MaybePromise } from "../../maybe_promise.ts";
+import type { WritableStorage } from "../../storage/types.ts";
+import { type TableCache, tableCache } from "../../shared/table_cache.ts";
+import { hostOffsetOf, setEntry } from "./l2_entry.ts";
+import type { MetadataPlaces } from "../metadata_overlap.ts";
+import type { Refcounts } from "../refcounts/refcounts.ts";
+import { REPAIR_FIRST } from "../refuse_corrupt.ts";
+
+/** The mapping tables of an image being written. */
+export interface Tables {
+  /** The active L1 table as on disk. */
+  readonly l1: DataView;
+  readonly cache: TableCache;
+  /** Whether an L2 table exists for L1 entry `index`. */
+  has(index: number): boolean;
+  /**
+   * Lends the L2 table of L1 entry `index`, made or copied if it must be, to `change`, which calls {@linkcode changed} if
+   * it changes anything, and must not keep the table.
+   */
+  change<T>(index: number, change: (table: DataView) => T): MaybePromise<T>;
+  /** Notes that the L2 table of L1 entry `index` was changed. */
+  changed(index: number): void;
+  /** Whether so many tables wait to be written that the cache might write one by itself. */
+  readonly crowded: boolean;
+  /** Writes the L2 tables; what they point at must be settled. */
+  flushL2(): Promise<void>;
+  /** Writes what was changed of the L1 table. */
+  flushL1(): Promise<void>;
+}
+
+/** How the tables of an image are kept. */
+export interface TablesSetup {
+  readonly storage: WritableStorage;
+  readonly clusterSize: number;
+  /** The active L1 table as on disk. */
+  readonly l1: Uint8Array;
+  readonly l1FileOffset: number;
+  readonly refcounts: Refcounts;
+  /** Where tables lie, which is kept up to date; absent for a new image. */
+  readonly places?: MetadataPlaces | undefined;
+  /** A new image: its tables are nobody else's, and the order of writes is free. */
+  readonly fresh: boolean;
+  /** Bytes of L2 tables to hold. */
+  readonly cacheBytes: number;
+  /** Puts refcounts and data on stable storage: what L2 tables point at must be there before them. */
+  settle(): Promise<void>;
+  /** Takes away a reference to `cluster`, later, when nothing on disk points at it any more. */
+  release(cluster: number): void;
+}
+
+/** The tables as `setup` describes them. */
+export function tablesOf(setup: TablesSetup): Tables {
+  const { storage, clusterSize, refcounts, fresh } = setup;
+  const l1 = viewOf(setup.l1);
+  let settled = fresh;
+  const settle = () => settled ? Promise.resolve() : setup.settle();
+  const cache = tableCache(afterSettling(storage, settle), clusterSize, setup.cacheBytes);
+  const room = Math.max(2, Math.floor(setup.cacheBytes / clusterSize));
+  const dirty = new Set<number>();
+  let dirtyFrom = Infinity;
+  let dirtyTo = 0;
+
+  function offsetOf(index: number): number {
+    return hostOffsetOf(l1.getUint32(index * 8), l1.getUint32(index * 8 + 4));
+  }
+
+  async function place(index: number, content?: Uint8Array): Promise<void> {
+    const { first } = await refcounts.allocate(1);
+    setEntry(l1, index * 8, first * clusterSize, true);
+    dirtyFrom = Math.min(dirtyFrom, index);
+    dirtyTo = Math.max(dirtyTo, index + 1);
+    setup.places?.add(first, 1, "an L2 table");
+    if (!fresh) dirty.add(first * clusterSize);
+    await cache.make(first * clusterSize, content && (({ bytes }) => bytes.set(content)));
+  }
+
+  /** Puts a copy in the place of a table that a snapshot shares. */
+  async function makeOwn(index: number, fileOffset: number): Promise<void> {
+    const cluster = fileOffset / clusterSize;
+    const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);
+    if (count === 1) return requireOwn(index, cluster);
+    if (count === 0) {
+      throw corrupt(
+        `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": its refcount is 0; ${REPAIR_FIRST}`,
+        storage.label,
+        fileOffset,
+      );
+    }
+    await place(index, await cache.look(fileOffset, ({ bytes }) => bytes.slice()));
+    setup.release(cluster);
+  }
+
+  /** Sees to it that there is a table that is nobody else's. */
+  function own(index: number): MaybePromise<void> {
+    const fileOffset = offsetOf(index);
+    if (fileOffset === 0) return place(index);
+    if (!fresh) return makeOwn(index, fileOffset);
+  }
+
+  /** A refcount that leaves out the snapshot would let this change the snapshot, too. */
+  function requireOwn(index: number, cluster: number): void {
+    if (setup.places?.at(cluster) !== "an L2 table of a snapshot") return;
+    throw corrupt(
+      `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": a snapshot has it, too, but the refcount ` +
+        `of its host cluster ${cluster} is 1, must be 2 or more; ${REPAIR_FIRST}`,
+      storage.label,
+      cluster * clusterSize,
+    );
+  }
+
+  return {
+    l1,
+    cache,
+    has: (index) => offsetOf(index) !== 0,
+    change: (index, change) => andThen(own(index), () => cache.look(offsetOf(index), ({ view }) => change(view))),
+    changed(index) {
+      cache.markDirty(offsetOf(index));
+      if (!fresh) dirty.add(offsetOf(index));
+    },
+    get crowded() {
+      return !fresh && dirty.size >= room - 1;
+    },
+    async flushL2() {
+      settled = true;
+      await cache.flush();
+      settled = fresh;
+      dirty.clear();
+    },
+    async flushL1() {
+      const all = fresh && !storage.startsZeroed;
+      const [from, to] = all ? [0, setup.l1.length / 8] : [dirtyFrom, dirtyTo];
+      if (to > from) await storage.writeAt(setup.l1.subarray(from * 8, to * 8), setup.l1FileOffset + from * 8);
+      dirtyFrom = Infinity;
+      dirtyTo = 0;
+    },
+  };
+}
+
+/** `storage`, where writing a table waits for what it points at; for tables that give way in the cache. */
+function afterSettling(storage: WritableStorage, settle: () => Promise<void>): WritableStorage {
+  return {
+    label: storage.label,
+    get size() {
+      return storage.size;
+    },
+    startsZeroed: storage.startsZeroed,
+    zeroesCheaply: storage.zeroesCheaply,
+    readAt: (into, fileOffset) => storage.readAt(into, fileOffset),
+    async writeAt(from, fileOffset) {
+      await settle();
+      await storage.writeAt(from, fileOffset);
+    },
+    zeroAt: (start, end) => storage.zeroAt(start, end),
+    truncate: (size) => storage.truncate(size),
+    reserve: (start, end, written) => storage.reserve(start, end, written),
+    sync: () => storage.sync(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}

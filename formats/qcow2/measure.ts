@@ -1,0 +1,84 @@
+/**
+ * How long the file of a new image can become, as `qemu-img measure` reckons: the tables of a disk that is all data,
+ * and the clusters that hold data now.
+ *
+ * @module
+ */
+import { alignUp, unitsOf } from "../bytes.ts";
+import type { Bitmap, CreatePlan, Measure, Measured } from "../contract.ts";
+import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
+import { type CreateSettings, settingsOf } from "./options.ts";
+import { checkPlan } from "./plan_check.ts";
+
+/** Bytes of an entry of the L1 table, the refcount table and a bitmap table. */
+const ENTRY_BYTES = 8;
+/** Fixed part of an entry of the bitmap directory, in bytes. */
+const BITMAP_ENTRY_BYTES = 24;
+
+/**
+ * Measures a new image.
+ *
+ * @throws ImageError `usage` for a plan against the rules
+ *
+ * @example
+ * ```ts
+ * import { measureQcow2 } from "./measure.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const measure = measureQcow2({ size: 1 << 30, options: {}, backing: null, packs: false });
+ * assert.equal(measure.unit, 65536);
+ * assert.deepEqual(measure.sizeOf(0, null), { required: 393216, fullyAllocated: 1074135040 });
+ * ```
+ */
+export function measureQcow2(plan: CreatePlan): Measure {
+  checkPlan(plan);
+  const settings = settingsOf(plan);
+  const size = alignUp(plan.size, settings.clusterSize);
+  const allocates = settings.preallocation === "full" || settings.preallocation === "falloc";
+  return {
+    unit: settings.clusterSize,
+    sizeOf(data, bitmaps): Measured {
+      const fullyAllocated = size + tableBytes(size, settings);
+      return {
+        required: fullyAllocated - size + (allocates ? size : data),
+        fullyAllocated,
+        ...(bitmaps && settings.version === 3 && { bitmaps: bitmapBytes(bitmaps, plan.size, settings) }),
+      };
+    },
+  };
+}
+
+/** Header, L1 and L2 tables and refcounts of an image that is full; tables are whole clusters. */
+function tableBytes(size: number, settings: CreateSettings): number {
+  const { clusterSize, extendedL2 } = settings;
+  const geometry = geometryOf({ clusterBits: Math.log2(clusterSize), extendedL2 });
+  const l2Tables = l1EntriesFor(geometry, size);
+  const l1 = alignUp(l2Tables * ENTRY_BYTES, clusterSize);
+  const tables = clusterSize + l2Tables * clusterSize + l1;
+  return tables + refcountClusters((tables + size) / clusterSize, settings) * clusterSize;
+}
+
+/** Clusters of refcount blocks and their table; they count themselves, too. */
+function refcountClusters(counted: number, { clusterSize, refcountBits }: CreateSettings): number {
+  const perBlock = clusterSize * 8 / refcountBits;
+  let clusters = 0;
+  for (;;) {
+    const blocks = unitsOf(counted + clusters, perBlock);
+    const needed = blocks + unitsOf(blocks * ENTRY_BYTES, clusterSize);
+    if (needed === clusters) return clusters;
+    clusters = needed;
+  }
+}
+
+/** Bitmaps with every bit stored, their tables and the directory. */
+function bitmapBytes(bitmaps: readonly Bitmap[], size: number, { clusterSize }: CreateSettings): number {
+  let bytes = 0;
+  let directory = 0;
+  for (const { name, granularity, inconsistent } of bitmaps) {
+    if (inconsistent) continue;
+    const clusters = unitsOf(unitsOf(unitsOf(size, granularity), 8), clusterSize);
+    bytes += clusters * clusterSize + alignUp(clusters * ENTRY_BYTES, clusterSize);
+    directory += alignUp(BITMAP_ENTRY_BYTES + new TextEncoder().encode(name).length, 8);
+  }
+  return bytes + alignUp(directory, clusterSize);
+}

@@ -1,0 +1,212 @@
+/**
+ * The rules for options of a new image, and its header.
+ *
+ * @module
+ */
+import { alignUp, isPowerOfTwo, SECTOR } from "../bytes.ts";
+import type { CreatePlan } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { encodeHeader, FEATURE_NAMES, type Header, NO_BITS } from "./header/header.ts";
+import {
+  BACKING_NAME_BYTES_MAX,
+  CLUSTER_BITS,
+  EXTENDED_L2_MIN_CLUSTER_BITS,
+  HEADER_LENGTH_NOW,
+  HEADER_LENGTH_V2,
+  L1_BYTES_MAX,
+  REFCOUNT_TABLE_BYTES_MAX,
+} from "./header/types.ts";
+import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
+import { type CreateSettings, settingsOf } from "./options.ts";
+
+const BACKING_FORMAT_BYTES_MAX = 15;
+
+/**
+ * Throws for a plan that cannot be carried out. Pure.
+ *
+ * @throws ImageError `usage`.
+ *
+ * @example
+ * ```ts
+ * import { checkPlan } from "./plan_check.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const plan = { size: 1 << 30, options: {}, backing: null, packs: false };
+ * checkPlan(plan);
+ * assert.throws(() => checkPlan({ ...plan, options: { compat: "0.10", compression_type: "zstd" } }));
+ * ```
+ */
+export function checkPlan(plan: CreatePlan): void {
+  const settings = settingsOf(plan);
+  checkClusters(settings);
+  checkVersion(settings);
+  checkPreallocation(plan, settings);
+  checkDataFile(plan, settings);
+  checkBacking(plan);
+  checkSize(plan, settings);
+  encodeHeader(newHeader(plan));
+}
+
+function refuse(message: string): never {
+  throw new ImageError("usage", message);
+}
+
+function checkClusters({ clusterSize, refcountBits, extendedL2 }: CreateSettings): void {
+  const [least, most] = [2 ** CLUSTER_BITS.min, 2 ** CLUSTER_BITS.max];
+  if (!isPowerOfTwo(clusterSize) || clusterSize < least || clusterSize > most) {
+    refuse(`Cannot use "cluster_size=${clusterSize}": it must be a power of two from ${least} to ${most}`);
+  }
+  if (!isPowerOfTwo(refcountBits) || refcountBits > 64) {
+    refuse(`Cannot use "refcount_bits=${refcountBits}": it must be 1, 2, 4, 8, 16, 32 or 64`);
+  }
+  const needed = 2 ** EXTENDED_L2_MIN_CLUSTER_BITS;
+  if (extendedL2 && clusterSize < needed) {
+    refuse(`Cannot use "extended_l2" with "cluster_size=${clusterSize}": it must be at least ${needed}`);
+  }
+}
+
+function checkVersion(settings: CreateSettings): void {
+  if (settings.version === 3) return;
+  const newer: [boolean, string][] = [
+    [settings.refcountBits !== 16, `refcount_bits=${settings.refcountBits}`],
+    [settings.compressionType === "zstd", "compression_type=zstd"],
+    [settings.extendedL2, "extended_l2"],
+    [settings.lazyRefcounts, "lazy_refcounts"],
+    [settings.dataFile !== null, "data_file"],
+    [settings.dataFileRaw, "data_file_raw"],
+  ];
+  const found = newer.find(([used]) => used);
+  if (found) refuse(`Cannot use "${found[1]}" with "compat=0.10": it needs compat=1.1`);
+}
+
+function checkPreallocation({ backing, packs, options }: CreatePlan, settings: CreateSettings): void {
+  if (options.preallocation === undefined || options.preallocation === "off") return;
+  const option = `"preallocation=${settings.preallocation}"`;
+  if (backing !== null && !settings.extendedL2) {
+    refuse(
+      `Cannot use ${option} with a backing file: it would hide it; only with "extended_l2" can both stand together`,
+    );
+  }
+  if (packs) refuse(`Cannot use ${option} with compression: packed clusters have no size known beforehand`);
+}
+
+function checkDataFile({ backing, packs }: CreatePlan, { dataFile, dataFileRaw }: CreateSettings): void {
+  if (dataFileRaw && dataFile === null) refuse('Cannot use "data_file_raw" without "data_file"');
+  if (dataFileRaw && backing !== null) {
+    refuse('Cannot use "data_file_raw" with a backing file: the data file by itself must hold everything');
+  }
+  if (dataFile !== null && packs) {
+    refuse('Cannot use "data_file" with compression: a data file holds plain clusters only');
+  }
+}
+
+function checkBacking({ backing }: CreatePlan): void {
+  if (backing === null) return;
+  const bytes = new TextEncoder().encode(backing.name).length;
+  if (bytes < 1 || bytes > BACKING_NAME_BYTES_MAX) {
+    refuse(`Cannot use the backing file name: it has ${bytes} bytes, must have 1 to ${BACKING_NAME_BYTES_MAX}`);
+  }
+  if (backing.format === undefined || backing.format === "") {
+    refuse(`Cannot use the backing file "${backing.name}" without its format: it must be stated`);
+  }
+  if (new TextEncoder().encode(backing.format).length > BACKING_FORMAT_BYTES_MAX) {
+    refuse(`Cannot use the backing format "${backing.format}": it must have at most ${BACKING_FORMAT_BYTES_MAX} bytes`);
+  }
+}
+
+function checkSize(plan: CreatePlan, settings: CreateSettings): void {
+  const geometry = geometryOf(headerGeometry(settings));
+  const most = Math.min(L1_BYTES_MAX / 8 * geometry.l2Reach, Number.MAX_SAFE_INTEGER + 1 - (64 << 20));
+  const clusters = `clusters of ${sizeText(settings.clusterSize)}`;
+  if (!Number.isSafeInteger(plan.size) || plan.size < 0) {
+    refuse(`Cannot create a disk of ${plan.size} bytes: it must be a whole number from 0 to 2^53 - 1`);
+  }
+  if (alignUp(plan.size, SECTOR) > most) {
+    refuse(
+      `Cannot create a disk of ${plan.size} bytes with ${clusters}${settings.extendedL2 ? " and extended L2" : ""}: ` +
+        `it must be at most ${most} bytes (${sizeText(most)})`,
+    );
+  }
+  if (settings.preallocation === "off" || settings.dataFile !== null) return;
+  const reach = settings.clusterSize * (settings.clusterSize * 8 / settings.refcountBits);
+  const host = REFCOUNT_TABLE_BYTES_MAX / 8 * reach;
+  // Tables take their part of what refcounts can count: L1, L2, and the refcounts themselves.
+  const perCluster = geometry.l2EntryBytes + settings.refcountBits / 8;
+  const fits = Math.floor(host / (1 + 1.02 * perCluster / settings.clusterSize)) - (64 << 20);
+  if (plan.size > fits) {
+    refuse(
+      `Cannot preallocate ${plan.size} bytes with ${clusters} and ${settings.refcountBits} refcount bits: ` +
+        `it must be at most ${fits} bytes (${sizeText(fits)}), which the largest refcount table can count`,
+    );
+  }
+}
+
+/** A size for people, rounded down. */
+function sizeText(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let index = 0;
+  let value = bytes;
+  for (; value >= 1024 && index < units.length - 1; index++) value /= 1024;
+  return `${Math.floor(value * 100) / 100} ${units[index]}`;
+}
+
+/** What of the header decides the geometry. */
+function headerGeometry(settings: CreateSettings): { readonly clusterBits: number; readonly extendedL2: boolean } {
+  return { clusterBits: Math.log2(settings.clusterSize), extendedL2: settings.extendedL2 };
+}
+
+/**
+ * The header of a new image. Pure. The refcount table follows the first cluster and the L1 table follows the refcount
+ * table.
+ */
+export function newHeader(plan: CreatePlan): Header {
+  const settings = settingsOf(plan);
+  const { clusterSize, version } = settings;
+  const size = alignUp(plan.size, SECTOR);
+  // One at least: a table without entries would have a place that nothing accounts for.
+  const l1Entries = Math.max(1, l1EntriesFor(geometryOf(headerGeometry(settings)), size));
+  const refcountClusters = refcountTableClusters(settings, size);
+  return {
+    version,
+    ...headerGeometry(settings),
+    clusterSize,
+    size,
+    backing: plan.backing,
+    l1: { fileOffset: (1 + refcountClusters) * clusterSize, entries: l1Entries },
+    refcountTable: { fileOffset: clusterSize, clusters: refcountClusters },
+    refcountOrder: Math.log2(settings.refcountBits),
+    snapshots: { fileOffset: 0, count: 0 },
+    headerLength: version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_NOW,
+    dirty: false,
+    corrupt: false,
+    externalData: settings.dataFile !== null,
+    compressionType: settings.compressionType,
+    lazyRefcounts: settings.lazyRefcounts,
+    bitmapsConsistent: false,
+    rawExternalData: settings.dataFileRaw,
+    unknownCompatible: NO_BITS,
+    unknownAutoclear: NO_BITS,
+    dataFileName: settings.dataFile,
+    bitmaps: null,
+    featureNames: FEATURE_NAMES,
+    unknownExtensions: [],
+    unknownFields: new Uint8Array(0),
+  };
+}
+
+/**
+ * Clusters of the refcount table for an image that is full: it never has to move then, and a new image never has to be
+ * read back.
+ */
+function refcountTableClusters(settings: CreateSettings, size: number): number {
+  const { clusterSize, refcountBits, dataFile } = settings;
+  const geometry = geometryOf(headerGeometry(settings));
+  const dataClusters = dataFile === null ? Math.ceil(size / clusterSize) : 0;
+  const l2Tables = l1EntriesFor(geometry, size);
+  const tables = l2Tables + Math.ceil(l2Tables * 8 / clusterSize) + 1;
+  const perBlock = clusterSize * 8 / refcountBits;
+  // Each block counts itself, too; the table is counted roughly.
+  const blocks = Math.ceil((dataClusters + tables) / (perBlock - 1) * (1 + 16 / clusterSize)) + 2;
+  const most = REFCOUNT_TABLE_BYTES_MAX / clusterSize;
+  return Math.min(most, Math.ceil(blocks * 8 / clusterSize));
+}

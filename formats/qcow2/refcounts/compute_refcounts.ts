@@ -1,0 +1,288 @@
+/**
+ * How often every host cluster is referred to, by walking everything that refers (specification, "Host cluster
+ * management", "Cluster mapping", "Snapshots", "Bitmaps"), and what is wrong on the way.
+ *
+ * @module
+ */
+import { viewOf } from "../../bytes.ts";
+import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../../maintenance.ts";
+import type { Storage } from "../../storage/types.ts";
+import { readBitmapDirectory } from "../bitmaps/read.ts";
+import type { Header } from "../header/header.ts";
+import { L1_BYTES_MAX } from "../header/types.ts";
+import {
+  decodeCompressed,
+  type Geometry,
+  geometryOf,
+  hostOffsetOf,
+  isCompressed,
+  isCopied,
+  isZeroFlagged,
+  l1ReservedSet,
+  l2ReservedSet,
+} from "../mapping/l2_entry.ts";
+import { type Counts, emptyCounts } from "./computed_refcounts.ts";
+import { readPadded } from "../clusters/read.ts";
+import { readSnapshots } from "../snapshots/read.ts";
+
+/** Collects what is wrong. */
+export interface Findings {
+  readonly problems: Problem[];
+  corruptions: number;
+  leaks: number;
+  checkErrors: number;
+  note(kind: Problem["kind"], message: string, fileOffset?: number, times?: number): void;
+}
+
+/** Nothing wrong yet. */
+export function noFindings(): Findings {
+  return {
+    problems: [],
+    corruptions: 0,
+    leaks: 0,
+    checkErrors: 0,
+    note(kind, message, fileOffset, times = 1) {
+      if (kind === "corruption") this.corruptions += times;
+      else if (kind === "leak") this.leaks += times;
+      else this.checkErrors += times;
+      if (this.problems.length >= PROBLEMS_MAX) return;
+      this.problems.push({ kind, message, ...(fileOffset !== undefined && { fileOffset }) });
+    },
+  };
+}
+
+/** What a walk knows of an image. */
+export interface Walk {
+  readonly storage: Storage;
+  readonly header: Header;
+  readonly geometry: Geometry;
+  readonly counts: Counts;
+  readonly findings: Findings;
+  readonly context: CheckContext;
+  /** Whether every entry of the active state points at a cluster and says that it is nobody else's. */
+  allCopied: boolean;
+  /** Room for one L2 table. */
+  readonly table: Uint8Array;
+  /** How the active state's clusters lie. */
+  readonly units: { -readonly [name in keyof NonNullable<CheckReport["units"]>]: number };
+}
+
+/** Counts every reference of an image. The refcount structure itself is counted by the caller. */
+export async function countReferences(storage: Storage, header: Header, context: CheckContext): Promise<Walk> {
+  const walk: Walk = {
+    storage,
+    header,
+    geometry: geometryOf(header),
+    counts: emptyCounts(),
+    findings: noFindings(),
+    context,
+    allCopied: true,
+    table: new Uint8Array(header.clusterSize),
+    units: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, packed: 0 },
+  };
+  refer(walk, 0, header.clusterSize, "header");
+  /** L2 tables: how often each is referred to, and whether the active state does. */
+  const tables = new Map<number, { times: number; active: boolean }>();
+  await walkL1(walk, header.l1, "active L1 table", tables, true);
+  await walkSnapshots(walk, tables);
+  let done = 0;
+  for (const [fileOffset, use] of tables) {
+    await walkL2(walk, fileOffset, use.times, use.active);
+    await context.pause(++done / tables.size);
+  }
+  await walkBitmaps(walk);
+  return walk;
+}
+
+/** Counts one reference to file bytes `[fileOffset, fileOffset + length)`. */
+export function refer(walk: Walk, fileOffset: number, length: number, what: string, times = 1): void {
+  if (length <= 0) return;
+  const { storage, geometry: { clusterSize }, counts, findings } = walk;
+  const end = fileOffset + length;
+  // The last cluster of a file may be there in part.
+  if (fileOffset > storage.size || end - storage.size >= clusterSize) {
+    findings.note(
+      "corruption",
+      `The ${what} at byte ${fileOffset} ends at ${end}, past the end of the file`,
+      fileOffset,
+      times,
+    );
+    return;
+  }
+  const last = Math.floor((end - 1) / clusterSize);
+  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) counts.add(cluster, times);
+}
+
+async function walkL1(
+  walk: Walk,
+  l1: { readonly fileOffset: number; readonly entries: number },
+  what: string,
+  tables: Map<number, { times: number; active: boolean }>,
+  active: boolean,
+): Promise<void> {
+  const { storage, geometry: { clusterSize }, findings } = walk;
+  refer(walk, l1.fileOffset, l1.entries * 8, what);
+  const bytes = new Uint8Array(l1.entries * 8);
+  await readPadded(storage, bytes, l1.fileOffset);
+  const view = viewOf(bytes);
+  for (let at = 0; at < bytes.length; at += 8) {
+    const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
+    if (high === 0 && low === 0) continue;
+    const where = l1.fileOffset + at;
+    if (l1ReservedSet(high, low)) {
+      findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, where);
+    }
+    if (active && !isCopied(high)) walk.allCopied = false;
+    const fileOffset = hostOffsetOf(high, low);
+    refer(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`);
+    if (fileOffset % clusterSize !== 0) {
+      findings.note("corruption", `Entry ${at / 8} of the ${what} does not point at a cluster`, where);
+      continue;
+    }
+    if (fileOffset >= storage.size) continue;
+    const use = tables.get(fileOffset) ?? { times: 0, active: false };
+    tables.set(fileOffset, { times: use.times + 1, active: use.active || active });
+  }
+}
+
+async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; active: boolean }>): Promise<void> {
+  const { storage, header, geometry: { clusterSize }, findings } = walk;
+  const snapshots = await readSnapshots(storage, header);
+  let end = header.snapshots.fileOffset;
+  for (const snapshot of snapshots) {
+    const { l1, id, name, extra, bytes } = snapshot;
+    end += bytes;
+    const what = `L1 table of snapshot "${id}" ("${name}")`;
+    if (header.version === 3 && extra.length < 16) {
+      findings.note("corruption", `The entry of snapshot "${id}" ("${name}") is not complete`);
+    }
+    if (l1.fileOffset % clusterSize !== 0) {
+      findings.note("corruption", `The ${what} is not at a cluster`, l1.fileOffset);
+    } else if (l1.entries * 8 > L1_BYTES_MAX) {
+      findings.note("corruption", `The ${what} is too long`, l1.fileOffset);
+    } else {
+      await walkL1(walk, l1, what, tables, false);
+    }
+    await walk.context.pause();
+  }
+  refer(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");
+}
+
+async function walkL2(walk: Walk, fileOffset: number, times: number, active: boolean): Promise<void> {
+  const { geometry, table } = walk;
+  await readPadded(walk.storage, table, fileOffset);
+  const view = viewOf(table);
+  const lie = { next: 0, active, at: 0 };
+  const wrong = (problem: string) => {
+    const place = fileOffset + lie.at;
+    walk.findings.note("corruption", `The L2 entry at byte ${place} ${problem}`, place, times);
+  };
+  eachEntry(table, geometry.l2EntryBytes, (at) => {
+    lie.at = at;
+    const bits = geometry.extended ? { zero: view.getUint32(at + 8), used: view.getUint32(at + 12) } : NO_BITS;
+    walkEntry(walk, { high: view.getUint32(at), low: view.getUint32(at + 4), ...bits }, times, lie, wrong);
+  });
+}
+
+const NO_BITS = { zero: 0, used: 0 };
+
+/** Calls `visit` with the place of every entry of an L2 table that is not all zero: in large tables most are. */
+export function eachEntry(table: Uint8Array, entryBytes: number, visit: (at: number) => void): void {
+  const words = new Uint32Array(table.buffer, table.byteOffset, table.length / 4);
+  const step = entryBytes / 4;
+  for (let word = 0; word < words.length; word += 8) {
+    // The shortest table has 512 bytes, so that there are whole eights.
+    const some = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! |
+      words[word + 5]! | words[word + 6]! | words[word + 7]!;
+    if (some === 0) continue;
+    for (let entry = word; entry < word + 8; entry += step) {
+      const used = step === 2 ? 0 : words[entry + 2]! | words[entry + 3]!;
+      if ((words[entry]! | words[entry + 1]! | used) !== 0) visit(entry * 4);
+    }
+  }
+}
+
+/** The last cluster seen, to tell what lies in one piece. */
+interface Lie {
+  next: number;
+  /** Where in its table the entry at hand is. */
+  at: number;
+  readonly active: boolean;
+}
+
+function walkEntry(
+  walk: Walk,
+  { high, low, zero, used }: { high: number; low: number; zero: number; used: number },
+  times: number,
+  lie: Lie,
+  wrong: (problem: string) => void,
+): void {
+  const { geometry, header, units } = walk;
+  if (isCompressed(high)) return walkPacked(walk, high, low, (zero | used) !== 0, times, lie, wrong);
+  if (l2ReservedSet(high, low, geometry.extended)) wrong("has reserved bits set");
+  const host = hostOffsetOf(high, low);
+  if (host === 0 && !(header.externalData && isCopied(high))) {
+    if (used !== 0) wrong("has data in subclusters, but no cluster");
+    return;
+  }
+  if (lie.active && (!isCopied(high) || host % geometry.clusterSize !== 0)) walk.allCopied = false;
+  if ((zero & used) !== 0) wrong("has a subcluster that is both zero and data");
+  if (host % geometry.clusterSize !== 0) {
+    const holds = geometry.extended ? used !== 0 : !isZeroFlagged(low);
+    return wrong(`points at byte ${host}, which is no cluster${holds ? "" : ", though only zeroes are kept there"}`);
+  }
+  if (lie.active) {
+    units.allocated++;
+    if (lie.next !== 0 && host !== lie.next) units.fragmented++;
+    lie.next = host + geometry.clusterSize;
+  }
+  if (!header.externalData) refer(walk, host, geometry.clusterSize, "data cluster", times);
+}
+
+function walkPacked(
+  walk: Walk,
+  high: number,
+  low: number,
+  hasBits: boolean,
+  times: number,
+  lie: Lie,
+  wrong: (problem: string) => void,
+): void {
+  const { header, units } = walk;
+  if (isCopied(high)) wrong("is compressed and marked as nobody else's");
+  if (header.externalData) return wrong("is compressed, which an image with external data cannot have");
+  if (hasBits) return wrong("is compressed and has subclusters");
+  const { fileOffset, length } = decodeCompressed(header.clusterBits, high & 0x7fffffff, low);
+  refer(walk, fileOffset, length, "compressed data", times);
+  if (!lie.active) return;
+  units.allocated++;
+  units.packed++;
+  units.fragmented++;
+}
+
+async function walkBitmaps(walk: Walk): Promise<void> {
+  const { storage, header, geometry: { clusterSize }, findings } = walk;
+  if (header.bitmaps === null || !header.bitmapsConsistent) return;
+  refer(walk, header.bitmaps.directoryFileOffset, header.bitmaps.directorySize, "bitmap directory");
+  for (const { name, table } of await readBitmapDirectory(storage, header)) {
+    refer(walk, table.fileOffset, table.entries * 8, `table of bitmap "${name}"`);
+    const bytes = new Uint8Array(table.entries * 8);
+    await readPadded(storage, bytes, table.fileOffset);
+    const view = viewOf(bytes);
+    for (let at = 0; at < bytes.length; at += 8) {
+      const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
+      const fileOffset = hostOffsetOf(high, low);
+      const reserved = (high & 0xff000000) !== 0 || (low & (fileOffset === 0 ? 0x1fe : 0x1ff)) !== 0;
+      if (reserved || fileOffset % clusterSize !== 0) {
+        findings.note(
+          "corruption",
+          `Entry ${at / 8} of the table of bitmap "${name}" is not valid`,
+          table.fileOffset + at,
+        );
+      } else if (fileOffset !== 0) {
+        refer(walk, fileOffset, clusterSize, `cluster of bitmap "${name}"`);
+      }
+    }
+    await walk.context.pause();
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Another size for the disk.
+ *
+ * @module
+ */
+import { alignDown, alignUp, SECTOR } from "../bytes.ts";
+import type { GuestReader } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import { orCutBack } from "../shared/growth.ts";
+import { type ChangeContext, type CheckContext, type GrowthKind, partOf } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { resizeBitmaps } from "./bitmaps/resize.ts";
+import { openData } from "./open.ts";
+import type { Header } from "./header/header.ts";
+import { L1_BYTES_MAX } from "./header/types.ts";
+import { readHeader } from "./header/read.ts";
+import {
+  geometryOf,
+  l1EntriesFor,
+  l1IndexOf,
+  l2IndexOf,
+  setEntry,
+  setSubclusters,
+  tableAt,
+} from "./mapping/l2_entry.ts";
+import { type Renewal, renewalOf } from "./transaction/transaction.ts";
+import { clearTail } from "./resize_tail.ts";
+import { addEntry, addTable, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { refuseUnsound } from "./refuse_corrupt.ts";
+
+/**
+ * Makes the disk `size` guest bytes long. What is cut off is gone; what is new reads as zeroes.
+ *
+ * @throws ImageError `usage` for a size that cannot be; `unsupported` for an image that cannot change its size
+ */
+export async function resizeQcow2(
+  storage: WritableStorage,
+  size: number,
+  growth: GrowthKind,
+  context: ChangeContext,
+): Promise<void> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  checkSize(storage, header, size);
+  if (size === header.size) return;
+  const data = await openData(header, storage, context);
+  const renewal = await renewalOf(storage, header, context);
+  const entries = Math.max(1, l1EntriesFor(renewal.geometry, size));
+  const l1 = await readL1(storage, header.l1, Math.max(entries, header.l1.entries));
+  await cutFrom(renewal, l1, alignUp(Math.min(size, header.size), header.clusterSize));
+  if (size > header.size) {
+    const growing = () => grow(renewal, l1, data, size, growth, context);
+    await orCutBack(storage, () => orCutBack(data, growing));
+  }
+  const bitmaps = await resizeBitmaps(renewal, size);
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  const cut = new DataView(l1.buffer, l1.byteOffset, entries * 8);
+  await renewal.finish({ size, l1: await putL1(renewal, cut), ...bitmaps });
+  if (header.rawExternalData && size < header.size) {
+    await data.truncate(size);
+    await data.sync();
+  }
+}
+
+function checkSize({ label }: WritableStorage, header: Header, size: number): void {
+  const refuse = (kind: "usage" | "unsupported", why: string) => {
+    throw new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
+  };
+  if (size % SECTOR !== 0) refuse("usage", `qcow2 disks have whole sectors, so it must be a multiple of ${SECTOR}`);
+  const geometry = geometryOf(header);
+  if (l1EntriesFor(geometry, size) * 8 > L1_BYTES_MAX) {
+    refuse("usage", `with its clusters it can have at most ${L1_BYTES_MAX / 8 * geometry.l2Reach} bytes`);
+  }
+  if (header.version === 2 && header.snapshots.count > 0) {
+    refuse("unsupported", "it has snapshots, and compat=0.10 does not keep their size; amend it to compat=1.1 first");
+  }
+}
+
+/** Forgets everything from guest byte `start` on, which is at a cluster. */
+async function cutFrom(renewal: Renewal, l1: DataView, start: number): Promise<void> {
+  const { geometry } = renewal;
+  for (let index = l1IndexOf(geometry, start); index * 8 < l1.byteLength; index++) {
+    const fileOffset = tableAt(l1, index);
+    if (fileOffset === 0) continue;
+    const l2 = await readL2(renewal, fileOffset);
+    if (index * geometry.l2Reach >= start) {
+      await addTable(renewal, l2, -1);
+      await renewal.refer(fileOffset, -1, "an L2 table");
+      setEntry(l1, index * 8, 0, false);
+    } else if (await cutTable(renewal, l2, l2IndexOf(geometry, start))) {
+      await putL2(renewal, l1, index, l2);
+    }
+    await renewal.context.pause(index * 8 / l1.byteLength);
+  }
+}
+
+/** Forgets the entries from `first` on; whether there were any. */
+async function cutTable(renewal: Renewal, l2: DataView, first: number): Promise<boolean> {
+  const { l2EntryBytes, extended } = renewal.geometry;
+  let changed = false;
+  for (let at = first * l2EntryBytes; at < l2.byteLength; at += l2EntryBytes) {
+    const empty = l2.getUint32(at) === 0 && l2.getUint32(at + 4) === 0;
+    if (empty && !(extended && (l2.getUint32(at + 8) | l2.getUint32(at + 12)) !== 0)) continue;
+    await addEntry(renewal, l2, at, -1);
+    setEntry(l2, at, 0, false);
+    if (extended) setSubclusters(l2, at, 0, 0);
+    changed = true;
+  }
+  return changed;
+}
+
+/** Makes the new end read as zeroes, and allocates it if that is wanted. */
+async function grow(
+  renewal: Renewal,
+  l1: DataView,
+  data: WritableStorage,
+  size: number,
+  growth: GrowthKind,
+  context: ChangeContext,
+): Promise<void> {
+  const { header, storage } = renewal;
+  const below = header.backing === null ? null : await context.openBelow(header.backing);
+  const external = data === storage ? null : data;
+  await clearTail(renewal, l1, external, below);
+  const start = alignUp(header.size, header.clusterSize);
+  const held = data.size;
+  if (external && external.size < size) {
+    await external.truncate(size);
+    await external.sync();
+  }
+  // A raw data file by itself is the disk, so that every cluster has its place in it.
+  const wanted = header.rawExternalData && growth === "off" ? "metadata" : growth;
+  if (wanted !== "off") await preallocate(renewal, l1, external && { data, held }, start, size, wanted);
+  else await hideBelow(renewal, l1, below, start, size);
+}
+
+/** States zeroes where the file beneath has something. */
+async function hideBelow(
+  renewal: Renewal,
+  l1: DataView,
+  below: GuestReader | null,
+  start: number,
+  size: number,
+): Promise<void> {
+  const end = Math.min(size, below?.size ?? 0);
+  if (end <= start) return;
+  const { header, geometry, context } = renewal;
+  // Version 2 has no zero clusters: there it takes clusters that were never written.
+  if (header.version === 2) return await preallocate(renewal, l1, null, start, end, "metadata");
+  await eachCluster(renewal, l1, start, end, context, (l2, at) => {
+    setEntry(l2, at, 0, false, !geometry.extended);
+    if (geometry.extended) setSubclusters(l2, at, 0xffffffff, 0);
+  });
+}
+
+/** Gives every cluster of the new end a place that reads as zeroes. */
+async function preallocate(
+  renewal: Renewal,
+  l1: DataView,
+  external: { readonly data: WritableStorage; readonly held: number } | null,
+  start: number,
+  size: number,
+  growth: GrowthKind,
+): Promise<void> {
+  const { storage, context, geometry: { clusterSize, extended } } = renewal;
+  const end = alignUp(size, clusterSize);
+  if (end <= start) return;
+  const data = external?.data ?? storage;
+  const base = external ? start : await renewal.allocate((end - start) / clusterSize, true) * clusterSize;
+  // Taking space takes longer than stating it.
+  const stating = growth === "metadata" ? context : partOf(context, 0, 0.1);
+  await eachCluster(renewal, l1, start, end, stating, (l2, at, guest) => {
+    setEntry(l2, at, base + (guest - start), true);
+    if (extended) setSubclusters(l2, at, 0, 0xffffffff);
+  });
+  const baseEnd = base + Math.min(end, external ? size : end) - start;
+  // A data file may still hold what was cut off before; nobody sees it today.
+  if (external && external.held > base) await data.zeroAt(base, Math.min(external.held, baseEnd));
+  // What is past the end of the file reads as zeroes whatever is done.
+  if (growth === "metadata") await data.truncate(Math.max(data.size, baseEnd));
+  else await data.reserve(base, baseEnd, growth === "full");
+  await data.sync();
+}
+
+/** Changes the entries of all clusters of `[start, end)`; tables are made and copied as they must be. */
+async function eachCluster(
+  renewal: Renewal,
+  l1: DataView,
+  start: number,
+  end: number,
+  context: CheckContext,
+  change: (l2: DataView, at: number, guest: number) => void,
+): Promise<void> {
+  const { geometry } = renewal;
+  for (let guest = start; guest < end;) {
+    const index = l1IndexOf(geometry, guest);
+    const fileOffset = tableAt(l1, index);
+    const l2 = fileOffset === 0
+      ? new DataView(new ArrayBuffer(geometry.clusterSize))
+      : await readL2(renewal, fileOffset);
+    const tableEnd = Math.min(end, (index + 1) * geometry.l2Reach);
+    for (; guest < tableEnd; guest += geometry.clusterSize) {
+      change(l2, l2IndexOf(geometry, guest) * geometry.l2EntryBytes, alignDown(guest, geometry.clusterSize));
+    }
+    await putL2(renewal, l1, index, l2);
+    await context.pause((guest - start) / (end - start));
+  }
+}

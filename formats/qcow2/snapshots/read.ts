@@ -1,0 +1,167 @@
+/**
+ * Internal snapshots (specification, "Snapshots").
+ *
+ * @module
+ */
+import { alignUp, viewOf } from "../../bytes.ts";
+import type { SnapshotChoice } from "../../contract.ts";
+import { corrupt, ImageError } from "../../errors.ts";
+import type { Storage } from "../../storage/types.ts";
+import type { Header } from "../header/header.ts";
+import { type WindowReader, windowReader } from "../header/window_reader.ts";
+
+/** Fixed part of a table entry, in bytes. */
+const ENTRY_BYTES = 40;
+/** More extra data than anyone writes. */
+const EXTRA_BYTES_MAX = 1024;
+/** Greatest snapshot table, in bytes. */
+const TABLE_BYTES_MAX = 64 << 20;
+
+/** One internal snapshot. */
+export interface Snapshot {
+  readonly id: string;
+  readonly name: string;
+  readonly l1: { readonly fileOffset: number; readonly entries: number };
+  /** When it was taken, in seconds since 1970 and nanoseconds of that second. */
+  readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+  /** How long the guest had run, in nanoseconds; exact. */
+  readonly clockNanoseconds: bigint;
+  /** Bytes of the saved machine state; 0 if none is saved. */
+  readonly vmStateSize: number;
+  /** Guest bytes at that time; null where an old image does not state it. */
+  readonly diskSize: number | null;
+  /** Instructions run, or null. */
+  readonly instructions: bigint | null;
+  /** All extra data, for rewriting. */
+  readonly extra: Uint8Array;
+}
+
+/** A snapshot in the table of an image. */
+export interface TableSnapshot extends Snapshot {
+  /** Length of its entry with padding. */
+  readonly bytes: number;
+}
+
+/**
+ * The snapshot table of an image; empty where it has none.
+ *
+ * @throws ImageError `corrupt` where an entry ends past the file or states what cannot be; `unsupported` for a table
+ * above 64 MiB.
+ */
+export async function readSnapshots(storage: Storage, header: Header): Promise<TableSnapshot[]> {
+  const snapshots: TableSnapshot[] = [];
+  const bytesAt = windowReader(storage);
+  const start = header.snapshots.fileOffset;
+  let at = start;
+  for (let index = 0; index < header.snapshots.count; index++) {
+    const { snapshot, length } = await readEntry(bytesAt, at, index, storage);
+    snapshots.push({ ...snapshot, bytes: length });
+    at += length;
+    if (at - start > TABLE_BYTES_MAX) {
+      throw new ImageError(
+        "unsupported",
+        `Cannot read the snapshot table of "${storage.label}": it is longer than ${TABLE_BYTES_MAX} bytes`,
+        { path: storage.label, offset: start },
+      );
+    }
+  }
+  return snapshots;
+}
+
+async function readEntry(bytesAt: WindowReader, at: number, index: number, storage: Storage) {
+  checkEnd(at + ENTRY_BYTES, at, index, storage);
+  const fixed = viewOf(await bytesAt(at, ENTRY_BYTES));
+  const idLength = fixed.getUint16(12);
+  const nameLength = fixed.getUint16(14);
+  const extraLength = fixed.getUint32(36);
+  if (extraLength > EXTRA_BYTES_MAX) {
+    throw corrupt(
+      `Cannot read snapshot ${index} of "${storage.label}": it has ${extraLength} bytes of extra data, must be at most ` +
+        `${EXTRA_BYTES_MAX}`,
+      storage.label,
+      at + 36,
+    );
+  }
+  const bytes = ENTRY_BYTES + extraLength + idLength + nameLength;
+  checkEnd(at + bytes, at, index, storage);
+  const snapshot = parseSnapshot(await bytesAt(at, bytes), `snapshot ${index} of "${storage.label}"`, storage.label);
+  return { snapshot, length: alignUp(bytes, 8) };
+}
+
+function checkEnd(end: number, at: number, index: number, { label, size }: Storage): void {
+  if (end <= size) return;
+  throw corrupt(
+    `Cannot read snapshot ${index} of "${label}": its entry ends at byte ${end}, past the end of the file (${size})`,
+    label,
+    at,
+  );
+}
+
+/**
+ * One entry of the snapshot table. Pure.
+ *
+ * @param bytes the entry without its padding; its length fields are those of `bytes`
+ * @param what names the entry in messages
+ */
+export function parseSnapshot(bytes: Uint8Array, what: string, label: string): Snapshot {
+  const view = viewOf(bytes);
+  const text = new TextDecoder();
+  const idAt = ENTRY_BYTES + view.getUint32(36);
+  const nameAt = idAt + view.getUint16(12);
+  const extra = bytes.slice(ENTRY_BYTES, idAt);
+  const extraView = viewOf(extra);
+  const number64 = (from: DataView, at: number, field: string): number => {
+    const value = from.getUint32(at) * 2 ** 32 + from.getUint32(at + 4);
+    if (Number.isSafeInteger(value)) return value;
+    throw corrupt(`Cannot read ${what}: its ${field} is above 2^53 - 1`, label);
+  };
+  const instructions = extra.length >= 24 ? extraView.getBigUint64(16) : null;
+  return {
+    id: text.decode(bytes.subarray(idAt, nameAt)),
+    name: text.decode(bytes.subarray(nameAt, nameAt + view.getUint16(14))),
+    l1: { fileOffset: number64(view, 0, "L1 table offset"), entries: view.getUint32(8) },
+    dateSeconds: view.getUint32(16),
+    dateNanoseconds: view.getUint32(20),
+    clockNanoseconds: view.getBigUint64(24),
+    vmStateSize: extra.length >= 8 ? number64(extraView, 0, "machine state size") : view.getUint32(32),
+    diskSize: extra.length >= 16 ? number64(extraView, 8, "disk size") : null,
+    // All bits set stands for "not counted".
+    instructions: instructions === 0xffff_ffff_ffff_ffffn ? null : instructions,
+    extra,
+  };
+}
+
+/**
+ * The snapshot that the user means: by ID and name, by one of them, or by ID first and then by name.
+ *
+ * @throws ImageError `missing`, with the snapshots that there are.
+ */
+export function chooseSnapshot(snapshots: readonly Snapshot[], choice: SnapshotChoice, label: string): Snapshot {
+  const found = findSnapshot(snapshots, choice);
+  if (found !== undefined) return found;
+  const there = snapshots.length === 0
+    ? "the image has none"
+    : `it has ${snapshots.map(({ id, name }) => `"${name}" (ID "${id}")`).join(", ")}`;
+  throw new ImageError("missing", `Cannot find the snapshot ${described(choice)} of "${label}": ${there}`, {
+    path: label,
+  });
+}
+
+function findSnapshot(snapshots: readonly Snapshot[], choice: SnapshotChoice): Snapshot | undefined {
+  if ("idOrName" in choice) {
+    const { idOrName } = choice;
+    return snapshots.find(({ id }) => id === idOrName) ?? snapshots.find(({ name }) => name === idOrName);
+  }
+  const { id, name } = choice;
+  if (id === undefined && name === undefined) return undefined;
+  return snapshots.find((one) => (id === undefined || one.id === id) && (name === undefined || one.name === name));
+}
+
+function described(choice: SnapshotChoice): string {
+  if ("idOrName" in choice) return `"${choice.idOrName}"`;
+  const parts: string[] = [];
+  if (choice.id !== undefined) parts.push(`with the ID "${choice.id}"`);
+  if (choice.name !== undefined) parts.push(`with the name "${choice.name}"`);
+  return parts.length === 0 ? "without ID and name" : parts.join(" and ");
+}

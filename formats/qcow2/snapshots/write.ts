@@ -1,0 +1,214 @@
+/**
+ * Taking, loading and removing internal snapshots (specification, "Snapshots").
+ *
+ * @module
+ */
+import { alignUp, setU64, viewOf } from "../../bytes.ts";
+import type { SnapshotChoice } from "../../contract.ts";
+import { ImageError } from "../../errors.ts";
+import { type ChangeContext, type NewSnapshot, partOf } from "../../maintenance.ts";
+import type { WritableStorage } from "../../storage/types.ts";
+import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
+import { type Header, SNAPSHOTS_MAX } from "../header/header.ts";
+import { checkL1Table } from "../header/check.ts";
+import { readHeader } from "../header/read.ts";
+import { l1EntriesFor } from "../mapping/l2_entry.ts";
+import { type Renewal, renewalOf } from "../transaction/transaction.ts";
+import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from "./read.ts";
+import { addState, dropState, putL1, readL1, renewFlags } from "../transaction/l1_tables.ts";
+import { refuseUnsound } from "../refuse_corrupt.ts";
+
+const ENTRY_BYTES = 40;
+/** Machine state size, disk size, instruction count. */
+const EXTRA_BYTES = 24;
+const NAME_BYTES_MAX = 65535;
+const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
+
+/** What every change of snapshots begins with. */
+interface Begun {
+  readonly header: Header;
+  readonly present: readonly TableSnapshot[];
+  readonly renewal: Renewal;
+}
+
+async function begin(storage: WritableStorage, context: ChangeContext): Promise<Begun> {
+  const header = await readHeader(storage);
+  refuseUnsound(storage, header);
+  if (header.externalData) {
+    const message = `Cannot take or load snapshots of "${storage.label}": its data lie in another file`;
+    throw new ImageError("unsupported", message, { path: storage.label });
+  }
+  const present = await readSnapshots(storage, header);
+  return { header, present, renewal: await renewalOf(storage, header, context) };
+}
+
+/**
+ * Takes a snapshot of the disk as it is.
+ *
+ * @throws ImageError `unsupported` where the image cannot have one more
+ */
+export async function createSnapshot(
+  storage: WritableStorage,
+  { name, dateSeconds, dateNanoseconds }: NewSnapshot,
+  context: ChangeContext,
+): Promise<void> {
+  const { header, present, renewal } = await begin(storage, context);
+  checkNew(storage, name, present);
+  const l1 = await readL1(storage, header.l1);
+  await addState(renewal, l1, 1, partOf(context, 0, 0.5));
+  await renewFlags(renewal, l1, partOf(context, 0.5, 1), 2);
+  const active = await putL1(renewal, l1);
+  const kept = await putL1(renewal, l1);
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  const snapshot: Snapshot = {
+    id: freeId(present),
+    name,
+    l1: kept,
+    dateSeconds,
+    dateNanoseconds,
+    clockNanoseconds: 0n,
+    vmStateSize: 0,
+    diskSize: header.size,
+    instructions: null,
+    extra: new Uint8Array(0),
+  };
+  const snapshots = await putSnapshots(renewal, present, [...present, snapshot]);
+  await renewal.finish({ l1: active, snapshots });
+}
+
+function checkNew(storage: WritableStorage, name: string, present: readonly Snapshot[]): void {
+  const path = storage.label;
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes > NAME_BYTES_MAX) {
+    const message =
+      `Cannot take a snapshot of "${path}": its name has ${bytes} bytes, must have at most ${NAME_BYTES_MAX}`;
+    throw new ImageError("usage", message, { path });
+  }
+  if (present.length < SNAPSHOTS_MAX) return;
+  throw new ImageError("unsupported", `Cannot take a snapshot of "${path}": it has ${present.length} already`, {
+    path,
+  });
+}
+
+/** One more than the greatest number that is an ID. */
+function freeId(present: readonly Snapshot[]): string {
+  const numbers = present.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id >= 0);
+  return String(numbers.reduce((most, id) => Math.max(most, id), 0) + 1);
+}
+
+/**
+ * Makes the disk what it was when the snapshot was taken; the snapshot stays.
+ *
+ * @throws ImageError `missing` for a snapshot that is not there; `unsupported` where bitmaps would become wrong
+ */
+export async function applySnapshot(
+  storage: WritableStorage,
+  choice: SnapshotChoice,
+  context: ChangeContext,
+): Promise<void> {
+  const { header, present, renewal } = await begin(storage, context);
+  const chosen = chooseSnapshot(present, choice, storage.label);
+  const size = chosen.diskSize ?? header.size;
+  await refuseBitmaps(storage, header, size);
+  const what = `L1 table of snapshot "${chosen.name}"`;
+  checkL1Table(what, { ...chosen.l1, size }, header, storage.label, storage.size);
+  // What lies past the end of the disk is the machine's state, and belongs to the snapshot alone.
+  const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(renewal.geometry, size)));
+  // In this order no count is above what it is in the end; the snapshot holds what both have in common.
+  await dropState(renewal, header.l1, partOf(context, 0, 0.3));
+  await addState(renewal, l1, 1, partOf(context, 0.3, 0.6));
+  await renewFlags(renewal, l1, partOf(context, 0.6, 1));
+  await renewal.finish({ l1: await putL1(renewal, l1), size });
+}
+
+async function refuseBitmaps(storage: WritableStorage, header: Header, size: number): Promise<void> {
+  if (!header.bitmapsConsistent) return;
+  const bitmaps = await readBitmapDirectory(storage, header);
+  const enabled = bitmaps.find(({ flags }) => (flags & BITMAP_FLAG.auto) !== 0);
+  const path = storage.label;
+  if (enabled) {
+    const message =
+      `Cannot load a snapshot of "${path}": its bitmap "${enabled.name}" records changes, and would not ` +
+      "know of this one; disable or remove it first";
+    throw new ImageError("unsupported", message, { path });
+  }
+  if (bitmaps.length === 0 || size === header.size) return;
+  const message =
+    `Cannot load a snapshot of "${path}": it has another size, and the image has bitmaps; remove them first`;
+  throw new ImageError("unsupported", message, { path });
+}
+
+/**
+ * Removes a snapshot; the disk stays as it is.
+ *
+ * @throws ImageError `missing` for a snapshot that is not there
+ */
+export async function removeSnapshot(
+  storage: WritableStorage,
+  choice: SnapshotChoice,
+  context: ChangeContext,
+): Promise<void> {
+  const { header, present, renewal } = await begin(storage, context);
+  const chosen = chooseSnapshot(present, choice, storage.label);
+  const what = `L1 table of snapshot "${chosen.name}"`;
+  checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
+  await dropState(renewal, chosen.l1, partOf(context, 0, 0.5));
+  const l1 = await readL1(storage, header.l1);
+  await renewFlags(renewal, l1, partOf(context, 0.5, 1));
+  const active = await putL1(renewal, l1);
+  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  const snapshots = await putSnapshots(renewal, present, present.filter((one) => one !== chosen));
+  await renewal.finish({ l1: active, snapshots });
+}
+
+/** Writes a snapshot table in place of the old one. */
+export async function putSnapshots(
+  renewal: Renewal,
+  before: readonly TableSnapshot[],
+  after: readonly Snapshot[],
+): Promise<Header["snapshots"]> {
+  const { header } = renewal;
+  const length = before.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (length > 0) await renewal.drop(header.snapshots.fileOffset, length);
+  if (after.length === 0) return { fileOffset: 0, count: 0 };
+  const parts = after.map((snapshot) => encodeSnapshot(snapshot, header.size));
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return { fileOffset: await renewal.place(bytes), count: after.length };
+}
+
+/** One entry of the snapshot table with its padding. Extra data not known here is kept. Pure. */
+export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
+  const utf8 = new TextEncoder();
+  const [id, name] = [utf8.encode(snapshot.id), utf8.encode(snapshot.name)];
+  const extra = snapshot.extra.length >= 16 ? snapshot.extra : newExtra(snapshot, size);
+  const bytes = new Uint8Array(alignUp(ENTRY_BYTES + extra.length + id.length + name.length, 8));
+  const view = viewOf(bytes);
+  setU64(view, 0, snapshot.l1.fileOffset);
+  view.setUint32(8, snapshot.l1.entries);
+  view.setUint16(12, id.length);
+  view.setUint16(14, name.length);
+  view.setUint32(16, snapshot.dateSeconds);
+  view.setUint32(20, snapshot.dateNanoseconds);
+  view.setBigUint64(24, snapshot.clockNanoseconds);
+  // The field of old programs; what does not fit stands in the extra data alone.
+  view.setUint32(32, snapshot.vmStateSize <= 0xffff_ffff ? snapshot.vmStateSize : 0);
+  view.setUint32(36, extra.length);
+  bytes.set(extra, ENTRY_BYTES);
+  bytes.set(id, ENTRY_BYTES + extra.length);
+  bytes.set(name, ENTRY_BYTES + extra.length + id.length);
+  return bytes;
+}
+
+function newExtra({ vmStateSize, diskSize, instructions }: Snapshot, size: number): Uint8Array {
+  const extra = new Uint8Array(EXTRA_BYTES);
+  const view = viewOf(extra);
+  setU64(view, 0, vmStateSize);
+  setU64(view, 8, diskSize ?? size);
+  view.setBigUint64(16, instructions ?? NOT_COUNTED);
+  return extra;
+}

@@ -1,0 +1,33 @@
+/**
+ * Runs of guest bytes that lie plainly in a file, which the host may know better than the image does.
+ *
+ * @module
+ */
+import type { MaybePromise } from "../maybe_promise.ts";
+import { dataRun, type Run } from "../extent.ts";
+import type { Storage } from "../storage/types.ts";
+
+/**
+ * The run of guest bytes from `start` on, to `end` at most, whose place in `storage` begins at `fileStart`: data, or,
+ * where the host has a hole there, zeroes that were never written. What the file is too short for is like its end.
+ *
+ * @example
+ * ```ts
+ * import { placedRun } from "./located_extent.ts";
+ * import { dataRun } from "../extent.ts";
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import assert from "node:assert/strict";
+ *
+ * // Memory cannot tell holes.
+ * assert.deepEqual(placedRun(new MemoryStorage(), 0, 512, 4096), dataRun(0, 512, false, 4096));
+ * ```
+ */
+export function placedRun(storage: Storage, start: number, end: number, fileStart: number): MaybePromise<Run> {
+  const fileEnd = Math.min(fileStart + end - start, storage.size);
+  if (!storage.holeAt || fileEnd <= fileStart) return dataRun(start, end, false, fileStart);
+  return storage.holeAt(fileStart, fileEnd).then((found): Run => {
+    const runEnd = found.end === fileEnd ? end : start + found.end - fileStart;
+    if (!found.hole) return dataRun(start, runEnd, false, fileStart);
+    return { kind: "zero", start, end: runEnd, fileStart, unfilled: true };
+  });
+}

@@ -1,0 +1,177 @@
+/**
+ * A VDI image as a disk.
+ *
+ * @module
+ */
+import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
+import type { Disk, Facts, NamedFile } from "../contract.ts";
+import { corrupt } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../shared/located_extent.ts";
+import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import type { Storage } from "../storage/types.ts";
+import { isNilUuid, uuidText } from "../shared/uuid.ts";
+import { decodeHeader, type Header, HEADER_BYTES } from "./header.ts";
+
+/** The entry of a block that reads as zeroes, whatever is beneath. */
+export const DISCARDED = 0xfffffffe;
+
+/** An image with its structures read. */
+export interface VdiImage {
+  readonly storage: Storage;
+  readonly header: Header;
+  readonly map: BlockTable;
+  readonly backing: NamedFile | null;
+}
+
+/**
+ * Opens a dynamic, static or differencing image for reading.
+ *
+ * @throws ImageError `corrupt`, `unsupported`
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import { openVdi } from "./open.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await assert.rejects(openVdi(new MemoryStorage(new Uint8Array(1000))), { kind: "corrupt" });
+ * ```
+ */
+export async function openVdi(storage: Storage): Promise<Disk> {
+  const image = await readImage(storage);
+  const { header, backing } = image;
+  return {
+    format: "vdi",
+    size: header.size,
+    unit: header.blockSize,
+    backing,
+    id: uuidText(header.uuid, "mixed"),
+    facts: factsOf(header),
+    data: storage,
+    runAt: (start, limit) => runAt(image, start, limit),
+    read: (into, start) => readBlocks(image, into, start),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Reads and checks the header. */
+export async function readImage(storage: Storage): Promise<VdiImage> {
+  const bytes = new Uint8Array(Math.min(HEADER_BYTES, storage.size));
+  await storage.readAt(bytes, 0);
+  const header = decodeHeader(bytes, storage.label);
+  const place = { fileOffset: header.mapOffset, entries: header.blocks, littleEndian: true };
+  return { storage, header, map: openBlockTable(storage, place), backing: backingOf(header, storage.label) };
+}
+
+/** An image tells its parent by UUID alone. */
+function backingOf({ type, parentUuid }: Header, label: string): NamedFile | null {
+  if (!isNilUuid(parentUuid)) return { name: "", format: "vdi", id: uuidText(parentUuid, "mixed") };
+  if (type === "dynamic" || type === "static") return null;
+  throw corrupt(`Cannot open "${label}": it is a differencing VDI image, and names no parent`, label);
+}
+
+function factsOf(header: Header): Facts {
+  const parent = isNilUuid(header.parentUuid) ? null : uuidText(header.parentUuid, "mixed");
+  return {
+    "subformat": header.type,
+    ...(header.comment !== "" && { "comment": header.comment }),
+    "uuid": uuidText(header.uuid, "mixed"),
+    "modified-uuid": uuidText(header.modifiedUuid, "mixed"),
+    ...(parent !== null && {
+      "parent-uuid": parent,
+      "parent-modified-uuid": uuidText(header.parentModifiedUuid, "mixed"),
+    }),
+    "block-size": header.blockSize,
+    "blocks": header.blocks,
+    "allocated-blocks": header.allocated,
+  };
+}
+
+/** Whether the entry of a block says where its data lie. */
+export function isAllocated(entry: number): boolean {
+  return entry < DISCARDED;
+}
+
+/** File offset of the data of the block that an entry names. */
+export function dataOffsetOf(header: Header, entry: number): number {
+  return header.dataOffset + entry * placeBytes(header) + header.extraBytes;
+}
+
+/** File bytes of a place: those of a block, and those before it that are not the guest's. */
+export function placeBytes({ blockSize, extraBytes }: Header): number {
+  return extraBytes + blockSize;
+}
+
+/** File offset behind what the guest has of block `index`, which begins at file offset `start`. */
+export function blockEnd({ size, blockSize }: Header, index: number, start: number): number {
+  return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
+}
+
+function runAt(image: VdiImage, start: number, limit: number): MaybePromise<Run> {
+  const first = Math.floor(start / image.header.blockSize);
+  return andThen(image.map.load(first), (page) => runIn(image, page, start, limit));
+}
+
+/** The run at `start`, as far as `page` tells, which has its block. */
+function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Run> {
+  const { blockSize } = image.header;
+  const first = Math.floor(start / blockSize);
+  const last = Math.min(page.end, Math.ceil(limit / blockSize));
+  const entry = page.entry(first);
+  let index = first + 1;
+  if (!isAllocated(entry)) {
+    while (index < last && page.entry(index) === entry) index++;
+    const end = Math.min(index * blockSize, limit);
+    return entry === FREE ? holeRun(start, end) : zeroRun(start, end);
+  }
+  const end = endOfLine(image.header, page, start, limit);
+  const fileStart = blockOffset(image, page, first) + start - first * blockSize;
+  // A static image has all blocks from the start: the host knows which of them were never written.
+  if (image.header.type === "static") return placedRun(image.storage, start, end, fileStart);
+  return dataRun(start, end, false, fileStart);
+}
+
+/** How far the guest bytes from `start` on lie one after another in the file. */
+function endOfLine(header: Header, page: BlockPage, start: number, limit: number): number {
+  const { blockSize, extraBytes } = header;
+  const first = Math.floor(start / blockSize);
+  let index = first + 1;
+  if (extraBytes === 0) {
+    const offset = page.entry(first) - first;
+    const follows = () => isAllocated(page.entry(index)) && page.entry(index) - index === offset;
+    while (index < page.end && index * blockSize < limit && follows()) index++;
+  }
+  return Math.min(index * blockSize, limit);
+}
+
+async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Promise<void> {
+  const { storage, header, map } = image;
+  const end = start + into.length;
+  for (let at = start; at < end;) {
+    const index = Math.floor(at / header.blockSize);
+    const page = await map.load(index);
+    const partEnd = endOfLine(header, page, at, end);
+    const part = into.subarray(at - start, partEnd - start);
+    if (!isAllocated(page.entry(index))) part.fill(0);
+    else await storage.readAt(part, blockOffset(image, page, index) + at - index * header.blockSize);
+    at = partEnd;
+  }
+}
+
+/**
+ * File offset of the data of an allocated block.
+ *
+ * @throws ImageError `corrupt` if what the guest has of it ends past the end of the file
+ */
+export function blockOffset({ storage, header }: VdiImage, page: BlockPage, index: number): number {
+  const start = dataOffsetOf(header, page.entry(index));
+  const end = blockEnd(header, index, start);
+  if (end <= storage.size) return start;
+  throw corrupt(
+    `Cannot read block ${index} of "${storage.label}": it lies at ${start} to ${end}, ` +
+      `past the end of the file (${storage.size})`,
+    storage.label,
+    start,
+  );
+}

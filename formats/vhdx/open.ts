@@ -1,0 +1,148 @@
+/**
+ * A VHDX image as a disk.
+ *
+ * @module
+ */
+import { alignDown } from "../bytes.ts";
+import type { Disk, Facts } from "../contract.ts";
+import { corrupt } from "../errors.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../shared/located_extent.ts";
+import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import type { Storage } from "../storage/types.ts";
+import { type TableCache, tableCache } from "../shared/table_cache.ts";
+import { type Bat, bitmapPlace, type BlockEntry, blockIn, PAGE_ENTRIES, pageAt, STATE } from "./bat.ts";
+import { payloadIndex } from "./bat_layout.ts";
+import { type Image, readImage } from "./structures.ts";
+import { backingOf } from "./parent_locator.ts";
+import { BITMAP_PIECE, bitRun, bitsOf } from "./sector_bitmap.ts";
+
+/** Bitmaps held: those of 32 blocks at least. */
+const BITMAP_CACHE_BYTES = 2 << 20;
+
+/** What reading needs. */
+interface Source {
+  readonly storage: Storage;
+  readonly bat: Bat;
+  readonly bitmaps: TableCache;
+}
+
+/** Guest bytes up to `end` whose blocks are in one state, side by side in the file if they have a place there. */
+interface Extent extends BlockEntry {
+  readonly end: number;
+}
+
+/**
+ * Opens a dynamic, fixed or differencing image for reading. One that was not closed is read as its log says; the file is
+ * left as it is.
+ *
+ * @throws ImageError `corrupt` where it contradicts [MS-VHDX]; `unsupported` for unknown regions and metadata that are
+ * required
+ */
+export async function openVhdx(file: Storage): Promise<Disk> {
+  const image = await readImage(file);
+  const { storage, bat, geometry, metadata } = image;
+  const source: Source = { storage, bat, bitmaps: tableCache(storage, BITMAP_PIECE, BITMAP_CACHE_BYTES) };
+  return {
+    format: "vhdx",
+    size: geometry.size,
+    unit: geometry.blockSize,
+    backing: metadata.parent && backingOf(metadata.parent),
+    id: image.header.dataWriteGuid,
+    facts: factsOf(image),
+    data: source.storage,
+    runAt: (start, limit) => runAt(source, start, limit),
+    read: (into, start) => readGuest(source, into, start),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function runAt(source: Source, start: number, limit: number): MaybePromise<Run> {
+  return andThen(extentAt(source.bat, start, limit), ({ state, fileOffset, end }) => {
+    switch (state) {
+      case STATE.notPresent:
+        return holeRun(start, end);
+      case STATE.fullyPresent:
+        // Blocks are taken whole, and a fixed image has all of them.
+        return placedRun(source.storage, start, end, fileOffset);
+      case STATE.partiallyPresent:
+        return partialRun(source, start, end, fileOffset);
+      default:
+        // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
+        return zeroRun(start, end);
+    }
+  });
+}
+
+/** The blocks from guest byte `start` on: one look-up, within one piece of the table. */
+function extentAt(bat: Bat, start: number, limit: number): MaybePromise<Extent> {
+  const index = payloadIndex(bat.geometry, Math.floor(start / bat.geometry.blockSize));
+  return bat.pages.look(pageAt(bat, index), ({ view }) => extentIn(bat, view, start, limit));
+}
+
+function extentIn(bat: Bat, page: DataView, start: number, limit: number): Extent {
+  const { geometry } = bat;
+  const { blockSize } = geometry;
+  let block = Math.floor(start / blockSize);
+  const index = payloadIndex(geometry, block);
+  const first = blockIn(bat, page, block);
+  const pageEnd = alignDown(index, PAGE_ENTRIES) + PAGE_ENTRIES;
+  let end = (block + 1) * blockSize;
+  while (end < limit && payloadIndex(geometry, ++block) < pageEnd) {
+    const next = blockIn(bat, page, block);
+    if (next.state !== first.state) break;
+    if (first.fileOffset !== 0 && next.fileOffset !== first.fileOffset + end - alignDown(start, blockSize)) break;
+    end += blockSize;
+  }
+  const fileOffset = first.fileOffset === 0 ? 0 : first.fileOffset + start % blockSize;
+  return { state: first.state, fileOffset, end: Math.min(end, limit) };
+}
+
+/** Within one piece of a bitmap; `fileOffset` is where `start` would lie. */
+async function partialRun({ bat, bitmaps }: Source, start: number, limit: number, fileOffset: number): Promise<Run> {
+  const { geometry, label } = bat;
+  const block = Math.floor(start / geometry.blockSize);
+  const bitmapAt = await bitmapPlace(bat, block);
+  if (bitmapAt === 0) {
+    throw corrupt(`Cannot use block ${block} of "${label}": it is present in part, and has no sector bitmap`, label);
+  }
+  const { pieceAt, firstBit } = bitsOf(geometry, block, bitmapAt);
+  const blockStart = block * geometry.blockSize;
+  const bitOf = (guest: number) => firstBit + Math.floor((guest - blockStart) / geometry.sectorSize);
+  // The bits of the chunk's next blocks follow, as far as the piece goes.
+  const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
+  const { set, end } = await bitmaps.look(pieceAt, ({ bytes }) => bitRun(bytes, bitOf(start), lastBit));
+  const runEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
+  return set ? dataRun(start, runEnd, false, fileOffset) : holeRun(start, runEnd);
+}
+
+async function readGuest({ storage, bat }: Source, into: Uint8Array, start: number): Promise<void> {
+  const end = start + into.length;
+  for (let at = start; at < end;) {
+    const extent = await extentAt(bat, at, end);
+    const part = into.subarray(at - start, extent.end - start);
+    if (extent.fileOffset === 0) part.fill(0);
+    else await storage.readAt(part, extent.fileOffset);
+    at = extent.end;
+  }
+}
+
+function factsOf({ creator, header, dirty, metadata }: Image): Facts {
+  const { parent } = metadata;
+  return {
+    "subformat": parent ? "differencing" : metadata.leavesAllocated ? "fixed" : "dynamic",
+    "block-size": metadata.blockSize,
+    "logical-sector-size": metadata.logicalSector,
+    "physical-sector-size": metadata.physicalSector,
+    "log-size": header.logLength,
+    "log-in-use": dirty,
+    "creator": creator,
+    "virtual-disk-id": metadata.diskId,
+    "data-write-guid": header.dataWriteGuid,
+    ...(parent && {
+      "parent-linkage": parent.linkage,
+      ...(parent.linkage2 !== null && { "parent-linkage2": parent.linkage2 }),
+      "parent-paths": parent.paths,
+    }),
+  };
+}

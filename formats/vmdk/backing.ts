@@ -1,0 +1,112 @@
+/**
+ * What lies beneath an image: naming another file, and letting it show.
+ *
+ * @module
+ */
+import { alignUp, SECTOR, viewOf } from "../bytes.ts";
+import type { NamedFile } from "../contract.ts";
+import { ImageError } from "../errors.ts";
+import type { ChangeContext } from "../maintenance.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { withParent } from "./descriptor_edit.ts";
+import { NO_PARENT } from "./descriptor.ts";
+import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
+import { giveBack } from "./give_back.ts";
+import { readDescriptor, readLayout } from "./extent_files.ts";
+import { onlyPlainExtents, type PlainExtent, tablesIn } from "./sparse_extents.ts";
+
+/** Tables that change before their grains are given back. */
+const STEP = 64;
+
+/**
+ * Names `backing` as the file beneath, or none. Nothing else changes. Without an ID, the descriptor states no content
+ * ID of the parent, and nobody checks it.
+ *
+ * @throws ImageError `usage` for a file that is no vmdk, or of which the content ID is not known; `unsupported` where
+ * nothing can lie beneath
+ */
+export async function setVmdkBacking(storage: WritableStorage, backing: NamedFile | null): Promise<void> {
+  const { label } = storage;
+  const refuse = (kind: "usage" | "unsupported", why: string) =>
+    new ImageError(kind, `Cannot change what lies beneath "${label}": ${why}`, { path: label });
+  const found = await readDescriptor(storage);
+  if (found === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
+  const { descriptor, embedded, header } = found;
+  if (header?.compressed) {
+    throw refuse("unsupported", "it is streamOptimized, which is written once; convert it into a new image");
+  }
+  if (backing !== null) {
+    if (backing.format !== undefined && backing.format !== "vmdk") {
+      throw refuse("usage", `"${backing.name}" is ${backing.format}, must be vmdk`);
+    }
+    if (descriptor.extents.some(({ type }) => !type.endsWith("SPARSE"))) {
+      throw refuse("unsupported", "its flat extents hold every byte");
+    }
+    const { parentCid } = descriptor;
+    const checked = parentCid !== null && parentCid !== NO_PARENT;
+    if (backing.id === undefined && !checked && descriptor.parentHint === null) {
+      throw refuse("usage", `the content ID of "${backing.name}" is not known; let it be opened (no -u)`);
+    }
+  }
+  const old = await descriptorBytes(storage, { embedded });
+  const text = withParent(old, descriptor, backing && { name: backing.name, cid: backing.id }, label);
+  await storeDescriptor(storage, { embedded }, text);
+}
+
+/** Forgets everything that the image states. */
+export async function emptyVmdk(storage: WritableStorage, context: ChangeContext): Promise<void> {
+  const layout = await readLayout(storage, (file) => context.openNamed(file));
+  for (const extent of await onlyPlainExtents(layout, "empty", storage.label)) {
+    await forgetIn(extent, 0, extent.sparse.header.capacity, context);
+  }
+}
+
+/** Forgets the grains inside these ranges of guest bytes, which rise. */
+export async function forgetVmdk(
+  storage: WritableStorage,
+  ranges: readonly { readonly start: number; readonly end: number }[],
+  context: ChangeContext,
+): Promise<void> {
+  const layout = await readLayout(storage, (file) => context.openNamed(file));
+  for (const extent of await onlyPlainExtents(layout, "drop grains of", storage.label)) {
+    const { guestStart, size } = extent.part;
+    for (const { start, end } of ranges) {
+      const [from, to] = [Math.max(start, guestStart) - guestStart, Math.min(end, guestStart + size) - guestStart];
+      if (from < to) await forgetIn(extent, from, to, context);
+    }
+  }
+}
+
+/** Forgets the whole grains of `[start, end)`, which counts from the start of the extent. */
+async function forgetIn(
+  extent: PlainExtent<WritableStorage>,
+  start: number,
+  end: number,
+  { pause }: ChangeContext,
+): Promise<void> {
+  const { storage, sparse: { header } } = extent;
+  const { grainBytes, entriesPerTable, capacity } = header;
+  const tables = tablesIn(extent);
+  const last = end === capacity ? Math.ceil(end / grainBytes) : Math.floor(end / grainBytes);
+  for (let grain = alignUp(start, grainBytes) / grainBytes; grain < last;) {
+    const freed: number[] = [];
+    for (let count = 0; count < STEP && grain < last; count++) {
+      const index = Math.floor(grain / entriesPerTable);
+      const tableEnd = Math.min(last, (index + 1) * entriesPerTable);
+      const table = await tables.find(index);
+      for (; table !== null && grain < tableEnd; grain++) {
+        const at = grain % entriesPerTable * 4;
+        const entry = viewOf(table).getUint32(at, true);
+        if (entry === 0) continue;
+        viewOf(table).setUint32(at, 0, true);
+        tables.changed(index);
+        if (entry > 1) freed.push(entry * SECTOR);
+      }
+      grain = tableEnd;
+    }
+    await tables.flush();
+    await storage.sync();
+    await giveBack(storage, header, freed);
+    await pause();
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Changing a stream-optimized extent: packed grains are appended where the footer was, tables are changed in place, and
+ * the extent gets a new end. Whoever reads it as a stream meets the newer grain after the older one.
+ *
+ * @module
+ */
+import { alignUp, SECTOR, viewOf } from "../bytes.ts";
+import type { GuestReader } from "../contract.ts";
+import type { Packer } from "../codec/compress.ts";
+import type { WritableStorage } from "../storage/types.ts";
+import { FLAG } from "./header.ts";
+import type { HostedSparse } from "./hosted_sparse.ts";
+import { appender, grainRecord, MARKER, marker, type PackedGrain, packGrains } from "./stream_optimized.ts";
+import { appendEnd, packedZeroes } from "./stream_optimized_create.ts";
+import { tablesFor } from "./grain_tables.ts";
+import type { ExtentWriter } from "./grain_writer.ts";
+
+/** Footer marker, footer and end-of-stream marker. */
+const END_BYTES = 3 * SECTOR;
+
+/** What {@linkcode streamEditor} needs. */
+export interface StreamEdit {
+  readonly storage: WritableStorage;
+  readonly sparse: HostedSparse;
+  readonly redundant: Uint8Array | null;
+  readonly below: GuestReader | null;
+  readonly pack: Packer;
+}
+
+/** Opens the extent for changes. Calls of the writer may overlap. */
+export async function streamEditor({ storage, sparse, redundant, below, pack }: StreamEdit): Promise<ExtentWriter> {
+  const { header, hasFooter } = sparse;
+  const { grainBytes } = header;
+  const reach = grainBytes * header.entriesPerTable;
+  const end = storage.size;
+  const file = appender(storage, hasFooter ? end - END_BYTES : alignUp(end, SECTOR));
+  const directory = new Uint8Array(sparse.directory.buffer);
+  const tables = tablesFor({
+    storage,
+    // The directory of a footer is written anew behind the data.
+    header: hasFooter ? { ...header, directory: null } : header,
+    directory,
+    redundant,
+    fresh: false,
+    async place(length) {
+      await file.append(marker(MARKER.table, length / SECTOR));
+      const place = file.fileOffset;
+      await file.append(new Uint8Array(length));
+      // The table itself is written there later.
+      await file.flush();
+      return place;
+    },
+  });
+  let turn: Promise<void> = Promise.resolve();
+  let changed = false;
+  const zeroes = header.flags & FLAG.zeroed ? null : await packedZeroes(pack, grainBytes);
+
+  function oneAtATime(action: () => Promise<void>): Promise<void> {
+    turn = turn.then(action);
+    turn.catch(() => {});
+    return turn;
+  }
+
+  async function add({ start, stream }: PackedGrain): Promise<void> {
+    changed = true;
+    const index = Math.floor(start / reach);
+    const table = await tables.forChange(index);
+    const place = stream === null ? SECTOR : file.fileOffset;
+    viewOf(table).setUint32((start - index * reach) / grainBytes * 4, place / SECTOR, true);
+    tables.changed(index);
+    if (stream !== null) await file.append(...grainRecord(start, stream));
+  }
+
+  /** Zeroes that are none yet: a hole over nothing already is what it shall be. */
+  async function zeroGrain(start: number): Promise<void> {
+    const index = Math.floor(start / reach);
+    const table = await tables.find(index);
+    const entry = table === null ? 0 : viewOf(table).getUint32((start - index * reach) / grainBytes * 4, true);
+    const isZero = entry === 0 ? below === null || start >= below.size : entry === 1 && zeroes === null;
+    if (!isZero) await add({ start, stream: zeroes });
+  }
+
+  return {
+    async write(from, start) {
+      const grains = await packGrains(pack, from, start, grainBytes);
+      await oneAtATime(async () => {
+        for (const grain of grains) await add(grain);
+      });
+    },
+    zero: (start, stop) =>
+      oneAtATime(async () => {
+        for (let at = start; at < stop; at += grainBytes) await zeroGrain(at);
+      }),
+    async finish() {
+      await turn;
+      if (!changed) return;
+      await file.flush();
+      await tables.flush();
+      if (hasFooter) await appendEnd(file, directory, { ...header, directory: null });
+      await file.flush();
+      await tables.flushDirectories();
+    },
+  };
+}

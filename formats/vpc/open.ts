@@ -1,0 +1,119 @@
+/**
+ * A VHD image as a disk.
+ *
+ * @module
+ */
+import { type BlockPage, FREE } from "../shared/block_table.ts";
+import { SECTOR } from "../bytes.ts";
+import type { Disk } from "../contract.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import { placedRun } from "../shared/located_extent.ts";
+import { dataRun, holeRun, type Run } from "../extent.ts";
+import type { Storage } from "../storage/types.ts";
+import { type TableCache, tableCache } from "../shared/table_cache.ts";
+import { uuidText } from "../shared/uuid.ts";
+import { endOfSame, isSet } from "./sector_bitmap.ts";
+import { factsOf } from "./info.ts";
+import { blockOffset, type Blocks, readImage } from "./structures.ts";
+import { parentOf } from "./parent_locator.ts";
+
+/** Bytes of sector bitmaps held. */
+const BITMAP_CACHE_BYTES = 1 << 20;
+
+/**
+ * Opens a fixed, dynamic or differencing image for reading.
+ *
+ * @throws ImageError `corrupt`, `unsupported`
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "../storage/memory.ts";
+ * import { openVpc } from "./open.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await assert.rejects(openVpc(new MemoryStorage(new Uint8Array(1000))), { kind: "corrupt" });
+ * ```
+ */
+export async function openVpc(storage: Storage): Promise<Disk> {
+  const image = await readImage(storage);
+  const { blocks, size, footer } = image;
+  const backing = image.parent === null ? null : await parentOf(image.parent, storage);
+  return {
+    format: "vpc",
+    size,
+    unit: blocks === null ? 1 : blocks.header.blockSize,
+    backing,
+    id: uuidText(footer.uuid, "big"),
+    facts: factsOf(image, backing),
+    data: storage,
+    ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** The two verbs of reading. */
+export type BlockReader = Pick<Disk, "runAt" | "read">;
+
+function fixedReader(storage: Storage): BlockReader {
+  return {
+    runAt: (start, limit) => placedRun(storage, start, limit, start),
+    read: (into, start) => storage.readAt(into, start),
+  };
+}
+
+/** Reads a dynamic or differencing image. */
+export function blockReader(
+  storage: Storage,
+  blocks: Blocks,
+  bitmaps: TableCache = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES),
+): BlockReader {
+  return {
+    runAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
+    read: (into, start) => readBlocks(storage, blocks, into, start),
+  };
+}
+
+function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): MaybePromise<Run> {
+  const first = Math.floor(start / blocks.header.blockSize);
+  return andThen(blocks.table.load(first), (page) => runIn(blocks, page, bitmaps, start, limit));
+}
+
+/** The run at `start`, as far as the bitmap of its block tells, or `page`, where it has none. */
+function runIn(
+  blocks: Blocks,
+  page: BlockPage,
+  bitmaps: TableCache,
+  start: number,
+  limit: number,
+): MaybePromise<Run> {
+  const { blockSize } = blocks.header;
+  const first = Math.floor(start / blockSize);
+  const fileOffset = blockOffset(blocks, page, first);
+  if (fileOffset === null) {
+    const last = Math.min(page.end, Math.ceil(limit / blockSize));
+    let index = first + 1;
+    while (index < last && page.entry(index) === FREE) index++;
+    return holeRun(start, Math.min(index * blockSize, limit));
+  }
+  // Blocks never lie one after another: the bitmap of the next one is between them.
+  return bitmaps.look(fileOffset, ({ bytes }) => {
+    const blockStart = first * blockSize;
+    const sector = Math.floor((start - blockStart) / SECTOR);
+    const end = Math.min(limit, blockStart + endOfSame(bytes, sector, blockSize / SECTOR) * SECTOR);
+    if (!isSet(bytes, sector)) return holeRun(start, end);
+    return dataRun(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
+  });
+}
+
+async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, start: number): Promise<void> {
+  const { blockSize } = blocks.header;
+  const end = start + into.length;
+  for (let at = start; at < end;) {
+    const index = Math.floor(at / blockSize);
+    const part = into.subarray(at - start, Math.min(end, (index + 1) * blockSize) - start);
+    const fileOffset = blockOffset(blocks, await blocks.table.load(index), index);
+    if (fileOffset === null) part.fill(0);
+    else await storage.readAt(part, fileOffset + blocks.bitmapBytes + at - index * blockSize);
+    at += part.length;
+  }
+}

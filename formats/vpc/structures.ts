@@ -1,0 +1,237 @@
+/**
+ * The structures of a VHD image: which footer counts, where its blocks lie.
+ *
+ * @module
+ */
+import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
+import { SECTOR, unitsOf, viewOf } from "../bytes.ts";
+import { corrupt } from "../errors.ts";
+import type { Storage } from "../storage/types.ts";
+import { bitmapBytesOf, decodeDynamicHeader, type DynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
+import {
+  decodeFooter,
+  DIFFERENCING,
+  DYNAMIC,
+  FIXED,
+  type Footer,
+  FOOTER_BYTES,
+  footerState,
+  guestSize,
+  OLD_FOOTER_BYTES,
+  typeOf,
+} from "./footer.ts";
+import { decodeParent, type ParentFields } from "./parent_locator.ts";
+
+/** The footer that counts. */
+export interface FoundFooter {
+  readonly footer: Footer;
+  /** As it stands in the file, made up to 512 bytes. */
+  readonly bytes: Uint8Array;
+  /** File offset of the footer at the end, or of the end of the file where there is none. */
+  readonly endOffset: number;
+  /** Whether it is the copy at the beginning, because that at the end is missing or damaged. */
+  readonly isCopy: boolean;
+}
+
+/** The blocks of a dynamic or differencing image. */
+export interface Blocks {
+  /** The file that holds them; it may grow. */
+  readonly storage: Storage;
+  /** File offset behind which no block lies: that of the footer. `Infinity` where blocks are being added. */
+  readonly limit: number;
+  /** Guest bytes. */
+  readonly size: number;
+  readonly headerOffset: number;
+  readonly header: DynamicHeader;
+  readonly bitmapBytes: number;
+  readonly table: BlockTable;
+}
+
+/** An image with its structures read. */
+export interface VpcImage extends FoundFooter {
+  /** Guest bytes. */
+  readonly size: number;
+  /** `null` for a fixed image. */
+  readonly blocks: Blocks | null;
+  /** `null` without a parent. */
+  readonly parent: ParentFields | null;
+}
+
+/** Told of a wrong checksum: of what, and its file offset. */
+export type Tolerate = (what: string, fileOffset: number) => void;
+
+/**
+ * Reads footers, header and where the table lies.
+ *
+ * @param tolerate told of a checksum that is wrong while all that it protects and that matters agrees with the rest of the
+ *   file; absent: that is thrown, too
+ * @throws ImageError `corrupt` where it contradicts the specification, `unsupported` for another version or type
+ */
+export async function readImage(storage: Storage, tolerate?: Tolerate): Promise<VpcImage> {
+  const found = await findFooter(storage, tolerate);
+  const size = guestSize(found.footer);
+  if (found.footer.headerOffset === null) {
+    if (size <= found.endOffset) return { ...found, size, blocks: null, parent: null };
+    throw corrupt(
+      `Cannot open the fixed VHD image "${storage.label}": it has ${found.endOffset} bytes of data, ` +
+        `and its footer says ${size}`,
+      storage.label,
+      found.endOffset,
+    );
+  }
+  const bytes = await readHeader(storage, found.footer.headerOffset);
+  const blocks = blocksOf(storage, found, found.footer.headerOffset, bytes, size, tolerate);
+  return { ...found, size, blocks, parent: found.footer.type === DIFFERENCING ? decodeParent(bytes) : null };
+}
+
+/**
+ * The footer at the end counts: what is at the beginning of a fixed image is its guest's. The copy at the beginning
+ * counts only where that at the end is missing or damaged.
+ */
+async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundFooter> {
+  const { label, size } = storage;
+  const head = await readUpTo(storage, 0, FOOTER_BYTES);
+  const tail = await readUpTo(storage, Math.max(0, size - FOOTER_BYTES), FOOTER_BYTES);
+  for (const length of [FOOTER_BYTES, OLD_FOOTER_BYTES]) {
+    const bytes = tail.subarray(Math.max(0, tail.length - length));
+    if (bytes.length !== length || footerState(bytes) !== "sound") continue;
+    return { footer: decodeFooter(bytes, label), bytes: whole(bytes), endOffset: size - length, isCopy: false };
+  }
+  const isFixed = typeOf(tail) === FIXED || typeOf(head) === FIXED;
+  if (footerState(head) === "sound" && !isFixed) {
+    const endOffset = footerState(tail) === "damaged" ? size - FOOTER_BYTES : size;
+    return { footer: decodeFooter(head, label), bytes: head, endOffset, isCopy: true };
+  }
+  // The footer of a fixed image states one thing that matters: the length of the file.
+  if (tolerate && typeOf(tail) === FIXED && viewOf(tail).getBigUint64(48) === BigInt(size - FOOTER_BYTES)) {
+    tolerate("footer", size - FOOTER_BYTES);
+    return { footer: decodeFooter(tail, label), bytes: tail, endOffset: size - FOOTER_BYTES, isCopy: false };
+  }
+  const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
+  const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
+  const also = isFixed
+    ? (damaged ? `; "check -r all" puts it right where everything else agrees` : "")
+    : damaged
+    ? ", and there is no sound copy at its beginning"
+    : ", nor a copy at its beginning";
+  throw corrupt(`Cannot open the VHD image "${label}": ${found}${also}`, label);
+}
+
+function whole(bytes: Uint8Array): Uint8Array {
+  const footer = new Uint8Array(FOOTER_BYTES);
+  footer.set(bytes);
+  return footer;
+}
+
+async function readUpTo(storage: Storage, fileOffset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(length, storage.size - fileOffset));
+  await storage.readAt(bytes, fileOffset);
+  return bytes;
+}
+
+async function readHeader(storage: Storage, headerOffset: number): Promise<Uint8Array> {
+  if (headerOffset + HEADER_BYTES > storage.size) {
+    throw corrupt(
+      `Cannot read the dynamic disk header of "${storage.label}": it lies at ${headerOffset}, ` +
+        `and the file ends at ${storage.size}`,
+      storage.label,
+      headerOffset,
+    );
+  }
+  return await readUpTo(storage, headerOffset, HEADER_BYTES);
+}
+
+function blocksOf(
+  storage: Storage,
+  { footer, endOffset }: FoundFooter,
+  headerOffset: number,
+  bytes: Uint8Array,
+  size: number,
+  tolerate?: Tolerate,
+): Blocks {
+  const { label } = storage;
+  const agrees = ({ tableOffset, tableEntries, blockSize }: DynamicHeader) =>
+    // What a header says of a parent, nothing else in the file says.
+    footer.type === DYNAMIC && tableOffset === headerOffset + HEADER_BYTES &&
+    tableEntries === unitsOf(footer.currentSize, blockSize);
+  const header = decodeDynamicHeader(
+    bytes,
+    label,
+    headerOffset,
+    tolerate && ((header) => {
+      if (agrees(header)) tolerate("dynamic disk header", headerOffset);
+      return agrees(header);
+    }),
+  );
+  const { tableOffset, tableEntries, blockSize } = header;
+  const needed = unitsOf(size, blockSize);
+  if (needed > tableEntries) {
+    throw corrupt(
+      `Cannot use the block allocation table of "${label}": it has ${tableEntries} entries, ` +
+        `and ${size} bytes in blocks of ${blockSize} need ${needed}`,
+      label,
+      tableOffset,
+    );
+  }
+  // Entries past the end of the disk are not looked at, so they need not be there.
+  const table = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
+  const blocks = { storage, limit: endOffset, size, headerOffset, header, table };
+  const own = metadataOf({ ...blocks, bitmapBytes: 0 });
+  const clash = own.findIndex((one, index) => own.some((other, at) => at < index && overlap(one, other)));
+  if (clash < 0) return { ...blocks, bitmapBytes: bitmapBytesOf(blockSize) };
+  throw corrupt(
+    `Cannot open "${label}": its ${own[clash].what} at ${own[clash].start} overlaps another structure`,
+    label,
+    own[clash].start,
+  );
+}
+
+interface Area {
+  readonly what: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+function metadataOf({ headerOffset, header, table }: Blocks): Area[] {
+  return [
+    { what: "footer copy", start: 0, end: FOOTER_BYTES },
+    { what: "dynamic disk header", start: headerOffset, end: headerOffset + HEADER_BYTES },
+    {
+      what: "block allocation table",
+      start: header.tableOffset,
+      end: header.tableOffset + table.entries * 4,
+    },
+  ];
+}
+
+function overlap(one: Area, other: Area): boolean {
+  return one.start < other.end && other.start < one.end;
+}
+
+/**
+ * File offset of the sector bitmap of block `index`; `null` where it is not allocated.
+ *
+ * @throws ImageError `corrupt` if the block does not lie within the file, past the structures
+ */
+export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
+  const entry = page.entry(index);
+  if (entry === FREE) return null;
+  const { size, limit, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
+  const start = entry * SECTOR;
+  // A writer may leave out what lies past the end of the disk.
+  const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
+  if (end > Math.min(limit, fileSize)) {
+    throw corrupt(
+      `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize}` +
+        `${limit < fileSize ? `, with its footer at ${limit}` : ""})`,
+      label,
+      start,
+    );
+  }
+  if (start >= blocks.headerOffset + HEADER_BYTES && start >= header.tableOffset + blocks.table.entries * 4) {
+    return start;
+  }
+  const clash = metadataOf(blocks).find((area) => overlap(area, { what: "block", start, end }));
+  if (clash === undefined) return start;
+  throw corrupt(`Cannot read block ${index} of "${label}": it lies at ${start}, in the ${clash.what}`, label, start);
+}

@@ -1,0 +1,118 @@
+/** Completion in real shells: Tab in a terminal, and that nothing of what was typed is ever run. */
+import assert from "node:assert/strict";
+import { denoArgs, diskcast } from "../../support/diskcast.ts";
+import { inCi, scratch } from "../../support/qemu.ts";
+import { openPane, tmuxIsMissing } from "../../support/pane.ts";
+
+const noTmux = tmuxIsMissing();
+
+/** How each shell is started bare, and told of the script in `completion`. */
+const SHELLS = {
+  bash: { start: "bash --norc --noprofile", load: "PS1='GO''>'; bind 'set bell-style none'; source completion" },
+  zsh: {
+    start: "zsh -f",
+    // By itself zsh expands the word at the cursor before it completes.
+    load:
+      "PS1='GO''>'; autoload -U compinit; compinit -u -d dump; bindkey '^I' complete-word; unsetopt beep; source ./completion",
+  },
+  fish: {
+    start: "fish --no-config --private",
+    load: "function fish_prompt; echo -n GO; echo '>'; end; source completion",
+  },
+} as const;
+
+function isMissing(shell: string): boolean {
+  try {
+    if (new Deno.Command(shell, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync().success) {
+      return false;
+    }
+  } catch {
+    // Not there.
+  }
+  if (inCi && Deno.build.os === "linux") throw new Error(`${shell} is not installed, and CI must test in it`);
+  console.log(`Completion in ${shell} is not tested: it is not installed`);
+  return true;
+}
+
+/** What is typed before Tab, and what the line has become when an X is typed after it. */
+const LINES: readonly (readonly [string, string])[] = [
+  ["diskcast conv", "diskcast convert X"],
+  ["diskcast convert -O qc", "diskcast convert -O qcow2 X"],
+  ["diskcast convert --for=azu", "diskcast convert --for=azure X"],
+  ["diskcast convert -cOqc", "diskcast convert -cOqcow2 X"],
+  ["diskcast convert -O qcow2 -o lazy", "diskcast convert -O qcow2 -o lazy_refcounts=X"],
+  ["diskcast convert -Oqcow2 -o lazy_refcounts=on,compat=1", "-o lazy_refcounts=on,compat=1.1 X"],
+  ["diskcast info dis", "diskcast info disk.raw X"],
+  ["diskcast convert -B dis", "diskcast convert -B disk.raw X"],
+  ["diskcast convert --allow-ref=fol", "diskcast convert --allow-ref=folder/X"],
+  ["diskcast help form", "diskcast help formats X"],
+];
+
+/** Each of these makes a file when it is evaluated, in whatever part of a word it stands. */
+const EVIL: readonly string[] = [
+  "diskcast convert -o $(touch hole) -O qc",
+  "diskcast convert -O qcow2 -o $(touch hole),lazy",
+  "diskcast convert --for=$(touch hole)=",
+  "diskcast convert '$(touch hole)' -O qc",
+  'diskcast convert "$(touch hole)" -O qc',
+  "diskcast convert -O `touch hole`",
+  "diskcast convert ;touch${IFS}hole; -O qc",
+  "diskcast convert 'a'$(touch hole)'b' --for az",
+];
+
+for (const [name, { start, load }] of Object.entries(SHELLS)) {
+  Deno.test({
+    name: `Tab in ${name}`,
+    ignore: noTmux || isMissing(name),
+    async fn() {
+      await using folder = await scratch();
+      await Deno.mkdir(folder.file("folder"));
+      await Deno.writeTextFile(folder.file("disk.raw"), "");
+      await Deno.writeTextFile(folder.file("completion"), (await diskcast(["completions", name])).stdout);
+      const words = [Deno.execPath(), ...denoArgs({})].map((word) => `'${word}'`).join(" ");
+      // It counts its calls: nothing is run that was not asked.
+      const program = `#!/bin/sh\necho "$*" >> '${folder.file("asked")}'\nexec ${words} "$@"\n`;
+      await Deno.mkdir(folder.file("bin"));
+      await Deno.writeTextFile(folder.file("bin/diskcast"), program, { mode: 0o755 });
+      await using pane = await openPane(120, 40);
+      // What a shell keeps for itself goes where it is removed.
+      const own = 'XDG_RUNTIME_DIR="$PWD" XDG_CONFIG_HOME="$PWD" XDG_DATA_HOME="$PWD"';
+      await pane.line(`cd '${folder.path}' && ${own} PATH="$PWD/bin:$PATH" ${start}`);
+      await pane.line(load);
+      await pane.until(/^GO>$/m);
+      for (const [typed, wanted] of LINES) {
+        await pane.press("-l", typed);
+        await pane.press("Tab", "X");
+        await pane.until(new RegExp(RegExp.escape(wanted)));
+        await pane.press("C-u");
+        await pane.line("clear");
+        await pane.until(/^GO>$/m);
+      }
+      for (const typed of EVIL) {
+        const asked = (await Deno.readTextFile(folder.file("asked"))).length;
+        await pane.press("-l", typed);
+        await pane.press("Tab");
+        // Nothing may come of it, so what is waited for is the question to the program, and its end.
+        await until(async () => (await Deno.readTextFile(folder.file("asked"))).length > asked, 3000);
+        await pane.press("C-u");
+        await pane.line("clear");
+        await pane.until(/^GO>$/m);
+        await assert.rejects(Deno.stat(folder.file("hole")), Deno.errors.NotFound, typed);
+      }
+    },
+  });
+}
+
+/** Waits, but not for ever: some lines are none that a shell completes. */
+async function until(holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
+  for (const end = performance.now() + milliseconds; performance.now() < end && !await holds();) {
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+Deno.test("no script evaluates text", async () => {
+  for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+    const { stdout } = await diskcast(["completions", shell]);
+    assert.doesNotMatch(stdout, /\beval\b|Invoke-Expression|\bcompgen -W\b|\biex\b/, shell);
+  }
+});

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { main } from "../../../cli/main.ts";
+import { mapRuns } from "../../../mod.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { hasQemu, type MapEntry, mapJson, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
+import { runMain, samplesIn } from "./support.ts";
+import { fakeIo } from "../support.ts";
+
+/** Whether the host tells holes, so that raw images have the map that qemu-img sees. */
+const seesHoles = Deno.build.os === "linux";
+
+/** Without what QEMU 7.2 does not tell. */
+function known(entries: MapEntry[]): MapEntry[] {
+  return entries.map(({ compressed, ...rest }) => {
+    assert.equal(typeof compressed, "boolean");
+    return rest;
+  });
+}
+
+Deno.test("map --output=json is that of qemu-img, field by field", { ignore: !hasQemu || !seesHoles }, async () => {
+  await using folder = await scratch();
+  for (const { name, path, format } of await samplesIn(folder)) {
+    // qemu-img does not ask the host about a data file.
+    const ranges = [[], ["-s", "64k"], ["-s", "100000", "-l", "3000000"], ["-l", "1M"], ["-s", "20M"], ["-l", "0"]];
+    for (const range of name === "data.qcow2" ? [[]] : ranges) {
+      const words = ["map", "--output=json", "-f", format, ...range, path];
+      const { code, stdout, stderr } = await runMain(...words);
+      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
+      assert.deepEqual(known(JSON.parse(stdout)), JSON.parse(await qemuImgOk(...words)), words.join(" "));
+    }
+  }
+});
+
+Deno.test("the table of map is that of qemu-img", { ignore: !hasQemu || !seesHoles }, async () => {
+  await using folder = await scratch();
+  for (const { name, path, format } of await samplesIn(folder)) {
+    if (name === "packed.qcow2") continue;
+    const words = ["map", "-f", format, path];
+    const { code, stdout } = await runMain(...words);
+    assert.equal(code, 0);
+    assert.equal(stdout, await qemuImgOk(...words), name);
+  }
+  const packed = await runMain("map", folder.file("packed.qcow2"));
+  assert.match(packed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
+});
+
+Deno.test("map finds every piece of an image that was written in random order", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, "4M");
+  const clusters = Array.from({ length: 500 }, (_, index) => (index * 7919) % 1000);
+  await qemuIo(path, ...clusters.map((cluster) => `write -P 1 ${cluster}k 1k`));
+  await qemuIo(path, "write -z 40k 80k", "write -z 100k 4k", "write -P 2 1M 300k");
+  const found = await runMain("map", "--output=json", path);
+  assert.deepEqual(known(JSON.parse(found.stdout)), await mapJson(path));
+});
+
+Deno.test("where nobody reads any more, a map ends", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M");
+  // Every second cluster: two entries a KiB.
+  await qemuIo(path, ...Array.from({ length: 2000 }, (_, index) => `write ${index}k 512`));
+  const lengths: number[] = [];
+  for (const left of [false, true]) {
+    const io = { ...fakeIo(), outHasLeft: () => left };
+    let length = 0;
+    io.out = (text) => void (length += text.length);
+    assert.equal(await main(["map", "--output=json", path], io), 0);
+    lengths.push(length);
+  }
+  assert(lengths[1]! < lengths[0]! / 2, `${lengths}`);
+});
+
+Deno.test("a window of a raw file is mapped to places of the whole file", async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.raw");
+  await Deno.writeFile(path, new Uint8Array(8192).fill(1));
+  const entries = await Array.fromAsync(mapRuns({ path, format: "raw", offset: 1024, size: 2048 }));
+  assert.deepEqual(entries.map(({ start, length, offset, file }) => [start, length, offset, file]), [
+    [0, 2048, 1024, path],
+  ]);
+});
+
+Deno.test("a picture has a letter for every state, and fits its columns", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  await samplesIn(folder);
+  const { code, stdout } = await runMain("map", "--picture", folder.file("top.qcow2"));
+  assert.equal(code, 0);
+  const lines = stdout.split("\n");
+  assert(lines.every((line) => line.length <= 80), stdout);
+  for (const letter of ["D", "\\.", "b"]) assert.match(stdout, new RegExp(`^ +[\\d.]+ \\w+ [D.b]*${letter}`, "m"));
+  assert.match(stdout, /^b in a backing file: /m);
+  const svg = await runMain("map", "--output=svg", folder.file("top.qcow2"));
+  assert.match(svg.stdout, /^<svg [^>]+>\n<title>[^<]+top\.qcow2<\/title>\n(<rect [^>]+>.*\n)+<\/svg>\n$/);
+  const empty = await runMain("map", "--picture", "-s", "1G", folder.file("top.qcow2"));
+  assert.deepEqual([empty.code, empty.stdout], [0, "\n"]);
+});
+
+Deno.test("map fails as qemu-img does", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.raw");
+  await Deno.writeFile(path, new Uint8Array(1234));
+  for (const words of [[folder.file("none")], [], ["-s", "x", path], ["--output=xml", path], ["-f", "qcow2", path]]) {
+    const { code, stdout, stderr } = await runMain("map", ...words);
+    assert.deepEqual([code, stdout], [(await qemuImg("map", ...words)).code, ""], words.join(" "));
+    assert.match(stderr, /^diskcast: /);
+  }
+  const both = await runMain("map", "--picture", "--output=json", path);
+  assert.equal(both.code, 1);
+});
+
+Deno.test("map needs no more than the files of the chain", async () => {
+  const path = "tests/samples/sample.qcow2";
+  const { code, stdout, stderr } = await diskcast(["map", path], { read: [path] });
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(stdout, /^Offset +Length +Mapped to +File\n0 /);
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { convert, surveyConversion } from "../../../mod.ts";
+import { hasQemu, rng, scratch } from "../../support/qemu.ts";
+import { runMain, samplesIn } from "./support.ts";
+
+Deno.test("a plan tells what the conversion then does, and writes nothing", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const samples = await samplesIn(folder);
+  const names = async () => (await Array.fromAsync(Deno.readDir(folder.path))).map(({ name }) => name).sort();
+  const before = await names();
+  for (const { path, format } of samples) {
+    for (const wish of [["-O", "raw"], ["-O", "qcow2"], ["-c", "-O", "qcow2"]]) {
+      const words = ["-f", format, ...wish, path, folder.file("out")];
+      const { code, stdout, stderr } = await runMain("plan", "--output=json", ...words);
+      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
+      assert.deepEqual(await names(), before);
+      const plan = JSON.parse(stdout);
+      const target = { path: folder.file("out"), format: wish.at(-1)!, packs: wish[0] === "-c" };
+      const { totals, fileSize } = await convert({ sources: [{ path, format }], target, sync: "never" });
+      const { zeroes: _zeroes, ...done } = totals;
+      assert.deepEqual(plan.totals, done, words.join(" "));
+      if (target.packs && totals.data > 0) assert.equal(typeof plan["compressed-file-size"], "number");
+      else if (wish[1] === "qcow2") assert(fileSize <= plan["file-size"] * 1.1 + 65536, `${fileSize} ${stdout}`);
+      const human = await runMain("plan", ...words);
+      assert.match(human.stdout, /^source: .*\ntarget: .*\nin the source: .*\nto read and write: /);
+      await Deno.remove(folder.file("out"));
+    }
+  }
+});
+
+Deno.test("samples tell how well data packs, with an error that holds", async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.raw");
+  const random = rng(7);
+  const bytes = new Uint8Array(24 << 20);
+  // Of each 64 KiB a part is noise, the rest text.
+  for (let at = 0; at < bytes.length; at += 65536) {
+    bytes.fill(65, at, at + 65536);
+    bytes.set(random.bytes(random.int(1, 65536)), at);
+  }
+  await Deno.writeFile(path, bytes);
+  const target = { path: folder.file("out"), format: "qcow2", packs: true };
+  const { packs, status, sampled } = await surveyConversion({ sources: [{ path, format: "raw" }], target });
+  assert.deepEqual(status.data, { runs: 1, bytes: bytes.length });
+  assert.equal(sampled, 8 << 20);
+  const { fileSize } = await convert({ sources: [{ path, format: "raw" }], target, sync: "never" });
+  const share = fileSize / bytes.length;
+  assert(packs && packs.error < 0.15, JSON.stringify(packs));
+  assert(Math.abs(packs.share - share) < packs.error + 0.08, `${share} ${JSON.stringify(packs)}`);
+});
+
+Deno.test("a plan for an existing target is refused", async () => {
+  const { code, stderr } = await runMain("plan", "-n", "tests/samples/sample.qcow2", "x");
+  assert.equal(code, 1);
+  assert.match(stderr, /only new targets are planned/);
+});

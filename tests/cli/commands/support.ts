@@ -1,0 +1,71 @@
+/**
+ * Commands in this process, and images to try them on.
+ *
+ * @module
+ */
+import { main } from "../../../cli/main.ts";
+import { type Outcome, qemuImgOk, qemuIo, type Scratch } from "../../support/qemu.ts";
+import { fakeIo } from "../support.ts";
+
+/** Runs `diskcast ...args` in this process. */
+export async function runMain(...args: string[]): Promise<Outcome> {
+  const io = fakeIo();
+  const code = await main(args, io);
+  return { code, stdout: io.stdout, stderr: io.stderr };
+}
+
+/** One image and its format. */
+export interface Sample {
+  readonly name: string;
+  readonly path: string;
+  readonly format: string;
+}
+
+const VARIANTS: readonly string[] = [
+  "compat=0.10",
+  "cluster_size=512",
+  "cluster_size=2M,lazy_refcounts=on",
+  "extended_l2=on",
+  "compression_type=zstd,refcount_bits=1",
+  "preallocation=metadata",
+];
+
+/** Images of raw and qcow2 in many variants, made by qemu-img; some over a backing file, with snapshots and bitmaps. */
+export async function samplesIn(folder: Scratch): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  const add = async (name: string, format: string, args: string[], ...commands: string[]) => {
+    const path = folder.file(name);
+    await qemuImgOk("create", "-q", "-f", format, ...args.map((arg) => arg === "IMAGE" ? path : arg));
+    if (commands.length > 0) await qemuIo(["-f", format, path], ...commands);
+    samples.push({ name, path, format });
+    return path;
+  };
+  const writes = ["write -P 1 0 1M", "write -P 2 1600k 4k", "write -z 128k 128k", "write -P 3 7340031 2"];
+  await add("empty.raw", "raw", ["IMAGE", "3M"]);
+  await add("some.raw", "raw", ["IMAGE", "8M"], ...writes);
+  await add("empty.qcow2", "qcow2", ["IMAGE", "5M"]);
+  for (const [index, options] of VARIANTS.entries()) {
+    const zeroes = options.startsWith("compat") ? writes.filter((one) => !one.includes("-z")) : writes;
+    await add(`v${index}.qcow2`, "qcow2", ["-o", options, "IMAGE", "8M"], ...zeroes);
+  }
+  const base = await add("base.qcow2", "qcow2", ["IMAGE", "6M"], "write -P 4 0 3M", "discard 1M 64k");
+  const top = await add(
+    "top.qcow2",
+    "qcow2",
+    ["-o", "cluster_size=4k", "-b", "base.qcow2", "-F", "qcow2", "IMAGE", "9M"],
+    "write -P 5 500k 100k",
+    "write -z 2M 512k",
+    "write -P 6 8M 1000",
+  );
+  await add("absolute.qcow2", "qcow2", ["-b", base, "-F", "qcow2", "IMAGE"], "write -P 7 1M 1M");
+  await add("data.qcow2", "qcow2", ["-o", `data_file=${folder.file("data.bin")}`, "IMAGE", "2M"], "write -P 8 0 2M");
+  await qemuImgOk("snapshot", "-c", "first", top);
+  await qemuIo(top, "write -P 9 3M 64k");
+  await qemuImgOk("snapshot", "-c", "ein zweiter", top);
+  await qemuImgOk("bitmap", "--add", top, "bits");
+  await qemuImgOk("bitmap", "--add", "--disable", "-g", "128k", top, "more");
+  const packed = folder.file("packed.qcow2");
+  await qemuImgOk("convert", "-c", "-O", "qcow2", top, packed);
+  samples.push({ name: "packed.qcow2", path: packed, format: "qcow2" });
+  return samples;
+}

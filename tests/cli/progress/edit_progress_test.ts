@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { commands } from "../../../cli/commands/mod.ts";
+import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
+import { fakeIo } from "../support.ts";
+
+/** Words for each command that takes long on a large image, `top.qcow2` over `base.qcow2`. */
+const CHANGES: readonly (readonly string[])[] = [
+  ["check", "top.qcow2"],
+  ["check", "-r", "all", "top.qcow2"],
+  ["resize", "--preallocation=full", "top.qcow2", "12M"],
+  ["resize", "--shrink", "top.qcow2", "1M"],
+  ["snapshot", "-c", "new", "top.qcow2"],
+  ["snapshot", "-a", "kept", "top.qcow2"],
+  ["snapshot", "-d", "kept", "top.qcow2"],
+  ["bitmap", "--merge", "bits", "top.qcow2", "more"],
+  ["amend", "-o", "refcount_bits=32", "top.qcow2"],
+  ["rebase", "-b", "", "top.qcow2"],
+  ["rebase", "--drop-identical", "-b", "base.qcow2", "-F", "qcow2", "top.qcow2"],
+  ["commit", "top.qcow2"],
+];
+
+async function makeImages(folder: { file(name: string): string }): Promise<string> {
+  const [base, top] = [folder.file("base.qcow2"), folder.file("top.qcow2")];
+  const create = (...words: string[]) => qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", ...words);
+  await create(base, "8M");
+  await qemuIo(base, "write -P 1 0 8M");
+  await create("-b", "base.qcow2", "-F", "qcow2", top, "8M");
+  await qemuImgOk("bitmap", "--add", "-g", "512", top, "bits");
+  // Far apart, so that each bit has a cluster of its own.
+  await qemuIo(top, "write -P 2 1M 1M", "write -P 2 3M 512", "write -P 2 7M 512");
+  await qemuImgOk("bitmap", "--disable", top, "bits");
+  await qemuImgOk("bitmap", "--add", "--disable", "-g", "512", top, "more");
+  await qemuImgOk("snapshot", "-c", "kept", top);
+  await qemuIo(top, "write -P 3 1536k 6M");
+  return top;
+}
+
+function run(words: readonly string[], top: string, signal: AbortSignal, io = fakeIo()): Promise<number> {
+  const command = commands.find(({ name }) => name === words[0])!;
+  const args = words.slice(1).map((word) => word === "top.qcow2" ? top : word);
+  return command.run(["--progress=json", ...args], { io, signal });
+}
+
+Deno.test("commands on large images tell how far they are", { ignore: !hasQemu }, async (t) => {
+  await using folder = await scratch();
+  const top = await makeImages(folder);
+  const before = await Deno.readFile(top);
+  const below = await Deno.readFile(folder.file("base.qcow2"));
+  for (const words of CHANGES) {
+    await t.step(words.join(" "), async () => {
+      await Deno.writeFile(top, before);
+      await Deno.writeFile(folder.file("base.qcow2"), below);
+      const io = fakeIo();
+      // Every look at the clock is a second later, so that no line is left out.
+      const ticking = { ...io, err: io.err, out: io.out, now: () => io.clock += 1000 };
+      const texts: string[] = [];
+      ticking.err = (text) => void texts.push(text);
+      assert.equal(await run(words, top, new AbortController().signal, ticking), 0, texts.join(""));
+      const lines = texts.join("").trim().split("\n").map((line) => JSON.parse(line));
+      const shares = lines.filter(({ type }) => type === "status").map(({ percent }) => percent);
+      assert(shares.length > 2, `${shares}`);
+      assert.deepEqual(shares, shares.toSorted((a, b) => a - b));
+      assert(shares.some((share) => share > 5 && share < 95), `${shares}`);
+      assert.equal(lines.at(-1).type, "summary");
+    });
+  }
+});
+
+Deno.test(
+  "a command that is stopped ends with 130, and leaves the old state or the new",
+  { ignore: !hasQemu },
+  async (t) => {
+    await using folder = await scratch();
+    const random = rng(seed());
+    const top = await makeImages(folder);
+    const before = await Deno.readFile(top);
+    const below = await Deno.readFile(folder.file("base.qcow2"));
+    const stateOf = async () => {
+      const info = JSON.parse(await qemuImgOk("info", "--output=json", top));
+      const digest = await crypto.subtle.digest("SHA-256", await guestBytes(top) as BufferSource);
+      const { snapshots = [], "virtual-size": size, "format-specific": { data } } = info;
+      return JSON.stringify([snapshots.length, size, data["refcount-bits"], new Uint8Array(digest).toHex()]);
+    };
+    const old = await stateOf();
+    for (const words of CHANGES) {
+      await t.step(words.join(" "), async () => {
+        const restore = async () => {
+          await Deno.writeFile(top, before);
+          await Deno.writeFile(folder.file("base.qcow2"), below);
+        };
+        await restore();
+        let pieces = 0;
+        const count = fakeIo();
+        await run(words, top, new AbortController().signal, { ...count, now: () => (pieces++, 0) });
+        const states = [old, await stateOf()];
+        let stopped = 0;
+        for (let tries = 0; tries < 5; tries++) {
+          await restore();
+          // The clock is looked at for every event.
+          let left = random.int(2, pieces);
+          const controller = new AbortController();
+          const io = { ...fakeIo(), now: () => (left-- === 0 && controller.abort("SIGINT"), 0) };
+          const code = await run(words, top, controller.signal, io);
+          assert(code === 130 || code === 0, `${code}`);
+          if (code === 130) stopped++;
+          assert([0, 3].includes((await qemuImg("check", "-q", top)).code));
+          assert(states.includes(await stateOf()), `after try ${tries}\n${states.join("\n")}`);
+        }
+        assert(stopped > 0, `never stopped, of ${pieces} events`);
+      });
+    }
+  },
+);
+
+Deno.test("every long command is told in sentences, with its own name; a screen is for convert alone", async () => {
+  const io = fakeIo();
+  const signal = new AbortController().signal;
+  const check = commands.find(({ name }) => name === "check")!;
+  assert.equal(await check.run(["--accessible", "tests/samples/sample.qcow2"], { io, signal }), 0);
+  assert.match(io.stderr, /^Checking\.$/m);
+  const told = fakeIo();
+  assert.equal(await check.run(["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
+  assert.match(told.stderr, /only convert has one/);
+});
+
+// Elsewhere taking space means writing all of it.
+const reserves = Deno.build.os === "linux";
+
+Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !reserves }, async () => {
+  await using folder = await scratch();
+  const create = commands.find(({ name }) => name === "create")!;
+  const words = ["--progress=json", "-o", "preallocation=falloc", folder.file("a.raw"), "2G"];
+  const io = fakeIo();
+  let seen = 0;
+  const counted = {
+    ...io,
+    err: (text: string) => void (seen += text.split('"percent":').length - 1),
+    now: () => io.clock += 1000,
+  };
+  assert.equal(await create.run(words, { io: counted, signal: new AbortController().signal }), 0);
+  assert(seen > 4, `${seen}`);
+  await Deno.remove(folder.file("a.raw"));
+  const controller = new AbortController();
+  let looks = 0;
+  const stopping = { ...fakeIo(), now: () => (++looks === 6 && controller.abort("SIGINT"), 0) };
+  assert.equal(await create.run(words, { io: stopping, signal: controller.signal }), 130);
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);
+});

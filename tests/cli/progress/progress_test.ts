@@ -1,0 +1,288 @@
+import assert from "node:assert/strict";
+import type { ConvertEvent, ConvertSummary } from "../../../mod.ts";
+import { type Outcome, tell } from "../../../cli/progress/progress.ts";
+import type { ProgressForm } from "../../../cli/args/convert_flags.ts";
+import { barLine, barText } from "../../../cli/progress/bar.ts";
+import { advance, percent, rate, secondsLeft, startProgress } from "../../../cli/progress/model.ts";
+import { bytesText, sizeText, timeText } from "../../../cli/report/units.ts";
+import { type FakeIo, fakeIo } from "../support.ts";
+
+const MIB = 1024 ** 2;
+
+const summary: ConvertSummary = {
+  path: "/b",
+  format: "raw",
+  size: 100 * MIB,
+  fileSize: 100 * MIB,
+  totals: { data: 100 * MIB, zero: 0, skip: 0, zeroes: 0 },
+  bad: [],
+  seconds: 2,
+};
+
+const good: Outcome = { ok: true, code: 0, summary };
+const failed: Outcome = {
+  ok: false,
+  code: 1,
+  complaint: { kind: "io", message: "Cannot write", hint: undefined },
+};
+
+function planOf(data: number, zero = 0, skip = 0): ConvertEvent {
+  return {
+    type: "plan",
+    sources: [],
+    target: { path: "b", format: "raw", size: data + zero + skip },
+    totals: { data, zero, skip },
+  };
+}
+
+function run(start: number, end: number, act: "copy" | "zero" | "skip" = "copy"): ConvertEvent {
+  return { type: "run", start, end, kind: act === "copy" ? "data" : "zero", act, zeroes: 0, seconds: 0 };
+}
+
+/** A job of 100 MiB of data, one MiB each `step` milliseconds. */
+function play(form: ProgressForm, io: FakeIo, step: number, outcome: Outcome = good, quiet = false): void {
+  const telling = tell(form, quiet, io);
+  telling.event({ type: "phase", phase: "inspect" });
+  telling.event({ type: "phase", phase: "plan" });
+  telling.event(planOf(100 * MIB));
+  telling.event({ type: "phase", phase: "copy" });
+  for (let at = 0; at < 100; at++) {
+    io.clock += step;
+    telling.event(run(at * MIB, (at + 1) * MIB));
+  }
+  telling.event({ type: "phase", phase: "finish" });
+  telling.end(outcome);
+}
+
+function copying(...events: readonly (readonly [at: number, event: ConvertEvent])[]) {
+  const begun = advance(startProgress(0), planOf(100 * MIB, MIB, MIB), 0);
+  const state = advance(begun, { type: "phase", phase: "copy" }, 0);
+  return events.reduce((now, [at, event]) => advance(now, event, at), state);
+}
+
+Deno.test("percent is of data alone", () => {
+  assert.equal(percent(copying()), 0);
+  assert.equal(percent(copying([1, run(0, 25 * MIB)])), 25);
+  assert.equal(percent(copying([1, run(0, MIB, "zero")], [2, run(0, MIB, "skip")])), 0);
+  assert.equal(percent(copying([1, run(0, 200 * MIB)])), 100);
+});
+
+Deno.test("a job without data counts its zeroes, one without either is done when it finishes", () => {
+  const zeroes = advance(startProgress(0), planOf(0, 10 * MIB, 5), 0);
+  assert.equal(percent(advance(zeroes, run(0, 5 * MIB, "zero"), 1)), 50);
+  const nothing = advance(startProgress(0), planOf(0, 0, 5), 0);
+  assert.equal(percent(nothing), 0);
+  assert.equal(percent(advance(nothing, { type: "phase", phase: "finish" }, 1)), 100);
+});
+
+Deno.test("the rate is that of the last seconds, the time left follows from it", () => {
+  const state = copying([1000, run(0, 10 * MIB)], [2000, run(10 * MIB, 20 * MIB)]);
+  assert.equal(rate(state, 2000), 10 * MIB);
+  assert.equal(secondsLeft(state, 2000), 8);
+  const slower = copying([1000, run(0, 50 * MIB)], [9000, run(0, MIB)], [10000, run(0, MIB)]);
+  assert.equal(rate(slower, 10000), MIB);
+  assert.equal(rate(copying(), 5000), 0);
+  assert.equal(secondsLeft(copying(), 5000), undefined);
+});
+
+Deno.test("qemu's form: steps of a point, 0 and 100, a line feed", () => {
+  const io = fakeIo();
+  const telling = tell("qemu", false, io);
+  telling.event(planOf(1000));
+  telling.event(run(0, 5));
+  telling.event(run(5, 9));
+  telling.event(run(9, 123));
+  telling.event(run(123, 1000));
+  telling.end(good);
+  const shown = ["0.00", "12.30", "100.00", "100.00"].map((value) => `    (${value}/100%)\r`).join("");
+  assert.equal(io.stdout, `${shown}\n`);
+  assert.equal(io.stderr, "");
+});
+
+Deno.test("qemu's form ends with a line feed alone when the job fails", () => {
+  const io = fakeIo();
+  tell("qemu", false, io).end(failed);
+  assert.equal(io.stdout, "    (0.00/100%)\r\n");
+  assert.equal(io.stderr, "diskcast: Cannot write\n");
+});
+
+Deno.test("auto in a pipe: a short job says nothing at all", () => {
+  const io = fakeIo(false);
+  play("auto", io, 50);
+  assert.equal(io.stdout + io.stderr, "");
+});
+
+Deno.test("auto in a pipe: a long job has a line now and then, and a last one", () => {
+  const io = fakeIo(false);
+  play("auto", io, 1000);
+  const lines = io.stderr.trimEnd().split("\n");
+  assert.equal(lines.length, 11);
+  assert.equal(lines[0], "10 %, 10.0 MiB of 100.0 MiB, 1.0 MiB/s, 1:30 left");
+  assert.match(lines.at(-1)!, /^\/b: 100\.0 MiB of data, 0 B of zeroes or holes, 100\.0 MiB in the file, 0:02$/);
+});
+
+Deno.test("plain: at most one line in ten seconds, at least one in a minute while something moves", () => {
+  const io = fakeIo(false);
+  play("plain", io, 20_000);
+  const shown = io.stderr.split("\n").slice(0, 4).map((line) => line.split(" ")[0]);
+  // The first after ten seconds, then each minute: five points take longer.
+  assert.deepEqual(shown, ["1", "4", "7", "10"]);
+});
+
+Deno.test("plain: a short job has its last line", () => {
+  const io = fakeIo(false);
+  play("plain", io, 1);
+  assert.match(io.stderr, /^\/b: .*\n$/);
+});
+
+Deno.test("none and a failure: the complaint and nothing else", () => {
+  const io = fakeIo(true);
+  play("none", io, 1000, failed);
+  assert.equal(io.stderr, "diskcast: Cannot write\n");
+  assert.equal(io.stdout, "");
+});
+
+Deno.test("auto on a terminal: a bar that is written over, then one line", () => {
+  const io = fakeIo(true, 80);
+  play("auto", io, 100);
+  const frames = io.stderr.split("\r\x1b[K");
+  assert(frames.length > 50 && frames.length < 110, String(frames.length));
+  for (const frame of frames) assert(frame.trimEnd().length < 80, frame);
+  assert(frames.some((frame) => frame.startsWith("Copying  50 % [####")), "a frame at half");
+  assert.match(frames.at(-1)!, /^\/b: 100\.0 MiB of data.*\n$/);
+  assert.equal(io.stdout, "");
+});
+
+Deno.test("the bar gives way on a failure", () => {
+  const io = fakeIo(true, 80);
+  play("bar", io, 100, failed);
+  assert(io.stderr.endsWith("\r\x1b[Kdiskcast: Cannot write\n"));
+});
+
+Deno.test("a bar fits every width", () => {
+  const state = copying([1000, run(0, 10 * MIB)], [2000, run(10 * MIB, 20 * MIB)]);
+  for (let columns = 5; columns <= 200; columns++) {
+    const line = barLine(state, 2000, columns, true);
+    assert(line.length <= columns, `${columns}: ${line}`);
+  }
+  assert.equal(
+    barLine(state, 2000, 100, true),
+    `Copying  20 % [${"#".repeat(7)}${"-".repeat(28)}]  20.0 MiB of 100.0 MiB   10.0 MiB/s    0:08 left`,
+  );
+  assert.equal(barLine(state, 2000, 20, true), "Copying  20 %");
+});
+
+Deno.test("the bar has block letters where they are welcome", () => {
+  assert.equal(barText(50, 4, true), "##--");
+  assert.equal(barText(50, 4, false), "██░░");
+  assert.equal(barText(100, 4, true), "####");
+  assert.equal(barText(99, 4, true), "###-");
+});
+
+Deno.test("warnings stand on lines of their own", () => {
+  const io = fakeIo(true, 80);
+  const telling = tell("bar", false, io);
+  telling.event(planOf(100));
+  telling.event({ type: "warning", message: "odd" });
+  assert(io.stderr.includes("\r\x1b[Kdiskcast: warning: odd\n"));
+});
+
+Deno.test("quiet keeps warnings and bad places to itself", () => {
+  const io = fakeIo();
+  const telling = tell("none", true, io);
+  telling.warn("odd");
+  telling.event({ type: "warning", message: "odd" });
+  telling.event({ type: "bad", start: 0, end: 512, message: "unreadable" });
+  telling.end({ ok: true, code: 0, summary: { ...summary, bad: [{ start: 0, end: 512 }] } });
+  assert.equal(io.stderr, "");
+});
+
+Deno.test("places that could not be read are counted at the end", () => {
+  const io = fakeIo();
+  const telling = tell("none", false, io);
+  telling.event({ type: "bad", start: 0, end: 512, message: "Cannot read 0" });
+  const bad = [{ start: 0, end: 512 }, { start: 1024, end: 2048 }];
+  telling.end({ ok: true, code: 0, summary: { ...summary, bad } });
+  assert.deepEqual(io.stderr.split("\n"), [
+    "diskcast: warning: Cannot read 0",
+    "diskcast: warning: 1536 bytes in 2 places could not be read and became zeroes",
+    "",
+  ]);
+});
+
+/** The lines of a JSON run. */
+function jsonLines(io: FakeIo): { [name: string]: unknown }[] {
+  return io.stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+Deno.test("json: one object a line, status four times a second at most, runs joined, a summary at the end", () => {
+  const io = fakeIo();
+  play("json", io, 100);
+  const lines = jsonLines(io);
+  assert(lines.every((line) => line["v"] === 1));
+  assert.deepEqual(lines.filter((line) => line["type"] === "run"), [
+    { v: 1, type: "run", start: 0, end: 100 * MIB, kind: "data", act: "copy", zeroes: 0, seconds: 0 },
+  ]);
+  const status = lines.filter((line) => line["type"] === "status");
+  assert(status.length > 30 && status.length <= 40, String(status.length));
+  const middle = status.find((line) => line["percent"] as number >= 50)!;
+  assert.equal(middle["total"], 100 * MIB);
+  assert.equal(middle["bytesPerSecond"], 10 * MIB);
+  assert.deepEqual(lines.at(-1), { v: 1, type: "summary", ok: true, exitCode: 0, ...summary });
+  assert.equal(io.stdout, "");
+});
+
+Deno.test("json: runs of another kind, or elsewhere, are lines of their own", () => {
+  const io = fakeIo();
+  const telling = tell("json", false, io);
+  telling.event(run(0, 10));
+  telling.event({ ...run(10, 20), zeroes: 4 } as ConvertEvent);
+  telling.event(run(20, 30, "skip"));
+  telling.event(run(40, 50, "skip"));
+  telling.event({ type: "phase", phase: "finish" });
+  telling.end(failed);
+  assert.deepEqual(jsonLines(io).map(({ type, start, end, zeroes }) => [type, start, end, zeroes]), [
+    ["run", 0, 20, 4],
+    ["run", 20, 30, 0],
+    ["run", 40, 50, 0],
+    ["phase", undefined, undefined, undefined],
+    ["error", undefined, undefined, undefined],
+    ["summary", undefined, undefined, undefined],
+  ]);
+});
+
+Deno.test("a fault that repeats is told once, and of many faults only the first", () => {
+  const io = fakeIo();
+  const telling = tell("none", false, io);
+  for (let nth = 0; nth < 1000; nth++) telling.event({ type: "bad", start: 0, end: 512, message: "the same" });
+  for (let nth = 0; nth < 1000; nth++) telling.event({ type: "bad", start: 0, end: 512, message: `number ${nth}` });
+  const lines = io.stderr.trimEnd().split("\n");
+  assert.equal(lines.length, 21);
+  assert.match(lines[0], /the same$/);
+  assert.match(lines[20], /more cannot be read/);
+});
+
+Deno.test("json: warnings, bad places and failures are lines too", () => {
+  const io = fakeIo();
+  const telling = tell("json", true, io);
+  telling.warn("before");
+  telling.event({ type: "bad", start: 0, end: 512, message: "unreadable" });
+  telling.end(failed);
+  assert.deepEqual(jsonLines(io).map((line) => [line["type"], line["message"]]), [
+    ["warning", "before"],
+    ["bad", "unreadable"],
+    ["error", "Cannot write"],
+    ["summary", undefined],
+  ]);
+  const last = jsonLines(io).at(-1)!;
+  assert.deepEqual([last["ok"], last["exitCode"]], [false, 1]);
+});
+
+Deno.test("numbers for people", () => {
+  const bytes = [[0, "0 B"], [1023, "1023 B"], [1024, "1.0 KiB"], [1048575, "1.0 MiB"], [2 ** 50, "1.0 PiB"]] as const;
+  for (const [value, text] of bytes) assert.equal(bytesText(value), text);
+  const times = [[0, "0:00"], [5.4, "0:05"], [65, "1:05"], [725, "12:05"], [3600, "1:00:00"], [90061, "25:01:01"]];
+  for (const [value, text] of times as [number, string][]) assert.equal(timeText(value), text);
+  const sizes = [[0, "0"], [1, "1"], [1025, "1025"], [65536, "64k"], [2 ** 20, "1M"], [1.5 * 2 ** 30, "1536M"]];
+  for (const [value, text] of sizes as [number, string][]) assert.equal(sizeText(value), text);
+});

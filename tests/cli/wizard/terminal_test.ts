@@ -1,0 +1,198 @@
+/** The wizard in a real terminal: from the first question to the finished file, and out of it, with no permission but the paths. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { rng, type Scratch, scratch } from "../../support/qemu.ts";
+import { openPane, type Pane, tmuxIsMissing } from "../../support/pane.ts";
+
+const main = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
+const ignore = tmuxIsMissing();
+const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
+
+/** Starts the program in `folder`, on a screen that holds all it says; the exit code is shown when it ends. */
+async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promise<Pane> {
+  const pane = await openPane(100, 150);
+  const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${main}' ${args}`;
+  await Deno.writeTextFile(
+    folder.file("audit.sh"),
+    `cd '${folder.path}'; echo $$ > audit.pid; DENO_AUDIT_PERMISSIONS=audit exec ${deno}\n`,
+  );
+  await pane.line(`sh '${folder.file("audit.sh")}'; echo "code=$?."`);
+  return pane;
+}
+
+async function disk(folder: Scratch): Promise<void> {
+  const bytes = new Uint8Array(3 << 20);
+  bytes.set(rng(1).bytes(65536));
+  await Deno.writeFile(folder.file("disk.raw"), bytes);
+}
+
+/** The names in the folder, without what the test itself keeps there. */
+function names(folder: Scratch): string[] {
+  return [...Deno.readDirSync(folder.path)].map(({ name }) => name).filter((name) => !name.startsWith("audit")).sort();
+}
+
+/** Fails unless the terminal is as a shell wants it: cursor shown, no alternate screen, whole lines, what is typed shown. */
+async function assertRestored(pane: Pane): Promise<void> {
+  assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
+  await pane.line("stty -a | tr ';' '\\n' | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig | sort | tr '\\n' '+'");
+  await pane.until(/^echo\+icanon\+isig\+/m);
+}
+
+/** Every permission that was looked at, as `read path`. */
+function audited(folder: Scratch): string[] {
+  const lines = Deno.readTextFileSync(folder.file("audit")).trim().split("\n").map((line) => JSON.parse(line));
+  return [...new Set(lines.map(({ permission, value }) => `${permission} ${value}`))].sort();
+}
+
+Deno.test({
+  name: "in a terminal: from the first question to the finished file, by keys alone, with the paths chosen and no more",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "");
+    await screen.until(/Which disk image/);
+    await screen.press("-l", "di");
+    await screen.until(/disk\.raw/);
+    await screen.press("Tab", "Enter");
+    await screen.until(/raw, 3\.0 MiB as the guest sees it/);
+    await screen.until(/Where will this disk run/);
+    await screen.press("Down", "Enter");
+    await screen.until(/Where is the new file/);
+    // One question back, and on again.
+    await screen.press("Escape");
+    await screen.until(/Where will this disk run[^]*Where will this disk run/);
+    await screen.press("Enter");
+    await screen.until(/Where is the new file[^]*Where is the new file/);
+    await screen.press("Enter");
+    await screen.until(/Go on\?/);
+    assert.deepEqual(names(folder), ["disk.raw"], "nothing is written before the last answer");
+    const review = await screen.until(/diskcast convert -f raw --for azure disk\.raw disk\.vhd/);
+    assert.match(review, /deno run/);
+    await screen.press("Enter");
+    const end = await screen.until(/code=0\./, 60_000);
+    assert.match(end, /Microsoft Azure will take it: fixed VHD, 20 MiB, footer valid/);
+    assert.deepEqual(names(folder), ["disk.raw", "disk.vhd"]);
+    assert.equal((await Deno.stat(folder.file("disk.vhd"))).size, (20 << 20) + 512);
+    const here = Deno.realPathSync(folder.path);
+    const foreign = audited(folder).filter((check) => {
+      const [, permission, path] = /^(\w+) (.*)$/.exec(check)!;
+      const inside = path === "." || !path.startsWith("/") || path === here || path.startsWith(`${here}/`);
+      return !(["read", "write"].includes(permission) && inside);
+    });
+    assert.deepEqual(foreign, [], "permissions beyond the folder");
+    await assertRestored(screen);
+  },
+});
+
+Deno.test({
+  name:
+    "in a terminal: Ctrl-C at a question leaves with 130, and SIGTERM with 143; nothing is written, all is restored",
+  ignore,
+  async fn() {
+    for (const how of ["C-c", "TERM"]) {
+      await using folder = await scratch();
+      await disk(folder);
+      await using screen = await start(folder, "wizard disk.raw");
+      await screen.until(/Where will this disk run/);
+      if (how === "C-c") await screen.press("C-c");
+      else {
+        Deno.kill(Number(Deno.readTextFileSync(folder.file("audit.pid"))), "SIGTERM");
+      }
+      await screen.until(how === "C-c" ? /code=130\./ : /code=143\./);
+      assert.deepEqual(names(folder), ["disk.raw"]);
+      await assertRestored(screen);
+    }
+  },
+});
+
+Deno.test({
+  name: "in a terminal: before Deno asks, the program says what for; a no is no harm",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "wizard disk.raw", "");
+    const asked = await screen.until(/Allow\? \[y/);
+    // Deno throws away what was typed before its question.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.ok(asked.indexOf("to read the source") >= 0, asked);
+    assert.ok(asked.indexOf("to read the source") < asked.indexOf("requests read access"));
+    assert.ok(!/env access|sys access/.test(asked));
+    await screen.line("n");
+    await screen.until(/Deno was not allowed to/);
+    await screen.until(/Which disk image/);
+    await screen.press("C-c");
+    await screen.until(/code=130\./);
+    await assertRestored(screen);
+  },
+});
+
+Deno.test({
+  name: "in a terminal: ASCII alone, questions and screen",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "wizard --ascii disk.raw");
+    await screen.until(/Where will this disk run/);
+    await screen.press("Down", "Enter");
+    await screen.until(/Where is the new file/);
+    await screen.press("Escape");
+    await screen.until(/Where will this disk run[^]*Where will this disk run/);
+    await screen.press("Enter");
+    await screen.until(/Where is the new file[^]*Where is the new file/);
+    await screen.press("Enter");
+    await screen.until(/Go on\?/);
+    await screen.press("Enter");
+    const end = await screen.until(/code=0\./, 60_000);
+    assert.match(end, /disk\.raw -> .*disk\.vhd/);
+    // deno-lint-ignore no-control-regex
+    assert.match(end, /^[\x0a\x20-\x7e]*$/, "plain ASCII");
+  },
+});
+
+Deno.test({
+  name: "in a terminal: numbered questions as plain lines",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "wizard --accessible disk.raw");
+    const asked = await screen.until(/Where will this disk run\?[^]*Number/);
+    const number = /(\d+)\. Proxmox VE/.exec(asked)![1];
+    for (
+      const [answer, question] of [[number, /Which format\?[^]*Number/], [
+        "back",
+        /Which format[^]*Where will[^]*Number/,
+      ]] as const
+    ) {
+      await screen.line(answer);
+      await screen.until(question);
+    }
+    for (const answer of [number, "2", ""]) {
+      await screen.line(answer);
+    }
+    await screen.until(/Go on\?[^]*Number/);
+    await screen.press("Enter");
+    const end = await screen.until(/code=0\./, 60_000);
+    assert.match(end, /Proxmox VE will take it: raw, 3 MiB/);
+    // deno-lint-ignore no-control-regex
+    assert.match(end, /^[\x0a\x20-\x7e]*$/, "plain ASCII");
+    assert.deepEqual(names(folder), ["disk-converted.raw", "disk.raw"]);
+  },
+});
+
+Deno.test({
+  name: "in a terminal: leaving plain questions by Ctrl-C",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "wizard --accessible");
+    await screen.until(/Which disk image[^]*Answer/);
+    await screen.press("C-c");
+    await screen.until(/code=130\./);
+    await assertRestored(screen);
+  },
+});

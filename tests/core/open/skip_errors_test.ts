@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { dataRun, type GuestReader, ImageError } from "../../../formats/mod.ts";
+import { grainOf, mergedRanges, salvaging } from "../../../core/open/skip_errors.ts";
+
+const MIB = 1 << 20;
+const KIB = 1024;
+
+/** Bytes of `size`, each 1; what lies in `bad` fails as `how` says. */
+function damaged(size: number, bad: readonly [number, number], how: "tables" | "packed" | "sectors") {
+  const [from, to] = bad;
+  let calls = 0;
+  const touches = (start: number, end: number) => start < to && end > from;
+  const fail = () => new ImageError("corrupt", "Cannot read the table");
+  const reader: GuestReader = {
+    size,
+    // deno-lint-ignore require-await
+    async runAt(start, limit) {
+      calls++;
+      const inside = start >= from && start < to;
+      if (inside && how === "tables") throw fail();
+      const end = inside ? Math.min(limit, to) : start < from ? Math.min(limit, from) : limit;
+      return dataRun(start, end, how === "packed");
+    },
+    // deno-lint-ignore require-await
+    async read(into, start) {
+      calls++;
+      if (touches(start, start + into.length)) throw fail();
+      into.fill(1);
+    },
+  };
+  return { reader, calls: () => calls };
+}
+
+/** Reads all in pieces as the engine does; where zeroes came out, and what was told. */
+async function salvaged(reader: GuestReader, grain: number, piece: number) {
+  const told: { start: number; end: number }[] = [];
+  const safe = salvaging(reader, grain, (start, end) => told.push({ start, end }));
+  const zero: { start: number; end: number }[] = [];
+  for (let at = 0; at < safe.size;) {
+    const run = await safe.runAt(at, safe.size);
+    for (; at < run.end;) {
+      const bytes = new Uint8Array(Math.min(piece - at % piece, run.end - at));
+      await safe.read(bytes, at);
+      for (let nth = 0; nth < bytes.length; nth += 512) {
+        if (bytes[nth] === 0) zero.push({ start: at + nth, end: at + Math.min(nth + 512, bytes.length) });
+      }
+      at += bytes.length;
+    }
+  }
+  return { told, zero: mergedRanges(zero) };
+}
+
+for (const how of ["tables", "packed"] as const) {
+  Deno.test(`${how} that are damaged cost a few requests a cluster, not one a sector`, async () => {
+    const [from, to] = [2 * MIB, 34 * MIB];
+    const { reader, calls } = damaged(64 * MIB, [from, to], how);
+    const { told, zero } = await salvaged(reader, 64 * KIB, 256 * KIB);
+    assert.deepEqual(zero, [{ start: from, end: to }]);
+    assert.deepEqual(mergedRanges(told), zero);
+    assert(calls() < 10 * (to - from) / (64 * KIB), `${calls()} requests`);
+  });
+}
+
+Deno.test("of plain data only the sectors that cannot be read are lost", async () => {
+  for (const [from, to] of [[5 * 512, 6 * 512], [65536 - 512, 65536 + 1024], [0, 512], [3 * 65536 + 512, 4 * 65536]]) {
+    const { reader } = damaged(MIB + 100, [from, to], "sectors");
+    for (const grain of [512, 64 * KIB, 2 * MIB]) {
+      const { told, zero } = await salvaged(reader, grain, 256 * KIB);
+      assert.deepEqual(zero, [{ start: from, end: to }], `${from} to ${to}, grain ${grain}`);
+      assert.deepEqual(mergedRanges(told), zero);
+    }
+  }
+});
+
+Deno.test("the grain is the least unit of all layers, a sector where there is none", () => {
+  const units = (...sizes: number[]) => grainOf(sizes.map((unit) => ({ unit })));
+  assert.deepEqual([units(), units(1), units(65536), units(65536, 4096, 1), units(512, 65536)], [
+    512,
+    512,
+    65536,
+    4096,
+    512,
+  ]);
+});
+
+Deno.test("ranges that touch become one", () => {
+  const ranges = [{ start: 8, end: 9 }, { start: 0, end: 2 }, { start: 2, end: 4 }, { start: 3, end: 4 }];
+  assert.deepEqual(mergedRanges(ranges), [{ start: 0, end: 4 }, { start: 8, end: 9 }]);
+});

@@ -1,0 +1,355 @@
+/** Workers that copy and compare by themselves. */
+import assert from "node:assert/strict";
+import * as zlib from "node:zlib";
+import { crewOf } from "../../../core/workers/worker_pool.ts";
+import { compare } from "../../../core/compare.ts";
+import { convert } from "../../../core/convert.ts";
+import type { ConvertEvent } from "../../../core/events.ts";
+import { type FileCrew, fileCrew, type FilePlace, lengthOf } from "../../../core/workers/worker_io.ts";
+import { readyCrew } from "../../support/crew.ts";
+import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
+
+const KIB = 1024;
+const MIB = KIB * KIB;
+const noWorkers = Deno.build.os === "windows";
+
+/** Passes on, and counts what was copied and compared; fails the `nth` order. */
+function counted(crew: FileCrew, nth = 0): FileCrew & { readonly orders: number[] } {
+  const orders: number[] = [];
+  const failing = <T>(length: number, go: () => Promise<T>) => {
+    orders.push(length);
+    return orders.length === nth ? Promise.resolve(null) : go();
+  };
+  return {
+    ...crew,
+    orders,
+    copy: (order) => failing(lengthOf(order.from), () => crew.copy(order)),
+    unload: (order) => failing(lengthOf(order.units), () => crew.unload(order)),
+    compare: (pair) => failing(pair.length, () => crew.compare(pair)),
+  };
+}
+
+function place(path: string, fileStart = 0): FilePlace {
+  const { dev, ino } = Deno.statSync(path);
+  return { path, identity: { dev, ino: ino! }, fileStart };
+}
+
+async function file(folder: Scratch, name: string, bytes: Uint8Array): Promise<string> {
+  await Deno.writeFile(folder.file(name), bytes);
+  return folder.file(name);
+}
+
+Deno.test({
+  name: "a worker copies data to its place, and leaves out zeroes on the guest's grid",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    using crew = await readyCrew();
+    const bytes = rng(1).bytes(MIB);
+    bytes.fill(0, 300 * KIB, 401 * KIB);
+    const source = await file(folder, "a", bytes);
+    const target = await file(folder, "b", new Uint8Array(2 * MIB).fill(0xee));
+    const rule = { grid: 4 * KIB, least: 4 * KIB };
+    const from = [
+      { ...place(source, 100), length: 5000 },
+      { ...place(source, 5100), length: MIB - 5100 },
+    ];
+    const order = { from, to: place(target, 1000), guestStart: 2148, rule };
+    const copied = await crew.copy(order);
+    assert.ok(copied);
+    const expected = new Uint8Array(2 * MIB).fill(0xee);
+    expected.set(bytes.subarray(100), 1000);
+    for (const { zero, start, end } of copied.zeroes) {
+      assert.ok(zero && start % (4 * KIB) === 0 && end % (4 * KIB) === 0);
+      expected.fill(0xee, 1000 + start - 2148, 1000 + end - 2148);
+    }
+    const zeroes = copied.zeroes.reduce((sum, { start, end }) => sum + end - start, 0);
+    assert.equal(zeroes, 96 * KIB);
+    assert.deepEqual(await Deno.readFile(target), expected);
+  },
+});
+
+Deno.test({
+  name: "a worker finds the first byte that differs",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    using crew = await readyCrew();
+    const bytes = rng(2).bytes(MIB);
+    const one = await file(folder, "a", bytes);
+    for (const at of [0, 255 * KIB, 256 * KIB, MIB - 1]) {
+      const other = bytes.slice();
+      other[at] ^= 1;
+      const path = await file(folder, `b${at}`, other);
+      assert.equal(await crew.compare({ from: place(one), to: place(path), length: MIB }), at);
+      assert.equal(await crew.compare({ from: place(one), to: place(path), length: at }), -1);
+    }
+  },
+});
+
+Deno.test({
+  name: "a worker unpacks units, and writes them to their place but for zeroes",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const target = await file(folder, "target", new Uint8Array(2 * MIB).fill(0xee));
+    const unit = 300 * KIB;
+    const plain = rng(4).bytes(4 * unit).map((byte) => byte >> 5);
+    plain.fill(0, unit, 2 * unit + 8 * KIB);
+    const packers = [zlib.deflateRawSync, zlib.deflateSync, zlib.zstdCompressSync, zlib.deflateRawSync];
+    const codecs = ["deflate", "zlib", "zstd", "deflate"] as const;
+    const units = packers.map((pack, nth) => ({
+      codec: codecs[nth],
+      bytes: new Uint8Array(pack(plain.subarray(nth * unit, (nth + 1) * unit))),
+      length: unit,
+    }));
+    const rule = { grid: 4 * KIB, least: 4 * KIB };
+    const order = { units, to: place(target, 700), guestStart: 8 * KIB, rule };
+    using crew = await readyCrew();
+    const copied = await crew.unload(order);
+    assert.ok(copied);
+    const expected = new Uint8Array(2 * MIB).fill(0xee);
+    expected.set(plain, 700);
+    for (const { start, end } of copied.zeroes) expected.fill(0xee, 700 + start - 8 * KIB, 700 + end - 8 * KIB);
+    assert.equal(lengthOf(copied.zeroes.map(({ start, end }) => ({ length: end - start }))), unit + 8 * KIB);
+    assert.deepEqual(await Deno.readFile(target), expected);
+    for (const damaged of [{ ...units[1], bytes: units[1].bytes.subarray(9) }, { ...units[0], length: unit + 1 }]) {
+      using other = await readyCrew();
+      assert.equal(await other.unload({ ...order, units: [units[0], damaged] }), null);
+    }
+  },
+});
+
+Deno.test({
+  name: "a worker touches no other file that has taken the name, and says what it cannot",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const source = await file(folder, "a", new Uint8Array(KIB).fill(7));
+    const target = await file(folder, "b", new Uint8Array(KIB));
+    const from = [{ ...place(source), length: KIB }];
+    const order = { from, to: place(target), guestStart: 0, rule: null };
+    await Deno.rename(target, folder.file("moved"));
+    await Deno.writeFile(target, new Uint8Array(KIB));
+    {
+      using crew = await readyCrew();
+      assert.equal(await crew.copy(order), null);
+      assert.equal(crew.takes(MIB), false, "and nobody asks again");
+    }
+    assert.ok((await Deno.readFile(target)).every((byte) => byte === 0));
+    using crew = await readyCrew();
+    const tooLong = { from: place(source), to: place(source), length: KIB + 1 };
+    assert.equal(await crew.compare(tooLong), null);
+  },
+});
+
+Deno.test({
+  name: "a short job starts no worker, and one alone is none",
+  fn() {
+    const workers = crewOf(2);
+    using crew = fileCrew(workers);
+    crew.expects(255 * MIB);
+    assert.equal(crew.takes(63 * MIB), false);
+    assert.equal(workers.state, "none");
+    using nobody = fileCrew(crewOf(1), { worth: 0 });
+    assert.equal(nobody.takes(MIB), false);
+  },
+});
+
+Deno.test({
+  name: "a job that is known to be long starts them soon",
+  ignore: noWorkers,
+  fn() {
+    const workers = crewOf(2);
+    using crew = fileCrew(workers, { workers: 1 });
+    crew.expects(256 * MIB);
+    crew.takes(3 * MIB);
+    assert.equal(workers.state, "none", "two disks may differ at once");
+    crew.takes(MIB);
+    assert.equal(workers.state, "starting");
+  },
+});
+
+Deno.test("what is done without workers counts once, and they are told how much there may be", async () => {
+  await using folder = await scratch();
+  const source = await file(folder, "a", rng(seed()).bytes(9 * MIB + 700));
+  let taken = 0;
+  let expected = 0;
+  const crew: FileCrew = {
+    ...fileCrew(crewOf(1)),
+    takes(length) {
+      taken += length;
+      return false;
+    },
+    expects: (length) => expected = length,
+  };
+  const target = { path: folder.file("b"), format: "raw" };
+  await convert({ sources: [{ path: source, format: "raw" }], target }, { crew, onEvent: () => {} });
+  assert.deepEqual([taken, expected], [9 * MIB + 700, 9 * MIB + 700]);
+  taken = 0;
+  await compare({ path: source, format: "raw" }, target, { crew });
+  assert.equal(taken, 9 * MIB + 700);
+});
+
+Deno.test({
+  name: "workers are started one by one, and those that are there first work",
+  ignore: noWorkers,
+  async fn() {
+    await using folder = await scratch();
+    const path = await file(folder, "a", new Uint8Array(KIB).fill(7));
+    const workers = crewOf(3);
+    using crew = fileCrew(workers, { worth: 0, workers: 1 });
+    const order = { from: place(path), to: place(path), length: KIB };
+    for (const wanted of [1, 2, 3]) {
+      workers.start(wanted);
+      assert.equal(workers.state, "starting");
+      while (workers.state === "starting") await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.ok(crew.takes(KIB));
+      assert.deepEqual(await Promise.all(Array(9).fill(order).map((one) => crew.compare(one))), Array(9).fill(-1));
+    }
+    workers.start();
+    assert.equal(workers.state, "ready", "there are no more");
+    assert.equal(crew.width, 2);
+  },
+});
+
+Deno.test("a disk is compared beside workers; the first difference counts, whoever finds one first", async () => {
+  await using folder = await scratch();
+  const bytes = rng(seed()).bytes(8 * MIB);
+  const one = await file(folder, "a", bytes);
+  bytes[6 * MIB] ^= 1;
+  const other = await file(folder, "b", bytes);
+  for (const [path, answer, difference] of [[one, -1, undefined], [other, -1, 6 * MIB], [other, 5000, 4608]] as const) {
+    let answered = (_: number) => {};
+    const crew: FileCrew = {
+      width: 1,
+      takes: () => true,
+      expects: () => {},
+      copy: () => Promise.resolve(null),
+      unload: () => Promise.resolve(null),
+      // Says nothing until all that follows has been compared.
+      compare: () => new Promise((resolve) => answered = resolve),
+      [Symbol.dispose]: () => {},
+    };
+    let reads = 0;
+    const onStage = (stage: string) => {
+      if (stage === "read" && ++reads === 4) answered(answer);
+    };
+    const images = [one, path].map((path) => ({ path, format: "raw" }));
+    assert.equal((await compare(images[0], images[1], { crew, onStage })).at, difference);
+  }
+});
+
+Deno.test({
+  name: "jobs with workers give the same bytes, runs in order, and go on alone where a worker fails",
+  ignore: noWorkers || !hasQemu,
+  async fn() {
+    await using folder = await scratch();
+    const raw = await file(folder, "base.raw", new Uint8Array(0));
+    await Deno.truncate(raw, 20 * MIB + 700);
+    await qemuIo(
+      ["-f", "raw", raw],
+      "write -P 3 0 9M",
+      "write -P 0 6M 300k",
+      "write -P 4 12M 3M",
+      "write -P 5 20M 512",
+    );
+    const top = folder.file("top.qcow2");
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-b", raw, "-F", "raw", top);
+    await qemuIo(top, "write -P 9 100k 5M", "write -z 13M 1M", "write -P 8 14100k 700k");
+    for (const nth of [0, 1, 2]) {
+      for (const [name, create] of [["new", true], ["old", false]] as const) {
+        const path = folder.file(`${name}${nth}.raw`);
+        if (!create) await Deno.writeFile(path, new Uint8Array(21 * MIB).fill(0xee));
+        const crew = counted(await readyCrew(), nth);
+        const events: ConvertEvent[] = [];
+        const target = { path, format: "raw", create };
+        const job = { sources: [{ path: top, format: "qcow2" }], target };
+        const { totals } = await convert(job, { crew, onEvent: (event) => events.push(event) });
+        await qemuImgOk("compare", "-f", "qcow2", "-F", "raw", top, path).catch((error) => {
+          // What lies past the end of the source was not to be touched.
+          if (create || !/size mismatch/i.test(String(error))) throw error;
+        });
+        assert.ok(crew.orders.length > 2);
+        assert.ok(totals.zeroes >= 300 * KIB, "zeroes inside data are found by workers, too");
+        let at = 0;
+        for (const event of events) {
+          if (event.type !== "run") continue;
+          assert.equal(event.start, at);
+          at = event.end;
+        }
+        assert.equal(at, 20 * MIB + 1024);
+      }
+    }
+    const other = folder.file("other.raw");
+    await Deno.copyFile(folder.file("new0.raw"), other);
+    for (const nth of [0, 1, 3]) {
+      const crew = counted(await readyCrew(), nth);
+      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { crew })).identical, true);
+      assert.ok(crew.orders.length > 2);
+    }
+    await qemuIo(["-f", "raw", other], "write -P 1 14200k 1");
+    await qemuIo(["-f", "raw", other], "write -P 1 8900k 1");
+    for (const nth of [0, 1, 2, 3]) {
+      const crew = counted(await readyCrew(), nth);
+      const found = await compare({ path: top }, { path: other, format: "raw" }, { crew });
+      assert.deepEqual([found.difference, found.at], ["content", 8900 * KIB]);
+    }
+  },
+});
+
+const packings = [
+  { name: "qcow2, zlib", spec: { format: "qcow2", packs: true } },
+  { name: "qcow2, zstd", spec: { format: "qcow2", packs: true, options: { compression_type: "zstd" } } },
+  { name: "qcow2, large clusters", spec: { format: "qcow2", packs: true, options: { cluster_size: 2 * MIB } } },
+  { name: "vmdk", spec: { format: "vmdk", packs: true, options: { subformat: "streamOptimized" } } },
+] as const;
+
+for (const { name, spec } of packings) {
+  Deno.test({
+    name: `packed data go to fixed places by workers: ${name}`,
+    ignore: noWorkers || !hasQemu,
+    async fn() {
+      await using folder = await scratch();
+      // Units that are packed, stored, zero in part, and a disk that ends inside one.
+      const random = rng(5);
+      const bytes = random.bytes(12 * MIB + 1536);
+      for (let at = 0; at < bytes.length; at += MIB) bytes.fill(at >> 20, at, at + 700 * KIB);
+      bytes.fill(0, 5 * MIB + 300 * KIB, 5 * MIB + 420 * KIB);
+      const source = await file(folder, "source", bytes);
+      const packed = folder.file("packed");
+      await convert({ sources: [{ path: source, format: "raw" }], target: { ...spec, path: packed } });
+      const targets = [
+        { format: "raw" },
+        { format: "vpc", options: { subformat: "fixed" } },
+        { format: "vdi", options: { static: true } },
+        { format: "vhdx", options: { subformat: "fixed" } },
+        { format: "vmdk", options: { subformat: "monolithicFlat" } },
+        { format: "raw", create: false },
+      ];
+      for (const [index, target] of targets.entries()) {
+        for (const nth of [0, 1, 4]) {
+          const path = folder.file(`to${index}.${nth}`);
+          if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
+          const crew = counted(await readyCrew(), nth);
+          await convert({ sources: [{ path: packed }], target: { ...target, path } }, { crew });
+          assert.ok(crew.orders.length > 4, `${crew.orders.length} orders`);
+          const back = folder.file("back");
+          await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
+          assert.deepEqual((await Deno.readFile(back)).subarray(0, bytes.length), bytes);
+          if (target.create === false) {
+            assert.ok((await Deno.readFile(path)).subarray(bytes.length).every((byte) => byte === 0xee));
+          }
+        }
+      }
+      const cut = packed + ".cut";
+      await Deno.writeFile(cut, (await Deno.readFile(packed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte));
+      const target = { path: folder.file("none"), format: "raw" };
+      const crew = counted(await readyCrew());
+      await convert({ sources: [{ path: cut, format: spec.format }], target }, { crew }).catch((error) => {
+        assert.equal(error.kind, "corrupt", "in the words of the reader");
+        assert.throws(() => Deno.statSync(target.path), Deno.errors.NotFound);
+      });
+    },
+  });
+}

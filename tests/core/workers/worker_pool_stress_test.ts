@@ -1,0 +1,362 @@
+/** Workers that take their time: whatever comes back first, the bytes, their order and the bounded window hold. */
+import assert from "node:assert/strict";
+import { convert } from "../../../core/convert.ts";
+import { crewOf } from "../../../core/workers/worker_pool.ts";
+import type { ConvertEvent } from "../../../core/events.ts";
+import type { FileCrew } from "../../../core/workers/worker_io.ts";
+import type { ConvertJob, TargetSpec } from "../../../core/job.ts";
+import type { Pool } from "../../../core/workers/codec_pool.ts";
+import { ImageError } from "../../../formats/mod.ts";
+import { readyCrew, readyPool } from "../../support/crew.ts";
+import { type Rng, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
+
+/** Bytes that the copy loop reads and writes at once where units are packed or unpacked, unless a unit is larger. */
+const PIECE = 512 << 10;
+const SECTOR = 512;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** How long to wait for what must come in the end; on a busy machine it may be late, but no more. */
+const PATIENCE = 60_000;
+
+/** What a slow pool has seen. */
+interface Seen {
+  /** Units handed in and not yet given back: now, and at most. */
+  now: number;
+  most: number;
+  total: number;
+}
+
+/**
+ * A pool whose first `held` units come back only when all of them have been handed in, the last one first: so many must
+ * be under way at once, and their order is not that of their coming back. The others wait at random before and after
+ * their turn.
+ */
+function slowPool(inner: Pool, random: Rng, held = 0): Pool & { readonly seen: Seen } {
+  const seen: Seen = { now: 0, most: 0, total: 0 };
+  const back = Array.from({ length: held + 1 }, () => Promise.withResolvers<void>());
+  let ended = false;
+  async function slowly<T>(action: () => Promise<T>): Promise<T> {
+    const ticket = seen.total++;
+    seen.now++;
+    seen.most = Math.max(seen.most, seen.now);
+    if (seen.total === held) back[held]!.resolve();
+    const waits = [0, 0].map(() => random.chance(0.3) ? random.int(12) : 0);
+    try {
+      if (waits[0]) await sleep(waits[0]);
+      if (ended) throw new ImageError("cancelled", "The pool has ended");
+      const result = await action();
+      if (ticket < held) await within(back[ticket + 1]!.promise, `unit ${ticket + 1} of ${held} at once`);
+      else if (waits[1]) await sleep(waits[1]);
+      return result;
+    } finally {
+      seen.now--;
+      if (ticket < held) back[ticket]!.resolve();
+    }
+  }
+  return {
+    seen,
+    width: inner.width,
+    seconds: inner.seconds,
+    pack: (codec, unit) => slowly(() => inner.pack(codec, unit)),
+    unpack: (codec, packed, into) => slowly(() => inner.unpack(codec, packed, into)),
+    [Symbol.dispose]() {
+      ended = true;
+      inner[Symbol.dispose]();
+    },
+  };
+}
+
+/** The result of `promise`; fails where that does not come. */
+async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`It never came: ${what}`)), PATIENCE);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Units that were under way come back to nobody, but they come back. */
+async function drained(seen: Seen): Promise<void> {
+  for (let waited = 0; seen.now > 0 && waited < PATIENCE; waited += 5) await sleep(5);
+  assert.equal(seen.now, 0);
+}
+
+/** How many units may be handed in at once, for units of this many bytes. */
+const windowOf = (pool: Pool, unit: number) => (2 * pool.width + 1) * Math.max(1, PIECE / unit);
+
+/** Noise, text and holes of any length, so that pieces are whole, cut, packed and plain. */
+function mixed(random: Rng, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const end = Math.min(length, at + random.int(1, 300_000));
+    if (random.chance(0.6)) bytes.set(random.bytes(end - at), at);
+    else if (random.chance(0.7)) bytes.fill(random.int(1, 256), at, end);
+    at = end;
+  }
+  return bytes;
+}
+
+interface Target {
+  readonly name: string;
+  /** Bytes that are packed at once. */
+  readonly unit: number;
+  readonly spec: Omit<TargetSpec, "path">;
+}
+
+const targets: readonly Target[] = [
+  { name: "qcow2, zlib", unit: 65_536, spec: { format: "qcow2", packs: true } },
+  {
+    name: "qcow2, zstd, small clusters",
+    unit: 16_384,
+    spec: { format: "qcow2", packs: true, options: { compression_type: "zstd", cluster_size: "16k" } },
+  },
+  {
+    name: "vmdk, streamOptimized",
+    unit: 65_536,
+    spec: { format: "vmdk", packs: true, options: { subformat: "streamOptimized" } },
+  },
+];
+
+async function sourceIn(folder: Scratch, bytes: Uint8Array): Promise<ConvertJob["sources"]> {
+  await Deno.writeFile(folder.file("source"), bytes);
+  return [{ path: folder.file("source"), format: "raw" }];
+}
+
+const names = (folder: Scratch) => [...Deno.readDirSync(folder.path)].map(({ name }) => name).sort();
+
+for (const workers of [1, 2, 16]) {
+  for (const { name, unit, spec } of targets) {
+    Deno.test(`${workers} slow workers: ${name}: bytes, order, window`, async () => {
+      await using folder = await scratch();
+      const random = rng(seed());
+      // Some units that pack come first: those are held until enough are under way.
+      const bytes = mixed(random, SECTOR * random.int(10_000, 16_000)).fill(1, 0, PIECE);
+      const sources = await sourceIn(folder, bytes);
+      const packed = { ...spec, path: folder.file("packed") };
+      const packing = slowPool(await readyPool(workers), random, atOnce(workers));
+      await convert({ sources, target: packed, sync: "never" }, { pool: packing });
+      checkWindow(packing, unit);
+      if (spec.format === "vmdk") checkGrains(await Deno.readFile(packed.path), bytes.length);
+      const unpacking = slowPool(await readyPool(workers), random, atOnce(workers));
+      const back = { path: folder.file("back"), format: "raw" };
+      await convert({ sources: [{ path: packed.path }], target: back, sync: "never" }, { pool: unpacking });
+      checkWindow(unpacking, unit);
+      const found = await Deno.readFile(back.path);
+      assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
+      assert(found.subarray(bytes.length).every((byte) => byte === 0), "what a format rounds up to is zero");
+    });
+  }
+}
+
+/** So many units at once keep this many workers busy. */
+const atOnce = (workers: number) => Math.min(workers, 2) + 1;
+
+function checkWindow({ seen, ...pool }: ReturnType<typeof slowPool>, unit: number): void {
+  assert.equal(seen.now, 0, "nothing is under way after the end");
+  const most = windowOf(pool, unit);
+  assert(seen.most <= most, `${seen.most} units of ${unit} bytes at once, at most ${most} are meant to be`);
+  assert(seen.total >= 10, `${seen.total} units are enough to see the order`);
+}
+
+/** Walks a stream-optimized extent from front to end: grains must ascend, and so must the tables behind them. */
+function checkGrains(file: Uint8Array, size: number): void {
+  const view = new DataView(file.buffer, file.byteOffset, file.length);
+  let last = -1;
+  let grains = 0;
+  // The header tells where its descriptor ends and the stream begins ("overHead").
+  for (let at = Number(view.getBigUint64(64, true)) * SECTOR; at < file.length;) {
+    const value = Number(view.getBigUint64(at, true));
+    const length = view.getUint32(at + 8, true);
+    if (length > 0) {
+      assert(value > last, `the grain of sector ${value} lies behind that of ${last}`);
+      assert(value * SECTOR < size);
+      [last, grains] = [value, grains + 1];
+      at += Math.ceil((12 + length) / SECTOR) * SECTOR;
+    } else {
+      const type = view.getUint32(at + 12, true);
+      assert(type <= 3, `a marker of type ${type} at ${at}`);
+      at += SECTOR * (1 + value);
+    }
+  }
+  assert(grains > 20, `${grains} grains`);
+}
+
+Deno.test("the slowest unit first: large units wait for it, and the order holds", async () => {
+  await using folder = await scratch();
+  const bytes = new Uint8Array(48 << 20);
+  for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
+  const sources = await sourceIn(folder, bytes);
+  const large = { path: folder.file("large"), format: "qcow2", packs: true, options: { cluster_size: "2M" } };
+  await convert({ sources, target: large, sync: "never" });
+  const inner = await readyPool(16);
+  let first = true;
+  const pool: Pool = {
+    ...inner,
+    async pack(codec, unit) {
+      const waits = first;
+      first = false;
+      const packed = await inner.pack(codec, unit);
+      if (waits) await sleep(2000);
+      return packed;
+    },
+  };
+  const target = { ...targets[2].spec, path: folder.file("out") };
+  await convert({ sources: [{ path: large.path }], target, sync: "never" }, { pool });
+  checkGrains(await Deno.readFile(target.path), bytes.length);
+  const back = { path: folder.file("back"), format: "raw" };
+  await convert({ sources: [{ path: target.path }], target: back, sync: "never" });
+  assert.equal(Buffer.compare(await Deno.readFile(back.path), bytes), 0);
+});
+
+for (const { name, spec } of targets) {
+  Deno.test(`a unit that fails among slow ones: ${name}: its own error, and nothing is left`, async () => {
+    await using folder = await scratch();
+    const random = rng(seed());
+    const sources = await sourceIn(folder, mixed(random, 6_000_000));
+    const failing = random.int(5, 40);
+    const slow = slowPool(await readyPool(4), random);
+    let count = 0;
+    const pool: Pool = {
+      ...slow,
+      pack: (codec, unit) => {
+        if (++count !== failing) return slow.pack(codec, unit);
+        return sleep(random.int(20)).then(() => Promise.reject(new ImageError("io", `Cannot pack unit ${failing}`)));
+      },
+    };
+    const job = { sources, target: { ...spec, path: folder.file("out") }, sync: "never" } as const;
+    await assert.rejects(convert(job, { pool }), { kind: "io", message: `Cannot pack unit ${failing}` });
+    await drained(slow.seen);
+    assert.deepEqual(names(folder), ["source"]);
+  });
+}
+
+Deno.test("what a worker throws ends the job", async () => {
+  await using folder = await scratch();
+  const random = rng(seed());
+  const sources = await sourceIn(folder, mixed(random, 6_000_000));
+  const inner = await readyPool(2);
+  let count = 0;
+  const pool: Pool = {
+    ...inner,
+    // No deflate has such a window: the worker itself fails.
+    pack: (codec, unit) => inner.pack(++count === 30 ? { name: "deflate", windowBits: 99, level: 1 } : codec, unit),
+  };
+  const job: ConvertJob = { sources, target: { ...targets[0].spec, path: folder.file("out") }, sync: "never" };
+  await assert.rejects(convert(job, { pool }), {
+    name: "ImageError",
+    kind: "io",
+    message: /Cannot pack: .*windowBits/,
+  });
+  assert.deepEqual(names(folder), ["source"]);
+});
+
+Deno.test("a unit that fails while it is unpacked ends the job with its own error", async () => {
+  await using folder = await scratch();
+  const random = rng(seed());
+  const sources = await sourceIn(folder, mixed(random, 6_000_000));
+  await convert({ sources, target: { ...targets[0].spec, path: folder.file("packed") }, sync: "never" });
+  const slow = slowPool(await readyPool(4), random);
+  let count = 0;
+  const pool: Pool = {
+    ...slow,
+    unpack: (codec, packed, into) =>
+      ++count === 17 ? Promise.reject(new ImageError("io", "Cannot unpack unit 17")) : slow.unpack(codec, packed, into),
+  };
+  const job: ConvertJob = {
+    sources: [{ path: folder.file("packed") }],
+    target: { path: folder.file("out"), format: "raw" },
+    sync: "never",
+  };
+  await assert.rejects(convert(job, { pool }), { kind: "io", message: "Cannot unpack unit 17" });
+  await drained(slow.seen);
+  assert.deepEqual(names(folder), ["packed", "source"]);
+});
+
+for (const { name, spec } of targets) {
+  Deno.test(`cancelling does not wait for workers: ${name}`, async () => {
+    await using folder = await scratch();
+    const sources = await sourceIn(folder, mixed(rng(seed()), 6_000_000));
+    const inner = await readyPool(2);
+    const waiting: ((error: unknown) => void)[] = [];
+    const begun = Promise.withResolvers<void>();
+    // Nothing ever comes back, until the pool is ended.
+    const pool: Pool = {
+      ...inner,
+      pack: () =>
+        new Promise((_, reject) => {
+          waiting.push(reject);
+          begun.resolve();
+        }),
+      [Symbol.dispose]() {
+        for (const reject of waiting.splice(0)) reject(new ImageError("cancelled", "Cancelled while packing"));
+        inner[Symbol.dispose]();
+      },
+    };
+    const stop = new AbortController();
+    const job: ConvertJob = { sources, target: { ...spec, path: folder.file("out") }, sync: "never" };
+    const ended = assert.rejects(convert(job, { pool, signal: stop.signal }), { kind: "cancelled" });
+    await begun.promise;
+    await sleep(30);
+    stop.abort();
+    await within(ended, "the end, which waits for units that will never come");
+    assert.deepEqual(names(folder), ["source"]);
+  });
+}
+
+/** A crew whose workers take their time before and after, and how many orders there were at once. */
+function slowCrew(inner: FileCrew, random: Rng): FileCrew & { readonly seen: Seen } {
+  const seen: Seen = { now: 0, most: 0, total: 0 };
+  async function slowly<T>(action: () => Promise<T>): Promise<T> {
+    seen.total++;
+    seen.most = Math.max(seen.most, ++seen.now);
+    const waits = [0, 0].map(() => random.chance(0.5) ? random.int(25) : 0);
+    try {
+      await sleep(waits[0]);
+      const result = await action();
+      await sleep(waits[1]);
+      return result;
+    } finally {
+      seen.now--;
+    }
+  }
+  return {
+    ...inner,
+    seen,
+    takes: (length) => inner.takes(length) && random.chance(0.8),
+    copy: (order) => slowly(() => inner.copy(order)),
+    unload: (order) => slowly(() => inner.unload(order)),
+  };
+}
+
+for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targets]) {
+  Deno.test({
+    name: `slow workers that write by themselves, from ${name}: bytes, order of events, window`,
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      await using folder = await scratch();
+      const random = rng(seed());
+      const bytes = mixed(random, SECTOR * random.int(60_000, 80_000));
+      const [plain] = await sourceIn(folder, bytes);
+      const source = { path: folder.file("in"), format: spec.format! };
+      await convert({ sources: [plain], target: { ...spec, ...source }, sync: "never" });
+      const crew = slowCrew(await readyCrew(), random);
+      const target = { path: folder.file("back"), format: "raw" };
+      let at = 0;
+      const onEvent = (event: ConvertEvent) => {
+        if (event.type !== "run") return;
+        assert.equal(event.start, at, "runs are told in their order");
+        at = event.end;
+      };
+      await convert({ sources: [source], target, sync: "never" }, { crew, onEvent });
+      assert(at >= bytes.length);
+      assert.equal(crew.seen.now, 0, "nothing is under way after the end");
+      assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);
+      assert(crew.seen.most <= 2 * crewOf().width + 1, `${crew.seen.most} orders at once`);
+      const found = await Deno.readFile(target.path);
+      assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
+    },
+  });
+}

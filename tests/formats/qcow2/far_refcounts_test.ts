@@ -1,0 +1,157 @@
+/**
+ * Images whose refcounts go further than their file, by a little or absurdly far: what is new lies at the file's end.
+ */
+import assert from "node:assert/strict";
+import { setU64, u64, viewOf } from "../../../formats/bytes.ts";
+import type { ChangeContext } from "../../../formats/maintenance.ts";
+import { createQcow2 } from "../../../formats/qcow2/create.ts";
+import { openQcow2 } from "../../../formats/qcow2/open.ts";
+import { editQcow2 } from "../../../formats/qcow2/edit.ts";
+import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
+import { maintenance } from "../../../formats/qcow2/maintenance.ts";
+import { storedCounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { assertBytes, readerOf } from "../../support/model.ts";
+import { hasQemu, scratch } from "../../support/qemu.ts";
+import { alone } from "./support.ts";
+import { assertClean } from "./write_support.ts";
+
+const below = () => Promise.resolve(readerOf(new Uint8Array(0)));
+const no = () => Promise.reject(new Error("The image names no file"));
+const context: ChangeContext = { pause: () => Promise.resolve(), openNamed: no, openBelow: below, createNamed: no };
+
+const CLUSTER = 16384;
+/** Clusters that one refcount block counts. */
+const REACH = CLUSTER / 2;
+
+/** A sound image with data in guest clusters 0 to 2, and where its refcounts are. */
+async function sound(): Promise<{ bytes: Uint8Array; table: number; block: number; l2: number }> {
+  const storage = new MemoryStorage();
+  const plan = { size: 40 << 20, options: { cluster_size: CLUSTER }, backing: null, packs: false };
+  const writer = await createQcow2(storage, plan, { createNamed: no, below: null });
+  for (let nth = 0; nth < 3; nth++) await writer.write(new Uint8Array(CLUSTER).fill(0xd0 + nth), nth * CLUSTER);
+  await writer.finish();
+  const { refcountTable: { fileOffset: table }, l1 } = await readHeader(storage);
+  const bytes = storage.bytes().slice();
+  const view = viewOf(bytes);
+  return {
+    bytes,
+    table,
+    block: u64(view, table),
+    l2: hostOffsetOf(view.getUint32(l1.fileOffset), view.getUint32(l1.fileOffset + 4)),
+  };
+}
+
+const { bytes: SOUND, table: TABLE, block: BLOCK, l2: L2 } = await sound();
+const END = SOUND.length / CLUSTER;
+
+/** An image whose refcounts count these clusters, too, which its file does not have. Blocks for them lie at its end. */
+function countingFurther(clusters: readonly number[]): MemoryStorage {
+  const indexes = [...new Set(clusters.map((cluster) => Math.floor(cluster / REACH)))].filter((index) => index > 0);
+  const bytes = new Uint8Array(SOUND.length + indexes.length * CLUSTER);
+  bytes.set(SOUND);
+  const view = viewOf(bytes);
+  const blocks = new Map([[0, BLOCK]]);
+  for (const [nth, index] of indexes.entries()) {
+    blocks.set(index, SOUND.length + nth * CLUSTER);
+    setU64(view, TABLE + index * 8, SOUND.length + nth * CLUSTER);
+    view.setUint16(BLOCK + (END + nth) * 2, 1);
+  }
+  for (const cluster of clusters) {
+    view.setUint16(blocks.get(Math.floor(cluster / REACH))! + cluster % REACH * 2, 1);
+  }
+  return new MemoryStorage(bytes);
+}
+
+const furthest = [1000 * REACH + 7, (CLUSTER / 8 - 1) * REACH + 5];
+const cases: { readonly name: string; readonly clusters: readonly number[] }[] = [
+  { name: "next to the file's end", clusters: [END + 1, END + 4, END + 5] },
+  { name: "far from the file's end", clusters: furthest },
+  { name: "both", clusters: [END + 3, END + 7, REACH + 1, ...furthest] },
+];
+
+const changes: { readonly name: string; readonly run: (storage: MemoryStorage) => Promise<unknown> }[] = [
+  { name: "edit", run: write },
+  { name: "edit, packed", run: (storage) => write(storage, true) },
+  { name: "resize", run: (storage) => maintenance.resize!(storage, 100 << 20, "off", context) },
+  { name: "resize, preallocated", run: (storage) => maintenance.resize!(storage, 41 << 20, "metadata", context) },
+  { name: "amend", run: (storage) => maintenance.amend!(storage, { refcount_bits: 32 }, context) },
+  {
+    name: "snapshot",
+    run: (storage) =>
+      maintenance.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
+  },
+];
+
+/** Whole clusters of data where the image has none yet. */
+async function write(storage: MemoryStorage, packs = false): Promise<void> {
+  await using writer = await editQcow2(storage, { packs, openNamed: no, openBelow: below });
+  for (let nth = 10; nth < 30; nth++) await writer.write(new Uint8Array(CLUSTER).fill(nth), nth * CLUSTER);
+  await writer.finish();
+}
+
+for (const { name, clusters } of cases) {
+  for (const change of changes) {
+    Deno.test({
+      name: `what is new lies at the end of the file where clusters are counted ${name}: ${change.name}`,
+      ignore: !hasQemu,
+      async fn() {
+        const storage = countingFurther(clusters);
+        const size = storage.size;
+        await change.run(storage);
+        assert(storage.size > size);
+        assert(storage.size < size + (2 << 20), `The file has grown from ${size} to ${storage.size} bytes`);
+        const stored = await storedCounts(storage, await readHeader(storage));
+        for (const cluster of clusters) assert.equal(await stored.get(cluster), 1, `cluster ${cluster} is left alone`);
+        await using folder = await scratch();
+        await Deno.writeFile(folder.file("image.qcow2"), storage.bytes());
+        // What is counted beside what is new is a leak now that the file reaches it, no more.
+        if (clusters[0]! > REACH) await assertClean(folder.file("image.qcow2"));
+        const { corruptions, checkErrors } = await maintenance.check!(storage, context);
+        assert.deepEqual([corruptions, checkErrors], [0, 0]);
+        await maintenance.repair!(storage, "leaks", context);
+        await Deno.writeFile(folder.file("image.qcow2"), storage.bytes());
+        await assertClean(folder.file("image.qcow2"));
+        await assertContent(storage, change.name.startsWith("edit"));
+      },
+    });
+  }
+}
+
+/** The first data are there, and what {@linkcode write} wrote. */
+async function assertContent(storage: MemoryStorage, written: boolean): Promise<void> {
+  await using disk = await openQcow2(storage, alone);
+  const found = new Uint8Array(CLUSTER);
+  const expected: [guest: number, byte: number][] = [[0, 0xd0], [1, 0xd1], [2, 0xd2]];
+  for (let nth = 10; written && nth < 30; nth++) expected.push([nth, nth]);
+  for (const [guest, byte] of expected) {
+    await disk.read(found, guest * CLUSTER);
+    assertBytes(found, new Uint8Array(CLUSTER).fill(byte));
+  }
+}
+
+Deno.test("repair of an image whose refcount table leads far away puts what is new at the end of the file", async () => {
+  for (const index of [1, 1000, CLUSTER / 8 - 1]) {
+    const bytes = SOUND.slice();
+    // The same block again, so that the counts must be made anew; and a wrong flag, so that a table must be.
+    setU64(viewOf(bytes), TABLE + index * 8, BLOCK);
+    bytes[L2] = 0;
+    const storage = new MemoryStorage(bytes);
+    await maintenance.repair!(storage, "all", context);
+    assert(storage.size < SOUND.length + 8 * CLUSTER, `The file is ${storage.size} bytes long`);
+    const { corruptions, leaks } = await maintenance.check!(storage, context);
+    assert.deepEqual([corruptions, leaks], [0, 0]);
+  }
+});
+
+Deno.test("a change refuses an image whose refcount table has a block twice", async () => {
+  const bytes = SOUND.slice();
+  setU64(viewOf(bytes), TABLE + 8, BLOCK);
+  const storage = new MemoryStorage(bytes);
+  await assert.rejects(maintenance.resize!(storage, 100 << 20, "off", context), {
+    kind: "corrupt",
+    message: /holds a refcount block and a refcount block.*check -r all/,
+  });
+  assertBytes(storage.bytes(), bytes);
+});

@@ -1,0 +1,58 @@
+/** What a large copy leaves in the host's memory. */
+import assert from "node:assert/strict";
+import { footprintOf } from "../../../formats/storage/page_cache.ts";
+import { openFileStorage } from "../../../formats/storage/file.ts";
+import type { HostFile } from "../../../formats/storage/host.ts";
+import { run, scratch } from "../../support/qemu.ts";
+
+function forgetful(): { readonly host: HostFile; readonly told: number[][] } {
+  const told: number[][] = [];
+  const host = { forget: (start: number, end: number) => void told.push([start, end]) } as unknown as HostFile;
+  return { host, told };
+}
+
+Deno.test("what has been read is forgotten in long ranges, after what may stay has passed", () => {
+  const { host, told } = forgetful();
+  const footprint = footprintOf(host, 100, 40);
+  for (let at = 0; at < 200; at += 10) footprint.read(at, at + 10);
+  assert.deepEqual(told, [[80, 120], [120, 160], [160, 200]]);
+  footprint.read(500, 510);
+  footprint.read(510, 520);
+  footprint.read(300, 310);
+  footprint.read(0, 5);
+  assert.deepEqual(told.slice(3), [[500, 520], [300, 310]]);
+});
+
+Deno.test("what has been written is forgotten once it is on the disk, after what may stay has passed", () => {
+  const { host, told } = forgetful();
+  const footprint = footprintOf(host, 100, 40);
+  footprint.wrote(100);
+  footprint.synced();
+  assert.deepEqual(told, []);
+  footprint.wrote(1);
+  footprint.synced();
+  assert.equal(told.length, 1);
+  assert.equal(told[0][0], 0);
+});
+
+const hasFincore = await run("fincore", ["--version"]).then(() => true, () => false);
+
+Deno.test({
+  name: "the host forgets what it is told to",
+  ignore: Deno.build.os !== "linux" || !hasFincore,
+  async fn() {
+    await using folder = await scratch();
+    const path = folder.file("a");
+    const resident = async () => Number((await run("fincore", ["-n", "-b", "-o", "RES", path])).stdout);
+    await using storage = await openFileStorage(await made(path), { write: true });
+    await storage.sync();
+    assert.equal(await resident(), 1 << 20);
+    storage.origin.host!.forget(0, 1 << 20);
+    assert.equal(await resident(), 0);
+  },
+});
+
+async function made(path: string): Promise<string> {
+  await Deno.writeFile(path, new Uint8Array(1 << 20).fill(7));
+  return path;
+}
