@@ -5,7 +5,7 @@
  * runs of guest bytes. Both take the files and folders that they touch from the job alone, neither prints nor exits, and
  * every failure is an {@linkcode ImageError}. All sizes and offsets are bytes.
  *
- * Run as a program, this module is the command line.
+ * Extent as a program, this module is the command line.
  *
  * @example Convert an image, watch it, and be able to stop it
  * ```ts
@@ -45,23 +45,29 @@ export type {
   CheckContext,
   CheckReport,
   Codec,
+  CompressedCluster,
+  Compressor,
   Content,
   CreateContext,
   CreatePlan,
+  DecompressCodec,
+  Decompressor,
   DeflateCodec,
   Disk,
   DiskWriter,
   EditContext,
   ErrorKind,
-  Fact,
-  Facts,
+  Extent as Run,
+  ExtentKind as RunKind,
   FileIdentity,
   Files,
   Format,
+  FormatInfo as Facts,
   GrowthKind,
   GuestReader,
   HostCopy,
   HostFile,
+  InfoValue as Fact,
   Maintenance,
   MaybePromise,
   Measure,
@@ -73,19 +79,13 @@ export type {
   OptionSpec,
   OptionValues,
   Origin,
-  PackedUnit,
-  PackedWith,
-  Packer,
   Peek,
   Place,
   Problem,
   RepairKind,
-  Run,
-  RunKind,
   SnapshotChoice,
   Storage,
   StoredFile,
-  Unpacker,
   WritablePlace,
   WritableStorage,
   WriterTraits,
@@ -118,13 +118,13 @@ export {
   resize,
   surveyConversion,
 } from "./core/mod.ts";
-export { type PackedShare, packedSize } from "./core/compressed_size.ts";
+export { type CompressedShare, compressedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
 export type {
   ConvertEvent,
   ConvertSummary,
-  GptFate,
+  GptAction as GptFate,
   Phase,
   PlannedTarget,
   ScanEvent,
@@ -149,7 +149,7 @@ export type { ConversionPlan, PlanContext } from "./core/plan_conversion.ts";
 export type { RebaseOptions, RebaseSummary } from "./core/rebase.ts";
 export type { ResizeOptions, ResizeSummary } from "./core/resize.ts";
 export type { SnapshotAction } from "./core/snapshot.ts";
-export type { StatusCount, Survey, SurveyContext } from "./core/estimate.ts";
+export type { Estimate as Survey, EstimateContext as SurveyContext, StatusCount } from "./core/estimate.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

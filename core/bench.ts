@@ -9,7 +9,7 @@ import { atWork, type ChangeOptions, openForChange, tellingPause } from "./open_
 import type { ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./throttle.ts";
+import { throttleOf } from "./throttle.ts";
 import { workerPool } from "./workers/codec_pool.ts";
 
 /** Which requests are made. Sizes in guest bytes. */
@@ -53,10 +53,10 @@ async function benchRead(
   const { count, depth, bufferSize } = job;
   const pool = stack.use(workerPool());
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const opened = stack.use(await openImage(image, { ...openOptions(options), unpack: pool.unpack }));
+  const opened = stack.use(await openImage(image, { ...openOptions(options), decompressor: pool.decompress }));
   const disk: GuestReader = chainOf(opened.layers.map((layer) => layer.disk));
   const place = placesOn(disk.size, job, "read");
-  const pause = tellingPause(paceOf(options.signal, 0, options.paused), options.onEvent);
+  const pause = tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent);
   let next = 0;
   const reader = async () => {
     const buffer = new Uint8Array(new SharedArrayBuffer(bufferSize));
@@ -77,9 +77,9 @@ async function benchWrite(
 ): Promise<number> {
   const { format, storage, context, path } = await openForChange(image, options, stack);
   const writer = await format.edit?.(storage, {
-    packs: false,
+    compress: false,
     openNamed: context.openNamed,
-    openBelow: context.openBelow,
+    openBacking: context.openBacking,
   });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });

@@ -17,10 +17,10 @@ import { openImage } from "./open/open.ts";
 /** Something to be done with a bitmap. */
 export type BitmapChange =
   /** `granularity`: guest bytes of a bit; default: the size of a cluster, from 4 KiB to 64 KiB. */
-  | { readonly act: "add"; readonly granularity?: number; readonly enabled?: boolean }
-  | { readonly act: "remove" | "clear" | "enable" | "disable" }
+  | { readonly action: "add"; readonly granularity?: number; readonly enabled?: boolean }
+  | { readonly action: "remove" | "clear" | "enable" | "disable" }
   /** Sets what is set in the bitmap `source`, of this image or of another. */
-  | { readonly act: "merge"; readonly source: string; readonly image?: ChangeSpec };
+  | { readonly action: "merge"; readonly source: string; readonly image?: ChangeSpec };
 
 /** What {@linkcode changeBitmap} of `mod.ts` does. */
 export async function changeBitmap(
@@ -42,14 +42,14 @@ async function actionOf(
   changed: ChangedImage,
   stack: AsyncDisposableStack,
 ): Promise<BitmapAction> {
-  if (change.act === "add") {
-    return { act: "add", granularity: change.granularity ?? null, enabled: change.enabled ?? true };
+  if (change.action === "add") {
+    return { action: "add", granularity: change.granularity ?? null, enabled: change.enabled ?? true };
   }
-  if (change.act !== "merge") return { act: change.act };
+  if (change.action !== "merge") return { action: change.action };
   const disk = change.image === undefined
     ? await changed.read()
     : stack.use(await openImage({ ...change.image, backing: null }, changed.open)).layers[0].disk;
-  return { act: "merge", from: sourceOf(disk, change.source, change.image?.path ?? changed.path) };
+  return { action: "merge", from: sourceOf(disk, change.source, change.image?.path ?? changed.path) };
 }
 
 function sourceOf({ bitmaps = [], size }: Disk, name: string, path: string): BitmapSource {

@@ -22,7 +22,7 @@ import {
 } from "./open_for_change.ts";
 import { refuseInUse } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./throttle.ts";
+import { throttleOf } from "./throttle.ts";
 import { formatNamed, probe } from "./open/probe.ts";
 
 /** What {@linkcode check} may be told. */
@@ -61,7 +61,7 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
   const format = spec.format === undefined
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);
-  const pace = paceOf(options.signal, 0, options.paused);
+  const pace = throttleOf(options.signal, 0, options.paused);
   const context: CheckContext = {
     pause: tellingPause(pace, options.onEvent),
     openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),

@@ -10,7 +10,7 @@ import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./throttle.ts";
+import { throttleOf } from "./throttle.ts";
 import { workerPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode commit} may be told. */
@@ -21,7 +21,7 @@ export interface CommitOptions extends ChangeOptions {
   readonly keepsTop?: boolean;
   /** Bytes a second, on average; 0: no limit. */
   readonly rateLimit?: number;
-  /** Number of workers that unpack; absent: one per processor. */
+  /** Number of workers that decompress; absent: one per processor. */
   readonly workers?: number;
 }
 
@@ -42,7 +42,7 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
   const top = await openForChange(image, options, stack);
   // The files that are written are locked by themselves; the locks of reading would be in their way.
   const spec = { ...image, path: top.path, format: top.format.name };
-  const open = { ...openOptions(options), forceShare: true, unpack: pool.unpack };
+  const open = { ...openOptions(options), forceShare: true, decompressor: pool.decompress };
   const { layers } = stack.use(await openImage(spec, open));
   const depth = await baseDepth(layers, options);
   const emptied = !options.keepsTop && options.base === undefined;
@@ -122,9 +122,9 @@ async function copyDown(
   const { format, storage, path, context } = base;
   const disks = layers.map((layer) => layer.disk);
   const writer = await format.edit?.(storage, {
-    packs: false,
+    compress: false,
     openNamed: context.openNamed,
-    openBelow: () => Promise.resolve(chainOf(disks.slice(depth + 1))),
+    openBacking: () => Promise.resolve(chainOf(disks.slice(depth + 1))),
   });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
@@ -133,7 +133,7 @@ async function copyDown(
   const traits = { ...writer.traits, startsZeroed: false };
   const source = padded(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
   const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };
-  const pace = paceOf(options.signal, options.rateLimit ?? 0, options.paused);
+  const pace = throttleOf(options.signal, options.rateLimit ?? 0, options.paused);
   const { onEvent } = options;
   const totals = await countAndCopy({ source, writer, traits, policy, sparseSize: 4096, pace, pool, onEvent });
   await writer.finish();

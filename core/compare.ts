@@ -16,13 +16,13 @@ import {
 } from "../formats/mod.ts";
 import { chainOf, resolve, type Resolved } from "./open/chain.ts";
 import type { ScanEvent, Totals } from "./events.ts";
-import { crewOf } from "./workers/worker_pool.ts";
-import { type CompareOrder, CREW_PIECE, type FileCrew, fileCrew, placeIn } from "./workers/worker_io.ts";
+import { workerPoolOf } from "./workers/worker_pool.ts";
+import { type CompareOrder, CREW_PIECE, placeIn, type WorkerIo, workerIo } from "./workers/worker_io.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { type Pace, paceOf } from "./throttle.ts";
-import { poolOf } from "./workers/codec_pool.ts";
+import { type Throttle, throttleOf } from "./throttle.ts";
+import { codecPoolOf } from "./workers/codec_pool.ts";
 
 /** What {@linkcode compare} is doing: who must tell failures apart is told. */
 export type CompareStage = "open" | "status" | "read";
@@ -35,14 +35,14 @@ export interface CompareOptions extends OpenDiskOptions, Pick<ConvertContext, "s
   readonly onEvent?: (event: ScanEvent) => void;
   /** Hears what is done next, so that a failure can be told as one of opening, of statuses or of data. */
   readonly onStage?: (stage: CompareStage) => void;
-  /** How many workers at most, that unpack or compare. Default: as many as processors. */
+  /** How many workers at most, that decompress or compare. Default: as many as processors. */
   readonly workers?: number;
   /**
    * What compares by itself, instead of workers of its own; ended with it.
    *
    * @internal
    */
-  readonly crew?: FileCrew;
+  readonly crew?: WorkerIo;
 }
 
 /** What {@linkcode compare} found. Guest bytes. */
@@ -69,14 +69,14 @@ export async function compare(
   const { onEvent = () => {}, onStage = () => {} } = options;
   onStage("open");
   onEvent({ type: "phase", phase: "inspect" });
-  const workers = crewOf(options.workers);
-  using pool = poolOf(workers);
-  using crew = options.crew ?? fileCrew(workers, { workers: workers.count - 1 });
+  const workers = workerPoolOf(options.workers);
+  using pool = codecPoolOf(workers);
+  using crew = options.crew ?? workerIo(workers, { workers: workers.count - 1 });
   await using stack = new AsyncDisposableStack();
   const sides: Side[] = [];
   for (const image of [first, second]) {
     const spec = typeof image === "string" ? { path: image } : image;
-    const opened = stack.use(await openImage(spec, { ...openOptions(options), unpack: pool.unpack }));
+    const opened = stack.use(await openImage(spec, { ...openOptions(options), decompressor: pool.decompress }));
     sides.push(sideOf(opened.layers.map((layer) => layer.disk)));
   }
   crew.expects(Math.min(...sides.map(({ held }) => held)));
@@ -84,7 +84,7 @@ export async function compare(
     sides[0],
     sides[1],
     options.strict ?? false,
-    paceOf(options.signal, 0, options.paused),
+    throttleOf(options.signal, 0, options.paused),
     crew,
     onStage,
   );
@@ -116,7 +116,7 @@ function sideOf(layers: readonly Disk[]): Side {
     reader,
     held: layers.reduce((sum, { data }) => sum + (data?.size ?? 0), 0),
     at: (start, limit) => resolve(layers, layers.length, start, limit),
-    // Workers unpack into shared memory without a copy.
+    // Workers decompress into shared memory without a copy.
     buffer: pageMemory(PIECE),
   };
 }
@@ -154,8 +154,8 @@ class Pair {
     readonly a: Side,
     readonly b: Side,
     readonly strict: boolean,
-    readonly pace: Pace,
-    readonly crew: FileCrew,
+    readonly pace: Throttle,
+    readonly crew: WorkerIo,
     readonly onStage: (stage: CompareStage) => void,
   ) {}
 
@@ -187,8 +187,8 @@ class Pair {
         const found = await this.verdictOf(task);
         if (found !== null) return { difference: "content", at: found };
         const { start, end, reads, begun } = task;
-        const [act, kind] = reads ? ["copy", "data"] as const : ["skip", "zero"] as const;
-        onEvent({ type: "run", start, end, act, kind, zeroes: 0, seconds: (performance.now() - begun) / 1000 });
+        const [action, kind] = reads ? ["copy", "data"] as const : ["skip", "zero"] as const;
+        onEvent({ type: "extent", start, end, action, kind, zeroes: 0, seconds: (performance.now() - begun) / 1000 });
       }
       return null;
     };
@@ -205,7 +205,7 @@ class Pair {
       if (found) return found;
       // Workers are heard only when the event loop goes round.
       if (this.sent > 0) await new Promise((resolve) => setImmediate(resolve));
-      await this.pace.pause();
+      await this.pace.checkpoint();
     }
     return await settle(0);
   }
@@ -263,7 +263,7 @@ class Pair {
       const span = await this.spanAt(at);
       totals[isData(span) ? "data" : "skip"] += span.end - at;
       at = span.end;
-      await this.pace.pause();
+      await this.pace.checkpoint();
     }
     return totals;
   }
@@ -299,6 +299,6 @@ function isData({ a, b }: Span): boolean {
 /** What strict comparing compares of a status. */
 function flags({ run, stated }: Resolved): string {
   const data = run.kind === "data" || (run.kind === "zero" && run.unfilled === true);
-  const plain = run.kind === "data" ? !run.packed : run.fileStart !== undefined;
+  const plain = run.kind === "data" ? !run.compressed : run.fileStart !== undefined;
   return `${data} ${run.kind !== "data"} ${stated} ${plain}`;
 }

@@ -1,11 +1,11 @@
 /**
- * How long files become whose data is packed. Pure.
+ * How long files become whose data is compressed. Pure.
  *
  * @module
  */
 
-/** How well data packs: bytes in the file for one byte of data, and what that may be wrong by. */
-export interface PackedShare {
+/** How well data compresses: bytes in the file for one byte of data, and what that may be wrong by. */
+export interface CompressedShare {
   /** Bytes in the file for one byte of data. */
   readonly share: number;
   /** Two standard errors of the samples, and what a format may add to each unit. */
@@ -13,21 +13,21 @@ export interface PackedShare {
 }
 
 /**
- * The size of files of `size` bytes, if the `data` bytes of data in them are packed; and what it may be wrong by.
+ * The size of files of `size` bytes, if the `data` bytes of data in them are compressed; and what it may be wrong by.
  *
  * @example
  * ```ts
- * import { packedSize } from "./compressed_size.ts";
+ * import { compressedSize } from "./compressed_size.ts";
  * import assert from "node:assert/strict";
  *
- * assert.deepEqual(packedSize(1100, 1000, { share: 0.25, error: 0.01 }), { size: 350, error: 10 });
+ * assert.deepEqual(compressedSize(1100, 1000, { share: 0.25, error: 0.01 }), { size: 350, error: 10 });
  * ```
  */
-export function packedSize(
+export function compressedSize(
   size: number,
   data: number,
-  { share, error }: PackedShare,
+  { share, error }: CompressedShare,
 ): { readonly size: number; readonly error: number } {
-  // Never more than without packing.
+  // Never more than without compressing.
   return { size: Math.min(size, Math.round(size - data + data * share)), error: Math.ceil(data * error) };
 }

@@ -21,19 +21,19 @@ import { padded } from "./open/chain.ts";
 import { checkJob } from "./target/check_job.ts";
 import { copyAll } from "./copy/copy.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
-import { type Crew, crewOf } from "./workers/worker_pool.ts";
-import { type FileCrew, fileCrew } from "./workers/worker_io.ts";
+import { type WorkerPool, workerPoolOf } from "./workers/worker_pool.ts";
+import { type WorkerIo, workerIo } from "./workers/worker_io.ts";
 import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./target/guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
 import { type Offloader, offloaderTo } from "./copy/offload.ts";
-import { type Pace, paceOf } from "./throttle.ts";
+import { type Throttle, throttleOf } from "./throttle.ts";
 import { countTotals, type Policy } from "./copy/plan.ts";
-import { leveled, type Pool, poolOf } from "./workers/codec_pool.ts";
+import { type CodecPool, codecPoolOf, leveled } from "./workers/codec_pool.ts";
 import { formatNamed } from "./open/probe.ts";
-import { mergedRanges, salvaging } from "./open/skip_errors.ts";
-import { bitmapsOf, type Guard, type OpenedSources, openSources, readerOf } from "./open/source.ts";
+import { mergedRanges, skippingErrors } from "./open/skip_errors.ts";
+import { bitmapsOf, type OpenedSources, openSources, type ReaderDecorator, readerOf } from "./open/source.ts";
 import {
   createTarget,
   editTarget,
@@ -58,22 +58,22 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
 export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
-  readonly pace: Pace;
-  readonly workers: Crew;
-  readonly pool: Pool;
+  readonly pace: Throttle;
+  readonly workers: WorkerPool;
+  readonly pool: CodecPool;
   readonly options: OpenOptions & { readonly files: Files };
 
   /** `output`: where new files go instead of the host's. */
   constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
-    this.pace = paceOf(context.signal, job.rateLimit ?? 0, context.paused);
-    this.workers = crewOf(job.workers);
-    this.pool = endedBy(context.signal, context.pool ?? poolOf(this.workers));
+    this.pace = throttleOf(context.signal, job.rateLimit ?? 0, context.paused);
+    this.workers = workerPoolOf(job.workers);
+    this.pool = endedBy(context.signal, context.pool ?? codecPoolOf(this.workers));
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
       allowRefs: job.allowRefs ?? [],
       forceShare: job.forceShare ?? false,
-      unpack: this.pool.unpack,
+      decompressor: this.pool.decompress,
       onWarning: (message) => this.tell({ type: "warning", message }),
     };
   }
@@ -114,7 +114,7 @@ export class Conversion {
     const traits: WriterTraits = job.target.isZero
       ? { ...target.writer.traits, startsZeroed: true }
       : target.writer.traits;
-    if (job.compressionLevel !== undefined && !traits.packs) {
+    if (job.compressionLevel !== undefined && !traits.compress) {
       throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
     }
     const longer = await this.longEnough(reader, sources.size);
@@ -196,10 +196,10 @@ export class Conversion {
   }
 
   /** Workers that copy by themselves; none where all bytes must pass here, or where one thread is wanted. */
-  crew(planned: Totals | null, stack: AsyncDisposableStack): { readonly crew?: FileCrew } {
+  crew(planned: Totals | null, stack: AsyncDisposableStack): { readonly crew?: WorkerIo } {
     const { digest, rateLimit } = this.job;
     if (digest || rateLimit) return {};
-    const crew = stack.use(this.context.crew ?? fileCrew(this.workers));
+    const crew = stack.use(this.context.crew ?? workerIo(this.workers));
     crew.expects(planned?.data ?? 0);
     return { crew };
   }
@@ -223,13 +223,13 @@ export class Conversion {
     const target = await editTarget(this.targetJob(sources, sources.images), stack);
     const { below } = target;
     const { path } = job.target;
-    const { size, packs } = target.writer.traits;
+    const { size, compress } = target.writer.traits;
     if (size < sources.size) {
       const message = `Cannot write into "${path}": it has ${size} bytes, and the source has ${sources.size}; ` +
         "give a larger target, or leave out -n for a new one";
       throw new ImageError("usage", message, { path });
     }
-    if (job.target.packs && !packs) {
+    if (job.target.compress && !compress) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${target.format.name} cannot`, { path });
     }
     const beneath = await this.beneathExisting(below?.layers[0] ?? null, stack);
@@ -258,9 +258,9 @@ export class Conversion {
       size: sources.size,
       sources: files,
       sync: job.sync ?? "finish",
-      pause: () => this.pace.pause(),
+      pause: () => this.pace.checkpoint(),
       signal: this.context.signal,
-      pack: leveled(this.pool.pack, job.compressionLevel),
+      compressor: leveled(this.pool.compress, job.compressionLevel),
       options,
       output: this.output,
     };
@@ -271,10 +271,10 @@ export class Conversion {
   }
 
   /** Lets the sources be read as far as they can, where the job wants that. */
-  guard(): Guard | undefined {
+  guard(): ReaderDecorator | undefined {
     if (!this.job.salvage) return undefined;
     return (reader, grain, from) =>
-      salvaging(reader, grain, (start, end, message) => {
+      skippingErrors(reader, grain, (start, end, message) => {
         this.tell({ type: "bad", start: from + start, end: from + end, message });
         const last = this.bad.at(-1);
         if (last?.end === from + start) last.end = from + end;
@@ -286,7 +286,7 @@ export class Conversion {
   async plan({ sources, source, target, traits, policy, size }: Ready): Promise<Totals | null> {
     if (!this.context.onEvent) return null;
     this.tell({ type: "phase", phase: "plan" });
-    const totals = await countTotals(source, traits, policy, () => this.pace.pause());
+    const totals = await countTotals(source, traits, policy, () => this.pace.checkpoint());
     this.tell({
       type: "plan",
       sources: sources.summaries,
@@ -298,7 +298,7 @@ export class Conversion {
 }
 
 /** The pool, ended as soon as the job is cancelled: nobody waits for units under way then, and no more are taken. */
-function endedBy(signal: AbortSignal | undefined, pool: Pool): Pool {
+function endedBy(signal: AbortSignal | undefined, pool: CodecPool): CodecPool {
   if (!signal) return pool;
   const end = () => pool[Symbol.dispose]();
   signal.addEventListener("abort", end, { once: true });
@@ -307,13 +307,13 @@ function endedBy(signal: AbortSignal | undefined, pool: Pool): Pool {
     get seconds() {
       return pool.seconds;
     },
-    async pack(codec, unit) {
+    async compress(codec, unit) {
       throwIfCancelled(signal);
-      return await pool.pack(codec, unit);
+      return await pool.compress(codec, unit);
     },
-    async unpack(codec, packed, into) {
+    async decompress(codec, compressed, into) {
       throwIfCancelled(signal);
-      return await pool.unpack(codec, packed, into);
+      return await pool.decompress(codec, compressed, into);
     },
     [Symbol.dispose]() {
       signal.removeEventListener("abort", end);

@@ -3,12 +3,20 @@
  *
  * @module
  */
-import { allFormats, dirname, hostFiles, ImageError, inlinePacker, resolve, throwIfCancelled } from "../formats/mod.ts";
+import {
+  allFormats,
+  dirname,
+  hostFiles,
+  ImageError,
+  inlineCompressor,
+  resolve,
+  throwIfCancelled,
+} from "../formats/mod.ts";
 import { atWork, tellingPause } from "./open_for_change.ts";
 import { checkJob } from "./target/check_job.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
-import { paceOf } from "./throttle.ts";
+import { throttleOf } from "./throttle.ts";
 import { formatNamed } from "./open/probe.ts";
 import { createTarget, openTargetBacking, planTarget } from "./target/target.ts";
 
@@ -79,8 +87,8 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   const plan = await planTarget(spec, format, size);
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
-  const pause = tellingPause(paceOf(context.signal, 0, context.paused), context.onEvent);
-  const targetJob = { spec, size, sources, sync, pause, signal: context.signal, pack: inlinePacker, options };
+  const pause = tellingPause(throttleOf(context.signal, 0, context.paused), context.onEvent);
+  const targetJob = { spec, size, sources, sync, pause, signal: context.signal, compressor: inlineCompressor, options };
   const target = await atWork(context, async () => {
     const begun = await createTarget(targetJob, format, plan, backing, stack);
     await begun.writer.finish();

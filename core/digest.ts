@@ -12,7 +12,7 @@ import type { ScanEvent, Totals } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { type Pace, paceOf } from "./throttle.ts";
+import { type Throttle, throttleOf } from "./throttle.ts";
 import { workerPool } from "./workers/codec_pool.ts";
 
 /** Takes guest bytes in their order. */
@@ -55,7 +55,7 @@ export function hasher(): Hasher {
 export interface DigestOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
   /** Hears how far it is. */
   readonly onEvent?: (event: ScanEvent) => void;
-  /** How many unpacking workers at most. Default: as many as processors. */
+  /** How many decompressing workers at most. Default: as many as processors. */
   readonly workers?: number;
 }
 
@@ -81,9 +81,9 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
   const spec = typeof image === "string" ? { path: image } : image;
   using pool = workerPool(options.workers);
   onEvent?.({ type: "phase", phase: "inspect" });
-  await using opened = await openImage(spec, { ...openOptions(options), unpack: pool.unpack });
+  await using opened = await openImage(spec, { ...openOptions(options), decompressor: pool.decompress });
   const source = chainOf(opened.layers.map((layer) => layer.disk));
-  const pace = paceOf(options.signal, 0, options.paused);
+  const pace = throttleOf(options.signal, 0, options.paused);
   const hash = hasher();
   const writer = hashingWriter(source.size, hash, pace);
   const { traits } = writer;
@@ -94,15 +94,23 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
 }
 
 /** A target that only hashes what it is told: the copying loop does the rest. */
-function hashingWriter(size: number, hash: Hasher, pace: Pace): DiskWriter {
+function hashingWriter(size: number, hash: Hasher, pace: Throttle): DiskWriter {
   return {
     // As a target full of garbage: every zero run must be told, in order.
-    traits: { size, unit: 1, sector: 1, packs: false, order: "ascending", startsZeroed: false, zeroes: "cheap" },
+    traits: {
+      size,
+      clusterSize: 1,
+      sector: 1,
+      compress: false,
+      order: "ascending",
+      startsZeroed: false,
+      zeroes: "cheap",
+    },
     write: (from) => Promise.resolve(hash.data(from)),
     async zero(start, end) {
       for (let at = start; at < end; at += ZERO_PART) {
         hash.zeroes(Math.min(ZERO_PART, end - at));
-        await pace.pause();
+        await pace.checkpoint();
       }
     },
     finish: () => Promise.resolve(),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RunKind } from "../formats/mod.ts";
+import type { ExtentKind } from "../formats/mod.ts";
 
 /** Guest bytes of a job by what is done with them. */
 export interface Totals {
@@ -35,23 +35,23 @@ export type ConvertEvent =
    * its beginning.
    */
   | {
-    readonly type: "run";
+    readonly type: "extent";
     readonly start: number;
     readonly end: number;
-    readonly kind: RunKind;
-    readonly act: "copy" | "zero" | "skip";
+    readonly kind: ExtentKind;
+    readonly action: "copy" | "zero" | "skip";
     readonly zeroes: number;
     readonly seconds: number;
   }
   /**
-   * How long each stage has been busy since the copy began, in seconds; told now and then. Packing and unpacking count
+   * How long each stage has been busy since the copy began, in seconds; told now and then. Compressing and decompressing count
    * all cores.
    */
   | {
     readonly type: "load";
     readonly read: number;
-    readonly unpack: number;
-    readonly pack: number;
+    readonly decompress: number;
+    readonly compress: number;
     readonly write: number;
   }
   /** Bytes of the source that could not be read and became zeroes (`salvage`). */
@@ -77,11 +77,11 @@ export interface PlannedTarget {
   /** Guest bytes that are added at the end because the job wants a longer disk; absent: none. */
   readonly added?: number;
   /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: nothing is to be done. */
-  readonly gpt?: GptFate;
+  readonly gpt?: GptAction;
 }
 
 /** `moved`: its backup lies at the new end; `left`: it is not sound and stays as it is. */
-export type GptFate = "moved" | "left";
+export type GptAction = "moved" | "left";
 
 /** One source as opened: the layers from the top down. */
 export interface SourceSummary {
@@ -104,7 +104,7 @@ export interface ConvertSummary {
   /** As in {@linkcode PlannedTarget}. */
   readonly added?: number;
   /** What became of the backup of a GPT, where the disk was lengthened. */
-  readonly gpt?: GptFate;
+  readonly gpt?: GptAction;
   /** Bytes of the finished file. */
   readonly fileSize: number;
   /** What was done. `data` counts what was read; `zeroes` of it were found to be zero. */

@@ -5,9 +5,9 @@
  */
 import {
   dirname,
-  type Fact,
-  type Facts,
+  type FormatInfo,
   ImageError,
+  type InfoValue,
   isAbsolute,
   join,
   type NamedFile,
@@ -70,7 +70,7 @@ export interface ImageInfo {
   readonly allocated?: number;
   /** Length of the file. */
   readonly fileSize?: number;
-  /** Bytes that it allocates at once; absent where it has no such unit. */
+  /** Bytes that it allocates at once; absent where it has no such clusterSize. */
   readonly unit?: number;
   /** Whether it was not closed in good order. */
   readonly dirty: boolean;
@@ -79,12 +79,12 @@ export interface ImageInfo {
   /** Its internal snapshots, in the order of the image. */
   readonly snapshots: readonly SnapshotInfo[];
   /** What only its format has. */
-  readonly specific: Facts;
+  readonly specific: FormatInfo;
   /** All files that it names. */
   readonly names: readonly NamedFileInfo[];
 }
 
-/** Facts that have a place of their own in {@linkcode ImageInfo}. */
+/** FormatInfo that have a place of their own in {@linkcode ImageInfo}. */
 const GENERAL = ["cluster-size", "dirty-flag", "snapshots"];
 
 /** What {@linkcode inspect} of `mod.ts` does. */
@@ -156,7 +156,7 @@ async function infoOf(
   { allowRefs }: OpenOptions,
 ): Promise<ImageInfo> {
   const { disk } = layer;
-  const { backing, facts } = disk;
+  const { backing, info: facts } = disk;
   const shown = path === "" ? layer.path : path;
   const names = backing ? [await nameOf(backing, "backing file", layer.path, allowRefs)] : [];
   for (const file of named) names.push(await nameOf(file, "data file", layer.path, allowRefs));
@@ -165,7 +165,7 @@ async function infoOf(
     format: disk.format,
     size: disk.size,
     ...await sizesOf(layer.path),
-    ...(disk.unit > 1 && { unit: disk.unit }),
+    ...(disk.clusterSize > 1 && { unit: disk.clusterSize }),
     dirty: facts["dirty-flag"] === true,
     ...(backing && {
       backing: {
@@ -219,12 +219,12 @@ async function nameOf(
   }
 }
 
-function listOf(fact: Fact | undefined): readonly Fact[] {
+function listOf(fact: InfoValue | undefined): readonly InfoValue[] {
   return Array.isArray(fact) ? fact : [];
 }
 
-function snapshotOf(fact: Fact): SnapshotInfo {
-  const facts = fact as Facts;
+function snapshotOf(fact: InfoValue): SnapshotInfo {
+  const facts = fact as FormatInfo;
   const number = (name: string) => Number(facts[name] ?? 0);
   return {
     id: String(facts["id"]),

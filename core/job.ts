@@ -5,8 +5,8 @@
  */
 import type { Files, Format, SnapshotChoice } from "../formats/mod.ts";
 import type { ConvertEvent } from "./events.ts";
-import type { FileCrew } from "./workers/worker_io.ts";
-import type { Pool } from "./workers/codec_pool.ts";
+import type { WorkerIo } from "./workers/worker_io.ts";
+import type { CodecPool } from "./workers/codec_pool.ts";
 
 /** An image to open. Offsets and sizes are file bytes. */
 export interface ImageSpec {
@@ -45,8 +45,8 @@ export interface TargetSpec {
   readonly options?: { readonly [name: string]: string | number | boolean };
   /** The file that stays beneath the new image. */
   readonly backing?: { readonly path: string; readonly format?: string };
-  /** Pack units (`-c`). */
-  readonly packs?: boolean;
+  /** Compress units (`-c`). */
+  readonly compress?: boolean;
   /** `false`: write into the existing image. Default true. */
   readonly create?: boolean;
   /** With `create: false`: the caller knows that the target reads as zeroes. */
@@ -56,7 +56,7 @@ export interface TargetSpec {
   /** Its length in bytes; absent: to the end of the file. */
   readonly size?: number;
   /** Stands in for the backing file that the existing target names. */
-  readonly below?: ImageSpec | null;
+  readonly backingOfExisting?: ImageSpec | null;
   /**
    * Guest bytes of a new target, at least those of its sources: zeroes are added at the end. Where that makes the disk
    * longer, the backup of its GUID partition table moves to the new end. Default: as long as the sources.
@@ -98,9 +98,9 @@ export interface ConvertJob {
   readonly forceShare?: boolean;
   /** Default `finish`. */
   readonly sync?: SyncMode;
-  /** How many workers at most, that pack, unpack or copy; 1: none. Default: as many as processors. */
+  /** How many workers at most, that compress, decompress or copy; 1: none. Default: as many as processors. */
   readonly workers?: number;
-  /** How hard to pack: 1 to 9 for zlib, 1 to 22 for zstd. Default: what the format is usually packed with. */
+  /** How hard to compress: 1 to 9 for zlib, 1 to 22 for zstd. Default: what the format is usually compressed with. */
   readonly compressionLevel?: number;
   /** Further folders in which files named by images may lie. */
   readonly allowRefs?: readonly string[];
@@ -119,15 +119,15 @@ export interface ConvertContext {
   /** How files are reached. Default: the host's files, through Deno. */
   readonly files?: Files;
   /**
-   * What packs and unpacks, instead of the job's own workers; ended with the job.
+   * What compress and decompresses, instead of the job's own workers; ended with the job.
    *
    * @internal
    */
-  readonly pool?: Pool;
+  readonly pool?: CodecPool;
   /**
    * What copies by itself, instead of the job's own workers; ended with the job.
    *
    * @internal
    */
-  readonly crew?: FileCrew;
+  readonly crew?: WorkerIo;
 }

@@ -10,7 +10,7 @@ import type { ScanEvent } from "./events.ts";
 import type { ImageSpec } from "./job.ts";
 import { type Layer, openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./throttle.ts";
+import { throttleOf } from "./throttle.ts";
 
 /** Guest bytes `[start, start + length)` of one status. */
 export interface MapEntry {
@@ -26,9 +26,9 @@ export interface MapEntry {
   readonly zero: boolean;
   /** Whether the layer has data for it. */
   readonly data: boolean;
-  /** Whether that data is packed. */
+  /** Whether that data is compressed. */
   readonly compressed: boolean;
-  /** Where it lies in `file`, in bytes; absent where it is packed or has no place. */
+  /** Where it lies in `file`, in bytes; absent where it is compressed or has no place. */
   readonly offset?: number;
   /** The file of `offset`; absolute. */
   readonly file?: string;
@@ -46,8 +46,8 @@ export interface MapOptions extends OpenDiskOptions {
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/** What {@linkcode mapRuns} of `mod.ts` does. */
-export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
+/** What {@linkcode mapExtents} of `mod.ts` does. */
+export async function* mapExtents(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   const spec = typeof image === "string" ? { path: image } : image;
   options.onEvent?.({ type: "phase", phase: "inspect" });
   await using opened = await openImage(spec, openOptions(options));
@@ -62,7 +62,7 @@ export async function* mapLayers(
   { start = 0, length = Infinity, signal, onEvent }: Pick<MapOptions, "start" | "length" | "signal" | "onEvent">,
 ): AsyncGenerator<MapEntry> {
   const end = Math.min(layers[0].disk.size, start + length);
-  const pause = tellingPause(paceOf(signal, 0), onEvent);
+  const pause = tellingPause(throttleOf(signal, 0), onEvent);
   let last: MapEntry | undefined;
   for (let at = start; at < end;) {
     const entry = await entryAt(layers, at, end);
@@ -89,8 +89,8 @@ async function entryAt(layers: readonly Layer[], start: number, limit: number): 
   const disks: Disk[] = layers.map((layer) => layer.disk);
   let found = await resolve(disks, disks.length, start, limit);
   if (inPieces(found)) {
-    // One unit lies in one piece.
-    const { unit } = found.disk!;
+    // One clusterSize lies in one piece.
+    const { clusterSize: unit } = found.disk!;
     found = await resolve(disks, disks.length, start, Math.min(found.run.end, alignDown(start, unit) + unit));
   }
   return entryOf(found, layers[found.depth]);
@@ -98,8 +98,8 @@ async function entryAt(layers: readonly Layer[], start: number, limit: number): 
 
 /** Whether it is data that lies plainly, but in more than one place. */
 function inPieces({ run, disk }: Resolved): boolean {
-  if (run.kind !== "data" || run.packed || run.fileStart !== undefined || disk === undefined) return false;
-  return disk.unit > 1 && run.end - run.start > disk.unit - run.start % disk.unit;
+  if (run.kind !== "data" || run.compressed || run.fileStart !== undefined || disk === undefined) return false;
+  return disk.clusterSize > 1 && run.end - run.start > disk.clusterSize - run.start % disk.clusterSize;
 }
 
 function entryOf({ run, depth, stated }: Resolved, layer: Layer): MapEntry {
@@ -111,7 +111,7 @@ function entryOf({ run, depth, stated }: Resolved, layer: Layer): MapEntry {
     present: stated,
     zero: kind !== "data",
     data: kind === "data" || (kind === "zero" && run.unfilled === true),
-    compressed: kind === "data" && run.packed,
+    compressed: kind === "data" && run.compressed,
     ...(fileStart !== undefined && fileOf(layer, fileStart)),
   };
 }

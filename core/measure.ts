@@ -6,15 +6,15 @@
 import {
   alignDown,
   alignUp,
+  type Compressor,
   type CreatePlan,
   type DiskWriter,
   type Format,
   type GuestReader,
-  holeRun,
+  holeExtent,
   ImageError,
   type Measure,
   type Measured,
-  type Packer,
   partOf,
   resolve,
   type WritableStorage,
@@ -27,11 +27,11 @@ import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
-import { paceOf } from "./throttle.ts";
-import { type PackedShare, packedSize } from "./compressed_size.ts";
+import { throttleOf } from "./throttle.ts";
+import { type CompressedShare, compressedSize } from "./compressed_size.ts";
 import { stepsOf } from "./copy/plan.ts";
 import { formatNamed } from "./open/probe.ts";
-import { countingPacker, takeSamples } from "./samples.ts";
+import { countingCompressor, takeSamples } from "./samples.ts";
 import { planTarget } from "./target/target.ts";
 
 /** What is to be measured. */
@@ -46,8 +46,8 @@ export interface MeasureJob {
   readonly options?: TargetSpec["options"];
   /** With a backing file all of the source counts: what it shares with the file is not looked at. */
   readonly backing?: TargetSpec["backing"];
-  /** The data is packed: samples of it are read, a few megabytes. */
-  readonly packs?: boolean;
+  /** The data is compressed: samples of it are read, a few megabytes. */
+  readonly compress?: boolean;
 }
 
 /** What {@linkcode measure} may be told. */
@@ -69,11 +69,11 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
   if (!format.create) {
     throw new ImageError("unsupported", `Cannot measure for ${format.name}: it is read-only here`);
   }
-  if (job.packs && !format.has.packing) {
-    throw new ImageError("unsupported", `Cannot measure packed data for ${format.name}: it has no compression`);
+  if (job.compress && !format.has.compression) {
+    throw new ImageError("unsupported", `Cannot measure compressed data for ${format.name}: it has no compression`);
   }
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const told = { pause: tellingPause(paceOf(options.signal, 0, options.paused), options.onEvent) };
+  const told = { pause: tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent) };
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
     const content = { reader: empty, source: empty, bitmaps: null };
@@ -92,13 +92,13 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
   return await atWork(options, () => measureFor(format, plan, content, told));
 }
 
-async function planOf({ options, backing, packs }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
+async function planOf({ options, backing, compress }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
   const spec = {
     path: "measured",
     format: format.name,
     ...(options && { options }),
     ...(backing && { backing }),
-    ...(packs && { packs }),
+    ...(compress && { compress }),
   };
   return await planTarget(spec, format, size);
 }
@@ -122,16 +122,16 @@ async function measureFor(
   told: Told,
 ): Promise<MeasureSummary> {
   const { reader, bitmaps } = content;
-  if (plan.packs) {
-    const unpacked = await measureFor(format, { ...plan, packs: false }, content, partOf(told, 0, 0.4));
+  if (plan.compress) {
+    const decompressed = await measureFor(format, { ...plan, compress: false }, content, partOf(told, 0, 0.4));
     const { size, data, unit } = await written(format, plan, reader, partOf(told, 0.4, 0.7));
-    const share = await packedShare(format, plan, content, data, partOf(told, 0.7, 1));
-    const packed = packedSize(size, data, share);
-    // The last unit that packed data lies in may be full or empty.
-    return { ...unpacked, required: packed.size, requiredError: packed.error + unit };
+    const share = await compressedShare(format, plan, content, data, partOf(told, 0.7, 1));
+    const compressed = compressedSize(size, data, share);
+    // The last clusterSize that compressed data lies in may be full or empty.
+    return { ...decompressed, required: compressed.size, requiredError: compressed.error + unit };
   }
   if (format.measure) {
-    const { unit, sizeOf } = await format.measure(plan);
+    const { clusterSize: unit, sizeOf } = await format.measure(plan);
     return sizeOf(await dataIn(reader, unit, told), bitmaps);
   }
   return {
@@ -144,7 +144,7 @@ async function measureFor(
 async function dataIn(reader: GuestReader, unit: number, { pause }: Told): Promise<number> {
   let data = 0;
   for (let at = 0; at < reader.size;) {
-    const run = await reader.runAt(at, reader.size);
+    const run = await reader.extentAt(at, reader.size);
     const end = run.kind === "data" ? alignUp(run.end, unit) : run.end;
     if (run.kind === "data") data += end - alignDown(at, unit);
     at = end;
@@ -153,26 +153,26 @@ async function dataIn(reader: GuestReader, unit: number, { pause }: Told): Promi
   return data;
 }
 
-/** How well samples of the data pack. */
-async function packedShare(
+/** How well samples of the data compress. */
+async function compressedShare(
   format: Format,
   plan: CreatePlan,
   { reader, source }: Content,
   data: number,
   { pause }: Told,
-): Promise<PackedShare> {
+): Promise<CompressedShare> {
   await using stack = new AsyncDisposableStack();
-  const packer = countingPacker();
-  const { writer } = await dryWriter(format, plan, packer.pack, stack);
+  const compressor = countingCompressor();
+  const { writer } = await dryWriter(format, plan, compressor.compress, stack);
   const sampled = { ...reader, read: source.read };
-  return (await takeSamples({ source: sampled, data, writer, packer, pause })).packs ?? { share: 1, error: 0 };
+  return (await takeSamples({ source: sampled, data, writer, compressor, pause })).compress ?? { share: 1, error: 0 };
 }
 
 /** A writer that writes into nothing, and the files that it makes. */
 async function dryWriter(
   format: Format,
   plan: CreatePlan,
-  pack: Packer,
+  compress: Compressor,
   stack: AsyncDisposableStack,
 ): Promise<{ writer: DiskWriter; files: readonly WritableStorage[] }> {
   const output = stack.use(dryOutput());
@@ -183,19 +183,24 @@ async function dryWriter(
     return file;
   };
   const below = plan.backing ? emptyReader(plan.size) : null;
-  const writer = stack.use(await format.create!(await createNamed("measured"), plan, { createNamed, below, pack }));
-  if (!plan.packs || writer.traits.packs) return { writer, files };
-  throw new ImageError("unsupported", `Cannot measure packed data for this kind of ${format.name}: it does not pack`);
+  const writer = stack.use(
+    await format.create!(await createNamed("measured"), plan, { createNamed, backing: below, compressor: compress }),
+  );
+  if (!plan.compress || writer.traits.compress) return { writer, files };
+  throw new ImageError(
+    "unsupported",
+    `Cannot measure compressed data for this kind of ${format.name}: it does not compress`,
+  );
 }
 
 /** As for a new target: what is zero needs nothing. */
 const POLICY = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
 
-/** What packing leaves of a unit that does not count here. */
-const NEXT_TO_NOTHING: Packer = () => Promise.resolve(new Uint8Array(1));
+/** What compressing leaves of a clusterSize that does not count here. */
+const NEXT_TO_NOTHING: Compressor = () => Promise.resolve(new Uint8Array(1));
 
 /**
- * Writes the image into nothing, and tells how long its files become; and how many bytes of its data are packed, which
+ * Writes the image into nothing, and tells how long its files become; and how many bytes of its data are compressed, which
  * count as if they did not become smaller.
  */
 async function written(
@@ -210,19 +215,19 @@ async function written(
   let data = 0;
   for await (const step of stepsOf(reader, traits, POLICY)) {
     // What the data is does not matter, and zeroes cost no memory.
-    for (let start = step.start; step.act === "copy" && start < step.end;) {
-      const piece = zeroes(pieceEnd(start, step.end, traits.unit) - start);
+    for (let start = step.start; step.action === "copy" && start < step.end;) {
+      const piece = zeroes(pieceEnd(start, step.end, traits.clusterSize) - start);
       await writer.write(piece, start);
       start += piece.length;
-      if (traits.packs) data += piece.length;
+      if (traits.compress) data += piece.length;
       await pause(start / reader.size);
     }
   }
   await writer.finish();
-  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data, unit: traits.unit };
+  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data, unit: traits.clusterSize };
 }
 
-/** Where a piece ends that begins at `start`: at the end of a unit, as a target that packs wants it. */
+/** Where a piece ends that begins at `start`: at the end of a clusterSize, as a target that compress wants it. */
 function pieceEnd(start: number, end: number, unit: number): number {
   const most = Math.max(unit, alignDown(1 << 20, unit));
   return Math.min(end, alignDown(start, unit) + most);
@@ -232,7 +237,7 @@ function pieceEnd(start: number, end: number, unit: number): number {
 function emptyReader(size: number): GuestReader {
   return {
     size,
-    runAt: (start, limit) => Promise.resolve(holeRun(start, limit)),
+    extentAt: (start, limit) => Promise.resolve(holeExtent(start, limit)),
     read: (into) => Promise.resolve(void into.fill(0)),
   };
 }
@@ -241,6 +246,6 @@ function emptyReader(size: number): GuestReader {
 function fullReader(size: number): GuestReader {
   return {
     ...emptyReader(size),
-    runAt: (start, limit) => Promise.resolve({ start, end: limit, kind: "data", packed: false }),
+    extentAt: (start, limit) => Promise.resolve({ start, end: limit, kind: "data", compressed: false }),
   };
 }

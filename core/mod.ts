@@ -25,7 +25,7 @@ import type { ConversionPlan, PlanContext } from "./plan_conversion.ts";
 import type { RebaseOptions, RebaseSummary } from "./rebase.ts";
 import type { ResizeOptions, ResizeSummary } from "./resize.ts";
 import type { SnapshotAction } from "./snapshot.ts";
-import type { Survey, SurveyContext } from "./estimate.ts";
+import type { Estimate, EstimateContext } from "./estimate.ts";
 
 /**
  * Converts images: the sources of `job`, end to end, into its target.
@@ -59,21 +59,21 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
  *
  * @example
  * ```ts
- * import { surveyConversion } from "./mod.ts";
+ * import { estimateConversion } from "./mod.ts";
  * import assert from "node:assert/strict";
  *
- * const { status } = await surveyConversion({
+ * const { status } = await estimateConversion({
  *   sources: [{ path: "tests/samples/sample.qcow2" }],
  *   target: { path: "out.raw", format: "raw" },
  * });
- * assert.equal(status.data.bytes + status.packed.bytes + status.zero.bytes, 64 << 20);
+ * assert.equal(status.data.bytes + status.compressed.bytes + status.zero.bytes, 64 << 20);
  * ```
  */
 export async function surveyConversion(
   job: ConvertJob,
-  context: SurveyContext = {},
-): Promise<Survey> {
-  return await (await import("./estimate.ts")).surveyConversion(job, context);
+  context: EstimateContext = {},
+): Promise<Estimate> {
+  return await (await import("./estimate.ts")).estimateConversion(job, context);
 }
 
 /**
@@ -239,16 +239,16 @@ export async function imageFiles(
  *
  * @example
  * ```ts
- * import { mapRuns } from "./mod.ts";
+ * import { mapExtents } from "./mod.ts";
  * import assert from "node:assert/strict";
  *
- * const entries = await Array.fromAsync(mapRuns("tests/samples/sample.qcow2"));
+ * const entries = await Array.fromAsync(mapExtents("tests/samples/sample.qcow2"));
  * assert.equal(entries[0].start, 0);
  * assert.equal(entries.reduce((sum, entry) => sum + entry.length, 0), 64 << 20);
  * ```
  */
 export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
-  yield* (await import("./map.ts")).mapRuns(image, options);
+  yield* (await import("./map.ts")).mapExtents(image, options);
 }
 
 /**
@@ -451,9 +451,9 @@ export async function listSnapshots(
  * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
  * await Deno.copyFile("tests/samples/sample.qcow2", path);
  * const before = (await listSnapshots({ path })).length;
- * await changeSnapshots({ path }, { act: "create", name: "now" });
+ * await changeSnapshots({ path }, { action: "create", name: "now" });
  * assert.equal((await listSnapshots({ path })).at(-1)?.name, "now");
- * await changeSnapshots({ path }, { act: "remove", snapshot: { name: "now" } });
+ * await changeSnapshots({ path }, { action: "remove", snapshot: { name: "now" } });
  * assert.equal((await listSnapshots({ path })).length, before);
  * await Deno.remove(path);
  * ```
@@ -536,7 +536,7 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
  *
  * const path = await Deno.makeTempFile({ suffix: ".qcow2" });
  * await Deno.copyFile("tests/samples/sample.qcow2", path);
- * await changeBitmap({ path }, "backup", [{ act: "add", granularity: 65536 }, { act: "disable" }]);
+ * await changeBitmap({ path }, "backup", [{ action: "add", granularity: 65536 }, { action: "disable" }]);
  * {
  *   await using disk = await openDisk({ path });
  *   const bitmap = disk.layers[0].disk.bitmaps?.find(({ name }) => name === "backup");

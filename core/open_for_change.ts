@@ -28,7 +28,7 @@ import { resolveNamed } from "./open/named_files.ts";
 import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { outputFiles, type SourceFiles } from "./target/output_file.ts";
-import { type Pace, paceOf } from "./throttle.ts";
+import { type Throttle, throttleOf } from "./throttle.ts";
 import { formatNamed, probe } from "./open/probe.ts";
 import { targetStorage } from "./target/target_storage.ts";
 
@@ -51,7 +51,7 @@ export interface ChangedImage {
   readonly storage: WritableStorage;
   readonly context: ChangeContext;
   readonly open: OpenOptions & { readonly files: Files };
-  readonly pace: Pace;
+  readonly pace: Throttle;
   /** Opens the image as it is, for reading. Files that it names are looked at, not locked. */
   read(): Promise<Disk>;
   /** Opens what lies beneath it; `null` where nothing does. */
@@ -73,7 +73,7 @@ export async function openForChange(
   const open = openOptions(options);
   const output = stack.use(outputFiles(open.files, sources));
   const path = resolve(spec.path);
-  const pace = paceOf(options.signal, 0, options.paused);
+  const pace = throttleOf(options.signal, 0, options.paused);
   const pause = tellingPause(pace, options.onEvent);
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const manners = { sync: options.sync ?? "finish", pause };
@@ -96,7 +96,7 @@ export async function openForChange(
       named.set(path, opened);
       return await opened;
     },
-    openBelow: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
+    openBacking: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
     createNamed: (name) => createBeside(path, name, open.files, stack),
   };
   const read = async () =>
@@ -128,12 +128,12 @@ export async function atWork<Result>(
 /** The least difference between two shares that are told. */
 const SHARE_STEP = 0.001;
 
-/** A pause that also tells how far a verb is; the share that is told only rises. */
-export function tellingPause(pace: Pace, onEvent: ChangeOptions["onEvent"]): CheckContext["pause"] {
+/** A checkpoint that also tells how far a verb is; the share that is told only rises. */
+export function tellingPause(pace: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["pause"] {
   let told = 0;
   return (share = 0) => {
     if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });
-    return pace.pause();
+    return pace.checkpoint();
   };
 }
 

@@ -20,12 +20,12 @@ export interface ConversionPlan {
   /** Guest bytes, by what would be done with them. */
   readonly totals: Totals;
   /**
-   * About how much space the target takes at most: zeroes that are only found while copying, and packing, make it less.
+   * About how much space the target takes at most: zeroes that are only found while copying, and compressing, make it less.
    */
   readonly predicted: number;
 }
 
-/** Of each unit that holds something, tables of any format take less than this. */
+/** Of each clusterSize that holds something, tables of any format take less than this. */
 const TABLE_BYTES = 16;
 /** And all of them together, for a small disk, less than this: a few clusters of the usual size. */
 const FIRST_TABLES = 512 << 10;
@@ -63,17 +63,17 @@ export async function planConversion(
   let taken = 0;
   let counted = 0;
   for await (const step of stepsOf(source, traits, policy)) {
-    totals[step.act === "copy" ? "data" : step.act] += step.end - step.start;
-    const written = step.act === "copy" || (step.act === "zero" && traits.zeroes === "written");
+    totals[step.action === "copy" ? "data" : step.action] += step.end - step.start;
+    const written = step.action === "copy" || (step.action === "zero" && traits.zeroes === "written");
     if (written) {
-      // Steps may share a unit, which is taken once.
-      const end = alignUp(step.end, traits.unit);
-      taken += end - Math.max(alignDown(step.start, traits.unit), counted);
+      // Steps may share a clusterSize, which is taken once.
+      const end = alignUp(step.end, traits.clusterSize);
+      taken += end - Math.max(alignDown(step.start, traits.clusterSize), counted);
       counted = end;
     }
     await pause(step.end / source.size);
   }
-  const tables = traits.unit > 1 ? FIRST_TABLES + Math.ceil(taken / traits.unit) * TABLE_BYTES : 0;
+  const tables = traits.clusterSize > 1 ? FIRST_TABLES + Math.ceil(taken / traits.clusterSize) * TABLE_BYTES : 0;
   // A format that lays out the whole disk at once has its size from the start, most of it holes.
   const metadata = begun >= traits.size ? 0 : begun;
   return {

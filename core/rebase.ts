@@ -20,17 +20,17 @@ import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, 
 import type { ScanEvent } from "./events.ts";
 import { type OpenedImage, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { leveled, type Pool, workerPool } from "./workers/codec_pool.ts";
+import { type CodecPool, leveled, workerPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode rebase} may be told. */
 export interface RebaseOptions extends ChangeOptions {
   /** Change the name alone; nothing is compared. For a backing file that was moved or renamed. */
   readonly unsafe?: boolean;
-  /** Pack what is copied into the image. */
-  readonly packs?: boolean;
+  /** Compress what is copied into the image. */
+  readonly compress?: boolean;
   /** Forget units that are the same in the new backing file. */
   readonly dropsSame?: boolean;
-  /** Number of workers that unpack and pack; absent: one per processor. */
+  /** Number of workers that decompress and compress; absent: one per processor. */
   readonly workers?: number;
 }
 
@@ -67,7 +67,7 @@ export async function rebase(
 }
 
 class Rebase {
-  readonly pool: Pool;
+  readonly pool: CodecPool;
 
   constructor(
     readonly image: ChangeSpec,
@@ -100,17 +100,17 @@ class Rebase {
     const newBelow = after === null ? null : chainOf(disksOf(after));
     const writer = this.stack.use(
       await edit.call(format, storage, {
-        packs: this.options.packs ?? false,
-        pack: leveled(this.pool.pack, undefined),
+        compress: this.options.compress ?? false,
+        compressor: leveled(this.pool.compress, undefined),
         openNamed: changed.context.openNamed,
         // Zeroes must be stated as far as the new backing file goes.
-        openBelow: () => {
+        openBacking: () => {
           const below = oldBelow ?? emptyReader;
           return Promise.resolve(padded(below, Math.max(below.size, newBelow?.size ?? 0)));
         },
       }),
     );
-    if (this.options.packs && !writer.traits.packs) {
+    if (this.options.compress && !writer.traits.compress) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${format.name} cannot`, { path });
     }
     const copied = await this.copyHoles(holes, { changed, writer, reader, oldBelow, newBelow });
@@ -135,13 +135,13 @@ class Rebase {
     this.tell({ type: "totals", totals: { data: total, zero: 0, skip: 0 } });
     this.tell({ type: "phase", phase: "copy" });
     let copied = 0;
-    const piece = alignUp(PIECE, work.writer.traits.unit);
+    const piece = alignUp(PIECE, work.writer.traits.clusterSize);
     for (let at = 0; at < holes.length; at += 2) {
       for (let start = holes[at]; start < holes[at + 1];) {
-        await work.changed.pace.pause();
+        await work.changed.pace.checkpoint();
         const end = await nextEnd(work, start, Math.min(holes[at + 1], start - start % piece + piece));
         copied += await copyPiece(work, start, end);
-        this.tell({ type: "run", act: "copy", kind: "data", start, end, zeroes: 0, seconds: 0 });
+        this.tell({ type: "extent", action: "copy", kind: "data", start, end, zeroes: 0, seconds: 0 });
         start = end;
       }
     }
@@ -152,7 +152,7 @@ class Rebase {
   async dropSame(changed: ChangedImage, below: GuestReader): Promise<number> {
     const forget = verbOf(changed, "forget", "drop units of");
     const top = await changed.read();
-    const unit = top.unit;
+    const unit = top.clusterSize;
     const ranges: { start: number; end: number }[] = [];
     let dropped = 0;
     const piece = alignUp(PIECE, unit);
@@ -210,13 +210,13 @@ function sharedLayer(before: OpenedImage | null, after: OpenedImage | null): num
 async function holesOf(top: Disk, { pace }: ChangedImage): Promise<number[]> {
   const holes: number[] = [];
   for (let at = 0; at < top.size;) {
-    const run = await top.runAt(at, top.size);
+    const run = await top.extentAt(at, top.size);
     if (run.kind === "hole") {
       if (holes.at(-1) === run.start) holes[holes.length - 1] = run.end;
       else holes.push(run.start, run.end);
     }
     at = run.end;
-    await pace.pause();
+    await pace.checkpoint();
   }
   return holes;
 }
@@ -225,12 +225,12 @@ async function holesOf(top: Disk, { pace }: ChangedImage): Promise<number[]> {
 async function nextEnd({ reader, newBelow, writer }: CopyWork, start: number, limit: number): Promise<number> {
   const size = writer.traits.size;
   const same = async (): Promise<number | null> => {
-    const before = reader === null ? null : await reader.runAt(start, size);
+    const before = reader === null ? null : await reader.extentAt(start, size);
     if (before?.kind === "hole") return before.end;
     if (before?.kind === "data") return null;
     const beforeEnd = before?.end ?? size;
     if (newBelow === null || start >= newBelow.size) return beforeEnd;
-    const after = await newBelow.runAt(start, newBelow.size);
+    const after = await newBelow.extentAt(start, newBelow.size);
     return after.kind === "data" ? null : Math.min(beforeEnd, after.end);
   };
   const end = await same();
@@ -240,21 +240,21 @@ async function nextEnd({ reader, newBelow, writer }: CopyWork, start: number, li
 /** Copies what differs between `start` and `end`; returns how many bytes. */
 async function copyPiece(work: CopyWork, start: number, end: number): Promise<number> {
   const { oldBelow, newBelow, writer, reader } = work;
-  if (reader !== null && (await reader.runAt(start, end)).kind === "hole") {
-    const run = await reader.runAt(start, end);
+  if (reader !== null && (await reader.extentAt(start, end)).kind === "hole") {
+    const run = await reader.extentAt(start, end);
     if (run.end >= end) return 0;
   }
   const before = new Uint8Array(end - start);
   const after = new Uint8Array(end - start);
   if (oldBelow) await readPadded(oldBelow, before, start);
   if (newBelow) await readPadded(newBelow, after, start);
-  const { unit, packs } = writer.traits;
+  const { clusterSize: unit, compress } = writer.traits;
   let copied = 0;
   for (let at = start; at < end;) {
     const unitEnd = Math.min(at - at % unit + unit, end);
     const bytes = before.subarray(at - start, unitEnd - start);
     if (!equalBytes(bytes, after.subarray(at - start, unitEnd - start))) {
-      if (packs) requireWhole(work, at, unitEnd);
+      if (compress) requireWhole(work, at, unitEnd);
       await put(writer, bytes, at, oldBelow !== null);
       copied += unitEnd - at;
     }
@@ -271,7 +271,7 @@ async function put(writer: DiskWriter, bytes: Uint8Array, start: number, over: b
 }
 
 function requireWhole({ changed, writer }: CopyWork, start: number, end: number): void {
-  const { unit, size } = writer.traits;
+  const { clusterSize: unit, size } = writer.traits;
   if (start % unit === 0 && (end % unit === 0 || end === size)) return;
   const message = `Cannot compress into "${changed.path}": it has a cluster that is there in part; leave out -c`;
   throw new ImageError("unsupported", message, { path: changed.path });
@@ -286,16 +286,16 @@ async function readPadded(reader: GuestReader, into: Uint8Array, start: number):
 
 /** Reads what a reader sees, and tells of which units the image says something. */
 async function readStated(top: Disk, below: GuestReader, into: Uint8Array, start: number): Promise<boolean[]> {
-  const stated: boolean[] = new Array(Math.ceil(into.length / top.unit)).fill(false);
+  const stated: boolean[] = new Array(Math.ceil(into.length / top.clusterSize)).fill(false);
   const end = start + into.length;
   for (let at = start; at < end;) {
-    const run = await top.runAt(at, end);
+    const run = await top.extentAt(at, end);
     const part = into.subarray(at - start, run.end - start);
     if (run.kind === "data") await top.read(part, at);
     else if (run.kind === "hole") await readPadded(below, part, at);
     if (run.kind !== "hole") {
-      const last = Math.floor((run.end - start - 1) / top.unit);
-      for (let unit = Math.floor((at - start) / top.unit); unit <= last; unit++) stated[unit] = true;
+      const last = Math.floor((run.end - start - 1) / top.clusterSize);
+      for (let unit = Math.floor((at - start) / top.clusterSize); unit <= last; unit++) stated[unit] = true;
     }
     at = run.end;
   }

@@ -1,19 +1,19 @@
 /**
- * Samples of the data of a disk, spread evenly over it: how long they take, and how well they pack.
+ * Samples of the data of a disk, spread evenly over it: how long they take, and how well they compress.
  *
  * @module
  */
-import { alignDown, type DiskWriter, type GuestReader, inlinePacker, type Packer } from "../formats/mod.ts";
-import type { PackedShare } from "./compressed_size.ts";
+import { alignDown, type Compressor, type DiskWriter, type GuestReader, inlineCompressor } from "../formats/mod.ts";
+import type { CompressedShare } from "./compressed_size.ts";
 import { isZero } from "./zeroes.ts";
 
 /** Samples are taken in so many groups; their differences tell how far the mean can be trusted. */
 const GROUPS = 8;
 /** Bytes of one group. */
 const GROUP_BYTES = 1 << 20;
-/** Bytes of one sample where the target has no unit. */
+/** Bytes of one sample where the target has no clusterSize. */
 const SAMPLE_BYTES = 64 << 10;
-/** What a format adds to a packed unit, to mark and to align it, is not more than a sector. */
+/** What a format adds to a compressed clusterSize, to mark and to align it, is not more than a sector. */
 const PLACE_BYTES = 512;
 
 /** What samples tell. */
@@ -22,8 +22,8 @@ export interface Samples {
   readonly sampled: number;
   readonly readSeconds: number;
   readonly writeSeconds: number;
-  /** How well they pack, where the target packs. */
-  readonly packs?: PackedShare;
+  /** How well they compress, where the target compress. */
+  readonly compress?: CompressedShare;
 }
 
 /** What is sampled. */
@@ -31,52 +31,52 @@ export interface Sampling {
   readonly source: GuestReader;
   /** Guest bytes of all its data. */
   readonly data: number;
-  /** A new target that is thrown away; it packs with `packer`. */
+  /** A new target that is thrown away; it compress with `compressor`. */
   readonly writer: DiskWriter;
-  readonly packer: CountingPacker;
+  readonly compressor: CountingCompressor;
   readonly pause: (share?: number) => Promise<void>;
 }
 
-/** A packer that counts what is left. */
-export interface CountingPacker {
-  readonly pack: Packer;
+/** A compressor that counts what is left. */
+export interface CountingCompressor {
+  readonly compress: Compressor;
   /** Bytes that all units so far would take in a file. */
-  packed(): number;
+  compressed(): number;
 }
 
-/** A packer that counts what `pack` leaves; what does not become smaller stays as it is. */
-export function countingPacker(pack: Packer = inlinePacker): CountingPacker {
+/** A compressor that counts what `compress` leaves; what does not become smaller stays as it is. */
+export function countingCompressor(compress: Compressor = inlineCompressor): CountingCompressor {
   let bytes = 0;
   return {
-    async pack(codec, unit) {
-      const packed = await pack(codec, unit);
-      bytes += (packed ?? unit).length;
-      return packed;
+    async compress(codec, unit) {
+      const compressed = await compress(codec, unit);
+      bytes += (compressed ?? unit).length;
+      return compressed;
     },
-    packed: () => bytes,
+    compressed: () => bytes,
   };
 }
 
 /** Takes samples, a few megabytes. Zeroes among the data take no space, as in a conversion. */
-export async function takeSamples({ source, data, writer, packer, pause }: Sampling): Promise<Samples> {
-  const { packs, unit } = writer.traits;
-  const length = packs ? unit : SAMPLE_BYTES;
+export async function takeSamples({ source, data, writer, compressor, pause }: Sampling): Promise<Samples> {
+  const { compress, clusterSize: unit } = writer.traits;
+  const length = compress ? unit : SAMPLE_BYTES;
   const perGroup = Math.max(1, Math.floor(GROUP_BYTES / length));
   const places = await placesIn(source, data, GROUPS * perGroup, length, pause);
-  const groups = Array.from({ length: GROUPS }, () => ({ bytes: 0, packed: 0 }));
+  const groups = Array.from({ length: GROUPS }, () => ({ bytes: 0, compressed: 0 }));
   const seconds = { read: 0, write: 0 };
   for (const [nth, start] of places.entries()) {
     const group = groups[nth % GROUPS];
     const bytes = new Uint8Array(Math.min(length, source.size - start));
-    const before = packer.packed();
+    const before = compressor.compressed();
     const begun = performance.now();
     await source.read(bytes, start);
     const read = performance.now();
-    if (packs && !isZero(bytes)) await writer.write(bytes, start);
+    if (compress && !isZero(bytes)) await writer.write(bytes, start);
     seconds.read += (read - begun) / 1000;
     seconds.write += (performance.now() - read) / 1000;
     group.bytes += bytes.length;
-    group.packed += packer.packed() - before;
+    group.compressed += compressor.compressed() - before;
     await pause((nth + 1) / places.length);
   }
   const sampled = groups.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -84,19 +84,19 @@ export async function takeSamples({ source, data, writer, packer, pause }: Sampl
     sampled,
     readSeconds: seconds.read,
     writeSeconds: seconds.write,
-    ...(packs && sampled > 0 && { packs: shareOf(groups.filter(({ bytes }) => bytes > 0), data, unit) }),
+    ...(compress && sampled > 0 && { compress: shareOf(groups.filter(({ bytes }) => bytes > 0), data, unit) }),
   };
 }
 
 /** The share of all groups together, and two standard errors of it, less where the samples are much of the data. */
 function shareOf(
-  groups: readonly { readonly bytes: number; readonly packed: number }[],
+  groups: readonly { readonly bytes: number; readonly compressed: number }[],
   data: number,
   unit: number,
-): PackedShare {
+): CompressedShare {
   const bytes = groups.reduce((sum, group) => sum + group.bytes, 0);
-  const share = groups.reduce((sum, group) => sum + group.packed, 0) / bytes;
-  const shares = groups.map((group) => group.packed / group.bytes);
+  const share = groups.reduce((sum, group) => sum + group.compressed, 0) / bytes;
+  const shares = groups.map((group) => group.compressed / group.bytes);
   const variance = shares.reduce((sum, one) => sum + (one - share) ** 2, 0) / Math.max(1, shares.length - 1);
   const unseen = Math.max(0, 1 - bytes / data);
   return { share, error: 2 * Math.sqrt(unseen * variance / shares.length) + PLACE_BYTES / unit };
@@ -114,7 +114,7 @@ async function placesIn(
   let passed = 0;
   let next = 0;
   for (let at = 0; at < source.size && next < count;) {
-    const run = await source.runAt(at, source.size);
+    const run = await source.extentAt(at, source.size);
     if (run.kind === "data") {
       for (; next < count && (next + 0.5) * data / count < passed + run.end - at; next++) {
         const place = alignDown(at + Math.floor((next + 0.5) * data / count - passed), unit);

@@ -10,10 +10,10 @@ import type { OpenDiskOptions } from "./open/open_disk.ts";
 
 /** What to do with the snapshots of an image. */
 export type SnapshotAction =
-  | { readonly act: "create"; readonly name: string; readonly date?: Date }
+  | { readonly action: "create"; readonly name: string; readonly date?: Date }
   /** The disk becomes what it was; the snapshot stays. */
-  | { readonly act: "apply"; readonly snapshot: SnapshotChoice }
-  | { readonly act: "remove"; readonly snapshot: SnapshotChoice };
+  | { readonly action: "apply"; readonly snapshot: SnapshotChoice }
+  | { readonly action: "remove"; readonly snapshot: SnapshotChoice };
 
 /** What {@linkcode changeSnapshots} of `mod.ts` does. */
 export async function changeSnapshots(
@@ -26,13 +26,13 @@ export async function changeSnapshots(
   const { storage, context } = changed;
   const verbs = verbOf(changed, "snapshots", "change snapshots of");
   await atWork(options, () => {
-    if (action.act === "apply") return verbs.apply(storage, action.snapshot, context);
-    if (action.act === "remove") return verbs.remove(storage, action.snapshot, context);
+    if (action.action === "apply") return verbs.apply(storage, action.snapshot, context);
+    if (action.action === "remove") return verbs.remove(storage, action.snapshot, context);
     return verbs.create(storage, newSnapshot(action), context);
   });
 }
 
-function newSnapshot({ name, date }: SnapshotAction & { readonly act: "create" }): NewSnapshot {
+function newSnapshot({ name, date }: SnapshotAction & { readonly action: "create" }): NewSnapshot {
   const milliseconds = (date ?? new Date()).getTime();
   const dateSeconds = Math.floor(milliseconds / 1000);
   const dateNanoseconds = (milliseconds - dateSeconds * 1000) * 1_000_000;

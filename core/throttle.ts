@@ -16,11 +16,11 @@ const TURN = 20;
 const ROUNDS = 64;
 
 /** The pace of one job. */
-export interface Pace {
+export interface Throttle {
   /** To be awaited often; costs next to nothing. Throws `cancelled`. */
-  pause(): Promise<void>;
+  checkpoint(): Promise<void>;
   /** To be awaited after `bytes` have been written; sleeps as long as the rate limit wants. */
-  wrote(bytes: number): Promise<void>;
+  account(bytes: number): Promise<void>;
 }
 
 /**
@@ -31,18 +31,18 @@ export interface Pace {
  *
  * @example
  * ```ts
- * import { paceOf } from "./throttle.ts";
+ * import { throttleOf } from "./throttle.ts";
  *
- * const pace = paceOf(undefined, 0);
- * await pace.pause();
- * await pace.wrote(4096);
+ * const pace = throttleOf(undefined, 0);
+ * await pace.checkpoint();
+ * await pace.account(4096);
  * ```
  */
-export function paceOf(
+export function throttleOf(
   signal: AbortSignal | undefined,
   rateLimit: number,
   paused: () => Promise<void> | null = () => null,
-): Pace {
+): Throttle {
   let begun = performance.now();
   // Whoever opens files has waited for the system before; and what a turn takes loads much of Node.
   let turn: number | undefined;
@@ -63,8 +63,8 @@ export function paceOf(
     throwIfCancelled(signal);
   };
   return {
-    pause,
-    async wrote(bytes) {
+    checkpoint: pause,
+    async account(bytes) {
       if (rateLimit > 0) {
         written += bytes;
         await sleepUntil(begun + written / rateLimit * 1000, signal);

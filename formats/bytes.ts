@@ -8,18 +8,18 @@ import { corrupt } from "./errors.ts";
 /** The sector of every format here, in bytes. */
 export const SECTOR = 512;
 
-/** `value` rounded down to a multiple of `unit`. Exact up to 2^53. */
+/** `value` rounded down to a multiple of `clusterSize`. Exact up to 2^53. */
 export function alignDown(value: number, unit: number): number {
   return value - value % unit;
 }
 
-/** `value` rounded up to a multiple of `unit`. Exact up to 2^53. */
+/** `value` rounded up to a multiple of `clusterSize`. Exact up to 2^53. */
 export function alignUp(value: number, unit: number): number {
   const rest = value % unit;
   return rest === 0 ? value : value - rest + unit;
 }
 
-/** How many units of `unit` bytes `value` bytes need. */
+/** How many units of `clusterSize` bytes `value` bytes need. */
 export function unitsOf(value: number, unit: number): number {
   return Math.ceil(value / unit);
 }

@@ -1,15 +1,15 @@
 /**
- * What a format must say, and nothing it need not. A format states facts and traits; the engine decides.
+ * What a format must say, and nothing it need not. A format states info and traits; the engine decides.
  *
  * @module
  */
 import type { Content } from "./content.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { MaybePromise } from "./maybe_promise.ts";
-import type { Packer } from "./codec/compress.ts";
-import type { Run } from "./extent.ts";
+import type { Compressor } from "./codec/compress.ts";
+import type { Extent } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
-import type { PackedWith, Unpacker } from "./codec/decompress.ts";
+import type { DecompressCodec, Decompressor } from "./codec/decompress.ts";
 
 /** One opened layer, read-only. It never opens what is beneath it. All positions are guest bytes. */
 export interface Disk extends AsyncDisposable {
@@ -17,37 +17,37 @@ export interface Disk extends AsyncDisposable {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** Bytes that it allocates at once (cluster, grain, block); 1 where it has no such unit. */
-  readonly unit: number;
+  /** Bytes that it allocates at once (cluster, grain, block); 1 where it has no such clusterSize. */
+  readonly clusterSize: number;
   /** The file beneath, as the image names it. */
   readonly backing: NamedFile | null;
   /** By which images above name it besides its file name (UUID, content ID); absent where the format has none. */
   readonly id?: string;
   /** What `info` shows. */
-  readonly facts: Facts;
+  readonly info: FormatInfo;
   /**
    * The run that begins at `start` and ends at `limit` or before; it need not be maximal. `start < limit <= size`.
    * Costs one table look-up, which needs no waiting where the table is at hand.
    */
-  runAt(start: number, limit: number): MaybePromise<Run>;
+  extentAt(start: number, limit: number): MaybePromise<Extent>;
   /** Fills `into` from `start` on. The range lies within data runs of this layer. Calls may overlap. */
   read(into: Uint8Array, start: number): Promise<void>;
   /**
-   * Reads the whole units that make up `[start, end)`, which lies within packed runs of this layer, as they are, into
-   * `room` as far as they fit. `null` where only {@linkcode read} can unpack them. Calls may overlap.
+   * Reads the whole units that make up `[start, end)`, which lies within compressed runs of this layer, as they are, into
+   * `room` as far as they fit. `null` where only {@linkcode read} can decompress them. Calls may overlap.
    */
-  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
-  /** The one file that holds the layer's data, of which {@linkcode Run.fileStart} speaks; absent where there are several. */
+  readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
+  /** The one file that holds the layer's data, of which {@linkcode Extent.fileStart} speaks; absent where there are several. */
   readonly data?: Storage;
   /** Persistent dirty bitmaps, where the format has them. */
   readonly bitmaps?: readonly Bitmap[];
 }
 
-/** A unit of guest bytes as it lies packed in a file. */
-export interface PackedUnit {
-  /** What it is packed with. */
-  readonly codec: PackedWith;
-  /** The packed bytes. */
+/** A clusterSize of guest bytes as it lies compressed in a file. */
+export interface CompressedCluster {
+  /** What it is compressed with. */
+  readonly codec: DecompressCodec;
+  /** The compressed bytes. */
   readonly bytes: Uint8Array;
   /** How many guest bytes they give. */
   readonly length: number;
@@ -68,9 +68,9 @@ export interface NamedFile {
 }
 
 /** What a format tells about an image: names and plain values, in the order to be shown. */
-export type Facts = { readonly [name: string]: Fact };
-/** One fact: a plain value, a list, or a group of facts. */
-export type Fact = string | number | boolean | null | readonly Fact[] | Facts;
+export type FormatInfo = { readonly [name: string]: InfoValue };
+/** One fact: a plain value, a list, or a group of info. */
+export type InfoValue = string | number | boolean | null | readonly InfoValue[] | FormatInfo;
 
 /** One persistent dirty bitmap of an image. */
 export interface Bitmap {
@@ -90,12 +90,12 @@ export interface Bitmap {
 export interface WriterTraits {
   /** Guest bytes. */
   readonly size: number;
-  /** Bytes that the target allocates at once; 1 where it has no such unit. */
-  readonly unit: number;
+  /** Bytes that the target allocates at once; 1 where it has no such clusterSize. */
+  readonly clusterSize: number;
   /** Size granularity in bytes: 512 for sector formats, 1 for raw. */
   readonly sector: number;
-  /** Whether it takes whole units only (the last may be short), each to be packed. */
-  readonly packs: boolean;
+  /** Whether it takes whole units only (the last may be short), each to be compressed. */
+  readonly compress: boolean;
   /** Whether writes must come with rising positions. */
   readonly order: "any" | "ascending";
   /** Whether what is never written reads as zero. */
@@ -109,8 +109,8 @@ export interface DiskWriter extends AsyncDisposable {
   /** What the engine decides by. */
   readonly traits: WriterTraits;
   /**
-   * Writes all of `from` at `start`. Where `traits.packs`: whole units, and calls may overlap, so that many units are
-   * packed at once; a writer whose order is ascending places them in the order of the calls.
+   * Writes all of `from` at `start`. Where `traits.compress`: whole units, and calls may overlap, so that many units are
+   * compressed at once; a writer whose order is ascending places them in the order of the calls.
    */
   write(from: Uint8Array, start: number): Promise<void>;
   /** As {@linkcode write}, of bytes that lie in another file; absent where they must pass through memory. */
@@ -134,16 +134,16 @@ export interface DiskWriter extends AsyncDisposable {
 export interface GuestReader {
   /** Guest bytes. */
   readonly size: number;
-  /** Bytes that a layer allocates at once, the greatest of them: packed data is best read in multiples of it. */
-  readonly unit?: number;
+  /** Bytes that a layer allocates at once, the greatest of them: compressed data is best read in multiples of it. */
+  readonly clusterSize?: number;
   /** The run at `start`, ended at `limit` at the latest. */
-  runAt(start: number, limit: number): MaybePromise<Run>;
+  extentAt(start: number, limit: number): MaybePromise<Extent>;
   /** Fills `into`, whatever the status of the range; zeroes past the end. */
   read(into: Uint8Array, start: number): Promise<void>;
   /** Where the guest bytes from `start` on lie plainly in one file, to `limit` at most; `null` where they do not. */
   placeOf?(start: number, limit: number): Promise<Place | null>;
-  /** As {@linkcode Disk.readPacked}; `null` also where `[start, end)` does not lie packed in one layer. */
-  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
+  /** As {@linkcode Disk.readCompressed}; `null` also where `[start, end)` does not lie compressed in one layer. */
+  readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
 }
 
 /** Guest bytes that lie plainly in a file. */
@@ -191,14 +191,14 @@ export interface CreatePlan {
   readonly options: OptionValues;
   /** The file beneath, as it shall be named in the image. */
   readonly backing: NamedFile | null;
-  /** Whether units are to be packed. */
-  readonly packs: boolean;
+  /** Whether units are to be compressed. */
+  readonly compress: boolean;
 }
 
 /** How a format reckons the size of a new image. */
 export interface Measure {
   /** Bytes that the image allocates at once. */
-  readonly unit: number;
+  readonly clusterSize: number;
   /**
    * Bytes of the files.
    *
@@ -222,8 +222,8 @@ export interface Measured {
 export interface OpenContext {
   /** Which internal snapshot to open instead of the current state. */
   readonly snapshot?: SnapshotChoice | undefined;
-  /** Unpacks units, maybe on other cores: a disk hands in many before it waits. Absent: the disk unpacks itself. */
-  readonly unpack?: Unpacker;
+  /** Decompresses units, maybe on other cores: a disk hands in many before it waits. Absent: the disk decompresses itself. */
+  readonly decompressor?: Decompressor;
   /** Opens a further file that the image names (data file, extent); the engine decides whether it may. */
   openNamed(file: NamedFile): Promise<Storage>;
 }
@@ -238,21 +238,21 @@ export interface CreateContext {
   /** Creates a further file that the image is going to name; it appears together with the image. */
   createNamed(name: string): Promise<WritableStorage>;
   /** What shows beneath the new image, where it has a backing file. */
-  readonly below: GuestReader | null;
-  /** Packs units, maybe on other cores: a writer hands in many before it waits. Absent: the writer packs itself. */
-  readonly pack?: Packer;
+  readonly backing: GuestReader | null;
+  /** Compresses units, maybe on other cores: a writer hands in many before it waits. Absent: the writer compress itself. */
+  readonly compressor?: Compressor;
 }
 
 /** What editing may ask of the engine. */
 export interface EditContext {
-  /** Whether units are to be packed. */
-  readonly packs: boolean;
+  /** Whether units are to be compressed. */
+  readonly compress: boolean;
   /** As in {@linkcode CreateContext}. */
-  readonly pack?: Packer;
+  readonly compressor?: Compressor;
   /** Opens a further file that the image names, for writing. */
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens what is beneath; asked at most once, and only for an image that has something beneath. */
-  openBelow(backing: NamedFile): Promise<GuestReader>;
+  openBacking(backing: NamedFile): Promise<GuestReader>;
 }
 
 /** The first 64 KiB and the last 4 KiB of a file (less where it is shorter), and its length. */
@@ -266,7 +266,7 @@ export interface Peek {
 }
 
 /**
- * An image format: facts, which are there at once, and verbs. A verb may load its code when it is called, so that a
+ * An image format: info, which are there at once, and verbs. A verb may load its code when it is called, so that a
  * program pays only for the formats that it uses.
  */
 export interface Format {
@@ -277,7 +277,7 @@ export interface Format {
   /** File name endings, without the dot, the usual one first. */
   readonly extensions: readonly string[];
   /** Sub-variants by their names in the field: those that {@linkcode create} makes, and those that are only read. */
-  readonly kinds: { readonly written: readonly string[]; readonly read: readonly string[] };
+  readonly subformats: { readonly written: readonly string[]; readonly read: readonly string[] };
   /** Guest bytes of the largest disk that {@linkcode create} makes with default options. */
   readonly maxSize: number;
   /** What its images can have. */
@@ -286,7 +286,7 @@ export interface Format {
     readonly backing: boolean;
     /** Whether {@linkcode create} makes images over a backing file. */
     readonly overlays: boolean;
-    readonly packing: boolean;
+    readonly compression: boolean;
     readonly snapshots: boolean;
     readonly bitmaps: boolean;
   };

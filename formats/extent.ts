@@ -8,11 +8,11 @@
 /**
  * Guest bytes `[start, end)` of one disk layer that read one way.
  *
- * - `data`: the layer holds them, read them; `packed` when they lie compressed
+ * - `data`: the layer holds them, read them; `compressed` when they lie compressed
  * - `zero`: the layer states that they are zero
  * - `hole`: the layer states nothing, whatever is beneath shows; zero where nothing is beneath
  */
-export type Run =
+export type Extent =
   & {
     /** First guest byte. */
     readonly start: number;
@@ -25,29 +25,29 @@ export type Run =
     readonly fileStart?: number;
   }
   & (
-    | { readonly kind: "data"; readonly packed: boolean }
+    | { readonly kind: "data"; readonly compressed: boolean }
     /** `unfilled`: the layer has data here, in a place that the host shows as a hole. */
     | { readonly kind: "zero"; readonly unfilled?: true }
     | { readonly kind: "hole" }
   );
 
 /** The status of a run. */
-export type RunKind = Run["kind"];
+export type ExtentKind = Extent["kind"];
 
 /** A data run; `fileStart` where it is known. */
-export function dataRun(start: number, end: number, packed = false, fileStart?: number): Run {
+export function dataExtent(start: number, end: number, compressed = false, fileStart?: number): Extent {
   return fileStart === undefined
-    ? { start, end, kind: "data", packed }
-    : { start, end, kind: "data", packed, fileStart };
+    ? { start, end, kind: "data", compressed }
+    : { start, end, kind: "data", compressed, fileStart };
 }
 
 /** A run of stated zeroes; `fileStart` where a place is kept for it. */
-export function zeroRun(start: number, end: number, fileStart?: number): Run {
+export function zeroExtent(start: number, end: number, fileStart?: number): Extent {
   return fileStart === undefined ? { start, end, kind: "zero" } : { start, end, kind: "zero", fileStart };
 }
 
 /** A run that the layer says nothing about; `fileStart` where a place is kept for it. */
-export function holeRun(start: number, end: number, fileStart?: number): Run {
+export function holeExtent(start: number, end: number, fileStart?: number): Extent {
   return fileStart === undefined ? { start, end, kind: "hole" } : { start, end, kind: "hole", fileStart };
 }
 
@@ -56,13 +56,13 @@ export function holeRun(start: number, end: number, fileStart?: number): Run {
  *
  * @example
  * ```ts
- * import { clipRun, zeroRun } from "./extent.ts";
+ * import { clipExtent, zeroExtent } from "./extent.ts";
  * import assert from "node:assert/strict";
  *
- * assert.deepEqual(clipRun(zeroRun(0, 100), 10, 20), zeroRun(10, 20));
+ * assert.deepEqual(clipExtent(zeroExtent(0, 100), 10, 20), zeroExtent(10, 20));
  * ```
  */
-export function clipRun(run: Run, start: number, end: number): Run {
+export function clipExtent(run: Extent, start: number, end: number): Extent {
   if (run.start >= start && run.end <= end) return run;
   const from = Math.max(run.start, start);
   const { fileStart } = run;
@@ -74,13 +74,13 @@ export function clipRun(run: Run, start: number, end: number): Run {
   };
 }
 
-/** Whether two runs have one status, packing included. */
-export function sameStatus(a: Run, b: Run): boolean {
-  return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.packed === b.packed);
+/** Whether two runs have one status, compressing included. */
+export function sameStatus(a: Extent, b: Extent): boolean {
+  return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.compressed === b.compressed);
 }
 
 /** Two runs of one status, the second where the first ends, as one; its place is known where both are in one piece. */
-export function joinRuns(a: Run, b: Run): Run {
+export function joinExtents(a: Extent, b: Extent): Extent {
   const { fileStart: _place, ...rest } = a;
   const whole = a.fileStart !== undefined && b.fileStart === a.fileStart + (a.end - a.start);
   return { ...(whole ? a : rest), end: b.end };

@@ -10,7 +10,7 @@
 import type { Bitmap, GuestReader, NamedFile, OptionSpec, OptionValues, SnapshotChoice } from "./contract.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
-/** What checking found. Counts are of the image's own units (clusters, grains, blocks). */
+/** What checking found. Counts are of the image's own clusters (clusters, grains, blocks). */
 export interface CheckReport {
   /** What is wrong, the first of it: at most {@linkcode PROBLEMS_MAX}. */
   readonly problems: readonly Problem[];
@@ -22,13 +22,13 @@ export interface CheckReport {
   readonly checkErrors: number;
   /** File offset after the last byte in use; absent where the format does not tell. */
   readonly imageEnd?: number;
-  /** How the guest's units lie; absent where the format does not tell. */
-  readonly units?: {
+  /** How the guest's clusters lie; absent where the format does not tell. */
+  readonly clusters?: {
     readonly total: number;
     readonly allocated: number;
     /** Allocated, but not behind the unit before. */
     readonly fragmented: number;
-    readonly packed: number;
+    readonly compressed: number;
   };
 }
 
@@ -77,7 +77,7 @@ export interface ChangeContext extends CheckContext {
   /** Opens a further file that the image names, for writing. */
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens what is beneath. */
-  openBelow(backing: NamedFile): Promise<GuestReader>;
+  openBacking(backing: NamedFile): Promise<GuestReader>;
   /**
    * Creates a further file that the image is going to name, beside the image.
    *
@@ -109,10 +109,10 @@ export interface NewSnapshot {
 
 /** Something to be done with the persistent bitmaps of an image. */
 export type BitmapAction =
-  | { readonly act: "add"; readonly granularity: number | null; readonly enabled: boolean }
-  | { readonly act: "remove" | "clear" | "enable" | "disable" }
+  | { readonly action: "add"; readonly granularity: number | null; readonly enabled: boolean }
+  | { readonly action: "remove" | "clear" | "enable" | "disable" }
   /** Sets what is set in `from`, of which the granularity may differ. */
-  | { readonly act: "merge"; readonly from: BitmapSource };
+  | { readonly action: "merge"; readonly from: BitmapSource };
 
 /** The bits to be merged. */
 export interface BitmapSource extends Pick<Bitmap, "name" | "granularity" | "pieces"> {
@@ -135,7 +135,7 @@ export interface Maintenance {
   setBacking?(storage: WritableStorage, backing: NamedFile | null): Promise<void>;
   /** Forgets everything that the image states, so that what is beneath shows. */
   empty?(storage: WritableStorage, context: ChangeContext): Promise<void>;
-  /** Forgets what the image states of whole units inside these ranges, so that what is beneath shows. */
+  /** Forgets what the image states of whole clusters inside these ranges, so that what is beneath shows. */
   forget?(
     storage: WritableStorage,
     ranges: readonly { readonly start: number; readonly end: number }[],

@@ -21,13 +21,13 @@ export type { FileIdentity, HostCopy, HostFile } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
 export {
   type Codec,
+  compressBound,
+  compressCluster,
+  type Compressor,
   type DeflateCodec,
-  inlinePacker,
-  type Packer,
-  packRoom,
-  packUnit,
+  inlineCompressor,
   type ZstdCodec,
 } from "./codec/compress.ts";
-export { inlineUnpacker, type PackedWith, type Unpacker, unpackUnit } from "./codec/decompress.ts";
+export { decompressCluster, type DecompressCodec, type Decompressor, inlineDecompressor } from "./codec/decompress.ts";
 export { unitFunctions } from "./codec/worker_functions.ts";
 export { ownStreams, reusedStreams, type Streams } from "./codec/zlib_streams.ts";

@@ -5,7 +5,7 @@
  */
 import type { GrowthKind } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
-import { dataRun, zeroRun } from "./extent.ts";
+import { dataExtent, zeroExtent } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /**
@@ -29,9 +29,9 @@ export const raw: Format = {
   name: "raw",
   title: "Raw disk image",
   extensions: ["raw", "img", "dd", "iso"],
-  kinds: { written: [], read: [] },
+  subformats: { written: [], read: [] },
   maxSize: Number.MAX_SAFE_INTEGER,
-  has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: false, overlays: false, compression: false, snapshots: false, bitmaps: false },
   // Any bytes are a raw image; it is what is left when no other format claims them.
   probe: () => "no",
   open: (storage) => Promise.resolve(rawDisk(storage)),
@@ -66,14 +66,14 @@ function rawDisk(storage: Storage): Disk {
   return {
     format: "raw",
     size: storage.size,
-    unit: 1,
+    clusterSize: 1,
     backing: null,
-    facts: {},
+    info: {},
     data: storage,
-    runAt(start, limit) {
-      if (!storage.holeAt) return dataRun(start, limit, false, start);
+    extentAt(start, limit) {
+      if (!storage.holeAt) return dataExtent(start, limit, false, start);
       return storage.holeAt(start, limit).then(({ hole, end }) =>
-        hole ? zeroRun(start, end, start) : dataRun(start, end, false, start)
+        hole ? zeroExtent(start, end, start) : dataExtent(start, end, false, start)
       );
     },
     read: (into, start) => storage.readAt(into, start),
@@ -93,9 +93,9 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
   return {
     traits: {
       size,
-      unit: 1,
+      clusterSize: 1,
       sector: 1,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed: storage.startsZeroed,
       zeroes: storage.zeroesCheaply ? "cheap" : "written",

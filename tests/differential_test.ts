@@ -128,7 +128,7 @@ interface Difference {
 
 /**
  * Where two maps differ. They may, a little: qemu-img looks for zeroes in each buffer and each run of the source by
- * itself, and packs a cluster of which only a part has changed. Which parts of a data cluster are holes on the host does
+ * itself, and compress a cluster of which only a part has changed. Which parts of a data cluster are holes on the host does
  * not matter.
  */
 function differences(found: readonly MapEntry[], expected: readonly MapEntry[]): Difference[] {
@@ -158,11 +158,11 @@ async function wishFor(folder: Scratch, random: Rng): Promise<Wish> {
     "new",
     "new",
     "new",
-    "packed",
+    "compressed",
     "sparse",
     "existing",
     "backing",
-    "packed backing",
+    "compressed backing",
     "joined",
     "other",
   ]);
@@ -170,14 +170,16 @@ async function wishFor(folder: Scratch, random: Rng): Promise<Wish> {
   let disk = await layeredDisk(folder, "disk", random);
   if (kind.endsWith("backing")) {
     for (let more = 1; disk.layers.length < 2; more++) disk = await layeredDisk(folder, `disk${more}`, random);
-    return overBacking(disk, kind.startsWith("packed"), random);
+    return overBacking(disk, kind.startsWith("compressed"), random);
   }
   if (kind === "existing") return intoExisting(disk, random);
   if (kind === "other" && others.length > 0) return wishOf([disk], random.pick(others));
-  const raw = kind !== "packed" && random.chance(0.25);
-  const options = raw ? {} : qcow2Options(random, kind === "packed");
+  const raw = kind !== "compressed" && random.chance(0.25);
+  const options = raw ? {} : qcow2Options(random, kind === "compressed");
   const wish = wishOf([disk], raw ? "raw" : "qcow2", options);
-  if (kind === "packed") return { ...wish, args: ["-c", ...wish.args], target: { ...wish.target, packs: true } };
+  if (kind === "compressed") {
+    return { ...wish, args: ["-c", ...wish.args], target: { ...wish.target, compress: true } };
+  }
   if (kind === "new") return wish;
   const sparseSize = random.pick([0, 512, 4096, 16_384, 65_536]);
   return { ...wish, args: ["-S", `${sparseSize}`, ...wish.args], job: { sparseSize } };
@@ -203,31 +205,31 @@ async function joined(folder: Scratch, random: Rng): Promise<Wish> {
   return wishOf(disks, random.pick(["raw", "qcow2", "qcow2"]));
 }
 
-function overBacking(disk: LayeredDisk, packs: boolean, random: Rng): Wish {
+function overBacking(disk: LayeredDisk, compress: boolean, random: Rng): Wish {
   const { path, format } = disk.layers[1];
   const options = qcow2Options(random, true);
   const wish = wishOf([disk], "qcow2", options);
   return {
     ...wish,
-    args: [...(packs ? ["-c"] : []), ...wish.args, "-B", path, "-F", format],
-    target: { ...wish.target, packs, backing: { path, format } },
+    args: [...(compress ? ["-c"] : []), ...wish.args, "-B", path, "-F", format],
+    target: { ...wish.target, compress, backing: { path, format } },
   };
 }
 
 function intoExisting(disk: LayeredDisk, random: Rng): Wish {
   const format = random.pick(["raw", "qcow2"].filter((name) => allFormats.find((one) => one.name === name)?.edit));
-  const packs = format === "qcow2" && random.chance(0.2);
-  // qemu-img cannot pack the last cluster of a source when it is shorter than that of the target.
-  const size = disk.size + (packs ? 0 : random.int(0, 64) * 512);
+  const compress = format === "qcow2" && random.chance(0.2);
+  // qemu-img cannot compress the last cluster of a source when it is shorter than that of the target.
+  const size = disk.size + (compress ? 0 : random.int(0, 64) * 512);
   const options = format === "raw" ? [] : listed(qcow2Options(random, true));
   const dirt = [`write -P 85 0 ${Math.min(size, 70_144)}`, `write -P 86 ${size - 512} 512`];
-  // A packed cluster cannot replace an allocated one: qemu-img refuses that.
-  const isZero = packs || random.chance(0.3);
+  // A compressed cluster cannot replace an allocated one: qemu-img refuses that.
+  const isZero = compress || random.chance(0.3);
   const flags = isZero && random.chance(0.5) ? ["--target-is-zero"] : [];
   return {
-    args: ["-n", ...flags, ...(packs ? ["-c"] : []), "-O", format],
+    args: ["-n", ...flags, ...(compress ? ["-c"] : []), "-O", format],
     job: {},
-    target: { format, packs, create: false, isZero: flags.length > 0 },
+    target: { format, compress, create: false, isZero: flags.length > 0 },
     disks: [disk],
     async existing(path) {
       await qemuImgOk("create", "-q", "-f", format, ...options, path, `${size}`);

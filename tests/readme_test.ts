@@ -65,7 +65,7 @@ Deno.test("no committed text names a package registry", () => {
 });
 
 function rowOf(format: Format): string[] {
-  const { has, kinds, maxSize } = format;
+  const { has, subformats: kinds, maxSize } = format;
   const list = (names: readonly string[]) => names.length > 0 ? names.join(", ") : "-";
   const backing = has.overlays ? "yes" : has.backing ? "read" : "no";
   return [
@@ -75,13 +75,13 @@ function rowOf(format: Format): string[] {
     format.create ? list(kinds.written) : "no",
     list(kinds.read),
     sizeText(maxSize),
-    ...[backing, has.packing, has.snapshots, has.bitmaps].map((value) =>
+    ...[backing, has.compression, has.snapshots, has.bitmaps].map((value) =>
       typeof value === "string" ? value : value ? "yes" : "no"
     ),
   ];
 }
 
-/** Bytes in the largest unit that leaves a whole number of at least 1. */
+/** Bytes in the largest clusterSize that leaves a whole number of at least 1. */
 function sizeText(bytes: number): string {
   if (bytes === Number.MAX_SAFE_INTEGER) return "that of the host";
   const half = 2 ** 49 - bytes;
@@ -98,7 +98,7 @@ function sizeText(bytes: number): string {
 Deno.test("the largest disk of a format can be planned, and one sector more is refused", async () => {
   for (const format of allFormats) {
     if (!format.create || format.maxSize === Number.MAX_SAFE_INTEGER) continue;
-    const plan = { size: format.maxSize, options: {}, backing: null, packs: false };
+    const plan = { size: format.maxSize, options: {}, backing: null, compress: false };
     await format.checkPlan?.(plan);
     const check = async (size: number) => await format.checkPlan?.({ ...plan, size });
     await assert.rejects(check(plan.size + 512), { kind: "usage" }, format.name);

@@ -5,7 +5,7 @@
  */
 
 /** What counts are kept of. The first four are what became of a byte; the last two come on top of that. */
-export const COUNTED = ["data", "packed", "zero", "backing", "verified", "error"] as const;
+export const COUNTED = ["data", "compressed", "zero", "backing", "verified", "error"] as const;
 /** One of {@linkcode COUNTED}. */
 export type Counted = typeof COUNTED[number];
 const KINDS = COUNTED.length;
@@ -17,7 +17,7 @@ export type CellState = Counted | "todo" | "flight";
 export const LETTERS: { readonly [state in CellState]: string } = {
   todo: ".",
   data: "D",
-  packed: "P",
+  compressed: "P",
   zero: "z",
   backing: "b",
   flight: ">",
@@ -96,11 +96,11 @@ export function cellsOf(map: DiskMap, range: Range, count: number, inFlight: rea
 /** What matters most in a cell: an error, then what is still to do, and what most of its bytes are. */
 function cellState(map: DiskMap, from: number, to: number): CellState {
   const { counts } = map;
-  let [data, packed, zero, backing, verified, error] = [0, 0, 0, 0, 0, 0];
+  let [data, compressed, zero, backing, verified, error] = [0, 0, 0, 0, 0, 0];
   // Once for every bucket and frame: plain sums, in the order of COUNTED.
   for (let at = from * KINDS; at < to * KINDS; at += KINDS) {
     data += counts[at];
-    packed += counts[at + 1];
+    compressed += counts[at + 1];
     zero += counts[at + 2];
     backing += counts[at + 3];
     verified += counts[at + 4];
@@ -109,9 +109,9 @@ function cellState(map: DiskMap, from: number, to: number): CellState {
   if (error > 0) return "error";
   const bytes = Math.min(to * map.bucket, map.size) - from * map.bucket;
   // Shares of a piece are fractions: half a byte of rounding is not work to do.
-  if (data + packed + zero + backing < bytes - 0.5) return "todo";
+  if (data + compressed + zero + backing < bytes - 0.5) return "todo";
   if (verified >= bytes - 0.5) return "verified";
-  if (data >= packed && data >= zero && data >= backing) return "data";
-  if (packed >= zero && packed >= backing) return "packed";
+  if (data >= compressed && data >= zero && data >= backing) return "data";
+  if (compressed >= zero && compressed >= backing) return "compressed";
   return zero >= backing ? "zero" : "backing";
 }

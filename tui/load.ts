@@ -17,7 +17,7 @@ export interface Load {
 const WINDOW = 3000;
 
 /** Stages that all cores share. */
-const SHARED: readonly string[] = ["pack", "unpack"];
+const SHARED: readonly string[] = ["compress", "decompress"];
 
 /** Takes in one telling. `at` is in milliseconds. */
 export function addLoad({ told }: Load, at: number, busy: Busy): Load {

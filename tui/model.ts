@@ -16,11 +16,11 @@ export interface ScreenJob {
   readonly format: string;
   /** Where the disk will run, in words. */
   readonly destination?: string;
-  /** Whether the target packs what it is given. */
-  readonly packs: boolean;
+  /** Whether the target compress what it is given. */
+  readonly compress: boolean;
   /** Whether the target leaves holes to a backing file. */
   readonly keepsBacking: boolean;
-  /** Processors that pack and unpack. */
+  /** Processors that compress and decompress. */
   readonly workers: number;
   /** Phases that are expected, in order. */
   readonly phases: readonly string[];
@@ -37,7 +37,7 @@ export interface PhaseState {
 }
 
 /** A piece that has settled. */
-export type SettledRun = Extract<ConvertEvent, { type: "run" }>;
+export type SettledRun = Extract<ConvertEvent, { type: "extent" }>;
 
 /** Something that the user should know. */
 export interface Note {

@@ -14,7 +14,7 @@ export type Style =
   | "bad"
   | "key"
   | "data"
-  | "packed"
+  | "compressed"
   | "zero"
   | "backing"
   | "flight"
@@ -73,7 +73,7 @@ const SGR: { readonly [style in Style]: string } = {
   bad: "1;37;41",
   key: "1",
   data: "97;44",
-  packed: "30;46",
+  compressed: "30;46",
   zero: "2",
   backing: "35",
   flight: "1;30;43",

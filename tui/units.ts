@@ -7,7 +7,7 @@
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /**
- * Bytes in a unit that suits them.
+ * Bytes in a clusterSize that suits them.
  *
  * @example
  * ```ts

@@ -96,7 +96,7 @@ function take(draft: Draft, event: ScreenEvent, now: number): void {
     case "begin":
       draft.inFlight.push({ start: event.start, end: event.end });
       return;
-    case "run":
+    case "extent":
       return takeRun(draft, event);
     case "load": {
       const { type: _, ...busy } = event;
@@ -146,16 +146,16 @@ function takeRun(draft: Draft, run: SettledRun): void {
     if (draft.map) mark(draft.map, "verified", run);
     return;
   }
-  draft.done[run.act === "copy" ? "data" : run.act] += length;
+  draft.done[run.action === "copy" ? "data" : run.action] += length;
   draft.done.zeroes += run.zeroes;
   if (isLeftToBacking(draft, run)) draft.done.backing += length;
   if (draft.map) markRun(draft, draft.map, run, length);
 }
 
 function markRun(draft: Draft, map: DiskMap, run: SettledRun, length: number): void {
-  if (run.act === "copy") {
+  if (run.action === "copy") {
     const zeroes = run.zeroes / length;
-    mark(map, draft.job.packs ? "packed" : "data", run, 1 - zeroes);
+    mark(map, draft.job.compress ? "compressed" : "data", run, 1 - zeroes);
     mark(map, "zero", run, zeroes);
   } else {
     mark(map, isLeftToBacking(draft, run) ? "backing" : "zero", run);
@@ -164,5 +164,5 @@ function markRun(draft: Draft, map: DiskMap, run: SettledRun, length: number): v
 
 /** A hole that nobody writes; without a backing file it reads as zeroes. */
 function isLeftToBacking(model: { readonly job: Model["job"] }, run: SettledRun): boolean {
-  return run.act === "skip" && run.kind === "hole" && model.job.keepsBacking;
+  return run.action === "skip" && run.kind === "hole" && model.job.keepsBacking;
 }

@@ -49,7 +49,7 @@ export function fits({ columns, rows }: Size): boolean {
  * import { themeOf } from "./theme.ts";
  * import assert from "node:assert/strict";
  *
- * const job = { sources: ["a.raw"], target: "b.qcow2", format: "qcow2", packs: false, keepsBacking: false, workers: 2, phases: PHASES };
+ * const job = { sources: ["a.raw"], target: "b.qcow2", format: "qcow2", compress: false, keepsBacking: false, workers: 2, phases: PHASES };
  * const lines = view(startModel(job, 0), { columns: 60, rows: 12 }, themeOf({ ascii: true, colour: false }));
  * assert.equal(lines[0], "a.raw -> b.qcow2 (qcow2)                                0:00");
  * ```

@@ -23,7 +23,7 @@ const HELP: readonly (readonly [string, string])[] = [
 ];
 
 const LEGEND: readonly string[] = [
-  ". to do   > in flight   D data copied   P packed",
+  ". to do   > in flight   D data copied   P compressed",
   "z zero, nothing written   b left to the backing file",
   "V verified   E unreadable or wrong",
 ];

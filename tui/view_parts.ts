@@ -33,7 +33,7 @@ const DOING: { readonly [phase: string]: string } = {
 const STATE_STYLES: { readonly [state in CellState]: Style } = {
   todo: "dim",
   data: "data",
-  packed: "packed",
+  compressed: "compressed",
   zero: "zero",
   backing: "backing",
   flight: "flight",
@@ -136,13 +136,13 @@ export function legendOf(model: Model): { readonly state: CellState; readonly na
   const rows = [
     { state: "todo", name: "to do", bytes: todo },
     { state: "flight", name: "in flight", bytes: flight },
-    { state: job.packs ? "packed" : "data", name: job.packs ? "packed" : "data", bytes: copied },
+    { state: job.compress ? "compressed" : "data", name: job.compress ? "compressed" : "data", bytes: copied },
     { state: "zero", name: "zero", bytes: done.zeroes + done.zero + done.skip - done.backing },
     { state: "backing", name: "backing", bytes: done.backing },
     { state: "verified", name: "verified", bytes: done.verified },
     { state: "error", name: "unreadable", bytes: done.bad },
   ] as const;
-  const always: readonly CellState[] = ["todo", "flight", "data", "packed", "zero"];
+  const always: readonly CellState[] = ["todo", "flight", "data", "compressed", "zero"];
   return rows.filter((row) => row.bytes > 0 || always.includes(row.state));
 }
 
@@ -195,8 +195,8 @@ export function rateLine(model: Model, columns: number, theme: Theme): Line {
 
 const STAGE_NAMES: { readonly [stage: string]: string } = {
   read: "read",
-  unpack: "unpack",
-  pack: "pack",
+  decompress: "decompress",
+  compress: "compress",
   write: "write",
 };
 
@@ -214,7 +214,7 @@ export function stageLines(model: Model, columns: number, theme: Theme): Line[] 
   return spaced([[span("Busy", "key")], ...items], columns, 2);
 }
 
-const ACTS: { readonly [act in SettledRun["act"]]: string } = {
+const ACTS: { readonly [action in SettledRun["action"]]: string } = {
   copy: "copied",
   zero: "zeroes written",
   skip: "skipped",
@@ -223,10 +223,10 @@ const ACTS: { readonly [act in SettledRun["act"]]: string } = {
 /** What was done with a piece, in words. */
 function actText(run: SettledRun, model: Model): string {
   if (currentPhase(model) === "verify") return "verified";
-  if (run.act === "skip" && run.kind === "hole" && model.job.keepsBacking) return "left to backing";
-  if (run.act !== "copy") return ACTS[run.act];
+  if (run.action === "skip" && run.kind === "hole" && model.job.keepsBacking) return "left to backing";
+  if (run.action !== "copy") return ACTS[run.action];
   if (run.zeroes === run.end - run.start) return "found zero";
-  const done = model.job.packs ? "packed" : ACTS.copy;
+  const done = model.job.compress ? "compressed" : ACTS.copy;
   return run.zeroes > 0 ? `${done}, ${bytesText(run.zeroes)} zero` : done;
 }
 

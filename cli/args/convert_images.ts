@@ -119,7 +119,7 @@ export function targetOf(flags: ConvertFlags, formats: readonly Format[], window
     ...place,
     ...(Object.keys(creation.options).length > 0 && { options: creation.options }),
     ...(creation.backing !== undefined && { backing: backingSpec(creation, windows)! }),
-    ...(flags.compress && { packs: true }),
+    ...(flags.compress && { compress: true }),
     ...(!flags.create && { create: false }),
     ...(flags.targetIsZero && { isZero: true }),
   };
@@ -132,7 +132,7 @@ function placeOf(flags: ConvertFlags, formats: readonly Format[], windows: boole
   if (flags.targetImageOpts) {
     const parts = targetFromOptions(treeOfOptions(name));
     if (parts.format !== undefined) formatNamed(parts.format, formats, "driver=");
-    if (parts.below) checkDrivers(parts.below, formats);
+    if (parts.backingOfExisting) checkDrivers(parts.backingOfExisting, formats);
     return parts;
   }
   return { path: pathOf(name, windows, "target"), format: flags.targetFormat ?? "raw" };

@@ -21,7 +21,7 @@ export interface SourceParts {
 }
 
 /** The part of a target specification that a description can give. */
-export type TargetParts = Pick<TargetSpec, "path" | "format" | "offset" | "size" | "below">;
+export type TargetParts = Pick<TargetSpec, "path" | "format" | "offset" | "size" | "backingOfExisting">;
 
 function refuse(message: string): ImageError {
   return new ImageError("usage", message);
@@ -186,6 +186,6 @@ export function targetFromOptions(tree: OptionTree): TargetParts {
     format,
     ...(offset !== undefined && { offset }),
     ...(size !== undefined && { size }),
-    ...(backing !== undefined && { below: backing }),
+    ...(backing !== undefined && { backingOfExisting: backing }),
   };
 }

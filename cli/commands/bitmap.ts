@@ -57,15 +57,18 @@ function changesOf(parsed: ParsedArgs, order: readonly string[], source: ChangeS
   const sources = [...listOf(parsed, "merge")];
   const granularity = textOf(parsed, "granularity");
   if (order.length === 0) {
-    throw new ImageError("usage", `Cannot tell what to do: give one of ${ACTIONS.map((act) => `--${act}`).join(", ")}`);
+    throw new ImageError(
+      "usage",
+      `Cannot tell what to do: give one of ${ACTIONS.map((action) => `--${action}`).join(", ")}`,
+    );
   }
   if (granularity !== undefined && !isOn(parsed, "add")) {
     throw new ImageError("usage", "Cannot use -g without --add: a bitmap keeps its granularity");
   }
-  return order.map((act): BitmapChange => {
-    if (act === "merge") return { act, source: sources.shift()!, ...(source && { image: source }) };
-    if (act !== "add") return { act: act as "remove" | "clear" | "enable" | "disable" };
-    return { act, ...(granularity !== undefined && { granularity: parseSize(granularity, "-g") }) };
+  return order.map((action): BitmapChange => {
+    if (action === "merge") return { action, source: sources.shift()!, ...(source && { image: source }) };
+    if (action !== "add") return { action: action as "remove" | "clear" | "enable" | "disable" };
+    return { action, ...(granularity !== undefined && { granularity: parseSize(granularity, "-g") }) };
   });
 }
 

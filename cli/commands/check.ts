@@ -73,7 +73,7 @@ function codeOf({ checkErrors, corruptions, leaks }: CheckResult): number {
 
 /** A result under the names of `qemu-img check --output=json`. */
 export function checkJson(result: CheckResult): { [name: string]: unknown } {
-  const { path, format, units, imageEnd } = result;
+  const { path, format, clusters: units, imageEnd } = result;
   const some = (name: string, value: number | undefined) => value ? { [name]: value } : {};
   return {
     ...some("image-end-offset", imageEnd),
@@ -85,7 +85,7 @@ export function checkJson(result: CheckResult): { [name: string]: unknown } {
     ...some("leaks-fixed", result.leaksFixed),
     ...some("allocated-clusters", units?.allocated),
     ...some("fragmented-clusters", units?.fragmented),
-    ...some("compressed-clusters", units?.packed),
+    ...some("compressed-clusters", units?.compressed),
     "filename": path,
     "format": format,
   };
@@ -99,7 +99,7 @@ function showHuman(result: CheckResult, io: Io): void {
 const KINDS = { corruption: "Error", leak: "Leak", "check-error": "Not checked" } as const;
 
 function humanLines(result: CheckResult): string[] {
-  const { corruptions, leaks, checkErrors, units, imageEnd } = result;
+  const { corruptions, leaks, checkErrors, clusters: units, imageEnd } = result;
   const lines: string[] = [];
   if (result.leaksFixed > 0 || result.corruptionsFixed > 0) {
     lines.push(
@@ -131,7 +131,7 @@ function humanLines(result: CheckResult): string[] {
     lines.push(
       `${units.allocated}/${units.total} = ${share(units.allocated, units.total)}% allocated, ` +
         `${share(units.fragmented, units.allocated)}% fragmented, ` +
-        `${share(units.packed, units.allocated)}% compressed clusters`,
+        `${share(units.compressed, units.allocated)}% compressed clusters`,
     );
   }
   if (imageEnd !== undefined && imageEnd > 0) lines.push(`Image end offset: ${imageEnd}`);

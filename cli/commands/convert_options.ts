@@ -115,7 +115,7 @@ const convertOptions: readonly OptionDef[] = [
     long: "parallel",
     arg: "number",
     group: COPYING,
-    help: "number of workers that pack, unpack and copy, 1 to 16 (default: one per processor)",
+    help: "number of workers that compress, decompress and copy, 1 to 16 (default: one per processor)",
   },
   {
     short: "W",

@@ -32,7 +32,7 @@ export const digestCommand: CommandDef = {
       long: "parallel",
       arg: "number",
       group: READING,
-      help: "number of unpacking workers, 1 to 16 (default: one per processor)",
+      help: "number of decompressing workers, 1 to 16 (default: one per processor)",
     },
     ...readingOptions,
     outputOption,

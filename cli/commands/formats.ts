@@ -15,7 +15,7 @@ function abilities(format: Format): string[] {
     "read",
     ...(format.create === undefined ? [] : ["create"]),
     ...(format.edit === undefined ? [] : ["write in place"]),
-    ...(format.has.packing ? ["compress"] : []),
+    ...(format.has.compression ? ["compress"] : []),
     ...(format.has.backing ? [format.has.overlays ? "backing files" : "backing files (read)"] : []),
     ...(format.has.snapshots ? ["snapshots"] : []),
     ...(format.has.bitmaps ? ["bitmaps"] : []),

@@ -44,7 +44,7 @@ function requestOf(parsed: ParsedArgs): MeasureRequest | string {
       ...(size === undefined ? { source } : { size: parseSize(size, "--size") }),
       format: format.name,
       options,
-      ...(isOn(parsed, "compress") && { packs: true }),
+      ...(isOn(parsed, "compress") && { compress: true }),
       // Nothing is written, so its format does not matter.
       ...(backing !== undefined && { backing: { path: backing, format: backingFormat ?? "raw" } }),
     },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { allFormats, ImageError, jobFiles, packedSize, planConversion, surveyConversion } from "../../mod.ts";
+import { allFormats, compressedSize, ImageError, jobFiles, planConversion, surveyConversion } from "../../mod.ts";
 import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../../mod.ts";
 import { optionsText } from "./convert.ts";
 import { requestOf as convertRequestOf } from "../args/convert_args.ts";
@@ -66,14 +66,14 @@ function work({ job, form, warnings, view }: PlanRequest, context: CommandContex
 }
 
 function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
-  const packed = survey.packs && packedSize(plan.predicted, plan.totals.data, survey.packs);
+  const compressed = survey.compress && compressedSize(plan.predicted, plan.totals.data, survey.compress);
   return {
     sources: plan.sources,
     target: plan.target,
     status: survey.status,
     totals: plan.totals,
     "file-size": plan.predicted,
-    ...(packed && { "compressed-file-size": packed.size, "compressed-file-size-error": packed.error }),
+    ...(compressed && { "compressed-file-size": compressed.size, "compressed-file-size-error": compressed.error }),
     seconds: Math.round(survey.seconds * 1000) / 1000,
     sampled: survey.sampled,
     files,
@@ -82,7 +82,7 @@ function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
 
 function planText({ plan, survey, files }: Told): string {
   const { totals, target, sources } = plan;
-  const packed = survey.packs && packedSize(plan.predicted, totals.data, survey.packs);
+  const compressed = survey.compress && compressedSize(plan.predicted, totals.data, survey.compress);
   const status = Object.entries(survey.status).filter(([, { runs }]) => runs > 0)
     .map(([name, { runs, bytes }]) => `${bytesText(bytes)} ${name} in ${runs} ${runs === 1 ? "run" : "runs"}`);
   const lines = [
@@ -94,8 +94,8 @@ function planText({ plan, survey, files }: Told): string {
     `to read and write: ${bytesText(totals.data)}`,
     `to write as zeroes: ${bytesText(totals.zero)}`,
     `to leave alone: ${bytesText(totals.skip)}`,
-    packed
-      ? `file size: about ${bytesText(packed.size)} (give or take ${bytesText(packed.error)}), from samples`
+    compressed
+      ? `file size: about ${bytesText(compressed.size)} (give or take ${bytesText(compressed.error)}), from samples`
       : `file size: at most about ${bytesText(plan.predicted)}`,
     survey.seconds < 1 ? "time: less than a second" : `time: about ${timeText(survey.seconds)}`,
     ...files.read.map((path) => `must read: ${path}`),

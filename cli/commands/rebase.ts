@@ -18,7 +18,7 @@ import type { CommandContext, ParsedArgs } from "./command.ts";
 interface RebaseRequest extends Changing {
   readonly backing: NamedFile | null;
   readonly unsafe: boolean;
-  readonly packs: boolean;
+  readonly compress: boolean;
   readonly dropsSame: boolean;
   readonly view: ProgressView;
 }
@@ -33,12 +33,12 @@ function requestOf(parsed: ParsedArgs): RebaseRequest {
   if (format !== undefined) formatNamed(format, allFormats, "-F");
   syncOf(parsed, "backing-cache", "-T");
   const unsafe = isOn(parsed, "backing-unsafe");
-  const packs = isOn(parsed, "compress");
+  const compress = isOn(parsed, "compress");
   const dropsSame = isOn(parsed, "drop-identical");
-  if (unsafe && (packs || dropsSame)) {
+  if (unsafe && (compress || dropsSame)) {
     throw new ImageError("usage", "Cannot use -u with -c or --drop-identical: it changes the name alone");
   }
-  return { ...changing, backing: backingOf(name, format), unsafe, packs, dropsSame, view: viewOf(parsed) };
+  return { ...changing, backing: backingOf(name, format), unsafe, compress, dropsSame, view: viewOf(parsed) };
 }
 
 function backingOf(name: string, format: string | undefined): NamedFile | null {
@@ -63,11 +63,11 @@ async function files({ image, options, backing, unsafe }: RebaseRequest) {
 }
 
 function work(request: RebaseRequest, context: CommandContext): Promise<number> {
-  const { image, backing, options, unsafe, packs, dropsSame, view } = request;
+  const { image, backing, options, unsafe, compress, dropsSame, view } = request;
   return watch({ view, command: "rebase", label: "Rebasing" }, context, async (onEvent, telling) => {
     const { signal } = context;
     const onWarning = telling.warn;
-    await rebase(image, backing, { ...options, unsafe, packs, dropsSame, signal, onEvent, onWarning });
+    await rebase(image, backing, { ...options, unsafe, compress, dropsSame, signal, onEvent, onWarning });
     telling.end({ ok: true, code: 0, summary: undefined });
     return 0;
   });

@@ -14,7 +14,7 @@ import { snapshotCommand } from "./snapshot_options.ts";
 import type { CommandContext, ParsedArgs } from "./command.ts";
 
 interface SnapshotRequest extends Changing {
-  readonly action: SnapshotAction | { readonly act: "list" };
+  readonly action: SnapshotAction | { readonly action: "list" };
   readonly view: ProgressView;
 }
 
@@ -23,14 +23,14 @@ function requestOf(parsed: ParsedArgs): SnapshotRequest {
   const apply = textOf(parsed, "apply");
   const remove = textOf(parsed, "delete");
   const actions: SnapshotRequest["action"][] = [
-    ...(isOn(parsed, "list") ? [{ act: "list" as const }] : []),
-    ...(name === undefined ? [] : [{ act: "create" as const, name }]),
-    ...(apply === undefined ? [] : [{ act: "apply" as const, snapshot: { idOrName: apply } }]),
-    ...(remove === undefined ? [] : [{ act: "remove" as const, snapshot: { idOrName: remove } }]),
+    ...(isOn(parsed, "list") ? [{ action: "list" as const }] : []),
+    ...(name === undefined ? [] : [{ action: "create" as const, name }]),
+    ...(apply === undefined ? [] : [{ action: "apply" as const, snapshot: { idOrName: apply } }]),
+    ...(remove === undefined ? [] : [{ action: "remove" as const, snapshot: { idOrName: remove } }]),
   ];
   if (actions.length > 1) throw new ImageError("usage", "Cannot do more than one of -l, -c, -a and -d at once");
-  const action = actions[0] ?? { act: "list" };
-  const changes = action.act !== "list";
+  const action = actions[0] ?? { action: "list" };
+  const changes = action.action !== "list";
   refuseShared(parsed, changes);
   return { ...changingOne(parsed, "snapshot", changes), action, view: viewOf(parsed) };
 }
@@ -42,18 +42,18 @@ export function runSnapshot(args: readonly string[], context: CommandContext): P
 
 async function files({ image, options, action }: SnapshotRequest) {
   const touched = await changeFiles(image, { ...options, chain: false });
-  return action.act === "list" ? { read: touched.read, write: [] } : touched;
+  return action.action === "list" ? { read: touched.read, write: [] } : touched;
 }
 
 const LABELS = { list: "Reading", create: "Taking the snapshot", apply: "Loading", remove: "Removing" };
 
 function work({ image, options, action, view }: SnapshotRequest, context: CommandContext): Promise<number> {
-  const label = LABELS[action.act];
+  const label = LABELS[action.action];
   return watch({ view, command: "snapshot", label }, context, async (onEvent, telling) => {
     const { io, signal } = context;
     const more = { ...options, signal, onEvent, onWarning: telling.warn };
-    if (action.act !== "list") await changeSnapshots(image, action, more);
-    const snapshots = action.act === "list" ? await listSnapshots(image, more) : [];
+    if (action.action !== "list") await changeSnapshots(image, action, more);
+    const snapshots = action.action === "list" ? await listSnapshots(image, more) : [];
     telling.end({ ok: true, code: 0, summary: undefined });
     if (snapshots.length > 0) io.out(`Snapshot list:\n${snapshotTable(snapshots)}`);
     return 0;

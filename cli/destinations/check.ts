@@ -17,7 +17,7 @@ export interface Destination {
 }
 
 /**
- * Reads the facts of a finished file.
+ * Reads the info of a finished file.
  *
  * @throws ImageError where it cannot be read
  */
@@ -30,7 +30,7 @@ export async function finishedFile(path: string, format: string): Promise<Finish
     size: disk.size,
     format: disk.layers[0]!.disk.format,
     layers: disk.layers.length,
-    facts: disk.layers[0]!.disk.facts,
+    facts: disk.layers[0]!.disk.info,
     table: table.kind,
     backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
   };

@@ -1,5 +1,5 @@
 /**
- * Whether a destination will take a finished file: rules on facts. Pure.
+ * Whether a destination will take a finished file: rules on info. Pure.
  *
  * @module
  */

@@ -186,7 +186,7 @@ export const presets: readonly Preset[] = [
     asks: [],
     rules: ["vhdx-clean", "vhd-blocks", "partitions"],
     next: ["New-VM -Name VM -Generation 1 -MemoryStartupBytes 2GB -VHDPath {file}"],
-    notes: ["It boots by BIOS, from the first IDE disk", "Windows refuses files with holes or packed by NTFS"],
+    notes: ["It boots by BIOS, from the first IDE disk", "Windows refuses files with holes or compressed by NTFS"],
     sources: [
       "https://learn.microsoft.com/windows-server/virtualization/hyper-v/best-practices-for-running-linux-on-hyper-v",
       "https://github.com/0xbadfca11/makevhdx",
@@ -339,7 +339,7 @@ export const presets: readonly Preset[] = [
     asks: ["compress"],
     rules: ["partitions"],
     next: ["doctl compute image create {stem} --image-url URL --region REGION"],
-    notes: ["It is fetched from a URL; gzip and bzip2 are unpacked there, xz is not"],
+    notes: ["It is fetched from a URL; gzip and bzip2 are decompressed there, xz is not"],
     sources: ["https://docs.digitalocean.com/products/custom-images/details/limits/"],
     date: DATE,
   },

@@ -12,7 +12,7 @@ import type { Outcome, Renderer } from "./progress.ts";
 /** Milliseconds between two `status` lines. */
 const STATUS = 250;
 
-type RunEvent = ConvertEvent & { readonly type: "run" };
+type RunEvent = ConvertEvent & { readonly type: "extent" };
 
 function rounded(value: number, digits: number): number {
   return Math.round(value * 10 ** digits) / 10 ** digits;
@@ -36,7 +36,7 @@ function statusOf(state: Progress, now: number): { [name: string]: unknown } {
 }
 
 function joined(before: RunEvent, next: RunEvent): RunEvent | undefined {
-  if (before.end !== next.start || before.kind !== next.kind || before.act !== next.act) return undefined;
+  if (before.end !== next.start || before.kind !== next.kind || before.action !== next.action) return undefined;
   const seconds = rounded(before.seconds + next.seconds, 6);
   return { ...before, end: next.end, zeroes: before.zeroes + next.zeroes, seconds };
 }
@@ -56,7 +56,7 @@ export function jsonRenderer(io: Io): Renderer {
       if (event.type === "begin" || event.type === "load") return;
       if (event.type === "progress") {
         // Told by the status.
-      } else if (event.type === "run") {
+      } else if (event.type === "extent") {
         const longer = pending === undefined ? undefined : joined(pending, event);
         if (longer === undefined) flush();
         pending = longer ?? event;

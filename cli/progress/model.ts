@@ -50,7 +50,7 @@ export function advance(state: Progress, event: JobEvent, now: number): Progress
     case "plan":
     case "totals":
       return { ...state, totals: event.totals };
-    case "run":
+    case "extent":
       return afterRun(state, event, now);
     case "progress":
       return atWork({ ...state, share: event.share }, now);
@@ -59,12 +59,12 @@ export function advance(state: Progress, event: JobEvent, now: number): Progress
   }
 }
 
-function afterRun(state: Progress, event: ConvertEvent & { type: "run" }, now: number): Progress {
+function afterRun(state: Progress, event: ConvertEvent & { type: "extent" }, now: number): Progress {
   const length = event.end - event.start;
   const done = {
-    data: state.done.data + (event.act === "copy" ? length : 0),
-    zero: state.done.zero + (event.act === "zero" ? length : 0),
-    skip: state.done.skip + (event.act === "skip" ? length : 0),
+    data: state.done.data + (event.action === "copy" ? length : 0),
+    zero: state.done.zero + (event.action === "zero" ? length : 0),
+    skip: state.done.skip + (event.action === "skip" ? length : 0),
   };
   return atWork({ ...state, done }, now);
 }

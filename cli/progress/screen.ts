@@ -17,7 +17,7 @@ import { bytesText, timeText } from "../report/units.ts";
 export interface JobTelling extends Telling {
   /** Raised by the signals of the process and, where there is a screen, by its keys. */
   readonly signal: AbortSignal;
-  /** See `ConvertContext`; absent: nothing can pause the job. */
+  /** See `ConvertContext`; absent: nothing can checkpoint the job. */
   readonly paused?: () => Promise<void> | null;
   /** Names a phase that the job itself does not know. */
   phase(name: string): void;
@@ -52,7 +52,7 @@ export function screenJobOf(job: ConvertJob, view: ConvertView, phases: readonly
     target: target.path,
     format: target.format ?? "",
     ...(view.destination && { destination: view.destination.preset.title }),
-    packs: target.packs === true || streams,
+    compress: target.compress === true || streams,
     keepsBacking: target.backing !== undefined,
     workers: job.workers ?? navigator.hardwareConcurrency,
     phases: view.destination ? [...phases, "verify"] : phases,

@@ -9,18 +9,18 @@ import { type Line, painted, span, type Theme } from "../../tui/theme.ts";
 import { bytesText } from "./units.ts";
 
 /** What a picture shows. */
-const STATES = ["data", "packed", "backing", "zero"] as const;
+const STATES = ["data", "compressed", "backing", "zero"] as const;
 type State = typeof STATES[number];
 
 const NAMES: { readonly [state in State]: string } = {
   data: "data",
-  packed: "compressed",
+  compressed: "compressed",
   backing: "in a backing file",
   zero: "zero or nothing",
 };
 
 /** The letter of each state: colour is never the only sign. */
-const LETTERS: { readonly [state in State]: string } = { data: "D", packed: "P", backing: "b", zero: "." };
+const LETTERS: { readonly [state in State]: string } = { data: "D", compressed: "P", backing: "b", zero: "." };
 
 /** A disk, or a part of it, being counted. */
 export interface Picture {
@@ -32,7 +32,7 @@ export interface Picture {
 
 /** A picture of guest bytes `[start, end)`, still empty. */
 export function emptyPicture(start: number, end: number): Picture {
-  return { start, map: emptyMap(end - start), totals: { data: 0, packed: 0, backing: 0, zero: 0 } };
+  return { start, map: emptyMap(end - start), totals: { data: 0, compressed: 0, backing: 0, zero: 0 } };
 }
 
 /** Adds an entry, in place. */
@@ -46,7 +46,7 @@ export function addEntry(picture: Picture, entry: MapEntry): void {
 function stateOf({ zero, depth, compressed }: MapEntry): State {
   if (zero) return "zero";
   if (depth > 0) return "backing";
-  return compressed ? "packed" : "data";
+  return compressed ? "compressed" : "data";
 }
 
 /** Rows of a picture in a terminal, at most. */
@@ -94,7 +94,7 @@ const ROW_HEIGHT = 24;
 
 const COLOURS: { readonly [state in State]: string } = {
   data: "#2b6cb0",
-  packed: "#38b2ac",
+  compressed: "#38b2ac",
   backing: "#9f7aea",
   zero: "#e2e8f0",
 };

@@ -124,7 +124,7 @@ async function inspectSource(path: string): Promise<SourceFacts> {
     format: layer.disk.format,
     size: layer.disk.size,
   }));
-  const found = disk.layers[0]!.disk.facts["snapshots"];
+  const found = disk.layers[0]!.disk.info["snapshots"];
   const snapshots = (Array.isArray(found) ? found : []).map((one) => ({ id: String(one.id), name: String(one.name) }));
   let allocated = 0;
   for (const layer of layers) {

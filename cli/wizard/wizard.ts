@@ -107,7 +107,7 @@ export function stepsFor(answers: Answers, { formats, source, taken }: World): S
     format: preset === undefined || names.size > 1,
     snapshot: (source?.snapshots.length ?? 0) > 0,
     backing,
-    compress: format?.has.packing === true && open("compress"),
+    compress: format?.has.compression === true && open("compress"),
     adapter: open("adapter") && adapters(format).length > 0,
     // Over a backing file that is kept, the disk stays as long as it is.
     size: !(backing && answers.backing === "keep") && roundingIsOpen(preset, source),

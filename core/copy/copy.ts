@@ -7,8 +7,8 @@
 import { alignDown, alignUp, type Content, PIECE, type WriterTraits } from "../../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
 import type { Totals } from "../events.ts";
-import { type Lanes, lanesOf } from "./pipeline.ts";
-import { type Load, loadOf } from "./stage_times.ts";
+import { type Pipeline, pipelineOf } from "./pipeline.ts";
+import { type StageTimes, stageTimesOf } from "./stage_times.ts";
 import { type Step, stepsOf } from "./plan.ts";
 import { errandAt, sendOut } from "./send_out.ts";
 import { writePiece, writeZeroes, zeroRuleFor } from "./write_piece.ts";
@@ -17,32 +17,32 @@ import type { ZeroRule } from "../zeroes.ts";
 /** Zeroes are written in parts of this size, so that cancelling is obeyed where they cost real writes. */
 const ZERO_PART = 64 << 20;
 
-/** Bytes at once where units are packed or unpacked: those go through the caches of other processors in any case. */
-const PACKED_PIECE = 512 << 10;
+/** Bytes at once where units are compressed or decompressed: those go through the caches of other processors in any case. */
+const COMPRESSED_PIECE = 512 << 10;
 
-/** Packed units that have not become smaller are a little longer than what they unpack to, in bytes all together. */
-const PACKED_MORE = 64 << 10;
+/** Compressed units that have not become smaller are a little longer than what they decompress to, in bytes all together. */
+const COMPRESSED_MORE = 64 << 10;
 
 /** Copies everything; returns what was done, and how many zeroes were found inside the data. */
 export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes: number }> {
   const totals = { data: 0, zero: 0, skip: 0, zeroes: 0 };
   const rule = zeroRuleFor(job.traits, job.sparseSize);
-  const size = pieceFor(job.traits, rule, job.traits.packs ? PACKED_PIECE : PIECE);
-  // A packed unit is unpacked whole: reading it piece by piece would unpack it more than once, or one by one.
-  const packedSize = alignUp(pieceFor(job.traits, rule, PACKED_PIECE), job.source.unit ?? 1);
-  const lanes = lanesOf(
+  const size = pieceFor(job.traits, rule, job.traits.compress ? COMPRESSED_PIECE : PIECE);
+  // A compressed clusterSize is decompressed whole: reading it piece by piece would decompress it more than once, or one by one.
+  const compressedSize = alignUp(pieceFor(job.traits, rule, COMPRESSED_PIECE), job.source.clusterSize ?? 1);
+  const lanes = pipelineOf(
     job.width,
-    Math.max(size, packedSize + PACKED_MORE),
-    ({ act, kind, start, end, zeroes, seconds }) => {
-      totals[act === "copy" ? "data" : act] += end - start;
+    Math.max(size, compressedSize + COMPRESSED_MORE),
+    ({ action, kind, start, end, zeroes, seconds }) => {
+      totals[action === "copy" ? "data" : action] += end - start;
       totals.zeroes += zeroes;
-      job.onEvent({ type: "run", act, kind, start, end, zeroes, seconds });
+      job.onEvent({ type: "extent", action, kind, start, end, zeroes, seconds });
     },
   );
-  const load = loadOf(job);
-  const pieceLength = ({ act, kind, packed }: Step): number => {
-    if (act === "zero") return ZERO_PART;
-    if (act === "copy" || (job.digest && kind === "hole")) return packed ? packedSize : size;
+  const load = stageTimesOf(job);
+  const pieceLength = ({ action, kind, compressed }: Step): number => {
+    if (action === "zero") return ZERO_PART;
+    if (action === "copy" || (job.digest && kind === "hole")) return compressed ? compressedSize : size;
     return job.digest ? ZERO_PART : Infinity;
   };
   /** Carries out the part of `step` that begins at `start`; returns where it ends. */
@@ -54,7 +54,7 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
       return piece.end;
     }
     const length = pieceLength(step);
-    const errand = await errandAt(step, start, job, rule, packedSize);
+    const errand = await errandAt(step, start, job, rule, compressedSize);
     const end = errand?.end ?? Math.min(alignDown(start, length) + length, step.end);
     const piece = { ...step, start, end };
     if (errand) await sendOut(piece, errand, job, rule, lanes, load);
@@ -66,7 +66,7 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
       for (let at = step.start; at < step.end;) {
         at = await carryOutFrom(step, at);
         load.tell();
-        await job.pace.pause();
+        await job.pace.checkpoint();
       }
     }
     await lanes.drained();
@@ -77,36 +77,42 @@ export async function copyAll(job: CopyJob): Promise<Totals & { readonly zeroes:
   return totals;
 }
 
-/** A piece of `least` bytes or more holds whole blocks of the zero rule, and whole units of a packing target. */
+/** A piece of `least` bytes or more holds whole blocks of the zero rule, and whole units of a compressing target. */
 function pieceFor(traits: WriterTraits, rule: ZeroRule | null, least: number): number {
-  return alignUp(Math.max(least, rule?.grid ?? 0), traits.packs ? traits.unit : 1);
+  return alignUp(Math.max(least, rule?.grid ?? 0), traits.compress ? traits.clusterSize : 1);
 }
 
 /** What the host can copy of `step` from `start` on, as far as it goes. */
 async function contentAt(step: Step, start: number, { source, offload }: CopyJob): Promise<Content | null> {
-  if (!offload || step.act !== "copy" || step.packed) return null;
+  if (!offload || step.action !== "copy" || step.compressed) return null;
   return await offload.contentAt(source, start, step.end);
 }
 
 /** Lets the host copy a piece. */
-async function handOver(piece: Step, content: Content, job: CopyJob, lanes: Lanes, load: Load): Promise<void> {
+async function handOver(piece: Step, content: Content, job: CopyJob, lanes: Pipeline, load: StageTimes): Promise<void> {
   job.onEvent({ type: "begin", start: piece.start, end: piece.end });
   const write = async () => {
     await load.time("write", async () => await job.writer.writeContent?.(content, piece.start));
-    await job.pace.wrote(content.length);
+    await job.pace.account(content.length);
     return 0;
   };
   await lanes.run({ piece, write }, { pieces: false, writes: false });
 }
 
-async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule | null, load: Load): Promise<void> {
-  const { act, start, end } = piece;
-  // A writer that packs takes overlapping calls; so does a reader that unpacks. What neither does stays in the cache.
-  const overlap = { pieces: job.traits.packs || piece.packed, writes: job.traits.packs };
-  if (act === "skip") return await leave(piece, job, lanes);
+async function carryOut(
+  piece: Step,
+  job: CopyJob,
+  lanes: Pipeline,
+  rule: ZeroRule | null,
+  load: StageTimes,
+): Promise<void> {
+  const { action, start, end } = piece;
+  // A writer that compress takes overlapping calls; so does a reader that decompresses. What neither does stays in the cache.
+  const overlap = { pieces: job.traits.compress || piece.compressed, writes: job.traits.compress };
+  if (action === "skip") return await leave(piece, job, lanes);
   job.onEvent({ type: "begin", start, end });
   const length = end - start;
-  if (act === "zero") {
+  if (action === "zero") {
     const write = () => {
       job.digest?.zeroes(length);
       return writeZeroes(start, end, job);
@@ -125,7 +131,7 @@ async function carryOut(piece: Step, job: CopyJob, lanes: Lanes, rule: ZeroRule 
 }
 
 /** Leaves a piece alone; only a digest wants to know what is in it. */
-async function leave(piece: Step, { digest, source }: CopyJob, lanes: Lanes): Promise<void> {
+async function leave(piece: Step, { digest, source }: CopyJob, lanes: Pipeline): Promise<void> {
   const { start, end, kind } = piece;
   const overlap = { pieces: true, writes: true };
   if (digest && kind === "hole") {

@@ -5,9 +5,9 @@
  */
 import type { DiskWriter, GuestReader, WriterTraits } from "../../formats/mod.ts";
 import type { ConvertEvent } from "../events.ts";
-import type { FileCrew } from "../workers/worker_io.ts";
+import type { WorkerIo } from "../workers/worker_io.ts";
 import type { Offloader } from "./offload.ts";
-import type { Pace } from "../throttle.ts";
+import type { Throttle } from "../throttle.ts";
 import type { Policy } from "./plan.ts";
 
 /** What a copy needs to know. */
@@ -19,15 +19,15 @@ export interface CopyJob {
   readonly policy: Policy;
   /** Least length of zeroes that become a hole, in bytes; 0: none do. */
   readonly sparseSize: number;
-  readonly pace: Pace;
+  readonly pace: Throttle;
   /** Lets the host copy what it can without its passing through this program, zeroes and all. */
   readonly offload?: Offloader;
   /** Copies by itself what lies plainly in the source and has its place in the target. */
-  readonly crew?: FileCrew;
-  /** How many pieces may be under way at once where units are packed or unpacked. */
+  readonly crew?: WorkerIo;
+  /** How many pieces may be under way at once where units are compressed or decompressed. */
   readonly width: number;
-  /** How long packing and unpacking have taken so far, in seconds, all cores together. */
-  readonly busy: () => { readonly pack: number; readonly unpack: number };
+  /** How long compressing and decompressing have taken so far, in seconds, all cores together. */
+  readonly busy: () => { readonly compress: number; readonly decompress: number };
   readonly onEvent: (event: ConvertEvent) => void;
   /** Hears of all guest bytes, in order. What is left to a backing file is read for it. */
   readonly digest?: {

@@ -7,11 +7,11 @@ import { copyAll } from "./copy.ts";
 import type { CopyJob } from "./copy_job.ts";
 import type { ScanEvent, Totals } from "../events.ts";
 import { countTotals } from "./plan.ts";
-import type { Pool } from "../workers/codec_pool.ts";
+import type { CodecPool } from "../workers/codec_pool.ts";
 
 /** The copy; what a pool says of itself is taken from it. */
 export interface CountedCopy extends Omit<CopyJob, "width" | "busy" | "onEvent"> {
-  readonly pool: Pool;
+  readonly pool: CodecPool;
   readonly onEvent: ((event: ScanEvent) => void) | undefined;
 }
 
@@ -20,7 +20,7 @@ export async function countAndCopy({ pool, onEvent, ...copy }: CountedCopy): Pro
   const { source, traits, policy, pace } = copy;
   if (onEvent) {
     onEvent({ type: "phase", phase: "plan" });
-    onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.pause()) });
+    onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.checkpoint()) });
   }
   onEvent?.({ type: "phase", phase: "copy" });
   const { data, zero, skip } = await copyAll({

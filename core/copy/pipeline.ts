@@ -1,5 +1,5 @@
 /**
- * Pieces under way. Where workers pack, unpack or copy, several pieces are under way at once, so that every core has some
+ * Pieces under way. Where workers compress, decompress or copy, several pieces are under way at once, so that every core has some
  * to work on; elsewhere one, which stays in the cache between reading and writing.
  *
  * @module
@@ -31,7 +31,7 @@ export interface Overlap {
 }
 
 /** Pieces under way. */
-export interface Lanes {
+export interface Pipeline {
   /** Starts a piece; throws what went wrong in an earlier one. */
   run(work: PieceWork, overlap: Overlap): Promise<void>;
   /** Everything has settled; throws what went wrong. */
@@ -49,20 +49,20 @@ export interface Lanes {
  *
  * @example
  * ```ts
- * import { lanesOf } from "./pipeline.ts";
+ * import { pipelineOf } from "./pipeline.ts";
  * import assert from "node:assert/strict";
  *
  * const order: number[] = [];
- * const lanes = lanesOf(2, 512, ({ start }) => order.push(start));
+ * const lanes = pipelineOf(2, 512, ({ start }) => order.push(start));
  * for (const start of [0, 512, 1024]) {
- *   const piece = { act: "copy", kind: "data", packed: true, start, end: start + 512 } as const;
+ *   const piece = { action: "copy", kind: "data", compressed: true, start, end: start + 512 } as const;
  *   await lanes.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });
  * }
  * await lanes.drained();
  * assert.deepEqual(order, [0, 512, 1024]);
  * ```
  */
-export function lanesOf(width: number, size: number, onSettled: (piece: Settled) => void): Lanes {
+export function pipelineOf(width: number, size: number, onSettled: (piece: Settled) => void): Pipeline {
   const count = Math.max(1, Math.min(width, Math.floor(BUFFERS_MAX / size)));
   const lanes = Array.from({ length: count }, (): Lane => ({ buffer: null, settled: Promise.resolve() }));
   let next = 0;

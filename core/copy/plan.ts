@@ -6,23 +6,23 @@
 import {
   alignDown,
   andThen,
+  type Extent,
+  type ExtentKind,
   type GuestReader,
   type MaybePromise,
-  type Run,
-  type RunKind,
   type WriterTraits,
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
 
 /** What is done with a run: read and written, written as zeroes, or left alone. */
-export type Act = "copy" | "zero" | "skip";
+export type Action = "copy" | "zero" | "skip";
 
 /** Guest bytes `[start, end)` of one status, and what to do with them. Never changed once made. */
 export interface Step {
-  readonly act: Act;
-  readonly kind: RunKind;
-  /** Whether the source holds it packed. */
-  readonly packed: boolean;
+  readonly action: Action;
+  readonly kind: ExtentKind;
+  /** Whether the source holds it compressed. */
+  readonly compressed: boolean;
   readonly start: number;
   readonly end: number;
 }
@@ -51,12 +51,12 @@ const BYTES_PER_STEP = 64 << 20;
  * import { decide } from "./plan.ts";
  * import assert from "node:assert/strict";
  *
- * const traits = { size: 1024, unit: 1, sector: 1, packs: false, order: "any", startsZeroed: true, zeroes: "cheap" } as const;
+ * const traits = { size: 1024, clusterSize: 1, sector: 1, compress: false, order: "any", startsZeroed: true, zeroes: "cheap" } as const;
  * const policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
  * assert.equal(decide({ start: 0, end: 512, kind: "zero" }, traits, policy), "skip");
  * ```
  */
-export function decide(run: Run, traits: WriterTraits, policy: Policy): Act {
+export function decide(run: Extent, traits: WriterTraits, policy: Policy): Action {
   if (run.kind === "data") return "copy";
   if (policy.keepsBacking) {
     if (run.kind === "hole" || run.start >= policy.backingEnd) return "skip";
@@ -69,19 +69,19 @@ export function decide(run: Run, traits: WriterTraits, policy: Policy): Act {
  * The steps of a whole disk, from front to end, each as long as status and fate stay the same. Every run is asked for
  * once.
  *
- * A target that packs takes whole units: where a unit holds more than one fate it is copied as data, whole.
+ * A target that compress takes whole units: where a clusterSize holds more than one fate it is copied as data, whole.
  */
 export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy: Policy): AsyncGenerator<Step> {
-  const next = traits.packs ? unitAt : runStepAt;
+  const next = traits.compress ? unitAt : runStepAt;
   let follower: Step | null = null;
   for (let at = 0; at < source.size;) {
     let step: Step = follower ?? await next(source, traits, policy, at);
     follower = null;
     for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
-      if (step.act === "copy" && step.end - at >= BYTES_PER_STEP) break;
+      if (step.action === "copy" && step.end - at >= BYTES_PER_STEP) break;
       const found: MaybePromise<Step> = next(source, traits, policy, step.end);
       const run = found instanceof Promise ? await found : found;
-      if (run.act !== step.act || run.kind !== step.kind || run.packed !== step.packed) {
+      if (run.action !== step.action || run.kind !== step.kind || run.compressed !== step.compressed) {
         follower = run;
         break;
       }
@@ -95,27 +95,27 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
 function runStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): MaybePromise<Step> {
   // A run is also cut where the target's needs change: at the end of a shorter backing file.
   const limit = at < policy.backingEnd ? Math.min(source.size, policy.backingEnd) : source.size;
-  return andThen(source.runAt(at, limit), (run) => {
-    const packed = run.kind === "data" && run.packed;
-    return { act: decide(run, traits, policy), kind: run.kind, packed, start: at, end: run.end };
+  return andThen(source.extentAt(at, limit), (run) => {
+    const compressed = run.kind === "data" && run.compressed;
+    return { action: decide(run, traits, policy), kind: run.kind, compressed, start: at, end: run.end };
   });
 }
 
 async function unitAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
   const first = await runStepAt(source, traits, policy, at);
-  const whole = first.end === source.size ? first.end : alignDown(first.end, traits.unit);
+  const whole = first.end === source.size ? first.end : alignDown(first.end, traits.clusterSize);
   if (whole > at) return { ...first, end: whole };
-  const end = Math.min(at + traits.unit, source.size);
+  const end = Math.min(at + traits.clusterSize, source.size);
   let oneFate = true;
   for (let from = first.end; from < end;) {
     const part = await runStepAt(source, traits, policy, from);
-    oneFate &&= part.act === first.act;
+    oneFate &&= part.action === first.action;
     from = part.end;
   }
-  return oneFate ? { ...first, end } : { act: "copy", kind: "data", packed: first.packed, start: at, end };
+  return oneFate ? { ...first, end } : { action: "copy", kind: "data", compressed: first.compressed, start: at, end };
 }
 
-/** Counts the whole job. `pause` is awaited between steps, so that the caller can stop the walk and let others run. */
+/** Counts the whole job. `checkpoint` is awaited between steps, so that the caller can stop the walk and let others run. */
 export async function countTotals(
   source: GuestReader,
   traits: WriterTraits,
@@ -123,8 +123,8 @@ export async function countTotals(
   pause: () => Promise<void>,
 ): Promise<Totals> {
   const totals = { data: 0, zero: 0, skip: 0 };
-  for await (const { act, start, end } of stepsOf(source, traits, policy)) {
-    totals[act === "copy" ? "data" : act] += end - start;
+  for await (const { action, start, end } of stepsOf(source, traits, policy)) {
+    totals[action === "copy" ? "data" : action] += end - start;
     await pause();
   }
   return totals;

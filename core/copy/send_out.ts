@@ -1,13 +1,13 @@
 /**
- * Pieces that workers copy: data that lie in the source plainly or packed, and have a fixed place in the target.
+ * Pieces that workers copy: data that lie in the source plainly or compressed, and have a fixed place in the target.
  *
  * @module
  */
 import { alignDown, pageMemory, PIECE } from "../../formats/mod.ts";
 import type { CopyJob } from "./copy_job.ts";
 import { type Copied, type CopyOrder, CREW_PIECE, type FilePlace, placeIn } from "../workers/worker_io.ts";
-import type { Lanes } from "./pipeline.ts";
-import type { Load } from "./stage_times.ts";
+import type { Pipeline } from "./pipeline.ts";
+import type { StageTimes } from "./stage_times.ts";
 import type { Step } from "./plan.ts";
 import { writePart, writePiece } from "./write_piece.ts";
 import type { ZeroRule } from "../zeroes.ts";
@@ -28,36 +28,36 @@ export interface Errand {
 /**
  * What workers can copy of `step` from `start` on.
  *
- * @param packedSize how much of packed data fits into a lane's buffer
+ * @param compressedSize how much of compressed data fits into a lane's buffer
  */
 export async function errandAt(
   step: Step,
   start: number,
   job: CopyJob,
   rule: ZeroRule | null,
-  packedSize: number,
+  compressedSize: number,
 ): Promise<Errand | null> {
   const { crew, writer, source } = job;
-  if (!crew || !writer.placeFor || step.act !== "copy") return null;
-  if (step.packed && !source.readPacked) return null;
-  const size = step.packed ? packedSize : CREW_PIECE;
+  if (!crew || !writer.placeFor || step.action !== "copy") return null;
+  if (step.compressed && !source.readCompressed) return null;
+  const size = step.compressed ? compressedSize : CREW_PIECE;
   const target = writer.placeFor(start);
   const end = Math.min(alignDown(start, size) + size, step.end, target.end);
   // What is done here if no worker is there.
-  const piece = step.packed ? end - start : Math.min(alignDown(start, PIECE) + PIECE, end) - start;
+  const piece = step.compressed ? end - start : Math.min(alignDown(start, PIECE) + PIECE, end) - start;
   if (!crew.takes(piece)) return null;
   const to = placeIn(target.storage, target.fileStart);
   if (!to) return null;
-  return step.packed ? unloading(start, end, to, job, rule) : await copying(start, end, to, job, rule);
+  return step.compressed ? unloading(start, end, to, job, rule) : await copying(start, end, to, job, rule);
 }
 
-/** Packed units are read here, because only the format knows how they lie; a worker unpacks and writes them. */
+/** Compressed clusters are read here, because only the format knows how they lie; a worker decompresses and writes them. */
 function unloading(start: number, end: number, to: FilePlace, job: CopyJob, rule: ZeroRule | null): Errand {
-  let units: Awaited<ReturnType<NonNullable<CopyJob["source"]["readPacked"]>>> = null;
+  let units: Awaited<ReturnType<NonNullable<CopyJob["source"]["readCompressed"]>>> = null;
   return {
     end,
     async read(buffer) {
-      units = await job.source.readPacked!(buffer, start, end);
+      units = await job.source.readCompressed!(buffer, start, end);
     },
     async send() {
       return units && await job.crew!.unload({ units, to, guestStart: start, rule });
@@ -90,8 +90,8 @@ export async function sendOut(
   errand: Errand,
   job: CopyJob,
   rule: ZeroRule | null,
-  lanes: Lanes,
-  load: Load,
+  lanes: Pipeline,
+  load: StageTimes,
 ): Promise<void> {
   const { start, end } = piece;
   job.onEvent({ type: "begin", start, end });
@@ -100,8 +100,8 @@ export async function sendOut(
     if (!copied) return await copyHere(piece, rule, job, load);
     const { storage, fileStart } = job.writer.placeFor!(start);
     storage.noteWritten?.(fileStart, fileStart + end - start);
-    load.took(copied);
-    await job.pace.wrote(end - start);
+    load.add(copied);
+    await job.pace.account(end - start);
     let zeroes = 0;
     for (const part of copied.zeroes) {
       zeroes += part.end - part.start;
@@ -114,14 +114,14 @@ export async function sendOut(
 }
 
 /** Copies a piece that a worker could not. */
-async function copyHere(piece: Step, rule: ZeroRule | null, job: CopyJob, load: Load): Promise<number> {
-  const { start, end, packed } = piece;
-  // Reading packed units piece by piece would unpack them more than once.
-  const size = packed ? end - start : PIECE;
+async function copyHere(piece: Step, rule: ZeroRule | null, job: CopyJob, load: StageTimes): Promise<number> {
+  const { start, end, compressed } = piece;
+  // Reading compressed clusters piece by piece would decompress them more than once.
+  const size = compressed ? end - start : PIECE;
   const buffer = pageMemory(size);
   let zeroes = 0;
   for (let at = start; at < end;) {
-    const bytes = buffer.subarray(0, packed ? size : Math.min(alignDown(at, PIECE) + PIECE, end) - at);
+    const bytes = buffer.subarray(0, compressed ? size : Math.min(alignDown(at, PIECE) + PIECE, end) - at);
     await load.time("read", () => job.source.read(bytes, at));
     zeroes += await load.time("write", () => writePiece(bytes, at, job, rule));
     at += bytes.length;

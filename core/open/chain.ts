@@ -6,13 +6,13 @@
 import {
   alignDown,
   andThen,
-  clipRun,
+  clipExtent,
   type Disk,
+  type Extent,
   type GuestReader,
-  holeRun,
+  holeExtent,
   type MaybePromise,
-  type Run,
-  zeroRun,
+  zeroExtent,
 } from "../../formats/mod.ts";
 
 /**
@@ -34,24 +34,29 @@ import {
 export function chainOf(layers: readonly Disk[], kept: number = layers.length): GuestReader {
   return {
     size: layers[0]?.size ?? 0,
-    unit: Math.max(1, ...layers.map((layer) => layer.unit)),
-    runAt: (start, limit) => andThen(resolve(layers, kept, start, limit), ({ run }) => run),
+    clusterSize: Math.max(1, ...layers.map((layer) => layer.clusterSize)),
+    extentAt: (start, limit) => andThen(resolve(layers, kept, start, limit), ({ run }) => run),
     async placeOf(start, limit) {
       let { run, disk } = await resolve(layers, layers.length, start, limit);
-      if (run.kind !== "data" || run.packed || !disk?.data) return null;
-      // A run of several places tells none; a single unit has one.
+      if (run.kind !== "data" || run.compressed || !disk?.data) return null;
+      // A run of several places tells none; a single clusterSize has one.
       if (run.fileStart === undefined) {
-        ({ run, disk } = await resolve(layers, layers.length, start, Math.min(limit, nextUnit(start, disk.unit))));
+        ({ run, disk } = await resolve(
+          layers,
+          layers.length,
+          start,
+          Math.min(limit, nextUnit(start, disk.clusterSize)),
+        ));
       }
       if (run.kind !== "data" || run.fileStart === undefined || !disk?.data) return null;
-      // Of a file that was cut off inside its last unit, only the disk itself knows how the rest reads.
+      // Of a file that was cut off inside its last clusterSize, only the disk itself knows how the rest reads.
       const end = Math.min(run.end, run.start + (disk.data.size - run.fileStart));
       return end > start ? { storage: disk.data, fileStart: run.fileStart, end } : null;
     },
-    async readPacked(room, start, end) {
+    async readCompressed(room, start, end) {
       const { run, disk } = await resolve(layers, layers.length, start, end);
-      if (run.kind !== "data" || !run.packed || run.end < end) return null;
-      return await disk?.readPacked?.(room, start, end) ?? null;
+      if (run.kind !== "data" || !run.compressed || run.end < end) return null;
+      return await disk?.readCompressed?.(room, start, end) ?? null;
     },
     async read(into, start) {
       const end = start + into.length;
@@ -66,14 +71,14 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
   };
 }
 
-/** Where the unit that holds `at` ends. */
+/** Where the clusterSize that holds `at` ends. */
 function nextUnit(at: number, unit: number): number {
   return alignDown(at, unit) + unit;
 }
 
 /** What a chain says of a position. */
 export interface Resolved {
-  readonly run: Run;
+  readonly run: Extent;
   /** Which layer says so, 0 the top; where nobody says anything, the last that was asked. */
   readonly depth: number;
   /** Whether that layer states it; if not, the run is zero because nothing is beneath. */
@@ -102,12 +107,12 @@ interface Question {
 /** Layers above `depth` are silent to `end`; `place` is where the last of them keeps a place for what is there. */
 function resolveFrom(asked: Question, depth: number, end: number, place: number | undefined): MaybePromise<Resolved> {
   const { layers, kept, start } = asked;
-  if (depth < layers.length && depth === kept) return { run: holeRun(start, end), depth, stated: false };
+  if (depth < layers.length && depth === kept) return { run: holeExtent(start, end), depth, stated: false };
   const disk = layers[depth];
   if (depth === layers.length || start >= disk.size) {
-    return { run: zeroRun(start, end, place), depth: Math.max(0, depth - 1), stated: false };
+    return { run: zeroExtent(start, end, place), depth: Math.max(0, depth - 1), stated: false };
   }
-  return andThen(disk.runAt(start, Math.min(end, disk.size)), (run) => {
+  return andThen(disk.extentAt(start, Math.min(end, disk.size)), (run) => {
     if (run.kind === "hole") return resolveFrom(asked, depth + 1, run.end, run.fileStart);
     return run.kind === "data" ? { run, depth, stated: true, disk } : { run, depth, stated: true };
   });
@@ -121,11 +126,11 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
   const partAt = (at: number) => starts.findLastIndex((start, index) => start <= at && index < parts.length);
   return {
     size,
-    unit: Math.max(1, ...parts.map((part) => part.unit ?? 1)),
-    runAt(start, limit) {
+    clusterSize: Math.max(1, ...parts.map((part) => part.clusterSize ?? 1)),
+    extentAt(start, limit) {
       const index = partAt(start);
       const from = starts[index];
-      const run = parts[index].runAt(start - from, Math.min(limit, starts[index + 1]) - from);
+      const run = parts[index].extentAt(start - from, Math.min(limit, starts[index + 1]) - from);
       return andThen(run, (run) => ({ ...run, start, end: run.end + from }));
     },
     async placeOf(start, limit) {
@@ -134,10 +139,10 @@ export function concatenate(parts: readonly GuestReader[]): GuestReader {
       const place = await parts[index].placeOf?.(start - from, Math.min(limit, starts[index + 1]) - from);
       return place ? { ...place, end: place.end + from } : null;
     },
-    async readPacked(room, start, end) {
+    async readCompressed(room, start, end) {
       const index = partAt(start);
       if (end > starts[index + 1]) return null;
-      return await parts[index].readPacked?.(room, start - starts[index], end - starts[index]) ?? null;
+      return await parts[index].readCompressed?.(room, start - starts[index], end - starts[index]) ?? null;
     },
     async read(into, start) {
       const end = Math.min(start + into.length, size);
@@ -161,16 +166,16 @@ function startsOf(parts: readonly GuestReader[]): number[] {
 /** Guest bytes `[from, end)` of `reader`, as a disk of their own. */
 export function sliced(reader: GuestReader, from: number, end: number): GuestReader {
   return {
-    ...(reader.unit !== undefined && { unit: reader.unit }),
+    ...(reader.clusterSize !== undefined && { clusterSize: reader.clusterSize }),
     size: end - from,
-    runAt: (start, limit) =>
-      andThen(reader.runAt(start + from, limit + from), (run) => ({ ...run, start, end: run.end - from })),
+    extentAt: (start, limit) =>
+      andThen(reader.extentAt(start + from, limit + from), (run) => ({ ...run, start, end: run.end - from })),
     async placeOf(start, limit) {
       const place = await reader.placeOf?.(start + from, limit + from);
       return place ? { ...place, end: place.end - from } : null;
     },
-    async readPacked(room, start, end) {
-      return await reader.readPacked?.(room, start + from, end + from) ?? null;
+    async readCompressed(room, start, end) {
+      return await reader.readCompressed?.(room, start + from, end + from) ?? null;
     },
     read(into, start) {
       const inside = Math.max(0, Math.min(into.length, end - from - start));
@@ -184,17 +189,17 @@ export function sliced(reader: GuestReader, from: number, end: number): GuestRea
 export function padded(reader: GuestReader, size: number): GuestReader {
   if (size <= reader.size) return reader;
   return {
-    ...(reader.unit !== undefined && { unit: reader.unit }),
+    ...(reader.clusterSize !== undefined && { clusterSize: reader.clusterSize }),
     size,
     async placeOf(start, limit) {
       return start < reader.size ? await reader.placeOf?.(start, Math.min(limit, reader.size)) ?? null : null;
     },
-    async readPacked(room, start, end) {
-      return end <= reader.size ? await reader.readPacked?.(room, start, end) ?? null : null;
+    async readCompressed(room, start, end) {
+      return end <= reader.size ? await reader.readCompressed?.(room, start, end) ?? null : null;
     },
-    runAt(start, limit) {
-      if (start >= reader.size) return zeroRun(start, limit);
-      return andThen(reader.runAt(start, Math.min(limit, reader.size)), (run) => clipRun(run, start, limit));
+    extentAt(start, limit) {
+      if (start >= reader.size) return zeroExtent(start, limit);
+      return andThen(reader.extentAt(start, Math.min(limit, reader.size)), (run) => clipExtent(run, start, limit));
     },
     async read(into, start) {
       const inside = Math.max(0, Math.min(into.length, reader.size - start));

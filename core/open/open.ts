@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  type Decompressor,
   type Disk,
   type Files,
   type Format,
@@ -16,7 +17,6 @@ import {
   type SnapshotChoice,
   type Storage,
   type StoredFile,
-  type Unpacker,
   windowOf,
 } from "../../formats/mod.ts";
 import type { ImageSpec } from "../job.ts";
@@ -36,8 +36,8 @@ export interface OpenOptions {
   readonly onWarning: (message: string) => void;
   /** Stands in for the files that images name, except backing files: they are not opened then. */
   readonly standIn?: (file: NamedFile, imagePath: string) => Storage;
-  /** Unpacks elsewhere. */
-  readonly unpack?: Unpacker;
+  /** Decompresses elsewhere. */
+  readonly decompressor?: Decompressor;
 }
 
 /** One layer of an opened image. */
@@ -142,7 +142,7 @@ class ChainOpener {
     const format = await this.formatOf(storage, spec, namedBy);
     const disk = await format.open(storage, {
       ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
-      ...(this.options.unpack && { unpack: this.options.unpack }),
+      ...(this.options.decompressor && { decompressor: this.options.decompressor }),
       openNamed: (named) => this.openNamed(named, path, spec),
     });
     this.stack.use(disk);

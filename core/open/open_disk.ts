@@ -6,12 +6,12 @@
 import {
   allFormats,
   type Disk,
+  type Extent,
   type Files,
   type GuestReader,
   hostFiles,
-  joinRuns,
+  joinExtents,
   resolve,
-  type Run,
   sameStatus,
 } from "../../formats/mod.ts";
 import { chainOf } from "./chain.ts";
@@ -44,9 +44,9 @@ export interface OpenedDisk extends GuestReader, AsyncDisposable {
   /** The layers from the top down, each with what it states about itself. */
   readonly layers: readonly { readonly path: string; readonly disk: Disk }[];
   /** The run at `start`, ended at `limit` at the latest. */
-  runAt(start: number, limit: number): Promise<Run>;
+  extentAt(start: number, limit: number): Promise<Extent>;
   /** The whole disk as maximal runs, in order. */
-  runs(): AsyncGenerator<Run>;
+  runs(): AsyncGenerator<Extent>;
 }
 
 /** What {@linkcode openDisk} of `mod.ts` does. */
@@ -56,7 +56,7 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
   const chain = chainOf(opened.layers.map((layer) => layer.disk));
   return {
     size: chain.size,
-    runAt: async (start, limit) => await chain.runAt(start, limit),
+    extentAt: async (start, limit) => await chain.extentAt(start, limit),
     read: (into, start) => chain.read(into, start),
     layers: opened.layers,
     runs: () => maximalRuns(chain),
@@ -64,15 +64,15 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
   };
 }
 
-async function* maximalRuns(reader: GuestReader): AsyncGenerator<Run> {
+async function* maximalRuns(reader: GuestReader): AsyncGenerator<Extent> {
   if (reader.size === 0) return;
-  let run = await reader.runAt(0, reader.size);
+  let run = await reader.extentAt(0, reader.size);
   while (run.end < reader.size) {
-    const next = await reader.runAt(run.end, reader.size);
+    const next = await reader.extentAt(run.end, reader.size);
     if (!sameStatus(run, next)) {
       yield run;
       run = next;
-    } else run = joinRuns(run, next);
+    } else run = joinExtents(run, next);
   }
   yield run;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dataRun, type GuestReader, type MaybePromise, type Run } from "../../formats/mod.ts";
+import { dataExtent, type Extent, type GuestReader, type MaybePromise } from "../../formats/mod.ts";
 
 /** Bytes that stand at guest byte `start` instead of what the reader has there. */
 export interface Patch {
@@ -30,11 +30,11 @@ export function patched(reader: GuestReader, patches: readonly Patch[]): GuestRe
   if (patches.length === 0) return reader;
   return {
     size: reader.size,
-    runAt(start, limit): MaybePromise<Run> {
+    extentAt(start, limit): MaybePromise<Extent> {
       const inside = patches.find((patch) => patch.start <= start && start < endOf(patch));
-      if (inside) return dataRun(start, Math.min(limit, endOf(inside)));
+      if (inside) return dataExtent(start, Math.min(limit, endOf(inside)));
       const next = patches.reduce((least, patch) => patch.start > start ? Math.min(least, patch.start) : least, limit);
-      return reader.runAt(start, next);
+      return reader.extentAt(start, next);
     },
     async read(into, start) {
       await reader.read(into, start);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignDown, alignUp, dataRun, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
+import { alignDown, alignUp, dataExtent, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
 
 /** Nothing smaller than this is given up alone, in bytes. */
 const SECTOR = 512;
@@ -20,28 +20,28 @@ export interface GuestRange {
 /**
  * `reader`, except that what cannot be read is zero. `onBad` hears of every part that became zeroes, in guest bytes.
  *
- * @param grain bytes that tables and packed units stand for at least, see {@linkcode grainOf}: where the fault is
+ * @param grain bytes that tables and compressed clusters stand for at least, see {@linkcode granularityOf}: where the fault is
  * theirs, looking into every sector would find nothing, and take hours on a large disk
  *
  * @example
  * ```ts
- * import { salvaging } from "./skip_errors.ts";
+ * import { skippingErrors } from "./skip_errors.ts";
  * import { ImageError } from "../../formats/mod.ts";
  * import assert from "node:assert/strict";
  *
  * const broken = {
  *   size: 512,
- *   runAt: () => Promise.reject(new ImageError("io", "Cannot read")),
+ *   extentAt: () => Promise.reject(new ImageError("io", "Cannot read")),
  *   read: () => Promise.reject(new ImageError("io", "Cannot read")),
  * };
  * const bad: number[] = [];
  * const bytes = new Uint8Array(512).fill(1);
- * await salvaging(broken, 512, (start, end) => bad.push(start, end)).read(bytes, 0);
+ * await skippingErrors(broken, 512, (start, end) => bad.push(start, end)).read(bytes, 0);
  * assert.deepEqual(bad, [0, 512]);
  * assert.equal(bytes[0], 0);
  * ```
  */
-export function salvaging(
+export function skippingErrors(
   reader: GuestReader,
   grain: number,
   onBad: (start: number, end: number, message: string) => void,
@@ -65,23 +65,23 @@ export function salvaging(
   };
   return {
     size: reader.size,
-    ...(reader.unit !== undefined && { unit: reader.unit }),
-    async runAt(start, limit) {
+    ...(reader.clusterSize !== undefined && { clusterSize: reader.clusterSize }),
+    async extentAt(start, limit) {
       try {
-        return await reader.runAt(start, limit);
+        return await reader.extentAt(start, limit);
       } catch (error) {
         if (!isBad(error)) throw error;
-        return dataRun(start, Math.min(limit, alignDown(start, blind) + blind));
+        return dataExtent(start, Math.min(limit, alignDown(start, blind) + blind));
       }
     },
     read,
   };
 }
 
-/** The least unit of `layers`: what is wrong with a table entry or a packed unit is wrong for that much at least. */
-export function grainOf(layers: readonly Pick<Disk, "unit">[]): number {
-  const units = layers.map(({ unit }) => unit).filter((unit) => unit > SECTOR);
-  const small = layers.some(({ unit }) => unit > 1 && unit <= SECTOR);
+/** The least clusterSize of `layers`: what is wrong with a table entry or a compressed clusterSize is wrong for that much at least. */
+export function granularityOf(layers: readonly Pick<Disk, "clusterSize">[]): number {
+  const units = layers.map(({ clusterSize: unit }) => unit).filter((unit) => unit > SECTOR);
+  const small = layers.some(({ clusterSize: unit }) => unit > 1 && unit <= SECTOR);
   return small || units.length === 0 ? SECTOR : Math.min(...units);
 }
 
@@ -96,18 +96,18 @@ export function mergedRanges(ranges: readonly GuestRange[]): GuestRange[] {
   return merged;
 }
 
-/** A multiple of `unit` inside `[start, end)`, which is longer than `unit`; near the middle. */
+/** A multiple of `clusterSize` inside `[start, end)`, which is longer than `clusterSize`; near the middle. */
 function middleOf(start: number, end: number, unit: number): number {
   const middle = alignDown(start + Math.floor((end - start) / 2), unit);
   return middle > start ? middle : alignUp(start + 1, unit);
 }
 
-/** Whether `[start, end)`, which cannot be read, fails as one: its status is unknown, or it lies in one packed unit. */
+/** Whether `[start, end)`, which cannot be read, fails as one: its status is unknown, or it lies in one compressed clusterSize. */
 async function failsWhole(reader: GuestReader, grain: number, start: number, end: number): Promise<boolean> {
   if (end > alignDown(start, grain) + grain) return false;
   try {
-    const run = await reader.runAt(start, end);
-    return run.kind === "data" && run.packed && run.end >= end;
+    const run = await reader.extentAt(start, end);
+    return run.kind === "data" && run.compressed && run.end >= end;
   } catch (error) {
     if (isBad(error)) return true;
     throw error;

@@ -9,7 +9,7 @@ import type { SourceSummary } from "../events.ts";
 import type { ConvertJob } from "../job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
 import { formatNamed } from "./probe.ts";
-import { grainOf } from "./skip_errors.ts";
+import { granularityOf } from "./skip_errors.ts";
 
 /** The opened sources. */
 export interface OpenedSources {
@@ -59,13 +59,13 @@ export function readerOf(
   sources: OpenedSources,
   beneath: { readonly key: string; readonly path: string } | null,
   onWarning: (message: string) => void,
-  guard: Guard = (reader) => reader,
+  guard: ReaderDecorator = (reader) => reader,
 ): GuestReader {
   let from = 0;
   const whole = concatenate(sources.images.map((image) => {
     const disks: Disk[] = image.layers.map((layer) => layer.disk);
     const chain = chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
-    const guarded = guard(chain, grainOf(disks), from);
+    const guarded = guard(chain, granularityOf(disks), from);
     from += chain.size;
     return guarded;
   }));
@@ -74,7 +74,7 @@ export function readerOf(
 }
 
 /** A reader around another: what the whole chain has at its byte 0 stands at guest byte `from` of all sources. */
-export type Guard = (reader: GuestReader, grain: number, from: number) => GuestReader;
+export type ReaderDecorator = (reader: GuestReader, grain: number, from: number) => GuestReader;
 
 /**
  * How many layers the target takes over: those above the file that stays beneath it. A file that is not in the chain is

@@ -37,7 +37,7 @@ function isSize(value: number): boolean {
 function checkOffload({ offload, target, salvage, sparseSize, digest }: ConvertJob): void {
   if (!offload) return;
   const why = (other: string, found: string) => usage(`Cannot use -C with ${other}: ${found}, leave one out`);
-  if (target.packs) throw why("-c", "what is compressed cannot be copied by the system");
+  if (target.compress) throw why("-c", "what is compressed cannot be copied by the system");
   if (sparseSize !== undefined) throw why("-S", "what the system copies is not looked at");
   if (salvage) throw why("--salvage", "the system reads all or nothing");
   if (digest) throw why("--digest", "what the system copies is not looked at");
@@ -122,7 +122,7 @@ function checkAbilities(job: ConvertJob, format: Format): void {
   if (job.target.backing && job.target.create !== false && !format.has.overlays) {
     throw lacks("images are not made over a backing file here, leave out -B");
   }
-  if (job.target.packs && !format.has.packing) throw lacks("has no compression, leave out -c");
+  if (job.target.compress && !format.has.compression) throw lacks("has no compression, leave out -c");
   if (job.bitmaps && !format.has.bitmaps) throw lacks("has no bitmaps, leave out --bitmaps");
 }
 

@@ -5,7 +5,7 @@
  */
 import { alignUp, type GuestReader, ImageError, type WriterTraits } from "../../formats/mod.ts";
 import { padded } from "../open/chain.ts";
-import type { GptFate } from "../events.ts";
+import type { GptAction } from "../events.ts";
 import type { PartitionTable } from "./gpt.ts";
 import type { TargetSpec } from "../job.ts";
 
@@ -54,7 +54,7 @@ export function tellRounding(
 /** A lengthened disk. */
 export interface Lengthened {
   readonly reader: GuestReader;
-  readonly gpt?: GptFate;
+  readonly gpt?: GptAction;
 }
 
 /**

@@ -61,7 +61,10 @@ function furtherFiles(target: TargetSpec, options: OpenOptions): string[] {
 }
 
 /** An existing target is changed in place; with a data file of its own, that too. What lies beneath it is only read. */
-async function existingFiles({ path, format, below }: TargetSpec, options: OpenOptions): Promise<JobFiles> {
+async function existingFiles(
+  { path, format, backingOfExisting: below }: TargetSpec,
+  options: OpenOptions,
+): Promise<JobFiles> {
   const spec = { path, ...(format !== undefined && { format }), ...(below !== undefined && { backing: below }) };
   await using opened = await openImage(spec, options);
   // Files are listed in the order in which they were opened: the top layer's own come first.

@@ -5,6 +5,7 @@
  */
 import {
   basename,
+  type Compressor,
   type CreatePlan,
   dirname,
   type DiskWriter,
@@ -14,7 +15,6 @@ import {
   ImageError,
   MemoryStorage,
   type NamedFile,
-  type Packer,
   resolve,
   type WritableStorage,
   writableWindowOf,
@@ -48,9 +48,9 @@ export interface TargetJob {
   readonly sync: SyncMode;
   /** Awaited between parts of what takes long; throws where the job is cancelled. */
   readonly pause?: (share?: number) => Promise<void>;
-  /** Ends what `pause` is not asked in: the waiting for the reader of a pipe. */
+  /** Ends what `checkpoint` is not asked in: the waiting for the reader of a pipe. */
   readonly signal?: AbortSignal | undefined;
-  readonly pack: Packer;
+  readonly compressor: Compressor;
   readonly options: OpenOptions & { readonly files: Files };
   /** Where new files go. Default: files that appear at the end. */
   readonly output?: OutputFiles | undefined;
@@ -70,7 +70,7 @@ export async function planTarget(spec: TargetSpec, format: Format, size: number)
     size,
     options: createOptions(format.name, format.createOptions, spec.options ?? {}),
     backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
-    packs: spec.packs ?? false,
+    compress: spec.compress ?? false,
   };
   checkFurtherFiles(format, plan);
   await format.checkPlan?.(plan);
@@ -95,7 +95,7 @@ function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): 
  */
 export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
   const createNamed = () => Promise.resolve(new MemoryStorage());
-  await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, below: null });
+  await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, backing: null });
   if (writer && !writer.addBitmap) throw lacksBitmaps(spec, format);
 }
 
@@ -119,7 +119,12 @@ export async function createTarget(
   const path = resolve(job.spec.path);
   const open = async (name: string) => targetStorage(await output.create(resolve(dirname(path), name)), job);
   const storage = await open(path);
-  const context = { name: basename(path), createNamed: open, below: beneath && readerBelow(beneath), pack: job.pack };
+  const context = {
+    name: basename(path),
+    createNamed: open,
+    backing: beneath && readerBelow(beneath),
+    compressor: job.compressor,
+  };
   const writer = await format.create?.(storage, withBackingId(plan, beneath), context);
   if (!writer) {
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
@@ -158,12 +163,16 @@ export async function editTarget(
   }
   let below: OpenedImage | null = null;
   const writer = await format.edit(storage, {
-    packs: job.spec.packs ?? false,
-    pack: job.pack,
+    compress: job.spec.compress ?? false,
+    compressor: job.compressor,
     openNamed: async (file) => await editNamed(file, path, job, output),
-    openBelow: async (backing) => {
+    openBacking: async (backing) => {
       const { options, spec } = job;
-      below = stack.use(spec.below ? await openImage(spec.below, options) : await openBeneath(backing, path, options));
+      below = stack.use(
+        spec.backingOfExisting
+          ? await openImage(spec.backingOfExisting, options)
+          : await openBeneath(backing, path, options),
+      );
       return readerBelow(below);
     },
   });

@@ -1,41 +1,41 @@
 /**
- * Packing and unpacking on every core. That is what a conversion from or to compressed images spends its time on.
+ * Compressing and decompressing on every core. That is what a conversion from or to compressed images spends its time on.
  *
  * @module
  */
 import {
+  compressBound,
+  compressCluster,
+  type Compressor,
+  decompressCluster,
+  type Decompressor,
   ImageError,
   ownStreams,
-  type Packer,
-  packRoom,
-  packUnit,
   type Streams,
-  type Unpacker,
-  unpackUnit,
 } from "../../formats/mod.ts";
-import { type Crew, crewOf, type Task } from "./worker_pool.ts";
-import type { Answer, Work } from "./worker.ts";
+import { type Task, type WorkerPool, workerPoolOf } from "./worker_pool.ts";
+import type { TaskResult, WorkerTask } from "./worker.ts";
 
-/** A unit as small as this is packed or unpacked here in the time that a message to a worker takes, in bytes. */
+/** A clusterSize as small as this is compressed or decompressed here in the time that a message to a worker takes, in bytes. */
 const SMALL = 4096;
 
-/** Starting the workers takes as long as unpacking so many bytes; packing them takes longer. */
+/** Starting the workers takes as long as decompressing so many bytes; compressing them takes longer. */
 const WORTH = 24 << 20;
-const COST = { pack: 4, unpack: 1 };
+const COST = { compress: 4, decompress: 1 };
 
-/** What packs and unpacks; disposing ends its workers at once. */
-export interface Pool extends Disposable {
-  readonly pack: Packer;
-  readonly unpack: Unpacker;
+/** What compresses and decompresses; disposing ends its workers at once. */
+export interface CodecPool extends Disposable {
+  readonly compress: Compressor;
+  readonly decompress: Decompressor;
   /** How many units are worth handing in together. */
   readonly width: number;
-  /** How long packing and unpacking have taken so far, in seconds, all workers together. */
+  /** How long compressing and decompressing have taken so far, in seconds, all workers together. */
   readonly seconds: Busy;
 }
 
 interface Busy {
-  readonly pack: number;
-  readonly unpack: number;
+  readonly compress: number;
+  readonly decompress: number;
 }
 
 /**
@@ -49,23 +49,23 @@ interface Busy {
  * import assert from "node:assert/strict";
  *
  * using pool = workerPool(2);
- * const unit = new Uint8Array(65536).fill(7);
- * const packed = await pool.pack({ name: "deflate", windowBits: 12, level: -1 }, unit);
- * assert.ok(packed && packed.length < 500);
+ * const clusterSize = new Uint8Array(65536).fill(7);
+ * const compressed = await pool.compress({ name: "deflate", windowBits: 12, level: -1 }, clusterSize);
+ * assert.ok(compressed && compressed.length < 500);
  * const again = new Uint8Array(65536);
- * assert.equal(await pool.unpack("deflate", packed, again), true);
- * assert.deepEqual(again, unit);
+ * assert.equal(await pool.decompress("deflate", compressed, again), true);
+ * assert.deepEqual(again, clusterSize);
  * ```
  */
-export function workerPool(workers?: number): Pool {
-  return poolOf(crewOf(workers));
+export function workerPool(workers?: number): CodecPool {
+  return codecPoolOf(workerPoolOf(workers));
 }
 
 /** A pool on workers that may do other things as well; disposing ends them. */
-export function poolOf(crew: Crew): Pool {
-  const seconds = { pack: 0, unpack: 0 };
+export function codecPoolOf(crew: WorkerPool): CodecPool {
+  const seconds = { compress: 0, decompress: 0 };
   let worth = 0;
-  /** Whether a unit goes to the workers; until enough has come to start them, and until they have started, none does. */
+  /** Whether a clusterSize goes to the workers; until enough has come to start them, and until they have started, none does. */
   const sends = (verb: keyof Busy, length: number): boolean => {
     if (crew.count === 1 || length <= SMALL) return false;
     worth += length * COST[verb];
@@ -89,11 +89,11 @@ export function poolOf(crew: Crew): Pool {
     verb: keyof Busy,
     size: number,
     work: Task["work"],
-    resultOf: (answer: Answer, work: Work) => T,
+    resultOf: (answer: TaskResult, work: WorkerTask) => T,
     own: () => Promise<T>,
   ): Promise<T> =>
     new Promise((resolve, reject) => {
-      const done = (answer: Answer, work: Work) => {
+      const done = (answer: TaskResult, work: WorkerTask) => {
         seconds[verb] += answer.seconds;
         const { problem } = answer;
         if (problem === undefined) resolve(resultOf(answer, work));
@@ -105,32 +105,32 @@ export function poolOf(crew: Crew): Pool {
   return {
     width: crew.count === 1 ? 1 : crew.width,
     seconds,
-    pack(codec, bytes) {
-      const length = packRoom(bytes.length);
+    compress(codec, bytes) {
+      const length = compressBound(bytes.length);
       const own = () =>
-        here("pack", (run) => {
+        here("compress", (run) => {
           const into = new Uint8Array(length);
-          return packedIn(into, packUnit(run, codec, bytes, into));
+          return compressedIn(into, compressCluster(run, codec, bytes, into));
         });
-      if (!sends("pack", bytes.length)) return own();
+      if (!sends("compress", bytes.length)) return own();
       return there(
-        "pack",
+        "compress",
         bytes.length,
-        (memory) => ({ verb: "pack", codec, bytes: memory.shared(bytes), into: memory.take(length) }),
-        ({ result }, work) => packedIn(resultIn(work), result as number),
+        (memory) => ({ verb: "compress", codec, bytes: memory.shared(bytes), into: memory.take(length) }),
+        ({ result }, work) => compressedIn(resultIn(work), result as number),
         own,
       );
     },
-    unpack(codec, bytes, into) {
-      const own = () => here("unpack", (run) => unpackUnit(run, codec, bytes, into));
-      if (!sends("unpack", into.length)) return own();
+    decompress(codec, bytes, into) {
+      const own = () => here("decompress", (run) => decompressCluster(run, codec, bytes, into));
+      if (!sends("decompress", into.length)) return own();
       const isShared = into.buffer instanceof SharedArrayBuffer;
       return there(
-        "unpack",
+        "decompress",
         into.length,
         (memory) => {
           const place = isShared ? into : memory.take(into.length);
-          return { verb: "unpack", codec, bytes: memory.shared(bytes), into: place };
+          return { verb: "decompress", codec, bytes: memory.shared(bytes), into: place };
         },
         ({ result }, work) => {
           if (result === true && !isShared) into.set(resultIn(work));
@@ -143,26 +143,26 @@ export function poolOf(crew: Crew): Pool {
   };
 }
 
-/** A packed unit of its own memory; `null` where there is none. */
-function packedIn(room: Uint8Array, length: number): Uint8Array | null {
+/** A compressed clusterSize of its own memory; `null` where there is none. */
+function compressedIn(room: Uint8Array, length: number): Uint8Array | null {
   return length < 0 ? null : room.slice(0, length);
 }
 
 /** Where a worker has put the result. */
-function resultIn(work: Work): Uint8Array {
-  return (work as Extract<Work, { into: Uint8Array }>).into;
+function resultIn(work: WorkerTask): Uint8Array {
+  return (work as Extract<WorkerTask, { into: Uint8Array }>).into;
 }
 
 /**
- * `pack` with another level than the format's usual one.
+ * `compress` with another level than the format's usual one.
  *
- * @throws ImageError `usage`, when packing, for a level that the codec does not have
+ * @throws ImageError `usage`, when compressing, for a level that the codec does not have
  */
-export function leveled(pack: Packer, level: number | undefined): Packer {
-  if (level === undefined) return pack;
+export function leveled(compress: Compressor, level: number | undefined): Compressor {
+  if (level === undefined) return compress;
   return (codec, unit) => {
     const most = codec.name === "zstd" ? 22 : 9;
-    if (level >= 1 && level <= most) return pack({ ...codec, level }, unit);
+    if (level >= 1 && level <= most) return compress({ ...codec, level }, unit);
     const name = codec.name === "zstd" ? "zstd" : "zlib";
     return Promise.reject(
       new ImageError("usage", `Cannot compress at level ${level}: ${name} has levels 1 to ${most}`),

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import type { equalBytes, Origin, PackedUnit, pageMemory, Streams, unpackUnit } from "../../formats/mod.ts";
+import type {
+  CompressedCluster,
+  decompressCluster,
+  equalBytes,
+  Origin,
+  pageMemory,
+  Streams,
+} from "../../formats/mod.ts";
 import type { Part, splitZeroes, ZeroRule } from "../zeroes.ts";
 
 /** Bytes in a file that workers can open. */
@@ -13,7 +20,7 @@ export interface FilePlace extends Pick<Origin, "path" | "identity"> {
 }
 
 /** Bytes of one length in two files. */
-export interface CompareOrder {
+export interface CompareRequest {
   readonly from: FilePlace;
   readonly to: FilePlace;
   readonly length: number;
@@ -29,23 +36,23 @@ interface WriteOrder {
 }
 
 /** Bytes to be copied. */
-export interface CopyOrder extends WriteOrder {
+export interface CopyRequest extends WriteOrder {
   /** Where they lie, one part behind the other. */
   readonly from: readonly (FilePlace & { readonly length: number })[];
 }
 
-/** Units to be unpacked and written, one behind the other. */
-export interface UnloadOrder extends WriteOrder {
-  readonly units: readonly PackedUnit[];
+/** Units to be decompressed and written, one behind the other. */
+export interface DecompressIntoRequest extends WriteOrder {
+  readonly units: readonly CompressedCluster[];
 }
 
 /** What was written. */
 export interface Copied {
   /** Guest bytes that were found to be zero and not written. */
   readonly zeroes: readonly Part[];
-  /** How long reading, unpacking and writing took, in seconds. */
+  /** How long reading, decompressing and writing took, in seconds. */
   readonly read: number;
-  readonly unpack: number;
+  readonly decompress: number;
   readonly write: number;
 }
 
@@ -57,14 +64,14 @@ export interface Copied {
  */
 export function fileHands(
   split: typeof splitZeroes,
-  unpack: typeof unpackUnit,
+  decompress: typeof decompressCluster,
   equal: typeof equalBytes,
   memory: typeof pageMemory,
   most: number,
 ): {
-  copy(order: CopyOrder): Copied;
-  unload(order: UnloadOrder, run: Streams): Copied;
-  compare(order: CompareOrder): number;
+  copy(order: CopyRequest): Copied;
+  unload(order: DecompressIntoRequest, run: Streams): Copied;
+  compare(order: CompareRequest): number;
 } {
   const buffers: Uint8Array[] = [new Uint8Array(0), new Uint8Array(0)];
   const files = new Map<string, Deno.FsFile>();
@@ -114,7 +121,7 @@ export function fileHands(
     copy(order) {
       const { from, to, guestStart } = order;
       const target = open(to, true);
-      const copied = { zeroes: [] as Part[], read: 0, unpack: 0, write: 0 };
+      const copied = { zeroes: [] as Part[], read: 0, decompress: 0, write: 0 };
       const end = from.reduce((at, { length }) => at + length, guestStart);
       let part = 0;
       let passed = 0;
@@ -140,7 +147,7 @@ export function fileHands(
     unload(order, run) {
       const { units, to } = order;
       const target = open(to, true);
-      const copied = { zeroes: [] as Part[], read: 0, unpack: 0, write: 0 };
+      const copied = { zeroes: [] as Part[], read: 0, decompress: 0, write: 0 };
       let at = order.guestStart;
       for (let next = 0; next < units.length;) {
         const begun = performance.now();
@@ -148,12 +155,12 @@ export function fileHands(
         let length = 0;
         do {
           const { codec, bytes, length: whole } = units[next++];
-          if (!unpack(run, codec, bytes, buffer.subarray(length, length + whole))) throw new Error("it is damaged");
+          if (!decompress(run, codec, bytes, buffer.subarray(length, length + whole))) throw new Error("it is damaged");
           length += whole;
         } while (next < units.length && length + units[next].length <= buffer.length);
         const middle = performance.now();
         copied.zeroes.push(...writeParts(target, buffer.subarray(0, length), at, order));
-        copied.unpack += seconds(begun, middle);
+        copied.decompress += seconds(begun, middle);
         copied.write += seconds(middle, performance.now());
         at += length;
       }

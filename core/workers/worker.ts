@@ -6,17 +6,23 @@
 import {
   alignDown,
   type Codec,
+  compressCluster,
+  decompressCluster,
+  type DecompressCodec,
   equalBytes,
-  type PackedWith,
-  packUnit,
   pageMemory,
   reusedStreams,
   type Streams,
   unitFunctions,
-  unpackUnit,
   zeroes,
 } from "../../formats/mod.ts";
-import { type CompareOrder, type Copied, type CopyOrder, fileHands, type UnloadOrder } from "./file_requests.ts";
+import {
+  type CompareRequest,
+  type Copied,
+  type CopyRequest,
+  type DecompressIntoRequest,
+  fileHands,
+} from "./file_requests.ts";
 import { isZero, splitZeroes } from "../zeroes.ts";
 
 /**
@@ -26,29 +32,34 @@ import { isZero, splitZeroes } from "../zeroes.ts";
 const WORKER_PIECE = 256 << 10;
 
 /** What a worker can do. The views are of shared memory: no byte is copied on the way. */
-export type Work =
-  | { readonly verb: "pack"; readonly codec: Codec; readonly bytes: Uint8Array; readonly into: Uint8Array }
-  | { readonly verb: "unpack"; readonly codec: PackedWith; readonly bytes: Uint8Array; readonly into: Uint8Array }
-  | { readonly verb: "copy"; readonly order: CopyOrder }
-  | { readonly verb: "unload"; readonly order: UnloadOrder }
-  | { readonly verb: "compare"; readonly order: CompareOrder };
+export type WorkerTask =
+  | { readonly verb: "compress"; readonly codec: Codec; readonly bytes: Uint8Array; readonly into: Uint8Array }
+  | {
+    readonly verb: "decompress";
+    readonly codec: DecompressCodec;
+    readonly bytes: Uint8Array;
+    readonly into: Uint8Array;
+  }
+  | { readonly verb: "copy"; readonly order: CopyRequest }
+  | { readonly verb: "unload"; readonly order: DecompressIntoRequest }
+  | { readonly verb: "compare"; readonly order: CompareRequest };
 
 /** A batch on its way to a worker; `berth` is its number. */
-export interface Orders {
+export interface WorkerRequest {
   readonly berth: number;
-  readonly works: readonly Work[];
+  readonly works: readonly WorkerTask[];
 }
 
 /** The batch when it comes back. */
-export interface Answers {
+export interface WorkerResponse {
   readonly berth: number;
-  readonly answers: readonly Answer[];
+  readonly answers: readonly TaskResult[];
 }
 
 /** What a worker answers. */
-export interface Answer {
+export interface TaskResult {
   /**
-   * Of packing, the length of the result, -1 where there is none; of unpacking, whether it gave what it should; of
+   * Of compressing, the length of the result, -1 where there is none; of decompressing, whether it gave what it should; of
    * comparing, the first byte that differs, -1 where none does. `null` where it went wrong.
    */
   readonly result: number | boolean | Copied | null;
@@ -72,8 +83,8 @@ export function workerUrl(): string {
     splitZeroes,
     pageMemory,
     fileHands,
-    `(${serve})(() => import("node:zlib"), ${reusedStreams.name}, ${packUnit.name}, ${unpackUnit.name},`,
-    `  ${fileHands.name}(${splitZeroes.name}, ${unpackUnit.name}, ${equalBytes.name}, ${pageMemory.name}, ${WORKER_PIECE}));`,
+    `(${serve})(() => import("node:zlib"), ${reusedStreams.name}, ${compressCluster.name}, ${decompressCluster.name},`,
+    `  ${fileHands.name}(${splitZeroes.name}, ${decompressCluster.name}, ${equalBytes.name}, ${pageMemory.name}, ${WORKER_PIECE}));`,
   ].join("\n");
   return URL.createObjectURL(new Blob([text], { type: "application/javascript" }));
 }
@@ -82,22 +93,22 @@ export function workerUrl(): string {
 function serve(
   library: () => Promise<Parameters<typeof reusedStreams>[0]>,
   streamsOf: typeof reusedStreams,
-  pack: typeof packUnit,
-  unpack: typeof unpackUnit,
+  compress: typeof compressCluster,
+  decompress: typeof decompressCluster,
   files: ReturnType<typeof fileHands>,
 ): void {
   const scope = self as unknown as {
-    onmessage: (event: MessageEvent<Orders>) => void;
-    postMessage(message: Answers | null): void;
+    onmessage: (event: MessageEvent<WorkerRequest>) => void;
+    postMessage(message: WorkerResponse | null): void;
   };
   let streams: Streams | undefined;
-  const carryOut = (work: Work, run: Streams): Answer["result"] => {
-    if (work.verb === "pack") return pack(run, work.codec, work.bytes, work.into);
-    if (work.verb === "unpack") return unpack(run, work.codec, work.bytes, work.into);
+  const carryOut = (work: WorkerTask, run: Streams): TaskResult["result"] => {
+    if (work.verb === "compress") return compress(run, work.codec, work.bytes, work.into);
+    if (work.verb === "decompress") return decompress(run, work.codec, work.bytes, work.into);
     if (work.verb === "unload") return files.unload(work.order, run);
     return work.verb === "copy" ? files.copy(work.order) : files.compare(work.order);
   };
-  const answer = (work: Work, run: Streams): Answer => {
+  const answer = (work: WorkerTask, run: Streams): TaskResult => {
     const begun = performance.now();
     const since = () => (performance.now() - begun) / 1000;
     try {

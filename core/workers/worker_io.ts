@@ -1,5 +1,5 @@
 /**
- * Workers that read and write files by themselves: bytes that lie plainly in the source, or packed, and have a fixed
+ * Workers that read and write files by themselves: bytes that lie plainly in the source, or compressed, and have a fixed
  * place in the target, are copied on every core, each piece within the cache of one.
  *
  * Whatever a worker cannot do is done again by the thread that has sent it, which then finds the same fault, and has the
@@ -8,14 +8,20 @@
  * @module
  */
 import type { Storage } from "../../formats/mod.ts";
-import { type Crew, DEPTH, type SharedMemory, type Task } from "./worker_pool.ts";
-import type { Answer, Work } from "./worker.ts";
-import type { CompareOrder, Copied, CopyOrder, FilePlace, UnloadOrder } from "./file_requests.ts";
+import { DEPTH, type SharedMemory, type Task, type WorkerPool } from "./worker_pool.ts";
+import type { TaskResult, WorkerTask } from "./worker.ts";
+import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FilePlace } from "./file_requests.ts";
 
-export type { CompareOrder, Copied, CopyOrder, FilePlace, UnloadOrder };
+export type {
+  CompareRequest as CompareOrder,
+  Copied,
+  CopyRequest as CopyOrder,
+  DecompressIntoRequest as UnloadOrder,
+  FilePlace,
+};
 
 /** Workers that copy. */
-export interface FileCrew extends Disposable {
+export interface WorkerIo extends Disposable {
   /** How many orders are worth giving at once. */
   readonly width: number;
   /**
@@ -26,11 +32,11 @@ export interface FileCrew extends Disposable {
   /** Tells that the job may have `length` bytes: for a long one the workers are started soon. */
   expects(length: number): void;
   /** Copies; `null` where the caller must. */
-  copy(order: CopyOrder): Promise<Copied | null>;
-  /** Unpacks, and writes what that gives; `null` where the caller must. */
-  unload(order: UnloadOrder): Promise<Copied | null>;
+  copy(order: CopyRequest): Promise<Copied | null>;
+  /** Decompresses, and writes what that gives; `null` where the caller must. */
+  unload(order: DecompressIntoRequest): Promise<Copied | null>;
   /** The first byte, counted from the start of both, that differs; -1 where none does; `null` where the caller must look. */
-  compare(order: CompareOrder): Promise<number | null>;
+  compare(order: CompareRequest): Promise<number | null>;
 }
 
 /** What a worker takes at once, in bytes: few messages, and a stop is heard soon. */
@@ -52,15 +58,15 @@ interface CrewUse {
 }
 
 /** What `crew` does with files, nothing where one worker is wanted; disposing ends it. */
-export function fileCrew(crew: Crew, { worth = WORTH, workers = crew.count }: CrewUse = {}): FileCrew {
+export function workerIo(crew: WorkerPool, { worth = WORTH, workers = crew.count }: CrewUse = {}): WorkerIo {
   let passed = 0;
   let due = worth;
   let failed = Deno.build.os === "windows" || crew.count < 2;
 
-  const give = (work: Task["work"], size: number): Promise<Answer["result"]> => {
+  const give = (work: Task["work"], size: number): Promise<TaskResult["result"]> => {
     if (failed) return Promise.resolve(null);
     return new Promise((resolve) => {
-      const done = ({ result }: Answer) => {
+      const done = ({ result }: TaskResult) => {
         // What one worker may not do, none may.
         if (result === null) failed = true;
         resolve(result);
@@ -84,7 +90,10 @@ export function fileCrew(crew: Crew, { worth = WORTH, workers = crew.count }: Cr
     unload(order) {
       const sharedIn = (memory: SharedMemory) =>
         order.units.map((unit) => ({ ...unit, bytes: memory.shared(unit.bytes) }));
-      const work = (memory: SharedMemory): Work => ({ verb: "unload", order: { ...order, units: sharedIn(memory) } });
+      const work = (memory: SharedMemory): WorkerTask => ({
+        verb: "unload",
+        order: { ...order, units: sharedIn(memory) },
+      });
       return give(work, lengthOf(order.units)) as Promise<Copied | null>;
     },
     compare: (order) => give(() => ({ verb: "compare", order }), order.length) as Promise<number | null>,

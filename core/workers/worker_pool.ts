@@ -1,11 +1,11 @@
 /**
- * Workers, each of which takes one core: they pack and unpack, and they copy and compare files by themselves. Who gives
+ * Workers, each of which takes one core: they compress and decompress, and they copy and compare files by themselves. Who gives
  * them work is `pool.ts` and `file_crew.ts`.
  *
  * @module
  */
 import { ImageError } from "../../formats/mod.ts";
-import { type Answer, type Answers, type Orders, type Work, workerUrl } from "./worker.ts";
+import { type TaskResult, type WorkerRequest, type WorkerResponse, type WorkerTask, workerUrl } from "./worker.ts";
 
 /** More would only wait for each other. */
 const MAX_WORKERS = 16;
@@ -13,7 +13,7 @@ const MAX_WORKERS = 16;
 /** Batches at each worker: it need not wait for the next. */
 export const DEPTH = 2;
 
-/** Work goes to a worker and comes back in batches of so many guest bytes: a message costs as much as a small unit. */
+/** WorkerTask goes to a worker and comes back in batches of so many guest bytes: a message costs as much as a small unit. */
 const BATCH = 512 << 10;
 
 /** Something to be done by a worker. */
@@ -21,9 +21,9 @@ export interface Task {
   /** Guest bytes of it. */
   readonly size: number;
   /** What the worker is sent; made when a worker is free. What it needs of `memory` is its own until it is answered. */
-  work(memory: SharedMemory): Work;
+  work(memory: SharedMemory): WorkerTask;
   /** Hears how it went; what lies in `memory` is valid until this returns. */
-  done(answer: Answer, work: Work): void;
+  done(answer: TaskResult, work: WorkerTask): void;
   /** The workers are gone. */
   failed(error: ImageError): void;
 }
@@ -37,7 +37,7 @@ export interface SharedMemory {
 }
 
 /** Workers; disposing ends them at once. */
-export interface Crew extends Disposable {
+export interface WorkerPool extends Disposable {
   /** How many there are, at least 1; one alone is none: the caller does everything itself. */
   readonly count: number;
   /** How many tasks of a batch's size are worth handing in together. */
@@ -53,12 +53,12 @@ export interface Crew extends Disposable {
 }
 
 /** A place for a batch at a worker. */
-interface Berth {
+interface Slot {
   readonly worker: Worker;
   readonly memory: ReturnType<typeof reusedMemory>;
   /** The batch under way; empty: the berth is free. */
   tasks: readonly Task[];
-  works: readonly Work[];
+  works: readonly WorkerTask[];
 }
 
 /**
@@ -66,19 +66,19 @@ interface Berth {
  *
  * @example
  * ```ts
- * import { crewOf } from "./worker_pool.ts";
+ * import { workerPoolOf } from "./worker_pool.ts";
  * import assert from "node:assert/strict";
  *
- * using crew = crewOf(2);
+ * using crew = workerPoolOf(2);
  * assert.equal(crew.state, "none");
  * assert.equal(crew.width, 4);
  * ```
  */
-export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
+export function workerPoolOf(workers: number = navigator.hardwareConcurrency): WorkerPool {
   const count = Math.min(Math.max(1, workers), MAX_WORKERS);
   const waiting: Task[] = [];
   const started: Worker[] = [];
-  const berths: Berth[] = [];
+  const berths: Slot[] = [];
   let program: string | null = null;
   let listening = 0;
   let ended: ImageError | null = null;
@@ -101,7 +101,7 @@ export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
     const tasks = [...berths.splice(0).flatMap((berth) => berth.tasks), ...waiting.splice(0)];
     for (const task of tasks) task.failed(error);
   };
-  const heard = (message: Answers | null) => {
+  const heard = (message: WorkerResponse | null) => {
     if (ended) return;
     if (message === null) return void listening++;
     const { tasks, works } = berths[message.berth];
@@ -114,7 +114,7 @@ export function crewOf(workers: number = navigator.hardwareConcurrency): Crew {
   const start = (wanted = count) => {
     while (started.length < wanted && !ended) {
       const worker = new Worker(program ??= workerUrl(), { type: "module", name: "diskcast" });
-      worker.onmessage = ({ data }: MessageEvent<Answers | null>) => heard(data);
+      worker.onmessage = ({ data }: MessageEvent<WorkerResponse | null>) => heard(data);
       worker.onerror = (event) => {
         event.preventDefault();
         end(new ImageError("io", `A worker failed: ${event.message}`));
@@ -157,11 +157,11 @@ function batchOf(waiting: Task[]): Task[] {
   return waiting.splice(0, count);
 }
 
-function send(berth: Berth, index: number, tasks: readonly Task[]): void {
+function send(berth: Slot, index: number, tasks: readonly Task[]): void {
   berth.memory.begin();
   berth.tasks = tasks;
   berth.works = tasks.map((task) => task.work(berth.memory));
-  berth.worker.postMessage({ berth: index, works: berth.works } satisfies Orders);
+  berth.worker.postMessage({ berth: index, works: berth.works } satisfies WorkerRequest);
 }
 
 /** Memory of which everything is free again after `begin`. */

@@ -1,12 +1,12 @@
 /**
- * Packing a unit of guest bytes: what a format asks for, and the plain way to do it. The engine may hand in another way
+ * Compressing a clusterSize of guest bytes: what a format asks for, and the plain way to do it. The engine may hand in another way
  * that does the same on other cores.
  *
  * @module
  */
 import { ownStreams, type StreamOptions, type Streams } from "./zlib_streams.ts";
 
-/** How to pack. Plain data, so that it can be sent to a worker. */
+/** How to compress. Plain data, so that it can be sent to a worker. */
 export type Codec = DeflateCodec | ZstdCodec;
 
 /** A raw deflate stream (RFC 1951), or a zlib stream (RFC 1950). */
@@ -15,9 +15,9 @@ export interface DeflateCodec {
   readonly name: "deflate" | "zlib";
   /** 9 to 15. */
   readonly windowBits: number;
-  /** 1 to 9; -1 for what suits the unit ({@linkcode levelFor}). */
+  /** 1 to 9; -1 for what suits the clusterSize ({@linkcode levelFor}). */
   readonly level: number;
-  /** Whether a unit that does not get smaller is stored in a stream that is a little longer than the unit. */
+  /** Whether a clusterSize that does not get smaller is stored in a stream that is a little longer than the clusterSize. */
   readonly stores?: true;
 }
 
@@ -25,29 +25,29 @@ export interface DeflateCodec {
 export interface ZstdCodec {
   /** Tells it apart from {@linkcode DeflateCodec}. */
   readonly name: "zstd";
-  /** 1 to 22; -1 for Zstandard's usual one, with tables that suit the unit. */
+  /** 1 to 22; -1 for Zstandard's usual one, with tables that suit the clusterSize. */
   readonly level: number;
 }
 
 /**
- * Packs one unit; `null` where that does not make it smaller, or hardly would (by less than 1/64). The result is the
+ * Compresses one clusterSize; `null` where that does not make it smaller, or hardly would (by less than 1/64). The result is the
  * caller's to keep.
  */
-export type Packer = (codec: Codec, unit: Uint8Array) => Promise<Uint8Array | null>;
+export type Compressor = (codec: Codec, unit: Uint8Array) => Promise<Uint8Array | null>;
 
-/** Bytes that {@linkcode packUnit} needs for the result of a unit: it may be longer than the unit while it is tried. */
-export function packRoom(unitBytes: number): number {
+/** Bytes that {@linkcode compressCluster} needs for the result of a clusterSize: it may be longer than the clusterSize while it is tried. */
+export function compressBound(unitBytes: number): number {
   return unitBytes + (unitBytes >> 7) + 1024;
 }
 
 /**
- * Packs one unit into `into`, which has {@linkcode packRoom}; returns the length of the result, -1 where there is none.
- * The same for the same unit, whatever was packed before. Knows its neighbours in this file and nothing else by name,
+ * Compresses one clusterSize into `into`, which has {@linkcode compressBound}; returns the length of the result, -1 where there is none.
+ * The same for the same clusterSize, whatever was compressed before. Knows its neighbours in this file and nothing else by name,
  * because workers run its text.
  *
  * @throws what `node:zlib` throws for a level or a window that it does not have
  */
-export function packUnit(run: Streams, codec: Codec, unit: Uint8Array, into: Uint8Array): number {
+export function compressCluster(run: Streams, codec: Codec, unit: Uint8Array, into: Uint8Array): number {
   if (codec.name === "zstd") {
     const length = run("zstdCompress", zstdOptions(codec.level, unit.length), unit, into);
     return length < unit.length ? length : -1;
@@ -63,7 +63,7 @@ export function packUnit(run: Streams, codec: Codec, unit: Uint8Array, into: Uin
 }
 
 /**
- * The level of deflate that suits a unit; 0 where none would make it smaller. `into` is room to try.
+ * The level of deflate that suits a clusterSize; 0 where none would make it smaller. `into` is room to try.
  *
  * Level 9 alone finds repetitions of three bytes, which programs have many of and text has few: without it, they take
  * up to 4 % more than zlib makes of them.
@@ -77,7 +77,7 @@ export function levelFor(run: Streams, windowBits: number, unit: Uint8Array, int
 }
 
 /**
- * Whether a part of a unit, of `length` bytes each, gets smaller by what Zstandard does in a tenth of the time that
+ * Whether a part of a clusterSize, of `length` bytes each, gets smaller by what Zstandard does in a tenth of the time that
  * deflate takes. It gives up where it would save less than 1/64.
  */
 export function anyShrinks(run: Streams, unit: Uint8Array, length: number, into: Uint8Array): boolean {
@@ -99,7 +99,7 @@ export function zstdOptions(level: number, length: number): StreamOptions {
   return { params: length <= 65536 ? { 100: 3, 102: 15, 103: 14 } : { 100: 3 } };
 }
 
-/** What about 2,000 bytes, evenly taken from a unit, look like: evenly spread as random ones; mostly ASCII. */
+/** What about 2,000 bytes, evenly taken from a clusterSize, look like: evenly spread as random ones; mostly ASCII. */
 export function sampled(unit: Uint8Array): { readonly random: boolean; readonly text: boolean } {
   // Odd, so that it meets all bytes of records whose length is a power of two.
   const step = unit.length >> 11 | 1;
@@ -117,21 +117,21 @@ export function sampled(unit: Uint8Array): { readonly random: boolean; readonly 
 }
 
 /**
- * Packs in this thread.
+ * Compresses in this thread.
  *
  * @example
  * ```ts
- * import { inlinePacker } from "./compress.ts";
+ * import { inlineCompressor } from "./compress.ts";
  * import assert from "node:assert/strict";
  *
  * const codec = { name: "deflate", windowBits: 12, level: -1 } as const;
- * const packed = await inlinePacker(codec, new Uint8Array(65536));
- * assert.ok(packed && packed.length < 500);
- * assert.equal(await inlinePacker(codec, new Uint8Array(1)), null);
+ * const compressed = await inlineCompressor(codec, new Uint8Array(65536));
+ * assert.ok(compressed && compressed.length < 500);
+ * assert.equal(await inlineCompressor(codec, new Uint8Array(1)), null);
  * ```
  */
-export const inlinePacker: Packer = async (codec, unit) => {
-  const into = new Uint8Array(packRoom(unit.length));
-  const length = packUnit(await ownStreams(), codec, unit, into);
+export const inlineCompressor: Compressor = async (codec, unit) => {
+  const into = new Uint8Array(compressBound(unit.length));
+  const length = compressCluster(await ownStreams(), codec, unit, into);
   return length < 0 ? null : into.slice(0, length);
 };

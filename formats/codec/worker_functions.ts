@@ -1,10 +1,10 @@
 /**
- * The functions that pack and unpack a unit, for a worker that runs their text.
+ * The functions that compress and decompress a unit, for a worker that runs their text.
  *
  * @module
  */
-import { anyShrinks, levelFor, packUnit, sampled, zstdOptions } from "./compress.ts";
-import { unpackUnit } from "./decompress.ts";
+import { anyShrinks, compressCluster, levelFor, sampled, zstdOptions } from "./compress.ts";
+import { decompressCluster } from "./decompress.ts";
 import { openStream, reusedStreams } from "./zlib_streams.ts";
 
 /** All that they need by name, but for globals: each is a declaration, and together they are a program. */
@@ -15,6 +15,6 @@ export const unitFunctions: readonly { readonly name: string; toString(): string
   sampled,
   anyShrinks,
   levelFor,
-  packUnit,
-  unpackUnit,
+  compressCluster,
+  decompressCluster,
 ];

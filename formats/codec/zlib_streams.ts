@@ -1,5 +1,5 @@
 /**
- * Streams of `node:zlib` that are used again and again: making one takes longer than packing or unpacking many a unit.
+ * Streams of `node:zlib` that are used again and again: making one takes longer than compressing or decompressing many a unit.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export type StreamOptions = zlib.ZlibOptions | zlib.ZstdOptions;
 
 /**
  * Sends all of `bytes` through a stream of this kind. Returns how many bytes of `into` it filled; -1 where the bytes are
- * damaged, or give more than there is room for. Unpacking what ends early gives what there is of it.
+ * damaged, or give more than there is room for. Decompressing what ends early gives what there is of it.
  */
 export type Streams = (kind: StreamKind, options: StreamOptions, bytes: Uint8Array, into: Uint8Array) => number;
 
@@ -49,12 +49,12 @@ interface Inner {
  * import assert from "node:assert/strict";
  *
  * const run = reusedStreams(zlib);
- * const packed = new Uint8Array(100);
- * const length = run("deflate", { level: 9 }, new Uint8Array(5000).fill(7), packed);
+ * const compressed = new Uint8Array(100);
+ * const length = run("deflate", { level: 9 }, new Uint8Array(5000).fill(7), compressed);
  * const plain = new Uint8Array(5000);
- * assert.equal(run("inflate", {}, packed.subarray(0, length), plain), 5000);
+ * assert.equal(run("inflate", {}, compressed.subarray(0, length), plain), 5000);
  * assert.equal(plain[4999], 7);
- * assert.equal(run("inflate", {}, packed.subarray(0, length), plain.subarray(1)), -1, "no room");
+ * assert.equal(run("inflate", {}, compressed.subarray(0, length), plain.subarray(1)), -1, "no room");
  * ```
  */
 export function reusedStreams(library: typeof zlib): Streams {

@@ -10,12 +10,12 @@ import type { WritableStorage } from "../storage/types.ts";
 import { FEATURE_NAMES, type Header, NO_BITS } from "./header/header.ts";
 import { readHeader } from "./header/read.ts";
 import { isCompressed, isZeroFlagged, setEntry, tableAt } from "./mapping/l2_entry.ts";
-import { type Renewal, renewalOf, replaceHeader } from "./transaction/transaction.ts";
+import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
 import { resizeQcow2 } from "./resize.ts";
 import { putSnapshots } from "./snapshots/write.ts";
 import { readSnapshots } from "./snapshots/read.ts";
 import { addEntry, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
-import { refuseUnsound } from "./refuse_corrupt.ts";
+import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
  * Changes the options of an image. The size is one step, everything else is another.
@@ -29,7 +29,7 @@ export async function amendQcow2(
   context: ChangeContext,
 ): Promise<void> {
   const before = await readHeader(storage);
-  refuseUnsound(storage, before);
+  refuseCorrupt(storage, before);
   const next = nextHeader(storage, before, options);
   checkNext(storage, next);
   const size = options["size"];
@@ -47,7 +47,7 @@ async function changeHeader(storage: WritableStorage, next: Header, context: Cha
   if (header.refcountOrder === next.refcountOrder && header.version === next.version) {
     return await replaceHeader(storage, changes);
   }
-  const renewal = await renewalOf(storage, header, context, { order: next.refcountOrder });
+  const renewal = await transactionOf(storage, header, context, { order: next.refcountOrder });
   const flagless = next.version === 2 && header.version === 3;
   await renewal.finish({
     ...changes,
@@ -128,7 +128,7 @@ function checkNext(storage: WritableStorage, next: Header): void {
     [next.lazyRefcounts, "lazy_refcounts must be off"],
     [next.externalData, "its data lie in another file"],
     [next.extendedL2, "it has extended L2 entries"],
-    [next.compressionType !== "zlib", "its clusters are packed with zstd"],
+    [next.compressionType !== "zlib", "its clusters are compressed with zstd"],
     [next.bitmaps !== null, "it has bitmaps"],
   ];
   const found = newer.find(([has]) => has);
@@ -137,7 +137,7 @@ function checkNext(storage: WritableStorage, next: Header): void {
 }
 
 /** Snapshots with all that their entries must have in version 3. */
-async function completeSnapshots(renewal: Renewal): Promise<Header["snapshots"]> {
+async function completeSnapshots(renewal: Transaction): Promise<Header["snapshots"]> {
   const { storage, header } = renewal;
   const snapshots = await readSnapshots(storage, header);
   if (snapshots.every(({ extra }) => extra.length >= 16)) return header.snapshots;
@@ -145,7 +145,7 @@ async function completeSnapshots(renewal: Renewal): Promise<Header["snapshots"]>
 }
 
 /** An L1 table whose clusters have no zero flags, which version 2 does not know. */
-async function withoutZeroFlags(renewal: Renewal): Promise<Header["l1"]> {
+async function withoutZeroFlags(renewal: Transaction): Promise<Header["l1"]> {
   const { storage, header, context } = renewal;
   for (const snapshot of await readSnapshots(storage, header)) {
     const kept = await readL1(storage, snapshot.l1);
@@ -179,7 +179,7 @@ function flaggedEntries(l2: DataView): number[] {
 }
 
 /** Zeroes as nothing, or as data where something lies beneath. */
-async function expand(renewal: Renewal, l2: DataView, at: number): Promise<void> {
+async function expand(renewal: Transaction, l2: DataView, at: number): Promise<void> {
   const { header, geometry: { clusterSize } } = renewal;
   await addEntry(renewal, l2, at, -1);
   if (header.backing === null) return setEntry(l2, at, 0, false);

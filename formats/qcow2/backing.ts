@@ -11,9 +11,9 @@ import type { WritableStorage } from "../storage/types.ts";
 import { NO_BITS } from "./header/header.ts";
 import { readHeader } from "./header/read.ts";
 import { l1IndexOf, l2IndexOf, setEntry, setSubclusters, tableAt } from "./mapping/l2_entry.ts";
-import { type Renewal, renewalOf, replaceHeader } from "./transaction/transaction.ts";
+import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
 import { addEntry, dropState, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
-import { refuseUnsound } from "./refuse_corrupt.ts";
+import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
  * Names `backing` as the file beneath, or none. Nothing else changes.
@@ -22,7 +22,7 @@ import { refuseUnsound } from "./refuse_corrupt.ts";
  */
 export async function setQcow2Backing(storage: WritableStorage, backing: NamedFile | null): Promise<void> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   const path = storage.label;
   if (backing !== null && (backing.format === undefined || backing.format === "")) {
     throw new ImageError("usage", `Cannot use "${backing.name}" beneath "${path}": its format must be stated`, {
@@ -40,12 +40,12 @@ export async function setQcow2Backing(storage: WritableStorage, backing: NamedFi
 /** Forgets everything that the active state says. Snapshots and bitmaps stay. */
 export async function emptyQcow2(storage: WritableStorage, context: ChangeContext): Promise<void> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   if (header.rawExternalData) {
     const message = `Cannot empty "${storage.label}": its data file by itself is the disk`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const renewal = await renewalOf(storage, header, context);
+  const renewal = await transactionOf(storage, header, context);
   await dropState(renewal, header.l1);
   const l1 = new DataView(new ArrayBuffer(header.l1.entries * 8));
   await renewal.finish({ l1: await putL1(renewal, l1) });
@@ -58,9 +58,9 @@ export async function forgetQcow2(
   context: ChangeContext,
 ): Promise<void> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   if (header.rawExternalData || ranges.length === 0) return;
-  const renewal = await renewalOf(storage, header, context);
+  const renewal = await transactionOf(storage, header, context);
   const { clusterSize, l2Reach } = renewal.geometry;
   const l1 = await readL1(storage, header.l1);
   let loaded: { readonly index: number; readonly l2: DataView } | undefined;
@@ -87,7 +87,7 @@ export async function forgetQcow2(
   await renewal.finish({ l1: await putL1(renewal, l1) });
 }
 
-async function forgetEntry(renewal: Renewal, l2: DataView, guest: number): Promise<void> {
+async function forgetEntry(renewal: Transaction, l2: DataView, guest: number): Promise<void> {
   const { geometry } = renewal;
   const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
   await addEntry(renewal, l2, at, -1);

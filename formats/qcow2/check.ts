@@ -26,9 +26,9 @@ import { looseCount, type StoredCounts, storedCounts } from "./refcounts/on_disk
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
- * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
- * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), below: null })).finish();
- * const context = { pause: () => Promise.resolve(), openNamed: () => Promise.reject() };
+ * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
+ * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), backing: null })).finish();
+ * const context = { checkpoint: () => Promise.resolve(), openNamed: () => Promise.reject() };
  * const report = await checkQcow2(storage, context);
  * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);
  * ```
@@ -47,7 +47,7 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
     leaks,
     checkErrors,
     imageEnd: (examined.highest + 1) * header.clusterSize,
-    units,
+    clusters: units,
   };
 }
 

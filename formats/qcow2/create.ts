@@ -26,8 +26,8 @@ import { tableWriter, type Target, writerOf } from "./writer.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
- * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
- * const writer = await createQcow2(storage, plan, { createNamed: () => Promise.reject(new Error()), below: null });
+ * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
+ * const writer = await createQcow2(storage, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
  * await writer.write(new Uint8Array([7]), 12345);
  * await writer.finish();
  * assert.deepEqual([...storage.bytes().subarray(0, 4)], [0x51, 0x46, 0x49, 0xfb]);
@@ -60,7 +60,7 @@ export async function createQcow2(
   });
 }
 
-/** Where guest bytes go. What allocates beforehand and what packs are loaded for images that are to have it. */
+/** Where guest bytes go. What allocates beforehand and what compress are loaded for images that are to have it. */
 async function targetOf(
   image: Image,
   plan: CreatePlan,
@@ -72,9 +72,9 @@ async function targetOf(
     const base = await preallocate(image, preallocation);
     if (plan.backing === null) return linearWriter(image, base, preallocation);
   }
-  if (!plan.packs) return tableWriter(image, null);
-  const { packingOf } = await import("./clusters/compress.ts");
-  return tableWriter(image, packingOf(compressionType, context.pack));
+  if (!plan.compress) return tableWriter(image, null);
+  const { compressionOf } = await import("./clusters/compress.ts");
+  return tableWriter(image, compressionOf(compressionType, context.compressor));
 }
 
 /** An image without data. */
@@ -96,7 +96,7 @@ async function emptyImage(
     fresh: true,
     keepsPlaces: settingsOf(plan).preallocation !== "off",
     limits,
-    below: () => Promise.resolve(context.below),
+    below: () => Promise.resolve(context.backing),
   });
   const l1Clusters = Math.ceil(header.l1.entries * 8 / header.clusterSize);
   await image.refcounts.claim(1 + header.refcountTable.clusters + l1Clusters);
@@ -110,9 +110,9 @@ function traitsOf(image: Image, plan: CreatePlan, linear: CreateSettings | null)
     : linear.preallocation !== "metadata" || !data.zeroesCheaply;
   return {
     size: header.size,
-    unit: header.clusterSize,
+    clusterSize: header.clusterSize,
     sector: SECTOR,
-    packs: plan.packs,
+    compress: plan.compress,
     order: "any",
     startsZeroed: header.backing === null,
     zeroes: written ? "written" : "cheap",

@@ -10,7 +10,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { type BitmapEntry, readBitmapDirectory } from "./bitmaps/read.ts";
 import { type BitmapTracker, bitmapTracker } from "./bitmaps/track.ts";
 import { type AddedBitmaps, addedBitmaps } from "./bitmaps/write.ts";
-import { packingOf } from "./clusters/compress.ts";
+import { compressionOf } from "./clusters/compress.ts";
 import { openData } from "./open.ts";
 import { encodeHeader, type Header, NO_BITS } from "./header/header.ts";
 import { readHeader } from "./header/read.ts";
@@ -18,8 +18,8 @@ import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
 import { metadataPlaces } from "./metadata_overlap.ts";
 import { countAt } from "./refcounts/refcount_block.ts";
 import { requireShareCounted } from "./clusters/shared_clusters.ts";
-import { refuseUnsound, requireCounted } from "./refuse_corrupt.ts";
-import { requirePackable } from "./clusters/write_compressed.ts";
+import { refuseCorrupt, requireCounted } from "./refuse_corrupt.ts";
+import { requireCompressible } from "./clusters/write_compressed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
 
 /**
@@ -38,10 +38,10 @@ import { tableWriter, writerOf } from "./writer.ts";
  *
  * const no = () => Promise.reject(new Error("The image names no file"));
  * const storage = new MemoryStorage();
- * const plan = { size: 1 << 20, options: {}, backing: null, packs: false };
- * await (await createQcow2(storage, plan, { createNamed: no, below: null })).finish();
+ * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
+ * await (await createQcow2(storage, plan, { createNamed: no, backing: null })).finish();
  *
- * const writer = await editQcow2(storage, { packs: false, openNamed: no, openBelow: no });
+ * const writer = await editQcow2(storage, { compress: false, openNamed: no, openBacking: no });
  * assert.equal(writer.traits.startsZeroed, true);
  * await writer.write(new Uint8Array([1, 2, 3]), 1000);
  * await writer.finish();
@@ -53,11 +53,11 @@ export async function editQcow2(
   limits: Limits = USUAL_LIMITS,
 ): Promise<DiskWriter> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   const bitmaps = await readBitmapDirectory(storage, header);
   const image = await openForChange(storage, header, bitmaps, context, limits);
-  if (context.packs) requirePackable(image);
-  const pack = context.packs ? packingOf(header.compressionType, context.pack) : null;
+  if (context.compress) requireCompressible(image);
+  const compress = context.compress ? compressionOf(header.compressionType, context.compressor) : null;
   const tracker = bitmapTracker(image, bitmaps);
   const added = addedBitmaps(image, tracker.entries);
   let begun = false;
@@ -67,8 +67,8 @@ export async function editQcow2(
     await beginChanges(image, tracker);
   }
   return writerOf({
-    traits: traitsOf(image, context.packs),
-    target: tableWriter(image, pack),
+    traits: traitsOf(image, context.compress),
+    target: tableWriter(image, compress),
     async begin(start, end) {
       await begin();
       tracker.touch(start, end);
@@ -94,7 +94,7 @@ async function openForChange(
   // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
   const trusted = header.bitmapsConsistent ? bitmaps : [];
   const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps: trusted });
-  const below = header.backing === null ? null : await context.openBelow(header.backing);
+  const below = header.backing === null ? null : await context.openBacking(header.backing);
   const image = imageOf({
     header,
     storage,
@@ -154,14 +154,14 @@ async function endOfUse(storage: WritableStorage, header: Header, table: Float64
   return 0;
 }
 
-function traitsOf({ header, tables, data }: Image, packs: boolean): WriterTraits {
+function traitsOf({ header, tables, data }: Image, compress: boolean): WriterTraits {
   const empty = header.backing === null && !header.rawExternalData && isZero(tables.l1);
   const written = header.rawExternalData ? !data.zeroesCheaply : header.version === 2 && header.backing !== null;
   return {
     size: header.size,
-    unit: header.clusterSize,
+    clusterSize: header.clusterSize,
     sector: SECTOR,
-    packs,
+    compress,
     order: "any",
     startsZeroed: empty,
     zeroes: written ? "written" : "cheap",

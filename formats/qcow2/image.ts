@@ -11,7 +11,7 @@ import { encodeHeader, type Header } from "./header/header.ts";
 import { type Geometry, geometryOf } from "./mapping/l2_entry.ts";
 import { type Mapping, runAt } from "./mapping/mapping.ts";
 import { readGuest, type Source } from "./clusters/read.ts";
-import type { MetadataPlaces } from "./metadata_overlap.ts";
+import type { MetadataRanges } from "./metadata_overlap.ts";
 import { type Refcounts, refcountsOf, type TablePlace } from "./refcounts/refcounts.ts";
 import { type Tables, tablesOf } from "./mapping/tables_write.ts";
 
@@ -42,7 +42,7 @@ export interface Image {
   readonly refcounts: Refcounts;
   readonly tables: Tables;
   /** Where tables lie, which guest data must keep out of; absent for a new image, whose entries are all its own. */
-  readonly places?: MetadataPlaces | undefined;
+  readonly places?: MetadataRanges | undefined;
   /** Whether this is a new image. */
   readonly fresh: boolean;
   /** Whether zeroed clusters keep their place in the file. */
@@ -76,7 +76,7 @@ export interface ImageSetup {
   /** The cluster after the last one in use that the file has. */
   readonly end: number;
   /** See {@linkcode Image}. */
-  readonly places?: MetadataPlaces | undefined;
+  readonly places?: MetadataRanges | undefined;
   readonly fresh: boolean;
   readonly keepsPlaces: boolean;
   readonly limits: Limits;
@@ -161,9 +161,9 @@ export function imageOf(setup: ImageSetup): Image {
     l1: tables.l1,
     tables: tables.cache,
   };
-  // Unpacked clusters are not kept: they may be written over.
-  const unpacked = { get: () => undefined, set: () => {} };
-  const source: Source = { mapping, storage, data, compressionType: header.compressionType, unpacked };
+  // Decompressed clusters are not kept: they may be written over.
+  const decompressed = { get: () => undefined, set: () => {} };
+  const source: Source = { mapping, storage, data, compressionType: header.compressionType, decompressed };
 
   return {
     get header() {
@@ -239,7 +239,7 @@ async function zeroBelow(image: Image, from: number, to: number): Promise<boolea
   if (below === null) return true;
   const end = Math.min(to, below.size);
   for (let at = from; at < end;) {
-    const run = await below.runAt(at, end);
+    const run = await below.extentAt(at, end);
     if (run.kind === "data") return false;
     at = run.end;
   }

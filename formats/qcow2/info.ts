@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { Bitmap, Fact, Facts } from "../contract.ts";
+import type { Bitmap, FormatInfo, InfoValue } from "../contract.ts";
 import type { Header } from "./header/header.ts";
 import type { Snapshot } from "./snapshots/read.ts";
 
-/** Facts of an image. Names as in QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag and snapshots. */
-export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): Facts {
+/** FormatInfo of an image. Names as in QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag and snapshots. */
+export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): FormatInfo {
   return {
     "compat": header.version === 2 ? "0.10" : "1.1",
     "compression-type": header.compressionType,
@@ -24,7 +24,7 @@ export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps:
   };
 }
 
-function bitmapFacts(bitmap: Bitmap): Fact {
+function bitmapFacts(bitmap: Bitmap): InfoValue {
   const flags: string[] = [];
   if (bitmap.inconsistent) flags.push("in-use");
   if (bitmap.enabled) flags.push("auto");
@@ -33,7 +33,7 @@ function bitmapFacts(bitmap: Bitmap): Fact {
 
 const SECOND = 1_000_000_000n;
 
-function snapshotFacts(snapshot: Snapshot, size: number): Fact {
+function snapshotFacts(snapshot: Snapshot, size: number): InfoValue {
   return {
     "id": snapshot.id,
     "name": snapshot.name,

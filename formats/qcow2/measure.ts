@@ -25,8 +25,8 @@ const BITMAP_ENTRY_BYTES = 24;
  * import { measureQcow2 } from "./measure.ts";
  * import assert from "node:assert/strict";
  *
- * const measure = measureQcow2({ size: 1 << 30, options: {}, backing: null, packs: false });
- * assert.equal(measure.unit, 65536);
+ * const measure = measureQcow2({ size: 1 << 30, options: {}, backing: null, compress: false });
+ * assert.equal(measure.clusterSize, 65536);
  * assert.deepEqual(measure.sizeOf(0, null), { required: 393216, fullyAllocated: 1074135040 });
  * ```
  */
@@ -36,7 +36,7 @@ export function measureQcow2(plan: CreatePlan): Measure {
   const size = alignUp(plan.size, settings.clusterSize);
   const allocates = settings.preallocation === "full" || settings.preallocation === "falloc";
   return {
-    unit: settings.clusterSize,
+    clusterSize: settings.clusterSize,
     sizeOf(data, bitmaps): Measured {
       const fullyAllocated = size + tableBytes(size, settings);
       return {

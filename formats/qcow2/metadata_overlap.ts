@@ -36,7 +36,7 @@ export type Holding =
   | "bits of a bitmap";
 
 /** The host clusters with an image's tables. Clusters are numbered from the start of the file. */
-export interface MetadataPlaces {
+export interface MetadataRanges {
   /** The cluster after the last that holds a table. */
   readonly end: number;
   /** What `cluster` holds; null where that is no table. */
@@ -71,7 +71,7 @@ export interface PlacesSetup {
  * @throws ImageError `corrupt` where two tables share a cluster or an L1 entry names none; `unsupported` for more than
  * can be held; and what reading snapshots throws
  */
-export async function metadataPlaces(setup: PlacesSetup): Promise<MetadataPlaces> {
+export async function metadataPlaces(setup: PlacesSetup): Promise<MetadataRanges> {
   const { storage, header, refcountTable } = setup;
   const { clusterSize } = header;
   const snapshots = await readSnapshots(storage, header);
@@ -133,7 +133,7 @@ function mergedPieces(pieces: readonly Piece[], label: string, clusterSize: numb
   return merged;
 }
 
-function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]): MetadataPlaces {
+function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]): MetadataRanges {
   let inPieces = [...pieces];
   const scattered = new Map<number, Holding>();
   let end = inPieces.at(-1)?.end ?? 0;
@@ -196,7 +196,7 @@ function shared(label: string, clusterSize: number, cluster: number, one: string
 /** Adds a cluster that must be nobody else's; `what` names it in the message. */
 function claim(
   { storage, header }: PlacesSetup,
-  places: MetadataPlaces,
+  places: MetadataRanges,
   cluster: number,
   holding: Holding,
   what: string,
@@ -206,7 +206,7 @@ function claim(
   places.add(cluster, 1, holding);
 }
 
-function addActiveTables(setup: PlacesSetup, places: MetadataPlaces): void {
+function addActiveTables(setup: PlacesSetup, places: MetadataRanges): void {
   const { storage, header } = setup;
   const { clusterSize } = header;
   const { l2Reach } = geometryOf(header);
@@ -229,7 +229,7 @@ function addActiveTables(setup: PlacesSetup, places: MetadataPlaces): void {
 }
 
 /** The clusters of bitmaps, which are changed in place, too. Entries that cannot be are told when they are used. */
-async function addBitmapBits(setup: PlacesSetup, places: MetadataPlaces): Promise<void> {
+async function addBitmapBits(setup: PlacesSetup, places: MetadataRanges): Promise<void> {
   const { storage, header: { clusterSize }, bitmaps } = setup;
   const bytesAt = windowReader(storage);
   for (const { name, table } of bitmaps) {
@@ -243,7 +243,7 @@ async function addBitmapBits(setup: PlacesSetup, places: MetadataPlaces): Promis
 }
 
 /** What snapshots refer to is never changed here, so a bad entry of theirs is no obstacle. */
-async function addSnapshotTables(setup: PlacesSetup, places: MetadataPlaces, snapshots: Snapshots): Promise<void> {
+async function addSnapshotTables(setup: PlacesSetup, places: MetadataRanges, snapshots: Snapshots): Promise<void> {
   const { storage, header: { clusterSize } } = setup;
   let room = SNAPSHOT_L1_BYTES_MAX;
   for (const { l1 } of snapshots) {

@@ -14,9 +14,9 @@ export const qcow2: Format = {
   name: "qcow2",
   title: "QEMU copy-on-write disk, version 2 and 3",
   extensions: ["qcow2", "qcow"],
-  kinds: { written: ["version 3", "version 2", "external data file"], read: [] },
+  subformats: { written: ["version 3", "version 2", "external data file"], read: [] },
   maxSize: 2 ** 51,
-  has: { backing: true, overlays: true, packing: true, snapshots: true, bitmaps: true },
+  has: { backing: true, overlays: true, compression: true, snapshots: true, bitmaps: true },
   probe({ head }) {
     if (head.length < 8) return "no";
     const view = viewOf(head);

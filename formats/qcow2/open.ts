@@ -17,8 +17,8 @@ import { readHeader } from "./header/read.ts";
 import { narrowing } from "./mapping/host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { type Mapping, runAt } from "./mapping/mapping.ts";
-import { readPacked } from "./clusters/compressed.ts";
-import { readGuest, type Source, unpackedClusters } from "./clusters/read.ts";
+import { readCompressed } from "./clusters/compressed.ts";
+import { decompressedClusters, readGuest, type Source } from "./clusters/read.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots/read.ts";
 
 /** Bytes of L2 tables held: those of 32 GiB of disk with clusters of 64 KiB. A copy walks from front to end. */
@@ -38,23 +38,23 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const bitmaps = bitmapsOf(await readBitmapDirectory(storage, header), storage, header);
   const state = snapshot === null ? { size: header.size, l1: header.l1 } : stateOf(snapshot, header, storage);
   const data = await openData(header, storage, context);
-  const source = { ...await sourceOf(header, state, storage, data), unpack: context.unpack };
+  const source = { ...await sourceOf(header, state, storage, data), decompress: context.decompressor };
   const narrow = narrowing(source.mapping, source.data);
   return {
     format: "qcow2",
     size: state.size,
-    unit: header.clusterSize,
+    clusterSize: header.clusterSize,
     backing: header.backing,
-    facts: factsOf(header, snapshots, bitmaps),
+    info: factsOf(header, snapshots, bitmaps),
     data,
     ...(header.version === 3 && snapshot === null && { bitmaps }),
-    runAt: (start, limit) =>
+    extentAt: (start, limit) =>
       andThen(
         runAt(source.mapping, start, limit),
-        (run) => narrow !== null && run.kind === "data" && !run.packed ? narrow(run) : run,
+        (run) => narrow !== null && run.kind === "data" && !run.compressed ? narrow(run) : run,
       ),
     read: (into, start) => readGuest(source, into, start),
-    readPacked: (room, start, end) => readPacked(source, room, start, end),
+    readCompressed: (room, start, end) => readCompressed(source, room, start, end),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -112,5 +112,5 @@ async function sourceOf(header: Header, state: DiskState, storage: Storage, data
     tables: tableCache(storage, geometry.clusterSize, L2_CACHE_BYTES),
   };
   const { compressionType } = header;
-  return { mapping, storage, data, compressionType, unpacked: unpackedClusters(geometry.clusterSize) };
+  return { mapping, storage, data, compressionType, decompressed: decompressedClusters(geometry.clusterSize) };
 }

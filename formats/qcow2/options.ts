@@ -42,7 +42,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "compression_type",
     type: "choice",
-    help: "how compressed clusters are packed; zstd needs v3 and QEMU 5.1",
+    help: "how compressed clusters are compressed; zstd needs v3 and QEMU 5.1",
     values: ["zlib", "zstd"],
     default: "zlib",
   },

@@ -31,7 +31,7 @@ const BACKING_FORMAT_BYTES_MAX = 15;
  * import { checkPlan } from "./plan_check.ts";
  * import assert from "node:assert/strict";
  *
- * const plan = { size: 1 << 30, options: {}, backing: null, packs: false };
+ * const plan = { size: 1 << 30, options: {}, backing: null, compress: false };
  * checkPlan(plan);
  * assert.throws(() => checkPlan({ ...plan, options: { compat: "0.10", compression_type: "zstd" } }));
  * ```
@@ -79,7 +79,7 @@ function checkVersion(settings: CreateSettings): void {
   if (found) refuse(`Cannot use "${found[1]}" with "compat=0.10": it needs compat=1.1`);
 }
 
-function checkPreallocation({ backing, packs, options }: CreatePlan, settings: CreateSettings): void {
+function checkPreallocation({ backing, compress, options }: CreatePlan, settings: CreateSettings): void {
   if (options.preallocation === undefined || options.preallocation === "off") return;
   const option = `"preallocation=${settings.preallocation}"`;
   if (backing !== null && !settings.extendedL2) {
@@ -87,15 +87,15 @@ function checkPreallocation({ backing, packs, options }: CreatePlan, settings: C
       `Cannot use ${option} with a backing file: it would hide it; only with "extended_l2" can both stand together`,
     );
   }
-  if (packs) refuse(`Cannot use ${option} with compression: packed clusters have no size known beforehand`);
+  if (compress) refuse(`Cannot use ${option} with compression: compressed clusters have no size known beforehand`);
 }
 
-function checkDataFile({ backing, packs }: CreatePlan, { dataFile, dataFileRaw }: CreateSettings): void {
+function checkDataFile({ backing, compress }: CreatePlan, { dataFile, dataFileRaw }: CreateSettings): void {
   if (dataFileRaw && dataFile === null) refuse('Cannot use "data_file_raw" without "data_file"');
   if (dataFileRaw && backing !== null) {
     refuse('Cannot use "data_file_raw" with a backing file: the data file by itself must hold everything');
   }
-  if (dataFile !== null && packs) {
+  if (dataFile !== null && compress) {
     refuse('Cannot use "data_file" with compression: a data file holds plain clusters only');
   }
 }

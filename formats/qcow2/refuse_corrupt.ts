@@ -20,7 +20,7 @@ export function mustRepair({ label }: Storage, problem: string, fileOffset?: num
  *
  * @throws ImageError `unsupported`
  */
-export function refuseUnsound({ label }: Storage, header: Header): void {
+export function refuseCorrupt({ label }: Storage, header: Header): void {
   const problem = header.corrupt
     ? "it is marked corrupt"
     : header.dirty

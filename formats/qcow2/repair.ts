@@ -10,7 +10,7 @@ import { checkFlags, checkQcow2, examine, type Examined } from "./check.ts";
 import { countReferences } from "./refcounts/compute_refcounts.ts";
 import type { Header } from "./header/header.ts";
 import { readHeader } from "./header/read.ts";
-import { type Renewal, renewalOf, replaceHeader } from "./transaction/transaction.ts";
+import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
 import { putL1, readL1, renewFlags } from "./transaction/l1_tables.ts";
 
 /**
@@ -49,7 +49,7 @@ async function freeLeaks(
   if (!examined.tooLow) return await mendInPlace(storage, header, examined, context);
   // The counts that are left are not to be relied upon, neither for finding free clusters nor for marks.
   const counts = await cappedCounts(storage, header, examined, context);
-  await (await renewalOf(storage, header, context, { counts })).finish({});
+  await (await transactionOf(storage, header, context, { counts })).finish({});
 }
 
 /** The lower of what is stated and what is needed, without the refcount structure. */
@@ -68,7 +68,7 @@ async function cappedCounts(
   return { get: (cluster) => capped.get(cluster) ?? 0, skipTo: counts.skipTo };
 }
 
-async function dropLeaks(renewal: Renewal, { walk, stored }: Examined): Promise<void> {
+async function dropLeaks(renewal: Transaction, { walk, stored }: Examined): Promise<void> {
   // Also past the end of the file, which is going to be longer.
   for (const { index } of stored.blocks) {
     for (let cluster = index * stored.reach; cluster < (index + 1) * stored.reach; cluster++) {
@@ -85,7 +85,7 @@ async function mendInPlace(
   examined: Examined,
   context: CheckContext,
 ): Promise<void> {
-  const renewal = await renewalOf(storage, header, context, { examined: true });
+  const renewal = await transactionOf(storage, header, context, { examined: true });
   await dropLeaks(renewal, examined);
   await finishWithFlags(renewal, header);
 }
@@ -93,10 +93,10 @@ async function mendInPlace(
 /** A new refcount structure from what is referred to. */
 async function countAnew(storage: WritableStorage, header: Header, context: CheckContext): Promise<void> {
   const { counts } = await countReferences(storage, header, context);
-  await finishWithFlags(await renewalOf(storage, header, context, { counts }), header);
+  await finishWithFlags(await transactionOf(storage, header, context, { counts }), header);
 }
 
-async function finishWithFlags(renewal: Renewal, header: Header): Promise<void> {
+async function finishWithFlags(renewal: Transaction, header: Header): Promise<void> {
   const { storage, geometry: { clusterSize } } = renewal;
   const l1 = await readL1(storage, header.l1);
   for (let index = 0; index < header.l1.entries; index++) {

@@ -23,10 +23,10 @@ import {
   setSubclusters,
   tableAt,
 } from "./mapping/l2_entry.ts";
-import { type Renewal, renewalOf } from "./transaction/transaction.ts";
+import { type Transaction, transactionOf } from "./transaction/transaction.ts";
 import { clearTail } from "./resize_tail.ts";
 import { addEntry, addTable, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
-import { refuseUnsound } from "./refuse_corrupt.ts";
+import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
  * Makes the disk `size` guest bytes long. What is cut off is gone; what is new reads as zeroes.
@@ -40,11 +40,11 @@ export async function resizeQcow2(
   context: ChangeContext,
 ): Promise<void> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   checkSize(storage, header, size);
   if (size === header.size) return;
   const data = await openData(header, storage, context);
-  const renewal = await renewalOf(storage, header, context);
+  const renewal = await transactionOf(storage, header, context);
   const entries = Math.max(1, l1EntriesFor(renewal.geometry, size));
   const l1 = await readL1(storage, header.l1, Math.max(entries, header.l1.entries));
   await cutFrom(renewal, l1, alignUp(Math.min(size, header.size), header.clusterSize));
@@ -77,7 +77,7 @@ function checkSize({ label }: WritableStorage, header: Header, size: number): vo
 }
 
 /** Forgets everything from guest byte `start` on, which is at a cluster. */
-async function cutFrom(renewal: Renewal, l1: DataView, start: number): Promise<void> {
+async function cutFrom(renewal: Transaction, l1: DataView, start: number): Promise<void> {
   const { geometry } = renewal;
   for (let index = l1IndexOf(geometry, start); index * 8 < l1.byteLength; index++) {
     const fileOffset = tableAt(l1, index);
@@ -95,7 +95,7 @@ async function cutFrom(renewal: Renewal, l1: DataView, start: number): Promise<v
 }
 
 /** Forgets the entries from `first` on; whether there were any. */
-async function cutTable(renewal: Renewal, l2: DataView, first: number): Promise<boolean> {
+async function cutTable(renewal: Transaction, l2: DataView, first: number): Promise<boolean> {
   const { l2EntryBytes, extended } = renewal.geometry;
   let changed = false;
   for (let at = first * l2EntryBytes; at < l2.byteLength; at += l2EntryBytes) {
@@ -111,7 +111,7 @@ async function cutTable(renewal: Renewal, l2: DataView, first: number): Promise<
 
 /** Makes the new end read as zeroes, and allocates it if that is wanted. */
 async function grow(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   data: WritableStorage,
   size: number,
@@ -119,7 +119,7 @@ async function grow(
   context: ChangeContext,
 ): Promise<void> {
   const { header, storage } = renewal;
-  const below = header.backing === null ? null : await context.openBelow(header.backing);
+  const below = header.backing === null ? null : await context.openBacking(header.backing);
   const external = data === storage ? null : data;
   await clearTail(renewal, l1, external, below);
   const start = alignUp(header.size, header.clusterSize);
@@ -136,7 +136,7 @@ async function grow(
 
 /** States zeroes where the file beneath has something. */
 async function hideBelow(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   below: GuestReader | null,
   start: number,
@@ -155,7 +155,7 @@ async function hideBelow(
 
 /** Gives every cluster of the new end a place that reads as zeroes. */
 async function preallocate(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   external: { readonly data: WritableStorage; readonly held: number } | null,
   start: number,
@@ -184,7 +184,7 @@ async function preallocate(
 
 /** Changes the entries of all clusters of `[start, end)`; tables are made and copied as they must be. */
 async function eachCluster(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   start: number,
   end: number,

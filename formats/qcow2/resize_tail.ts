@@ -17,7 +17,7 @@ import {
   setSubclusters,
   tableAt,
 } from "./mapping/l2_entry.ts";
-import type { Renewal } from "./transaction/transaction.ts";
+import type { Transaction } from "./transaction/transaction.ts";
 import { readPadded } from "./clusters/read.ts";
 import { addEntry, putL2, readL2 } from "./transaction/l1_tables.ts";
 
@@ -27,7 +27,7 @@ import { addEntry, putL2, readL2 } from "./transaction/l1_tables.ts";
  * @param external the data file, where the image has one
  */
 export async function clearTail(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   external: WritableStorage | null,
   below: GuestReader | null,
@@ -66,7 +66,7 @@ export async function clearTail(
 
 /** The last cluster as the guest sees it, with zeroes past its end. */
 async function lastBytes(
-  { header, storage, geometry }: Renewal,
+  { header, storage, geometry }: Transaction,
   cluster: number,
   data: WritableStorage,
   below: GuestReader | null,
@@ -74,7 +74,7 @@ async function lastBytes(
   const bytes = new Uint8Array(geometry.clusterSize);
   await using disk = await openQcow2(storage, { openNamed: () => Promise.resolve(data) });
   for (let guest = cluster; guest < header.size;) {
-    const run = await disk.runAt(guest, header.size);
+    const run = await disk.extentAt(guest, header.size);
     const part = bytes.subarray(guest - cluster, run.end - cluster);
     if (run.kind === "data") await disk.read(part, guest);
     else if (run.kind === "hole" && below !== null) {

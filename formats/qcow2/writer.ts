@@ -5,11 +5,11 @@
  */
 import { type Content, inMemory } from "../content.ts";
 import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
-import { inTurn } from "../shared/mutex.ts";
+import { serialize } from "../shared/mutex.ts";
 import type { AddedBitmaps } from "./bitmaps/write.ts";
-import type { PackUnit } from "./clusters/compress.ts";
+import type { CompressCluster } from "./clusters/compress.ts";
 import type { Image } from "./image.ts";
-import { packedArea, packUnits, writeUnits } from "./clusters/write_compressed.ts";
+import { compressClusters, compressedArea, writeUnits } from "./clusters/write_compressed.ts";
 import { writeData } from "./clusters/write_data.ts";
 import { writeZero } from "./clusters/write_zeroes.ts";
 
@@ -32,13 +32,13 @@ export interface WriterParts {
   finish(): Promise<void>;
 }
 
-/** Writing through the tables of `image`; `pack` packs units, null writes data as they are. */
-export function tableWriter(image: Image, pack: PackUnit | null): Target {
-  const area = packedArea(image);
+/** Writing through the tables of `image`; `compress` compresses clusters, null writes data as they are. */
+export function tableWriter(image: Image, compress: CompressCluster | null): Target {
+  const area = compressedArea(image);
   return {
-    ...(pack !== null && {
+    ...(compress !== null && {
       async prepare(bytes: Uint8Array, start: number) {
-        const units = await packUnits(image, bytes, start, pack);
+        const units = await compressClusters(image, bytes, start, compress);
         return () => writeUnits(image, area, units);
       },
     }),
@@ -47,9 +47,9 @@ export function tableWriter(image: Image, pack: PackUnit | null): Target {
   };
 }
 
-/** A writer. Its calls may overlap: units are packed at the same time, everything else is done one after another. */
+/** A writer. Its calls may overlap: clusters are compressed at the same time, everything else is done one after another. */
 export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts): DiskWriter {
-  const one = inTurn();
+  const one = serialize();
   const change = (start: number, end: number, action: () => Promise<void>): Promise<void> =>
     one(async () => {
       if (end <= start) return;

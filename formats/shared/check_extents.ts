@@ -6,7 +6,7 @@
 import type { Disk, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
-import { NO_OVERLAPS, placeList } from "./overlaps.ts";
+import { fileRanges, NO_OVERLAPS } from "./overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Opens an image, as `Format.open`. */
@@ -17,17 +17,17 @@ type Open = (storage: Storage, context: OpenContext) => Promise<Disk>;
  *
  * @example
  * ```ts
- * import { checkRuns } from "./check_extents.ts";
+ * import { checkExtents } from "./check_extents.ts";
  * import { raw } from "../raw.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
- * const check = checkRuns(raw.open);
- * const context = { pause: () => Promise.resolve(), openNamed: () => Promise.reject() };
+ * const check = checkExtents(raw.open);
+ * const context = { checkpoint: () => Promise.resolve(), openNamed: () => Promise.reject() };
  * assert.equal((await check(new MemoryStorage(new Uint8Array(512)), context)).corruptions, 0);
  * ```
  */
-export function checkRuns(open: Open): (storage: Storage, context: CheckContext) => Promise<CheckReport> {
+export function checkExtents(open: Open): (storage: Storage, context: CheckContext) => Promise<CheckReport> {
   return async (storage, context) => {
     let several = false;
     await using disk = await open(storage, {
@@ -37,7 +37,7 @@ export function checkRuns(open: Open): (storage: Storage, context: CheckContext)
       },
     });
     const problems: Problem[] = [];
-    const places = placeList();
+    const places = fileRanges();
     let corruptions = 0;
     const note = (message: string, fileOffset?: number) => {
       corruptions++;
@@ -69,13 +69,13 @@ interface Placed {
 }
 
 async function walk(disk: Disk, context: CheckContext, visit: (placed: Placed) => void, note: Note): Promise<void> {
-  const unit = Math.max(disk.unit, 512);
+  const unit = Math.max(disk.clusterSize, 512);
   for (let at = 0; at < disk.size;) {
     // Block by block, so that each that is wrong counts.
     const limit = Math.min(at - at % unit + unit, disk.size);
     let end = limit;
     try {
-      const run = await disk.runAt(at, limit);
+      const run = await disk.extentAt(at, limit);
       end = run.end;
       if (run.kind === "data" && run.fileStart !== undefined) visit({ start: at, end, fileStart: run.fileStart });
     } catch (error) {

@@ -104,7 +104,7 @@ export async function clearNewEnd(
   settle: () => Promise<void>,
   { pause }: Pick<CheckContext, "pause">,
 ): Promise<void> {
-  const { size, unit } = writer.traits;
+  const { size, clusterSize: unit } = writer.traits;
   const end = Math.min(size, Math.max(alignUp(oldSize, unit), below?.size ?? 0));
   for (let at = oldSize; at < end;) {
     const partEnd = Math.min(end, alignDown(at, unit) + unit);

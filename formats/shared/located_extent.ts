@@ -4,7 +4,7 @@
  * @module
  */
 import type { MaybePromise } from "../maybe_promise.ts";
-import { dataRun, type Run } from "../extent.ts";
+import { dataExtent, type Extent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 
 /**
@@ -13,21 +13,21 @@ import type { Storage } from "../storage/types.ts";
  *
  * @example
  * ```ts
- * import { placedRun } from "./located_extent.ts";
- * import { dataRun } from "../extent.ts";
+ * import { locatedExtent } from "./located_extent.ts";
+ * import { dataExtent } from "../extent.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * // Memory cannot tell holes.
- * assert.deepEqual(placedRun(new MemoryStorage(), 0, 512, 4096), dataRun(0, 512, false, 4096));
+ * assert.deepEqual(locatedExtent(new MemoryStorage(), 0, 512, 4096), dataExtent(0, 512, false, 4096));
  * ```
  */
-export function placedRun(storage: Storage, start: number, end: number, fileStart: number): MaybePromise<Run> {
+export function locatedExtent(storage: Storage, start: number, end: number, fileStart: number): MaybePromise<Extent> {
   const fileEnd = Math.min(fileStart + end - start, storage.size);
-  if (!storage.holeAt || fileEnd <= fileStart) return dataRun(start, end, false, fileStart);
-  return storage.holeAt(fileStart, fileEnd).then((found): Run => {
+  if (!storage.holeAt || fileEnd <= fileStart) return dataExtent(start, end, false, fileStart);
+  return storage.holeAt(fileStart, fileEnd).then((found): Extent => {
     const runEnd = found.end === fileEnd ? end : start + found.end - fileStart;
-    if (!found.hole) return dataRun(start, runEnd, false, fileStart);
+    if (!found.hole) return dataExtent(start, runEnd, false, fileStart);
     return { kind: "zero", start, end: runEnd, fileStart, unfilled: true };
   });
 }

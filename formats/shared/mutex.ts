@@ -10,10 +10,10 @@
  *
  * @example
  * ```ts
- * import { inTurn } from "./mutex.ts";
+ * import { serialize } from "./mutex.ts";
  * import assert from "node:assert/strict";
  *
- * const turn = inTurn();
+ * const turn = serialize();
  * const said: string[] = [];
  * const slow = turn(() => new Promise<void>((done) => setTimeout(() => (said.push("slow"), done()), 5)));
  * const quick = turn(() => Promise.resolve(void said.push("quick")));
@@ -21,7 +21,7 @@
  * assert.deepEqual(said, ["slow", "quick"]);
  * ```
  */
-export function inTurn(): (action: () => Promise<void>) => Promise<void> {
+export function serialize(): (action: () => Promise<void>) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
   return (action) => {
     const next = last.then(action);

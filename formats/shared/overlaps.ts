@@ -17,7 +17,7 @@ export interface Overlaps {
 export const NO_OVERLAPS: Overlaps = { count: 0, starts: [] };
 
 /** Places in a file. A large image has many millions: they are held in sixteen bytes each. */
-export interface PlaceList {
+export interface FileRanges {
   /** Adds the file bytes `[start, end)`. */
   add(start: number, end: number): void;
   /** Those that overlap. The last call. */
@@ -29,17 +29,17 @@ export interface PlaceList {
  *
  * @example
  * ```ts
- * import { placeList } from "./overlaps.ts";
+ * import { fileRanges } from "./overlaps.ts";
  * import assert from "node:assert/strict";
  *
- * const places = placeList();
+ * const places = fileRanges();
  * places.add(4096, 8192);
  * places.add(0, 4096);
  * places.add(6144, 10240);
  * assert.deepEqual(places.overlaps(), { count: 1, starts: [6144] });
  * ```
  */
-export function placeList(): PlaceList {
+export function fileRanges(): FileRanges {
   let [starts, ends] = [new Float64Array(1024), new Float64Array(1024)];
   let count = 0;
   return {

@@ -12,7 +12,7 @@ import type { WritableStorage } from "../storage/types.ts";
 export const PIECE = 1 << 20;
 
 /** Areas of a file that were just allocated and may hold anything. All positions are file bytes. */
-export interface FreshAreas {
+export interface UninitialisedBlocks {
   /** Takes note of `[start, end)`. */
   add(start: number, end: number): void;
   /** Before `[start, end)` of the area that begins at `area` is written. */
@@ -31,11 +31,11 @@ export interface FreshAreas {
  *
  * @example
  * ```ts
- * import { freshAreas } from "./uninitialised_blocks.ts";
+ * import { uninitialisedBlocks } from "./uninitialised_blocks.ts";
  * import assert from "node:assert/strict";
  *
  * const filled: number[][] = [];
- * const fresh = freshAreas((start, end) => Promise.resolve(void filled.push([start, end])));
+ * const fresh = uninitialisedBlocks((start, end) => Promise.resolve(void filled.push([start, end])));
  * fresh.add(100, 200);
  * await fresh.touch(100, 120, 130);
  * await fresh.touch(100, 110, 115);
@@ -43,7 +43,7 @@ export interface FreshAreas {
  * assert.deepEqual(filled, [[100, 120], [130, 200]]);
  * ```
  */
-export function freshAreas(fill: ((start: number, end: number) => Promise<void>) | null): FreshAreas {
+export function uninitialisedBlocks(fill: ((start: number, end: number) => Promise<void>) | null): UninitialisedBlocks {
   const areas = new Map<number, { filled: number; readonly end: number }>();
   return {
     add(start, end) {
@@ -74,7 +74,7 @@ export async function writeZeroes(storage: WritableStorage, start: number, end: 
 export async function readsZero(below: GuestReader, start: number, end: number): Promise<boolean> {
   const inside = Math.min(end, below.size);
   for (let at = start; at < inside;) {
-    const run = await below.runAt(at, inside);
+    const run = await below.extentAt(at, inside);
     if (run.kind === "data") return false;
     at = run.end;
   }

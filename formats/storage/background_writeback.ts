@@ -6,7 +6,7 @@
  */
 
 /** Syncs of one file beside other work on it. */
-export interface EarlySync extends Disposable {
+export interface BackgroundWriteback extends Disposable {
   /** Begins one, unless one is under way; never waits, never throws. */
   begin(): void;
   /** None is under way any more. Throws what went wrong in one of them: the system may tell each failure only once. */
@@ -23,18 +23,18 @@ export interface EarlySync extends Disposable {
  *
  * @example
  * ```ts
- * import { earlySync } from "./background_writeback.ts";
+ * import { backgroundWriteback } from "./background_writeback.ts";
  *
  * const path = await Deno.makeTempFile();
  * {
- *   using early = earlySync(path);
+ *   using early = backgroundWriteback(path);
  *   early.begin();
  *   await early.settled();
  * }
  * await Deno.remove(path);
  * ```
  */
-export function earlySync(path: string, onSynced: () => void = () => {}): EarlySync {
+export function backgroundWriteback(path: string, onSynced: () => void = () => {}): BackgroundWriteback {
   let file: Deno.FsFile | null = null;
   let running: Promise<void> | null = null;
   let failure: { readonly error: unknown } | null = null;

@@ -5,10 +5,10 @@
  */
 import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { type EarlySync, earlySync } from "./background_writeback.ts";
+import { type BackgroundWriteback, backgroundWriteback } from "./background_writeback.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
-import { type Footprint, footprintOf } from "./page_cache.ts";
+import { type PageCacheTrimmer, pageCacheTrimmer } from "./page_cache.ts";
 import type { Origin, Storage, StoredFile } from "./types.ts";
 
 /**
@@ -58,8 +58,8 @@ export class FileStorage implements StoredFile {
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
   readonly #readable: boolean;
-  readonly #early: EarlySync;
-  readonly #footprint: Footprint | null;
+  readonly #early: BackgroundWriteback;
+  readonly #footprint: PageCacheTrimmer | null;
   #size: number;
   #cursor = -1;
   /** From here on nothing was ever written: it reads as zeroes. */
@@ -78,8 +78,8 @@ export class FileStorage implements StoredFile {
     this.#host = opened.host;
     this.origin = { path, identity: opened.identity, start: 0, host: opened.host };
     this.#readable = opened.read;
-    this.#footprint = opened.host && footprintOf(opened.host);
-    this.#early = earlySync(path, () => this.#footprint?.synced());
+    this.#footprint = opened.host && pageCacheTrimmer(opened.host);
+    this.#early = backgroundWriteback(path, () => this.#footprint?.synced());
     this.#size = opened.size;
     this.#untouchedFrom = opened.size;
     const host = opened.host;

@@ -12,7 +12,7 @@ const KEPT = 2 * 2 ** 30;
 const STRIDE = 64 << 20;
 
 /** Keeps count of what passes through a file, and lets the host forget it. */
-export interface Footprint {
+export interface PageCacheTrimmer {
   /** File bytes `[start, end)` have been read, and will hardly be again. */
   read(start: number, end: number): void;
   /** So many bytes have been written. */
@@ -22,7 +22,7 @@ export interface Footprint {
 }
 
 /** The footprint of an open file; `kept` bytes of it may stay in memory. */
-export function footprintOf(host: HostFile, kept: number = KEPT, stride: number = STRIDE): Footprint {
+export function pageCacheTrimmer(host: HostFile, kept: number = KEPT, stride: number = STRIDE): PageCacheTrimmer {
   let read = 0;
   let written = 0;
   let span = { start: 0, end: 0 };

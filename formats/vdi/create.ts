@@ -6,7 +6,7 @@
 import { newBlockTable } from "../shared/block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
-import { freshAreas } from "../shared/uninitialised_blocks.ts";
+import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid, UUID_BYTES } from "../shared/uuid.ts";
 import { encodeHeader, type Header, HEADER_BYTES } from "./header.ts";
@@ -30,7 +30,7 @@ const BLOCK_SIZE = 1 << 20;
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
- * const plan = { size: 10 << 20, options: {}, backing: null, packs: false };
+ * const plan = { size: 10 << 20, options: {}, backing: null, compress: false };
  * const writer = await createVdi(storage, plan);
  * await writer.write(new Uint8Array([7]), 12345);
  * await writer.finish();
@@ -72,7 +72,7 @@ function createDynamic(storage: WritableStorage, header: Header): DiskWriter {
     storage,
     header,
     map: newBlockTable(storage, place, alignUp(blocks * 4, SECTOR)),
-    fresh: freshAreas(storage.startsZeroed ? null : (start, end) => storage.zeroAt(start, end)),
+    fresh: uninitialisedBlocks(storage.startsZeroed ? null : (start, end) => storage.zeroAt(start, end)),
     below: null,
     nextEntry: () => allocated++,
   };
@@ -89,9 +89,9 @@ function createStatic(storage: WritableStorage, header: Header): DiskWriter {
   return {
     traits: {
       size,
-      unit: blockSize,
+      clusterSize: blockSize,
       sector: SECTOR,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed: storage.startsZeroed,
       zeroes: storage.zeroesCheaply ? "cheap" : "written",

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DiskWriter, EditContext } from "../contract.ts";
-import { freshAreas } from "../shared/uninitialised_blocks.ts";
+import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
 import { readImage } from "./open.ts";
@@ -15,7 +15,7 @@ import { type BlockTarget, blockWriter } from "./writer.ts";
 /**
  * Opens an existing image for writing. It gets a new UUID of its content, so that images above it are known to be stale.
  *
- * @throws ImageError `corrupt`, `unsupported`, and what `context.openBelow` throws
+ * @throws ImageError `corrupt`, `unsupported`, and what `context.openBacking` throws
  */
 export async function editVdi(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const image = await readImage(storage);
@@ -23,12 +23,12 @@ export async function editVdi(storage: WritableStorage, context: EditContext): P
   const places = await soundPlaces(image, () => Promise.resolve());
   const free = freePlaces(places.used);
   let allocated = places.count;
-  const below = backing === null ? null : await context.openBelow(backing);
+  const below = backing === null ? null : await context.openBacking(backing);
   const target: BlockTarget = {
     storage,
     header,
     map,
-    fresh: freshAreas((start, end) => storage.zeroAt(start, end)),
+    fresh: uninitialisedBlocks((start, end) => storage.zeroAt(start, end)),
     below,
     nextEntry() {
       allocated++;

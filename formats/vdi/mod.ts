@@ -13,9 +13,9 @@ export const vdi: Format = {
   name: "vdi",
   title: "VirtualBox disk (VDI)",
   extensions: ["vdi"],
-  kinds: { written: ["dynamic", "static"], read: ["differencing", "undo"] },
+  subformats: { written: ["dynamic", "static"], read: ["differencing", "undo"] },
   maxSize: MAX_SIZE,
-  has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: false, compression: false, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length < HEADER_BYTES) return "no";
     return viewOf(head).getUint32(SIGNATURE_AT, true) === SIGNATURE ? "yes" : "no";

@@ -4,11 +4,11 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
-import type { Disk, Facts, NamedFile } from "../contract.ts";
+import type { Disk, FormatInfo, NamedFile } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { placedRun } from "../shared/located_extent.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import { locatedExtent } from "../shared/located_extent.ts";
+import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../shared/uuid.ts";
 import { decodeHeader, type Header, HEADER_BYTES } from "./header.ts";
@@ -44,12 +44,12 @@ export async function openVdi(storage: Storage): Promise<Disk> {
   return {
     format: "vdi",
     size: header.size,
-    unit: header.blockSize,
+    clusterSize: header.blockSize,
     backing,
     id: uuidText(header.uuid, "mixed"),
-    facts: factsOf(header),
+    info: factsOf(header),
     data: storage,
-    runAt: (start, limit) => runAt(image, start, limit),
+    extentAt: (start, limit) => runAt(image, start, limit),
     read: (into, start) => readBlocks(image, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -71,7 +71,7 @@ function backingOf({ type, parentUuid }: Header, label: string): NamedFile | nul
   throw corrupt(`Cannot open "${label}": it is a differencing VDI image, and names no parent`, label);
 }
 
-function factsOf(header: Header): Facts {
+function factsOf(header: Header): FormatInfo {
   const parent = isNilUuid(header.parentUuid) ? null : uuidText(header.parentUuid, "mixed");
   return {
     "subformat": header.type,
@@ -108,13 +108,13 @@ export function blockEnd({ size, blockSize }: Header, index: number, start: numb
   return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
 }
 
-function runAt(image: VdiImage, start: number, limit: number): MaybePromise<Run> {
+function runAt(image: VdiImage, start: number, limit: number): MaybePromise<Extent> {
   const first = Math.floor(start / image.header.blockSize);
   return andThen(image.map.load(first), (page) => runIn(image, page, start, limit));
 }
 
 /** The run at `start`, as far as `page` tells, which has its block. */
-function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Run> {
+function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Extent> {
   const { blockSize } = image.header;
   const first = Math.floor(start / blockSize);
   const last = Math.min(page.end, Math.ceil(limit / blockSize));
@@ -123,13 +123,13 @@ function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): 
   if (!isAllocated(entry)) {
     while (index < last && page.entry(index) === entry) index++;
     const end = Math.min(index * blockSize, limit);
-    return entry === FREE ? holeRun(start, end) : zeroRun(start, end);
+    return entry === FREE ? holeExtent(start, end) : zeroExtent(start, end);
   }
   const end = endOfLine(image.header, page, start, limit);
   const fileStart = blockOffset(image, page, first) + start - first * blockSize;
   // A static image has all blocks from the start: the host knows which of them were never written.
-  if (image.header.type === "static") return placedRun(image.storage, start, end, fileStart);
-  return dataRun(start, end, false, fileStart);
+  if (image.header.type === "static") return locatedExtent(image.storage, start, end, fileStart);
+  return dataExtent(start, end, false, fileStart);
 }
 
 /** How far the guest bytes from `start` on lie one after another in the file. */

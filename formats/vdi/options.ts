@@ -24,7 +24,7 @@ export function checkPlan(plan: CreatePlan): void {
   if (plan.backing !== null) {
     throw new ImageError("usage", "Cannot create a VDI image with a backing file: differencing images are only read");
   }
-  if (plan.packs) throw new ImageError("usage", "Cannot compress a VDI image: the format has no compression");
+  if (plan.compress) throw new ImageError("usage", "Cannot compress a VDI image: the format has no compression");
   if (plan.size <= MAX_SIZE) return;
   const message = `Cannot create a VDI image of ${plan.size} bytes: the format ends at ${MAX_SIZE} ` +
     `(512 TiB less 128 MiB); qcow2 takes more`;

@@ -5,7 +5,7 @@
  */
 import { FREE, openBlockTable } from "../shared/block_table.ts";
 import { unitsOf } from "../bytes.ts";
-import { freshAreas } from "../shared/uninitialised_blocks.ts";
+import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../shared/growth.ts";
 import type { ChangeContext, GrowthKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
@@ -66,7 +66,7 @@ async function grow(
   growth: GrowthKind,
   context: ChangeContext,
 ): Promise<void> {
-  const below = backing === null ? null : await context.openBelow(backing);
+  const below = backing === null ? null : await context.openBacking(backing);
   const blocks = unitsOf(size, blockSize);
   const image = await makeRoom(storage, blocks, () => context.pause());
   const longer = await lengthenMap(storage, image, size, blocks);
@@ -80,7 +80,7 @@ async function grow(
     ...longer,
     storage,
     below,
-    fresh: freshAreas((start, fillEnd) => fillNew(storage, start, fillEnd, filling, () => context.pause())),
+    fresh: uninitialisedBlocks((start, fillEnd) => fillNew(storage, start, fillEnd, filling, () => context.pause())),
     nextEntry() {
       const place = next();
       allocated++;

@@ -6,8 +6,8 @@
 import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, SECTOR } from "../bytes.ts";
 import type { DiskWriter, GuestReader } from "../contract.ts";
-import { type FreshAreas, PIECE, readsZero } from "../shared/uninitialised_blocks.ts";
-import { inTurn } from "../shared/mutex.ts";
+import { PIECE, readsZero, type UninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
+import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { dataOffsetOf, DISCARDED, isAllocated } from "./open.ts";
 import type { Header } from "./header.ts";
@@ -18,7 +18,7 @@ export interface BlockTarget {
   readonly header: Header;
   readonly map: BlockTable;
   /** New blocks; an area is known by the file offset of its first guest byte. */
-  readonly fresh: FreshAreas;
+  readonly fresh: UninitialisedBlocks;
   /** What shows through free blocks; `null` where nothing is beneath. */
   readonly below: GuestReader | null;
   /** The entry for a new block. */
@@ -27,21 +27,21 @@ export interface BlockTarget {
 
 /** Writes blocks. Calls may overlap; they are carried out one after another. */
 export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
-  const turn = inTurn();
+  const turn = serialize();
   const { size, blockSize } = target.header;
-  const parts = async (start: number, end: number, act: (start: number, end: number) => Promise<void>) => {
+  const parts = async (start: number, end: number, action: (start: number, end: number) => Promise<void>) => {
     for (let at = start; at < end;) {
       const partEnd = Math.min(end, alignDown(at, blockSize) + blockSize);
-      await act(at, partEnd);
+      await action(at, partEnd);
       at = partEnd;
     }
   };
   return {
     traits: {
       size,
-      unit: blockSize,
+      clusterSize: blockSize,
       sector: SECTOR,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed,
       zeroes: "cheap",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkRuns } from "../shared/check_extents.ts";
+import { checkExtents } from "../shared/check_extents.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
@@ -21,7 +21,7 @@ import { damagedTables } from "./regions.ts";
  * @throws ImageError where it does not open
  */
 export async function checkVhdx(storage: Storage, context: CheckContext): Promise<CheckReport> {
-  const report = await checkRuns(openVhdx)(storage, context);
+  const report = await checkExtents(openVhdx)(storage, context);
   const image = await readImage(storage);
   const found: Problem[] = [];
   if (image.dirty) {

@@ -49,9 +49,9 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
   return Promise.resolve({
     traits: {
       size: settings.size,
-      unit: settings.blockSize,
+      clusterSize: settings.blockSize,
       sector: 512,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed: true,
       zeroes: settings.fixed && !storage.zeroesCheaply ? "written" : "cheap",

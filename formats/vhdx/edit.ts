@@ -8,7 +8,7 @@ import { alignDown, alignUp } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
-import { inTurn } from "../shared/mutex.ts";
+import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
 import {
@@ -62,16 +62,16 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
     throw new ImageError("unsupported", message, { path: storage.label });
   }
   const fileEnd = Math.max(await usedEnd(image.bat), alignUp(storage.size, MIB));
-  const below = metadata.parent && await context.openBelow(backingOf(metadata.parent));
+  const below = metadata.parent && await context.openBacking(backingOf(metadata.parent));
   const editor = new Editor(storage, image, { below, fileEnd, fills: await hasNoHoles(storage) });
-  const turn = inTurn();
+  const turn = serialize();
   const cheap = storage.zeroesCheaply || !metadata.leavesAllocated;
   return {
     traits: {
       size: geometry.size,
-      unit: geometry.blockSize,
+      clusterSize: geometry.blockSize,
       sector: metadata.logicalSector,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed: false,
       zeroes: cheap ? "cheap" : "written",

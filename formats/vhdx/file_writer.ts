@@ -4,7 +4,7 @@
  * @module
  */
 import { zeroes } from "../bytes.ts";
-import { inTurn } from "../shared/mutex.ts";
+import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
 /** Writes file bytes. All offsets are file bytes. */
@@ -31,7 +31,7 @@ export function sparseWriter(storage: WritableStorage): FileWriter {
  */
 export function denseWriter(storage: WritableStorage): FileWriter {
   let writtenEnd = 0;
-  const turn = inTurn();
+  const turn = serialize();
   async function raise(start: number, end: number): Promise<void> {
     const from = writtenEnd;
     writtenEnd = Math.max(writtenEnd, end);

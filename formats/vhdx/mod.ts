@@ -9,7 +9,7 @@ import { hasSignature } from "./signature.ts";
 import { checkPlan, CREATE_OPTIONS } from "./options.ts";
 
 /**
- * VHDX images. New ones are dynamic or fixed; existing ones of all three kinds are read and written. One that was not
+ * VHDX images. New ones are dynamic or fixed; existing ones of all three subformats are read and written. One that was not
  * closed is read as its log says; it is not written.
  *
  * @example
@@ -20,8 +20,8 @@ import { checkPlan, CREATE_OPTIONS } from "./options.ts";
  *
  * const none = () => Promise.reject(new Error("It names no further file"));
  * const storage = new MemoryStorage();
- * const plan = { size: 4 << 20, options: {}, backing: null, packs: false };
- * await using writer = await vhdx.create!(storage, plan, { createNamed: none, below: null });
+ * const plan = { size: 4 << 20, options: {}, backing: null, compress: false };
+ * await using writer = await vhdx.create!(storage, plan, { createNamed: none, backing: null });
  * await writer.write(new Uint8Array(512).fill(7), 1 << 20);
  * await writer.finish();
  *
@@ -35,9 +35,9 @@ export const vhdx: Format = {
   name: "vhdx",
   title: "Hyper-V virtual hard disk, version 2",
   extensions: ["vhdx", "avhdx"],
-  kinds: { written: ["dynamic", "fixed"], read: ["differencing"] },
+  subformats: { written: ["dynamic", "fixed"], read: ["differencing"] },
   maxSize: MAX_SIZE,
-  has: { backing: true, overlays: false, packing: false, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: false, compression: false, snapshots: false, bitmaps: false },
   probe: ({ head }) => hasSignature(head) ? "yes" : "no",
   open: async (storage) => (await import("./open.ts")).openVhdx(storage),
   createOptions: CREATE_OPTIONS,

@@ -4,11 +4,11 @@
  * @module
  */
 import { alignDown } from "../bytes.ts";
-import type { Disk, Facts } from "../contract.ts";
+import type { Disk, FormatInfo } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { placedRun } from "../shared/located_extent.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import { locatedExtent } from "../shared/located_extent.ts";
+import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { type Bat, bitmapPlace, type BlockEntry, blockIn, PAGE_ENTRIES, pageAt, STATE } from "./bat.ts";
@@ -28,7 +28,7 @@ interface Source {
 }
 
 /** Guest bytes up to `end` whose blocks are in one state, side by side in the file if they have a place there. */
-interface Extent extends BlockEntry {
+interface BlockExtent extends BlockEntry {
   readonly end: number;
 }
 
@@ -46,41 +46,41 @@ export async function openVhdx(file: Storage): Promise<Disk> {
   return {
     format: "vhdx",
     size: geometry.size,
-    unit: geometry.blockSize,
+    clusterSize: geometry.blockSize,
     backing: metadata.parent && backingOf(metadata.parent),
     id: image.header.dataWriteGuid,
-    facts: factsOf(image),
+    info: factsOf(image),
     data: source.storage,
-    runAt: (start, limit) => runAt(source, start, limit),
+    extentAt: (start, limit) => extentAt(source, start, limit),
     read: (into, start) => readGuest(source, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
-function runAt(source: Source, start: number, limit: number): MaybePromise<Run> {
-  return andThen(extentAt(source.bat, start, limit), ({ state, fileOffset, end }) => {
+function extentAt(source: Source, start: number, limit: number): MaybePromise<Extent> {
+  return andThen(blockExtentAt(source.bat, start, limit), ({ state, fileOffset, end }) => {
     switch (state) {
       case STATE.notPresent:
-        return holeRun(start, end);
+        return holeExtent(start, end);
       case STATE.fullyPresent:
         // Blocks are taken whole, and a fixed image has all of them.
-        return placedRun(source.storage, start, end, fileOffset);
+        return locatedExtent(source.storage, start, end, fileOffset);
       case STATE.partiallyPresent:
-        return partialRun(source, start, end, fileOffset);
+        return partialExtent(source, start, end, fileOffset);
       default:
         // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
-        return zeroRun(start, end);
+        return zeroExtent(start, end);
     }
   });
 }
 
 /** The blocks from guest byte `start` on: one look-up, within one piece of the table. */
-function extentAt(bat: Bat, start: number, limit: number): MaybePromise<Extent> {
+function blockExtentAt(bat: Bat, start: number, limit: number): MaybePromise<BlockExtent> {
   const index = payloadIndex(bat.geometry, Math.floor(start / bat.geometry.blockSize));
-  return bat.pages.look(pageAt(bat, index), ({ view }) => extentIn(bat, view, start, limit));
+  return bat.pages.look(pageAt(bat, index), ({ view }) => blockExtentIn(bat, view, start, limit));
 }
 
-function extentIn(bat: Bat, page: DataView, start: number, limit: number): Extent {
+function blockExtentIn(bat: Bat, page: DataView, start: number, limit: number): BlockExtent {
   const { geometry } = bat;
   const { blockSize } = geometry;
   let block = Math.floor(start / blockSize);
@@ -99,7 +99,12 @@ function extentIn(bat: Bat, page: DataView, start: number, limit: number): Exten
 }
 
 /** Within one piece of a bitmap; `fileOffset` is where `start` would lie. */
-async function partialRun({ bat, bitmaps }: Source, start: number, limit: number, fileOffset: number): Promise<Run> {
+async function partialExtent(
+  { bat, bitmaps }: Source,
+  start: number,
+  limit: number,
+  fileOffset: number,
+): Promise<Extent> {
   const { geometry, label } = bat;
   const block = Math.floor(start / geometry.blockSize);
   const bitmapAt = await bitmapPlace(bat, block);
@@ -112,14 +117,14 @@ async function partialRun({ bat, bitmaps }: Source, start: number, limit: number
   // The bits of the chunk's next blocks follow, as far as the piece goes.
   const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
   const { set, end } = await bitmaps.look(pieceAt, ({ bytes }) => bitRun(bytes, bitOf(start), lastBit));
-  const runEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
-  return set ? dataRun(start, runEnd, false, fileOffset) : holeRun(start, runEnd);
+  const extentEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
+  return set ? dataExtent(start, extentEnd, false, fileOffset) : holeExtent(start, extentEnd);
 }
 
 async function readGuest({ storage, bat }: Source, into: Uint8Array, start: number): Promise<void> {
   const end = start + into.length;
   for (let at = start; at < end;) {
-    const extent = await extentAt(bat, at, end);
+    const extent = await blockExtentAt(bat, at, end);
     const part = into.subarray(at - start, extent.end - start);
     if (extent.fileOffset === 0) part.fill(0);
     else await storage.readAt(part, extent.fileOffset);
@@ -127,7 +132,7 @@ async function readGuest({ storage, bat }: Source, into: Uint8Array, start: numb
   }
 }
 
-function factsOf({ creator, header, dirty, metadata }: Image): Facts {
+function factsOf({ creator, header, dirty, metadata }: Image): FormatInfo {
   const { parent } = metadata;
   return {
     "subformat": parent ? "differencing" : metadata.leavesAllocated ? "fixed" : "dynamic",

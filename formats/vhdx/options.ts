@@ -102,7 +102,7 @@ export function checkPlan(plan: CreatePlan): void {
   if (plan.backing) {
     throw usage("Cannot create a VHDX disk over a backing file: differencing images are read and edited only");
   }
-  if (plan.packs) throw usage("Cannot compress into a VHDX disk: the format has no compression");
+  if (plan.compress) throw usage("Cannot compress into a VHDX disk: the format has no compression");
 }
 
 function usage(message: string): ImageError {

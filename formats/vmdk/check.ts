@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkRuns } from "../shared/check_extents.ts";
+import { checkExtents } from "../shared/check_extents.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { openVmdk } from "./open.ts";
@@ -18,7 +18,7 @@ import { overlapsIn, type TableFault, tableFaults, usedEnd } from "./grain_table
  * @throws ImageError where it does not open
  */
 export async function checkVmdk(storage: Storage, context: CheckContext): Promise<CheckReport> {
-  const report = await checkRuns(openVmdk)(storage, context);
+  const report = await checkExtents(openVmdk)(storage, context);
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const found: Problem[] = [];
   let [corruptions, leaks] = [report.corruptions, 0];

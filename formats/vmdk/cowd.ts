@@ -59,7 +59,7 @@ function mapOf(
   return {
     label: storage.label,
     ...shape,
-    packed: false,
+    compressed: false,
     tableAt,
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
     tables: tableReader(storage, tables, memory),

@@ -6,7 +6,7 @@
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inlinePacker } from "../codec/compress.ts";
+import { inlineCompressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { describe, extentName, imageName, type NewExtent, type NewParent } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
@@ -28,8 +28,8 @@ import { shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage(undefined, "a.vmdk");
- * const plan = { size: 1 << 20, options: { subformat: "streamOptimized" }, backing: null, packs: false };
- * const writer = await createVmdk(storage, plan, { createNamed: () => Promise.reject(new Error()), below: null });
+ * const plan = { size: 1 << 20, options: { subformat: "streamOptimized" }, backing: null, compress: false };
+ * const writer = await createVmdk(storage, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
  * await writer.write(new Uint8Array(65536).fill(7), 65536);
  * await writer.finish();
  * assert.equal(storage.size % 512, 0);
@@ -64,7 +64,7 @@ async function createStream(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, below, pack }: CreateContext,
+  { name, backing: below, compressor }: CreateContext,
 ): Promise<DiskWriter> {
   if (!storage.startsZeroed) {
     const message =
@@ -80,11 +80,11 @@ async function createStream(
     flags: FLAG.newline | FLAG.compressed | FLAG.markers,
     descriptorBytes: Math.max(DESCRIPTOR_BYTES, alignUp(descriptor.length, SECTOR)),
   });
-  const writer = await streamWriter({ storage, header, descriptor, below, pack: pack ?? inlinePacker });
+  const writer = await streamWriter({ storage, header, descriptor, below, compress: compressor ?? inlineCompressor });
   return writerOf({
     size,
-    unit: GRAIN_BYTES,
-    packs: true,
+    clusterSize: GRAIN_BYTES,
+    compress: true,
     order: "ascending",
     startsZeroed: below === null,
     zeroes: "cheap",
@@ -96,7 +96,7 @@ async function createSparse(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, below }: CreateContext,
+  { name, backing: below }: CreateContext,
 ): Promise<DiskWriter> {
   const { size } = settings;
   const extent = { access: "RW", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
@@ -104,8 +104,8 @@ async function createSparse(
   const writer = await sparseExtent(storage, settings, size, descriptor, below);
   return writerOf({
     size,
-    unit: GRAIN_BYTES,
-    packs: false,
+    clusterSize: GRAIN_BYTES,
+    compress: false,
     order: "any",
     startsZeroed: below === null,
     zeroes: storage.startsZeroed || settings.zeroedGrains ? "cheap" : "written",
@@ -118,7 +118,7 @@ async function createSeveral(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, below, createNamed }: CreateContext,
+  { name, backing: below, createNamed }: CreateContext,
 ): Promise<DiskWriter> {
   const { size, subformat } = settings;
   const flat = subformat !== "twoGbMaxExtentSparse";
@@ -142,8 +142,8 @@ async function createSeveral(
   const cheap = flat ? storages.every((file) => file.zeroesCheaply) : storages.every((file) => file.startsZeroed);
   return writerOf({
     size,
-    unit: flat ? 1 : GRAIN_BYTES,
-    packs: false,
+    clusterSize: flat ? 1 : GRAIN_BYTES,
+    compress: false,
     order: "any",
     startsZeroed: below === null && (!flat || storages.every((file) => file.startsZeroed)),
     zeroes: cheap || settings.zeroedGrains ? "cheap" : "written",

@@ -6,7 +6,7 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inlinePacker } from "../codec/compress.ts";
+import { inlineCompressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./open.ts";
@@ -28,13 +28,13 @@ export async function editVmdk(storage: WritableStorage, context: EditContext): 
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   refuseTracked(layout, storage.label);
   const backing = backingOf(layout.descriptor, storage.label);
-  const below = backing && await context.openBelow(backing);
+  const below = backing && await context.openBacking(backing);
   const editors: Editor[] = [];
   for (const part of layout.parts) {
     editors.push(await editorOf(part, below && shiftedBelow(below, part.guestStart), context));
   }
-  const packs = editors.some((editor) => editor.packs);
-  if (packs && editors.length > 1) {
+  const compress = editors.some((editor) => editor.compress);
+  if (compress && editors.length > 1) {
     throw unsupported(storage.label, "one of its several extents is compressed");
   }
   const parts: WritingPart[] = layout.parts.map((part, index) => {
@@ -43,8 +43,8 @@ export async function editVmdk(storage: WritableStorage, context: EditContext): 
   let changed = false;
   return writerOf({
     size: layout.size,
-    unit: editors.find((editor) => editor.unit > 1)?.unit ?? 1,
-    packs,
+    clusterSize: editors.find((editor) => editor.unit > 1)?.unit ?? 1,
+    compress,
     order: "any",
     startsZeroed: false,
     zeroes: editors.every((editor) => editor.cheap) ? "cheap" : "written",
@@ -63,7 +63,7 @@ export async function editVmdk(storage: WritableStorage, context: EditContext): 
 interface Editor {
   readonly writer: ExtentWriter;
   readonly unit: number;
-  readonly packs: boolean;
+  readonly compress: boolean;
   /** Whether zeroes cost less than data. */
   readonly cheap: boolean;
   begin(): Promise<void>;
@@ -84,7 +84,7 @@ async function editorOf(
   context: EditContext,
 ): Promise<Editor> {
   const { storage, line, kind } = part;
-  const simple = { unit: 1, packs: false, begin: () => Promise.resolve() };
+  const simple = { unit: 1, compress: false, begin: () => Promise.resolve() };
   if (kind === "zero" || storage === null) return { ...simple, cheap: true, writer: zeroWriter() };
   const isOwn = line === null || kind === "sparse" && part.guestStart === 0 && line.access === "RDONLY";
   // Streams state RDONLY of their only extent, which is a hint for virtual machines.
@@ -116,15 +116,15 @@ async function sparseEditor(
   const redundant = await readRedundant(storage, sparse.header);
   if (header.compressed) {
     if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
-    const pack = context.pack ?? inlinePacker;
-    const writer = await streamEditor({ storage, sparse, redundant, below, pack });
-    return { writer, unit: header.grainBytes, packs: true, cheap: true, begin: () => Promise.resolve() };
+    const compress = context.compressor ?? inlineCompressor;
+    const writer = await streamEditor({ storage, sparse, redundant, below, compress });
+    return { writer, unit: header.grainBytes, compress: true, cheap: true, begin: () => Promise.resolve() };
   }
   if (header.version === 3) throw unsupported(storage.label, "it has version 3, whose changes are tracked elsewhere");
   return {
     writer: plainEditor(storage, sparse, redundant, below),
     unit: header.grainBytes,
-    packs: false,
+    compress: false,
     cheap: true,
     // A crash from here on shows in the header.
     begin: () => storage.writeAt(new Uint8Array([1]), UNCLEAN_AT),

@@ -18,7 +18,7 @@ export const GRAIN_BYTES = 64 << 10;
 const ENTRIES_PER_TABLE = 512;
 /** Room for the descriptor, so that it can change in place. */
 export const DESCRIPTOR_BYTES = 20 * SECTOR;
-/** An extent of a split disk: as VMware makes it, one MiB less than 2 GiB, so that its file stays below that. */
+/** An extent of a split disk: as VMware makes it, one MiB less than 2 GiB, so that its file stays backing that. */
 export const SPLIT_BYTES = 2047 << 20;
 
 /** What of the options matters for an extent. */

@@ -7,7 +7,7 @@
 import { alignDown, equalBytes, zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { TableReader, Tables } from "./grain_table_reader.ts";
 
 /** In place of a file offset: nothing is stated, what is beneath shows. */
@@ -30,7 +30,7 @@ export interface GrainMap {
   /** Guest bytes that one grain table covers. */
   readonly tableReach: number;
   /** Whether grains are compressed. */
-  readonly packed: boolean;
+  readonly compressed: boolean;
   /** File offset of the grain table of a directory entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
   tableAt(index: number): number;
   /** File offset of the grain of a table entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
@@ -43,15 +43,15 @@ export interface GrainMap {
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run
  */
-export function runAt(map: GrainMap, start: number, limit: number): MaybePromise<Run> {
+export function grainExtentAt(map: GrainMap, start: number, limit: number): MaybePromise<Extent> {
   const index = Math.floor(start / map.tableReach);
   const place = goodTable(map, index);
-  if (place < 0) return runOf(map, place, start, emptyEnd(map, index, place, limit));
-  return andThen(map.tables.get(index, place), (tables) => runIn(map, tables, start, limit));
+  if (place < 0) return extentOf(map, place, start, emptyEnd(map, index, place, limit));
+  return andThen(map.tables.get(index, place), (tables) => extentIn(map, tables, start, limit));
 }
 
 /** The run at `start`, as far as `tables` tell, the first of which covers it. */
-function runIn(map: GrainMap, tables: Tables, start: number, limit: number): Run {
+function extentIn(map: GrainMap, tables: Tables, start: number, limit: number): Extent {
   const { view } = tables;
   const tableStart = start - start % map.tableReach;
   const nth = Math.floor((start - tableStart) / map.grainBytes);
@@ -65,15 +65,15 @@ function runIn(map: GrainMap, tables: Tables, start: number, limit: number): Run
   let count = 1;
   if (first === HOLE) count = emptyEntries(map, tables, nth, entries);
   else {
-    const step = first >= 0 && !map.packed ? map.grainBytes : 0;
-    // Packed grains are one run wherever they lie, plain ones as far as they follow each other.
-    const same = first >= 0 && map.packed
+    const step = first >= 0 && !map.compressed ? map.grainBytes : 0;
+    // Compressed grains are one run wherever they lie, plain ones as far as they follow each other.
+    const same = first >= 0 && map.compressed
       ? (grain: number) => grain >= 0
       : (grain: number) => grain === first + count * step;
     while (count < entries && same(map.grainAt(view, nth + count))) count++;
   }
-  const run = runOf(map, first, start, Math.min(limit, begin + count * map.grainBytes));
-  return first >= 0 && !map.packed ? { ...run, fileStart: first + start - begin } : run;
+  const run = extentOf(map, first, start, Math.min(limit, begin + count * map.grainBytes));
+  return first >= 0 && !map.compressed ? { ...run, fileStart: first + start - begin } : run;
 }
 
 /** How many of at most `most` entries from `nth` on are holes, which are zero bytes in every kind of table. */
@@ -134,7 +134,7 @@ function emptyEnd(map: GrainMap, index: number, place: number, limit: number): n
   return Math.min(limit, next * map.tableReach);
 }
 
-function runOf(map: GrainMap, grain: number, start: number, end: number): Run {
-  if (grain >= 0) return dataRun(start, end, map.packed);
-  return grain === ZERO ? zeroRun(start, end) : holeRun(start, end);
+function extentOf(map: GrainMap, grain: number, start: number, end: number): Extent {
+  if (grain >= 0) return dataExtent(start, end, map.compressed);
+  return grain === ZERO ? zeroExtent(start, end) : holeExtent(start, end);
 }

@@ -5,10 +5,10 @@
  * @module
  */
 import { alignDown, partsOf, viewOf } from "../bytes.ts";
-import type { PackedUnit } from "../contract.ts";
+import type { CompressedCluster } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import type { Unpacker } from "../codec/decompress.ts";
+import type { Decompressor } from "../codec/decompress.ts";
 import { type GrainMap, grainsOf } from "./grain_directory.ts";
 
 /** Before each compressed grain: its first guest sector (8 bytes) and the length of the stream (4 bytes). */
@@ -20,8 +20,8 @@ const MAX_SPAN = 4 << 20;
 /** Reads a range that lies within data runs. */
 export interface GrainReader {
   read(into: Uint8Array, start: number): Promise<void>;
-  /** As in the contract; for packed grains. */
-  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
+  /** As in the contract; for compressed grains. */
+  readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
 }
 
 /** Reads grains that lie in the file as they are. */
@@ -45,24 +45,29 @@ export function plainReader(map: GrainMap, storage: Storage): GrainReader {
 }
 
 /**
- * Reads compressed grains. Where `hasMarkers`, the length of a stream stands before it; else it is found by unpacking.
+ * Reads compressed grains. Where `hasMarkers`, the length of a stream stands before it; else it is found by decompressing.
  */
-export function packedReader(
+export function compressedReader(
   map: GrainMap,
   storage: Storage,
   hasMarkers: boolean,
-  unpack: Unpacker,
+  decompress: Decompressor,
 ): GrainReader {
   const { grainBytes, label } = map;
   const streams = streamReader(map, storage, hasMarkers);
   let kept: { readonly fileOffset: number; readonly grain: Uint8Array } | null = null;
 
   /** Fills `into`, a whole grain; `needed` bytes of it must be there, what follows may lack at the end of the disk. */
-  async function unpackInto(stream: Uint8Array, fileOffset: number, into: Uint8Array, needed: number): Promise<void> {
-    if (await unpack("zlib", stream, into)) return;
+  async function decompressInto(
+    stream: Uint8Array,
+    fileOffset: number,
+    into: Uint8Array,
+    needed: number,
+  ): Promise<void> {
+    if (await decompress("zlib", stream, into)) return;
     const grain = await inflate(stream, fileOffset, grainBytes, label);
     if (grain.length < needed) {
-      const message = `Cannot unpack the grain at ${fileOffset} of "${label}": it gives ${grain.length} bytes, ` +
+      const message = `Cannot decompress the grain at ${fileOffset} of "${label}": it gives ${grain.length} bytes, ` +
         `must be at least ${needed}`;
       throw corrupt(message, label, fileOffset);
     }
@@ -72,11 +77,11 @@ export function packedReader(
   /** Reads the part of the grain at the guest byte `at` that begins with its byte `from`. */
   async function readPart({ stream, fileOffset }: Stream, at: number, into: Uint8Array, from: number) {
     const needed = Math.min(grainBytes, map.size - at);
-    if (into.length === grainBytes) return await unpackInto(stream, fileOffset, into, needed);
+    if (into.length === grainBytes) return await decompressInto(stream, fileOffset, into, needed);
     let grain = kept?.fileOffset === fileOffset ? kept.grain : null;
     if (grain === null) {
       grain = new Uint8Array(grainBytes);
-      await unpackInto(stream, fileOffset, grain, needed);
+      await decompressInto(stream, fileOffset, grain, needed);
       // The rest of it is likely to be asked for next.
       kept = { fileOffset, grain };
     }
@@ -98,10 +103,10 @@ export function packedReader(
       await Promise.allSettled(parts);
       await Promise.all(parts);
     },
-    async readPacked(room, start, end) {
-      // Where no marker tells its length, and at the end of the disk, what a grain gives shows when it is unpacked.
+    async readCompressed(room, start, end) {
+      // Where no marker tells its length, and at the end of the disk, what a grain gives shows when it is decompressed.
       if (!hasMarkers || start % grainBytes !== 0 || end % grainBytes !== 0) return null;
-      const units: PackedUnit[] = [];
+      const units: CompressedCluster[] = [];
       for await (const { stream } of streams(await grainsOf(map, start, end), partsOf(room))) {
         units.push({ codec: "zlib", bytes: stream, length: grainBytes });
       }
@@ -110,20 +115,20 @@ export function packedReader(
   };
 }
 
-/** Unpacks what did not give a whole grain: the last grain of a disk may be short. */
+/** Decompresses what did not give a whole grain: the last grain of a disk may be short. */
 async function inflate(stream: Uint8Array, fileOffset: number, most: number, label: string): Promise<Uint8Array> {
   const { inflateSync } = await import("node:zlib");
   try {
     return inflateSync(stream, { maxOutputLength: most });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw corrupt(`Cannot unpack the grain at ${fileOffset} of "${label}": ${reason}`, label, fileOffset);
+    throw corrupt(`Cannot decompress the grain at ${fileOffset} of "${label}": ${reason}`, label, fileOffset);
   }
 }
 
 const ownMemory = (length: number): Uint8Array => new Uint8Array(length);
 
-/** A packed grain. */
+/** A compressed grain. */
 interface Stream {
   readonly fileOffset: number;
   readonly stream: Uint8Array;
@@ -135,7 +140,7 @@ function streamReader(
   storage: Storage,
   hasMarkers: boolean,
 ): (grains: readonly number[], take?: (length: number) => Uint8Array) => AsyncGenerator<Stream> {
-  // Streams of data that do not pack are a little longer than the grain.
+  // Streams of data that do not compress are a little longer than the grain.
   const most = 2 * grainBytes + 1024;
 
   /** `length` bytes, or what the file has of them. */

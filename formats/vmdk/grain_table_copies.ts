@@ -6,7 +6,7 @@
  */
 import { equalBytes, SECTOR, viewOf } from "../bytes.ts";
 import type { CheckContext } from "../maintenance.ts";
-import { type Overlaps, placeList } from "../shared/overlaps.ts";
+import { fileRanges, type Overlaps } from "../shared/overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 import { FLAG, tablesOf } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
@@ -112,7 +112,7 @@ export async function overlapsIn<S extends Storage>(
   extent: PlainExtent<S>,
   context: Pick<CheckContext, "pause">,
 ): Promise<Overlaps> {
-  const places = placeList();
+  const places = fileRanges();
   const { grainBytes } = extent.sparse.header;
   await eachGrain(extent, context, (grain) => places.add(grain, grain + grainBytes));
   return places.overlaps();

@@ -110,7 +110,7 @@ export interface FileEnd {
   next: number;
 }
 
-/** `length` bytes at the end of the file, at a multiple of `unit`. */
+/** `length` bytes at the end of the file, at a multiple of `clusterSize`. */
 export function takePlace(storage: WritableStorage, end: FileEnd, length: number, unit: number): number {
   const place = alignUp(end.next, unit);
   checkReach(storage, place + length);

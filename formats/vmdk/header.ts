@@ -32,7 +32,7 @@ export const FLAG = {
 /** Sectors that fit an offset of 2^53 bytes. */
 const MAX_SECTORS = 2 ** 44;
 
-/** Grains are packed and unpacked in memory as a whole; the usual grain has 64 KiB. */
+/** Grains are compressed and decompressed in memory as a whole; the usual grain has 64 KiB. */
 const MAX_GRAIN_BYTES = 32 << 20;
 
 /** The specification says 512; anything up to this is read. */

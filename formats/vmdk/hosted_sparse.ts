@@ -54,7 +54,7 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memo
     size: header.capacity,
     grainBytes: header.grainBytes,
     tableReach: header.grainBytes * header.entriesPerTable,
-    packed: header.compressed,
+    compressed: header.compressed,
     tableAt,
     // The last grain of a file may be cut short: only its first byte is sure.
     grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),

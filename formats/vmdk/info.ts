@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Fact, Facts } from "../contract.ts";
+import type { FormatInfo, InfoValue } from "../contract.ts";
 import type { Descriptor, ExtentLine } from "./descriptor.ts";
 
 /** What is known of one extent. */
@@ -16,8 +16,8 @@ export interface ExtentFacts {
   readonly grainBytes?: number;
 }
 
-/** The facts of an image; `descriptor` is null where it has none. */
-export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentFacts[]): Facts {
+/** The info of an image; `descriptor` is null where it has none. */
+export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentFacts[]): FormatInfo {
   const value = (key: string) => descriptor?.values.get(key);
   const stated: { readonly [name: string]: string | number | null | undefined } = {
     "create-type": descriptor?.createType,
@@ -27,7 +27,7 @@ export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentF
     "hardware-version": value("ddb.virtualhwversion"),
     "tools-version": value("ddb.toolsversion"),
   };
-  const facts: { [name: string]: Fact } = {};
+  const facts: { [name: string]: InfoValue } = {};
   for (const [name, fact] of Object.entries(stated)) if (fact !== null && fact !== undefined) facts[name] = fact;
   return { ...facts, extents: extents.map(extentFact) };
 }
@@ -37,7 +37,7 @@ function numberOf(id: string | null | undefined): number | null {
   return id === null || id === undefined ? null : parseInt(id, 16);
 }
 
-function extentFact({ format, size, line, compressed, grainBytes }: ExtentFacts): Facts {
+function extentFact({ format, size, line, compressed, grainBytes }: ExtentFacts): FormatInfo {
   return {
     ...(line !== null && line.name !== "" && { filename: line.name }),
     format,

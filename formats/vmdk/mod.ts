@@ -1,5 +1,5 @@
 /**
- * The VMDK format: VMware's virtual disks of all kinds.
+ * The VMDK format: VMware's virtual disks of all subformats.
  *
  * @module
  */
@@ -16,12 +16,12 @@ export const vmdk: Format = {
   name: "vmdk",
   title: "VMware virtual disk",
   extensions: ["vmdk"],
-  kinds: {
+  subformats: {
     written: ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat", "streamOptimized"],
     read: ["vmfs", "vmfsSparse (COWD)", "seSparse"],
   },
   maxSize: MAX_SIZE,
-  has: { backing: true, overlays: true, packing: true, snapshots: false, bitmaps: false },
+  has: { backing: true, overlays: true, compression: true, snapshots: false, bitmaps: false },
   probe({ head }) {
     if (head.length >= SECTOR) {
       const view = viewOf(head);

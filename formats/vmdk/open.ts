@@ -4,21 +4,21 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import type { Disk, NamedFile, OpenContext, PackedUnit } from "../contract.ts";
+import type { CompressedCluster, Disk, NamedFile, OpenContext } from "../contract.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { placedRun } from "../shared/located_extent.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../extent.ts";
+import { locatedExtent } from "../shared/located_extent.ts";
+import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
-import { inlineUnpacker, type Unpacker } from "../codec/decompress.ts";
+import { type Decompressor, inlineDecompressor } from "../codec/decompress.ts";
 import { openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 import { type ExtentFacts, factsOf } from "./info.ts";
-import { type GrainMap, runAt } from "./grain_directory.ts";
+import { grainExtentAt, type GrainMap } from "./grain_directory.ts";
 import { FLAG } from "./header.ts";
 import { openHostedSparse } from "./hosted_sparse.ts";
 import { type Part, readLayout } from "./extent_files.ts";
-import { type GrainReader, packedReader, plainReader } from "./grain_reader.ts";
+import { compressedReader, type GrainReader, plainReader } from "./grain_reader.ts";
 import { openSeSparse } from "./sesparse.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 import { type TableMemory, tableMemory } from "./grain_table_reader.ts";
@@ -26,17 +26,17 @@ import { type TableMemory, tableMemory } from "./grain_table_reader.ts";
 /** What all extents of a disk use together. */
 interface Shared {
   readonly memory: TableMemory;
-  readonly unpack: Unpacker;
+  readonly decompress: Decompressor;
 }
 
 /** One extent to be read. Positions count from its start. */
-interface Extent {
+interface ExtentFile {
   /** Guest bytes of the disk, `[start, end)`. */
   readonly start: number;
   readonly end: number;
-  runAt(start: number, limit: number): MaybePromise<Run>;
+  extentAt(start: number, limit: number): MaybePromise<Extent>;
   read(into: Uint8Array, start: number): Promise<void>;
-  readPacked?(room: Uint8Array, start: number, end: number): Promise<readonly PackedUnit[] | null>;
+  readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
   readonly unit: number;
   readonly facts: ExtentFacts;
 }
@@ -49,28 +49,28 @@ interface Extent {
  */
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  const extents: Extent[] = [];
-  const shared = { memory: tableMemory(), unpack: context.unpack ?? inlineUnpacker };
+  const extents: ExtentFile[] = [];
+  const shared = { memory: tableMemory(), decompress: context.decompressor ?? inlineDecompressor };
   for (const part of layout.parts) extents.push(await openExtent(part, shared));
   const { descriptor, size } = layout;
   const covering = (at: number) => extents[indexOf(extents, at)];
   return {
     format: "vmdk",
     size,
-    unit: extents.find((extent) => extent.unit > 1)?.unit ?? 1,
+    clusterSize: extents.find((extent) => extent.unit > 1)?.unit ?? 1,
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
-    facts: factsOf(descriptor, extents.map((extent) => extent.facts)),
+    info: factsOf(descriptor, extents.map((extent) => extent.facts)),
     ...(layout.parts.length === 1 && layout.parts[0].storage && { data: layout.parts[0].storage }),
-    runAt(start, limit) {
+    extentAt(start, limit) {
       const extent = covering(start);
-      const found = extent.runAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
+      const found = extent.extentAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
       if (extents.length === 1) return found;
       return andThen(found, (run) => {
         // With several files a place in one of them would say nothing.
         const end = run.end + extent.start;
-        if (run.kind === "data") return dataRun(start, end, run.packed);
-        return run.kind === "zero" ? zeroRun(start, end) : holeRun(start, end);
+        if (run.kind === "data") return dataExtent(start, end, run.compressed);
+        return run.kind === "zero" ? zeroExtent(start, end) : holeExtent(start, end);
       });
     },
     async read(into, start) {
@@ -82,17 +82,17 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
         at = partEnd;
       }
     },
-    async readPacked(room, start, end) {
+    async readCompressed(room, start, end) {
       const extent = covering(start);
       if (end > extent.end) return null;
-      return await extent.readPacked?.(room, start - extent.start, end - extent.start) ?? null;
+      return await extent.readCompressed?.(room, start - extent.start, end - extent.start) ?? null;
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
 /** The extent that holds the guest byte `at`. */
-function indexOf(extents: readonly Extent[], at: number): number {
+function indexOf(extents: readonly ExtentFile[], at: number): number {
   let [low, high] = [0, extents.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -115,32 +115,38 @@ export function backingOf(descriptor: Descriptor | null, label: string): NamedFi
   throw corrupt(message, label);
 }
 
-async function openExtent(part: Part<Storage>, shared: Shared): Promise<Extent> {
+async function openExtent(part: Part<Storage>, shared: Shared): Promise<ExtentFile> {
   const { guestStart, size, storage } = part;
   const range = { start: guestStart, end: guestStart + size };
   if (part.kind === "zero" || storage === null) {
-    return { ...range, unit: 1, facts: { ...part, format: "ZERO" }, ...zeroExtent() };
+    return { ...range, unit: 1, facts: { ...part, format: "ZERO" }, ...zeroFile() };
   }
   if (part.line?.access === "NOACCESS") {
     return { ...range, unit: 1, facts: { ...part, format: part.line.type }, ...noAccess(storage.label) };
   }
   if (part.kind === "flat") {
-    return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatExtent(storage, part.fileOffset) };
+    return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatFile(storage, part.fileOffset) };
   }
   const { map, reader, format } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
   }
-  const facts = { ...part, format, compressed: map.packed, grainBytes: map.grainBytes };
-  return { ...range, unit: map.grainBytes, facts, runAt: (start, limit) => runAt(map, start, limit), ...reader };
+  const facts = { ...part, format, compressed: map.compressed, grainBytes: map.grainBytes };
+  return {
+    ...range,
+    unit: map.grainBytes,
+    facts,
+    extentAt: (start, limit) => grainExtentAt(map, start, limit),
+    ...reader,
+  };
 }
 
-type Access = Pick<Extent, "runAt" | "read">;
+type Access = Pick<ExtentFile, "extentAt" | "read">;
 
-function zeroExtent(): Access {
+function zeroFile(): Access {
   return {
-    runAt: (start, limit) => zeroRun(start, limit),
+    extentAt: (start, limit) => zeroExtent(start, limit),
     read: (into) => Promise.resolve(void into.fill(0)),
   };
 }
@@ -148,7 +154,7 @@ function zeroExtent(): Access {
 /** What may not be read is data that cannot be read: whoever wants zeroes in its place must say so (`--salvage`). */
 function noAccess(label: string): Access {
   return {
-    runAt: (start, limit) => dataRun(start, limit),
+    extentAt: (start, limit) => dataExtent(start, limit),
     read: () => {
       const message = `Cannot read from "${label}": the descriptor says that this extent has no access`;
       return Promise.reject(new ImageError("unsupported", message, { path: label }));
@@ -156,9 +162,9 @@ function noAccess(label: string): Access {
   };
 }
 
-function flatExtent(storage: Storage, fileOffset: number): Access {
+function flatFile(storage: Storage, fileOffset: number): Access {
   return {
-    runAt: (start, limit) => placedRun(storage, start, limit, fileOffset + start),
+    extentAt: (start, limit) => locatedExtent(storage, start, limit, fileOffset + start),
     read: (into, start) => storage.readAt(into, fileOffset + start),
   };
 }
@@ -166,7 +172,7 @@ function flatExtent(storage: Storage, fileOffset: number): Access {
 /** A sparse extent of any kind: what it is shows in its first bytes. */
 async function openSparse(
   storage: Storage,
-  { memory, unpack }: Shared,
+  { memory, decompress }: Shared,
 ): Promise<{ readonly map: GrainMap; readonly reader: GrainReader; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
@@ -174,7 +180,7 @@ async function openSparse(
   if (magic === SPARSE_MAGIC) {
     const { map, header } = await openHostedSparse(storage, memory);
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
-    const reader = map.packed ? packedReader(map, storage, hasMarkers, unpack) : plainReader(map, storage);
+    const reader = map.compressed ? compressedReader(map, storage, hasMarkers, decompress) : plainReader(map, storage);
     return { map, reader, format: "SPARSE" };
   }
   if (magic === COWD_MAGIC) {

@@ -94,7 +94,7 @@ export function checkPlan(plan: CreatePlan): void {
   if (zeroedGrains && flat) {
     throw usage(`Cannot use zeroed_grain with subformat=${subformat}: it has no grains, leave it out`);
   }
-  if (plan.packs && subformat !== "streamOptimized") {
+  if (plan.compress && subformat !== "streamOptimized") {
     throw usage(
       `Cannot compress vmdk with subformat=${subformat}: use -o subformat=streamOptimized, or leave out -c`,
     );

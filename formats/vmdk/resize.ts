@@ -159,7 +159,7 @@ function checkPlan(plan: Omit<Plan, "text">, size: number, refuse: Refuse): void
 async function grow(plan: Plan): Promise<void> {
   const { storage, layout, last, context } = plan;
   const backing = backingOf(layout.descriptor, storage.label);
-  const below = backing && last.sparse ? await context.openBelow(backing) : null;
+  const below = backing && last.sparse ? await context.openBacking(backing) : null;
   const files: NewFile[] = [];
   for (const extent of plan.added) files.push(await addExtent(plan, extent, below));
   const change = last.sparse

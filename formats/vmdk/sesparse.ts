@@ -71,7 +71,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: Ta
     size: layout.size,
     grainBytes: GRAIN_BYTES,
     tableReach: TABLE_REACH,
-    packed: false,
+    compressed: false,
     tableAt,
     grainAt(table, index) {
       const [low, high] = [table.getUint32(index * 8, true), table.getUint32(index * 8 + 4, true)];

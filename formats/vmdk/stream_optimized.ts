@@ -1,12 +1,12 @@
 /**
- * The parts of a stream-optimized extent: markers, packed grains, and a file that is only appended to; by VMware's
+ * The parts of a stream-optimized extent: markers, compressed grains, and a file that is only appended to; by VMware's
  * "Virtual Disk Format 5.0", "Stream-Optimized Compressed Sparse Extents".
  *
  * @module
  */
 import { alignUp, SECTOR, setU64, viewOf, zeroes } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import type { Codec, Packer } from "../codec/compress.ts";
+import type { Codec, Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { GRAIN_MARKER_BYTES } from "./grain_reader.ts";
 import { checkReach } from "./grain_tables.ts";
@@ -32,7 +32,7 @@ export function marker(type: typeof MARKER[keyof typeof MARKER], sectors: number
   return bytes;
 }
 
-/** A packed grain behind its marker, filled up to whole sectors, in parts. */
+/** A compressed grain behind its marker, filled up to whole sectors, in parts. */
 export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array[] {
   const marker = new Uint8Array(GRAIN_MARKER_BYTES);
   const view = viewOf(marker);
@@ -51,36 +51,41 @@ export function padded(bytes: Uint8Array): Uint8Array {
 }
 
 /** One grain on its way into the file. */
-export interface PackedGrain {
+export interface CompressedGrain {
   /** First guest byte. */
   readonly start: number;
   /** Null: zeroes, by a table entry alone. */
   readonly stream: Uint8Array | null;
 }
 
-/** Packs whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. */
-export async function packGrains(
-  pack: Packer,
+/** Compresses whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. */
+export async function compressGrains(
+  compress: Compressor,
   from: Uint8Array,
   start: number,
   grainBytes: number,
-): Promise<PackedGrain[]> {
-  const grains: Promise<PackedGrain>[] = [];
+): Promise<CompressedGrain[]> {
+  const grains: Promise<CompressedGrain>[] = [];
   for (let at = 0; at < from.length; at += grainBytes) {
-    grains.push(packGrain(pack, from.subarray(at, at + grainBytes), start + at, grainBytes));
+    grains.push(compressGrain(compress, from.subarray(at, at + grainBytes), start + at, grainBytes));
   }
   return await Promise.all(grains);
 }
 
-async function packGrain(pack: Packer, part: Uint8Array, start: number, grainBytes: number): Promise<PackedGrain> {
+async function compressGrain(
+  compress: Compressor,
+  part: Uint8Array,
+  start: number,
+  grainBytes: number,
+): Promise<CompressedGrain> {
   let unit = part;
   if (part.length < grainBytes) {
     unit = new Uint8Array(grainBytes);
     unit.set(part);
   }
-  const stream = await pack(CODEC, unit);
+  const stream = await compress(CODEC, unit);
   // Not to be taken for zeroes.
-  if (stream === null) throw new ImageError("io", `Cannot pack the grain at guest byte ${start}: it has no stream`);
+  if (stream === null) throw new ImageError("io", `Cannot compress the grain at guest byte ${start}: it has no stream`);
   return { start, stream };
 }
 

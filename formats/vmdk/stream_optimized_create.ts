@@ -8,18 +8,18 @@
 import { alignDown, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inTurn } from "../shared/mutex.ts";
-import type { Packer } from "../codec/compress.ts";
+import { serialize } from "../shared/mutex.ts";
+import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { encodeHeader, FLAG, type SparseHeader, tablesOf } from "./header.ts";
 import {
   type Appender,
   appender,
+  type CompressedGrain,
+  compressGrains,
   grainRecord,
   MARKER,
   marker,
-  type PackedGrain,
-  packGrains,
   padded,
 } from "./stream_optimized.ts";
 import type { ExtentWriter } from "./grain_writer.ts";
@@ -33,21 +33,23 @@ export interface StreamSetup {
   readonly descriptor: Uint8Array;
   /** What shows through holes; null where that is nothing. */
   readonly below: GuestReader | null;
-  readonly pack: Packer;
+  readonly compress: Compressor;
 }
 
 /** Starts the extent. Calls of the writer may overlap; writes come with rising positions, whole grains each. */
-export async function streamWriter({ storage, header, descriptor, below, pack }: StreamSetup): Promise<ExtentWriter> {
+export async function streamWriter(
+  { storage, header, descriptor, below, compress }: StreamSetup,
+): Promise<ExtentWriter> {
   const file = appender(storage, 0);
   await file.append(encodeHeader(header));
   const front = new Uint8Array(header.overhead - SECTOR);
   front.set(descriptor);
   await file.append(front);
   const tables = streamTables(file, header);
-  const turn = inTurn();
+  const turn = serialize();
 
-  /** Grains are packed at the same time, and placed in the order of the calls. */
-  function add(grains: Promise<readonly PackedGrain[]>): Promise<void> {
+  /** Grains are compressed at the same time, and placed in the order of the calls. */
+  function add(grains: Promise<readonly CompressedGrain[]>): Promise<void> {
     // What goes wrong is told when it is this call's turn.
     grains.catch(() => {});
     return turn(async () => {
@@ -68,7 +70,7 @@ export async function streamWriter({ storage, header, descriptor, below, pack }:
   return {
     async write(from, start) {
       advance(start, start + from.length);
-      await add(packGrains(pack, from, start, header.grainBytes));
+      await add(compressGrains(compress, from, start, header.grainBytes));
     },
     async zero(start, end) {
       advance(start, end);
@@ -83,16 +85,16 @@ export async function streamWriter({ storage, header, descriptor, below, pack }:
       }),
   };
 
-  async function zeroGrains(start: number, end: number): Promise<PackedGrain[]> {
-    const stream = header.flags & FLAG.zeroed ? null : await packedZeroes(pack, header.grainBytes);
+  async function zeroGrains(start: number, end: number): Promise<CompressedGrain[]> {
+    const stream = header.flags & FLAG.zeroed ? null : await compressedZeroes(compress, header.grainBytes);
     const count = Math.ceil((end - start) / header.grainBytes);
     return Array.from({ length: count }, (_, index) => ({ start: start + index * header.grainBytes, stream }));
   }
 }
 
-/** A whole grain of zeroes, packed. */
-export async function packedZeroes(pack: Packer, grainBytes: number): Promise<Uint8Array | null> {
-  return (await packGrains(pack, new Uint8Array(grainBytes), 0, grainBytes))[0].stream;
+/** A whole grain of zeroes, compressed. */
+export async function compressedZeroes(compress: Compressor, grainBytes: number): Promise<Uint8Array | null> {
+  return (await compressGrains(compress, new Uint8Array(grainBytes), 0, grainBytes))[0].stream;
 }
 
 /** Grains and the tables behind them. */
@@ -112,7 +114,7 @@ function streamTables(file: Appender, header: SparseHeader) {
   }
 
   return {
-    async add({ start, stream }: PackedGrain): Promise<void> {
+    async add({ start, stream }: CompressedGrain): Promise<void> {
       const next = Math.floor(start / reach);
       if (next !== index) {
         await endTable();

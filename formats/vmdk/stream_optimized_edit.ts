@@ -1,17 +1,17 @@
 /**
- * Changing a stream-optimized extent: packed grains are appended where the footer was, tables are changed in place, and
+ * Changing a stream-optimized extent: compressed grains are appended where the footer was, tables are changed in place, and
  * the extent gets a new end. Whoever reads it as a stream meets the newer grain after the older one.
  *
  * @module
  */
 import { alignUp, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../contract.ts";
-import type { Packer } from "../codec/compress.ts";
+import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG } from "./header.ts";
 import type { HostedSparse } from "./hosted_sparse.ts";
-import { appender, grainRecord, MARKER, marker, type PackedGrain, packGrains } from "./stream_optimized.ts";
-import { appendEnd, packedZeroes } from "./stream_optimized_create.ts";
+import { appender, type CompressedGrain, compressGrains, grainRecord, MARKER, marker } from "./stream_optimized.ts";
+import { appendEnd, compressedZeroes } from "./stream_optimized_create.ts";
 import { tablesFor } from "./grain_tables.ts";
 import type { ExtentWriter } from "./grain_writer.ts";
 
@@ -24,11 +24,11 @@ export interface StreamEdit {
   readonly sparse: HostedSparse;
   readonly redundant: Uint8Array | null;
   readonly below: GuestReader | null;
-  readonly pack: Packer;
+  readonly compress: Compressor;
 }
 
 /** Opens the extent for changes. Calls of the writer may overlap. */
-export async function streamEditor({ storage, sparse, redundant, below, pack }: StreamEdit): Promise<ExtentWriter> {
+export async function streamEditor({ storage, sparse, redundant, below, compress }: StreamEdit): Promise<ExtentWriter> {
   const { header, hasFooter } = sparse;
   const { grainBytes } = header;
   const reach = grainBytes * header.entriesPerTable;
@@ -53,7 +53,7 @@ export async function streamEditor({ storage, sparse, redundant, below, pack }: 
   });
   let turn: Promise<void> = Promise.resolve();
   let changed = false;
-  const zeroes = header.flags & FLAG.zeroed ? null : await packedZeroes(pack, grainBytes);
+  const zeroes = header.flags & FLAG.zeroed ? null : await compressedZeroes(compress, grainBytes);
 
   function oneAtATime(action: () => Promise<void>): Promise<void> {
     turn = turn.then(action);
@@ -61,7 +61,7 @@ export async function streamEditor({ storage, sparse, redundant, below, pack }: 
     return turn;
   }
 
-  async function add({ start, stream }: PackedGrain): Promise<void> {
+  async function add({ start, stream }: CompressedGrain): Promise<void> {
     changed = true;
     const index = Math.floor(start / reach);
     const table = await tables.forChange(index);
@@ -82,7 +82,7 @@ export async function streamEditor({ storage, sparse, redundant, below, pack }: 
 
   return {
     async write(from, start) {
-      const grains = await packGrains(pack, from, start, grainBytes);
+      const grains = await compressGrains(compress, from, start, grainBytes);
       await oneAtATime(async () => {
         for (const grain of grains) await add(grain);
       });

@@ -85,8 +85,8 @@ export function shiftedBelow(below: GuestReader, by: number): GuestReader | null
   if (by >= below.size) return null;
   return {
     size: below.size - by,
-    async runAt(start, limit) {
-      const run = await below.runAt(start + by, limit + by);
+    async extentAt(start, limit) {
+      const run = await below.extentAt(start + by, limit + by);
       return { ...run, start, end: run.end - by };
     },
     read: (into, start) => below.read(into, start + by),

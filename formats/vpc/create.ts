@@ -6,7 +6,7 @@
 import { newBlockTable } from "../shared/block_table.ts";
 import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
-import { freshAreas, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
 import { bitmapBytesOf, encodeDynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
@@ -36,7 +36,7 @@ const TABLE_AT = HEADER_AT + HEADER_BYTES;
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
- * const plan = { size: 1 << 20, options: { subformat: "fixed" }, backing: null, packs: false };
+ * const plan = { size: 1 << 20, options: { subformat: "fixed" }, backing: null, compress: false };
  * const writer = await createVpc(storage, plan);
  * await writer.finish();
  * assert.equal(storage.size, (1 << 20) + 512);
@@ -80,7 +80,7 @@ function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSetti
     blockSize: BLOCK_SIZE,
     bitmapBytes: bitmapBytesOf(BLOCK_SIZE),
     table: newBlockTable(storage, place, tableBytes),
-    fresh: freshAreas(fill),
+    fresh: uninitialisedBlocks(fill),
     isSparse,
     edited: null,
     end: TABLE_AT + tableBytes,

@@ -5,7 +5,7 @@
  */
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
-import { freshAreas, hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { hasNoHoles, uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
 import { type BlockReader, blockReader } from "./open.ts";
@@ -21,7 +21,7 @@ const BITMAP_CACHE_BYTES = 4 << 20;
 /**
  * Opens an existing image for writing. A file without holes is kept without holes, for Windows.
  *
- * @throws ImageError `corrupt`, `unsupported`, and what `context.openBelow` throws
+ * @throws ImageError `corrupt`, `unsupported`, and what `context.openBacking` throws
  */
 export async function editVpc(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const image = await readImage(storage);
@@ -30,7 +30,7 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   if (blocks === null) return fixedWriter({ storage, size, isSparse, finish: () => Promise.resolve() });
   // Whatever lies before the footer may be in use: names of a parent, for instance.
   const end = Math.max(await endOfBlocks(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
-  const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
+  const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   // The first new block goes over the footer at the end: from then on the copy counts.
   await mendCopy(storage, image);
   const { target, flush } = editing({ storage, blocks, below, end, isSparse });
@@ -60,7 +60,7 @@ export function editing(edited: EditedBlocks): { readonly target: BlockTarget; f
   const blocks = { ...edited.blocks, limit: Infinity };
   const { size, table, bitmapBytes, header: { blockSize } } = blocks;
   const zero = (start: number, end: number) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end);
-  const fresh = freshAreas(edited.fill ?? zero);
+  const fresh = uninitialisedBlocks(edited.fill ?? zero);
   const bitmaps = tableCache(storage, bitmapBytes, BITMAP_CACHE_BYTES);
   // The reader shares the bitmaps of the writer, and looks at the table that it changes.
   const reader = blockReader(storage, blocks, bitmaps);
@@ -97,7 +97,7 @@ async function readThrough(
 ): Promise<void> {
   const end = start + into.length;
   for (let at = start; at < end;) {
-    const run = await reader.runAt(at, end);
+    const run = await reader.extentAt(at, end);
     const part = into.subarray(at - start, run.end - start);
     if (run.kind === "data") await reader.read(part, at);
     else if (below === null || at >= below.size) part.fill(0);

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Facts, NamedFile } from "../contract.ts";
+import type { FormatInfo, NamedFile } from "../contract.ts";
 import { asciiText } from "../bytes.ts";
 import { uuidText } from "../shared/uuid.ts";
 import { DYNAMIC, EPOCH, FIXED } from "./footer.ts";
 import type { VpcImage } from "./structures.ts";
 
 /** The facts of an image. */
-export function factsOf(image: VpcImage, backing: NamedFile | null): Facts {
+export function factsOf(image: VpcImage, backing: NamedFile | null): FormatInfo {
   const { footer, blocks } = image;
   const { cylinders, heads, sectors } = footer.geometry;
   return {

@@ -7,8 +7,8 @@ import { type BlockPage, FREE } from "../shared/block_table.ts";
 import { SECTOR } from "../bytes.ts";
 import type { Disk } from "../contract.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { placedRun } from "../shared/located_extent.ts";
-import { dataRun, holeRun, type Run } from "../extent.ts";
+import { locatedExtent } from "../shared/located_extent.ts";
+import { dataExtent, type Extent, holeExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { uuidText } from "../shared/uuid.ts";
@@ -41,10 +41,10 @@ export async function openVpc(storage: Storage): Promise<Disk> {
   return {
     format: "vpc",
     size,
-    unit: blocks === null ? 1 : blocks.header.blockSize,
+    clusterSize: blocks === null ? 1 : blocks.header.blockSize,
     backing,
     id: uuidText(footer.uuid, "big"),
-    facts: factsOf(image, backing),
+    info: factsOf(image, backing),
     data: storage,
     ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -52,11 +52,11 @@ export async function openVpc(storage: Storage): Promise<Disk> {
 }
 
 /** The two verbs of reading. */
-export type BlockReader = Pick<Disk, "runAt" | "read">;
+export type BlockReader = Pick<Disk, "extentAt" | "read">;
 
 function fixedReader(storage: Storage): BlockReader {
   return {
-    runAt: (start, limit) => placedRun(storage, start, limit, start),
+    extentAt: (start, limit) => locatedExtent(storage, start, limit, start),
     read: (into, start) => storage.readAt(into, start),
   };
 }
@@ -68,12 +68,12 @@ export function blockReader(
   bitmaps: TableCache = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES),
 ): BlockReader {
   return {
-    runAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
+    extentAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
     read: (into, start) => readBlocks(storage, blocks, into, start),
   };
 }
 
-function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): MaybePromise<Run> {
+function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): MaybePromise<Extent> {
   const first = Math.floor(start / blocks.header.blockSize);
   return andThen(blocks.table.load(first), (page) => runIn(blocks, page, bitmaps, start, limit));
 }
@@ -85,7 +85,7 @@ function runIn(
   bitmaps: TableCache,
   start: number,
   limit: number,
-): MaybePromise<Run> {
+): MaybePromise<Extent> {
   const { blockSize } = blocks.header;
   const first = Math.floor(start / blockSize);
   const fileOffset = blockOffset(blocks, page, first);
@@ -93,15 +93,15 @@ function runIn(
     const last = Math.min(page.end, Math.ceil(limit / blockSize));
     let index = first + 1;
     while (index < last && page.entry(index) === FREE) index++;
-    return holeRun(start, Math.min(index * blockSize, limit));
+    return holeExtent(start, Math.min(index * blockSize, limit));
   }
   // Blocks never lie one after another: the bitmap of the next one is between them.
   return bitmaps.look(fileOffset, ({ bytes }) => {
     const blockStart = first * blockSize;
     const sector = Math.floor((start - blockStart) / SECTOR);
     const end = Math.min(limit, blockStart + endOfSame(bytes, sector, blockSize / SECTOR) * SECTOR);
-    if (!isSet(bytes, sector)) return holeRun(start, end);
-    return dataRun(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
+    if (!isSet(bytes, sector)) return holeExtent(start, end);
+    return dataExtent(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
   });
 }
 

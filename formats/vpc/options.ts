@@ -59,7 +59,7 @@ export function checkPlan(plan: CreatePlan): void {
   if (plan.backing !== null) {
     throw new ImageError("usage", "Cannot create a VHD image with a backing file: differencing images are only read");
   }
-  if (plan.packs) throw new ImageError("usage", "Cannot compress a VHD image: the format has no compression");
+  if (plan.compress) throw new ImageError("usage", "Cannot compress a VHD image: the format has no compression");
   if (plan.size <= MAX_SIZE) return;
   const message = `Cannot create a VHD image of ${plan.size} bytes: the format ends at ${MAX_SIZE} (2040 GiB); ` +
     `VHDX and qcow2 take more`;

@@ -37,7 +37,7 @@ export async function growBlocks(
 ): Promise<void> {
   refuseManyBlocks(storage, unitsOf(size, blocks.header.blockSize));
   await endOfBlocks(blocks, () => context.pause());
-  const below = image.parent === null ? null : await context.openBelow(await parentOf(image.parent, storage));
+  const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
   await mendCopy(storage, image);
   await makeRoom(storage, image, blocks, size, isSparse, context);

@@ -7,8 +7,8 @@ import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, alignUp, SECTOR, zeroes } from "../bytes.ts";
 import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { type FreshAreas, readsZero, writeZeroes } from "../shared/uninitialised_blocks.ts";
-import { inTurn } from "../shared/mutex.ts";
+import { readsZero, type UninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
+import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { TableCache } from "../shared/table_cache.ts";
 import { setBits } from "./sector_bitmap.ts";
@@ -31,9 +31,9 @@ export function fixedWriter({ storage, size, isSparse, finish }: FixedTarget): D
   return {
     traits: {
       size,
-      unit: 1,
+      clusterSize: 1,
       sector: SECTOR,
-      packs: false,
+      compress: false,
       order: "any",
       startsZeroed: isSparse && storage.startsZeroed,
       zeroes: isSparse && storage.zeroesCheaply ? "cheap" : "written",
@@ -55,7 +55,7 @@ export interface BlockTarget {
   readonly bitmapBytes: number;
   readonly table: BlockTable;
   /** New blocks; an area is known by the file offset of its first guest byte. */
-  readonly fresh: FreshAreas;
+  readonly fresh: UninitialisedBlocks;
   readonly isSparse: boolean;
   /** Sector bitmaps of an existing image; `null` for a new one, whose bits are all set. */
   readonly edited: EditedBitmaps | null;
@@ -74,12 +74,12 @@ export interface EditedBitmaps {
 
 /** Writes blocks. Calls may overlap; they are carried out one after another. */
 export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
-  const turn = inTurn();
+  const turn = serialize();
   const traits: WriterTraits = {
     size: target.size,
-    unit: target.blockSize,
+    clusterSize: target.blockSize,
     sector: SECTOR,
-    packs: false,
+    compress: false,
     order: "any",
     startsZeroed,
     zeroes: "cheap",

@@ -140,13 +140,13 @@ function converters(one: BenchCase, folder: string, source: string, target: stri
   const args = ["convert", "-t", sync, "-f", from, "-O", to, ...flags];
   const files = [source, target];
   const [qemu, ...rest] = both(folder, [...args, ...files], one.ffiOnly);
-  // Without -W it packs one cluster at a time.
+  // Without -W it compress one cluster at a time.
   const wide = { name: "qemu-img -W -m 16", program: "qemu-img", args: [...args, "-W", "-m", "16", ...files] };
-  const packs = flags.includes("-c") && to === "qcow2";
+  const compress = flags.includes("-c") && to === "qcow2";
   const others = (one.others ?? []).filter(installed);
   return [
     qemu,
-    ...(packs ? [wide] : []),
+    ...(compress ? [wide] : []),
     ...others.map((name) => otherCopier(name, from, source, target, sync !== "unsafe")),
     ...rest,
   ];

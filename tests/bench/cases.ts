@@ -66,7 +66,7 @@ export const cases: readonly BenchCase[] = [
     name: "raw-stream",
     title: "raw → vmdk, streamOptimized",
     inputs: ["raw"],
-    // Without -c both pack as well, but this says what is wanted.
+    // Without -c both compress as well, but this says what is wanted.
     convert: { to: "vmdk", flags: ["-c", "-o", "subformat=streamOptimized"] },
     goals: [ratio(0.33)],
   },

@@ -75,7 +75,7 @@ const growths: readonly Growth[] = [
         from: "raw",
         to: "qcow2",
         flags: ["-c", "-m", `${x}`],
-        // Only with -W does qemu-img pack more than one cluster at a time.
+        // Only with -W does qemu-img compress more than one cluster at a time.
         theirs: ["-W"],
         make: (source) => makeRaw(source, length, rng(seed)),
       }));

@@ -11,8 +11,8 @@ const PIECE = 64 << 10;
 const MIB = 2 ** 20;
 
 /**
- * Writes a sparse raw disk of `size` bytes. Half of it is data: one half of that text-like, which packs well, the other
- * half random, which does not pack.
+ * Writes a sparse raw disk of `size` bytes. Half of it is data: one half of that text-like, which compresses well, the other
+ * half random, which does not compress.
  */
 export async function makeRaw(path: string, size: number, random: Rng): Promise<void> {
   const text = textPool(random);
@@ -82,7 +82,7 @@ export async function makeAllocated(path: string): Promise<void> {
   await qemuIoAll(path, commands);
 }
 
-/** Half of the pieces text-like, half random; a few different ones of each are enough where nothing is packed. */
+/** Half of the pieces text-like, half random; a few different ones of each are enough where nothing is compressed. */
 async function writePieces(path: string, starts: readonly number[], length: number, random: Rng): Promise<void> {
   const text = textPool(random);
   const patterns = Array.from({ length: 8 }, (_, index) => `${path}.pattern${index}`);

@@ -35,7 +35,7 @@ function converted(format: string, flags: readonly string[] = []): Recipe {
   return { format, from: "raw", bytes: data, make };
 }
 
-const packed = ["-c", "-W", "-m", "16"];
+const compressed = ["-c", "-W", "-m", "16"];
 
 const recipes = {
   raw: { format: "raw", bytes: data, make: (path, { size }, random) => makeRaw(path, size, random) },
@@ -46,8 +46,8 @@ const recipes = {
   vdi: converted("vdi"),
   vpc: converted("vpc"),
   vhdx: converted("vhdx"),
-  zlib: converted("qcow2", packed),
-  zstd: converted("qcow2", [...packed, "-o", "compression_type=zstd"]),
+  zlib: converted("qcow2", compressed),
+  zstd: converted("qcow2", [...compressed, "-o", "compression_type=zstd"]),
   stream: converted("vmdk", ["-o", "subformat=streamOptimized"]),
   small: converted("qcow2", ["-o", "cluster_size=1k"]),
   large: converted("qcow2", ["-o", "cluster_size=2M"]),

@@ -64,7 +64,10 @@ Deno.test("info loads what reads the format of the image", async () => {
   const modules = await evaluated(["info", samplePath], { read: [samplePath] });
   assertLean(modules, 115);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
-  assert.deepEqual(modules.filter((path) => /^core\/(convert|copy|workers|target)|qcow2\/(create|clusters\/decompress)/.test(path)), []);
+  assert.deepEqual(
+    modules.filter((path) => /^core\/(convert|copy|workers|target)|qcow2\/(create|clusters\/decompress)/.test(path)),
+    [],
+  );
   assert.deepEqual(await nodeIn(modules), []);
 });
 
@@ -86,7 +89,7 @@ Deno.test("convert loads what reads the source and what writes the target", asyn
   const modules = await evaluated(args, { read: [folder.path], write: [folder.path] });
   assertLean(modules, 140);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
-  // A new image without packing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
+  // A new image without compressing, preallocation and bitmaps needs nothing of them, nor what reads existing ones.
   const needless = /qcow2\/(open|edit|clusters\/(decompress|compress|preallocate)|bitmaps\/\w+|snapshots\/\w+)\.ts$/;
   assert.deepEqual(modules.filter((path) => needless.test(path)), []);
   assert.deepEqual(await nodeIn(modules), []);

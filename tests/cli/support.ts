@@ -12,9 +12,9 @@ function fakeFormat(name: string, extensions: string[], more: Partial<Format>): 
     name,
     title: `Format ${name}`,
     extensions,
-    kinds: { written: [], read: [] },
+    subformats: { written: [], read: [] },
     maxSize: 2 ** 40,
-    has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
+    has: { backing: false, overlays: false, compression: false, snapshots: false, bitmaps: false },
     probe: () => "no",
     open: () => Promise.reject(new Error("a fake")),
     create: () => Promise.reject(new Error("a fake")),
@@ -27,9 +27,9 @@ function fakeFormat(name: string, extensions: string[], more: Partial<Format>): 
 /** Formats whose names are known to users of qemu-img; they cannot do anything. */
 export const fakeFormats: readonly Format[] = [
   fakeFormat("qcow2", ["qcow2"], {
-    kinds: { written: [], read: [] },
+    subformats: { written: [], read: [] },
     maxSize: 2 ** 40,
-    has: { backing: true, overlays: true, packing: true, snapshots: true, bitmaps: true },
+    has: { backing: true, overlays: true, compression: true, snapshots: true, bitmaps: true },
     createOptions: [
       { name: "cluster_size", type: "size", help: "bytes of a cluster", default: 65536 },
       { name: "lazy_refcounts", type: "flag", help: "delay refcounts", default: false },

@@ -32,8 +32,8 @@ async function bitmapsOf(path: string): Promise<string> {
 /** The same for qemu-img. */
 async function ask(path: string, name: string, changes: readonly BitmapChange[]): Promise<number> {
   const words = changes.flatMap((change) => {
-    if (change.act === "merge") return ["--merge", change.source];
-    if (change.act !== "add") return [`--${change.act}`];
+    if (change.action === "merge") return ["--merge", change.source];
+    if (change.action !== "add") return [`--${change.action}`];
     return ["--add", ...(change.granularity ? ["-g", `${change.granularity}`] : [])];
   });
   return (await qemuImg("bitmap", "-f", "qcow2", ...words, path, name)).code;
@@ -41,14 +41,14 @@ async function ask(path: string, name: string, changes: readonly BitmapChange[])
 
 function changesAtRandom(random: Rng, names: readonly string[]): BitmapChange[] {
   const all: BitmapChange[][] = [
-    [{ act: "add", ...(random.chance(0.5) && { granularity: 2 ** random.int(9, 18) }) }],
-    [{ act: "add" }, { act: "disable" }],
-    [{ act: "remove" }],
-    [{ act: "clear" }],
-    [{ act: "enable" }],
-    [{ act: "disable" }],
-    [{ act: "merge", source: random.pick(names) }],
-    [{ act: "add", granularity: 1024 }, { act: "merge", source: random.pick(names) }],
+    [{ action: "add", ...(random.chance(0.5) && { granularity: 2 ** random.int(9, 18) }) }],
+    [{ action: "add" }, { action: "disable" }],
+    [{ action: "remove" }],
+    [{ action: "clear" }],
+    [{ action: "enable" }],
+    [{ action: "disable" }],
+    [{ action: "merge", source: random.pick(names) }],
+    [{ action: "add", granularity: 1024 }, { action: "merge", source: random.pick(names) }],
   ];
   return random.pick(all);
 }
@@ -149,15 +149,15 @@ Deno.test({
     };
     const changes: ((files: Parameters<typeof amend>[2]) => Promise<void>)[] = [
       (options) => amend({ path }, { refcount_bits: 32 }, options),
-      (options) => changeBitmap({ path }, "a", [{ act: "add", granularity: 512 }], options),
-      (options) => changeBitmap({ path }, "b", [{ act: "add" }, { act: "merge", source: "a" }], options),
-      (options) => changeBitmap({ path }, "a", [{ act: "clear" }, { act: "disable" }], options),
-      (options) => changeBitmap({ path }, "b", [{ act: "remove" }], options),
-      (options) => changeBitmap({ path }, "a", [{ act: "remove" }], options),
+      (options) => changeBitmap({ path }, "a", [{ action: "add", granularity: 512 }], options),
+      (options) => changeBitmap({ path }, "b", [{ action: "add" }, { action: "merge", source: "a" }], options),
+      (options) => changeBitmap({ path }, "a", [{ action: "clear" }, { action: "disable" }], options),
+      (options) => changeBitmap({ path }, "b", [{ action: "remove" }], options),
+      (options) => changeBitmap({ path }, "a", [{ action: "remove" }], options),
       (options) => amend({ path }, { refcount_bits: 16, compat: "0.10" }, options),
     ];
     for (const [nth, change] of changes.entries()) {
-      await tryCrashes({ path, act: (files) => change({ files }), state, random, most: 6 });
+      await tryCrashes({ path, action: (files) => change({ files }), state, random, most: 6 });
       if (nth === 1) await qemuIo(path, "write -P 8 100k 900k");
     }
   },

@@ -6,9 +6,11 @@ import { judgedBytes } from "../formats/qcow2/write_support.ts";
 
 const SIZE = 1 << 20;
 
-for (const packs of [false, true]) {
+for (const compress of [false, true]) {
   Deno.test({
-    name: `a crash while converting into an existing image${packs ? ", packed," : ""} leaves bytes that are old or new`,
+    name: `a crash while converting into an existing image${
+      compress ? ", compressed," : ""
+    } leaves bytes that are old or new`,
     ignore: !hasQemu,
     async fn() {
       await using folder = await scratch();
@@ -22,10 +24,10 @@ for (const packs of [false, true]) {
       const [before, kept] = [await guestBytes(path), await judgedBytes(path, "kept")];
       await tryCrashes({
         path,
-        act: (files) =>
+        action: (files) =>
           convert({
             sources: [{ path: source, format: "raw" }],
-            target: { path, format: "qcow2", create: false, packs },
+            target: { path, format: "qcow2", create: false, compress },
             workers: 1,
           }, { files }),
         state: () => Promise.resolve(""),

@@ -132,10 +132,10 @@ Deno.test("progress counts what has settled: runs tile the disk, and their sums 
   const totals = { data: 0, zero: 0, skip: 0 };
   let at = 0;
   for (const event of events) {
-    if (event.type !== "run") continue;
+    if (event.type !== "extent") continue;
     assert.equal(event.start, at);
     at = event.end;
-    totals[event.act === "copy" ? "data" : event.act] += event.end - event.start;
+    totals[event.action === "copy" ? "data" : event.action] += event.end - event.start;
   }
   assert.equal(at, 3_000_000);
   const plan = events.find((event) => event.type === "plan");
@@ -412,7 +412,7 @@ Deno.test("cancelling ends the job within the copy and leaves nothing", async ()
   const controller = new AbortController();
   const job = { ...rawJob(folder, source), rateLimit: 4 << 20 };
   const onEvent = (event: ConvertEvent) => {
-    if (event.type === "run") setTimeout(() => controller.abort(), 0);
+    if (event.type === "extent") setTimeout(() => controller.abort(), 0);
   };
   await assert.rejects(convert(job, { signal: controller.signal, onEvent }), { kind: "cancelled" });
   assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["source"]);

@@ -8,8 +8,8 @@ Deno.test("convert --digest is the digest of source and target", { ignore: !hasQ
   const wishes: Omit<TargetSpec, "path">[] = [
     { format: "raw" },
     { format: "qcow2" },
-    { format: "qcow2", packs: true },
-    { format: "qcow2", packs: true, options: { cluster_size: "2M" } },
+    { format: "qcow2", compress: true },
+    { format: "qcow2", compress: true, options: { cluster_size: "2M" } },
     { format: "qcow2", options: { cluster_size: "4k", preallocation: "metadata" } },
   ];
   for (const wish of wishes) {
@@ -34,22 +34,22 @@ Deno.test("what stays in the backing file is hashed as well", { ignore: !hasQemu
     sources: [{ path: base, format: "raw" }],
     target: { path: folder.file("a.qcow2"), format: "qcow2", options: { cluster_size: 4096 } },
   });
-  for (const packs of [false, true]) {
+  for (const compress of [false, true]) {
     const { sha256, totals } = await convert({
       sources: [{ path: folder.file("a.qcow2"), backing: null }],
-      target: { path: overlay, format: "qcow2", packs },
+      target: { path: overlay, format: "qcow2", compress },
       digest: true,
     });
     assert.equal(sha256, (await digest({ path: base, format: "raw" })).sha256);
     const again = await convert({
       sources: [{ path: overlay }],
-      target: { path: folder.file("top.qcow2"), format: "qcow2", backing, packs },
+      target: { path: folder.file("top.qcow2"), format: "qcow2", backing, compress },
       digest: true,
     });
     assert.equal(again.sha256, sha256);
     const kept = await convert({
       sources: [{ path: folder.file("top.qcow2") }],
-      target: { path: folder.file("kept.qcow2"), format: "qcow2", backing, packs },
+      target: { path: folder.file("kept.qcow2"), format: "qcow2", backing, compress },
       digest: true,
     });
     assert.equal(kept.sha256, sha256);

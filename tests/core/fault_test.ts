@@ -27,7 +27,10 @@ function jobs(folder: Scratch): [string, ConvertJob][] {
     ["raw to raw", { sources: [source], target: to("raw") }],
     ["raw to raw, preallocated", { sources: [source], target: to("raw", { preallocation: "full" }) }],
     ["raw to qcow2", { sources: [source], target: to("qcow2") }],
-    ["raw to packed qcow2", { sources: [source], target: { ...to("qcow2", { cluster_size: "16k" }), packs: true } }],
+    ["raw to compressed qcow2", {
+      sources: [source],
+      target: { ...to("qcow2", { cluster_size: "16k" }), compress: true },
+    }],
     ["raw to qcow2 with a data file", { sources: [source], target: to("qcow2", { data_file: "out.data" }) }],
     ["qcow2 to raw", { sources: [{ path: folder.file("source.qcow2") }], target: to("raw") }],
   ];

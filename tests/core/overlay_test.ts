@@ -36,7 +36,11 @@ const overlayOf = (folder: Scratch, base: string, options: Record<string, string
 });
 
 for (
-  const [name, options, packs] of [["v3", {}, false], ["v2", { compat: "0.10" }, false], ["packed", {}, true]] as const
+  const [name, options, compress] of [["v3", {}, false], ["v2", { compat: "0.10" }, false], [
+    "compressed",
+    {},
+    true,
+  ]] as const
 ) {
   Deno.test({
     name: `-B, ${name}: zeroes hide the backing file, nothing is written past its end, and the map is qemu-img's`,
@@ -44,12 +48,15 @@ for (
     async fn() {
       await using folder = await scratch();
       const { base, top } = await twoLayers(folder);
-      await convert({ sources: [{ path: top }], target: { ...overlayOf(folder, base, options), packs } });
+      await convert({
+        sources: [{ path: top }],
+        target: { ...overlayOf(folder, base, options), compress },
+      });
       const ours = folder.file("ours.qcow2");
       assert.deepEqual(await guestBytes(ours), await guestBytes(top));
       await qemuImgOk("check", ours);
       const theirs = folder.file("theirs.qcow2");
-      const flags = packs ? ["-c"] : [];
+      const flags = compress ? ["-c"] : [];
       const list = Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
       await qemuImgOk("convert", "-O", "qcow2", ...flags, ...list, "-B", base, "-F", "qcow2", top, theirs);
       const map = mergedMap(await mapJson(ours));
@@ -71,10 +78,12 @@ Deno.test({
   async fn() {
     await using folder = await scratch();
     const { base, top } = await twoLayers(folder);
-    for (const packs of [false, true]) {
+    for (const compress of [false, true]) {
       const told: FileOperation[] = [];
       const files = watchedFiles((operation) => told.push(operation));
-      await convert({ sources: [{ path: top }], target: { ...overlayOf(folder, base), packs } }, { files });
+      await convert({ sources: [{ path: top }], target: { ...overlayOf(folder, base), compress } }, {
+        files,
+      });
       const map = await mapJson(base);
       const data = map.filter((entry) => entry.data && entry.offset !== undefined);
       const touched = told.filter(({ op, file, start, end }) =>
@@ -148,7 +157,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a packed unit may straddle two joined sources, and sources may have odd sizes",
+  name: "a compressed unit may straddle two joined sources, and sources may have odd sizes",
   ignore,
   async fn() {
     await using folder = await scratch();
@@ -164,13 +173,13 @@ Deno.test({
       all.set(part, at);
       at += part.length;
     }
-    for (const packs of [false, true]) {
+    for (const compress of [false, true]) {
       for (const cluster_size of ["512", "4k", "64k", "2M"]) {
         await convert({
           sources,
-          target: { path: folder.file("out"), format: "qcow2", packs, options: { cluster_size } },
+          target: { path: folder.file("out"), format: "qcow2", compress, options: { cluster_size } },
         });
-        assert.deepEqual(await guestBytes(folder.file("out"), "qcow2"), all, `${packs} ${cluster_size}`);
+        assert.deepEqual(await guestBytes(folder.file("out"), "qcow2"), all, `${compress} ${cluster_size}`);
         await qemuImgOk("check", "-f", "qcow2", folder.file("out"));
       }
     }

@@ -51,8 +51,8 @@ for (const options of shapes) {
     async fn() {
       const random = rng(runSeed);
       for (const name of ["base.qcow2", "other.qcow2", null]) {
-        for (const more of [{}, { dropsSame: true }, { packs: true }]) {
-          if (more.packs && options.includes("extended")) continue;
+        for (const more of [{}, { dropsSame: true }, { compress: true }]) {
+          if (more.compress && options.includes("extended")) continue;
           await using folder = await scratch();
           const path = await makeChain(folder, options, random);
           const before = await guestBytes(path);
@@ -120,7 +120,7 @@ async function digest(path: string): Promise<string> {
   return createHash("sha256").update(await guestBytes(path)).digest("hex");
 }
 
-for (const more of [{}, { dropsSame: true }, { packs: true }]) {
+for (const more of [{}, { dropsSame: true }, { compress: true }]) {
   Deno.test({
     name: `a crash while rebasing with ${JSON.stringify(more)} changes no guest byte`,
     ignore: !hasQemu,
@@ -130,7 +130,7 @@ for (const more of [{}, { dropsSame: true }, { packs: true }]) {
       const path = await makeChain(folder, "cluster_size=4k", random);
       await tryCrashes({
         path,
-        act: (files) => rebase({ path }, { name: "other.qcow2", format: "qcow2" }, { ...more, files }),
+        action: (files) => rebase({ path }, { name: "other.qcow2", format: "qcow2" }, { ...more, files }),
         state: () => digest(path),
         random,
         most: 20,
@@ -152,7 +152,7 @@ Deno.test({
     const old = await guestBytes(middle);
     await tryCrashes({
       path: middle,
-      act: (files) => commit({ path }, { files }),
+      action: (files) => commit({ path }, { files }),
       state: () => Promise.resolve(""),
       async mixed() {
         // The image is emptied only when all this is done.
@@ -168,7 +168,7 @@ Deno.test({
     await Deno.writeFile(path, start);
     await tryCrashes({
       path,
-      act: (files) => commit({ path }, { files }),
+      action: (files) => commit({ path }, { files }),
       state: () => digest(path),
       random,
     });

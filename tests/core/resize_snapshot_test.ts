@@ -81,7 +81,7 @@ async function work(options: string, random: Rng): Promise<void> {
     switch (random.int(5)) {
       case 0: {
         const name = `s${step}`;
-        await changeSnapshots(image, { act: "create", name });
+        await changeSnapshots(image, { action: "create", name });
         kept.set(name, before);
         assertBytes(await judgedBytes(path), before);
         break;
@@ -89,7 +89,7 @@ async function work(options: string, random: Rng): Promise<void> {
       case 1: {
         if (names.length === 0) break;
         const name = random.pick(names);
-        await changeSnapshots(image, { act: "apply", snapshot: { idOrName: name } });
+        await changeSnapshots(image, { action: "apply", snapshot: { idOrName: name } });
         assertBytes(await judgedBytes(path), kept.get(name)!);
         size = kept.get(name)!.length;
         break;
@@ -97,7 +97,7 @@ async function work(options: string, random: Rng): Promise<void> {
       case 2: {
         if (names.length < 2) break;
         const name = random.pick(names);
-        await changeSnapshots(image, { act: "remove", snapshot: { name } });
+        await changeSnapshots(image, { action: "remove", snapshot: { name } });
         kept.delete(name);
         assertBytes(await judgedBytes(path), before);
         break;
@@ -127,11 +127,11 @@ async function work(options: string, random: Rng): Promise<void> {
 }
 
 const changes: { readonly [name: string]: (path: string, files: Parameters<typeof resize>[2]) => Promise<unknown> } = {
-  "taking a snapshot": (path, options) => changeSnapshots({ path }, { act: "create", name: "new" }, options),
+  "taking a snapshot": (path, options) => changeSnapshots({ path }, { action: "create", name: "new" }, options),
   "loading a snapshot": (path, options) =>
-    changeSnapshots({ path }, { act: "apply", snapshot: { idOrName: "kept" } }, options),
+    changeSnapshots({ path }, { action: "apply", snapshot: { idOrName: "kept" } }, options),
   "removing a snapshot": (path, options) =>
-    changeSnapshots({ path }, { act: "remove", snapshot: { idOrName: "kept" } }, options),
+    changeSnapshots({ path }, { action: "remove", snapshot: { idOrName: "kept" } }, options),
   "growing": (path, options) => resize({ path }, 5 << 20, options),
   "growing with preallocation": (path, options) => resize({ path }, 5 << 20, { ...options, growth: "full" }),
   "shrinking": (path, options) => resize({ path }, 700 << 10, { ...options, shrink: true }),
@@ -150,7 +150,7 @@ for (const [name, change] of Object.entries(changes)) {
         await qemuIo(path, "write -P 77 100k 300k");
         await tryCrashes({
           path,
-          act: (files) => change(path, { files }),
+          action: (files) => change(path, { files }),
           state: () => stateOf(path),
           random,
           most: 6,
@@ -203,7 +203,7 @@ Deno.test({
       const model = new Uint8Array(2 << 20);
       model.fill(5, 900 << 10, 950 << 10);
       assertBytes(await judgedBytes(path), model);
-      await assert.rejects(changeSnapshots({ path }, { act: "create", name: "x" }), { kind: "unsupported" });
+      await assert.rejects(changeSnapshots({ path }, { action: "create", name: "x" }), { kind: "unsupported" });
     }
   },
 });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { paceOf } from "../../core/throttle.ts";
+import { throttleOf } from "../../core/throttle.ts";
 
-/** Works as a copy does: pieces of two milliseconds, and a pause after each. Ends when `done`. */
+/** Works as a copy does: pieces of two milliseconds, and a checkpoint after each. Ends when `done`. */
 async function copying(done: () => boolean): Promise<void> {
-  const pace = paceOf(undefined, 0);
+  const pace = throttleOf(undefined, 0);
   while (!done()) {
     for (const end = performance.now() + 2; performance.now() < end;);
-    await pace.pause();
+    await pace.checkpoint();
   }
 }
 
@@ -38,11 +38,11 @@ Deno.test("a job that never waits hears soon of what comes from outside", async 
 
 Deno.test("a job that is cancelled while it rests ends at once", async () => {
   const stop = new AbortController();
-  const pace = paceOf(stop.signal, 0, () => new Promise(() => {}));
+  const pace = throttleOf(stop.signal, 0, () => new Promise(() => {}));
   setTimeout(() => stop.abort("SIGINT"), 30);
   await assert.rejects(async () => {
     for (;;) {
-      await pace.pause();
+      await pace.checkpoint();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }, { kind: "cancelled" });
@@ -50,10 +50,10 @@ Deno.test("a job that is cancelled while it rests ends at once", async () => {
 
 Deno.test("a job that is cancelled when it is about to rest ends at once", async () => {
   const stop = new AbortController();
-  const pace = paceOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
-  await pace.pause();
+  const pace = throttleOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
+  await pace.checkpoint();
   await new Promise((resolve) => setTimeout(resolve, 30));
-  const paused = pace.pause();
+  const paused = pace.checkpoint();
   stop.abort("SIGINT");
   await assert.rejects(paused, { kind: "cancelled" });
 });

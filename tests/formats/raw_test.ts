@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CreatePlan } from "../../formats/contract.ts";
 import { raw } from "../../formats/raw.ts";
-import { dataRun, zeroRun } from "../../formats/extent.ts";
+import { dataExtent, zeroExtent } from "../../formats/extent.ts";
 import { createFileStorage, openFileStorage } from "../../formats/storage/file.ts";
 import { MemoryStorage } from "../../formats/storage/memory.ts";
 import type { Storage } from "../../formats/storage/types.ts";
@@ -11,18 +11,18 @@ import { FaultyStorage, RecordingStorage } from "../support/storage.ts";
 const MIB = 1 << 20;
 const never = () => Promise.reject(new Error("raw names no file"));
 const openContext = { openNamed: never };
-const createContext = { createNamed: never, below: null };
-const editContext = { packs: false, openNamed: never, openBelow: never };
+const createContext = { createNamed: never, backing: null };
+const editContext = { compress: false, openNamed: never, openBacking: never };
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
-  return { size, options, backing: null, packs: false };
+  return { size, options, backing: null, compress: false };
 }
 
 Deno.test("raw has the file's bytes and exact size", async () => {
   for (const size of [0, 1, 511, 513, 70_001]) {
     const content = rng(size).bytes(size);
     await using disk = await raw.open(new MemoryStorage(content), openContext);
-    assert.deepEqual([disk.format, disk.size, disk.unit, disk.backing], ["raw", size, 1, null]);
+    assert.deepEqual([disk.format, disk.size, disk.clusterSize, disk.backing], ["raw", size, 1, null]);
     const bytes = new Uint8Array(size);
     await disk.read(bytes, 0);
     assert.deepEqual(bytes, content);
@@ -35,15 +35,15 @@ Deno.test("raw never claims a file", () => {
 
 Deno.test("runs are data to the limit where holes cannot be found", async () => {
   await using disk = await raw.open(new MemoryStorage(new Uint8Array(1000)), openContext);
-  assert.deepEqual(await disk.runAt(7, 900), dataRun(7, 900, false, 7));
+  assert.deepEqual(await disk.extentAt(7, 900), dataExtent(7, 900, false, 7));
 });
 
 Deno.test("holes are stated zeroes", async () => {
   await using disk = await raw.open(withHole(new MemoryStorage(new Uint8Array(1000)), 100, 200), openContext);
-  assert.deepEqual(await disk.runAt(0, 1000), dataRun(0, 100, false, 0));
-  assert.deepEqual(await disk.runAt(100, 1000), zeroRun(100, 200, 100));
-  assert.deepEqual(await disk.runAt(150, 160), zeroRun(150, 160, 150));
-  assert.deepEqual(await disk.runAt(200, 1000), dataRun(200, 1000, false, 200));
+  assert.deepEqual(await disk.extentAt(0, 1000), dataExtent(0, 100, false, 0));
+  assert.deepEqual(await disk.extentAt(100, 1000), zeroExtent(100, 200, 100));
+  assert.deepEqual(await disk.extentAt(150, 160), zeroExtent(150, 160, 150));
+  assert.deepEqual(await disk.extentAt(200, 1000), dataExtent(200, 1000, false, 200));
 });
 
 Deno.test("create sets the exact size, then writes what it is told", async () => {
@@ -53,7 +53,7 @@ Deno.test("create sets the exact size, then writes what it is told", async () =>
     size: 1001,
     unit: 1,
     sector: 1,
-    packs: false,
+    compress: false,
     order: "any",
     startsZeroed: true,
     zeroes: "cheap",
@@ -122,7 +122,7 @@ Deno.test({
     await using disk = await raw.open(storage, openContext);
     const runs = [];
     for (let position = 0; position < disk.size;) {
-      const run = await disk.runAt(position, disk.size);
+      const run = await disk.extentAt(position, disk.size);
       runs.push([run.start, run.end, run.kind]);
       position = run.end;
     }

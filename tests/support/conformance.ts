@@ -10,7 +10,7 @@ import {
   alignUp,
   type Format,
   ImageError,
-  inlineUnpacker,
+  inlineDecompressor,
   MemoryStorage,
   type OptionSpec,
   type OptionValues,
@@ -41,7 +41,7 @@ export interface Case {
 const FLIPS = 400;
 /** The most guest bytes that are read of a damaged image: its size field may say anything. */
 const MOST = 4 << 20;
-/** Guest bytes of a test disk at most; a larger unit gets a disk of fewer units. */
+/** Guest bytes of a test disk at most; a larger clusterSize gets a disk of fewer clusters. */
 const LARGEST = 8 << 20;
 
 /** All cases of one format. */
@@ -50,7 +50,7 @@ export function conformanceCases(format: Format): Case[] {
   const noEdit = noCreate ?? (format.edit ? undefined : `existing ${format.name} images cannot be written`);
   const noBacking = noCreate ??
     (format.has.overlays ? undefined : `${format.name} images are not made over a backing file`);
-  const noPacking = noCreate ?? (format.has.packing ? undefined : `${format.name} does not pack`);
+  const noCompression = noCreate ?? (format.has.compression ? undefined : `${format.name} does not compress`);
   const noSnapshots = noCreate ??
     (format.has.snapshots ? undefined : `${format.name} has none; the engine never asks it`);
   return [
@@ -65,7 +65,7 @@ export function conformanceCases(format: Format): Case[] {
     { name: "keeps every byte with mixed options", skip: noCreate, run: (random) => mixedOptions(format, random) },
     { name: "waits for no table twice", skip: noCreate, run: (random) => waitsOnce(format, random) },
     { name: "keeps sizes", skip: noCreate, run: (random) => sizes(format, random) },
-    { name: "keeps every byte packed", skip: noPacking, run: (random) => packed(format, random) },
+    { name: "keeps every byte compressed", skip: noCompression, run: (random) => compressed(format, random) },
     { name: "keeps every byte over a backing file", skip: noBacking, run: (random) => overBacking(format, random) },
     { name: "keeps every byte when edited", skip: noEdit, run: (random) => edited(format, random) },
     { name: "lets go of an abandoned image", skip: noCreate, run: (random) => abandoned(format, random) },
@@ -193,7 +193,7 @@ async function waitsOnce(format: Format, random: Rng): Promise<void> {
     await using disk = await openImage(format, image);
     for (const walk of ["first", "second"]) {
       for (let at = 0; at < disk.size;) {
-        const run = disk.runAt(at, disk.size);
+        const run = disk.extentAt(at, disk.size);
         assert(walk === "first" || !(run instanceof Promise), `${describe(options)}: it waits at ${at}`);
         const { end } = await run;
         assert(end > at, `${describe(options)}: an empty run at ${at}`);
@@ -215,31 +215,31 @@ async function sizes(format: Format, random: Rng): Promise<void> {
   }
 }
 
-async function packed(format: Format, random: Rng): Promise<void> {
+async function compressed(format: Format, random: Rng): Promise<void> {
   let units = 0;
   for (const options of optionSets(format)) {
     if (!await plannable(format, options, undefined, true)) continue;
-    const { image, model } = await filled(format, options, random, undefined, { packs: true });
+    const { image, model } = await filled(format, options, random, undefined, { compress: true });
     await verify(format, image, model, random);
-    units += await unpackElsewhere(format, image, model, random);
+    units += await decompressElsewhere(format, image, model, random);
   }
-  assert(units > 0, "some units are packed");
+  assert(units > 0, "some units are compressed");
 }
 
-/** Units as they lie unpack to the same bytes, whatever room there is for them; returns how many there were. */
-async function unpackElsewhere(format: Format, image: Image, model: Uint8Array, random: Rng): Promise<number> {
+/** Units as they lie decompress to the same bytes, whatever room there is for them; returns how many there were. */
+async function decompressElsewhere(format: Format, image: Image, model: Uint8Array, random: Rng): Promise<number> {
   await using disk = await openImage(format, image);
-  assert(disk.readPacked, "who packs gives units as they lie");
+  assert(disk.readCompressed, "who compress gives units as they lie");
   let units = 0;
   for (let at = 0; at < disk.size;) {
-    const run = await disk.runAt(at, disk.size);
-    const end = Math.min(run.end, alignDown(at, disk.unit) + disk.unit * random.int(1, 9));
-    if (run.kind === "data" && run.packed) {
+    const run = await disk.extentAt(at, disk.size);
+    const end = Math.min(run.end, alignDown(at, disk.clusterSize) + disk.clusterSize * random.int(1, 9));
+    if (run.kind === "data" && run.compressed) {
       const room = new Uint8Array(random.int(0, 2 * (end - at)));
       let start = at;
-      for (const unit of await disk.readPacked(room, at, end) ?? []) {
+      for (const unit of await disk.readCompressed(room, at, end) ?? []) {
         const bytes = new Uint8Array(unit.length);
-        assert.equal(await inlineUnpacker(unit.codec, unit.bytes, bytes), true);
+        assert.equal(await inlineDecompressor(unit.codec, unit.bytes, bytes), true);
         assertBytes(bytes, model.subarray(start, start + unit.length));
         start += unit.length;
         units++;
@@ -342,13 +342,13 @@ async function filled(
   options: OptionValues,
   random: Rng,
   size?: number,
-  more: { readonly packs?: boolean; readonly below?: Uint8Array } = {},
+  more: { readonly compress?: boolean; readonly below?: Uint8Array } = {},
 ): Promise<{ image: Image; model: Uint8Array }> {
   const creation = await createImage(format, size ?? await sizeFor(format, options), options, more);
   const { writer } = creation;
   const model = padded(more.below ?? new Uint8Array(0), writer.traits.size).slice();
-  // A kind of image that cannot but pack does so unasked.
-  if (more.packs) assert.equal(writer.traits.packs, true, "packs as it was asked to");
+  // A kind of image that cannot but compress does so unasked.
+  if (more.compress) assert.equal(writer.traits.compress, true, "compress as it was asked to");
   await workAtRandom(writer, model, random, 25);
   await writer.finish();
   await writer[Symbol.asyncDispose]();
@@ -365,17 +365,17 @@ async function verify(
   await using disk = await openImage(format, image);
   assert.equal(disk.format, format.name);
   assert.equal(disk.size, model.length);
-  assert(disk.unit >= 1);
+  assert(disk.clusterSize >= 1);
   assert.equal(disk.backing === null, below.length === 0);
-  JSON.stringify(disk.facts);
+  JSON.stringify(disk.info);
   assertBytes(await readAll(disk, below), model);
   await readAtRandom(disk, model, below, random);
 }
 
-/** Some units and a part of one, of a size that is no multiple of anything but a sector. */
+/** Some clusters and a part of one, of a size that is no multiple of anything but a sector. */
 async function sizeFor(format: Format, options: OptionValues): Promise<number> {
   const { writer } = await createImage(format, 1 << 20, options);
-  const { unit } = writer.traits;
+  const { clusterSize: unit } = writer.traits;
   await writer[Symbol.asyncDispose]();
   const units = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
   return alignUp(units * unit + Math.floor(unit / 3), 512) + 512;
@@ -386,11 +386,16 @@ async function plannable(
   format: Format,
   options: OptionValues,
   size = 1 << 20,
-  packs = false,
+  compress = false,
   backing = false,
 ): Promise<boolean> {
   try {
-    await format.checkPlan?.({ size, options, packs, backing: backing ? { name: "below.raw", format: "raw" } : null });
+    await format.checkPlan?.({
+      size,
+      options,
+      compress,
+      backing: backing ? { name: "below.raw", format: "raw" } : null,
+    });
     return true;
   } catch (error) {
     assert(error instanceof ImageError && error.kind === "usage", String(error));

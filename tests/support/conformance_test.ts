@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { dataRun, type Disk, type DiskWriter, type Format, ImageError, type Storage } from "../../formats/mod.ts";
+import { dataExtent, type Disk, type DiskWriter, type Format, ImageError, type Storage } from "../../formats/mod.ts";
 import { conformanceCases } from "./conformance.ts";
 import { rng } from "./qemu.ts";
 
@@ -11,9 +11,9 @@ function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Par
     name: "toy",
     title: "Toy image",
     extensions: ["toy"],
-    kinds: { written: [], read: [] },
+    subformats: { written: [], read: [] },
     maxSize: 2 ** 40,
-    has: { backing: false, overlays: false, packing: false, snapshots: false, bitmaps: false },
+    has: { backing: false, overlays: false, compression: false, snapshots: false, bitmaps: false },
     probe: ({ head }) => head[0] === 0x54 && head[1] === 0x4f && head[2] === 0x59 && head[3] === 9 ? "yes" : "no",
     createOptions: [],
     open: (storage) => openToy(storage, disk),
@@ -26,9 +26,9 @@ function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Par
       return {
         traits: {
           size: plan.size,
-          unit: 512,
+          clusterSize: 512,
           sector: 1,
-          packs: false,
+          compress: false,
           order: "any",
           startsZeroed: true,
           zeroes: "cheap",
@@ -52,10 +52,10 @@ async function openToy(storage: Storage, change: Partial<Disk>): Promise<Disk> {
   return {
     format: "toy",
     size,
-    unit: 512,
+    clusterSize: 512,
     backing: null,
-    facts: {},
-    runAt: (start, limit) => dataRun(start, limit),
+    info: {},
+    extentAt: (start, limit) => dataExtent(start, limit),
     read: (into, start) => storage.readAt(into, HEADER + start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
     ...change,
@@ -79,25 +79,25 @@ Deno.test("a sound format passes", async () => {
 const broken: readonly (readonly [what: string, format: Format, noticed: string])[] = [
   [
     "a run past its limit",
-    toy({}, { runAt: (s, limit) => dataRun(s, limit + 1) }),
+    toy({}, { extentAt: (s, limit) => dataExtent(s, limit + 1) }),
     "keeps every byte",
   ],
-  ["an empty run", toy({}, { runAt: (s) => dataRun(s, s) }), "keeps every byte"],
+  ["an empty run", toy({}, { extentAt: (s) => dataExtent(s, s) }), "keeps every byte"],
   [
     "a run that begins early",
-    toy({}, { runAt: (s, e) => dataRun(s && s - 1, e) }),
+    toy({}, { extentAt: (s, e) => dataExtent(s && s - 1, e) }),
     "keeps every byte",
   ],
   [
     "a table that is read each time",
-    toy({}, { runAt: (start, end) => Promise.resolve(dataRun(start, end)) }),
+    toy({}, { extentAt: (start, end) => Promise.resolve(dataExtent(start, end)) }),
     "waits for no table",
   ],
   ["a lost write", toy({}, {}, { write: () => Promise.resolve() }), "keeps every byte"],
   ["a lost zero", toy({}, {}, { zero: () => Promise.resolve() }), "keeps every byte"],
   [
     "data called zero",
-    toy({}, { runAt: (start, end) => ({ start, end, kind: "zero" }) }),
+    toy({}, { extentAt: (start, end) => ({ start, end, kind: "zero" }) }),
     "keeps every",
   ],
   ["a wrong size", toy({}, { size: 512 }), "keeps sizes"],
@@ -114,9 +114,9 @@ const broken: readonly (readonly [what: string, format: Format, noticed: string]
   [
     "an unknown snapshot that opens",
     toy({
-      kinds: { written: [], read: [] },
+      subformats: { written: [], read: [] },
       maxSize: 2 ** 40,
-      has: { backing: false, overlays: false, packing: false, snapshots: true, bitmaps: false },
+      has: { backing: false, overlays: false, compression: false, snapshots: true, bitmaps: false },
       open: (storage) => openToy(storage, {}),
     }),
     "knows no snapshot",

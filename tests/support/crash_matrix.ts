@@ -14,7 +14,7 @@ export interface CrashCase {
   /** The image that is changed; it is left in its new state. */
   readonly path: string;
   /** Makes the change. */
-  readonly act: (files: Files) => Promise<unknown>;
+  readonly action: (files: Files) => Promise<unknown>;
   /** What must be as before or as after the change: guest bytes, lists. Equal values are equal texts. */
   readonly state: () => Promise<string>;
   /** Whether bytes may be of both states, which is for the caller to look at: called for every moment. */
@@ -28,12 +28,12 @@ export interface CrashCase {
 
 /** Tries crashes; the file holds the new state afterwards. Returns how many changes the file saw. */
 export async function tryCrashes(
-  { path, act, state, mixed, sound = soundQcow2, random, most = 60 }: CrashCase,
+  { path, action, state, mixed, sound = soundQcow2, random, most = 60 }: CrashCase,
 ): Promise<number> {
   const start = await Deno.readFile(path);
   const before = await state();
   const { files, journal } = journaledFiles(path);
-  await act(files);
+  await action(files);
   await sound(path, true);
   const end = await Deno.readFile(path);
   const after = await state();
@@ -57,7 +57,7 @@ export async function tryCrashes(
 /** What an image in memory is put through. */
 export interface MemoryCrashCase {
   readonly start: Uint8Array;
-  readonly act: (storage: WritableStorage) => Promise<unknown>;
+  readonly action: (storage: WritableStorage) => Promise<unknown>;
   /** As in {@linkcode CrashCase}. */
   readonly state: (storage: MemoryStorage) => Promise<string>;
   readonly random: Rng;
@@ -66,12 +66,12 @@ export interface MemoryCrashCase {
 
 /** Tries crashes during a change of an image in memory. Returns the new image. */
 export async function tryMemoryCrashes(
-  { start, act, state, random, most = 30 }: MemoryCrashCase,
+  { start, action, state, random, most = 30 }: MemoryCrashCase,
 ): Promise<MemoryStorage> {
   const before = await state(new MemoryStorage(start));
   const journal: Change[] = [];
   const ended = new MemoryStorage(start);
-  await act(journaledStorage(ended, journal));
+  await action(journaledStorage(ended, journal));
   const after = await state(new MemoryStorage(ended.bytes()));
   for (const count of moments(journal, most)) {
     for (const how of [afterKill, afterPowerCut]) {

@@ -16,7 +16,7 @@ const MEDIA = 0xf8;
 const END_OF_CHAIN = 0xffff;
 /** FAT16 has at least this many clusters and fewer than 65525; the number alone tells it from FAT12 and FAT32. */
 const LEAST_CLUSTERS = 4085;
-/** 2026-01-01 12:00:00 in DOS's packing. */
+/** 2026-01-01 12:00:00 in DOS's compressing. */
 const DOS_DATE = (2026 - 1980) << 9 | 1 << 5 | 1;
 const DOS_TIME = 12 << 11;
 

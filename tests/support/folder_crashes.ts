@@ -11,16 +11,16 @@ import type { Rng } from "./qemu.ts";
 
 /** One step of a change, in the order in which they were made. */
 type Step =
-  | { readonly act: "change"; readonly path: string; readonly change: Exclude<Change, "sync"> }
-  | { readonly act: "sync" | "create" | "remove"; readonly path: string }
-  | { readonly act: "rename"; readonly path: string; readonly to: string };
+  | { readonly action: "change"; readonly path: string; readonly change: Exclude<Change, "sync"> }
+  | { readonly action: "sync" | "create" | "remove"; readonly path: string }
+  | { readonly action: "rename"; readonly path: string; readonly to: string };
 
 /** What a test says of a change. */
 export interface FolderCrashCase {
   /** Its files, which must fit into memory; they are left in their new state. */
   readonly folder: string;
   /** Makes the change. */
-  readonly act: (files: Files) => Promise<unknown>;
+  readonly action: (files: Files) => Promise<unknown>;
   /** What must be as before or as after the change; throws where the image is not sound. */
   readonly state: () => Promise<string>;
   /** Looks at a state between, where one may be of both; throws where it may not. */
@@ -32,11 +32,11 @@ export interface FolderCrashCase {
 
 /** Tries crashes. Returns how many steps the change had. */
 export async function tryFolderCrashes(test: FolderCrashCase): Promise<number> {
-  const { folder, act, state, mixed, random, most = 60 } = test;
+  const { folder, action, state, mixed, random, most = 60 } = test;
   const start = await readFolder(folder);
   const before = await state();
   const journal: Step[] = [];
-  await act(journaledFiles(journal));
+  await action(journaledFiles(journal));
   const end = await readFolder(folder);
   const after = await state();
   for (const count of moments(journal.length, most)) {
@@ -83,14 +83,14 @@ async function writeFolder(folder: string, content: Content): Promise<void> {
 async function replay(start: Content, journal: readonly Step[], count: number, luck: number, random: Rng) {
   const files = new Map([...start].map(([path, bytes]) => [path, new MemoryStorage(bytes)]));
   const done = journal.slice(0, count);
-  const syncedOf = (path: string) => done.findLastIndex((step) => step.act === "sync" && step.path === path);
+  const syncedOf = (path: string) => done.findLastIndex((step) => step.action === "sync" && step.path === path);
   for (const [nth, step] of done.entries()) {
-    if (step.act === "create") files.set(step.path, new MemoryStorage());
-    else if (step.act === "remove") files.delete(step.path);
-    else if (step.act === "rename") {
+    if (step.action === "create") files.set(step.path, new MemoryStorage());
+    else if (step.action === "remove") files.delete(step.path);
+    else if (step.action === "rename") {
       files.set(step.to, files.get(step.path)!);
       files.delete(step.path);
-    } else if (step.act === "change" && (nth < syncedOf(step.path) || luck === 1 || random.chance(luck))) {
+    } else if (step.action === "change" && (nth < syncedOf(step.path) || luck === 1 || random.chance(luck))) {
       await step.change(files.get(step.path)!);
     }
   }
@@ -105,22 +105,22 @@ function journaledFiles(journal: Step[]): Files {
     },
     async create(path) {
       const file = await hostFiles.create(path);
-      journal.push({ act: "create", path });
+      journal.push({ action: "create", path });
       return journaled(file, path, journal);
     },
     async rename(path, to) {
       await hostFiles.rename(path, to);
-      journal.push({ act: "rename", path, to });
+      journal.push({ action: "rename", path, to });
     },
     async remove(path) {
       await hostFiles.remove(path);
-      journal.push({ act: "remove", path });
+      journal.push({ action: "remove", path });
     },
   };
 }
 
 function journaled(inner: StoredFile, path: string, journal: Step[]): StoredFile {
   return journaledFile(inner, {
-    push: (change) => journal.push(change === "sync" ? { act: "sync", path } : { act: "change", path, change }),
+    push: (change) => journal.push(change === "sync" ? { action: "sync", path } : { action: "change", path, change }),
   });
 }

@@ -28,7 +28,7 @@ export async function readRuns(format: Format, image: Uint8Array): Promise<void>
   await using disk = await format.open(new MemoryStorage(image, "image"), { openNamed });
   const size = Math.min(disk.size, READ_MAX);
   for (let at = 0; at < size;) {
-    const run = await disk.runAt(at, size);
+    const run = await disk.extentAt(at, size);
     assert(run.start === at && run.end > at && run.end <= size);
     if (run.kind === "data") await disk.read(new Uint8Array(run.end - run.start), at);
     at = run.end;
@@ -64,7 +64,7 @@ const refused = () => Promise.reject(new ImageError("refused", "no files"));
 const context: ChangeContext = {
   pause: () => Promise.resolve(),
   openNamed: refused,
-  openBelow: refused,
+  openBacking: refused,
   createNamed: refused,
 };
 
@@ -73,7 +73,7 @@ type Verb = (storage: WritableStorage) => Promise<unknown> | undefined;
 /** The verbs that the format has, each in a few ways. */
 function verbsOf({ maintenance = {}, edit }: Format): readonly Verb[] {
   return [
-    (storage) => edit?.(storage, { packs: false, ...context }),
+    (storage) => edit?.(storage, { compress: false, ...context }),
     (storage) => maintenance.check?.(storage, context),
     (storage) => maintenance.repair?.(storage, "leaks", context),
     (storage) => maintenance.repair?.(storage, "all", context),

@@ -54,11 +54,11 @@ function qcow2Options(cluster: number, random: Rng): string {
 }
 
 function layerCommands(size: number, cluster: number, random: Rng): string[] {
-  return [...packedWrites(size, cluster, random), ...plainCommands(size, random)];
+  return [...compressedWrites(size, cluster, random), ...plainCommands(size, random)];
 }
 
 /** Compressed writes: each of one whole cluster, or the short one at the end, that holds nothing yet. */
-function packedWrites(size: number, cluster: number, random: Rng): string[] {
+function compressedWrites(size: number, cluster: number, random: Rng): string[] {
   if (cluster === 0 || random.chance(0.5)) return [];
   const clusters = new Set(Array.from({ length: random.int(1, 12) }, () => random.int(Math.ceil(size / cluster))));
   return [...clusters].map((index) => {

@@ -9,6 +9,6 @@ await Deno.writeFile(raw, sampleDisk());
 await convert({
   sources: [{ path: raw, format: "raw" }],
   // Small clusters, so that the tables of an image of few files stay small.
-  target: { path: samplePath, format: "qcow2", options: { cluster_size: 4096 }, packs: true },
+  target: { path: samplePath, format: "qcow2", options: { cluster_size: 4096 }, compress: true },
 });
 console.log(`${samplePath}: ${(await Deno.stat(samplePath)).size} bytes`);

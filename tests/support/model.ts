@@ -12,13 +12,13 @@ import {
   type CreatePlan,
   type Disk,
   type DiskWriter,
+  type Extent,
   type Format,
   type GuestReader,
   ImageError,
   MemoryStorage,
   type OptionValues,
   type Peek,
-  type Run,
   type Storage,
   type WritableStorage,
 } from "../../formats/mod.ts";
@@ -35,18 +35,18 @@ export interface Creation extends Image {
   readonly writer: DiskWriter;
 }
 
-/** Starts an image in memory; with `below` it gets a backing file of that content. */
+/** Starts an image in memory; with `backing` it gets a backing file of that content. */
 export async function createImage(
   format: Format,
   size: number,
   options: OptionValues = {},
-  more: { readonly packs?: boolean; readonly below?: Uint8Array | null } = {},
+  more: { readonly compress?: boolean; readonly below?: Uint8Array | null } = {},
 ): Promise<Creation> {
   const plan: CreatePlan = {
     size,
     options,
     backing: more.below ? { name: "below.raw", format: "raw" } : null,
-    packs: more.packs ?? false,
+    compress: more.compress ?? false,
   };
   await format.checkPlan?.(plan);
   const storage = new MemoryStorage();
@@ -57,7 +57,7 @@ export async function createImage(
       named.set(name, made);
       return Promise.resolve(made);
     },
-    below: more.below ? readerOf(more.below) : null,
+    backing: more.below ? readerOf(more.below) : null,
   });
   return { storage, named, writer };
 }
@@ -71,11 +71,16 @@ export function openImage(format: Format, image: Image, snapshot?: string): Prom
 }
 
 /** Opens an image for writing, in place. */
-export function editImage(format: Format, image: Image, below: Uint8Array | null, packs = false): Promise<DiskWriter> {
+export function editImage(
+  format: Format,
+  image: Image,
+  below: Uint8Array | null,
+  compress = false,
+): Promise<DiskWriter> {
   return format.edit!(image.storage, {
-    packs,
+    compress,
     openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
-    openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
   });
 }
 
@@ -86,7 +91,7 @@ export function changeContext(below: Uint8Array = new Uint8Array(0)): ChangeCont
     pause: () => Promise.resolve(),
     openNamed: names,
     createNamed: names,
-    openBelow: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(below)),
   };
 }
 
@@ -103,10 +108,10 @@ export function peekOf(bytes: Uint8Array): Peek {
 export function readerOf(bytes: Uint8Array): GuestReader {
   return {
     size: bytes.length,
-    runAt(start, limit) {
+    extentAt(start, limit) {
       const end = Math.min(limit, alignDown(start, 4096) + 4096);
       const empty = bytes.subarray(start, end).every((byte) => byte === 0);
-      const run: Run = empty ? { start, end, kind: "zero" } : { start, end, kind: "data", packed: false };
+      const run: Extent = empty ? { start, end, kind: "zero" } : { start, end, kind: "data", compressed: false };
       return Promise.resolve(run);
     },
     read(into, start) {
@@ -125,19 +130,19 @@ export function readerOf(bytes: Uint8Array): GuestReader {
 export async function workAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng, steps: number): Promise<void> {
   const { traits } = writer;
   if (!traits.startsZeroed && model.every((byte) => byte === 0)) {
-    if (traits.order === "any" && !traits.packs) await writer.zero(0, traits.size);
+    if (traits.order === "any" && !traits.compress) await writer.zero(0, traits.size);
   }
-  if (traits.packs || traits.order === "ascending") await riseAtRandom(writer, model, random);
+  if (traits.compress || traits.order === "ascending") await riseAtRandom(writer, model, random);
   else for (let step = 0; step < steps; step++) await oneAtRandom(writer, model, random);
 }
 
-/** From the front to the end: every unit is written, zeroed or, where that means zero, left out. */
+/** From the front to the end: every clusterSize is written, zeroed or, where that means zero, left out. */
 async function riseAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
-  const { packs, size, startsZeroed, order, sector } = writer.traits;
-  const unit = packs ? writer.traits.unit : stepOf(writer);
+  const { compress, size, startsZeroed, order, sector } = writer.traits;
+  const unit = compress ? writer.traits.clusterSize : stepOf(writer);
   const pieces: [start: number, end: number][] = [];
   for (let start = 0; start < size;) {
-    const length = packs ? unit : Math.max(sector, alignDown(random.int(1, 4 * unit), sector));
+    const length = compress ? unit : Math.max(sector, alignDown(random.int(1, 4 * unit), sector));
     pieces.push([start, Math.min(start + length, size)]);
     start += length;
   }
@@ -173,12 +178,12 @@ async function oneAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): 
   }
 }
 
-/** The length that random work is measured by: the unit, or 4 KiB where there is none to speak of. */
+/** The length that random work is measured by: the clusterSize, or 4 KiB where there is none to speak of. */
 function stepOf(writer: DiskWriter): number {
-  return Math.max(writer.traits.unit, 4096);
+  return Math.max(writer.traits.clusterSize, 4096);
 }
 
-/** Random bytes, text-like bytes that pack well, or, rarely, zeroes. */
+/** Random bytes, text-like bytes that compress well, or, rarely, zeroes. */
 function content(length: number, random: Rng): Uint8Array {
   const sort = random.int(8);
   if (sort === 0) return new Uint8Array(length);
@@ -194,7 +199,7 @@ function shuffle<T>(items: T[], random: Rng): void {
 }
 
 /**
- * Walks the runs from front to end, holds each against the contract, and returns the guest disk over `below`.
+ * Walks the runs from front to end, holds each against the contract, and returns the guest disk over `backing`.
  */
 export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
   const bytes = new Uint8Array(disk.size);
@@ -207,7 +212,7 @@ export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0))
   return bytes;
 }
 
-/** What the guest sees of an image of one file, over `below`. */
+/** What the guest sees of an image of one file, over `backing`. */
 export async function contentOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<Uint8Array> {
   await using disk = await openImage(format, { storage, named: new Map() });
   return await readAll(disk, below);
@@ -246,7 +251,7 @@ export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Ar
       const into = new Uint8Array(random.int(1, Math.min(run.end - from, 1 << 20) + 1)).fill(0xa5);
       await disk.read(into, from);
       assertBytes(into, model.subarray(from, from + into.length), from);
-      if (disk.data && !run.packed && run.fileStart !== undefined) {
+      if (disk.data && !run.compressed && run.fileStart !== undefined) {
         await disk.data.readAt(into, run.fileStart + (from - run.start));
         assertBytes(into, model.subarray(from, from + into.length), from);
       }
@@ -293,8 +298,8 @@ export async function tryToRead(format: Format, image: Image, most: number): Pro
   }
 }
 
-async function checkedRun(disk: Disk, start: number, limit: number): Promise<Run> {
-  const run = await disk.runAt(start, limit);
+async function checkedRun(disk: Disk, start: number, limit: number): Promise<Extent> {
+  const run = await disk.extentAt(start, limit);
   assert.equal(run.start, start, "a run begins where it was asked for");
   assert(run.end > start, `the run at ${start} is empty`);
   assert(run.end <= limit, `the run at ${start} ends at ${run.end}, past ${limit}`);

@@ -90,7 +90,7 @@ export class RecordingStorage extends WatchedStorage {
     this.operations = operations;
   }
 
-  /** The operations of these kinds, in order. */
+  /** The operations of these subformats, in order. */
   of(...kinds: OperationKind[]): Operation[] {
     return this.operations.filter((operation) => kinds.includes(operation.op));
   }
@@ -106,11 +106,11 @@ export function fullDisk(inner: WritableStorage, most: number): WritableStorage 
   });
 }
 
-/** Counts operations of the chosen kinds and fails one of them with `io`; that one does not reach `inner`. */
+/** Counts operations of the chosen subformats and fails one of them with `io`; that one does not reach `inner`. */
 export class FaultyStorage extends WatchedStorage {
   readonly #counter: { count: number };
 
-  /** Fails the `nth` operation of these kinds, counted from 1; 0 fails none. */
+  /** Fails the `nth` operation of these subformats, counted from 1; 0 fails none. */
   constructor(inner: WritableStorage, kinds: readonly OperationKind[], nth: number) {
     const counter = { count: 0 };
     super(inner, ({ op, start }) => {
@@ -121,7 +121,7 @@ export class FaultyStorage extends WatchedStorage {
     this.#counter = counter;
   }
 
-  /** How many operations of the chosen kinds were asked for, the failed one included. */
+  /** How many operations of the chosen subformats were asked for, the failed one included. */
   get count(): number {
     return this.#counter.count;
   }

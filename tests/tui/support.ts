@@ -14,7 +14,7 @@ export function jobOf(more: Partial<ScreenJob> = {}): ScreenJob {
     sources: ["/images/webserver-2019.vmdk"],
     target: "out/webserver.qcow2",
     format: "qcow2",
-    packs: false,
+    compress: false,
     keepsBacking: false,
     workers: 2,
     phases: PHASES,
@@ -39,9 +39,9 @@ export function plan(size: number): ScreenEvent {
 }
 
 /** A piece that has settled. */
-export function run(start: number, end: number, act: "copy" | "zero" | "skip" = "copy", zeroes = 0): ScreenEvent {
-  const kind = act === "copy" ? "data" : act === "zero" ? "zero" : "hole";
-  return { type: "run", start, end, kind, act, zeroes, seconds: (end - start) / (50 * MIB) };
+export function run(start: number, end: number, action: "copy" | "zero" | "skip" = "copy", zeroes = 0): ScreenEvent {
+  const kind = action === "copy" ? "data" : action === "zero" ? "zero" : "hole";
+  return { type: "extent", start, end, kind, action, zeroes, seconds: (end - start) / (50 * MIB) };
 }
 
 /** The state when the copy begins, one second after the start. */
@@ -59,7 +59,7 @@ export function halfway(job: ScreenJob = jobOf(), steps = 32): Model {
   for (let step = 0; step < steps; step++) {
     const [start, end] = [step * 16 * MIB, (step + 1) * 16 * MIB];
     const now = 1000 + (step + 1) * 500;
-    const load = { type: "load", read: step * 0.1, unpack: step * 0.2, pack: 0, write: step * 0.35 } as const;
+    const load = { type: "load", read: step * 0.1, decompress: step * 0.2, compress: 0, write: step * 0.35 } as const;
     const piece = step % 3 === 1 ? run(start, end, "skip") : run(start, end, "copy", step % 3 === 2 ? 4 * MIB : 0);
     model = after(model, now, { type: "begin", start, end }, piece, load);
   }

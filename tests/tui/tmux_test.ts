@@ -164,8 +164,8 @@ Deno.test(
   async () => {
     await using table = await desk();
     await table.start("-c -m 2 -r 4M --progress=screen");
-    // Units that are packed are there: the workers have started.
-    await table.pane.until(/P packed [^0]/);
+    // Units that are compressed are there: the workers have started.
+    await table.pane.until(/P compressed [^0]/);
     const lines = (await table.pane.until(/\? help/)).trimEnd().split("\n");
     assert.match(lines.at(-1)!, /^\? help {2}p pause/);
     assert.equal(lines.length, 30);
@@ -213,7 +213,7 @@ Deno.test({ name: "tmux: where there is no room, there is the bar; without a ter
 const crash = (what: string) => `
   import { openScreen, hostTerminal } from "${new URL("../../tui/screen.ts", import.meta.url)}";
   import { themeOf } from "${new URL("../../tui/theme.ts", import.meta.url)}";
-const job = { sources: ["a"], target: "b", format: "raw", packs: false, keepsBacking: false, workers: 1, phases: ["copy"] };
+const job = { sources: ["a"], target: "b", format: "raw", compress: false, keepsBacking: false, workers: 1, phases: ["copy"] };
 openScreen({ terminal: hostTerminal(), job, theme: themeOf({ ascii: true, colour: false }), onEffect() {} });
 setTimeout(() => { ${what} }, 500);
 `;

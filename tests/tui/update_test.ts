@@ -56,14 +56,14 @@ Deno.test("the map: one state a cell, the most urgent one, else that of most byt
     1500,
     run(0, 10 * MIB),
     run(10 * MIB, 20 * MIB, "skip"),
-    { type: "run", start: 20 * MIB, end: 30 * MIB, kind: "zero", act: "skip", zeroes: 0, seconds: 0 },
+    { type: "extent", start: 20 * MIB, end: 30 * MIB, kind: "zero", action: "skip", zeroes: 0, seconds: 0 },
     run(30 * MIB, 40 * MIB, "copy", 6 * MIB),
     { type: "begin", start: 40 * MIB, end: 41 * MIB },
     { type: "bad", start: 70 * MIB, end: 70 * MIB + 512, message: "unreadable" },
   );
   assert.deepEqual(cells(model, 8), ["data", "backing", "zero", "zero", "flight", "todo", "todo", "error"]);
-  const packed = after(copying(80 * MIB, jobOf({ packs: true })), 1500, run(0, 80 * MIB));
-  assert.deepEqual(cells(packed, 4), ["packed", "packed", "packed", "packed"]);
+  const compressed = after(copying(80 * MIB, jobOf({ compress: true })), 1500, run(0, 80 * MIB));
+  assert.deepEqual(cells(compressed, 4), ["compressed", "compressed", "compressed", "compressed"]);
 });
 
 Deno.test("what is in flight lands when a run covers it", () => {
@@ -210,13 +210,13 @@ Deno.test("the time left is a range until the speed has settled", () => {
   assert.equal(timeLeftText({ low: 4000, high: 9000 }, "-", clock), "about 1-3 h left");
 });
 
-Deno.test("the busiest stage limits; packing is shared by all processors", () => {
-  let load = addLoad({ told: [] }, 0, { read: 0, unpack: 0, pack: 0, write: 0 });
+Deno.test("the busiest stage limits; compression is shared by all processors", () => {
+  let load = addLoad({ told: [] }, 0, { read: 0, decompress: 0, compress: 0, write: 0 });
   assert.deepEqual(stageLoads(load, 2), []);
-  load = addLoad(load, 1000, { read: 0.1, unpack: 0, pack: 1.9, write: 0.2 });
+  load = addLoad(load, 1000, { read: 0.1, decompress: 0, compress: 1.9, write: 0.2 });
   assert.deepEqual(stageLoads(load, 2), [
     { stage: "read", share: 0.1, limits: false },
-    { stage: "pack", share: 0.95, limits: true },
+    { stage: "compress", share: 0.95, limits: true },
     { stage: "write", share: 0.2, limits: false },
   ]);
   const idle = addLoad({ told: [{ at: 0, busy: { read: 0 } }] }, 1000, { read: 0.3 });

@@ -71,7 +71,7 @@ const states = [
   warned,
   press(warned, "p").model,
   press(warned, "ctrl-c").model,
-  halfway(jobOf({ packs: true, keepsBacking: true, destination: "Microsoft Azure" }), 60),
+  halfway(jobOf({ compress: true, keepsBacking: true, destination: "Microsoft Azure" }), 60),
   after(warned, 99_000, { type: "phase", phase: "verify" }),
   after(warned, 99_000_000, { type: "phase", phase: "a phase with a name of its own" }),
   after(

@@ -13,8 +13,8 @@ import { fillBits } from "./track.ts";
 import { checkBitmap } from "./write.ts";
 import { readHeader } from "../header/read.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { type Renewal, renewalOf } from "../transaction/transaction.ts";
-import { refuseUnsound } from "../refuse_corrupt.ts";
+import { type Transaction, transactionOf } from "../transaction/transaction.ts";
+import { refuseCorrupt } from "../refuse_corrupt.ts";
 
 const DIRTY_TRACKING = 1;
 
@@ -31,8 +31,8 @@ export async function administerBitmap(
   context: ChangeContext,
 ): Promise<void> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
-  const renewal = await renewalOf(storage, header, context);
+  refuseCorrupt(storage, header);
+  const renewal = await transactionOf(storage, header, context);
   // Where the image says that its bitmaps are not kept right, their place may hold anything by now.
   let entries = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
   for (const action of actions) entries = await carryOut(renewal, entries, name, action);
@@ -41,43 +41,43 @@ export async function administerBitmap(
 }
 
 async function carryOut(
-  renewal: Renewal,
+  renewal: Transaction,
   entries: BitmapEntry[],
   name: string,
   action: BitmapAction,
 ): Promise<BitmapEntry[]> {
-  if (action.act === "add") return [...entries, await addBitmap(renewal, entries, name, action)];
+  if (action.action === "add") return [...entries, await addBitmap(renewal, entries, name, action)];
   const entry = entries.find((one) => one.name === name);
-  if (entry === undefined) throw notThere(renewal, entries, name, action.act);
-  if (action.act === "remove") {
+  if (entry === undefined) throw notThere(renewal, entries, name, action.action);
+  if (action.action === "remove") {
     await dropBitmap(renewal, entry);
     return entries.filter((one) => one !== entry);
   }
-  if ((entry.flags & BITMAP_FLAG.inUse) !== 0) throw broken(renewal, name, action.act);
+  if ((entry.flags & BITMAP_FLAG.inUse) !== 0) throw broken(renewal, name, action.action);
   const changed = await changeBitmap(renewal, entry, action);
   return entries.map((one) => one === entry ? changed : one);
 }
 
-function notThere({ storage }: Renewal, entries: readonly BitmapEntry[], name: string, act: string): ImageError {
+function notThere({ storage }: Transaction, entries: readonly BitmapEntry[], name: string, action: string): ImageError {
   const there = entries.length === 0
     ? "the image has none"
     : `it has ${entries.map((one) => `"${one.name}"`).join(", ")}`;
-  return new ImageError("missing", `Cannot ${act} the bitmap "${name}" of "${storage.label}": ${there}`, {
+  return new ImageError("missing", `Cannot ${action} the bitmap "${name}" of "${storage.label}": ${there}`, {
     path: storage.label,
   });
 }
 
-function broken({ storage }: Renewal, name: string, act: string): ImageError {
+function broken({ storage }: Transaction, name: string, action: string): ImageError {
   const message =
-    `Cannot ${act} the bitmap "${name}" of "${storage.label}": it is inconsistent, and can only be removed`;
+    `Cannot ${action} the bitmap "${name}" of "${storage.label}": it is inconsistent, and can only be removed`;
   return new ImageError("unsupported", message, { path: storage.label });
 }
 
 async function addBitmap(
-  renewal: Renewal,
+  renewal: Transaction,
   entries: readonly BitmapEntry[],
   name: string,
-  { granularity, enabled }: BitmapAction & { readonly act: "add" },
+  { granularity, enabled }: BitmapAction & { readonly action: "add" },
 ): Promise<BitmapEntry> {
   const { header, storage, geometry: { clusterSize } } = renewal;
   const bytes = granularity ?? Math.min(65536, Math.max(4096, clusterSize));
@@ -93,25 +93,25 @@ async function addBitmap(
   return await withEmptyTable(renewal, entry);
 }
 
-async function withEmptyTable(renewal: Renewal, entry: BitmapEntry): Promise<BitmapEntry> {
+async function withEmptyTable(renewal: Transaction, entry: BitmapEntry): Promise<BitmapEntry> {
   const { header, geometry: { clusterSize } } = renewal;
   const entries = Math.ceil(bitmapBytes(header.size, entry.granularityBits) / clusterSize);
   const fileOffset = entries === 0 ? 0 : await renewal.place(new Uint8Array(entries * 8));
   return { ...entry, table: { fileOffset, entries } };
 }
 
-async function dropBitmap(renewal: Renewal, entry: BitmapEntry): Promise<void> {
+async function dropBitmap(renewal: Transaction, entry: BitmapEntry): Promise<void> {
   const table = await readTable(renewal, entry);
   for (let index = 0; index < entry.table.entries; index++) await dropBits(renewal, table, index);
   await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
 }
 
 async function changeBitmap(
-  renewal: Renewal,
+  renewal: Transaction,
   entry: BitmapEntry,
-  action: Exclude<BitmapAction, { readonly act: "add" }>,
+  action: Exclude<BitmapAction, { readonly action: "add" }>,
 ): Promise<BitmapEntry> {
-  switch (action.act) {
+  switch (action.action) {
     case "enable":
       return { ...entry, flags: entry.flags | BITMAP_FLAG.auto };
     case "disable":
@@ -126,14 +126,14 @@ async function changeBitmap(
 
 /** A table whose clusters of bits are copied before they change. */
 interface OpenTable {
-  readonly renewal: Renewal;
+  readonly renewal: Transaction;
   readonly view: DataView;
   /** The cluster of bits at hand; -1 for none. */
   index: number;
   bits: Uint8Array;
 }
 
-async function mergeBitmap(renewal: Renewal, entry: BitmapEntry, from: BitmapSource): Promise<BitmapEntry> {
+async function mergeBitmap(renewal: Transaction, entry: BitmapEntry, from: BitmapSource): Promise<BitmapEntry> {
   const { storage, header, geometry: { clusterSize } } = renewal;
   if (from.size !== header.size) {
     const message = `Cannot merge the bitmap "${from.name}" into "${entry.name}" of "${storage.label}": its disk has ` +

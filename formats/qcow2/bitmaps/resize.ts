@@ -9,7 +9,7 @@ import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, readBitmapDirectory } from 
 import { clearFrom, directoryBytes } from "./write.ts";
 import type { Header } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import type { Renewal } from "../transaction/transaction.ts";
+import type { Transaction } from "../transaction/transaction.ts";
 
 /**
  * Prepares the bitmaps for a disk of `size` guest bytes. What is new is clear.
@@ -17,7 +17,7 @@ import type { Renewal } from "../transaction/transaction.ts";
  * @returns what changes in the header
  * @throws ImageError `unsupported` for a bitmap whose bits are not to be trusted
  */
-export async function resizeBitmaps(renewal: Renewal, size: number): Promise<Partial<Header>> {
+export async function resizeBitmaps(renewal: Transaction, size: number): Promise<Partial<Header>> {
   const { header, storage } = renewal;
   if (header.bitmaps === null || !header.bitmapsConsistent) return {};
   const entries = await readBitmapDirectory(storage, header);
@@ -32,7 +32,7 @@ export async function resizeBitmaps(renewal: Renewal, size: number): Promise<Par
 }
 
 /** Writes a directory in place of the old one; null for no bitmaps. */
-export async function putDirectory(renewal: Renewal, entries: readonly BitmapEntry[]): Promise<Header["bitmaps"]> {
+export async function putDirectory(renewal: Transaction, entries: readonly BitmapEntry[]): Promise<Header["bitmaps"]> {
   const { header } = renewal;
   if (header.bitmaps !== null && header.bitmapsConsistent) {
     await renewal.drop(header.bitmaps.directoryFileOffset, header.bitmaps.directorySize);
@@ -42,7 +42,7 @@ export async function putDirectory(renewal: Renewal, entries: readonly BitmapEnt
   return { count: entries.length, directorySize: bytes.length, directoryFileOffset: await renewal.place(bytes) };
 }
 
-async function resizeBitmap(renewal: Renewal, entry: BitmapEntry, size: number): Promise<BitmapEntry> {
+async function resizeBitmap(renewal: Transaction, entry: BitmapEntry, size: number): Promise<BitmapEntry> {
   const { storage, geometry: { clusterSize } } = renewal;
   const count = Math.ceil(bitmapBytes(size, entry.granularityBits) / clusterSize);
   const old = await readTable(renewal, entry);
@@ -64,14 +64,14 @@ async function resizeBitmap(renewal: Renewal, entry: BitmapEntry, size: number):
 }
 
 /** The table of a bitmap. */
-export async function readTable({ storage }: Renewal, { table }: BitmapEntry): Promise<DataView> {
+export async function readTable({ storage }: Transaction, { table }: BitmapEntry): Promise<DataView> {
   const bytes = new Uint8Array(table.entries * 8);
   if (bytes.length > 0) await storage.readAt(bytes, table.fileOffset);
   return viewOf(bytes);
 }
 
 /** Gives up the bits that entry `index` of a table points at. */
-export async function dropBits(renewal: Renewal, table: DataView, index: number): Promise<void> {
+export async function dropBits(renewal: Transaction, table: DataView, index: number): Promise<void> {
   const fileOffset = hostOffsetOf(table.getUint32(index * 8), table.getUint32(index * 8 + 4));
   if (fileOffset !== 0) await renewal.refer(fileOffset, -1, "bits of a bitmap");
 }

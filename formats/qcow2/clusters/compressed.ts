@@ -1,13 +1,13 @@
 /**
- * Compressed clusters: where they lie, reading them, and having them unpacked here or elsewhere.
+ * Compressed clusters: where they lie, reading them, and having them decompressed here or elsewhere.
  *
  * @module
  */
 import { partsOf } from "../../bytes.ts";
-import type { PackedUnit } from "../../contract.ts";
+import type { CompressedCluster } from "../../contract.ts";
 import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
-import type { Unpacker } from "../../codec/decompress.ts";
+import type { Decompressor } from "../../codec/decompress.ts";
 import { decodeCompressed, isCompressed } from "../mapping/l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry, l2PlaceAt } from "../mapping/mapping.ts";
 import type { Source } from "./read.ts";
@@ -20,7 +20,7 @@ interface Place {
 }
 
 /** A compressed cluster: where it lies, and where its bytes go. */
-export interface PackedCluster extends Place {
+export interface CompressedRead extends Place {
   /** Guest offset. */
   readonly cluster: number;
   /** Position in the cluster of the first byte that is wanted. */
@@ -28,10 +28,10 @@ export interface PackedCluster extends Place {
   readonly into: Uint8Array;
 }
 
-/** Packed clusters that follow one another are read together up to this many bytes. */
-const PACKED_SPAN = 1 << 20;
+/** Compressed clusters that follow one another are read together up to this many bytes. */
+const COMPRESSED_SPAN = 1 << 20;
 
-/** Where the packed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
+/** Where the compressed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
 export function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: number): Place {
   const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
   if (fileOffset >= storage.size) {
@@ -45,20 +45,20 @@ export function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: n
   return { fileOffset, length: Math.min(length, storage.size - fileOffset) };
 }
 
-/** Reads packed bytes. */
+/** Reads compressed bytes. */
 export async function bytesAt(storage: Storage, { fileOffset, length }: Place): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   await storage.readAt(bytes, fileOffset);
   return bytes;
 }
 
-/** What {@linkcode Disk.readPacked} does. */
-export async function readPacked(
+/** What {@linkcode Disk.readCompressed} does. */
+export async function readCompressed(
   source: Source,
   room: Uint8Array,
   start: number,
   end: number,
-): Promise<readonly PackedUnit[] | null> {
+): Promise<readonly CompressedCluster[] | null> {
   const { mapping, storage } = source;
   const { clusterSize } = mapping.geometry;
   if (start % clusterSize !== 0 || end % clusterSize !== 0) return null;
@@ -69,13 +69,13 @@ export async function readPacked(
     if (place === null) return null;
     places.push(place);
   }
-  const units: PackedUnit[] = [];
+  const units: CompressedCluster[] = [];
   const take = partsOf(room);
   for (const { fileOffset, length, places: inside } of spansOf(places)) {
     const bytes = take(length);
     await storage.readAt(bytes, fileOffset);
     for (const place of inside) {
-      const unit = packedAt(source, bytes, place.fileOffset - fileOffset, place.length);
+      const unit = compressedAt(source, bytes, place.fileOffset - fileOffset, place.length);
       if (!unit) return null;
       units.push({ ...unit, length: clusterSize });
     }
@@ -93,54 +93,54 @@ function placeIn(source: Source, table: DataView, cluster: number): Place | null
   return placeOf(source, entry, cluster);
 }
 
-/** Unpacks clusters, all at once; neighbours in the file are read with one request. */
-export async function unpackElsewhere(
+/** Decompresses clusters, all at once; neighbours in the file are read with one request. */
+export async function decompressElsewhere(
   source: Source,
-  unpack: Unpacker,
-  clusters: readonly PackedCluster[],
+  decompress: Decompressor,
+  clusters: readonly CompressedRead[],
 ): Promise<void> {
-  const unpacking: Promise<void>[] = [];
+  const decompressing: Promise<void>[] = [];
   try {
     for (const span of spansOf(clusters)) {
       const bytes = await bytesAt(source.storage, span);
       for (const one of span.places) {
-        unpacking.push(unpackInto(source, unpack, bytes, one.fileOffset - span.fileOffset, one));
+        decompressing.push(decompressInto(source, decompress, bytes, one.fileOffset - span.fileOffset, one));
       }
     }
   } finally {
     // Nobody may write into the target once this call has ended.
-    await Promise.allSettled(unpacking);
+    await Promise.allSettled(decompressing);
   }
-  await Promise.all(unpacking);
+  await Promise.all(decompressing);
 }
 
-/** Unpacks one cluster in this thread. */
-export async function unpackHere(source: Source, packed: Uint8Array, cluster: number): Promise<Uint8Array> {
-  const { unpackCluster } = await import("./decompress.ts");
+/** Decompresses one cluster in this thread. */
+export async function decompressHere(source: Source, compressed: Uint8Array, cluster: number): Promise<Uint8Array> {
+  const { decompressCluster } = await import("./decompress.ts");
   const { clusterSize } = source.mapping.geometry;
-  return unpackCluster(packed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
+  return decompressCluster(compressed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
 }
 
-async function unpackInto(
+async function decompressInto(
   source: Source,
-  unpack: Unpacker,
+  decompress: Decompressor,
   span: Uint8Array,
   at: number,
-  { length, into, cluster }: PackedCluster,
+  { length, into, cluster }: CompressedRead,
 ): Promise<void> {
-  const unit = packedAt(source, span, at, length);
-  if (unit && await unpack(unit.codec, unit.bytes, into)) return;
+  const unit = compressedAt(source, span, at, length);
+  if (unit && await decompress(unit.codec, unit.bytes, into)) return;
   // Several frames, or damage: here it is found out which, and said.
-  into.set(await unpackHere(source, span.subarray(at, at + length), cluster));
+  into.set(await decompressHere(source, span.subarray(at, at + length), cluster));
 }
 
-/** The packed bytes at `at`, cut to what belongs to them; `null` where they are more or less than one zstd frame. */
-function packedAt(
+/** The compressed bytes at `at`, cut to what belongs to them; `null` where they are more or less than one zstd frame. */
+function compressedAt(
   { compressionType }: Source,
   span: Uint8Array,
   at: number,
   length: number,
-): Pick<PackedUnit, "codec" | "bytes"> | null {
+): Pick<CompressedCluster, "codec" | "bytes"> | null {
   const bytes = span.subarray(at, at + length);
   if (compressionType !== "zstd") return { codec: "deflate", bytes };
   const whole = zstdFrameLength(bytes, 0);
@@ -157,7 +157,7 @@ function* spansOf<P extends Place>(places: readonly P[]): Generator<Place & { re
     for (; to < places.length; to++) {
       const next = places[to];
       const nextEnd = next.fileOffset + next.length;
-      if (next.fileOffset < fileOffset || next.fileOffset > end || nextEnd - fileOffset > PACKED_SPAN) break;
+      if (next.fileOffset < fileOffset || next.fileOffset > end || nextEnd - fileOffset > COMPRESSED_SPAN) break;
       end = Math.max(end, nextEnd);
     }
     yield { fileOffset, length: end - fileOffset, places: places.slice(from, to) };

@@ -9,14 +9,14 @@ import type { CompressionType } from "../header/types.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
 /**
- * One cluster, from its packed bytes; whatever follows the stream is ignored.
+ * One cluster, from its compressed bytes; whatever follows the stream is ignored.
  *
- * @param packed from the first byte of the stream on
+ * @param compressed from the first byte of the stream on
  * @param what names the cluster in messages
  * @throws ImageError `corrupt` where the stream is broken or does not give exactly `clusterSize` bytes.
  */
-export function unpackCluster(
-  packed: Uint8Array,
+export function decompressCluster(
+  compressed: Uint8Array,
   type: CompressionType,
   clusterSize: number,
   what: string,
@@ -24,7 +24,7 @@ export function unpackCluster(
 ): Uint8Array {
   let cluster: Uint8Array;
   try {
-    cluster = type === "zlib" ? inflate(packed, clusterSize) : unpackZstd(packed, clusterSize);
+    cluster = type === "zlib" ? inflate(compressed, clusterSize) : decompressZstd(compressed, clusterSize);
   } catch (cause) {
     const error = corrupt(`Cannot decompress ${what} of "${label}": ${reason(cause, clusterSize)}`, label);
     error.cause = cause;
@@ -47,18 +47,18 @@ function reason(cause: unknown, clusterSize: number): string {
 }
 
 /** Images are written with a window of 12 bits; the largest window reads those and all others. */
-function inflate(packed: Uint8Array, clusterSize: number): Uint8Array {
+function inflate(compressed: Uint8Array, clusterSize: number): Uint8Array {
   // A flush mode of "sync" gives what there is when the input ends early: then the length tells.
-  return inflateRawSync(packed, { maxOutputLength: clusterSize, finishFlush: constants.Z_SYNC_FLUSH });
+  return inflateRawSync(compressed, { maxOutputLength: clusterSize, finishFlush: constants.Z_SYNC_FLUSH });
 }
 
-function unpackZstd(packed: Uint8Array, clusterSize: number): Uint8Array {
+function decompressZstd(compressed: Uint8Array, clusterSize: number): Uint8Array {
   let cluster: Uint8Array = new Uint8Array(0);
   let at = 0;
   while (cluster.length < clusterSize) {
-    const length = zstdFrameLength(packed, at);
+    const length = zstdFrameLength(compressed, at);
     if (length === null) break;
-    const part = zstdDecompressSync(packed.subarray(at, at + length), {
+    const part = zstdDecompressSync(compressed.subarray(at, at + length), {
       maxOutputLength: clusterSize - cluster.length,
     });
     at += length;

@@ -7,8 +7,8 @@ import type { Storage } from "../../storage/types.ts";
 import type { CompressionType } from "../header/types.ts";
 import { CLUSTER, hostOffsetOf, l1IndexOf } from "../mapping/l2_entry.ts";
 import { alikeEnd, badEntry, entryAt, entryProblem, l2PlaceAt, type Mapping, stretchAt } from "../mapping/mapping.ts";
-import type { Unpacker } from "../../codec/decompress.ts";
-import { bytesAt, type PackedCluster, placeOf, unpackElsewhere, unpackHere } from "./compressed.ts";
+import type { Decompressor } from "../../codec/decompress.ts";
+import { bytesAt, type CompressedRead, decompressElsewhere, decompressHere, placeOf } from "./compressed.ts";
 
 /** A mapping with the bytes that it maps to. */
 export interface Source {
@@ -18,9 +18,9 @@ export interface Source {
   /** Where uncompressed clusters lie: the image file, or the external data file. */
   readonly data: Storage;
   readonly compressionType: CompressionType;
-  readonly unpacked: UnpackedClusters;
-  /** Unpacks elsewhere, many at once. */
-  readonly unpack?: Unpacker | undefined;
+  readonly decompressed: DecompressedClusters;
+  /** Decompresses elsewhere, many at once. */
+  readonly decompress?: Decompressor | undefined;
 }
 
 /** Fills `into` with what `storage` has from `fileOffset` on, and zeroes past its end. */
@@ -38,7 +38,7 @@ export async function readPadded(storage: Storage, into: Uint8Array, fileOffset:
 export async function readGuest(source: Source, into: Uint8Array, start: number): Promise<void> {
   const { mapping } = source;
   const end = start + into.length;
-  const target: Target = { into, start, spans: [], packed: [] };
+  const target: Target = { into, start, spans: [], compressed: [] };
   let guest = start;
   while (guest < end) {
     const tableEnd = Math.min(end, (l1IndexOf(mapping.geometry, guest) + 1) * mapping.geometry.l2Reach);
@@ -50,7 +50,7 @@ export async function readGuest(source: Source, into: Uint8Array, start: number)
   for (const { at, length, fileOffset } of target.spans) {
     await readPadded(source.data, into.subarray(at, at + length), fileOffset);
   }
-  await unpack(source, target.packed);
+  await decompress(source, target.compressed);
 }
 
 /** Where guest bytes go: guest offset `start` is the first byte of `into`. */
@@ -59,8 +59,8 @@ interface Target {
   readonly start: number;
   /** What is to be read. */
   readonly spans: Span[];
-  /** What is to be unpacked. */
-  readonly packed: PackedCluster[];
+  /** What is to be decompressed. */
+  readonly compressed: CompressedRead[];
 }
 
 /** File bytes that are to be read with one request, growing while neighbours follow; `at` is a position of the target. */
@@ -73,7 +73,7 @@ interface Span {
 /** Finds out where the guest bytes `[from, to)` lie, all of them covered by `table`, and fills in zeroes. */
 function locate(source: Source, table: DataView, target: Target, from: number, to: number): void {
   const { mapping } = source;
-  const { into, start, spans, packed } = target;
+  const { into, start, spans, compressed } = target;
   let guest = from;
   while (guest < to) {
     const entry = entryAt(mapping.geometry, table, guest);
@@ -86,7 +86,7 @@ function locate(source: Source, table: DataView, target: Target, from: number, t
       addSpan(spans, guest - start, hostOffsetOf(entry.high, entry.low) + (guest - cluster), end - guest);
     } else if (stretch.status === CLUSTER.compressed) {
       const part = into.subarray(guest - start, end - start);
-      packed.push({ ...placeOf(source, entry, cluster), cluster, from: guest - cluster, into: part });
+      compressed.push({ ...placeOf(source, entry, cluster), cluster, from: guest - cluster, into: part });
     } else {
       into.fill(0, guest - start, end - start);
     }
@@ -101,37 +101,37 @@ function addSpan(spans: Span[], at: number, fileOffset: number, length: number):
   else spans.push({ at, fileOffset, length });
 }
 
-/** Unpacks clusters: whole ones elsewhere, where that is possible. */
-async function unpack(source: Source, packed: readonly PackedCluster[]): Promise<void> {
-  const elsewhere: PackedCluster[] = [];
-  for (const one of packed) {
+/** Decompresses clusters: whole ones elsewhere, where that is possible. */
+async function decompress(source: Source, compressed: readonly CompressedRead[]): Promise<void> {
+  const elsewhere: CompressedRead[] = [];
+  for (const one of compressed) {
     const { cluster, from, into } = one;
-    let bytes = source.unpacked.get(cluster);
-    if (bytes === undefined && source.unpack && into.length === source.mapping.geometry.clusterSize) {
+    let bytes = source.decompressed.get(cluster);
+    if (bytes === undefined && source.decompress && into.length === source.mapping.geometry.clusterSize) {
       elsewhere.push(one);
       continue;
     }
     if (bytes === undefined) {
-      bytes = await unpackHere(source, await bytesAt(source.storage, one), cluster);
-      source.unpacked.set(cluster, bytes);
+      bytes = await decompressHere(source, await bytesAt(source.storage, one), cluster);
+      source.decompressed.set(cluster, bytes);
     }
     into.set(bytes.subarray(from, from + into.length));
   }
-  if (source.unpack) await unpackElsewhere(source, source.unpack, elsewhere);
+  if (source.decompress) await decompressElsewhere(source, source.decompress, elsewhere);
 }
 
-/** The last few unpacked clusters, by guest offset, so that reading a cluster piece by piece unpacks it once. */
-export interface UnpackedClusters {
+/** The last few decompressed clusters, by guest offset, so that reading a cluster piece by piece decompresses it once. */
+export interface DecompressedClusters {
   get(guestCluster: number): Uint8Array | undefined;
   set(guestCluster: number, bytes: Uint8Array): void;
 }
 
 /** Two clusters for a reader that runs ahead, and more of small ones: 1 MiB is the most that reading in pieces needs. */
-const UNPACKED_BYTES = 1 << 20;
+const DECOMPRESSED_BYTES = 1 << 20;
 
-/** An empty {@linkcode UnpackedClusters} for clusters of `clusterSize` bytes. */
-export function unpackedClusters(clusterSize: number): UnpackedClusters {
-  const most = Math.max(2, Math.floor(UNPACKED_BYTES / clusterSize));
+/** An empty {@linkcode DecompressedClusters} for clusters of `clusterSize` bytes. */
+export function decompressedClusters(clusterSize: number): DecompressedClusters {
+  const most = Math.max(2, Math.floor(DECOMPRESSED_BYTES / clusterSize));
   const clusters = new Map<number, Uint8Array>();
   return {
     get: (guestCluster) => clusters.get(guestCluster),

@@ -5,28 +5,28 @@
  */
 import { inMemory } from "../../content.ts";
 import { ImageError } from "../../errors.ts";
-import type { PackUnit } from "./compress.ts";
+import type { CompressCluster } from "./compress.ts";
 import { clusterStart, type Image } from "../image.ts";
 import { compressedOffsetLimit, l1IndexOf, l2IndexOf, setCompressed, setSubclusters } from "../mapping/l2_entry.ts";
 import { checkedEntry, releaseEntry, writeData } from "./write_data.ts";
 
-/** One cluster of guest bytes that was packed, or not. */
+/** One cluster of guest bytes that was compressed, or not. */
 export interface Unit {
   readonly guestStart: number;
   /** As they are; the last of the disk may be short. */
   readonly plain: Uint8Array;
   /** Null where they are to be written as they are. */
-  readonly packed: Uint8Array | null;
+  readonly compressed: Uint8Array | null;
 }
 
 /** The place where compressed clusters are being laid. */
-export interface PackedArea {
+export interface CompressedArea {
   /** File offset for `length` bytes, less than a cluster; null if compressed data cannot lie as far back as that. */
   place(length: number): Promise<number | null>;
 }
 
 /** A place for compressed clusters of `image`. */
-export function packedArea(image: Image): PackedArea {
+export function compressedArea(image: Image): CompressedArea {
   const { clusterSize, clusterBits } = image.geometry;
   const { refcounts } = image;
   const limit = compressedOffsetLimit(clusterBits);
@@ -63,12 +63,12 @@ export function packedArea(image: Image): PackedArea {
   };
 }
 
-/** Cuts `bytes` at clusters and packs each whole one; a short one at the end of the disk is filled with zeroes first. */
-export async function packUnits(
+/** Cuts `bytes` at clusters and compresses each whole one; a short one at the end of the disk is filled with zeroes first. */
+export async function compressClusters(
   image: Image,
   bytes: Uint8Array,
   guestStart: number,
-  pack: PackUnit,
+  compress: CompressCluster,
 ): Promise<Unit[]> {
   const { clusterSize } = image.geometry;
   const end = guestStart + bytes.length;
@@ -77,30 +77,35 @@ export async function packUnits(
     const unitEnd = Math.min(end, clusterStart(image, guest) + clusterSize);
     const plain = bytes.subarray(guest - guestStart, unitEnd - guestStart);
     const whole = guest % clusterSize === 0 && (plain.length === clusterSize || unitEnd === image.header.size);
-    units.push(packUnit(guest, plain, whole ? clusterSize : 0, pack));
+    units.push(compressCluster(guest, plain, whole ? clusterSize : 0, compress));
     guest = unitEnd;
   }
   return await Promise.all(units);
 }
 
-/** `length`: what to fill the unit up to before it is packed; 0 to leave it as it is. */
-async function packUnit(guestStart: number, plain: Uint8Array, length: number, pack: PackUnit): Promise<Unit> {
-  if (length === 0) return { guestStart, plain, packed: null };
+/** `length`: what to fill the clusterSize up to before it is compressed; 0 to leave it as it is. */
+async function compressCluster(
+  guestStart: number,
+  plain: Uint8Array,
+  length: number,
+  compress: CompressCluster,
+): Promise<Unit> {
+  if (length === 0) return { guestStart, plain, compressed: null };
   let unit = plain;
   if (plain.length < length) {
     unit = new Uint8Array(length);
     unit.set(plain);
   }
-  return { guestStart, plain, packed: await pack(unit) };
+  return { guestStart, plain, compressed: await compress(unit) };
 }
 
-/** Writes units that follow one another on the disk. */
-export async function writeUnits(image: Image, area: PackedArea, units: readonly Unit[]): Promise<void> {
+/** Writes clusters that follow one another on the disk. */
+export async function writeUnits(image: Image, area: CompressedArea, units: readonly Unit[]): Promise<void> {
   let placed: Placed[] = [];
   for (const unit of units) {
-    const fileOffset = unit.packed === null ? null : await area.place(unit.packed.length);
-    if (unit.packed !== null && fileOffset !== null) {
-      placed.push({ guestCluster: unit.guestStart, bytes: unit.packed, fileOffset });
+    const fileOffset = unit.compressed === null ? null : await area.place(unit.compressed.length);
+    if (unit.compressed !== null && fileOffset !== null) {
+      placed.push({ guestCluster: unit.guestStart, bytes: unit.compressed, fileOffset });
       continue;
     }
     await store(image, placed);
@@ -155,11 +160,11 @@ function map(image: Image, table: DataView, index: number, { guestCluster, bytes
 }
 
 /** Throws where `image` cannot have compressed clusters. */
-export function requirePackable(image: Image): void {
+export function requireCompressible(image: Image): void {
   if (!image.header.externalData) return;
   throw new ImageError(
     "unsupported",
-    `Cannot pack "${image.storage.label}": an image with an external data file cannot have compressed clusters`,
+    `Cannot compress "${image.storage.label}": an image with an external data file cannot have compressed clusters`,
     { path: image.storage.label },
   );
 }

@@ -99,7 +99,7 @@ export interface UnknownExtension {
   readonly data: Uint8Array;
 }
 
-/** How compressed clusters are packed. */
+/** How compressed clusters are compressed. */
 export type CompressionType = "zlib" | "zstd";
 
 /** All that stands in the first cluster. Sizes in bytes, offsets in file bytes. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { andThen, type MaybePromise } from "../../maybe_promise.ts";
-import { dataRun, type Run } from "../../extent.ts";
+import { dataExtent, type Extent } from "../../extent.ts";
 import type { Storage } from "../../storage/types.ts";
 import { hostOffsetOf } from "./l2_entry.ts";
 import { entryAt, l2PlaceAt, type Mapping } from "./mapping.ts";
@@ -15,8 +15,8 @@ const EXTENTS_ASKED = 16;
 /** A hole of fewer clusters is a cluster that was written in part, and no sign of preallocation. */
 const CLUSTERS_OF_A_HOLE = 4;
 
-/** Shortens a data run of unpacked clusters to what the host has at its start: data, or a hole, which is zero. */
-export type Narrow = (run: Run) => MaybePromise<Run>;
+/** Shortens a data run of decompressed clusters to what the host has at its start: data, or a hole, which is zero. */
+export type Narrow = (run: Extent) => MaybePromise<Extent>;
 
 /**
  * A {@linkcode Narrow} for the clusters that lie in `data`, or null where the host cannot tell. Asking costs a call and
@@ -25,13 +25,13 @@ export type Narrow = (run: Run) => MaybePromise<Run>;
 export function narrowing(mapping: Mapping, data: Storage): Narrow | null {
   const holeAt = data.holeAt?.bind(data);
   if (holeAt === undefined) return null;
-  const narrow = async (run: Run): Promise<Run> => {
+  const narrow = async (run: Extent): Promise<Extent> => {
     const span = await hostSpan(mapping, run);
     const limit = Math.min(span.fileOffset + span.length, data.size);
     if (limit <= span.fileOffset) return run;
     const found = await holeAt(span.fileOffset, limit);
     const end = run.start + (found.end - span.fileOffset);
-    if (!found.hole) return dataRun(run.start, end, false, span.fileOffset);
+    if (!found.hole) return dataExtent(run.start, end, false, span.fileOffset);
     return { start: run.start, end, kind: "zero", unfilled: true, fileStart: span.fileOffset };
   };
   let worthwhile: MaybePromise<boolean> | null = null;
@@ -59,13 +59,13 @@ interface HostSpan {
 }
 
 /** How far host clusters are neighbours from the start of a data run on; the run lies within one L2 table. */
-function hostSpan(mapping: Mapping, run: Run): MaybePromise<HostSpan> {
+function hostSpan(mapping: Mapping, run: Extent): MaybePromise<HostSpan> {
   const place = l2PlaceAt(mapping, run.start);
   if (place === 0) return { fileOffset: 0, length: 0 };
   return mapping.tables.look(place, ({ view }) => hostSpanIn(mapping, view, run));
 }
 
-function hostSpanIn({ geometry }: Mapping, table: DataView, run: Run): HostSpan {
+function hostSpanIn({ geometry }: Mapping, table: DataView, run: Extent): HostSpan {
   const hostOf = (guest: number): number => {
     const entry = entryAt(geometry, table, guest);
     return hostOffsetOf(entry.high, entry.low) + guest % geometry.clusterSize;

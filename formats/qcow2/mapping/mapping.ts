@@ -5,7 +5,7 @@
  */
 import { corrupt } from "../../errors.ts";
 import type { MaybePromise } from "../../maybe_promise.ts";
-import { dataRun, holeRun, type Run, zeroRun } from "../../extent.ts";
+import { dataExtent, type Extent, holeExtent, zeroExtent } from "../../extent.ts";
 import type { TableCache } from "../../shared/table_cache.ts";
 import {
   CLUSTER,
@@ -122,11 +122,11 @@ export function badEntry(mapping: Mapping, guestOffset: number, problem: string)
 }
 
 /** What a stretch is for a reader; the two zero statuses are one. */
-function runOf(status: ClusterStatus, start: number, end: number, place: number | null): Run {
+function runOf(status: ClusterStatus, start: number, end: number, place: number | null): Extent {
   const fileStart = place ?? undefined;
-  if (status === CLUSTER.data) return dataRun(start, end, false, fileStart);
-  if (status === CLUSTER.compressed) return dataRun(start, end, true);
-  return status === CLUSTER.unallocated ? holeRun(start, end, fileStart) : zeroRun(start, end, fileStart);
+  if (status === CLUSTER.data) return dataExtent(start, end, false, fileStart);
+  if (status === CLUSTER.compressed) return dataExtent(start, end, true);
+  return status === CLUSTER.unallocated ? holeExtent(start, end, fileStart) : zeroExtent(start, end, fileStart);
 }
 
 /** Where a valid entry keeps `guestOffset`; null where it has no host cluster of its own. */
@@ -165,14 +165,14 @@ export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run.
  */
-export function runAt(mapping: Mapping, start: number, limit: number): MaybePromise<Run> {
+export function runAt(mapping: Mapping, start: number, limit: number): MaybePromise<Extent> {
   const place = l2PlaceAt(mapping, start);
-  if (place === 0) return holeRun(start, emptyEnd(mapping, start, limit));
+  if (place === 0) return holeExtent(start, emptyEnd(mapping, start, limit));
   return mapping.tables.look(place, ({ view }) => runIn(mapping, view, start, limit));
 }
 
 /** The run at `start`, as far as `table` tells, which covers `start`. */
-function runIn(mapping: Mapping, table: DataView, start: number, limit: number): Run {
+function runIn(mapping: Mapping, table: DataView, start: number, limit: number): Extent {
   const { geometry } = mapping;
   const end = Math.min(limit, (l1IndexOf(geometry, start) + 1) * geometry.l2Reach);
   const entry = entryAt(geometry, table, start);

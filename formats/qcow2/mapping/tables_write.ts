@@ -9,7 +9,7 @@ import { andThen, type MaybePromise } from "../../maybe_promise.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { type TableCache, tableCache } from "../../shared/table_cache.ts";
 import { hostOffsetOf, setEntry } from "./l2_entry.ts";
-import type { MetadataPlaces } from "../metadata_overlap.ts";
+import type { MetadataRanges } from "../metadata_overlap.ts";
 import type { Refcounts } from "../refcounts/refcounts.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
@@ -44,7 +44,7 @@ export interface TablesSetup {
   readonly l1FileOffset: number;
   readonly refcounts: Refcounts;
   /** Where tables lie, which is kept up to date; absent for a new image. */
-  readonly places?: MetadataPlaces | undefined;
+  readonly places?: MetadataRanges | undefined;
   /** A new image: its tables are nobody else's, and the order of writes is free. */
   readonly fresh: boolean;
   /** Bytes of L2 tables to hold. */

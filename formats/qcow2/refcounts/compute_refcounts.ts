@@ -64,7 +64,7 @@ export interface Walk {
   /** Room for one L2 table. */
   readonly table: Uint8Array;
   /** How the active state's clusters lie. */
-  readonly units: { -readonly [name in keyof NonNullable<CheckReport["units"]>]: number };
+  readonly units: { -readonly [name in keyof NonNullable<CheckReport["clusters"]>]: number };
 }
 
 /** Counts every reference of an image. The refcount structure itself is counted by the caller. */
@@ -78,7 +78,7 @@ export async function countReferences(storage: Storage, header: Header, context:
     context,
     allCopied: true,
     table: new Uint8Array(header.clusterSize),
-    units: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, packed: 0 },
+    units: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, compressed: 0 },
   };
   refer(walk, 0, header.clusterSize, "header");
   /** L2 tables: how often each is referred to, and whether the active state does. */
@@ -218,7 +218,7 @@ function walkEntry(
   wrong: (problem: string) => void,
 ): void {
   const { geometry, header, units } = walk;
-  if (isCompressed(high)) return walkPacked(walk, high, low, (zero | used) !== 0, times, lie, wrong);
+  if (isCompressed(high)) return walkCompressed(walk, high, low, (zero | used) !== 0, times, lie, wrong);
   if (l2ReservedSet(high, low, geometry.extended)) wrong("has reserved bits set");
   const host = hostOffsetOf(high, low);
   if (host === 0 && !(header.externalData && isCopied(high))) {
@@ -239,7 +239,7 @@ function walkEntry(
   if (!header.externalData) refer(walk, host, geometry.clusterSize, "data cluster", times);
 }
 
-function walkPacked(
+function walkCompressed(
   walk: Walk,
   high: number,
   low: number,
@@ -256,7 +256,7 @@ function walkPacked(
   refer(walk, fileOffset, length, "compressed data", times);
   if (!lie.active) return;
   units.allocated++;
-  units.packed++;
+  units.compressed++;
   units.fragmented++;
 }
 

@@ -10,7 +10,7 @@ import type { WritableStorage } from "../../storage/types.ts";
 import { tableCache } from "../../shared/table_cache.ts";
 import type { Header } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
-import type { MetadataPlaces } from "../metadata_overlap.ts";
+import type { MetadataRanges } from "../metadata_overlap.ts";
 import { countAt, fillOnes, greatestCount, setCount } from "./refcount_block.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
@@ -68,7 +68,7 @@ export interface RefcountsSetup {
   /** The cluster after the last one in use that the file has. */
   readonly end: number;
   /** Where tables lie, which is kept up to date; absent for a new image. */
-  readonly places?: MetadataPlaces | undefined;
+  readonly places?: MetadataRanges | undefined;
   /** Called when the moved table is on stable storage, to make it known; its `old` places may then be freed. */
   moved(old: readonly TablePlace[]): Promise<void>;
 }

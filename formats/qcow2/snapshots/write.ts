@@ -13,10 +13,10 @@ import { type Header, SNAPSHOTS_MAX } from "../header/header.ts";
 import { checkL1Table } from "../header/check.ts";
 import { readHeader } from "../header/read.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
-import { type Renewal, renewalOf } from "../transaction/transaction.ts";
+import { type Transaction, transactionOf } from "../transaction/transaction.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from "./read.ts";
 import { addState, dropState, putL1, readL1, renewFlags } from "../transaction/l1_tables.ts";
-import { refuseUnsound } from "../refuse_corrupt.ts";
+import { refuseCorrupt } from "../refuse_corrupt.ts";
 
 const ENTRY_BYTES = 40;
 /** Machine state size, disk size, instruction count. */
@@ -28,18 +28,18 @@ const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
 interface Begun {
   readonly header: Header;
   readonly present: readonly TableSnapshot[];
-  readonly renewal: Renewal;
+  readonly renewal: Transaction;
 }
 
 async function begin(storage: WritableStorage, context: ChangeContext): Promise<Begun> {
   const header = await readHeader(storage);
-  refuseUnsound(storage, header);
+  refuseCorrupt(storage, header);
   if (header.externalData) {
     const message = `Cannot take or load snapshots of "${storage.label}": its data lie in another file`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
   const present = await readSnapshots(storage, header);
-  return { header, present, renewal: await renewalOf(storage, header, context) };
+  return { header, present, renewal: await transactionOf(storage, header, context) };
 }
 
 /**
@@ -163,7 +163,7 @@ export async function removeSnapshot(
 
 /** Writes a snapshot table in place of the old one. */
 export async function putSnapshots(
-  renewal: Renewal,
+  renewal: Transaction,
   before: readonly TableSnapshot[],
   after: readonly Snapshot[],
 ): Promise<Header["snapshots"]> {

@@ -7,7 +7,7 @@ import { viewOf } from "../../bytes.ts";
 import type { CheckContext } from "../../maintenance.ts";
 import type { Storage } from "../../storage/types.ts";
 import { decodeCompressed, hostOffsetOf, isCompressed, isCopied, setEntry, tableAt } from "../mapping/l2_entry.ts";
-import type { Renewal } from "./transaction.ts";
+import type { Transaction } from "./transaction.ts";
 import { mustRepair } from "../refuse_corrupt.ts";
 
 /** Where an L1 table lies. */
@@ -25,7 +25,7 @@ export async function readL1(storage: Storage, l1: L1Place, entries: number = l1
 }
 
 /** Reads an L2 table. */
-export async function readL2({ storage, geometry }: Renewal, fileOffset: number): Promise<DataView> {
+export async function readL2({ storage, geometry }: Transaction, fileOffset: number): Promise<DataView> {
   if (fileOffset % geometry.clusterSize !== 0 || fileOffset + geometry.clusterSize > storage.size) {
     throw mustRepair(storage, `an L1 entry points at byte ${fileOffset}, which is no cluster of the file`, fileOffset);
   }
@@ -35,7 +35,7 @@ export async function readL2({ storage, geometry }: Renewal, fileOffset: number)
 }
 
 /** Adds `by` references to what the entry at byte `at` of an L2 table points at. */
-export async function addEntry(renewal: Renewal, l2: DataView, at: number, by: number): Promise<void> {
+export async function addEntry(renewal: Transaction, l2: DataView, at: number, by: number): Promise<void> {
   const { header, geometry: { clusterSize, clusterBits } } = renewal;
   const [high, low] = [l2.getUint32(at), l2.getUint32(at + 4)];
   if ((high | low) === 0) return;
@@ -54,7 +54,7 @@ export async function addEntry(renewal: Renewal, l2: DataView, at: number, by: n
 }
 
 /** Adds `by` references to everything that an L2 table points at. */
-export async function addTable(renewal: Renewal, l2: DataView, by: number): Promise<void> {
+export async function addTable(renewal: Transaction, l2: DataView, by: number): Promise<void> {
   const { l2EntryBytes } = renewal.geometry;
   for (let at = 0; at < l2.byteLength; at += l2EntryBytes) {
     if (l2.getUint32(at) === 0 && l2.getUint32(at + 4) === 0) continue;
@@ -64,7 +64,7 @@ export async function addTable(renewal: Renewal, l2: DataView, by: number): Prom
 
 /** Adds `by` references to everything that an L1 table leads to; not to the table itself. */
 export async function addState(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   by: number,
   context: CheckContext = renewal.context,
@@ -80,7 +80,7 @@ export async function addState(
 
 /** Takes away everything that an L1 table leads to, and the table. */
 export async function dropState(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: L1Place,
   context: CheckContext = renewal.context,
 ): Promise<void> {
@@ -93,7 +93,13 @@ export async function dropState(
  *
  * @param shares how many references move from the old table to the new one
  */
-export async function putL2(renewal: Renewal, l1: DataView, index: number, l2: DataView, shares = 1): Promise<void> {
+export async function putL2(
+  renewal: Transaction,
+  l1: DataView,
+  index: number,
+  l2: DataView,
+  shares = 1,
+): Promise<void> {
   const { storage, geometry: { clusterSize } } = renewal;
   const bytes = new Uint8Array(l2.buffer, l2.byteOffset, l2.byteLength);
   const old = tableAt(l1, index);
@@ -111,7 +117,7 @@ export async function putL2(renewal: Renewal, l1: DataView, index: number, l2: D
  * that change are copied. The last step before the L1 table is written.
  */
 export async function renewFlags(
-  renewal: Renewal,
+  renewal: Transaction,
   l1: DataView,
   context: CheckContext = renewal.context,
   shares = 1,
@@ -130,7 +136,7 @@ export async function renewFlags(
 }
 
 /** Whether a flag was changed. */
-async function renewTableFlags(renewal: Renewal, l2: DataView): Promise<boolean> {
+async function renewTableFlags(renewal: Transaction, l2: DataView): Promise<boolean> {
   const { header, geometry: { clusterSize, l2EntryBytes } } = renewal;
   if (header.externalData) return false;
   let changed = false;
@@ -148,7 +154,7 @@ async function renewTableFlags(renewal: Renewal, l2: DataView): Promise<boolean>
 }
 
 /** Writes an L1 table into new clusters. */
-export async function putL1(renewal: Renewal, l1: DataView): Promise<L1Place> {
+export async function putL1(renewal: Transaction, l1: DataView): Promise<L1Place> {
   const bytes = new Uint8Array(l1.buffer, l1.byteOffset, l1.byteLength);
   // A table without entries would have a place that nothing accounts for.
   const whole = bytes.length === 0 ? new Uint8Array(8) : bytes;

@@ -14,14 +14,14 @@ import { encodeHeader, type Header, NO_BITS } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
 import { giveBack } from "../image.ts";
 import { type Geometry, geometryOf, tableAt } from "../mapping/l2_entry.ts";
-import { type MetadataPlaces, metadataPlaces } from "../metadata_overlap.ts";
+import { metadataPlaces, type MetadataRanges } from "../metadata_overlap.ts";
 import { type CountsSource, renewedCounts } from "./refcount_update.ts";
 import { readPadded } from "../clusters/read.ts";
 import { type StoredCounts, storedCounts } from "../refcounts/on_disk_refcounts.ts";
 import { mustRepair, requireCounted } from "../refuse_corrupt.ts";
 
 /** A change being prepared. Clusters are numbered from the start of the file. */
-export interface Renewal {
+export interface Transaction {
   readonly storage: WritableStorage;
   /** The header as it is in the file. */
   readonly header: Header;
@@ -52,7 +52,7 @@ export interface Renewal {
 /** What an entry of a table points at. */
 export type Referred = "data" | "an L2 table" | "bits of a bitmap";
 
-/** From where the refcounts of a {@linkcode Renewal} come. */
+/** From where the refcounts of a {@linkcode Transaction} come. */
 export interface RenewalSource extends CountsSource {
   /** Whether the counts have been held against all references. Else what would free a table is refused. */
   readonly examined?: boolean;
@@ -63,12 +63,12 @@ export interface RenewalSource extends CountsSource {
  *
  * @throws ImageError `corrupt` where the refcounts cannot be relied upon
  */
-export async function renewalOf(
+export async function transactionOf(
   storage: WritableStorage,
   header: Header,
   context: CheckContext,
   source: RenewalSource = {},
-): Promise<Renewal> {
+): Promise<Transaction> {
   const geometry = geometryOf(header);
   const { clusterSize } = geometry;
   const stored = await storedCounts(storage, header);
@@ -244,7 +244,7 @@ async function requireUsable(storage: WritableStorage, header: Header, stored: S
 }
 
 /** Where tables lie, of an image whose tables are each in a place of their own and known to be shared where they are. */
-async function placesOf(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<MetadataPlaces> {
+async function placesOf(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<MetadataRanges> {
   const l1 = new Uint8Array(header.l1.entries * 8);
   if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
   const refcountTable = Float64Array.from(stored.blocks, ({ fileOffset }) => fileOffset);

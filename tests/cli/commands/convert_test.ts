@@ -71,8 +71,8 @@ Deno.test("JSON progress tells a job from plan to summary", async () => {
   assert.deepEqual([code, stdout], [0, ""]);
   const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   const types = new Set(lines.map((line) => line.type));
-  for (const type of ["phase", "plan", "run", "status", "summary"]) assert(types.has(type), type);
-  const covered = lines.filter((line) => line.type === "run").reduce((sum, line) => sum + line.end - line.start, 0);
+  for (const type of ["phase", "plan", "extent", "status", "summary"]) assert(types.has(type), type);
+  const covered = lines.filter((line) => line.type === "extent").reduce((sum, line) => sum + line.end - line.start, 0);
   assert.equal(covered, MIB);
   const last = lines.at(-1);
   assert.deepEqual([last.type, last.ok, last.exitCode, last.size], ["summary", true, 0, MIB]);

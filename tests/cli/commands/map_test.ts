@@ -34,14 +34,14 @@ Deno.test("map --output=json is that of qemu-img, field by field", { ignore: !ha
 Deno.test("the table of map is that of qemu-img", { ignore: !hasQemu || !seesHoles }, async () => {
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
-    if (name === "packed.qcow2") continue;
+    if (name === "compressed.qcow2") continue;
     const words = ["map", "-f", format, path];
     const { code, stdout } = await runMain(...words);
     assert.equal(code, 0);
     assert.equal(stdout, await qemuImgOk(...words), name);
   }
-  const packed = await runMain("map", folder.file("packed.qcow2"));
-  assert.match(packed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
+  const compressed = await runMain("map", folder.file("compressed.qcow2"));
+  assert.match(compressed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
 });
 
 Deno.test("map finds every piece of an image that was written in random order", { ignore: !hasQemu }, async () => {

@@ -59,7 +59,7 @@ Deno.test("for other formats the figure is what a conversion writes", { ignore: 
   }
 });
 
-Deno.test("what is packed is measured as if it did not shrink", async () => {
+Deno.test("what is compressed is measured as if it did not shrink", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, rng(3).bytes(3 << 20));
@@ -122,9 +122,9 @@ Deno.test("with -c the required size is that of a conversion, give or take the e
       ] as const
     ) {
       if (format === "vmdk" && size === 0) continue;
-      const target = { path: folder.file("out"), format, options, packs: true };
+      const target = { path: folder.file("out"), format, options, compress: true };
       const { fileSize } = await convert({ sources: [source], target, sync: "never" });
-      const { required, requiredError } = await measure({ source, format, options, packs: true });
+      const { required, requiredError } = await measure({ source, format, options, compress: true });
       const told = `${format} ${size}: ${required} give or take ${requiredError}, is ${fileSize}`;
       assert(requiredError !== undefined && requiredError <= 0.3 * size + (300 << 10), told);
       // Two standard errors leave one of twenty outside.
@@ -133,11 +133,11 @@ Deno.test("with -c the required size is that of a conversion, give or take the e
   }
 });
 
-Deno.test("-c is printed beside the fields of qemu-img, and refused where nothing is packed", async () => {
+Deno.test("-c is printed beside the fields of qemu-img, and refused where nothing is compressed", async () => {
   const sample = "tests/samples/sample.qcow2";
   const plain = await runMain("measure", "--output=json", "-O", "qcow2", sample);
-  const packed = await runMain("measure", "-c", "--output=json", "-O", "qcow2", sample);
-  const [before, after] = [JSON.parse(plain.stdout), JSON.parse(packed.stdout)];
+  const compressed = await runMain("measure", "-c", "--output=json", "-O", "qcow2", sample);
+  const [before, after] = [JSON.parse(plain.stdout), JSON.parse(compressed.stdout)];
   assert.deepEqual(Object.keys(before).concat("required-error").sort(), Object.keys(after).sort());
   assert(after.required < before.required && after["fully-allocated"] === before["fully-allocated"]);
   assert.match(

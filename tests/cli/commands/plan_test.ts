@@ -15,11 +15,11 @@ Deno.test("a plan tells what the conversion then does, and writes nothing", { ig
       assert.deepEqual([code, stderr], [0, ""], words.join(" "));
       assert.deepEqual(await names(), before);
       const plan = JSON.parse(stdout);
-      const target = { path: folder.file("out"), format: wish.at(-1)!, packs: wish[0] === "-c" };
+      const target = { path: folder.file("out"), format: wish.at(-1)!, compress: wish[0] === "-c" };
       const { totals, fileSize } = await convert({ sources: [{ path, format }], target, sync: "never" });
       const { zeroes: _zeroes, ...done } = totals;
       assert.deepEqual(plan.totals, done, words.join(" "));
-      if (target.packs && totals.data > 0) assert.equal(typeof plan["compressed-file-size"], "number");
+      if (target.compress && totals.data > 0) assert.equal(typeof plan["compressed-file-size"], "number");
       else if (wish[1] === "qcow2") assert(fileSize <= plan["file-size"] * 1.1 + 65536, `${fileSize} ${stdout}`);
       const human = await runMain("plan", ...words);
       assert.match(human.stdout, /^source: .*\ntarget: .*\nin the source: .*\nto read and write: /);
@@ -28,7 +28,7 @@ Deno.test("a plan tells what the conversion then does, and writes nothing", { ig
   }
 });
 
-Deno.test("samples tell how well data packs, with an error that holds", async () => {
+Deno.test("samples tell how well data compress, with an error that holds", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   const random = rng(7);
@@ -39,14 +39,14 @@ Deno.test("samples tell how well data packs, with an error that holds", async ()
     bytes.set(random.bytes(random.int(1, 65536)), at);
   }
   await Deno.writeFile(path, bytes);
-  const target = { path: folder.file("out"), format: "qcow2", packs: true };
-  const { packs, status, sampled } = await surveyConversion({ sources: [{ path, format: "raw" }], target });
+  const target = { path: folder.file("out"), format: "qcow2", compress: true };
+  const { compress, status, sampled } = await surveyConversion({ sources: [{ path, format: "raw" }], target });
   assert.deepEqual(status.data, { runs: 1, bytes: bytes.length });
   assert.equal(sampled, 8 << 20);
   const { fileSize } = await convert({ sources: [{ path, format: "raw" }], target, sync: "never" });
   const share = fileSize / bytes.length;
-  assert(packs && packs.error < 0.15, JSON.stringify(packs));
-  assert(Math.abs(packs.share - share) < packs.error + 0.08, `${share} ${JSON.stringify(packs)}`);
+  assert(compress && compress.error < 0.15, JSON.stringify(compress));
+  assert(Math.abs(compress.share - share) < compress.error + 0.08, `${share} ${JSON.stringify(compress)}`);
 });
 
 Deno.test("a plan for an existing target is refused", async () => {

@@ -64,8 +64,8 @@ export async function samplesIn(folder: Scratch): Promise<Sample[]> {
   await qemuImgOk("snapshot", "-c", "ein zweiter", top);
   await qemuImgOk("bitmap", "--add", top, "bits");
   await qemuImgOk("bitmap", "--add", "--disable", "-g", "128k", top, "more");
-  const packed = folder.file("packed.qcow2");
-  await qemuImgOk("convert", "-c", "-O", "qcow2", top, packed);
-  samples.push({ name: "packed.qcow2", path: packed, format: "qcow2" });
+  const compressed = folder.file("compressed.qcow2");
+  await qemuImgOk("convert", "-c", "-O", "qcow2", top, compressed);
+  samples.push({ name: "compressed.qcow2", path: compressed, format: "qcow2" });
   return samples;
 }

@@ -35,8 +35,8 @@ function planOf(data: number, zero = 0, skip = 0): ConvertEvent {
   };
 }
 
-function run(start: number, end: number, act: "copy" | "zero" | "skip" = "copy"): ConvertEvent {
-  return { type: "run", start, end, kind: act === "copy" ? "data" : "zero", act, zeroes: 0, seconds: 0 };
+function run(start: number, end: number, action: "copy" | "zero" | "skip" = "copy"): ConvertEvent {
+  return { type: "extent", start, end, kind: action === "copy" ? "data" : "zero", action, zeroes: 0, seconds: 0 };
 }
 
 /** A job of 100 MiB of data, one MiB each `step` milliseconds. */
@@ -220,8 +220,8 @@ Deno.test("json: one object a line, status four times a second at most, runs joi
   play("json", io, 100);
   const lines = jsonLines(io);
   assert(lines.every((line) => line["v"] === 1));
-  assert.deepEqual(lines.filter((line) => line["type"] === "run"), [
-    { v: 1, type: "run", start: 0, end: 100 * MIB, kind: "data", act: "copy", zeroes: 0, seconds: 0 },
+  assert.deepEqual(lines.filter((line) => line["type"] === "extent"), [
+    { v: 1, type: "extent", start: 0, end: 100 * MIB, kind: "data", action: "copy", zeroes: 0, seconds: 0 },
   ]);
   const status = lines.filter((line) => line["type"] === "status");
   assert(status.length > 30 && status.length <= 40, String(status.length));
@@ -242,9 +242,9 @@ Deno.test("json: runs of another kind, or elsewhere, are lines of their own", ()
   telling.event({ type: "phase", phase: "finish" });
   telling.end(failed);
   assert.deepEqual(jsonLines(io).map(({ type, start, end, zeroes }) => [type, start, end, zeroes]), [
-    ["run", 0, 20, 4],
-    ["run", 20, 30, 0],
-    ["run", 40, 50, 0],
+    ["extent", 0, 20, 4],
+    ["extent", 20, 30, 0],
+    ["extent", 40, 50, 0],
     ["phase", undefined, undefined, undefined],
     ["error", undefined, undefined, undefined],
     ["summary", undefined, undefined, undefined],

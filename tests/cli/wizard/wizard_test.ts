@@ -176,7 +176,7 @@ for (const [source, answers, steps, line] of table) {
     const job = await jobOf(words, allFormats);
     assert.equal(job.sources[0].path, answers.source);
     assert.equal(job.target.path, answers.output);
-    assert.equal(job.target.packs ?? false, line.includes(" -c "));
+    assert.equal(job.target.compress ?? false, line.includes(" -c "));
     assert.equal(job.target.backing?.path, line.includes("-B") ? "/d/base.qcow2" : undefined);
     assert.equal(typeof job.target.guestSize, answers.place === "" ? "undefined" : "object");
     assert.equal(job.digest ?? false, answers.digest ?? false);

@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
-import { type Act, countTotals, decide, type Policy, type Step, stepsOf } from "../../../core/copy/plan.ts";
-import { dataRun, type GuestReader, holeRun, type Run, type WriterTraits, zeroRun } from "../../../formats/mod.ts";
+import { type Action, countTotals, decide, type Policy, type Step, stepsOf } from "../../../core/copy/plan.ts";
+import {
+  dataExtent,
+  type Extent,
+  type GuestReader,
+  holeExtent,
+  type WriterTraits,
+  zeroExtent,
+} from "../../../formats/mod.ts";
 
 const fresh: WriterTraits = {
   size: 1 << 20,
-  unit: 65536,
+  clusterSize: 65536,
   sector: 512,
-  packs: false,
+  compress: false,
   order: "any",
   startsZeroed: true,
   zeroes: "cheap",
@@ -15,18 +22,18 @@ const used: WriterTraits = { ...fresh, startsZeroed: false };
 const alone: Policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
 const overlay: Policy = { keepsBacking: true, backingEnd: 4096, writesZeroes: false };
 
-const data = dataRun(0, 512);
-const zero = zeroRun(0, 512);
-const hole = holeRun(0, 512);
-const lateZero = zeroRun(4096, 4608);
-const lateHole = holeRun(4096, 4608);
+const data = dataExtent(0, 512);
+const zero = zeroExtent(0, 512);
+const hole = holeExtent(0, 512);
+const lateZero = zeroExtent(4096, 4608);
+const lateHole = holeExtent(4096, 4608);
 
-const table: [string, Run, WriterTraits, Policy, Act][] = [
+const table: [string, Extent, WriterTraits, Policy, Action][] = [
   ["data goes to a fresh target", data, fresh, alone, "copy"],
   ["data goes to a used target", data, used, alone, "copy"],
   ["data goes to an overlay", data, used, overlay, "copy"],
-  ["packed data goes too", dataRun(0, 512, true), fresh, alone, "copy"],
-  ["data past the backing file's end goes too", dataRun(4096, 4608), used, overlay, "copy"],
+  ["compressed data goes too", dataExtent(0, 512, true), fresh, alone, "copy"],
+  ["data past the backing file's end goes too", dataExtent(4096, 4608), used, overlay, "copy"],
   ["zeroes are there already in a fresh target", zero, fresh, alone, "skip"],
   ["zeroes must be written over what is there", zero, used, alone, "zero"],
   ["zeroes hide the backing file", zero, used, overlay, "zero"],
@@ -41,20 +48,20 @@ const table: [string, Run, WriterTraits, Policy, Act][] = [
   ["an unknown backing end covers everything", lateZero, used, { ...overlay, backingEnd: Infinity }, "zero"],
 ];
 
-for (const [name, run, traits, policy, act] of table) {
-  Deno.test(`decide: ${name}`, () => assert.equal(decide(run, traits, policy), act));
+for (const [name, run, traits, policy, action] of table) {
+  Deno.test(`decide: ${name}`, () => assert.equal(decide(run, traits, policy), action));
 }
 
 /** A reader of made-up runs, `[end, kind]` each. */
-function runsOf(...ends: [number, Run["kind"]][]): GuestReader & { asked: number } {
+function runsOf(...ends: [number, Extent["kind"]][]): GuestReader & { asked: number } {
   return {
     size: ends[ends.length - 1][0],
     asked: 0,
-    runAt(start, limit) {
+    extentAt(start, limit) {
       this.asked++;
       const [end, kind] = ends.find(([end]) => start < end)!;
       const run = { start, end: Math.min(end, limit) };
-      return Promise.resolve(kind === "data" ? { ...run, kind, packed: false } : { ...run, kind });
+      return Promise.resolve(kind === "data" ? { ...run, kind, compressed: false } : { ...run, kind });
     },
     read: () => Promise.reject(new Error("planning must not read")),
   };
@@ -72,7 +79,8 @@ async function walk(source: GuestReader, traits: WriterTraits, policy: Policy): 
   return steps;
 }
 
-const brief = (steps: readonly Step[]) => steps.map(({ act, kind, start, end }) => `${act} ${kind} ${start}-${end}`);
+const brief = (steps: readonly Step[]) =>
+  steps.map(({ action, kind, start, end }) => `${action} ${kind} ${start}-${end}`);
 
 Deno.test("stepsOf: a step has one status, and neighbours of one status are one step", async () => {
   const source = runsOf([512, "data"], [1024, "data"], [2048, "zero"], [2560, "hole"], [4096, "data"]);
@@ -93,21 +101,21 @@ Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async ()
   ]);
 });
 
-Deno.test("stepsOf: a target that packs gets whole units, whatever the runs are", async () => {
-  const packs = { ...used, unit: 4096, packs: true };
+Deno.test("stepsOf: a target that compress gets whole units, whatever the runs are", async () => {
+  const compress = { ...used, unit: 4096, compress: true };
   const policy = { ...overlay, backingEnd: 1 << 20 };
   const source = runsOf(
-    [4096, "hole"], // a unit of its own
-    [5000, "data"], // these three share a unit
+    [4096, "hole"], // a clusterSize of its own
+    [5000, "data"], // these three share a clusterSize
     [6000, "zero"],
     [9000, "hole"], // reaches into the next one
     [12288, "zero"], // which is mixed, too
     [16384, "zero"],
     [20000, "data"],
     [20480, "data"],
-    [21000, "hole"], // the last unit is short
+    [21000, "hole"], // the last clusterSize is short
   );
-  assert.deepEqual(brief(await walk(source, packs, policy)), [
+  assert.deepEqual(brief(await walk(source, compress, policy)), [
     "skip hole 0-4096",
     "copy data 4096-12288",
     "zero zero 12288-16384",
@@ -117,16 +125,16 @@ Deno.test("stepsOf: a target that packs gets whole units, whatever the runs are"
 });
 
 Deno.test("stepsOf: a unit whose parts share one fate is not read", async () => {
-  const packs = { ...fresh, unit: 4096, packs: true };
+  const compress = { ...fresh, unit: 4096, compress: true };
   const source = runsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
-  assert.deepEqual(brief(await walk(source, packs, alone)), ["skip zero 0-8192"]);
+  assert.deepEqual(brief(await walk(source, compress, alone)), ["skip zero 0-8192"]);
 });
 
 Deno.test("countTotals: the walk that counts is the walk that copies", async () => {
   const source = runsOf([512, "data"], [2048, "zero"], [2560, "hole"], [8192, "data"]);
   const totals = { data: 0, zero: 0, skip: 0 };
-  for (const { act, start, end } of await walk(source, used, overlay)) {
-    totals[act === "copy" ? "data" : act] += end - start;
+  for (const { action, start, end } of await walk(source, used, overlay)) {
+    totals[action === "copy" ? "data" : action] += end - start;
   }
   assert.deepEqual(await countTotals(source, used, overlay, () => Promise.resolve()), totals);
   assert.deepEqual(totals, { data: 6144, zero: 1536, skip: 512 });
@@ -135,7 +143,7 @@ Deno.test("countTotals: the walk that counts is the walk that copies", async () 
 Deno.test("stepsOf: every run is asked for once", async () => {
   const kinds = ["data", "zero", "hole"] as const;
   const source = runsOf(
-    ...Array.from({ length: 30 }, (_, at): [number, Run["kind"]] => [(at + 1) * 512, kinds[at % 3]]),
+    ...Array.from({ length: 30 }, (_, at): [number, Extent["kind"]] => [(at + 1) * 512, kinds[at % 3]]),
   );
   await walk(source, fresh, alone);
   assert.equal(source.asked, 30);

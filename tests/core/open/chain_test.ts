@@ -1,25 +1,32 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { chainOf, concatenate, padded } from "../../../core/open/chain.ts";
-import { dataRun, type Disk, type GuestReader, holeRun, type RunKind, zeroRun } from "../../../formats/mod.ts";
+import {
+  dataExtent,
+  type Disk,
+  type ExtentKind,
+  type GuestReader,
+  holeExtent,
+  zeroExtent,
+} from "../../../formats/mod.ts";
 import { seed } from "../../support/qemu.ts";
 
-/** A layer of 1-byte cells: a letter is data, `0` stated zero, `.` silence; runs are at most `unit` long. */
+/** A layer of 1-byte cells: a letter is data, `0` stated zero, `.` silence; runs are at most `clusterSize` long. */
 function layer(cells: string, unit = 1): Disk {
-  const kindAt = (at: number): RunKind => cells[at] === "." ? "hole" : cells[at] === "0" ? "zero" : "data";
+  const kindAt = (at: number): ExtentKind => cells[at] === "." ? "hole" : cells[at] === "0" ? "zero" : "data";
   return {
     format: "test",
     size: cells.length,
-    unit,
+    clusterSize: unit,
     backing: null,
-    facts: {},
-    runAt(start, limit) {
+    info: {},
+    extentAt(start, limit) {
       assert.ok(start < limit && limit <= cells.length, "the contract of runAt is kept");
       let end = start + 1;
       while (end < limit && end % unit !== 0 && kindAt(end) === kindAt(start)) end++;
       const kind = kindAt(start);
       return Promise.resolve(
-        kind === "data" ? dataRun(start, end) : kind === "zero" ? zeroRun(start, end) : holeRun(start, end),
+        kind === "data" ? dataExtent(start, end) : kind === "zero" ? zeroExtent(start, end) : holeExtent(start, end),
       );
     },
     read(into, start) {
@@ -42,7 +49,7 @@ async function content(reader: GuestReader, start = 0, length = reader.size - st
 async function statuses(reader: GuestReader): Promise<string> {
   let text = "";
   for (let at = 0; at < reader.size;) {
-    const run = await reader.runAt(at, reader.size);
+    const run = await reader.extentAt(at, reader.size);
     assert.equal(run.start, at);
     assert.ok(run.end > at && run.end <= reader.size);
     text += { data: "d", zero: "z", hole: "h" }[run.kind].repeat(run.end - at);

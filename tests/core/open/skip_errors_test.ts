@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { dataRun, type GuestReader, ImageError } from "../../../formats/mod.ts";
-import { grainOf, mergedRanges, salvaging } from "../../../core/open/skip_errors.ts";
+import { dataExtent, type GuestReader, ImageError } from "../../../formats/mod.ts";
+import { granularityOf, mergedRanges, skippingErrors } from "../../../core/open/skip_errors.ts";
 
 const MIB = 1 << 20;
 const KIB = 1024;
 
 /** Bytes of `size`, each 1; what lies in `bad` fails as `how` says. */
-function damaged(size: number, bad: readonly [number, number], how: "tables" | "packed" | "sectors") {
+function damaged(size: number, bad: readonly [number, number], how: "tables" | "compressed" | "sectors") {
   const [from, to] = bad;
   let calls = 0;
   const touches = (start: number, end: number) => start < to && end > from;
@@ -14,12 +14,12 @@ function damaged(size: number, bad: readonly [number, number], how: "tables" | "
   const reader: GuestReader = {
     size,
     // deno-lint-ignore require-await
-    async runAt(start, limit) {
+    async extentAt(start, limit) {
       calls++;
       const inside = start >= from && start < to;
       if (inside && how === "tables") throw fail();
       const end = inside ? Math.min(limit, to) : start < from ? Math.min(limit, from) : limit;
-      return dataRun(start, end, how === "packed");
+      return dataExtent(start, end, how === "compressed");
     },
     // deno-lint-ignore require-await
     async read(into, start) {
@@ -34,10 +34,10 @@ function damaged(size: number, bad: readonly [number, number], how: "tables" | "
 /** Reads all in pieces as the engine does; where zeroes came out, and what was told. */
 async function salvaged(reader: GuestReader, grain: number, piece: number) {
   const told: { start: number; end: number }[] = [];
-  const safe = salvaging(reader, grain, (start, end) => told.push({ start, end }));
+  const safe = skippingErrors(reader, grain, (start, end) => told.push({ start, end }));
   const zero: { start: number; end: number }[] = [];
   for (let at = 0; at < safe.size;) {
-    const run = await safe.runAt(at, safe.size);
+    const run = await safe.extentAt(at, safe.size);
     for (; at < run.end;) {
       const bytes = new Uint8Array(Math.min(piece - at % piece, run.end - at));
       await safe.read(bytes, at);
@@ -50,7 +50,7 @@ async function salvaged(reader: GuestReader, grain: number, piece: number) {
   return { told, zero: mergedRanges(zero) };
 }
 
-for (const how of ["tables", "packed"] as const) {
+for (const how of ["tables", "compressed"] as const) {
   Deno.test(`${how} that are damaged cost a few requests a cluster, not one a sector`, async () => {
     const [from, to] = [2 * MIB, 34 * MIB];
     const { reader, calls } = damaged(64 * MIB, [from, to], how);
@@ -73,7 +73,7 @@ Deno.test("of plain data only the sectors that cannot be read are lost", async (
 });
 
 Deno.test("the grain is the least unit of all layers, a sector where there is none", () => {
-  const units = (...sizes: number[]) => grainOf(sizes.map((unit) => ({ unit })));
+  const units = (...sizes: number[]) => granularityOf(sizes.map((unit) => ({ clusterSize: unit })));
   assert.deepEqual([units(), units(1), units(65536), units(65536, 4096, 1), units(512, 65536)], [
     512,
     512,

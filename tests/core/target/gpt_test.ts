@@ -15,7 +15,7 @@ const MIB = 1 << 20;
 function readerOver(bytes: Uint8Array): GuestReader {
   return {
     size: bytes.length,
-    runAt: (start, limit) => Promise.resolve({ start, end: limit, kind: "data", packed: false }),
+    extentAt: (start, limit) => Promise.resolve({ start, end: limit, kind: "data", compressed: false }),
     read(into, start) {
       into.fill(0);
       into.set(bytes.subarray(start, start + into.length));
@@ -169,7 +169,7 @@ Deno.test("patches show in runs and in reads that begin or end within them", asy
       const into = new Uint8Array(end - start).fill(99);
       await reader.read(into, start);
       assert.deepEqual(into, expected.subarray(start, end));
-      const run = await reader.runAt(start, end);
+      const run = await reader.extentAt(start, end);
       assert.ok(run.start === start && run.end > start && run.end <= end);
       if (run.kind !== "data") assert.ok(expected.subarray(run.start, run.end).every((byte) => byte === 0));
     }

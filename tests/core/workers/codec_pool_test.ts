@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { convert } from "../../../core/convert.ts";
-import type { Crew } from "../../../core/workers/worker_pool.ts";
+import type { WorkerPool } from "../../../core/workers/worker_pool.ts";
 import type { ConvertJob } from "../../../core/job.ts";
-import { poolOf, workerPool } from "../../../core/workers/codec_pool.ts";
+import { codecPoolOf, workerPool } from "../../../core/workers/codec_pool.ts";
 import { ImageError } from "../../../formats/mod.ts";
 import { readyPool } from "../../support/crew.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
 
 const DEFLATE = { name: "deflate", windowBits: 12, level: -1 } as const;
 
-/** Half noise, half text: some units pack, some do not. */
+/** Half noise, half text: some clusters compress, some do not. */
 function mixed(random: ReturnType<typeof rng>, length: number): Uint8Array {
   const bytes = random.bytes(length);
   for (let at = 0; at < length; at += 131_072) bytes.fill(at / 131_072, at, at + 70_000);
@@ -25,15 +25,19 @@ for (const workers of [1, 2, 16]) {
     const codecs = [DEFLATE, { name: "zstd", level: 3 } as const, { name: "zlib", windowBits: 15, level: 6 } as const];
     await Promise.all(units.map(async (unit, index) => {
       const codec = codecs[index % codecs.length];
-      const packed = await pool.pack(codec, unit);
-      if (packed === null) return;
-      assert.ok(packed.length < unit.length);
+      const compressed = await pool.compress(codec, unit);
+      if (compressed === null) return;
+      assert.ok(compressed.length < unit.length);
       const shared = index % 2 === 0;
       const into = new Uint8Array(shared ? new SharedArrayBuffer(unit.length) : new ArrayBuffer(unit.length));
-      assert.equal(await pool.unpack(codec.name, packed, into), true);
+      assert.equal(await pool.decompress(codec.name, compressed, into), true);
       assert.deepEqual([...into], [...unit]);
-      assert.equal(await pool.unpack(codec.name, packed, new Uint8Array(unit.length + 1)), false, "too short");
-      assert.equal(await pool.unpack(codec.name, packed.subarray(0, packed.length >> 1), into), false, "cut");
+      assert.equal(await pool.decompress(codec.name, compressed, new Uint8Array(unit.length + 1)), false, "too short");
+      assert.equal(
+        await pool.decompress(codec.name, compressed.subarray(0, compressed.length >> 1), into),
+        false,
+        "cut",
+      );
     }));
   });
 }
@@ -41,33 +45,33 @@ for (const workers of [1, 2, 16]) {
 Deno.test("a pool with little to do starts no worker, and fails in the same words", async () => {
   using pool = workerPool(2);
   const unit = new Uint8Array(1 << 20).fill(7);
-  const packed = await pool.pack(DEFLATE, unit);
-  assert.ok(packed);
+  const compressed = await pool.compress(DEFLATE, unit);
+  assert.ok(compressed);
   const into = new Uint8Array(unit.length);
-  assert.equal(await pool.unpack("deflate", packed, into), true);
+  assert.equal(await pool.decompress("deflate", compressed, into), true);
   assert.deepEqual(into, unit);
-  assert.equal(await pool.unpack("deflate", packed.subarray(1), into), false);
+  assert.equal(await pool.decompress("deflate", compressed.subarray(1), into), false);
   const wrong = { name: "deflate", windowBits: 99, level: 1 } as const;
   for (const one of [pool, await readyPool(2)]) {
-    await assert.rejects(one.pack(wrong, unit), { kind: "io", message: /Cannot pack: .*windowBits/ });
+    await assert.rejects(one.compress(wrong, unit), { kind: "io", message: /Cannot compress: .*windowBits/ });
   }
-  const late = pool.pack(DEFLATE, unit);
+  const late = pool.compress(DEFLATE, unit);
   pool[Symbol.dispose]();
   await assert.rejects(late, { kind: "cancelled" });
 });
 
 Deno.test("a pool that is ended fails what is under way, at once", async () => {
   const pool = await readyPool(2);
-  const tasks = Array.from({ length: 20 }, () => pool.pack(DEFLATE, new Uint8Array(1 << 20)));
+  const tasks = Array.from({ length: 20 }, () => pool.compress(DEFLATE, new Uint8Array(1 << 20)));
   const settled = Promise.allSettled(tasks);
   pool[Symbol.dispose]();
   const failed = (await settled).filter(({ status }) => status === "rejected");
   assert.ok(failed.length > 10, `${failed.length} failed`);
-  await assert.rejects(pool.pack(DEFLATE, new Uint8Array(1 << 20)), { kind: "cancelled" });
+  await assert.rejects(pool.compress(DEFLATE, new Uint8Array(1 << 20)), { kind: "cancelled" });
 });
 
 Deno.test({
-  name: "one worker or many, fast or slow packing: the same guest bytes, and readers that agree",
+  name: "one worker or many, fast or slow compression: the same guest bytes, and readers that agree",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
@@ -76,7 +80,12 @@ Deno.test({
     const source = { path: folder.file("source"), format: "raw" };
     for (const workers of [1, 2, 16]) {
       for (const compression_type of ["zlib", "zstd"]) {
-        const target = { path: folder.file("packed"), format: "qcow2", packs: true, options: { compression_type } };
+        const target = {
+          path: folder.file("compressed"),
+          format: "qcow2",
+          compress: true,
+          options: { compression_type },
+        };
         for (const compressionLevel of workers === 2 ? [undefined, 1, 9] : [undefined]) {
           const job: ConvertJob = { sources: [source], target, workers, ...(compressionLevel && { compressionLevel }) };
           await convert(job, { pool: await readyPool(workers) });
@@ -91,18 +100,21 @@ Deno.test({
   },
 });
 
-Deno.test("a level that the codec does not have, and a level where nothing is packed, are refused", async () => {
+Deno.test("a level that the codec does not have, and a level where nothing is compressed, are refused", async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("source"), new Uint8Array(100_000).fill(1));
   const job: ConvertJob = {
     sources: [{ path: folder.file("source"), format: "raw" }],
-    target: { path: folder.file("out"), format: "qcow2", packs: true },
+    target: { path: folder.file("out"), format: "qcow2", compress: true },
     compressionLevel: 12,
   };
   await assert.rejects(convert(job), { kind: "usage", message: /1 to 9/ });
   const zstd = { ...job.target, options: { compression_type: "zstd" } };
   await convert({ ...job, target: zstd });
-  await assert.rejects(convert({ ...job, target: { ...job.target, packs: false } }), { kind: "usage", message: /-c/ });
+  await assert.rejects(convert({ ...job, target: { ...job.target, compress: false } }), {
+    kind: "usage",
+    message: /-c/,
+  });
 });
 
 const kinds = [
@@ -123,20 +135,20 @@ for (const { name, most, format, options } of kinds) {
       at += word.length;
     }
     await Deno.writeFile(folder.file("source"), bytes);
-    const pack = async (job: Partial<ConvertJob>): Promise<Uint8Array> => {
-      const target = { path: folder.file("packed"), format, packs: true, options };
+    const compress = async (job: Partial<ConvertJob>): Promise<Uint8Array> => {
+      const target = { path: folder.file("compressed"), format, compress: true, options };
       const sources = [{ path: folder.file("source"), format: "raw" }];
       await convert({ sources, target, sync: "never", ...job }, { pool: await readyPool(job.workers) });
       return await Deno.readFile(target.path);
     };
     // Behind the descriptor, which has a content ID that is drawn by lot.
-    const packedPart = (file: Uint8Array) => format === "vmdk" ? file.subarray(128 * 512) : file;
+    const compressedPart = (file: Uint8Array) => format === "vmdk" ? file.subarray(128 * 512) : file;
     const files: Uint8Array[] = [];
-    for (const workers of [1, 2, 16]) files.push(packedPart(await pack({ workers })));
+    for (const workers of [1, 2, 16]) files.push(compressedPart(await compress({ workers })));
     for (const file of files) assert.equal(Buffer.compare(file, files[0]), 0);
-    const [low, high] = [await pack({ compressionLevel: 1 }), await pack({ compressionLevel: 9 })];
+    const [low, high] = [await compress({ compressionLevel: 1 }), await compress({ compressionLevel: 9 })];
     assert.ok(high.length < low.length, `level 9: ${high.length}, level 1: ${low.length}`);
-    await assert.rejects(pack({ compressionLevel: most + 1 }), { kind: "usage" });
+    await assert.rejects(compress({ compressionLevel: most + 1 }), { kind: "usage" });
   });
 }
 
@@ -144,7 +156,7 @@ Deno.test("where workers fail, a pool goes on alone; where it is cancelled, it d
   for (const kind of ["io", "cancelled"] as const) {
     const error = new ImageError(kind, "the workers are gone");
     for (const state of ["ready", "ended"] as const) {
-      const crew: Crew = {
+      const crew: WorkerPool = {
         count: 2,
         width: 4,
         state,
@@ -153,13 +165,13 @@ Deno.test("where workers fail, a pool goes on alone; where it is cancelled, it d
         give: (task) => task.failed(error),
         [Symbol.dispose]: () => {},
       };
-      const pool = poolOf(crew);
+      const pool = codecPoolOf(crew);
       const unit = new Uint8Array(65_536).fill(7);
-      if (kind === "cancelled") await assert.rejects(pool.pack(DEFLATE, unit), error);
+      if (kind === "cancelled") await assert.rejects(pool.compress(DEFLATE, unit), error);
       else {
-        const packed = await pool.pack(DEFLATE, unit);
+        const compressed = await pool.compress(DEFLATE, unit);
         const again = new Uint8Array(unit.length);
-        assert.equal(await pool.unpack("deflate", packed!, again), true);
+        assert.equal(await pool.decompress("deflate", compressed!, again), true);
         assert.deepEqual(again, unit);
       }
     }

@@ -1,11 +1,11 @@
 /** Workers that copy and compare by themselves. */
 import assert from "node:assert/strict";
 import * as zlib from "node:zlib";
-import { crewOf } from "../../../core/workers/worker_pool.ts";
+import { workerPoolOf } from "../../../core/workers/worker_pool.ts";
 import { compare } from "../../../core/compare.ts";
 import { convert } from "../../../core/convert.ts";
 import type { ConvertEvent } from "../../../core/events.ts";
-import { type FileCrew, fileCrew, type FilePlace, lengthOf } from "../../../core/workers/worker_io.ts";
+import { type FilePlace, lengthOf, type WorkerIo, workerIo } from "../../../core/workers/worker_io.ts";
 import { readyCrew } from "../../support/crew.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
@@ -14,7 +14,7 @@ const MIB = KIB * KIB;
 const noWorkers = Deno.build.os === "windows";
 
 /** Passes on, and counts what was copied and compared; fails the `nth` order. */
-function counted(crew: FileCrew, nth = 0): FileCrew & { readonly orders: number[] } {
+function counted(crew: WorkerIo, nth = 0): WorkerIo & { readonly orders: number[] } {
   const orders: number[] = [];
   const failing = <T>(length: number, go: () => Promise<T>) => {
     orders.push(length);
@@ -88,7 +88,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a worker unpacks units, and writes them to their place but for zeroes",
+  name: "a worker decompresses units, and writes them to their place but for zeroes",
   ignore: noWorkers,
   async fn() {
     await using folder = await scratch();
@@ -96,11 +96,11 @@ Deno.test({
     const unit = 300 * KIB;
     const plain = rng(4).bytes(4 * unit).map((byte) => byte >> 5);
     plain.fill(0, unit, 2 * unit + 8 * KIB);
-    const packers = [zlib.deflateRawSync, zlib.deflateSync, zlib.zstdCompressSync, zlib.deflateRawSync];
+    const compressors = [zlib.deflateRawSync, zlib.deflateSync, zlib.zstdCompressSync, zlib.deflateRawSync];
     const codecs = ["deflate", "zlib", "zstd", "deflate"] as const;
-    const units = packers.map((pack, nth) => ({
+    const units = compressors.map((compress, nth) => ({
       codec: codecs[nth],
-      bytes: new Uint8Array(pack(plain.subarray(nth * unit, (nth + 1) * unit))),
+      bytes: new Uint8Array(compress(plain.subarray(nth * unit, (nth + 1) * unit))),
       length: unit,
     }));
     const rule = { grid: 4 * KIB, least: 4 * KIB };
@@ -146,12 +146,12 @@ Deno.test({
 Deno.test({
   name: "a short job starts no worker, and one alone is none",
   fn() {
-    const workers = crewOf(2);
-    using crew = fileCrew(workers);
+    const workers = workerPoolOf(2);
+    using crew = workerIo(workers);
     crew.expects(255 * MIB);
     assert.equal(crew.takes(63 * MIB), false);
     assert.equal(workers.state, "none");
-    using nobody = fileCrew(crewOf(1), { worth: 0 });
+    using nobody = workerIo(workerPoolOf(1), { worth: 0 });
     assert.equal(nobody.takes(MIB), false);
   },
 });
@@ -160,8 +160,8 @@ Deno.test({
   name: "a job that is known to be long starts them soon",
   ignore: noWorkers,
   fn() {
-    const workers = crewOf(2);
-    using crew = fileCrew(workers, { workers: 1 });
+    const workers = workerPoolOf(2);
+    using crew = workerIo(workers, { workers: 1 });
     crew.expects(256 * MIB);
     crew.takes(3 * MIB);
     assert.equal(workers.state, "none", "two disks may differ at once");
@@ -175,8 +175,8 @@ Deno.test("what is done without workers counts once, and they are told how much 
   const source = await file(folder, "a", rng(seed()).bytes(9 * MIB + 700));
   let taken = 0;
   let expected = 0;
-  const crew: FileCrew = {
-    ...fileCrew(crewOf(1)),
+  const crew: WorkerIo = {
+    ...workerIo(workerPoolOf(1)),
     takes(length) {
       taken += length;
       return false;
@@ -197,8 +197,8 @@ Deno.test({
   async fn() {
     await using folder = await scratch();
     const path = await file(folder, "a", new Uint8Array(KIB).fill(7));
-    const workers = crewOf(3);
-    using crew = fileCrew(workers, { worth: 0, workers: 1 });
+    const workers = workerPoolOf(3);
+    using crew = workerIo(workers, { worth: 0, workers: 1 });
     const order = { from: place(path), to: place(path), length: KIB };
     for (const wanted of [1, 2, 3]) {
       workers.start(wanted);
@@ -221,7 +221,7 @@ Deno.test("a disk is compared beside workers; the first difference counts, whoev
   const other = await file(folder, "b", bytes);
   for (const [path, answer, difference] of [[one, -1, undefined], [other, -1, 6 * MIB], [other, 5000, 4608]] as const) {
     let answered = (_: number) => {};
-    const crew: FileCrew = {
+    const crew: WorkerIo = {
       width: 1,
       takes: () => true,
       expects: () => {},
@@ -274,7 +274,7 @@ Deno.test({
         assert.ok(totals.zeroes >= 300 * KIB, "zeroes inside data are found by workers, too");
         let at = 0;
         for (const event of events) {
-          if (event.type !== "run") continue;
+          if (event.type !== "extent") continue;
           assert.equal(event.start, at);
           at = event.end;
         }
@@ -298,27 +298,27 @@ Deno.test({
   },
 });
 
-const packings = [
-  { name: "qcow2, zlib", spec: { format: "qcow2", packs: true } },
-  { name: "qcow2, zstd", spec: { format: "qcow2", packs: true, options: { compression_type: "zstd" } } },
-  { name: "qcow2, large clusters", spec: { format: "qcow2", packs: true, options: { cluster_size: 2 * MIB } } },
-  { name: "vmdk", spec: { format: "vmdk", packs: true, options: { subformat: "streamOptimized" } } },
+const compressions = [
+  { name: "qcow2, zlib", spec: { format: "qcow2", compress: true } },
+  { name: "qcow2, zstd", spec: { format: "qcow2", compress: true, options: { compression_type: "zstd" } } },
+  { name: "qcow2, large clusters", spec: { format: "qcow2", compress: true, options: { cluster_size: 2 * MIB } } },
+  { name: "vmdk", spec: { format: "vmdk", compress: true, options: { subformat: "streamOptimized" } } },
 ] as const;
 
-for (const { name, spec } of packings) {
+for (const { name, spec } of compressions) {
   Deno.test({
-    name: `packed data go to fixed places by workers: ${name}`,
+    name: `compressed data go to fixed places by workers: ${name}`,
     ignore: noWorkers || !hasQemu,
     async fn() {
       await using folder = await scratch();
-      // Units that are packed, stored, zero in part, and a disk that ends inside one.
+      // Units that are compressed, stored, zero in part, and a disk that ends inside one.
       const random = rng(5);
       const bytes = random.bytes(12 * MIB + 1536);
       for (let at = 0; at < bytes.length; at += MIB) bytes.fill(at >> 20, at, at + 700 * KIB);
       bytes.fill(0, 5 * MIB + 300 * KIB, 5 * MIB + 420 * KIB);
       const source = await file(folder, "source", bytes);
-      const packed = folder.file("packed");
-      await convert({ sources: [{ path: source, format: "raw" }], target: { ...spec, path: packed } });
+      const compressed = folder.file("compressed");
+      await convert({ sources: [{ path: source, format: "raw" }], target: { ...spec, path: compressed } });
       const targets = [
         { format: "raw" },
         { format: "vpc", options: { subformat: "fixed" } },
@@ -332,7 +332,7 @@ for (const { name, spec } of packings) {
           const path = folder.file(`to${index}.${nth}`);
           if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
           const crew = counted(await readyCrew(), nth);
-          await convert({ sources: [{ path: packed }], target: { ...target, path } }, { crew });
+          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { crew });
           assert.ok(crew.orders.length > 4, `${crew.orders.length} orders`);
           const back = folder.file("back");
           await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
@@ -342,8 +342,11 @@ for (const { name, spec } of packings) {
           }
         }
       }
-      const cut = packed + ".cut";
-      await Deno.writeFile(cut, (await Deno.readFile(packed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte));
+      const cut = compressed + ".cut";
+      await Deno.writeFile(
+        cut,
+        (await Deno.readFile(compressed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte),
+      );
       const target = { path: folder.file("none"), format: "raw" };
       const crew = counted(await readyCrew());
       await convert({ sources: [{ path: cut, format: spec.format }], target }, { crew }).catch((error) => {

@@ -1,16 +1,16 @@
 /** Workers that take their time: whatever comes back first, the bytes, their order and the bounded window hold. */
 import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
-import { crewOf } from "../../../core/workers/worker_pool.ts";
+import { workerPoolOf } from "../../../core/workers/worker_pool.ts";
 import type { ConvertEvent } from "../../../core/events.ts";
-import type { FileCrew } from "../../../core/workers/worker_io.ts";
+import type { WorkerIo } from "../../../core/workers/worker_io.ts";
 import type { ConvertJob, TargetSpec } from "../../../core/job.ts";
-import type { Pool } from "../../../core/workers/codec_pool.ts";
+import type { CodecPool } from "../../../core/workers/codec_pool.ts";
 import { ImageError } from "../../../formats/mod.ts";
 import { readyCrew, readyPool } from "../../support/crew.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
-/** Bytes that the copy loop reads and writes at once where units are packed or unpacked, unless a unit is larger. */
+/** Bytes that the copy loop reads and writes at once where units are compressed or decompressed, unless a clusterSize is larger. */
 const PIECE = 512 << 10;
 const SECTOR = 512;
 
@@ -32,7 +32,7 @@ interface Seen {
  * be under way at once, and their order is not that of their coming back. The others wait at random before and after
  * their turn.
  */
-function slowPool(inner: Pool, random: Rng, held = 0): Pool & { readonly seen: Seen } {
+function slowPool(inner: CodecPool, random: Rng, held = 0): CodecPool & { readonly seen: Seen } {
   const seen: Seen = { now: 0, most: 0, total: 0 };
   const back = Array.from({ length: held + 1 }, () => Promise.withResolvers<void>());
   let ended = false;
@@ -58,8 +58,8 @@ function slowPool(inner: Pool, random: Rng, held = 0): Pool & { readonly seen: S
     seen,
     width: inner.width,
     seconds: inner.seconds,
-    pack: (codec, unit) => slowly(() => inner.pack(codec, unit)),
-    unpack: (codec, packed, into) => slowly(() => inner.unpack(codec, packed, into)),
+    compress: (codec, unit) => slowly(() => inner.compress(codec, unit)),
+    decompress: (codec, compressed, into) => slowly(() => inner.decompress(codec, compressed, into)),
     [Symbol.dispose]() {
       ended = true;
       inner[Symbol.dispose]();
@@ -85,9 +85,9 @@ async function drained(seen: Seen): Promise<void> {
 }
 
 /** How many units may be handed in at once, for units of this many bytes. */
-const windowOf = (pool: Pool, unit: number) => (2 * pool.width + 1) * Math.max(1, PIECE / unit);
+const windowOf = (pool: CodecPool, unit: number) => (2 * pool.width + 1) * Math.max(1, PIECE / unit);
 
-/** Noise, text and holes of any length, so that pieces are whole, cut, packed and plain. */
+/** Noise, text and holes of any length, so that pieces are whole, cut, compressed and plain. */
 function mixed(random: Rng, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {
@@ -101,22 +101,22 @@ function mixed(random: Rng, length: number): Uint8Array {
 
 interface Target {
   readonly name: string;
-  /** Bytes that are packed at once. */
+  /** Bytes that are compressed at once. */
   readonly unit: number;
   readonly spec: Omit<TargetSpec, "path">;
 }
 
 const targets: readonly Target[] = [
-  { name: "qcow2, zlib", unit: 65_536, spec: { format: "qcow2", packs: true } },
+  { name: "qcow2, zlib", unit: 65_536, spec: { format: "qcow2", compress: true } },
   {
     name: "qcow2, zstd, small clusters",
     unit: 16_384,
-    spec: { format: "qcow2", packs: true, options: { compression_type: "zstd", cluster_size: "16k" } },
+    spec: { format: "qcow2", compress: true, options: { compression_type: "zstd", cluster_size: "16k" } },
   },
   {
     name: "vmdk, streamOptimized",
     unit: 65_536,
-    spec: { format: "vmdk", packs: true, options: { subformat: "streamOptimized" } },
+    spec: { format: "vmdk", compress: true, options: { subformat: "streamOptimized" } },
   },
 ];
 
@@ -132,18 +132,18 @@ for (const workers of [1, 2, 16]) {
     Deno.test(`${workers} slow workers: ${name}: bytes, order, window`, async () => {
       await using folder = await scratch();
       const random = rng(seed());
-      // Some units that pack come first: those are held until enough are under way.
+      // Some units that compress come first: those are held until enough are under way.
       const bytes = mixed(random, SECTOR * random.int(10_000, 16_000)).fill(1, 0, PIECE);
       const sources = await sourceIn(folder, bytes);
-      const packed = { ...spec, path: folder.file("packed") };
-      const packing = slowPool(await readyPool(workers), random, atOnce(workers));
-      await convert({ sources, target: packed, sync: "never" }, { pool: packing });
-      checkWindow(packing, unit);
-      if (spec.format === "vmdk") checkGrains(await Deno.readFile(packed.path), bytes.length);
-      const unpacking = slowPool(await readyPool(workers), random, atOnce(workers));
+      const compressed = { ...spec, path: folder.file("compressed") };
+      const compression = slowPool(await readyPool(workers), random, atOnce(workers));
+      await convert({ sources, target: compressed, sync: "never" }, { pool: compression });
+      checkWindow(compression, unit);
+      if (spec.format === "vmdk") checkGrains(await Deno.readFile(compressed.path), bytes.length);
+      const decompressing = slowPool(await readyPool(workers), random, atOnce(workers));
       const back = { path: folder.file("back"), format: "raw" };
-      await convert({ sources: [{ path: packed.path }], target: back, sync: "never" }, { pool: unpacking });
-      checkWindow(unpacking, unit);
+      await convert({ sources: [{ path: compressed.path }], target: back, sync: "never" }, { pool: decompressing });
+      checkWindow(decompressing, unit);
       const found = await Deno.readFile(back.path);
       assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
       assert(found.subarray(bytes.length).every((byte) => byte === 0), "what a format rounds up to is zero");
@@ -189,18 +189,18 @@ Deno.test("the slowest unit first: large units wait for it, and the order holds"
   const bytes = new Uint8Array(48 << 20);
   for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
   const sources = await sourceIn(folder, bytes);
-  const large = { path: folder.file("large"), format: "qcow2", packs: true, options: { cluster_size: "2M" } };
+  const large = { path: folder.file("large"), format: "qcow2", compress: true, options: { cluster_size: "2M" } };
   await convert({ sources, target: large, sync: "never" });
   const inner = await readyPool(16);
   let first = true;
-  const pool: Pool = {
+  const pool: CodecPool = {
     ...inner,
-    async pack(codec, unit) {
+    async compress(codec, unit) {
       const waits = first;
       first = false;
-      const packed = await inner.pack(codec, unit);
+      const compressed = await inner.compress(codec, unit);
       if (waits) await sleep(2000);
-      return packed;
+      return compressed;
     },
   };
   const target = { ...targets[2].spec, path: folder.file("out") };
@@ -219,15 +219,17 @@ for (const { name, spec } of targets) {
     const failing = random.int(5, 40);
     const slow = slowPool(await readyPool(4), random);
     let count = 0;
-    const pool: Pool = {
+    const pool: CodecPool = {
       ...slow,
-      pack: (codec, unit) => {
-        if (++count !== failing) return slow.pack(codec, unit);
-        return sleep(random.int(20)).then(() => Promise.reject(new ImageError("io", `Cannot pack unit ${failing}`)));
+      compress: (codec, unit) => {
+        if (++count !== failing) return slow.compress(codec, unit);
+        return sleep(random.int(20)).then(() =>
+          Promise.reject(new ImageError("io", `Cannot compress unit ${failing}`))
+        );
       },
     };
     const job = { sources, target: { ...spec, path: folder.file("out") }, sync: "never" } as const;
-    await assert.rejects(convert(job, { pool }), { kind: "io", message: `Cannot pack unit ${failing}` });
+    await assert.rejects(convert(job, { pool }), { kind: "io", message: `Cannot compress unit ${failing}` });
     await drained(slow.seen);
     assert.deepEqual(names(folder), ["source"]);
   });
@@ -239,40 +241,43 @@ Deno.test("what a worker throws ends the job", async () => {
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
   const inner = await readyPool(2);
   let count = 0;
-  const pool: Pool = {
+  const pool: CodecPool = {
     ...inner,
     // No deflate has such a window: the worker itself fails.
-    pack: (codec, unit) => inner.pack(++count === 30 ? { name: "deflate", windowBits: 99, level: 1 } : codec, unit),
+    compress: (codec, unit) =>
+      inner.compress(++count === 30 ? { name: "deflate", windowBits: 99, level: 1 } : codec, unit),
   };
   const job: ConvertJob = { sources, target: { ...targets[0].spec, path: folder.file("out") }, sync: "never" };
   await assert.rejects(convert(job, { pool }), {
     name: "ImageError",
     kind: "io",
-    message: /Cannot pack: .*windowBits/,
+    message: /Cannot compress: .*windowBits/,
   });
   assert.deepEqual(names(folder), ["source"]);
 });
 
-Deno.test("a unit that fails while it is unpacked ends the job with its own error", async () => {
+Deno.test("a unit that fails while it is decompressed ends the job with its own error", async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
-  await convert({ sources, target: { ...targets[0].spec, path: folder.file("packed") }, sync: "never" });
+  await convert({ sources, target: { ...targets[0].spec, path: folder.file("compressed") }, sync: "never" });
   const slow = slowPool(await readyPool(4), random);
   let count = 0;
-  const pool: Pool = {
+  const pool: CodecPool = {
     ...slow,
-    unpack: (codec, packed, into) =>
-      ++count === 17 ? Promise.reject(new ImageError("io", "Cannot unpack unit 17")) : slow.unpack(codec, packed, into),
+    decompress: (codec, compressed, into) =>
+      ++count === 17
+        ? Promise.reject(new ImageError("io", "Cannot decompress unit 17"))
+        : slow.decompress(codec, compressed, into),
   };
   const job: ConvertJob = {
-    sources: [{ path: folder.file("packed") }],
+    sources: [{ path: folder.file("compressed") }],
     target: { path: folder.file("out"), format: "raw" },
     sync: "never",
   };
-  await assert.rejects(convert(job, { pool }), { kind: "io", message: "Cannot unpack unit 17" });
+  await assert.rejects(convert(job, { pool }), { kind: "io", message: "Cannot decompress unit 17" });
   await drained(slow.seen);
-  assert.deepEqual(names(folder), ["packed", "source"]);
+  assert.deepEqual(names(folder), ["compressed", "source"]);
 });
 
 for (const { name, spec } of targets) {
@@ -283,15 +288,15 @@ for (const { name, spec } of targets) {
     const waiting: ((error: unknown) => void)[] = [];
     const begun = Promise.withResolvers<void>();
     // Nothing ever comes back, until the pool is ended.
-    const pool: Pool = {
+    const pool: CodecPool = {
       ...inner,
-      pack: () =>
+      compress: () =>
         new Promise((_, reject) => {
           waiting.push(reject);
           begun.resolve();
         }),
       [Symbol.dispose]() {
-        for (const reject of waiting.splice(0)) reject(new ImageError("cancelled", "Cancelled while packing"));
+        for (const reject of waiting.splice(0)) reject(new ImageError("cancelled", "Cancelled while compression"));
         inner[Symbol.dispose]();
       },
     };
@@ -307,7 +312,7 @@ for (const { name, spec } of targets) {
 }
 
 /** A crew whose workers take their time before and after, and how many orders there were at once. */
-function slowCrew(inner: FileCrew, random: Rng): FileCrew & { readonly seen: Seen } {
+function slowCrew(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: Seen } {
   const seen: Seen = { now: 0, most: 0, total: 0 };
   async function slowly<T>(action: () => Promise<T>): Promise<T> {
     seen.total++;
@@ -346,7 +351,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
       const target = { path: folder.file("back"), format: "raw" };
       let at = 0;
       const onEvent = (event: ConvertEvent) => {
-        if (event.type !== "run") return;
+        if (event.type !== "extent") return;
         assert.equal(event.start, at, "runs are told in their order");
         at = event.end;
       };
@@ -354,7 +359,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
       assert(at >= bytes.length);
       assert.equal(crew.seen.now, 0, "nothing is under way after the end");
       assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);
-      assert(crew.seen.most <= 2 * crewOf().width + 1, `${crew.seen.most} orders at once`);
+      assert(crew.seen.most <= 2 * workerPoolOf().width + 1, `${crew.seen.most} orders at once`);
       const found = await Deno.readFile(target.path);
       assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
     },

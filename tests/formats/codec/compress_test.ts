@@ -1,14 +1,14 @@
-/** What packing makes of a unit, beside the zlib that qemu-img uses: by size, and by who reads it. */
+/** What compressing makes of a clusterSize, beside the zlib that qemu-img uses: by size, and by who reads it. */
 import assert from "node:assert/strict";
 import * as zlib from "node:zlib";
-import { type Codec, inlinePacker, levelFor, packRoom, sampled } from "../../../formats/codec/compress.ts";
+import { type Codec, compressBound, inlineCompressor, levelFor, sampled } from "../../../formats/codec/compress.ts";
 import { reusedStreams } from "../../../formats/codec/zlib_streams.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";
 
 const UNIT = 65_536;
 const run = reusedStreams(zlib);
 const level = (unit: Uint8Array, windowBits = 12) =>
-  levelFor(run, windowBits, unit, new Uint8Array(packRoom(unit.length)));
+  levelFor(run, windowBits, unit, new Uint8Array(compressBound(unit.length)));
 
 function text(random: Rng, length: number): Uint8Array {
   const words = "the a disk image of cluster with and table entry is in sector header offset to".split(" ");
@@ -27,11 +27,11 @@ function repeating(random: Rng, copies: number, between: number): Uint8Array {
   return bytes;
 }
 
-Deno.test("what looks random is not packed, unless something in it repeats", () => {
+Deno.test("what looks random is not compressed, unless something in it repeats", () => {
   const random = rng(seed());
   for (let turn = 0; turn < 20; turn++) assert.equal(level(random.bytes(UNIT)), 0);
-  const packed = zlib.gzipSync(text(random, 1 << 20)).subarray(1000, 1000 + UNIT);
-  assert.equal(level(packed), 0, "packed already");
+  const compressed = zlib.gzipSync(text(random, 1 << 20)).subarray(1000, 1000 + UNIT);
+  assert.equal(level(compressed), 0, "compressed already");
   const block = random.bytes(4096);
   const blocks = new Uint8Array(UNIT);
   for (let at = 0; at < UNIT; at += 4096) blocks.set(block, at);
@@ -73,10 +73,10 @@ Deno.test("units that look random and are left as they are lose next to nothing"
     }
     if (!sampled(unit).random) continue;
     found.tried++;
-    const packed = zlib.deflateRawSync(unit, { windowBits: 12, level: 9, memLevel: 9 }).length;
+    const compressed = zlib.deflateRawSync(unit, { windowBits: 12, level: 9, memLevel: 9 }).length;
     if (level(unit) > 0) continue;
     found.left++;
-    found.bytes += Math.max(0, UNIT - packed);
+    found.bytes += Math.max(0, UNIT - compressed);
   }
   assert.ok(found.left > 10 && found.left < found.tried - 10, JSON.stringify(found));
   assert.ok(
@@ -91,26 +91,26 @@ Deno.test("where every unit must be a stream, one that does not get smaller is s
     const codec: Codec = { name: "zlib", windowBits: 15, level, stores: true };
     for (const length of [1, 4096, 65_536, 1 << 20]) {
       const unit = random.bytes(length);
-      const stream = await inlinePacker(codec, unit);
+      const stream = await inlineCompressor(codec, unit);
       assert.ok(stream && stream.length <= length + length / 512 + 64, `${stream?.length} of ${length}`);
       assert.deepEqual(new Uint8Array(zlib.inflateSync(stream)), unit);
     }
   }
 });
 
-Deno.test("every level of every codec packs, and what it gives is unpacked", async () => {
+Deno.test("every level of every codec compress, and what it gives is decompressed", async () => {
   const unit = text(rng(seed()), UNIT);
   const sizes: Record<string, number[]> = { deflate: [], zlib: [], zstd: [] };
   for (let level = 1; level <= 22; level++) {
     const codecs: Codec[] = [{ name: "zstd", level }];
     if (level <= 9) codecs.push({ name: "deflate", windowBits: 12, level }, { name: "zlib", windowBits: 15, level });
     for (const codec of codecs) {
-      const packed = await inlinePacker(codec, unit);
-      assert.ok(packed);
-      const unpack =
+      const compressed = await inlineCompressor(codec, unit);
+      assert.ok(compressed);
+      const decompress =
         { deflate: zlib.inflateRawSync, zlib: zlib.inflateSync, zstd: zlib.zstdDecompressSync }[codec.name];
-      assert.deepEqual(new Uint8Array(unpack(packed)), unit);
-      sizes[codec.name].push(packed.length);
+      assert.deepEqual(new Uint8Array(decompress(compressed)), unit);
+      sizes[codec.name].push(compressed.length);
     }
   }
   for (const [name, found] of Object.entries(sizes)) {

@@ -22,11 +22,11 @@ const both: readonly (readonly [string, Streams])[] = [
 ];
 
 const pairs = [
-  { pack: "deflate", unpack: "inflate", options: { level: 6, windowBits: 15 } },
-  { pack: "deflateRaw", unpack: "inflateRaw", options: { level: 9, windowBits: 12, memLevel: 9 } },
-  { pack: "deflateRaw", unpack: "inflateRaw", options: { level: 0, windowBits: 12 } },
-  { pack: "zstdCompress", unpack: "zstdDecompress", options: { params: { 100: 3 } } },
-  { pack: "zstdCompress", unpack: "zstdDecompress", options: { params: { 100: 9 } } },
+  { compress: "deflate", decompress: "inflate", options: { level: 6, windowBits: 15 } },
+  { compress: "deflateRaw", decompress: "inflateRaw", options: { level: 9, windowBits: 12, memLevel: 9 } },
+  { compress: "deflateRaw", decompress: "inflateRaw", options: { level: 0, windowBits: 12 } },
+  { compress: "zstdCompress", decompress: "zstdDecompress", options: { params: { 100: 3 } } },
+  { compress: "zstdCompress", decompress: "zstdDecompress", options: { params: { 100: 9 } } },
 ] as const;
 
 function unit(random: Rng): Uint8Array {
@@ -39,20 +39,28 @@ function unit(random: Rng): Uint8Array {
 }
 
 for (const [name, run] of both) {
-  Deno.test(`streams, ${name}: what is packed is unpacked, by these and by node:zlib`, () => {
+  Deno.test(`streams, ${name}: what is compressed is decompressed, by these and by node:zlib`, () => {
     const random = rng(seed());
     for (let turn = 0; turn < 100; turn++) {
-      const { pack, unpack, options } = random.pick(pairs);
+      const { compress, decompress, options } = random.pick(pairs);
       const plain = unit(random);
       const into = new Uint8Array(new SharedArrayBuffer(2 * plain.length + 1000));
-      const packed = into.slice(0, run(pack, options, plain, into));
-      assert.deepEqual(new Uint8Array(zlib[`${unpack}Sync`](packed)), plain);
+      const compressed = into.slice(0, run(compress, options, plain, into));
+      assert.deepEqual(new Uint8Array(zlib[`${decompress}Sync`](compressed)), plain);
       const back = new Uint8Array(plain.length);
-      assert.equal(run(unpack, {}, packed, back), plain.length);
+      assert.equal(run(decompress, {}, compressed, back), plain.length);
       assert.deepEqual(back, plain);
-      assert.equal(run(unpack, {}, packed, new Uint8Array(plain.length + 9)), plain.length, "more room than needed");
-      assert.equal(run(unpack, {}, packed, back.subarray(1)), -1, "too little room");
-      assert.equal(run(pack, options, plain, into.subarray(0, packed.length - 1)), -1, "too little room for packing");
+      assert.equal(
+        run(decompress, {}, compressed, new Uint8Array(plain.length + 9)),
+        plain.length,
+        "more room than needed",
+      );
+      assert.equal(run(decompress, {}, compressed, back.subarray(1)), -1, "too little room");
+      assert.equal(
+        run(compress, options, plain, into.subarray(0, compressed.length - 1)),
+        -1,
+        "too little room for compression",
+      );
     }
   });
 
@@ -60,16 +68,16 @@ for (const [name, run] of both) {
     const random = rng(seed());
     let refused = 0;
     for (let turn = 0; turn < 120; turn++) {
-      const { pack, unpack, options } = random.pick(pairs);
+      const { compress, decompress, options } = random.pick(pairs);
       const plain = unit(random);
-      const packed: Uint8Array = new Uint8Array(zlib[`${pack}Sync`](plain, options));
-      const damaged = packed.slice();
+      const compressed: Uint8Array = new Uint8Array(zlib[`${compress}Sync`](plain, options));
+      const damaged = compressed.slice();
       damaged[random.int(damaged.length)] ^= 1 << random.int(8);
       const back = new Uint8Array(plain.length);
-      const length = run(unpack, {}, damaged, back);
-      assert.equal(length, expected(unpack, damaged, back.length), `turn ${turn}: ${unpack}`);
+      const length = run(decompress, {}, damaged, back);
+      assert.equal(length, expected(decompress, damaged, back.length), `turn ${turn}: ${decompress}`);
       if (length < 0) refused++;
-      assert.equal(run(unpack, {}, packed, back), plain.length);
+      assert.equal(run(decompress, {}, compressed, back), plain.length);
       assert.deepEqual(back, plain);
     }
     assert.ok(refused > 10, `${refused} refused`);
@@ -81,10 +89,10 @@ for (const [name, run] of both) {
 }
 
 /** What `node:zlib` gives with a stream for each call. */
-function expected(kind: StreamKind, packed: Uint8Array, room: number): number {
+function expected(kind: StreamKind, compressed: Uint8Array, room: number): number {
   const finishFlush = kind === "zstdDecompress" ? zlib.constants.ZSTD_e_end : zlib.constants.Z_SYNC_FLUSH;
   try {
-    return zlib[`${kind}Sync` as "inflateSync"](packed, { maxOutputLength: room, finishFlush }).length;
+    return zlib[`${kind}Sync` as "inflateSync"](compressed, { maxOutputLength: room, finishFlush }).length;
   } catch {
     return -1;
   }
@@ -94,11 +102,11 @@ Deno.test("a stream gives the same bytes whatever went through it before", () =>
   const random = rng(seed());
   const units = Array.from({ length: 30 }, () => unit(random));
   const used = reusedStreams(zlib);
-  for (const { pack, options } of pairs) {
+  for (const { compress, options } of pairs) {
     for (const plain of units) {
       const [first, second] = [used, reusedStreams(zlib)].map((run) => {
         const into = new Uint8Array(2 * plain.length + 1000);
-        return into.subarray(0, run(pack, options, plain, into));
+        return into.subarray(0, run(compress, options, plain, into));
       });
       assert.deepEqual(first, second);
     }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { constants, deflateRawSync, zstdCompressSync } from "node:zlib";
 import { ImageError } from "../../../formats/errors.ts";
-import { unpackCluster } from "../../../formats/qcow2/clusters/decompress.ts";
+import { decompressCluster } from "../../../formats/qcow2/clusters/decompress.ts";
 import { zstdFrameLength } from "../../../formats/qcow2/clusters/zstd_frames.ts";
 import { rng, seed } from "../../support/qemu.ts";
 
@@ -18,9 +18,9 @@ function withRest(...parts: Uint8Array[]): Uint8Array {
   return Buffer.concat([...parts, new Uint8Array(300).fill(0x28), zstdCompressSync(new Uint8Array(100))]);
 }
 
-function refused(packed: Uint8Array, type: "zlib" | "zstd"): string {
+function refused(compressed: Uint8Array, type: "zlib" | "zstd"): string {
   try {
-    unpackCluster(packed, type, CLUSTER_SIZE, "the cluster", "a.qcow2");
+    decompressCluster(compressed, type, CLUSTER_SIZE, "the cluster", "a.qcow2");
   } catch (error) {
     assert.ok(error instanceof ImageError && error.kind === "corrupt", String(error));
     return error.message;
@@ -28,15 +28,15 @@ function refused(packed: Uint8Array, type: "zlib" | "zstd"): string {
   assert.fail("it must be refused");
 }
 
-Deno.test("deflate streams are unpacked with any window, whatever follows", () => {
+Deno.test("deflate streams are decompressed with any window, whatever follows", () => {
   const cluster = content();
   for (const windowBits of [9, 12, 15]) {
-    const packed = withRest(deflateRawSync(cluster, { windowBits }));
-    assert.deepEqual(Buffer.compare(unpackCluster(packed, "zlib", CLUSTER_SIZE, "c", "a"), cluster), 0);
+    const compressed = withRest(deflateRawSync(cluster, { windowBits }));
+    assert.deepEqual(Buffer.compare(decompressCluster(compressed, "zlib", CLUSTER_SIZE, "c", "a"), cluster), 0);
   }
 });
 
-Deno.test("zstd frames are unpacked one or many, whatever follows", () => {
+Deno.test("zstd frames are decompressed one or many, whatever follows", () => {
   const cluster = content();
   const checked = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
   const sized = { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } };
@@ -52,8 +52,8 @@ Deno.test("zstd frames are unpacked one or many, whatever follows", () => {
     [skippable, zstdCompressSync(first), skippable, zstdCompressSync(second)],
   ];
   for (const stream of streams) {
-    const unpacked = unpackCluster(withRest(...stream), "zstd", CLUSTER_SIZE, "c", "a");
-    assert.equal(Buffer.compare(unpacked, cluster), 0);
+    const decompressed = decompressCluster(withRest(...stream), "zstd", CLUSTER_SIZE, "c", "a");
+    assert.equal(Buffer.compare(decompressed, cluster), 0);
   }
 });
 

@@ -19,7 +19,7 @@ import { assertClean } from "./write_support.ts";
 
 const below = () => Promise.resolve(readerOf(new Uint8Array(0)));
 const no = () => Promise.reject(new Error("The image names no file"));
-const context: ChangeContext = { pause: () => Promise.resolve(), openNamed: no, openBelow: below, createNamed: no };
+const context: ChangeContext = { pause: () => Promise.resolve(), openNamed: no, openBacking: below, createNamed: no };
 
 const CLUSTER = 16384;
 /** Clusters that one refcount block counts. */
@@ -28,8 +28,8 @@ const REACH = CLUSTER / 2;
 /** A sound image with data in guest clusters 0 to 2, and where its refcounts are. */
 async function sound(): Promise<{ bytes: Uint8Array; table: number; block: number; l2: number }> {
   const storage = new MemoryStorage();
-  const plan = { size: 40 << 20, options: { cluster_size: CLUSTER }, backing: null, packs: false };
-  const writer = await createQcow2(storage, plan, { createNamed: no, below: null });
+  const plan = { size: 40 << 20, options: { cluster_size: CLUSTER }, backing: null, compress: false };
+  const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
   for (let nth = 0; nth < 3; nth++) await writer.write(new Uint8Array(CLUSTER).fill(0xd0 + nth), nth * CLUSTER);
   await writer.finish();
   const { refcountTable: { fileOffset: table }, l1 } = await readHeader(storage);
@@ -73,7 +73,7 @@ const cases: { readonly name: string; readonly clusters: readonly number[] }[] =
 
 const changes: { readonly name: string; readonly run: (storage: MemoryStorage) => Promise<unknown> }[] = [
   { name: "edit", run: write },
-  { name: "edit, packed", run: (storage) => write(storage, true) },
+  { name: "edit, compressed", run: (storage) => write(storage, true) },
   { name: "resize", run: (storage) => maintenance.resize!(storage, 100 << 20, "off", context) },
   { name: "resize, preallocated", run: (storage) => maintenance.resize!(storage, 41 << 20, "metadata", context) },
   { name: "amend", run: (storage) => maintenance.amend!(storage, { refcount_bits: 32 }, context) },
@@ -85,8 +85,8 @@ const changes: { readonly name: string; readonly run: (storage: MemoryStorage) =
 ];
 
 /** Whole clusters of data where the image has none yet. */
-async function write(storage: MemoryStorage, packs = false): Promise<void> {
-  await using writer = await editQcow2(storage, { packs, openNamed: no, openBelow: below });
+async function write(storage: MemoryStorage, compress = false): Promise<void> {
+  await using writer = await editQcow2(storage, { compress, openNamed: no, openBacking: below });
   for (let nth = 10; nth < 30; nth++) await writer.write(new Uint8Array(CLUSTER).fill(nth), nth * CLUSTER);
   await writer.finish();
 }

@@ -17,7 +17,7 @@ export const AT = {
   l2: 4 * CLUSTER,
   data: 5 * CLUSTER,
   moreData: 6 * CLUSTER,
-  packed: 7 * CLUSTER + 100,
+  compressed: 7 * CLUSTER + 100,
   snapshots: 8 * CLUSTER,
   snapshotL1: 9 * CLUSTER,
   bitmapDirectory: 10 * CLUSTER,
@@ -79,7 +79,7 @@ export function golden(kind: Golden): Uint8Array {
   } else writePlain(view, kind);
   bytes.fill(0xd1, AT.data, AT.data + CLUSTER);
   bytes.fill(0xd2, AT.moreData, AT.moreData + CLUSTER);
-  bytes.set(deflateRawSync(new Uint8Array(CLUSTER).fill(0xcc)), AT.packed);
+  bytes.set(deflateRawSync(new Uint8Array(CLUSTER).fill(0xcc)), AT.compressed);
   if (kind === "plain" || kind === "v2") writeSnapshot(bytes);
   if (kind === "plain") writeBitmap(bytes);
   return bytes;
@@ -89,7 +89,7 @@ function writePlain(view: DataView, kind: Golden): void {
   setEntry(view, AT.l2, AT.data, true);
   if (kind !== "v2") setEntry(view, AT.l2 + 8, 0, false, true);
   setEntry(view, AT.l2 + 16, AT.moreData, true);
-  setCompressed(view, AT.l2 + 24, 14, AT.packed, 600);
+  setCompressed(view, AT.l2 + 24, 14, AT.compressed, 600);
 }
 
 function writeExtended(view: DataView): void {
@@ -98,7 +98,7 @@ function writeExtended(view: DataView): void {
   setSubclusters(view, AT.l2 + 16, 0xffffffff, 0);
   setEntry(view, AT.l2 + 32, AT.moreData, true);
   setSubclusters(view, AT.l2 + 32, 0, 0xffffffff);
-  setCompressed(view, AT.l2 + 48, 14, AT.packed, 600);
+  setCompressed(view, AT.l2 + 48, 14, AT.compressed, 600);
 }
 
 function writeSnapshot(bytes: Uint8Array): void {

@@ -114,14 +114,14 @@ const tableRows: readonly Row[] = [
   ["compressed data past the file", AT.l2 + 24, u64(1n << 62n | BigInt(END)), "corrupt"],
   ["compressed data far past the file", AT.l2 + 24, u64(0x7fffffffffffffffn), "corrupt"],
   ["compressed data that are none", AT.l2 + 24, u64(1n << 62n | BigInt(AT.data)), "corrupt"],
-  ["compressed data cut to a sector", AT.l2 + 24, u64(1n << 62n | BigInt(AT.packed + 3)), "corrupt"],
+  ["compressed data cut to a sector", AT.l2 + 24, u64(1n << 62n | BigInt(AT.compressed + 3)), "corrupt"],
   [
     "compressed data said to be longer than the file",
     AT.l2 + 24,
-    u64(0x7f00000000000000n | BigInt(AT.packed)),
+    u64(0x7f00000000000000n | BigInt(AT.compressed)),
     "reads",
   ],
-  ["a damaged compressed cluster", AT.packed, "ffffffff", "corrupt"],
+  ["a damaged compressed cluster", AT.compressed, "ffffffff", "corrupt"],
   ["a zstd image with a deflate stream", 76, u32(8) + u64(0) + u64(1) + u32(4) + u32(112) + "01", "corrupt"],
   ["a subcluster both zero and allocated", AT.l2 + 8, u64(0x00000001_00000001n), "corrupt", "extended"],
   ["subclusters of no cluster", AT.l2, u64(0), "corrupt", "extended"],
@@ -129,7 +129,7 @@ const tableRows: readonly Row[] = [
   ["zero subclusters of no cluster", AT.l2, u64(0) + u64(0xffffffff_00000000n), "reads", "extended"],
   ["compressed with a bitmap", AT.l2 + 56, u64(-1n), "reads", "extended"],
   ["external data elsewhere than the guest's", AT.l2 + 16, u64(3 * CLUSTER), "corrupt", "external"],
-  ["compressed external data", AT.l2 + 16, u64(1n << 62n | BigInt(AT.packed)), "corrupt", "external"],
+  ["compressed external data", AT.l2 + 16, u64(1n << 62n | BigInt(AT.compressed)), "corrupt", "external"],
   ["external data past the file", AT.l2 + 8 * 100, u64(1n << 63n | BigInt(100 * CLUSTER)), "reads", "external"],
 ];
 
@@ -178,7 +178,7 @@ async function readAll(image: Uint8Array, snapshot: boolean): Promise<{ runs: st
   const runs = [];
   const bytes = new Uint8Array(Math.min(size, 8 * CLUSTER));
   for (let at = 0; at < size;) {
-    const run = await disk.runAt(at, size);
+    const run = await disk.extentAt(at, size);
     assert.ok(run.start === at && run.end > at && run.end <= size);
     runs.push(run);
     const into = new Uint8Array(run.kind === "data" ? run.end - run.start : 0);

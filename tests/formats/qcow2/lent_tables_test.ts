@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { viewOf } from "../../../formats/bytes.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { readHeader } from "../../../formats/qcow2/header/read.ts";
-import { readGuest, unpackedClusters } from "../../../formats/qcow2/clusters/read.ts";
+import { decompressedClusters, readGuest } from "../../../formats/qcow2/clusters/read.ts";
 import { geometryOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { type Mapping, runAt } from "../../../formats/qcow2/mapping/mapping.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
@@ -18,10 +18,10 @@ const CLUSTER = 512;
 /** An image with 32 L2 tables, clusters strewn over all of them, and what it holds. */
 async function strewn(random: ReturnType<typeof rng>): Promise<{ storage: MemoryStorage; bytes: Uint8Array }> {
   const storage = new MemoryStorage(new Uint8Array(0), "a.qcow2");
-  const plan = { size: SIZE, options: { cluster_size: CLUSTER }, backing: null, packs: false };
+  const plan = { size: SIZE, options: { cluster_size: CLUSTER }, backing: null, compress: false };
   const writer = await createQcow2(storage, plan, {
     createNamed: () => Promise.reject(new Error("none")),
-    below: null,
+    backing: null,
   });
   const bytes = new Uint8Array(SIZE);
   for (let at = 0; at < SIZE; at += CLUSTER) {
@@ -48,8 +48,8 @@ Deno.test("readers and walkers whose tables push each other out find what is the
     l1: viewOf(l1),
     tables: tableCache(storage, CLUSTER, 2 * CLUSTER),
   };
-  const unpacked = unpackedClusters(CLUSTER);
-  const source = { mapping, storage, data: storage, compressionType: header.compressionType, unpacked };
+  const decompressed = decompressedClusters(CLUSTER);
+  const source = { mapping, storage, data: storage, compressionType: header.compressionType, decompressed };
   const disk = await openQcow2(storage, alone);
   await Promise.all(Array.from({ length: 32 }, async () => {
     for (let round = 0; round < 10; round++) {
@@ -57,7 +57,7 @@ Deno.test("readers and walkers whose tables push each other out find what is the
       const into = new Uint8Array(random.int(1, Math.min(100_000, SIZE - start) + 1));
       await readGuest(source, into, start);
       assert.ok(Buffer.compare(into, bytes.subarray(start, start + into.length)) === 0, `${start}`);
-      assert.deepEqual(await runAt(mapping, start, SIZE), await disk.runAt(start, SIZE));
+      assert.deepEqual(await runAt(mapping, start, SIZE), await disk.extentAt(start, SIZE));
     }
   }));
 });
@@ -67,7 +67,7 @@ Deno.test("the walk waits for tables only that must be read", async () => {
   const disk = await openQcow2(storage, alone);
   let waited = 0;
   for (let at = 0; at < SIZE;) {
-    const run = disk.runAt(at, SIZE);
+    const run = disk.extentAt(at, SIZE);
     if (run instanceof Promise) waited++;
     at = (await run).end;
   }

@@ -15,7 +15,7 @@ const runSeed = seed();
 const context: ChangeContext = {
   pause: () => Promise.resolve(),
   openNamed: () => Promise.resolve(new MemoryStorage(new Uint8Array(1 << 20))),
-  openBelow: () => Promise.reject(new ImageError("refused", "no files")),
+  openBacking: () => Promise.reject(new ImageError("refused", "no files")),
   createNamed: () => Promise.reject(new ImageError("refused", "no files")),
 };
 
@@ -41,8 +41,8 @@ const verbs: { readonly [name: string]: Verb } = {
   "other refcounts": (storage) => maintenance.amend!(storage, { refcount_bits: 8 }, context),
   "another version": (storage) => maintenance.amend!(storage, { compat: "0.10", refcount_bits: 16 }, context),
   "a new bitmap": (storage) =>
-    maintenance.administerBitmap!(storage, "b", [{ act: "add", granularity: null, enabled: true }], context),
-  "removing a bitmap": (storage) => maintenance.administerBitmap!(storage, "bits", [{ act: "remove" }], context),
+    maintenance.administerBitmap!(storage, "b", [{ action: "add", granularity: null, enabled: true }], context),
+  "removing a bitmap": (storage) => maintenance.administerBitmap!(storage, "bits", [{ action: "remove" }], context),
 };
 
 /** What a check finds; the error where the image does not open. */

@@ -38,11 +38,11 @@ const changes: [name: string, change: (writer: DiskWriter) => Promise<void>][] =
 ];
 
 /** Every change of the damaged image is refused, and no table in the file changes. */
-async function assertRefused({ bytes, places }: Sample, message: RegExp, packs = false): Promise<void> {
+async function assertRefused({ bytes, places }: Sample, message: RegExp, compress = false): Promise<void> {
   for (const [name, change] of changes) {
     const storage = new MemoryStorage(bytes.slice());
     const attempt = async () => {
-      await using writer = await editQcow2(storage, { ...context, packs });
+      await using writer = await editQcow2(storage, { ...context, compress });
       await change(writer);
       await writer.finish();
     };
@@ -91,12 +91,12 @@ for (const [name, target, holding] of targets) {
     // It ends in the table, and begins in the cluster before, which may be another's and is counted so.
     setCompressed(viewAll(bytes), places.l2[0] + GUEST * 8, 12, target(places) - 512, 1024);
     viewAll(bytes).setUint16(places.refcountBlock + (target(places) / CLUSTER - 1) * 2, 2);
-    // What is compressed there cannot be unpacked, so that changing a part of it fails with that.
-    for (const packs of [false, true]) {
+    // What is compressed there cannot be decompressed, so that changing a part of it fails with that.
+    for (const compress of [false, true]) {
       for (const [nth, [, change]] of changes.entries()) {
         if (nth === 0 || nth === 3) continue;
         const storage = new MemoryStorage(bytes.slice());
-        const writer = await editQcow2(storage, { ...context, packs });
+        const writer = await editQcow2(storage, { ...context, compress });
         await assert.rejects(change(writer), { kind: "corrupt", message: /which holds .* must point at data/ });
         const fileOffset = target(places);
         assertBytes(
@@ -248,8 +248,8 @@ Deno.test("what a refcount table leaves may hold data, and is written again", as
   const random = rng(seed());
   const storage = new MemoryStorage();
   const size = 4 << 20;
-  const plan = { size, options: { cluster_size: 512, refcount_bits: 64 }, backing: null, packs: false };
-  const creator = await createQcow2(storage, plan, { createNamed: no, below: null });
+  const plan = { size, options: { cluster_size: 512, refcount_bits: 64 }, backing: null, compress: false };
+  const creator = await createQcow2(storage, plan, { createNamed: no, backing: null });
   await creator.write(random.bytes(size), 0);
   await creator.finish();
   // With a snapshot, all that is written takes new places: more than the table has entries for.
@@ -257,7 +257,7 @@ Deno.test("what a refcount table leaves may hold data, and is written again", as
   await createSnapshot(storage, snapshot, {
     pause: () => Promise.resolve(),
     openNamed: no,
-    openBelow: no,
+    openBacking: no,
     createNamed: no,
   });
   const before = (await readHeader(storage)).refcountTable;

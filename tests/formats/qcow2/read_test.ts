@@ -8,7 +8,7 @@ interface Case {
   readonly options: string;
   readonly size?: number;
   /** Whether compressed writes are made; external data forbids them. */
-  readonly packs?: boolean;
+  readonly compress?: boolean;
   /** Whether qemu-img looks into the host file for holes, so that its map says zero where the image has data. */
   readonly looksBeneath?: boolean;
 }
@@ -18,7 +18,7 @@ const SIZE = (5 << 20) + 512;
 const cases: readonly Case[] = [
   { options: "cluster_size=512", size: (1 << 20) + 512 },
   { options: "cluster_size=512,compat=0.10", size: (1 << 20) + 512 },
-  { options: "cluster_size=4k,refcount_bits=1", packs: false },
+  { options: "cluster_size=4k,refcount_bits=1", compress: false },
   { options: "cluster_size=4k,refcount_bits=64" },
   { options: "cluster_size=64k" },
   { options: "cluster_size=64k,compat=0.10" },
@@ -28,18 +28,18 @@ const cases: readonly Case[] = [
   { options: "cluster_size=2M,compression_type=zstd,extended_l2=on", size: (17 << 20) + 512 },
   { options: "cluster_size=16k,extended_l2=on" },
   { options: "cluster_size=64k,extended_l2=on,refcount_bits=8" },
-  { options: "cluster_size=64k,data_file=DATA", packs: false },
-  { options: "cluster_size=64k,data_file=DATA,data_file_raw=on", packs: false, looksBeneath: true },
-  { options: "cluster_size=64k,data_file=DATA,extended_l2=on", packs: false },
-  { options: "cluster_size=64k,preallocation=metadata", packs: false, looksBeneath: true },
-  { options: "cluster_size=4k,preallocation=metadata", packs: false, looksBeneath: true },
-  { options: "cluster_size=64k,preallocation=falloc", packs: false, looksBeneath: true },
-  { options: "cluster_size=64k,preallocation=full", packs: false },
-  { options: "cluster_size=16k,extended_l2=on,preallocation=metadata", packs: false, looksBeneath: true },
+  { options: "cluster_size=64k,data_file=DATA", compress: false },
+  { options: "cluster_size=64k,data_file=DATA,data_file_raw=on", compress: false, looksBeneath: true },
+  { options: "cluster_size=64k,data_file=DATA,extended_l2=on", compress: false },
+  { options: "cluster_size=64k,preallocation=metadata", compress: false, looksBeneath: true },
+  { options: "cluster_size=4k,preallocation=metadata", compress: false, looksBeneath: true },
+  { options: "cluster_size=64k,preallocation=falloc", compress: false, looksBeneath: true },
+  { options: "cluster_size=64k,preallocation=full", compress: false },
+  { options: "cluster_size=16k,extended_l2=on,preallocation=metadata", compress: false, looksBeneath: true },
 ];
 
 /** Random writes of every sort, as commands of qemu-io. */
-function randomCommands(random: Rng, size: number, cluster: number, packs: boolean): string[] {
+function randomCommands(random: Rng, size: number, cluster: number, compress: boolean): string[] {
   const plain = Array.from({ length: 40 }, () => {
     const at = random.int(size / 512) * 512;
     const length = Math.min(size - at, random.pick([512, 4096, 1536, cluster, 3 * cluster, 100 << 10]));
@@ -52,11 +52,11 @@ function randomCommands(random: Rng, size: number, cluster: number, packs: boole
       `discard ${at} ${length}`,
     ]);
   });
-  if (!packs) return plain;
-  // qemu-io packs only what is not allocated yet, so this comes first and every cluster once.
+  if (!compress) return plain;
+  // qemu-io compress only what is not allocated yet, so this comes first and every cluster once.
   const clusters = new Set(Array.from({ length: 20 }, () => random.int(Math.floor(size / cluster))));
-  const packed = [...clusters].map((index) => `write -c -P ${1 + random.int(255)} ${index * cluster} ${cluster}`);
-  return [...packed, ...plain];
+  const compressed = [...clusters].map((index) => `write -c -P ${1 + random.int(255)} ${index * cluster} ${cluster}`);
+  return [...compressed, ...plain];
 }
 
 function clusterOf(options: string): number {
@@ -64,18 +64,18 @@ function clusterOf(options: string): number {
   return Number(number) * (unit === "k" ? 1 << 10 : unit === "M" ? 1 << 20 : 1);
 }
 
-for (const { options, size = SIZE, packs = true, looksBeneath = false } of cases) {
+for (const { options, size = SIZE, compress = true, looksBeneath = false } of cases) {
   Deno.test(`qcow2 reads and maps as qemu-img does: ${options}`, { ignore: !hasQemu }, async () => {
     const random = rng(seed());
     await using folder = await scratch();
     const path = folder.file("a.qcow2");
     const places = options.replaceAll("DATA", folder.file("a.data"));
     await qemuImgOk("create", "-q", "-f", "qcow2", "-o", places, path, String(size));
-    await qemuIo(["-f", "qcow2", path], ...randomCommands(random, size, clusterOf(options), packs));
+    await qemuIo(["-f", "qcow2", path], ...randomCommands(random, size, clusterOf(options), compress));
     const expected = await guestBytes(path, "qcow2");
     await using disk = await openPath(path);
     assert.equal(disk.size, size);
-    assert.equal(disk.unit, clusterOf(options));
+    assert.equal(disk.clusterSize, clusterOf(options));
     assert.equal(Buffer.compare(await bytesOf(disk), expected), 0, "bytes differ");
     assert.equal(Buffer.compare(await bytesOf(disk, 4999), expected), 0, "bytes differ in odd pieces");
     const map = mapLines(await mapJson(path, "qcow2"));
@@ -106,7 +106,7 @@ async function shortRuns(disk: Opened, random: Rng): Promise<void> {
   for (let round = 0; round < 200; round++) {
     const start = random.int(disk.size);
     const limit = start + 1 + random.int(disk.size - start);
-    const run = await disk.runAt(start, limit);
+    const run = await disk.extentAt(start, limit);
     const around = runs.find(({ end }) => end > start)!;
     assert.equal(run.kind, around.kind);
     assert.equal(run.start, start);
@@ -116,25 +116,29 @@ async function shortRuns(disk: Opened, random: Rng): Promise<void> {
 
 for (const type of ["zlib", "zstd"]) {
   for (const cluster of ["512", "64k", "2M"]) {
-    Deno.test(`qcow2 reads what qemu-img convert -c packs: ${type}, ${cluster}`, { ignore: !hasQemu }, async () => {
-      const random = rng(seed());
-      await using folder = await scratch();
-      const raw = folder.file("a.raw");
-      const content = new Uint8Array((3 << 20) + 512);
-      // Some packs well, some packs not at all and is stored plainly, some is in between.
-      for (let at = 0; at < content.length; at++) {
-        const region = at >> 17 & 3;
-        content[at] = region === 0 ? 0 : region === 1 ? random.int(256) : region === 2 ? at >> 8 & 15 : random.int(4);
-      }
-      await Deno.writeFile(raw, content);
-      const path = folder.file("a.qcow2");
-      const options = `cluster_size=${cluster},compression_type=${type}`;
-      await qemuImgOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, raw, path);
-      await using disk = await openPath(path);
-      assert.equal(Buffer.compare(await bytesOf(disk), content), 0);
-      assert.equal(Buffer.compare(await bytesOf(disk, 10_007), content), 0);
-      assert.ok((await runsOf(disk)).some((run) => run.kind === "data" && run.packed));
-    });
+    Deno.test(
+      `qcow2 reads what qemu-img convert -c compress: ${type}, ${cluster}`,
+      { ignore: !hasQemu },
+      async () => {
+        const random = rng(seed());
+        await using folder = await scratch();
+        const raw = folder.file("a.raw");
+        const content = new Uint8Array((3 << 20) + 512);
+        // Some compress well, some compress not at all and is stored plainly, some is in between.
+        for (let at = 0; at < content.length; at++) {
+          const region = at >> 17 & 3;
+          content[at] = region === 0 ? 0 : region === 1 ? random.int(256) : region === 2 ? at >> 8 & 15 : random.int(4);
+        }
+        await Deno.writeFile(raw, content);
+        const path = folder.file("a.qcow2");
+        const options = `cluster_size=${cluster},compression_type=${type}`;
+        await qemuImgOk("convert", "-c", "-f", "raw", "-O", "qcow2", "-o", options, raw, path);
+        await using disk = await openPath(path);
+        assert.equal(Buffer.compare(await bytesOf(disk), content), 0);
+        assert.equal(Buffer.compare(await bytesOf(disk, 10_007), content), 0);
+        assert.ok((await runsOf(disk)).some((run) => run.kind === "data" && run.compressed));
+      },
+    );
   }
 }
 
@@ -145,15 +149,15 @@ Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore
   await qemuIo(path, "write -P 1 0 40k");
   await using disk = await openPath(path);
   // A table of 512 bytes has 64 entries: 32 KiB.
-  const { fileStart = 0, ...first } = await disk.runAt(512, disk.size);
-  assert.deepEqual(first, { kind: "data", packed: false, start: 512, end: 32768 });
+  const { fileStart = 0, ...first } = await disk.extentAt(512, disk.size);
+  assert.deepEqual(first, { kind: "data", compressed: false, start: 512, end: 32768 });
   assert(fileStart > 512 && fileStart % 512 === 0, `${fileStart}`);
-  const { fileStart: _place, ...second } = await disk.runAt(32768, disk.size);
-  assert.deepEqual(second, { kind: "data", packed: false, start: 32768, end: 40960 });
-  assert.deepEqual(await disk.runAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
+  const { fileStart: _place, ...second } = await disk.extentAt(32768, disk.size);
+  assert.deepEqual(second, { kind: "data", compressed: false, start: 32768, end: 40960 });
+  assert.deepEqual(await disk.extentAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
   // Where there are no tables there is nothing to look up.
-  assert.deepEqual(await disk.runAt(70000, disk.size), { kind: "hole", start: 70000, end: 1 << 20 });
-  assert.deepEqual(await disk.runAt(70000, 200_001), { kind: "hole", start: 70000, end: 200_001 });
+  assert.deepEqual(await disk.extentAt(70000, disk.size), { kind: "hole", start: 70000, end: 1 << 20 });
+  assert.deepEqual(await disk.extentAt(70000, 200_001), { kind: "hole", start: 70000, end: 200_001 });
 });
 
 Deno.test("qcow2 reads zeroes where the file ends before a data cluster", { ignore: !hasQemu }, async () => {
@@ -178,7 +182,7 @@ Deno.test("qcow2 names its backing file and never opens it", { ignore: !hasQemu 
     await qemuImgOk("create", "-q", "-f", "qcow2", "-o", `compat=${compat}`, ...backing, path);
     await using disk = await openPath(path);
     assert.deepEqual(disk.backing, { name: "base.qcow2", format: "qcow2" });
-    assert.deepEqual(await disk.runAt(0, disk.size), { kind: "hole", start: 0, end: 1 << 20 });
+    assert.deepEqual(await disk.extentAt(0, disk.size), { kind: "hole", start: 0, end: 1 << 20 });
   }
 });
 
@@ -194,7 +198,7 @@ Deno.test("qcow2 facts are those of qemu-img info", { ignore: !hasQemu }, async 
     }
     const info = JSON.parse(await qemuImgOk("info", "--output=json", path));
     await using disk = await openPath(path);
-    const { "cluster-size": clusterSize, "dirty-flag": dirty, snapshots, ...specific } = disk.facts;
+    const { "cluster-size": clusterSize, "dirty-flag": dirty, snapshots, ...specific } = disk.info;
     assert.deepEqual(specific, info["format-specific"].data);
     assert.equal(clusterSize, info["cluster-size"]);
     assert.equal(dirty, info["dirty-flag"]);

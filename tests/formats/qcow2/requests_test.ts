@@ -22,7 +22,7 @@ function image(edit: (view: DataView, bytes: Uint8Array) => void): RecordingStor
 /** Reads `[start, start + length)` and tells which requests that took, and the bytes at each cluster's start. */
 async function requests(storage: RecordingStorage, start: number, length: number) {
   const disk = await openQcow2(storage, alone);
-  await disk.runAt(start, disk.size); // the L2 table is here
+  await disk.extentAt(start, disk.size); // the L2 table is here
   storage.operations.length = 0;
   const into = new Uint8Array(length).fill(0xee);
   await disk.read(into, start);
@@ -46,19 +46,19 @@ Deno.test("host neighbours with something between them in the guest are not one 
     bytes.fill(0xd1, AT.data, AT.data + CLUSTER);
     bytes.fill(0xd2, AT.moreData, AT.moreData + CLUSTER);
     setEntry(view, AT.l2, AT.data, true);
-    setCompressed(view, AT.l2 + 8, 14, AT.packed, 600);
+    setCompressed(view, AT.l2 + 8, 14, AT.compressed, 600);
     setEntry(view, AT.l2 + 16, AT.moreData, true);
   });
   const { into } = await requests(storage, 0, 3 * CLUSTER);
   assert.deepEqual([0, 1, 2].map((index) => into[index * CLUSTER + CLUSTER - 1]), [0xd1, 0xcc, 0xd2]);
 });
 
-Deno.test("a compressed cluster is read and unpacked once for many pieces", async () => {
+Deno.test("a compressed cluster is read and decompressed once for many pieces", async () => {
   const storage = image((view, bytes) => {
     const cluster = new Uint8Array(CLUSTER).map((_, at) => at >> 6);
-    const packed = deflateRawSync(cluster);
-    bytes.set(packed, AT.packed);
-    setCompressed(view, AT.l2, 14, AT.packed, packed.length);
+    const compressed = deflateRawSync(cluster);
+    bytes.set(compressed, AT.compressed);
+    setCompressed(view, AT.l2, 14, AT.compressed, compressed.length);
   });
   const { disk } = await requests(storage, 0, 64);
   storage.operations.length = 0;

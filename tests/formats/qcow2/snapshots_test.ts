@@ -47,7 +47,7 @@ Deno.test("a qcow2 snapshot has its own size", { ignore: !hasQemu }, async () =>
   for (const [name, size, at, byte] of [["small", 3, 2, 1], ["large", 9, 8, 2]] as const) {
     await using disk = await openPath(path, { idOrName: name });
     assert.equal(disk.size, size << 20);
-    assert.deepEqual(await runsOf(disk), [{ kind: "data", packed: false, start: 0, end: size << 20 }]);
+    assert.deepEqual(await runsOf(disk), [{ kind: "data", compressed: false, start: 0, end: size << 20 }]);
     const piece = new Uint8Array(1 << 20);
     await disk.read(piece, at << 20);
     assert.ok(piece.every((value) => value === byte));

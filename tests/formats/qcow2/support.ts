@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import type { Disk, OpenContext, SnapshotChoice } from "../../../formats/contract.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
-import { type Run, sameStatus } from "../../../formats/extent.ts";
+import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import type { MapEntry } from "../../support/qemu.ts";
 
@@ -33,10 +33,10 @@ export const alone: OpenContext = {
 };
 
 /** All runs of a disk, neighbours of one status merged. */
-export async function runsOf(disk: Disk): Promise<Run[]> {
-  const runs: Run[] = [];
+export async function runsOf(disk: Disk): Promise<Extent[]> {
+  const runs: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { fileStart: _place, ...run } = await disk.runAt(at, disk.size);
+    const { fileStart: _place, ...run } = await disk.extentAt(at, disk.size);
     if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
     const last = runs.at(-1);
     if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
@@ -59,7 +59,7 @@ export async function bytesOf(disk: Disk, piece = 256 << 10): Promise<Uint8Array
   return bytes;
 }
 
-/** Runs as `kind start-end` lines; packed data as qemu-img map does not tell it. */
+/** Runs as `kind start-end` lines; compressed data as qemu-img map does not tell it. */
 export function runLines(runs: readonly { kind: string; start: number; end: number }[]): string[] {
   const merged: { kind: string; start: number; end: number }[] = [];
   for (const { kind, start, end } of runs) {

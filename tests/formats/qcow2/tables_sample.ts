@@ -22,7 +22,7 @@ export const GUEST = 5;
 /** No further file is asked for. */
 export const no = () => Promise.reject(new Error("The image names no file"));
 /** To edit the image with. */
-export const context = { packs: false, openNamed: no, openBelow: no };
+export const context = { compress: false, openNamed: no, openBacking: no };
 
 /** Where everything of the sound image lies; file offsets. */
 export interface Places {
@@ -49,8 +49,8 @@ export interface Sample {
 /** A sound image with a snapshot, a bitmap, and data in two L2 tables that are the active state's own. */
 export async function sample(enabled = false): Promise<Sample> {
   const storage = new MemoryStorage();
-  const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, packs: false };
-  const writer = await createQcow2(storage, plan, { createNamed: no, below: null });
+  const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, compress: false };
+  const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
   for (const start of [0, REACH]) await writer.write(new Uint8Array(16 * CLUSTER).fill(1), start);
   await writer.addBitmap!({
     name: "changes",
@@ -66,7 +66,7 @@ export async function sample(enabled = false): Promise<Sample> {
   await createSnapshot(storage, snapshot, {
     pause: () => Promise.resolve(),
     openNamed: no,
-    openBelow: no,
+    openBacking: no,
     createNamed: no,
   });
   const again = await editQcow2(storage, context);

@@ -58,14 +58,14 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   const journal: Change[] = [];
   const storage = journaledStorage(new MemoryStorage(start), journal);
   const context = {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(),
-    openBelow: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(below)),
   };
-  for (const packs of [false, true]) {
-    const writer = await editQcow2(storage, { ...context, packs }, tight);
+  for (const compress of [false, true]) {
+    const writer = await editQcow2(storage, { ...context, compress }, tight);
     const noted = noting(writer, touched);
-    if (packs) await packAtRandom(noted, model, random);
+    if (compress) await compressAtRandom(noted, model, random);
     else await workAtRandom(noted, model, random, 20);
     await writer.finish();
   }
@@ -86,8 +86,8 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
 }
 
 /** Writes a few units. */
-async function packAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
-  const { unit, size } = writer.traits;
+async function compressAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
+  const { clusterSize: unit, size } = writer.traits;
   for (let count = 0; count < 20; count++) {
     const start = unit * random.int(size / unit);
     const bytes = random.bytes(unit);

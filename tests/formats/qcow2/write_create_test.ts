@@ -10,7 +10,7 @@ const runSeed = seed();
 /** One image to be made. */
 interface Case {
   readonly options: OptionValues;
-  readonly packs?: boolean;
+  readonly compress?: boolean;
   /** Whether it has a backing file. */
   readonly below?: boolean;
 }
@@ -24,26 +24,26 @@ const cases: Case[] = [
     { options: { cluster_size, compat: "0.10" } },
     { options: { cluster_size, compat: "0.10" }, below: true },
     { options: { cluster_size, preallocation: "metadata" } },
-    { options: { cluster_size }, packs: true },
+    { options: { cluster_size }, compress: true },
   ]),
   ...[1, 2, 4, 8, 32, 64].flatMap((refcount_bits): Case[] => [
     { options: { refcount_bits, cluster_size: 4096 } },
     { options: { refcount_bits, cluster_size: 512 } },
-    { options: { refcount_bits, cluster_size: 4096 }, packs: true },
-    { options: { refcount_bits, cluster_size: 512 }, packs: true },
+    { options: { refcount_bits, cluster_size: 4096 }, compress: true },
+    { options: { refcount_bits, cluster_size: 512 }, compress: true },
   ]),
   ...[16384, 65536, 2 << 20].flatMap((cluster_size): Case[] => [
     { options: { cluster_size, extended_l2: true } },
     { options: { cluster_size, extended_l2: true }, below: true },
-    { options: { cluster_size, extended_l2: true }, packs: true },
+    { options: { cluster_size, extended_l2: true }, compress: true },
     { options: { cluster_size, extended_l2: true, preallocation: "metadata" }, below: true },
     { options: { cluster_size, extended_l2: true, preallocation: "metadata" } },
   ]),
-  { options: { compat: "0.10" }, packs: true },
-  { options: { compat: "0.10" }, packs: true, below: true },
-  { options: { compression_type: "zstd" }, packs: true },
-  { options: { compression_type: "zstd", cluster_size: 512 }, packs: true },
-  { options: { compression_type: "zstd", extended_l2: true }, packs: true, below: true },
+  { options: { compat: "0.10" }, compress: true },
+  { options: { compat: "0.10" }, compress: true, below: true },
+  { options: { compression_type: "zstd" }, compress: true },
+  { options: { compression_type: "zstd", cluster_size: 512 }, compress: true },
+  { options: { compression_type: "zstd", extended_l2: true }, compress: true, below: true },
   { options: { preallocation: "falloc" } },
   { options: { preallocation: "full", compat: "0.10" } },
   { options: { lazy_refcounts: true } },
@@ -59,17 +59,22 @@ const cases: Case[] = [
 
 for (const [nth, one] of cases.entries()) {
   const text = Object.entries(one.options).map(([name, value]) => `${name}=${value}`).join(",");
-  const name = `a new image with ${text}${one.packs ? ", packed" : ""}${one.below ? ", over a backing file" : ""}`;
+  const name = `a new image with ${text}${one.compress ? ", compressed" : ""}${
+    one.below ? ", over a backing file" : ""
+  }`;
   Deno.test({ name, ignore: !hasQemu, fn: () => tryCase(one, runSeed + nth) });
 }
 
-async function tryCase({ options, packs = false, below: hasBelow = false }: Case, caseSeed: number): Promise<void> {
+async function tryCase(
+  { options, compress = false, below: hasBelow = false }: Case,
+  caseSeed: number,
+): Promise<void> {
   const random = rng(caseSeed);
   const cluster = Number(options.cluster_size ?? 65536);
   const size = 512 * random.int(1, Math.max(1000, 24 * cluster / 512));
   const below = hasBelow ? belowFor(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
   const model = padded(below ?? new Uint8Array(0), size).slice();
-  const image = await createImage(qcow2, size, options, { packs, below });
+  const image = await createImage(qcow2, size, options, { compress, below });
   await workAtRandom(image.writer, model, random, 60);
   await image.writer.finish();
   await using folder = await scratch();

@@ -15,7 +15,7 @@ interface Case {
   readonly options: string;
   readonly below?: boolean;
   /** Whether its first content is compressed. */
-  readonly packed?: boolean;
+  readonly compressed?: boolean;
   /** Whether it has no snapshots, because it cannot. */
   readonly alone?: boolean;
 }
@@ -23,22 +23,22 @@ interface Case {
 const cases: Case[] = [
   ...[512, 4096, 65536, 1 << 20].flatMap((size): Case[] => [
     { options: `cluster_size=${size}` },
-    { options: `cluster_size=${size}`, packed: true },
+    { options: `cluster_size=${size}`, compressed: true },
     { options: `cluster_size=${size}`, below: true },
-    { options: `cluster_size=${size},compat=0.10`, packed: true },
+    { options: `cluster_size=${size},compat=0.10`, compressed: true },
     { options: `cluster_size=${size},compat=0.10`, below: true },
   ]),
   ...[16384, 65536].flatMap((size): Case[] => [
     { options: `cluster_size=${size},extended_l2=on` },
-    { options: `cluster_size=${size},extended_l2=on`, packed: true },
+    { options: `cluster_size=${size},extended_l2=on`, compressed: true },
     { options: `cluster_size=${size},extended_l2=on`, below: true },
     { options: `cluster_size=${size},extended_l2=on,preallocation=metadata`, below: true },
   ]),
   ...[1, 2, 4, 8, 32, 64].flatMap((bits): Case[] => [
-    { options: `refcount_bits=${bits},cluster_size=4k`, packed: true, ...(bits <= 8 && { alone: true }) },
+    { options: `refcount_bits=${bits},cluster_size=4k`, compressed: true, ...(bits <= 8 && { alone: true }) },
     { options: `refcount_bits=${bits},cluster_size=512`, ...(bits === 1 && { alone: true }) },
   ]),
-  { options: "compression_type=zstd", packed: true },
+  { options: "compression_type=zstd", compressed: true },
   { options: "preallocation=metadata" },
   { options: "preallocation=full" },
   { options: "lazy_refcounts=on" },
@@ -48,7 +48,7 @@ const cases: Case[] = [
 ];
 
 for (const [nth, one] of cases.entries()) {
-  const name = `editing an image with ${one.options}${one.packed ? ", packed" : ""}${
+  const name = `editing an image with ${one.options}${one.compressed ? ", compressed" : ""}${
     one.below ? ", over another" : ""
   }`;
   Deno.test({ name, ignore: !hasQemu, fn: () => tryCase(one, rng(runSeed + nth)) });
@@ -71,9 +71,9 @@ async function tryCase(one: Case, random: Rng): Promise<void> {
   const kept: Uint8Array[] = [];
   for (const name of snapshots) kept.push(await judgedBytes(path, name));
   const model = await judgedBytes(path);
-  for (const packs of [false, true]) {
-    if (packs && one.options.includes("data_file")) continue;
-    await edit(path, below, packs, (writer) => workAtRandom(writer, model, random, 40));
+  for (const compress of [false, true]) {
+    if (compress && one.options.includes("data_file")) continue;
+    await edit(path, below, compress, (writer) => workAtRandom(writer, model, random, 40));
     await assertJudged(path, model);
     if (one.options.includes("raw=on")) {
       assertBytes((await Deno.readFile(folder.file("data.raw"))).subarray(0, size), model);
@@ -103,8 +103,8 @@ async function make(one: Case, folder: Scratch, size: number, below: Uint8Array 
   const create = ["create", "-q", "-f", "qcow2", "-o", one.options, ...backing, "image.qcow2", String(size)];
   assert.equal((await run("qemu-img", create, options)).code, 0);
   if (below !== null) return;
-  const packed = one.packed ? ["-c"] : [];
-  const copy = ["convert", "-n", ...packed, "-f", "raw", "-O", "qcow2", "start.raw", "image.qcow2"];
+  const compressed = one.compressed ? ["-c"] : [];
+  const copy = ["convert", "-n", ...compressed, "-f", "raw", "-O", "qcow2", "start.raw", "image.qcow2"];
   assert.equal((await run("qemu-img", copy, options)).code, 0);
 }
 
@@ -117,11 +117,11 @@ async function scribble(one: Case, folder: Scratch, size: number, cluster: numbe
     const aligned = start - start % cluster;
     const verbs = [`write -P ${count + 1} ${start} ${length}`, `write -z ${start} ${length}`];
     if (!one.options.includes("0.10")) verbs.push(`write -z -u ${start} ${length}`);
-    if (one.packed && aligned + cluster <= size) verbs.push(`write -c -P ${count + 1} ${aligned} ${cluster}`);
+    if (one.compressed && aligned + cluster <= size) verbs.push(`write -c -P ${count + 1} ${aligned} ${cluster}`);
     if (aligned + cluster <= size) verbs.push(`discard ${aligned} ${cluster}`);
     commands.push(random.pick(verbs));
   }
-  // Some cannot be done, as packing where a refcount would overflow; that is qemu-io's own affair.
+  // Some cannot be done, as compressing where a refcount would overflow; that is qemu-io's own affair.
   for (const few of sittings(commands)) {
     const args = ["-f", "qcow2", ...few.flatMap((command) => ["-c", command]), "image.qcow2"];
     await run("qemu-io", args, { cwd: folder.path });
@@ -129,15 +129,15 @@ async function scribble(one: Case, folder: Scratch, size: number, cluster: numbe
 }
 
 /**
- * Commands for one qemu-io after another, each with what it packs at its end. QEMU 7.2 goes on filling the cluster that
- * it packed into last, even where that was freed meanwhile and given to other data: then the image is damaged.
+ * Commands for one qemu-io after another, each with what it compress at its end. QEMU 7.2 goes on filling the cluster that
+ * it compressed into last, even where that was freed meanwhile and given to other data: then the image is damaged.
  */
 function sittings(commands: readonly string[]): string[][] {
   const parts: string[][] = [];
-  const packs = (command: string | undefined) => command?.startsWith("write -c") ?? false;
+  const compress = (command: string | undefined) => command?.startsWith("write -c") ?? false;
   for (const command of commands) {
     const last = parts.at(-1);
-    if (last === undefined || (packs(last.at(-1)) && !packs(command))) parts.push([command]);
+    if (last === undefined || (compress(last.at(-1)) && !compress(command))) parts.push([command]);
     else last.push(command);
   }
   return parts;
@@ -146,16 +146,16 @@ function sittings(commands: readonly string[]): string[][] {
 async function edit(
   path: string,
   below: Uint8Array | null,
-  packs: boolean,
+  compress: boolean,
   work: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const storage = stack.use(await openFileStorage(path, { write: true }));
   const writer = stack.use(
     await editQcow2(storage, {
-      packs,
+      compress,
       openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name), { write: true })),
-      openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+      openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
     }),
   );
   await work(writer);

@@ -13,7 +13,7 @@ const runSeed = seed();
 const backing: NamedFile = { name: "below.raw", format: "raw" };
 
 function plan(options: OptionValues, more: Partial<CreatePlan> = {}): CreatePlan {
-  return { size: 1 << 30, options, backing: null, packs: false, ...more };
+  return { size: 1 << 30, options, backing: null, compress: false, ...more };
 }
 
 const refused: [why: RegExp, plan: CreatePlan][] = [
@@ -28,8 +28,8 @@ const refused: [why: RegExp, plan: CreatePlan][] = [
   [/cluster_size=256/, plan({ cluster_size: 256 })],
   [/cluster_size=4194304/, plan({ cluster_size: 4 << 20 })],
   [/preallocation=metadata.*backing file/, plan({ preallocation: "metadata" }, { backing })],
-  [/preallocation=full.*compression/, plan({ preallocation: "full" }, { packs: true })],
-  [/data_file.*compression/, plan({ data_file: "a.raw" }, { packs: true })],
+  [/preallocation=full.*compression/, plan({ preallocation: "full" }, { compress: true })],
+  [/data_file.*compression/, plan({ data_file: "a.raw" }, { compress: true })],
   [/without "data_file"/, plan({ data_file_raw: true })],
   [/data_file_raw.*backing file/, plan({ data_file: "a.raw", data_file_raw: true }, { backing })],
   [/1024 bytes, must have 1 to 1023/, plan({}, { backing: { name: "x".repeat(1024), format: "raw" } })],
@@ -61,10 +61,10 @@ const taken: CreatePlan[] = [
   plan({}, { size: 2 ** 51 }),
   plan({ cluster_size: 512 }, { size: 2 ** 37 }),
   plan({ extended_l2: true }, { size: 2 ** 50 }),
-  plan({ compat: "0.10", cluster_size: 2 << 20 }, { backing, packs: true }),
+  plan({ compat: "0.10", cluster_size: 2 << 20 }, { backing, compress: true }),
   plan({ extended_l2: true, preallocation: "metadata" }, { backing }),
   plan({ data_file: "a.raw" }, { backing }),
-  plan({ compression_type: "zstd", refcount_bits: 1 }, { packs: true }),
+  plan({ compression_type: "zstd", refcount_bits: 1 }, { compress: true }),
   plan({}, { backing: { name: "x".repeat(1023), format: "raw" } }),
 ];
 

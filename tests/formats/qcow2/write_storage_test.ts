@@ -31,28 +31,28 @@ function like(inner: MemoryStorage, changes: Partial<WritableStorage>): Writable
   };
 }
 
-function planOf(size: number, options: OptionValues, packs = false): CreatePlan {
-  return { size, options, backing: null, packs };
+function planOf(size: number, options: OptionValues, compress = false): CreatePlan {
+  return { size, options, backing: null, compress };
 }
 
-const alone = { createNamed: () => Promise.reject(new Error("No further file")), below: null };
+const alone = { createNamed: () => Promise.reject(new Error("No further file")), backing: null };
 
-for (const packs of [false, true]) {
+for (const compress of [false, true]) {
   for (const options of [{ cluster_size: 512 }, { cluster_size: 4096, refcount_bits: 64 }, { cluster_size: 65536 }]) {
     Deno.test({
-      name: `a new image never reads back what it wrote: ${JSON.stringify(options)}${packs ? ", packed" : ""}`,
+      name: `a new image never reads back what it wrote: ${JSON.stringify(options)}${compress ? ", compressed" : ""}`,
       ignore: !hasQemu,
       async fn() {
         const random = rng(runSeed);
         const inner = new MemoryStorage();
         const storage = like(inner, { readAt: () => Promise.reject(new Error("Write-only")) });
         const model = new Uint8Array(40 * options.cluster_size * 64).subarray(0, 12 << 20);
-        const writer = await createQcow2(storage, planOf(model.length, options, packs), alone, tight);
+        const writer = await createQcow2(storage, planOf(model.length, options, compress), alone, tight);
         const step = Math.max(options.cluster_size, 8192);
         for (let at = 0; at < model.length; at += step) {
           if (random.chance(0.3)) continue;
           const bytes = random.bytes(Math.min(step, model.length - at));
-          if (packs) bytes.fill(7, bytes.length / 4);
+          if (compress) bytes.fill(7, bytes.length / 4);
           model.set(bytes, at);
           await writer.write(bytes, at);
         }
@@ -118,13 +118,13 @@ Deno.test("calls may overlap, and the same calls make the same file", async () =
   for (let round = 0; round < 2; round++) {
     const storage = new MemoryStorage();
     const random = rng(runSeed);
-    // The later call is packed first.
+    // The later call is compressed first.
     let delay = 20;
-    const pack = async (_: unknown, unit: Uint8Array) => {
+    const compress = async (_: unknown, unit: Uint8Array) => {
       await new Promise((done) => setTimeout(done, delay--));
       return unit.subarray(0, 1000);
     };
-    const writer = await createQcow2(storage, planOf(1 << 20, {}, true), { ...alone, pack });
+    const writer = await createQcow2(storage, planOf(1 << 20, {}, true), { ...alone, compressor: compress });
     await Promise.all(Array.from({ length: 16 }, (_, at) => writer.write(random.bytes(65536), at * 65536)));
     await writer.finish();
     files.push(storage.bytes());
@@ -148,7 +148,7 @@ Deno.test("after a failed write nothing more is written, and the image stays unf
 });
 
 Deno.test("a part of a cluster over a backing file that is not open cannot be written", async () => {
-  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, packs: false };
+  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
   const writer = await qcow2.create!(new MemoryStorage(), plan, alone);
   await writer.write(new Uint8Array(65536), 0);
   await assert.rejects(writer.write(new Uint8Array(512), 65536), { kind: "unsupported" });
@@ -156,9 +156,9 @@ Deno.test("a part of a cluster over a backing file that is not open cannot be wr
 
 Deno.test("a backing file may be shorter than the image", async () => {
   const below = new Uint8Array(70000).fill(9);
-  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, packs: false };
+  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
   const storage = new MemoryStorage();
-  const writer = await qcow2.create!(storage, plan, { ...alone, below: readerOf(below) });
+  const writer = await qcow2.create!(storage, plan, { ...alone, backing: readerOf(below) });
   await writer.write(new Uint8Array(512).fill(1), 65536 + 512);
   await writer.finish();
   await using disk = await qcow2.open(storage, { openNamed: () => Promise.reject() });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { placeList } from "../../../formats/shared/overlaps.ts";
+import { fileRanges } from "../../../formats/shared/overlaps.ts";
 import { rng, seed } from "../../support/qemu.ts";
 
 const runSeed = seed();
@@ -11,7 +11,7 @@ Deno.test("places that overlap are found, and no others", () => {
       const start = random.int(200);
       return { start, end: start + random.int(1, 20) };
     });
-    const list = placeList();
+    const list = fileRanges();
     for (const { start, end } of places) list.add(start, end);
     const { count, starts } = list.overlaps();
     const holding = (byte: number) => places.filter(({ start, end }) => start <= byte && byte < end).length;
@@ -24,7 +24,7 @@ Deno.test("places that overlap are found, and no others", () => {
 });
 
 Deno.test("many places are counted, and a thousand of them told", () => {
-  const list = placeList();
+  const list = fileRanges();
   for (let nth = 0; nth < 100_000; nth++) list.add(0, 4096);
   const { count, starts } = list.overlaps();
   assert.deepEqual([count, starts.length], [99_999, 1000]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { earlySync } from "../../../formats/storage/background_writeback.ts";
+import { backgroundWriteback } from "../../../formats/storage/background_writeback.ts";
 import { createFileStorage } from "../../../formats/storage/file.ts";
 import assert from "node:assert/strict";
 import { scratch } from "../../support/qemu.ts";
@@ -31,7 +31,7 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   async fn() {
     // A character device cannot be synced.
-    using early = earlySync("/dev/null");
+    using early = backgroundWriteback("/dev/null");
     early.begin();
     await assert.rejects(early.settled());
     early.begin();
@@ -41,7 +41,7 @@ Deno.test({
 
 Deno.test("a file that is not there any more is left to the last sync", async () => {
   await using folder = await scratch();
-  using early = earlySync(folder.file("gone"));
+  using early = backgroundWriteback(folder.file("gone"));
   early.begin();
   await early.settled();
 });

@@ -94,9 +94,9 @@ Deno.test("a full file system is told as such, with the place", { ignore: reason
 });
 
 const editContext = {
-  packs: false,
+  compress: false,
   openNamed: () => Promise.reject(new Error("raw names no file")),
-  openBelow: () => Promise.reject(new Error("nothing is beneath")),
+  openBacking: () => Promise.reject(new Error("nothing is beneath")),
 };
 
 async function loopDevice(path: string): Promise<AsyncDisposable & { readonly path: string }> {

@@ -55,14 +55,14 @@ const verbs: { readonly [verb: string]: (...paths: string[]) => Promise<unknown>
 
 async function copyRuns(source: FileStorage, target: FileStorage): Promise<void> {
   await using disk = await raw.open(source, { openNamed: () => Promise.reject(new Error("raw names no file")) });
-  const context = { below: null, createNamed: () => Promise.reject(new Error("raw names no file")) };
+  const context = { backing: null, createNamed: () => Promise.reject(new Error("raw names no file")) };
   await using writer = await raw.create!(
     target,
-    { size: disk.size, options: {}, backing: null, packs: false },
+    { size: disk.size, options: {}, backing: null, compress: false },
     context,
   );
   for (let position = 0; position < disk.size;) {
-    const run = await disk.runAt(position, disk.size);
+    const run = await disk.extentAt(position, disk.size);
     if (run.kind === "data") {
       const bytes = new Uint8Array(run.end - run.start);
       await disk.read(bytes, run.start);

@@ -1,6 +1,6 @@
 /** What a large copy leaves in the host's memory. */
 import assert from "node:assert/strict";
-import { footprintOf } from "../../../formats/storage/page_cache.ts";
+import { pageCacheTrimmer } from "../../../formats/storage/page_cache.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import type { HostFile } from "../../../formats/storage/host.ts";
 import { run, scratch } from "../../support/qemu.ts";
@@ -13,7 +13,7 @@ function forgetful(): { readonly host: HostFile; readonly told: number[][] } {
 
 Deno.test("what has been read is forgotten in long ranges, after what may stay has passed", () => {
   const { host, told } = forgetful();
-  const footprint = footprintOf(host, 100, 40);
+  const footprint = pageCacheTrimmer(host, 100, 40);
   for (let at = 0; at < 200; at += 10) footprint.read(at, at + 10);
   assert.deepEqual(told, [[80, 120], [120, 160], [160, 200]]);
   footprint.read(500, 510);
@@ -25,7 +25,7 @@ Deno.test("what has been read is forgotten in long ranges, after what may stay h
 
 Deno.test("what has been written is forgotten once it is on the disk, after what may stay has passed", () => {
   const { host, told } = forgetful();
-  const footprint = footprintOf(host, 100, 40);
+  const footprint = pageCacheTrimmer(host, 100, 40);
   footprint.wrote(100);
   footprint.synced();
   assert.deepEqual(told, []);

@@ -116,7 +116,7 @@ Deno.test("hostile VDI: a vast sparse file costs neither time nor memory", async
   const within = startBounds();
   await using disk = await vdi.open(storage, context);
   for (let at = 0, count = 0; count < 2000; count++) {
-    at = (await disk.runAt(at, disk.size)).end;
+    at = (await disk.extentAt(at, disk.size)).end;
     // Far apart, so that many pages of the map are looked at.
     at += BLOCK * 200_000 - (at % (BLOCK * 2));
   }
@@ -125,9 +125,9 @@ Deno.test("hostile VDI: a vast sparse file costs neither time nor memory", async
 
 Deno.test("hostile VDI: blocks at one place, or at a place that there is not, are not written", async () => {
   const editContext: EditContext = {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
-    openBelow: () => Promise.reject(new Error("nothing beneath")),
+    openBacking: () => Promise.reject(new Error("nothing beneath")),
   };
   for (const [at, entry] of [[AT.map + 4, 0], [AT.map + 4, 1]] as const) {
     const bytes = image.slice();

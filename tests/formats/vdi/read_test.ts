@@ -16,7 +16,7 @@ async function runLines(bytes: Uint8Array): Promise<string[]> {
   await using disk = await open(bytes);
   const lines = [];
   for (let at = 0; at < disk.size;) {
-    const run = await disk.runAt(at, disk.size);
+    const run = await disk.extentAt(at, disk.size);
     lines.push(`${run.kind} ${run.start / BLOCK}-${run.end / BLOCK}`);
     at = run.end;
   }
@@ -91,10 +91,10 @@ Deno.test("holes of the host's file in a static image are zeroes", async () => {
     },
   });
   await using disk = await vdi.open(storage, context);
-  assert.equal((await disk.runAt(512, 4 * BLOCK)).kind, "zero");
-  assert.equal((await disk.runAt(512, 4 * BLOCK)).end, 2 * BLOCK);
-  assert.equal((await disk.runAt(512, 1024)).end, 1024);
-  assert.equal((await disk.runAt(2 * BLOCK, 4 * BLOCK)).kind, "data");
+  assert.equal((await disk.extentAt(512, 4 * BLOCK)).kind, "zero");
+  assert.equal((await disk.extentAt(512, 4 * BLOCK)).end, 2 * BLOCK);
+  assert.equal((await disk.extentAt(512, 1024)).end, 1024);
+  assert.equal((await disk.extentAt(2 * BLOCK, 4 * BLOCK)).kind, "data");
   assertBytes(await readAll(disk), bytes.subarray(AT.data));
 });
 

@@ -112,9 +112,9 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     const what = random.pick(["all", "leaks"] as const);
     const state = (storage: MemoryStorage) => stateOf(vdi, storage, below);
     if (start.length < AT.data) continue;
-    const act = (storage: WritableStorage) => repairVdi(storage, what, changeContext(below));
+    const action = (storage: WritableStorage) => repairVdi(storage, what, changeContext(below));
     const first = await state(new MemoryStorage(start));
-    const ended = await tryMemoryCrashes({ start, act, state, random });
+    const ended = await tryMemoryCrashes({ start, action, state, random });
     const left = await found(ended);
     if (first !== "corrupt") assert.equal(await state(ended), first);
     if (what === "all" && type === 1 && left.corruptions > 0) {

@@ -45,7 +45,7 @@ for (const type of [1, 2, 4] as const) {
       const growth = size > model.length ? random.pick(growths) : "off";
       const ended = await tryMemoryCrashes({
         start,
-        act: (storage) => resizeVdi(storage, size, growth, changeContext(below)),
+        action: (storage) => resizeVdi(storage, size, growth, changeContext(below)),
         state: async (storage) => {
           const state = sha256(await contentOf(vdi, storage, below));
           // What a crash leaves can be mended, and reads the same after that.
@@ -206,7 +206,7 @@ Deno.test({
       await qemuImgOk("convert", "-f", "vdi", "-O", "raw", path, old);
       await tryCrashes({
         path,
-        act: (files) => resize({ path, format: "vdi" }, after, { files }),
+        action: (files) => resize({ path, format: "vdi" }, after, { files }),
         sound: async (_path, ended) => {
           const info = JSON.parse(await qemuImgOk("info", "--output=json", "-f", "vdi", path));
           assert([before, after].includes(info["virtual-size"]));

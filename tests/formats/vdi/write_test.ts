@@ -12,17 +12,17 @@ import { buildVdi, DISCARDED, randomImage, UUID } from "./build.ts";
 const MIB = 1 << 20;
 const BLOCK = 4096;
 const runSeed = seed();
-const createContext = { createNamed: () => Promise.reject(new Error("VDI names no files")), below: null };
+const createContext = { createNamed: () => Promise.reject(new Error("VDI names no files")), backing: null };
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
-  return { size, options, backing: null, packs: false };
+  return { size, options, backing: null, compress: false };
 }
 
 function contextOver(below: Uint8Array): EditContext {
   return {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("VDI names no further files")),
-    openBelow: (backing) => {
+    openBacking: (backing) => {
       assert.deepEqual([backing.name, backing.format], ["", "vdi"]);
       return Promise.resolve(readerOf(below));
     },
@@ -32,7 +32,11 @@ function contextOver(below: Uint8Array): EditContext {
 Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, the header comes last", async () => {
   const storage = new RecordingStorage(new MemoryStorage());
   await using writer = await vdi.create!(storage, plan(10 * MIB + 1), createContext);
-  assert.deepEqual([writer.traits.size, writer.traits.unit, writer.traits.startsZeroed], [10 * MIB + 512, MIB, true]);
+  assert.deepEqual([writer.traits.size, writer.traits.clusterSize, writer.traits.startsZeroed], [
+    10 * MIB + 512,
+    MIB,
+    true,
+  ]);
   await writer.write(new Uint8Array(256 << 10).fill(1), 4 * MIB);
   await writer.zero(6 * MIB, 9 * MIB);
   await writer.write(new Uint8Array(MIB + 512).fill(1), 2 * MIB);
@@ -54,14 +58,14 @@ Deno.test("new images have UUIDs of their own, and another one for their content
     await using writer = await vdi.create!(storage, plan(MIB), createContext);
     await writer.finish();
     await using disk = await openImage(vdi, { storage, named: new Map() });
-    seen.add(disk.id).add(disk.facts["modified-uuid"]);
-    assert.equal(disk.facts["uuid"], disk.id);
+    seen.add(disk.id).add(disk.info["modified-uuid"]);
+    assert.equal(disk.info["uuid"], disk.id);
     await using editor = await vdi.edit!(storage, contextOver(new Uint8Array(0)));
     await editor.write(new Uint8Array(512), 0);
     await editor.finish();
     await using edited = await openImage(vdi, { storage, named: new Map() });
     assert.equal(edited.id, disk.id);
-    seen.add(edited.facts["modified-uuid"]);
+    seen.add(edited.info["modified-uuid"]);
   }
   assert.equal(seen.size, 9);
 });
@@ -84,7 +88,7 @@ Deno.test("plans that cannot be carried out", () => {
   vdi.checkPlan!(plan(most));
   assert.throws(() => vdi.checkPlan!(plan(most + 1)), { kind: "usage", message: /512 TiB/ });
   assert.throws(() => vdi.checkPlan!({ ...plan(MIB), backing: { name: "a.vdi" } }), { kind: "usage" });
-  assert.throws(() => vdi.checkPlan!({ ...plan(MIB), packs: true }), { kind: "usage" });
+  assert.throws(() => vdi.checkPlan!({ ...plan(MIB), compress: true }), { kind: "usage" });
 });
 
 Deno.test("a large map is written in pieces", async () => {

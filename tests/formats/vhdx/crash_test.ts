@@ -12,7 +12,7 @@ const runSeed = seed();
 const SIZE = 10 * MIB;
 const parent = { parent_linkage: `{${GUID.data}}`, relative_path: ".\\parent.vhdx" };
 
-/** The guest bytes over `below`. Now and then, where qemu-img knows the kind of image, it replays the log and sees the same. */
+/** The guest bytes over `backing`. Now and then, where qemu-img knows the kind of image, it replays the log and sees the same. */
 async function look(path: string, below: Uint8Array | undefined, random: Rng): Promise<Uint8Array> {
   await using disk = await pathOpened(path);
   const bytes = await readAll(disk, below);
@@ -51,7 +51,7 @@ for (const [name, { states, fixed = false }] of Object.entries(KINDS)) {
       let now = versions[0];
       await tryFolderCrashes({
         folder: folder.path,
-        act: (files) => change(path, files, versions, below, random),
+        action: (files) => change(path, files, versions, below, random),
         async state() {
           now = await look(path, below, random);
           return createHash("sha256").update(now).digest("hex");
@@ -94,9 +94,9 @@ async function change(
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
   const writer = await vhdx.edit!(storage, {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
   });
   for (let step = 0; step < 14; step++) {
     const model = versions.at(-1)!.slice();

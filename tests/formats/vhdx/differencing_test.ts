@@ -26,10 +26,10 @@ Deno.test("names its parent by all paths, in the order of the specification, and
     format: "vhdx",
     id: LINKAGE,
   });
-  assert.equal(disk.facts["subformat"], "differencing");
-  assert.equal(disk.facts["parent-linkage2"], undefined);
+  assert.equal(disk.info["subformat"], "differencing");
+  assert.equal(disk.info["parent-linkage2"], undefined);
   const one = await openBytes(build({ size: MIB, parent: { ...parent, parent_linkage2: GUID.data } }));
-  assert.equal(one.facts["parent-linkage2"], GUID.data);
+  assert.equal(one.info["parent-linkage2"], GUID.data);
 });
 
 Deno.test("a parent without a path is told by its GUID alone", async () => {
@@ -64,11 +64,11 @@ Deno.test("every state of a block shows as it must over a parent", async () => {
     "data 6143.5-6144",
     "hole 6144-7168",
   ]);
-  assert.deepEqual(await disk.runAt(5 * MIB + 700, 5 * MIB + 800), {
+  assert.deepEqual(await disk.extentAt(5 * MIB + 700, 5 * MIB + 800), {
     start: 5 * MIB + 700,
     end: 5 * MIB + 800,
     kind: "data",
-    packed: false,
+    compressed: false,
     fileStart: AT.blocks + MIB + 700,
   });
 });
@@ -115,8 +115,8 @@ Deno.test("blocks present in part, more of them than a piece of their bitmap des
     "data 262144-305152",
     "hole 305152-307200",
   ]);
-  const run = { start: 5 * MIB, end: 200 * MIB, kind: "data", packed: false };
-  assert.deepEqual(await disk.runAt(5 * MIB, count * MIB), { ...run, fileStart: blocksAt + 5 * MIB });
+  const run = { start: 5 * MIB, end: 200 * MIB, kind: "data", compressed: false };
+  assert.deepEqual(await disk.extentAt(5 * MIB, count * MIB), { ...run, fileStart: blocksAt + 5 * MIB });
 });
 
 Deno.test("a block that is present in part needs a sector bitmap, which must lie in the file", async () => {
@@ -127,7 +127,7 @@ Deno.test("a block that is present in part needs a sector bitmap, which must lie
   for (const [state, at] of [[0, 0], [6, 0], [6, AT.bat], [6, bytes.length], [7, AT.blocks + MIB], [5, 0]]) {
     setBat(view, bitmap, state, at);
     const disk = await openBytes(bytes);
-    await assert.rejects(async () => await disk.runAt(0, MIB), { kind: "corrupt" }, `${state} ${at}`);
+    await assert.rejects(async () => await disk.extentAt(0, MIB), { kind: "corrupt" }, `${state} ${at}`);
   }
   setBat(view, bitmap, 6, AT.blocks + MIB);
   assert.deepEqual(await runLines(await openBytes(bytes)), ["data 0-1024"]);

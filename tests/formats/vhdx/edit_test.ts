@@ -10,9 +10,9 @@ import { filled, openFrom, runLines } from "./support.ts";
 
 function edit(storage: WritableStorage, below: Uint8Array = new Uint8Array(0)): Promise<DiskWriter> {
   return vhdx.edit!(storage, {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBelow: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(below)),
   });
 }
 

@@ -329,7 +329,7 @@ async function outcome(storage: Storage): Promise<ErrorKind | "reads"> {
 async function readSome(disk: Disk): Promise<void> {
   const end = Math.min(disk.size, 8 * MIB);
   for (let at = 0; at < end;) {
-    const run = await disk.runAt(at, end);
+    const run = await disk.extentAt(at, end);
     assert(run.start === at && run.end > at && run.end <= end);
     if (run.kind === "data") await disk.read(new Uint8Array(run.end - at), at);
     at = run.end;

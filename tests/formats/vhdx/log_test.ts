@@ -37,7 +37,7 @@ function entry(sequence: number, tail: number, states: number[], more: Partial<E
 async function shown(...entries: [at: number, entry: Uint8Array][]): Promise<string> {
   const bytes = build({ size: 4 * MIB, logGuid: GUID.log, log: ring(entries) });
   const disk = await openBytes(bytes);
-  assert.equal(disk.facts["log-in-use"], true);
+  assert.equal(disk.info["log-in-use"], true);
   return (await runLines(disk)).join(", ");
 }
 
@@ -58,7 +58,7 @@ Deno.test("replays one entry", async () => {
 
 Deno.test("a log whose GUID is not set is left alone", async () => {
   const disk = await openBytes(build({ size: MIB, log: ring([[0, entry(1, 0, [2])]]) }));
-  assert.equal(disk.facts["log-in-use"], false);
+  assert.equal(disk.info["log-in-use"], false);
   assert.deepEqual(await runLines(disk), ["hole 0-1024"]);
 });
 
@@ -188,7 +188,7 @@ Deno.test("even the region tables may stand in the log; the file is not touched"
   bytes.fill(0, AT.regions1, AT.regions2 + 65_536);
   const storage = new RecordingStorage(new MemoryStorage(bytes));
   const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("no")) });
-  await disk.runAt(0, MIB);
+  await disk.extentAt(0, MIB);
   assert.deepEqual(storage.of("write", "zero", "truncate", "sync", "reserve"), []);
 });
 
@@ -197,9 +197,9 @@ Deno.test("a log in use without a whole entry is refused, and so is editing", as
   const bytes = build({ size: MIB, logGuid: GUID.log, log: ring([[0, entry(1, 0, [2])]]) });
   await openBytes(bytes);
   const context = {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("no")),
-    openBelow: () => Promise.reject(new Error("no")),
+    openBacking: () => Promise.reject(new Error("no")),
   };
   await assert.rejects(vhdx.edit!(new MemoryStorage(bytes), context), {
     kind: "unsupported",
@@ -244,7 +244,7 @@ Deno.test({
     await Deno.writeFile(path, dirty);
     const told = await pathOpened(path);
     const ours = await readAll(told);
-    assert.equal(told.facts["log-in-use"], true);
+    assert.equal(told.info["log-in-use"], true);
     await told[Symbol.asyncDispose]();
     assertBytes(await Deno.readFile(path), dirty);
     await qemuImgOk("check", "-q", "-r", "all", "-f", "vhdx", path);

@@ -8,18 +8,18 @@ import { AT, build, GUID, MIB, putHeader, putRegions, setBat } from "./build.ts"
 
 Deno.test({
   name: "reads the image that Hyper-V made",
-  ignore: !await canStart("bunzip2", "it unpacks tests/samples/*.bz2"),
+  ignore: !await canStart("bunzip2", "it decompresses tests/samples/*.bz2"),
   async fn() {
     await using folder = await scratch();
     const path = folder.file("sample.vhdx");
-    const packed = new URL("../../samples/iotest-dynamic-1G.vhdx.bz2", import.meta.url);
-    const { stdout } = await new Deno.Command("bunzip2", { args: ["-c", packed.pathname] }).output();
+    const compressed = new URL("../../samples/iotest-dynamic-1G.vhdx.bz2", import.meta.url);
+    const { stdout } = await new Deno.Command("bunzip2", { args: ["-c", compressed.pathname] }).output();
     await Deno.writeFile(path, stdout);
     await using disk = await pathOpened(path);
     assert.equal(disk.size, 1 << 30);
-    assert.equal(disk.unit, 32 << 20);
+    assert.equal(disk.clusterSize, 32 << 20);
     assert.equal(disk.id, "d247cbb2-15b6-404b-9133-790733d694c0");
-    assert.equal(disk.facts["creator"], "Microsoft Windows 6.2.9200.16384");
+    assert.equal(disk.info["creator"], "Microsoft Windows 6.2.9200.16384");
     assert.equal(await digestOfDisk(disk), "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478");
     assert.equal((await runLines(disk)).at(-1), "zero 98304-1048576", "the table alone says so");
   },
@@ -52,7 +52,7 @@ Deno.test("every state of a block shows as it must", async () => {
   for (const fixed of [false, true]) {
     const disk = await openBytes(build({ size: 6 * MIB + 512, fixed, blocks }));
     assert.deepEqual(await runLines(disk), ["hole 0-1024", "zero 1024-4096", "data 4096-5120", "hole 5120-6144.5"]);
-    assert.equal(disk.facts["subformat"], fixed ? "fixed" : "dynamic");
+    assert.equal(disk.info["subformat"], fixed ? "fixed" : "dynamic");
     const bytes = await readAll(disk);
     assert.deepEqual([bytes[4 * MIB - 1], bytes[4 * MIB], bytes[5 * MIB - 1], bytes[5 * MIB]], [0, 4, 4, 0]);
   }
@@ -63,12 +63,12 @@ Deno.test("blocks side by side in the file are one run; a read goes across other
   const bytes = build({ size: 4 * MIB, blocks: { 0: block(1), 1: block(2), 2: block(3) } });
   const view = new DataView(bytes.buffer);
   const disk = await openBytes(bytes);
-  const run = { start: 5, kind: "data", packed: false };
-  assert.deepEqual(await disk.runAt(5, 4 * MIB), { ...run, end: 3 * MIB, fileStart: AT.blocks + 5 });
+  const run = { start: 5, kind: "data", compressed: false };
+  assert.deepEqual(await disk.extentAt(5, 4 * MIB), { ...run, end: 3 * MIB, fileStart: AT.blocks + 5 });
   setBat(view, 0, 6, AT.blocks + 2 * MIB);
   setBat(view, 2, 6, AT.blocks);
   const swapped = await openBytes(bytes);
-  assert.deepEqual(await swapped.runAt(5, 4 * MIB), { ...run, end: MIB, fileStart: AT.blocks + 2 * MIB + 5 });
+  assert.deepEqual(await swapped.extentAt(5, 4 * MIB), { ...run, end: MIB, fileStart: AT.blocks + 2 * MIB + 5 });
   const into = new Uint8Array(MIB + 4);
   await swapped.read(into, MIB - 2);
   assert.deepEqual([into[0], into[1], into[2], into[MIB + 1], into[MIB + 2]], [3, 3, 2, 2, 1]);
@@ -90,7 +90,7 @@ Deno.test("holes that the host finds in blocks are zeroes", async () => {
   };
   const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("no")) });
   assert.deepEqual(await runLines(disk), ["data 0-4", "zero 4-1032", "data 1032-2048"]);
-  assert.deepEqual(await disk.runAt(8192, MIB), {
+  assert.deepEqual(await disk.extentAt(8192, MIB), {
     kind: "zero",
     start: 8192,
     end: MIB,
@@ -116,7 +116,7 @@ Deno.test("reads disks with logical sectors of 4096 bytes", async () => {
   const disk = await openBytes(
     build({ size: 3 * MIB + 4096, sector: 4096, blocks: { 3: { state: 6, content: filled(9) } } }),
   );
-  assert.equal(disk.facts["logical-sector-size"], 4096);
+  assert.equal(disk.info["logical-sector-size"], 4096);
   assert.deepEqual(await runLines(disk), ["hole 0-3072", "data 3072-3076"]);
 });
 
@@ -152,7 +152,7 @@ Deno.test("an unknown region that is not required is left alone, and no block ma
   const known = [[GUID.bat, AT.bat, MIB, 1], [GUID.metadata, AT.metadata, MIB, 1]] as const;
   putRegions(bytes, [...known, [GUID.log, AT.blocks + MIB, MIB, 0]]);
   const disk = await openBytes(bytes);
-  await assert.rejects(async () => await disk.runAt(0, 2 * MIB), { kind: "corrupt" });
+  await assert.rejects(async () => await disk.extentAt(0, 2 * MIB), { kind: "corrupt" });
   putRegions(bytes, [...known, [GUID.log, AT.blocks + MIB, MIB, 1]]);
   await assert.rejects(openBytes(bytes), { kind: "unsupported" });
 });

@@ -57,7 +57,7 @@ Deno.test({
     await Deno.writeFile(path, dirtyImage());
     await tryFolderCrashes({
       folder: folder.path,
-      act: (files) => check({ path, format: "vhdx" }, { repair: "all", files }),
+      action: (files) => check({ path, format: "vhdx" }, { repair: "all", files }),
       state: async () => createHash("sha256").update(await contentOf(path)).digest("hex"),
       random: rng(runSeed),
     });

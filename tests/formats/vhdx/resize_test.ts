@@ -70,7 +70,7 @@ async function stateOf(path: string, random: Rng): Promise<string> {
   await using disk = await pathOpened(path);
   const head = new Uint8Array(Math.min(disk.size, 12 * MIB));
   for (let at = 0; at < head.length;) {
-    const run = await disk.runAt(at, head.length);
+    const run = await disk.extentAt(at, head.length);
     if (run.kind === "data") await disk.read(head.subarray(at, run.end), at);
     at = run.end;
   }
@@ -108,7 +108,7 @@ for (const [name, { from, to, fixed = false, growth = "off" }] of Object.entries
       await qemuIo(["-f", "vhdx", path], "write -P 5 0 1M", `write -P 6 ${from - 66048} 66048`);
       await tryFolderCrashes({
         folder: folder.path,
-        act: (files) => resize({ path, format: "vhdx" }, to, { shrink: true, files, growth }),
+        action: (files) => resize({ path, format: "vhdx" }, to, { shrink: true, files, growth }),
         state: () => stateOf(path, random),
         random,
         most: 20,

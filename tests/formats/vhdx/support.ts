@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type Disk, MemoryStorage, type Run, sameStatus } from "../../../formats/mod.ts";
+import { type Disk, type Extent, MemoryStorage, sameStatus } from "../../../formats/mod.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { run } from "../../support/qemu.ts";
@@ -22,9 +22,9 @@ export function openFrom(storage: MemoryStorage): Promise<Disk> {
 
 /** All runs as `kind start-end`, neighbours of one status merged, in KiB. */
 export async function runLines(disk: Disk): Promise<string[]> {
-  const runs: Run[] = [];
+  const runs: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const run = await disk.runAt(at, disk.size);
+    const run = await disk.extentAt(at, disk.size);
     const last = runs.at(-1);
     if (last && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
     else runs.push(run);
@@ -55,7 +55,7 @@ export async function digestOfDisk(disk: Disk): Promise<string> {
   const hash = createHash("sha256");
   const piece = new Uint8Array(MIB);
   for (let at = 0; at < disk.size;) {
-    const run = await disk.runAt(at, Math.min(at + piece.length, disk.size));
+    const run = await disk.extentAt(at, Math.min(at + piece.length, disk.size));
     const part = piece.subarray(0, run.end - run.start);
     if (run.kind === "data") await disk.read(part, at);
     else part.fill(0);

@@ -22,10 +22,10 @@ import { AT, MIB } from "./build.ts";
 import { openBytes, openFrom, pathOpened, runLines } from "./support.ts";
 
 const GIB = 2 ** 30;
-const noNamed = { createNamed: () => Promise.reject(new Error("It names no file")), below: null };
+const noNamed = { createNamed: () => Promise.reject(new Error("It names no file")), backing: null };
 
 function create(storage: WritableStorage, size: number, options: OptionValues = {}): Promise<DiskWriter> {
-  const plan = { size, options, backing: null, packs: false };
+  const plan = { size, options, backing: null, compress: false };
   vhdx.checkPlan!(plan);
   return vhdx.create!(storage, plan, noNamed);
 }
@@ -191,25 +191,25 @@ Deno.test("sizes up to 64 TiB, and what they cost", async () => {
     await writer.finish();
     assert(storage.operations.length < 200, `${storage.operations.length} requests`);
   }
-  assert.throws(() => vhdx.checkPlan!({ size: 64 * 2 ** 40 + 1, options: {}, backing: null, packs: false }), {
+  assert.throws(() => vhdx.checkPlan!({ size: 64 * 2 ** 40 + 1, options: {}, backing: null, compress: false }), {
     kind: "usage",
   });
 });
 
 Deno.test("plans that cannot be are refused", () => {
-  const plan = { size: MIB, options: {}, backing: null, packs: false };
+  const plan = { size: MIB, options: {}, backing: null, compress: false };
   const refused = (change: object) => assert.throws(() => vhdx.checkPlan!({ ...plan, ...change }), { kind: "usage" });
   vhdx.checkPlan!(plan);
   refused({ options: { block_size: 3 * MIB } });
   refused({ options: { subformat: "fixed", block_state_zero: true } });
   refused({ options: { subformat: "fixed", block_state_zero: false } });
   refused({ backing: { name: "a.vhdx", format: "vhdx" } });
-  refused({ packs: true });
+  refused({ compress: true });
 });
 
 Deno.test("blocks fit the disk", async () => {
   for (const [size, unit] of [[1, 1], [3 * MIB, 4], [GIB, 8], [2 * GIB, 16], [101 * GIB, 32], [33 * 1024 * GIB, 64]]) {
-    assert.equal((await create(new MemoryStorage(), size)).traits.unit, unit * MIB, `${size}`);
+    assert.equal((await create(new MemoryStorage(), size)).traits.clusterSize, unit * MIB, `${size}`);
   }
 });
 
@@ -277,7 +277,7 @@ Deno.test("entries of sector bitmaps stay not present", async () => {
 Deno.test("the log has whole MiB", async () => {
   const storage = new MemoryStorage();
   await (await create(storage, MIB, { log_size: MIB + 1 })).finish();
-  assert.equal((await openFrom(storage)).facts["log-size"], 2 * MIB);
+  assert.equal((await openFrom(storage)).info["log-size"], 2 * MIB);
 });
 
 Deno.test("every new image has IDs of its own", async () => {
@@ -286,7 +286,7 @@ Deno.test("every new image has IDs of its own", async () => {
     const storage = new MemoryStorage();
     await (await create(storage, MIB)).finish();
     const disk = await openFrom(storage);
-    ids.add(disk.id).add(disk.facts["virtual-disk-id"]);
+    ids.add(disk.id).add(disk.info["virtual-disk-id"]);
     for (const at of [AT.header1, AT.header2]) assert.equal(storage.bytes()[at], 0x68);
   }
   assert.equal(ids.size, 6);

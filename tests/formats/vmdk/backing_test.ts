@@ -108,7 +108,7 @@ for (const options of KINDS) {
         assert.equal(done.emptied, Object.keys(more).length === 0);
         if (!done.emptied) continue;
         await using disk = await openPath(path);
-        const { kind, end } = await disk.runAt(0, disk.size);
+        const { kind, end } = await disk.extentAt(0, disk.size);
         assert.deepEqual([kind, end], ["hole", disk.size]);
       }
     },
@@ -122,7 +122,7 @@ for (const options of [KINDS[0], KINDS[2]]) {
     async fn() {
       const random = rng(runSeed);
       for (
-        const act of [
+        const action of [
           (path: string, files: Parameters<typeof rebase>[2]) =>
             rebase({ path }, { name: "other.vmdk", format: "vmdk" }, { ...files, dropsSame: true }),
           (path: string, files: Parameters<typeof rebase>[2]) => commit({ path }, files),
@@ -132,7 +132,7 @@ for (const options of [KINDS[0], KINDS[2]]) {
         const path = await makeChain(folder, options, random);
         await tryFolderCrashes({
           folder: folder.path,
-          act: (files) => act(path, { files }),
+          action: (files) => action(path, { files }),
           state: () => digestOf(path),
           random,
           most: 12,

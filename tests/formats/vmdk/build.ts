@@ -20,8 +20,8 @@ export interface SparseShape {
   readonly entries?: number;
   readonly capacity?: number;
   readonly descriptor?: string;
-  /** `stream`: packed grains with markers, directory told by a footer; `bare`: packed without markers. */
-  readonly packed?: "stream" | "bare";
+  /** `stream`: compressed grains with markers, directory told by a footer; `bare`: compressed without markers. */
+  readonly compressed?: "stream" | "bare";
   readonly compression?: number;
 }
 
@@ -35,9 +35,9 @@ export interface Built {
 
 /** A hosted sparse extent with these grains, by "Virtual Disk Format 5.0". */
 export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built {
-  const { version = 1, grain = 16, entries = 512, packed } = shape;
+  const { version = 1, grain = 16, entries = 512, compressed } = shape;
   const capacity = shape.capacity ?? grains.length * grain;
-  const flags = shape.flags ?? (packed ? 0x30001 : 1);
+  const flags = shape.flags ?? (compressed ? 0x30001 : 1);
   const text = new TextEncoder().encode(shape.descriptor ?? "");
   const parts: Uint8Array[] = [new Uint8Array(SECTOR)];
   const at = () => parts.reduce((sum, part) => sum + part.length, 0);
@@ -60,16 +60,16 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
       return;
     }
     const data = new Uint8Array(grain * SECTOR).fill(value);
-    const place = put(packed ? packedGrain(data, index * grain, packed === "stream") : data);
+    const place = put(compressed ? compressedGrain(data, index * grain, compressed === "stream") : data);
     firstGrain ||= place;
     table[index % entries] = place / SECTOR;
   });
   for (let index = 0; index < tablesCount; index++) {
     const table = tables[index] ?? new Uint32Array(entries);
-    if (packed === "stream") put(markerOf(1, table.byteLength / SECTOR));
+    if (compressed === "stream") put(markerOf(1, table.byteLength / SECTOR));
     places.push(put(new Uint8Array(table.buffer)) / SECTOR);
   }
-  if (packed === "stream") put(markerOf(2, Math.ceil(places.length * 4 / SECTOR)));
+  if (compressed === "stream") put(markerOf(2, Math.ceil(places.length * 4 / SECTOR)));
   const directory = put(new Uint8Array(Uint32Array.from(places).buffer));
   const header = (place: number | null) =>
     headerOf({
@@ -81,15 +81,15 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
       descriptor: text.length > 0 ? [1, Math.ceil(text.length / SECTOR)] : [0, 0],
       directory: place,
       overhead: Math.max(1, firstGrain / SECTOR),
-      compression: shape.compression ?? (packed ? 1 : 0),
+      compression: shape.compression ?? (compressed ? 1 : 0),
     });
-  if (packed === "stream") {
+  if (compressed === "stream") {
     put(markerOf(3, 1));
     put(header(directory));
     put(markerOf(0, 0));
   }
   const bytes = concat(parts);
-  bytes.set(header(packed === "stream" ? null : directory));
+  bytes.set(header(compressed === "stream" ? null : directory));
   return { bytes, directory, table: (places[0] ?? 0) * SECTOR, firstGrain };
 }
 
@@ -123,7 +123,7 @@ function headerOf(fields: HeaderFields): Uint8Array {
   return bytes;
 }
 
-function packedGrain(data: Uint8Array, sector: number, hasMarker: boolean): Uint8Array {
+function compressedGrain(data: Uint8Array, sector: number, hasMarker: boolean): Uint8Array {
   const stream = deflateSync(data);
   if (!hasMarker) return stream;
   const bytes = new Uint8Array(12 + stream.length);

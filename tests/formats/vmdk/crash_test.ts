@@ -33,7 +33,7 @@ for (const options of ["", "zeroed_grain=on"]) {
       let now = versions[0];
       await tryFolderCrashes({
         folder: folder.path,
-        act: (files) => change(path, files, versions, below, random),
+        action: (files) => change(path, files, versions, below, random),
         async state() {
           now = await look();
           return createHash("sha256").update(now).digest("hex");
@@ -65,9 +65,9 @@ async function change(
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
   const writer = await vmdk.edit!(storage, {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBelow: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(below)),
   });
   for (let step = 0; step < 14; step++) {
     const model = versions.at(-1)!.slice();

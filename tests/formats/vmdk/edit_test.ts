@@ -19,9 +19,9 @@ async function editPath(
   const open = async (name: string) => stack.use(await openFileStorage(name, { write: true }));
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
   const writer = await vmdk.edit!(await open(path), {
-    packs: false,
+    compress: false,
     openNamed: ({ name }) => open(folder + name),
-    openBelow: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
   });
   await work(writer);
   await writer.finish();
@@ -53,7 +53,7 @@ for (
         const before = await idOf(path);
         const model = raw.slice();
         await editPath(path, null, async (writer) => {
-          assert.equal(writer.traits.packs, options.includes("stream"));
+          assert.equal(writer.traits.compress, options.includes("stream"));
           await workAtRandom(writer, model, random, 20);
         });
         assertBytes(await guestBytes(path, "vmdk"), model);
@@ -116,9 +116,9 @@ async function editFiles(files: Files): Promise<{ writer: DiskWriter; storages: 
   const storages = new Map(Object.entries(files).map(([name, bytes]) => [name, new MemoryStorage(bytes, name)]));
   const [first] = storages.values();
   const writer = await vmdk.edit!(first, {
-    packs: false,
+    compress: false,
     openNamed: ({ name }): Promise<WritableStorage> => Promise.resolve(storages.get(name)!),
-    openBelow: () => Promise.reject(new Error("Nothing is beneath")),
+    openBacking: () => Promise.reject(new Error("Nothing is beneath")),
   });
   return { writer, storages };
 }
@@ -145,7 +145,7 @@ Deno.test("a descriptor keeps every byte but its content IDs", async () => {
 });
 
 Deno.test("an image that is opened and not changed stays as it is", async () => {
-  for (const image of [sparse([1, null]).bytes, sparse([1, null], { packed: "stream", version: 3 }).bytes]) {
+  for (const image of [sparse([1, null]).bytes, sparse([1, null], { compressed: "stream", version: 3 }).bytes]) {
     const { writer, storages } = await editFiles({ "a.vmdk": image });
     await writer.finish();
     assertBytes(storages.get("a.vmdk")!.bytes(), image);
@@ -154,7 +154,7 @@ Deno.test("an image that is opened and not changed stays as it is", async () => 
 
 Deno.test("a changed stream is still a stream: newer grains behind older ones, one end", async () => {
   const text = descriptor("streamOptimized", ['RDONLY 384 SPARSE "x.vmdk"']);
-  const { bytes } = sparse([1, null, 3], { packed: "stream", version: 3, grain: 128, descriptor: text });
+  const { bytes } = sparse([1, null, 3], { compressed: "stream", version: 3, grain: 128, descriptor: text });
   const { writer, storages } = await editFiles({ "a.vmdk": bytes });
   await writer.write(new Uint8Array(65536).fill(8), 65536);
   await writer.zero(0, 65536);
@@ -166,7 +166,7 @@ Deno.test("a changed stream is still a stream: newer grains behind older ones, o
   await using disk = await openFiles(files(storages));
   const expected = new Uint8Array(3 * 65536).fill(8, 65536, 131072).fill(3, 131072);
   assertBytes(await bytesOf(disk), expected);
-  assert.deepEqual(await disk.runAt(0, disk.size), { start: 0, end: 3 * 65536, kind: "data", packed: true });
+  assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 3 * 65536, kind: "data", compressed: true });
 });
 
 Deno.test("an extent without a grain table gets one", async () => {

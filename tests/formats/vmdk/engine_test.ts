@@ -65,7 +65,7 @@ for (const subformat of SUBFORMATS) {
       await convert({ sources: raw(folder), target: { path, format: "vmdk", create: false } });
       const found = await guestBytes(path, "vmdk");
       assertBytes(found.subarray(0, bytes.length), bytes);
-      // A unit of a target that packs is replaced whole.
+      // A unit of a target that compress is replaced whole.
       const kept = subformat === "streamOptimized" ? Math.ceil(bytes.length / 65536) * 65536 : bytes.length;
       assertBytes(found.subarray(kept, old.length), old.subarray(kept));
     },
@@ -143,7 +143,7 @@ Deno.test({
 Deno.test("compression of a kind that cannot compress is refused before anything is created", async () => {
   await using folder = await scratch();
   await rawFile(folder, 1);
-  const target = { path: folder.file("a.vmdk"), format: "vmdk", packs: true };
+  const target = { path: folder.file("a.vmdk"), format: "vmdk", compress: true };
   const events: ConvertEvent[] = [];
   const job = { sources: raw(folder), target };
   await assert.rejects(convert(job, { onEvent: (event) => events.push(event) }), {

@@ -47,7 +47,7 @@ for (const version of [1, 2, 3]) {
     const end = zeroed ? ["hole 64-80", "zero 80-96"] : ["hole 64-96"];
     assert.deepEqual(await runLines(disk), ["data 0-16", "hole 16-32", "data 32-64", ...end, "data 96-112"]);
     assert.equal(disk.id, "1a2b3c4d");
-    assert.equal(disk.unit, 8192);
+    assert.equal(disk.clusterSize, 8192);
   });
 }
 
@@ -59,26 +59,26 @@ Deno.test("a sparse extent whose tables have few entries, and whose capacity is 
   await agree({ "a.vmdk": sparse(many, { entries: 128 }).bytes }, expand(many, 8192), false);
 });
 
-Deno.test("a stream with its directory behind the data, and packed grains without markers", async () => {
+Deno.test("a stream with its directory behind the data, and compressed grains without markers", async () => {
   const text = descriptor("streamOptimized", ['RDONLY 112 SPARSE "another name.vmdk"']);
-  const stream = sparse(DATA, { version: 3, packed: "stream", descriptor: text });
+  const stream = sparse(DATA, { version: 3, compressed: "stream", descriptor: text });
   await agree({ "a.vmdk": stream.bytes }, expand(DATA, 8192));
   await agree(
-    { "a.vmdk": sparse(DATA, { packed: "bare", flags: 0x10001, descriptor: text }).bytes },
+    { "a.vmdk": sparse(DATA, { compressed: "bare", flags: 0x10001, descriptor: text }).bytes },
     expand(DATA, 8192),
   );
   await using disk = await openFiles({ "a.vmdk": stream.bytes });
-  assert.deepEqual(await disk.runAt(0, disk.size), { start: 0, end: 8192, kind: "data", packed: true });
+  assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 8192, kind: "data", compressed: true });
 });
 
-Deno.test("packed grains that lie anywhere, of random bytes", async () => {
+Deno.test("compressed grains that lie anywhere, of random bytes", async () => {
   const random = rng(seed());
   const grains = Array.from({ length: 40 }, () => random.chance(0.3) ? null : random.int(1, 256));
-  const { bytes } = sparse(grains, { packed: "stream", version: 3 });
+  const { bytes } = sparse(grains, { compressed: "stream", version: 3 });
   const expected = expand(grains, 8192);
   await using disk = await openFiles({ "a.vmdk": bytes });
   for (let round = 0; round < 100; round++) {
-    const run = await disk.runAt(random.int(disk.size), disk.size);
+    const run = await disk.extentAt(random.int(disk.size), disk.size);
     const start = random.int(run.start, run.end);
     if (run.kind !== "data") continue;
     const into = new Uint8Array(random.int(1, run.end - start + 1));
@@ -112,7 +112,7 @@ Deno.test("COWD extents under a vmfsSparse descriptor, and alone", async () => {
   await agree({ "alone.vmdk": cowd(grains) }, expected, false);
   await using disk = await openFiles({ "alone.vmdk": cowd(grains) });
   assert.equal((await runLines(disk)).at(2), "data 5-6");
-  assert.deepEqual(await disk.runAt(4097 * SECTOR, disk.size), {
+  assert.deepEqual(await disk.extentAt(4097 * SECTOR, disk.size), {
     start: 4097 * SECTOR,
     end: 8192 * SECTOR,
     kind: "hole",
@@ -129,7 +129,7 @@ Deno.test("seSparse extents: data, zeroes, unmapped grains and holes", async () 
   await agree(files, expand(grains, 4096));
   await using disk = await openFiles(files);
   const first = grains[0] === null ? "hole" : typeof grains[0] === "number" ? "data" : "zero";
-  assert.equal((await disk.runAt(0, 4096)).kind, first);
+  assert.equal((await disk.extentAt(0, 4096)).kind, first);
 });
 
 Deno.test("grains of an seSparse extent past 16 MiB of grains: the low bits of their number come last", async () => {
@@ -200,7 +200,7 @@ Deno.test("long comments, spaces, tabs, carriage returns and other spelling in a
   const files = { "a.vmdk": encode(text), "a disk = (1) -flat.vmdk": flat };
   await using disk = await openFiles(files);
   assertBytes(await bytesOf(disk), flat);
-  assert.deepEqual([disk.id, disk.facts["tools-version"]], ["0000ab12", "11"]);
+  assert.deepEqual([disk.id, disk.info["tools-version"]], ["0000ab12", "11"]);
   assert.equal(vmdk.probe(peekOf(files["a.vmdk"])), "yes");
   const longer = encode("#" + " x".repeat(40_000) + "\n" + text);
   await using again = await openFiles({ "a.vmdk": longer, "a disk = (1) -flat.vmdk": flat });

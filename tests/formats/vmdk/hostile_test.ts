@@ -24,9 +24,13 @@ const u64 = (value: number | bigint) => {
 
 const text = descriptor("monolithicSparse", ['RW 112 SPARSE "a.vmdk"']);
 const plain: Built = sparse(GRAINS, { version: 2, flags: 5, descriptor: text });
-const packed: Built = sparse([1, null, 2, 3, null, null, 4], { version: 3, packed: "stream", descriptor: text });
+const compressed: Built = sparse([1, null, 2, 3, null, null, 4], {
+  version: 3,
+  compressed: "stream",
+  descriptor: text,
+});
 const end = plain.bytes.length / SECTOR;
-const footer = packed.bytes.length - 2 * SECTOR;
+const footer = compressed.bytes.length - 2 * SECTOR;
 
 const plainRows: readonly Row[] = [
   ["another magic", 0, "00", "corrupt"],
@@ -81,23 +85,23 @@ const plainRows: readonly Row[] = [
   ["one grain as two", plain.table + 4, u32(plain.firstGrain / SECTOR), "reads"],
 ];
 
-const packedRows: readonly Row[] = [
+const compressedRows: readonly Row[] = [
   ["a footer of another magic", footer, "00", "corrupt"],
   ["a footer of another version", footer + 4, u32(9), "unsupported"],
   ["a footer of another capacity", footer + 12, u64(2 ** 30), "corrupt"],
   ["a footer of another grain size", footer + 20, u64(32), "corrupt"],
   ["a footer that does not tell the directory", footer + 56, u64(-1n), "corrupt"],
-  ["a footer with its directory past the file", footer + 56, u64(packed.bytes.length / SECTOR), "corrupt"],
+  ["a footer with its directory past the file", footer + 56, u64(compressed.bytes.length / SECTOR), "corrupt"],
   ["another end-of-stream marker", footer + SECTOR, u64(-1n), "reads"],
-  ["a stream of no bytes", packed.firstGrain + 8, u32(0), "corrupt"],
-  ["a stream of 2^32 - 1 bytes", packed.firstGrain + 8, u32(-1), "corrupt"],
-  ["a stream that ends past the file", packed.firstGrain + 8, u32(17_000), "corrupt"],
-  ["a stream that is cut short", packed.firstGrain + 8, u32(9), "corrupt"],
-  ["a stream that begins wrong", packed.firstGrain + 12, "ffff", "corrupt"],
-  ["a stream that names another level", packed.firstGrain + 12, "7801", "reads"],
-  ["another guest sector in a marker", packed.firstGrain, u64(-1n), "reads"],
-  ["a marker as a grain", packed.table, u32(packed.table / SECTOR - 1), "corrupt"],
-  ["a grain in the last sector", packed.table, u32(packed.bytes.length / SECTOR - 1), "corrupt"],
+  ["a stream of no bytes", compressed.firstGrain + 8, u32(0), "corrupt"],
+  ["a stream of 2^32 - 1 bytes", compressed.firstGrain + 8, u32(-1), "corrupt"],
+  ["a stream that ends past the file", compressed.firstGrain + 8, u32(17_000), "corrupt"],
+  ["a stream that is cut short", compressed.firstGrain + 8, u32(9), "corrupt"],
+  ["a stream that begins wrong", compressed.firstGrain + 12, "ffff", "corrupt"],
+  ["a stream that names another level", compressed.firstGrain + 12, "7801", "reads"],
+  ["another guest sector in a marker", compressed.firstGrain, u64(-1n), "reads"],
+  ["a marker as a grain", compressed.table, u32(compressed.table / SECTOR - 1), "corrupt"],
+  ["a grain in the last sector", compressed.table, u32(compressed.bytes.length / SECTOR - 1), "corrupt"],
   ["no markers", 8, u32(0x10001), "reads"],
 ];
 
@@ -195,7 +199,7 @@ async function tryOnce(files: Files): Promise<Expected> {
   try {
     await using disk = await openFiles({ ...files, "b.bin": flat, "c.vmdk": plain.bytes });
     await bytesOf(disk, MOST);
-    JSON.stringify(disk.facts);
+    JSON.stringify(disk.info);
     return "reads";
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
@@ -214,7 +218,7 @@ function poked(image: Uint8Array, at: number, hex: string): Uint8Array {
 for (
   const [part, image, rows] of [
     ["sparse", plain.bytes, plainRows],
-    ["stream", packed.bytes, packedRows],
+    ["stream", compressed.bytes, compressedRows],
     ["COWD", cowdImage, cowdRows],
   ] as const
 ) {
@@ -239,7 +243,9 @@ for (const [name, bytes, expected] of textRows) {
 }
 
 Deno.test("the images that are poked read when they are not", async () => {
-  for (const bytes of [plain.bytes, packed.bytes, cowdImage]) assert.equal(await outcome({ "a.vmdk": bytes }), "reads");
+  for (const bytes of [plain.bytes, compressed.bytes, cowdImage]) {
+    assert.equal(await outcome({ "a.vmdk": bytes }), "reads");
+  }
   const files = { "a.vmdk": encode(lines('RW 40 SESPARSE "s.vmdk"')), "s.vmdk": seImage };
   assert.equal(await outcome(files), "reads");
 });
@@ -278,8 +284,8 @@ Deno.test("a huge file with a huge directory takes no memory", async () => {
   await assert.rejects(vmdk.open(storage, { openNamed: () => Promise.reject(new Error()) }), { kind: "unsupported" });
 });
 
-Deno.test("a packed grain that unpacks to more than a grain is refused", async () => {
-  const big = sparse([7], { packed: "stream", version: 3, grain: 128 });
+Deno.test("a compressed grain that decompresses to more than a grain is refused", async () => {
+  const big = sparse([7], { compressed: "stream", version: 3, grain: 128 });
   const bytes = poked(big.bytes, 20, u64(8));
   const again = poked(bytes, bytes.length - 2 * SECTOR + 20, u64(8));
   const small = poked(poked(again, 12, u64(8)), again.length - 2 * SECTOR + 12, u64(8));
@@ -288,7 +294,7 @@ Deno.test("a packed grain that unpacks to more than a grain is refused", async (
 
 Deno.test("files cut anywhere are refused or read", async () => {
   const random = rng(seed());
-  for (const image of [plain.bytes, packed.bytes, cowdImage, encode(text)]) {
+  for (const image of [plain.bytes, compressed.bytes, cowdImage, encode(text)]) {
     for (let round = 0; round < 150; round++) {
       await outcome({ "a.vmdk": image.subarray(0, round < 40 ? round * 8 : random.int(image.length)) });
     }
@@ -297,7 +303,7 @@ Deno.test("files cut anywhere are refused or read", async () => {
 
 Deno.test("random damage is refused or read", async () => {
   const random = rng(seed());
-  const images = [plain, packed].map(({ bytes, directory, table, firstGrain }) => {
+  const images = [plain, compressed].map(({ bytes, directory, table, firstGrain }) => {
     return { bytes, places: [0, 512, directory, table, firstGrain, bytes.length - 1024] };
   });
   images.push({ bytes: cowdImage, places: [0, 2048, 2048 + SECTOR] });

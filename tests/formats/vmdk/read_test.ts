@@ -66,7 +66,7 @@ for (const options of KINDS) {
         assertBytes(await bytesOf(disk), expected);
         assertBytes(await bytesOf(disk, Infinity, 7 * 512), expected);
         const [kind] = options.split(",");
-        assert.equal(disk.facts["create-type"], kind.split("=")[1]);
+        assert.equal(disk.info["create-type"], kind.split("=")[1]);
       }
     },
   });
@@ -111,7 +111,7 @@ Deno.test({
     const path = await makeImage(folder, KINDS[0], random);
     await using disk = await openPath(path);
     for (const entry of await mapJson(path, "vmdk")) {
-      const run = await disk.runAt(entry.start, disk.size);
+      const run = await disk.extentAt(entry.start, disk.size);
       if (entry.offset !== undefined && entry.data) assert.equal(run.fileStart, entry.offset);
     }
   },
@@ -157,17 +157,17 @@ Deno.test({
   },
 });
 
-const canUnpack = await canStart();
+const canDecompress = await canStart();
 
 Deno.test({
   name: "reads the stream of header version 3 that VMware made",
-  ignore: !hasQemu || !canUnpack,
+  ignore: !hasQemu || !canDecompress,
   async fn() {
     await using folder = await scratch();
-    const path = await unpacked("iotest-version3.vmdk", folder);
+    const path = await decompressed("iotest-version3.vmdk", folder);
     await using disk = await openPath(path);
     assert.equal(disk.size, 17_179_869_184);
-    assert.deepEqual(disk.facts["extents"], [{
+    assert.deepEqual(disk.info["extents"], [{
       filename: "generated-stream.vmdk",
       format: "SPARSE",
       access: "RDONLY",
@@ -181,7 +181,7 @@ Deno.test({
     await file.truncate(disk.size);
     let data = 0;
     for (let at = 0; at < disk.size;) {
-      const found = await disk.runAt(at, disk.size);
+      const found = await disk.extentAt(at, disk.size);
       if (found.kind === "data") {
         const bytes = new Uint8Array(found.end - found.start);
         await disk.read(bytes, at);
@@ -198,15 +198,15 @@ Deno.test({
 
 Deno.test({
   name: "refuses the image that a fuzzer found",
-  ignore: !canUnpack,
+  ignore: !canDecompress,
   async fn() {
     await using folder = await scratch();
-    const path = await unpacked("afl9.vmdk", folder);
+    const path = await decompressed("afl9.vmdk", folder);
     await assert.rejects(openPath(path), { kind: "corrupt", message: /afl9\.vmdk/ });
   },
 });
 
-async function unpacked(name: string, folder: Scratch): Promise<string> {
+async function decompressed(name: string, folder: Scratch): Promise<string> {
   const path = folder.file(name);
   await Deno.copyFile(new URL(`../../samples/${name}.bz2`, import.meta.url), `${path}.bz2`);
   const { code, stderr } = await run("bunzip2", [`${path}.bz2`]);

@@ -113,7 +113,7 @@ Deno.test({
     };
     await tryFolderCrashes({
       folder: folder.path,
-      act: (files) => check({ path, format: "vmdk" }, { repair: "all", files }),
+      action: (files) => check({ path, format: "vmdk" }, { repair: "all", files }),
       state,
       mixed: () => assertBytes(now.subarray(0, 32 * MIB), before.subarray(0, 32 * MIB)),
       random: rng(runSeed),

@@ -125,7 +125,7 @@ for (const [name, { options, from, to, growth }] of Object.entries(CRASHES)) {
       await qemuIo(["-f", "vmdk", path], "write -P 5 0 1M", `write -P 6 ${from - 66048} 66048`);
       const count = await tryFolderCrashes({
         folder: folder.path,
-        act: (files) => resize({ path, format: "vmdk" }, to, { shrink: true, files, ...(growth && { growth }) }),
+        action: (files) => resize({ path, format: "vmdk" }, to, { shrink: true, files, ...(growth && { growth }) }),
         state: () => stateOf(path),
         random,
       });
@@ -190,7 +190,7 @@ Deno.test({
       assertBytes(data, Uint8Array.from(data, (_, at) => at < MIB ? 3 : 5));
       await disk.read(data, 2046 * MIB);
       assertBytes(data, new Uint8Array(2 * MIB).fill(4));
-      const extents = disk.facts.extents as readonly { readonly "virtual-size": number }[];
+      const extents = disk.info.extents as readonly { readonly "virtual-size": number }[];
       assert.deepEqual(extents.map((extent) => extent["virtual-size"] / MIB), [2047, 2047, 906]);
       await assert.rejects(resize({ path }, 3000 * MIB, { shrink: true }), {
         kind: "unsupported",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inflateSync } from "node:zlib";
 import type { DiskWriter } from "../../../formats/contract.ts";
-import { inlinePacker, type Packer } from "../../../formats/codec/compress.ts";
+import { type Compressor, inlineCompressor } from "../../../formats/codec/compress.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { assertBytes } from "../../support/model.ts";
@@ -43,16 +43,20 @@ function walk(stream: Uint8Array): Item[] {
   }
 }
 
-async function create(storage: MemoryStorage | RecordingStorage, size: number, pack?: Packer): Promise<DiskWriter> {
-  const plan = { size, options: { subformat: "streamOptimized" }, backing: null, packs: true };
+async function create(
+  storage: MemoryStorage | RecordingStorage,
+  size: number,
+  compress?: Compressor,
+): Promise<DiskWriter> {
+  const plan = { size, options: { subformat: "streamOptimized" }, backing: null, compress: true };
   return await vmdk.create!(storage, plan, {
     createNamed: () => Promise.reject(new Error()),
-    below: null,
-    ...(pack && { pack }),
+    backing: null,
+    ...(compress && { compress }),
   });
 }
 
-/** Whole grains, some of them left out; half of them do not pack. */
+/** Whole grains, some of them left out; half of them do not compress. */
 function grainsOf(count: number, random: Rng): Map<number, Uint8Array> {
   const grains = new Map<number, Uint8Array>();
   for (let index = 0; index < count; index++) {
@@ -74,7 +78,7 @@ Deno.test("a stream is what VMware's own tools write: markers, order, tables and
     size,
     unit: GRAIN,
     sector: 512,
-    packs: true,
+    compress: true,
     order: "ascending",
     startsZeroed: true,
     zeroes: "cheap",
@@ -137,13 +141,13 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
   const random = rng(seed());
   const storage = new MemoryStorage(undefined, "a.vmdk");
   let [underWay, most] = [0, 0];
-  const slow: Packer = async (codec, unit) => {
+  const slow: Compressor = async (codec, unit) => {
     assert.deepEqual([codec.name, unit.length], ["zlib", GRAIN]);
     most = Math.max(most, ++underWay);
     const copy = unit.slice();
     await new Promise((resolve) => setTimeout(resolve, random.int(5)));
     underWay--;
-    return await inlinePacker(codec, copy);
+    return await inlineCompressor(codec, copy);
   };
   const size = 40 * 4 * GRAIN;
   const writer = await create(storage, size, slow);
@@ -181,7 +185,7 @@ Deno.test("a write that comes too late is an error, not a wrong image", async ()
   await assert.rejects(writer.write(new Uint8Array(GRAIN).fill(1), 0), /rising positions/);
 });
 
-Deno.test("data that do not pack are stored inside zlib streams", async () => {
+Deno.test("data that do not compress are stored inside zlib streams", async () => {
   const random = rng(seed());
   const storage = new MemoryStorage(undefined, "a.vmdk");
   const writer = await create(storage, 4 * GRAIN);
@@ -211,7 +215,7 @@ Deno.test("many regions: every table is behind its grains", async () => {
   assert.equal(into[0], 5);
 });
 
-Deno.test("packed grains that follow each other are read with one request", async () => {
+Deno.test("compressed grains that follow each other are read with one request", async () => {
   const random = rng(seed());
   const storage = new MemoryStorage(undefined, "a.vmdk");
   const writer = await create(storage, 16 * GRAIN);
@@ -221,7 +225,7 @@ Deno.test("packed grains that follow each other are read with one request", asyn
   await writer.finish();
   const recording = new RecordingStorage(storage);
   await using disk = await vmdk.open(recording, { openNamed: () => Promise.reject(new Error()) });
-  await disk.runAt(0, disk.size);
+  await disk.extentAt(0, disk.size);
   recording.operations.length = 0;
   const into = new Uint8Array(16 * GRAIN);
   await disk.read(into, 0);

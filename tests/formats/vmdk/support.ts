@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import type { Disk, DiskWriter, NamedFile, OptionValues } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
-import { type Run, sameStatus } from "../../../formats/extent.ts";
+import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
@@ -43,9 +43,9 @@ function named(files: Files, { name }: NamedFile): MemoryStorage {
 
 /** All runs of a disk, neighbours of one status merged, as `kind start-end` in units of 512 bytes. */
 export async function runLines(disk: Disk): Promise<string[]> {
-  const runs: Run[] = [];
+  const runs: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { fileStart: _place, ...run } = await disk.runAt(at, disk.size);
+    const { fileStart: _place, ...run } = await disk.extentAt(at, disk.size);
     if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
     const last = runs.at(-1);
     if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
@@ -59,7 +59,7 @@ export async function runLines(disk: Disk): Promise<string[]> {
 export async function bytesOf(disk: Disk, most = Infinity, piece = 256 << 10): Promise<Uint8Array> {
   const bytes = new Uint8Array(Math.min(most, disk.size));
   for (let at = 0; at < bytes.length;) {
-    const run = await disk.runAt(at, bytes.length);
+    const run = await disk.extentAt(at, bytes.length);
     for (let from = at; run.kind === "data" && from < run.end; from += piece) {
       const into = bytes.subarray(from, Math.min(from + piece, run.end)).fill(0xee);
       await disk.read(into, from);
@@ -80,13 +80,13 @@ export interface Made {
 export async function make(name: string, size: number, options: OptionValues): Promise<Made> {
   const storage = new MemoryStorage(undefined, name);
   const files = new Map<string, MemoryStorage>();
-  const writer = await vmdk.create!(storage, { size, options, backing: null, packs: false }, {
+  const writer = await vmdk.create!(storage, { size, options, backing: null, compress: false }, {
     createNamed(extent) {
       const file = new MemoryStorage(undefined, extent);
       files.set(extent, file);
       return Promise.resolve(file);
     },
-    below: null,
+    backing: null,
   });
   return { storage, files, writer };
 }

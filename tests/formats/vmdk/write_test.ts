@@ -125,7 +125,7 @@ Deno.test("a split disk has extents of 2047 MiB, whose files are named after the
     const names: string[] = [];
     const size = 2 * SPLIT_BYTES + 512;
     const storage = new MemoryStorage(undefined, "/images/.a.b.vmdk.diskcast");
-    const plan = { size, options: { subformat }, backing: null, packs: false };
+    const plan = { size, options: { subformat }, backing: null, compress: false };
     const writer = await vmdk.create!(storage, plan, {
       name: "a.b.vmdk",
       createNamed(name) {
@@ -142,7 +142,7 @@ Deno.test("a split disk has extents of 2047 MiB, whose files are named after the
           }),
         );
       },
-      below: null,
+      backing: null,
     });
     await writer.finish();
     assert.deepEqual(names, [1, 2, 3].map((number) => `a.b-${letter}00${number}.vmdk`));
@@ -166,10 +166,10 @@ Deno.test("creating never reads back", async () => {
     };
     const storage = new MemoryStorage(undefined, "a.vmdk");
     const files: { [name: string]: MemoryStorage } = {};
-    const plan = { size: 3_000_000 - 3_000_000 % 512, options: { subformat }, backing: null, packs: false };
+    const plan = { size: 3_000_000 - 3_000_000 % 512, options: { subformat }, backing: null, compress: false };
     const writer = await vmdk.create!(refuse(storage), plan, {
       createNamed: (name) => Promise.resolve(refuse(files[name] = new MemoryStorage(undefined, name))),
-      below: null,
+      backing: null,
     });
     const model = new Uint8Array(writer.traits.size);
     await workAtRandom(writer, model, random, 40);
@@ -182,8 +182,8 @@ Deno.test("creating never reads back", async () => {
 
 Deno.test("the header comes last, and large pieces are written with one request each", async () => {
   const recording = new RecordingStorage(new MemoryStorage(undefined, "a.vmdk"));
-  const plan = { size: 64 << 20, options: {}, backing: null, packs: false };
-  const writer = await vmdk.create!(recording, plan, { createNamed: () => Promise.reject(new Error()), below: null });
+  const plan = { size: 64 << 20, options: {}, backing: null, compress: false };
+  const writer = await vmdk.create!(recording, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
   await writer.write(new Uint8Array(1 << 20).fill(1), 5 << 20);
   await writer.write(new Uint8Array(1 << 20).fill(2), 31 << 20);
   await writer.write(new Uint8Array(128 << 10).fill(3), (32 << 20) - (64 << 10));
@@ -203,7 +203,7 @@ Deno.test("a full grain that becomes zero is given back", async () => {
     await writer.finish();
     assert.equal(files.size, 0);
     await using disk = await openFiles({ "a.vmdk": storage.bytes() });
-    assert.deepEqual(await disk.runAt(65536, disk.size), { start: 65536, end: 3 * 65536, kind: "hole" });
+    assert.deepEqual(await disk.extentAt(65536, disk.size), { start: 65536, end: 3 * 65536, kind: "hole" });
     const into = new Uint8Array(1024);
     await disk.read(into, 3 * 65536);
     assert.deepEqual([into[511], into[512]], [0, 1]);
@@ -215,8 +215,8 @@ Deno.test("a device that held something else", async () => {
   for (const subformat of ["monolithicSparse", "monolithicFlat", "twoGbMaxExtentSparse"]) {
     const old = () => new MemoryStorage(random.bytes(4 << 20), "a.vmdk");
     const [storage, extent] = [old(), old()];
-    const plan = { size: 2 << 20, options: { subformat }, backing: null, packs: false };
-    const writer = await vmdk.create!(storage, plan, { createNamed: () => Promise.resolve(extent), below: null });
+    const plan = { size: 2 << 20, options: { subformat }, backing: null, compress: false };
+    const writer = await vmdk.create!(storage, plan, { createNamed: () => Promise.resolve(extent), backing: null });
     const model = new Uint8Array(2 << 20);
     await workAtRandom(writer, model, random, 20);
     await writer.finish();
@@ -226,10 +226,10 @@ Deno.test("a device that held something else", async () => {
     await using disk = await openFiles({ "a.vmdk": image, [name]: extent.bytes() });
     assertBytes(await bytesOf(disk), model);
   }
-  const stream = { size: 2 << 20, options: { subformat: "streamOptimized" }, backing: null, packs: false };
+  const stream = { size: 2 << 20, options: { subformat: "streamOptimized" }, backing: null, compress: false };
   const device = new MemoryStorage(new Uint8Array(4096), "/dev/x");
   await assert.rejects(
-    vmdk.create!(device, stream, { createNamed: () => Promise.reject(new Error()), below: null }),
+    vmdk.create!(device, stream, { createNamed: () => Promise.reject(new Error()), backing: null }),
     { kind: "unsupported" },
   );
 });
@@ -263,13 +263,13 @@ for (const zeroed_grain of [false, true]) {
             size,
             options: { subformat, zeroed_grain },
             backing,
-            packs: false,
+            compress: false,
           }, {
             createNamed(name) {
               files.set(name, new MemoryStorage(undefined, name));
               return Promise.resolve(files.get(name)!);
             },
-            below: readerOf(below),
+            backing: readerOf(below),
           });
           const model = new Uint8Array(size);
           model.set(below.subarray(0, size));
@@ -288,8 +288,8 @@ for (const zeroed_grain of [false, true]) {
 
 const refused:
   readonly (readonly [string, OptionValues, Partial<Parameters<NonNullable<typeof vmdk.checkPlan>>[0]>])[] = [
-    ["compression of another kind", {}, { packs: true }],
-    ["compression of a flat kind", { subformat: "monolithicFlat" }, { packs: true }],
+    ["compression of another kind", {}, { compress: true }],
+    ["compression of a flat kind", { subformat: "monolithicFlat" }, { compress: true }],
     ["two hardware versions", { compat6: true, hwversion: 9 }, {}],
     ["zeroed grains without grains", { subformat: "monolithicFlat", zeroed_grain: true }, {}],
     ["zeroed grains in a split flat disk", { subformat: "twoGbMaxExtentFlat", zeroed_grain: true }, {}],
@@ -303,16 +303,16 @@ const refused:
 
 for (const [name, options, more] of refused) {
   Deno.test(`refuses a plan: ${name}`, () => {
-    const plan = { size: 1 << 20, backing: null, packs: false, options, ...more };
+    const plan = { size: 1 << 20, backing: null, compress: false, options, ...more };
     assert.throws(() => vmdk.checkPlan!(plan), { name: "ImageError", kind: "usage" });
   });
 }
 
 Deno.test("the largest disks can be made, and a file is not outgrown", async () => {
   for (const subformat of ["monolithicSparse", "streamOptimized"]) {
-    vmdk.checkPlan!({ size: 62 * 2 ** 40, options: { subformat }, backing: null, packs: false });
+    vmdk.checkPlan!({ size: 62 * 2 ** 40, options: { subformat }, backing: null, compress: false });
   }
-  assert.throws(() => vmdk.checkPlan!({ size: 62 * 2 ** 40 + 512, options: {}, backing: null, packs: false }), {
+  assert.throws(() => vmdk.checkPlan!({ size: 62 * 2 ** 40 + 512, options: {}, backing: null, compress: false }), {
     message: /at most 68169720922112 \(62 TiB\)/,
   });
   const storage = new MemoryStorage(undefined, "a.vmdk");
@@ -324,8 +324,8 @@ Deno.test("the largest disks can be made, and a file is not outgrown", async () 
 });
 
 Deno.test("a parent whose content ID is not known is refused", async () => {
-  const plan = { size: 512, options: {}, backing: { name: "a.vmdk", format: "vmdk" }, packs: false };
-  const context = { createNamed: () => Promise.reject(new Error()), below: readerOf(new Uint8Array(512)) };
+  const plan = { size: 512, options: {}, backing: { name: "a.vmdk", format: "vmdk" }, compress: false };
+  const context = { createNamed: () => Promise.reject(new Error()), backing: readerOf(new Uint8Array(512)) };
   await assert.rejects(vmdk.create!(new MemoryStorage(), plan, context), { kind: "unsupported" });
 });
 
@@ -336,10 +336,10 @@ Deno.test("failing storage fails the writer, and there is no image", async () =>
       const inner = new MemoryStorage(undefined, "a.vmdk");
       const faulty = new FaultyStorage(inner, ["write", "zero", "truncate"], nth);
       const work = async () => {
-        const plan = { size: 5 << 20, options: { subformat }, backing: null, packs: false };
+        const plan = { size: 5 << 20, options: { subformat }, backing: null, compress: false };
         const writer = await vmdk.create!(faulty, plan, {
           createNamed: () => Promise.reject(new Error()),
-          below: null,
+          backing: null,
         });
         await workAtRandom(writer, new Uint8Array(5 << 20), random, 20);
         await writer.finish();

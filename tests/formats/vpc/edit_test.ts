@@ -11,9 +11,9 @@ const runSeed = seed();
 
 function contextOver(below: Uint8Array): EditContext {
   return {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("VHD names no further files")),
-    openBelow: (backing) => {
+    openBacking: (backing) => {
       assert.equal(backing.format, "vpc");
       return Promise.resolve(readerOf(below));
     },
@@ -49,7 +49,7 @@ for (const type of [3, 4] as const) {
         await writer.finish();
         assertBytes(await contentOf(vpc, storage, beneath), model);
         await using disk = await openImage(vpc, image);
-        assert.equal(disk.facts["footer-damaged"], false);
+        assert.equal(disk.info["footer-damaged"], false);
         assert.deepEqual(disk.backing, names, "names of the parent lie between the blocks");
         const bytes = storage.bytes();
         if (bytes.length % 512 === 0) assertBytes(bytes.subarray(0, 512), bytes.subarray(bytes.length - 512));

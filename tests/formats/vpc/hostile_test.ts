@@ -157,15 +157,15 @@ Deno.test("hostile VHD: a vast sparse file costs neither time nor memory", async
   const within = startBounds();
   await using disk = await vpc.open(storage, context);
   assert.equal(disk.size, size);
-  for (let at = 0, count = 0; at < size && count < 2000; count++) at = (await disk.runAt(at, size)).end;
+  for (let at = 0, count = 0; at < size && count < 2000; count++) at = (await disk.extentAt(at, size)).end;
   within();
 });
 
 Deno.test("hostile VHD: blocks over one another are not written", async () => {
   const editContext = {
-    packs: false,
+    compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
-    openBelow: () => Promise.reject(new Error("nothing beneath")),
+    openBacking: () => Promise.reject(new Error("nothing beneath")),
   };
   for (const place of [AT.table / 512 + 1, AT.table / 512 + 2]) {
     const bytes = images.dynamic.slice();

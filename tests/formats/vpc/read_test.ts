@@ -20,7 +20,7 @@ Deno.test("a fixed image is recognised by its footer, whatever its guest has wri
     const bytes = buildVhd({ type: 2, size: data.length, data, footerBytes });
     assert.equal(vpc.probe(peekOf(bytes)), "yes");
     await using disk = await open(bytes);
-    assert.deepEqual([disk.size, disk.backing, disk.facts["subformat"]], [data.length, null, "fixed"]);
+    assert.deepEqual([disk.size, disk.backing, disk.info["subformat"]], [data.length, null, "fixed"]);
     assertBytes(await readAll(disk), data);
   }
 });
@@ -98,7 +98,7 @@ Deno.test("the copy of the footer serves where the other is damaged or missing, 
   ];
   for (const [bytes, told] of cases) {
     await using disk = await open(bytes);
-    assert.equal(disk.facts["footer-damaged"], told);
+    assert.equal(disk.info["footer-damaged"], told);
     assertBytes(await readAll(disk), model);
   }
 });
@@ -123,7 +123,7 @@ Deno.test("sectors whose bit is not set, and blocks that are not there, are hole
   assertBytes(await readAll(disk, below), model);
   const kinds = [];
   for (let at = 0; at < size;) {
-    const run = await disk.runAt(at, size);
+    const run = await disk.extentAt(at, size);
     kinds.push(`${run.kind} ${run.start}-${run.end}`);
     at = run.end;
   }
@@ -157,7 +157,7 @@ Deno.test("a differencing image names its parent by every name that it tells, re
     format: "vpc",
     id: "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf",
   });
-  assert.equal(disk.facts["parent-uuid"], "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
+  assert.equal(disk.info["parent-uuid"], "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
 });
 
 Deno.test("a parent on another machine is looked for by its bare name only", async () => {
@@ -187,7 +187,7 @@ Deno.test("blocks of every legal size", async () => {
     model.set(data);
     model.set(data, 2 * blockSize);
     assertBytes(await readAll(disk), model);
-    assert.equal(disk.unit, blockSize);
+    assert.equal(disk.clusterSize, blockSize);
   }
 });
 
@@ -291,9 +291,9 @@ Deno.test({
     assert.equal(await digestOf(path), SAMPLE_DIGEST);
     await using disk = await open(await Deno.readFile(path));
     assert.equal(disk.size, 136_363_130_880);
-    assert.equal(disk.facts["creator"], "vpc");
+    assert.equal(disk.info["creator"], "vpc");
     for (let at = 0; at < disk.size;) {
-      const found = await disk.runAt(at, disk.size);
+      const found = await disk.extentAt(at, disk.size);
       assert.equal(found.kind, "hole");
       at = found.end;
     }

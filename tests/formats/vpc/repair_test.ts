@@ -190,8 +190,8 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     const state = (storage: MemoryStorage) => stateOf(vpc, storage, below);
     const first = await state(new MemoryStorage(start));
     try {
-      const act = (storage: WritableStorage) => repairVpc(storage, what, changeContext(below));
-      const ended = await tryMemoryCrashes({ start, act, state, random });
+      const action = (storage: WritableStorage) => repairVpc(storage, what, changeContext(below));
+      const ended = await tryMemoryCrashes({ start, action, state, random });
       if (first !== "corrupt") assert.equal(await state(ended), first);
       if ((await found(ended)).corruptions > 0) continue;
       assert.equal((await found(ended)).leaks, 0);

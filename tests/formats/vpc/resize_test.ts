@@ -49,7 +49,7 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
         : "off";
       const ended = await tryMemoryCrashes({
         start,
-        act: (storage) => resizeVpc(storage, size, growth, changeContext(below)),
+        action: (storage) => resizeVpc(storage, size, growth, changeContext(below)),
         state: async (storage) => {
           const state = `${sha256(await contentOf(vpc, storage, below))} ${await namesIn(storage)}`;
           await assertMends(storage, below, state);
@@ -158,7 +158,7 @@ Deno.test("an image that goes by its geometry gets one that says the new size, o
       await resizeVpc(storage, size - size % 512, "off", changeContext());
       await using disk = await openImage(vpc, { storage, named: new Map() });
       assert.equal(disk.size, size - size % 512);
-      const { cylinders, heads, sectors } = disk.facts["geometry"] as Record<string, number>;
+      const { cylinders, heads, sectors } = disk.info["geometry"] as Record<string, number>;
       const product = cylinders! * heads! * sectors! * 512;
       assert([disk.size, 65535 * 16 * 255 * 512].includes(product));
       if (creator === "win ") assert.notEqual(product, disk.size, "forced to the current size");
@@ -228,7 +228,7 @@ Deno.test({
       await qemuImgOk("convert", "-f", "vpc", "-O", "raw", path, old);
       const changes = await tryCrashes({
         path,
-        act: (files) => resize({ path, format: "vpc" }, after, { files }),
+        action: (files) => resize({ path, format: "vpc" }, after, { files }),
         sound: async () => {
           const info = JSON.parse(await qemuImgOk("info", "--output=json", "-f", "vpc", path));
           assert([before, after].includes(info["virtual-size"]));

@@ -12,10 +12,10 @@ import { seal } from "./build.ts";
 
 const MIB = 1 << 20;
 const runSeed = seed();
-const createContext = { createNamed: () => Promise.reject(new Error("VHD names no files")), below: null };
+const createContext = { createNamed: () => Promise.reject(new Error("VHD names no files")), backing: null };
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
-  return { size, options, backing: null, packs: false };
+  return { size, options, backing: null, compress: false };
 }
 
 async function created(size: number, options: CreatePlan["options"], fill: (writer: DiskWriter) => Promise<void>) {
@@ -96,7 +96,7 @@ Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, str
   const storage = new RecordingStorage(new MemoryStorage());
   await using writer = await vpc.create!(storage, plan(10 * MIB), createContext);
   assert.deepEqual(
-    [writer.traits.startsZeroed, writer.traits.zeroes, writer.traits.unit],
+    [writer.traits.startsZeroed, writer.traits.zeroes, writer.traits.clusterSize],
     [true, "cheap", 2 * MIB],
   );
   await writer.write(new Uint8Array(256 << 10).fill(1), 4 * MIB);
@@ -180,7 +180,7 @@ Deno.test("plans that cannot be carried out", () => {
   vpc.checkPlan!(plan(most));
   assert.throws(() => vpc.checkPlan!(plan(most + 1)), { kind: "usage", message: /2040 GiB/ });
   assert.throws(() => vpc.checkPlan!({ ...plan(MIB), backing: { name: "a.vhd" } }), { kind: "usage" });
-  assert.throws(() => vpc.checkPlan!({ ...plan(MIB), packs: true }), { kind: "usage" });
+  assert.throws(() => vpc.checkPlan!({ ...plan(MIB), compress: true }), { kind: "usage" });
 });
 
 Deno.test("the largest image is created at once, and its last sector is written", async () => {
