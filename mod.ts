@@ -104,19 +104,19 @@ export {
   convert,
   createImage,
   digest,
+  estimateConversion as surveyConversion,
   imageFiles,
   inspect,
   inspectChain,
   jobFiles,
   listSnapshots,
-  mapRuns,
+  mapExtents as mapRuns,
   measure,
   openDisk,
   partitionTable,
   planConversion,
   rebase,
   resize,
-  surveyConversion,
 } from "./core/mod.ts";
 export { type CompressedShare, compressedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";

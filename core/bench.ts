@@ -56,13 +56,13 @@ async function benchRead(
   const opened = stack.use(await openImage(image, { ...openOptions(options), decompressor: pool.decompress }));
   const disk: GuestReader = chainOf(opened.layers.map((layer) => layer.disk));
   const place = placesOn(disk.size, job, "read");
-  const pause = tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent);
+  const checkpoint = tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent);
   let next = 0;
   const reader = async () => {
     const buffer = new Uint8Array(new SharedArrayBuffer(bufferSize));
     while (next < count) {
       await disk.read(buffer, place(next++));
-      await pause(next / count);
+      await checkpoint(next / count);
     }
   };
   return await timed(options, () => Promise.all(Array.from({ length: Math.min(depth, count) }, reader)));
@@ -93,7 +93,7 @@ async function benchWrite(
       await writer.write(buffer, place(done++));
       if (flushInterval > 0 && done % flushInterval === 0) syncs.push(storage.sync());
       if (drain) await Promise.all(syncs.splice(0));
-      await context.pause(done / job.count);
+      await context.checkpoint(done / job.count);
     }
     await writer.finish();
     await Promise.all(syncs);

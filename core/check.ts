@@ -63,7 +63,7 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
     : formatNamed(spec.format, open.formats, path);
   const pace = throttleOf(options.signal, 0, options.paused);
   const context: CheckContext = {
-    pause: tellingPause(pace, options.onEvent),
+    checkpoint: tellingPause(pace, options.onEvent),
     openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
   };
   return resultOf(spec, format, await atWork(options, () => reportOf(format, storage, context)), NOTHING_FIXED);

@@ -42,7 +42,7 @@ export interface CompareOptions extends OpenDiskOptions, Pick<ConvertContext, "s
    *
    * @internal
    */
-  readonly crew?: WorkerIo;
+  readonly workerIo?: WorkerIo;
 }
 
 /** What {@linkcode compare} found. Guest bytes. */
@@ -71,7 +71,7 @@ export async function compare(
   onEvent({ type: "phase", phase: "inspect" });
   const workers = workerPoolOf(options.workers);
   using pool = codecPoolOf(workers);
-  using crew = options.crew ?? workerIo(workers, { workers: workers.count - 1 });
+  using crew = options.workerIo ?? workerIo(workers, { workers: workers.count - 1 });
   await using stack = new AsyncDisposableStack();
   const sides: Side[] = [];
   for (const image of [first, second]) {

@@ -199,7 +199,7 @@ export class Conversion {
   crew(planned: Totals | null, stack: AsyncDisposableStack): { readonly crew?: WorkerIo } {
     const { digest, rateLimit } = this.job;
     if (digest || rateLimit) return {};
-    const crew = stack.use(this.context.crew ?? workerIo(this.workers));
+    const crew = stack.use(this.context.workerIo ?? workerIo(this.workers));
     crew.expects(planned?.data ?? 0);
     return { crew };
   }
@@ -258,7 +258,7 @@ export class Conversion {
       size: sources.size,
       sources: files,
       sync: job.sync ?? "finish",
-      pause: () => this.pace.checkpoint(),
+      checkpoint: () => this.pace.checkpoint(),
       signal: this.context.signal,
       compressor: leveled(this.pool.compress, job.compressionLevel),
       options,

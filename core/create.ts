@@ -87,8 +87,17 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   const plan = await planTarget(spec, format, size);
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
-  const pause = tellingPause(throttleOf(context.signal, 0, context.paused), context.onEvent);
-  const targetJob = { spec, size, sources, sync, pause, signal: context.signal, compressor: inlineCompressor, options };
+  const checkpoint = tellingPause(throttleOf(context.signal, 0, context.paused), context.onEvent);
+  const targetJob = {
+    spec,
+    size,
+    sources,
+    sync,
+    checkpoint,
+    signal: context.signal,
+    compressor: inlineCompressor,
+    options,
+  };
   const target = await atWork(context, async () => {
     const begun = await createTarget(targetJob, format, plan, backing, stack);
     await begun.writer.finish();

@@ -53,17 +53,17 @@ export async function estimateConversion(
   const compressor = countingCompressor(pool.compress);
   const conversion = new Conversion(job, { ...context, pool: { ...pool, compress: compressor.compress } }, dryOutput());
   const { source, target: { writer } } = await conversion.prepare(stack);
-  const told = { pause: tellingPause(conversion.pace, onEvent) };
+  const told = { checkpoint: tellingPause(conversion.pace, onEvent) };
   onEvent?.({ type: "phase", phase: "copy" });
-  const status = await countStatus(source, partOf(told, 0, 0.5).pause);
+  const status = await countStatus(source, partOf(told, 0, 0.5).checkpoint);
   const data = status.data.bytes + status.compressed.bytes;
-  const { pause } = partOf(told, 0.5, 1);
+  const { checkpoint } = partOf(told, 0.5, 1);
   const { sampled, readSeconds, writeSeconds, compress } = await takeSamples({
     source,
     data,
     writer,
     compressor,
-    pause,
+    checkpoint,
   });
   const writing = writeSeconds / (job.workers ?? navigator.hardwareConcurrency);
   return {
@@ -74,7 +74,10 @@ export async function estimateConversion(
   };
 }
 
-async function countStatus(source: GuestReader, pause: (share: number) => Promise<void>): Promise<Estimate["status"]> {
+async function countStatus(
+  source: GuestReader,
+  checkpoint: (share: number) => Promise<void>,
+): Promise<Estimate["status"]> {
   const counts = {
     data: { runs: 0, bytes: 0 },
     compressed: { runs: 0, bytes: 0 },
@@ -89,7 +92,7 @@ async function countStatus(source: GuestReader, pause: (share: number) => Promis
     if (status !== last) counts[status].runs++;
     last = status;
     at = run.end;
-    await pause(at / source.size);
+    await checkpoint(at / source.size);
   }
   return counts;
 }

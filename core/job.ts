@@ -129,5 +129,5 @@ export interface ConvertContext {
    *
    * @internal
    */
-  readonly crew?: WorkerIo;
+  readonly workerIo?: WorkerIo;
 }

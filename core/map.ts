@@ -62,7 +62,7 @@ export async function* mapLayers(
   { start = 0, length = Infinity, signal, onEvent }: Pick<MapOptions, "start" | "length" | "signal" | "onEvent">,
 ): AsyncGenerator<MapEntry> {
   const end = Math.min(layers[0].disk.size, start + length);
-  const pause = tellingPause(throttleOf(signal, 0), onEvent);
+  const checkpoint = tellingPause(throttleOf(signal, 0), onEvent);
   let last: MapEntry | undefined;
   for (let at = start; at < end;) {
     const entry = await entryAt(layers, at, end);
@@ -72,7 +72,7 @@ export async function* mapLayers(
       last = entry;
     }
     at += entry.length;
-    await pause((at - start) / (end - start));
+    await checkpoint((at - start) / (end - start));
   }
   if (last) yield last;
 }

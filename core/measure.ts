@@ -73,7 +73,7 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
     throw new ImageError("unsupported", `Cannot measure compressed data for ${format.name}: it has no compression`);
   }
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const told = { pause: tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent) };
+  const told = { checkpoint: tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent) };
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
     const content = { reader: empty, source: empty, bitmaps: null };
@@ -113,7 +113,7 @@ interface Content {
 }
 
 /** Hears how far it is. */
-type Told = { readonly pause: ReturnType<typeof tellingPause> };
+type Told = { readonly checkpoint: ReturnType<typeof tellingPause> };
 
 async function measureFor(
   format: Format,
@@ -141,14 +141,14 @@ async function measureFor(
 }
 
 /** Guest bytes of the units that hold data. */
-async function dataIn(reader: GuestReader, unit: number, { pause }: Told): Promise<number> {
+async function dataIn(reader: GuestReader, unit: number, { checkpoint }: Told): Promise<number> {
   let data = 0;
   for (let at = 0; at < reader.size;) {
     const run = await reader.extentAt(at, reader.size);
     const end = run.kind === "data" ? alignUp(run.end, unit) : run.end;
     if (run.kind === "data") data += end - alignDown(at, unit);
     at = end;
-    await pause(Math.min(1, at / reader.size));
+    await checkpoint(Math.min(1, at / reader.size));
   }
   return data;
 }
@@ -159,13 +159,14 @@ async function compressedShare(
   plan: CreatePlan,
   { reader, source }: Content,
   data: number,
-  { pause }: Told,
+  { checkpoint }: Told,
 ): Promise<CompressedShare> {
   await using stack = new AsyncDisposableStack();
   const compressor = countingCompressor();
   const { writer } = await dryWriter(format, plan, compressor.compress, stack);
   const sampled = { ...reader, read: source.read };
-  return (await takeSamples({ source: sampled, data, writer, compressor, pause })).compress ?? { share: 1, error: 0 };
+  return (await takeSamples({ source: sampled, data, writer, compressor, checkpoint })).compress ??
+    { share: 1, error: 0 };
 }
 
 /** A writer that writes into nothing, and the files that it makes. */
@@ -207,7 +208,7 @@ async function written(
   format: Format,
   plan: CreatePlan,
   reader: GuestReader,
-  { pause }: Told,
+  { checkpoint }: Told,
 ): Promise<{ readonly size: number; readonly data: number; readonly unit: number }> {
   await using stack = new AsyncDisposableStack();
   const { writer, files } = await dryWriter(format, plan, NEXT_TO_NOTHING, stack);
@@ -220,7 +221,7 @@ async function written(
       await writer.write(piece, start);
       start += piece.length;
       if (traits.compress) data += piece.length;
-      await pause(start / reader.size);
+      await checkpoint(start / reader.size);
     }
   }
   await writer.finish();

@@ -69,7 +69,7 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
  * assert.equal(status.data.bytes + status.compressed.bytes + status.zero.bytes, 64 << 20);
  * ```
  */
-export async function surveyConversion(
+export async function estimateConversion(
   job: ConvertJob,
   context: EstimateContext = {},
 ): Promise<Estimate> {
@@ -247,7 +247,7 @@ export async function imageFiles(
  * assert.equal(entries.reduce((sum, entry) => sum + entry.length, 0), 64 << 20);
  * ```
  */
-export async function* mapRuns(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
+export async function* mapExtents(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   yield* (await import("./map.ts")).mapExtents(image, options);
 }
 

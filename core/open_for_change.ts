@@ -74,9 +74,9 @@ export async function openForChange(
   const output = stack.use(outputFiles(open.files, sources));
   const path = resolve(spec.path);
   const pace = throttleOf(options.signal, 0, options.paused);
-  const pause = tellingPause(pace, options.onEvent);
+  const checkpoint = tellingPause(pace, options.onEvent);
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const manners = { sync: options.sync ?? "finish", pause };
+  const manners = { sync: options.sync ?? "finish", checkpoint };
   const edit = async (path: string) => targetStorage(await output.edit(path), manners);
   const storage = await edit(path);
   const format = spec.format === undefined
@@ -89,7 +89,7 @@ export async function openForChange(
   // A verb may ask twice, and a file is locked once.
   const named = new Map<string, Promise<WritableStorage>>();
   const context: ChangeContext = {
-    pause,
+    checkpoint,
     openNamed: async (file) => {
       const path = await namedPath(spec, file, open);
       const opened = named.get(path) ?? edit(path);
@@ -129,7 +129,7 @@ export async function atWork<Result>(
 const SHARE_STEP = 0.001;
 
 /** A checkpoint that also tells how far a verb is; the share that is told only rises. */
-export function tellingPause(pace: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["pause"] {
+export function tellingPause(pace: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["checkpoint"] {
   let told = 0;
   return (share = 0) => {
     if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });

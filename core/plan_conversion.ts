@@ -58,7 +58,7 @@ export async function planConversion(
   const { sources, target, source, traits, policy, size } = await conversion.prepare(stack);
   const begun = target.storage.size;
   onEvent?.({ type: "phase", phase: "plan" });
-  const pause = tellingPause(conversion.pace, onEvent);
+  const checkpoint = tellingPause(conversion.pace, onEvent);
   const totals = { data: 0, zero: 0, skip: 0 };
   let taken = 0;
   let counted = 0;
@@ -71,7 +71,7 @@ export async function planConversion(
       taken += end - Math.max(alignDown(step.start, traits.clusterSize), counted);
       counted = end;
     }
-    await pause(step.end / source.size);
+    await checkpoint(step.end / source.size);
   }
   const tables = traits.clusterSize > 1 ? FIRST_TABLES + Math.ceil(taken / traits.clusterSize) * TABLE_BYTES : 0;
   // A format that lays out the whole disk at once has its size from the start, most of it holes.

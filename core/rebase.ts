@@ -157,7 +157,7 @@ class Rebase {
     let dropped = 0;
     const piece = alignUp(PIECE, unit);
     for (let start = 0; start < top.size; start += piece) {
-      await changed.context.pause(start / top.size);
+      await changed.context.checkpoint(start / top.size);
       const end = Math.min(start + piece, top.size);
       const [mine, theirs] = [new Uint8Array(end - start), new Uint8Array(end - start)];
       const stated = await readStated(top, below, mine, start);

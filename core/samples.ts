@@ -34,7 +34,7 @@ export interface Sampling {
   /** A new target that is thrown away; it compress with `compressor`. */
   readonly writer: DiskWriter;
   readonly compressor: CountingCompressor;
-  readonly pause: (share?: number) => Promise<void>;
+  readonly checkpoint: (share?: number) => Promise<void>;
 }
 
 /** A compressor that counts what is left. */
@@ -58,11 +58,11 @@ export function countingCompressor(compress: Compressor = inlineCompressor): Cou
 }
 
 /** Takes samples, a few megabytes. Zeroes among the data take no space, as in a conversion. */
-export async function takeSamples({ source, data, writer, compressor, pause }: Sampling): Promise<Samples> {
+export async function takeSamples({ source, data, writer, compressor, checkpoint }: Sampling): Promise<Samples> {
   const { compress, clusterSize: unit } = writer.traits;
   const length = compress ? unit : SAMPLE_BYTES;
   const perGroup = Math.max(1, Math.floor(GROUP_BYTES / length));
-  const places = await placesIn(source, data, GROUPS * perGroup, length, pause);
+  const places = await placesIn(source, data, GROUPS * perGroup, length, checkpoint);
   const groups = Array.from({ length: GROUPS }, () => ({ bytes: 0, compressed: 0 }));
   const seconds = { read: 0, write: 0 };
   for (const [nth, start] of places.entries()) {
@@ -77,7 +77,7 @@ export async function takeSamples({ source, data, writer, compressor, pause }: S
     seconds.write += (performance.now() - read) / 1000;
     group.bytes += bytes.length;
     group.compressed += compressor.compressed() - before;
-    await pause((nth + 1) / places.length);
+    await checkpoint((nth + 1) / places.length);
   }
   const sampled = groups.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
@@ -108,7 +108,7 @@ async function placesIn(
   data: number,
   count: number,
   unit: number,
-  pause: Sampling["pause"],
+  checkpoint: Sampling["checkpoint"],
 ): Promise<number[]> {
   const places: number[] = [];
   let passed = 0;
@@ -123,7 +123,7 @@ async function placesIn(
       passed += run.end - at;
     }
     at = run.end;
-    await pause();
+    await checkpoint();
   }
   return places;
 }

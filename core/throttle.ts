@@ -47,7 +47,7 @@ export function throttleOf(
   // Whoever opens files has waited for the system before; and what a turn takes loads much of Node.
   let turn: number | undefined;
   let written = 0;
-  const pause = async () => {
+  const checkpoint = async () => {
     throwIfCancelled(signal);
     turn ??= performance.now();
     if (performance.now() - turn < TURN) return;
@@ -63,13 +63,13 @@ export function throttleOf(
     throwIfCancelled(signal);
   };
   return {
-    checkpoint: pause,
+    checkpoint,
     async account(bytes) {
       if (rateLimit > 0) {
         written += bytes;
         await sleepUntil(begun + written / rateLimit * 1000, signal);
       }
-      await pause();
+      await checkpoint();
     },
   };
 }

@@ -55,20 +55,20 @@ export interface CheckContext {
    *
    * @param share how much of the verb is done, from 0 to 1; absent: not known
    */
-  pause(share?: number): Promise<void>;
+  checkpoint(share?: number): Promise<void>;
   /** Opens a further file that the image names. */
   openNamed(file: NamedFile): Promise<Storage>;
 }
 
 /** `context` for a part of a verb: what is all of that part takes the verb from the share `from` to the share `to`. */
-export function partOf<Context extends Pick<CheckContext, "pause">>(
+export function partOf<Context extends Pick<CheckContext, "checkpoint">>(
   context: Context,
   from: number,
   to: number,
 ): Context {
   return {
     ...context,
-    pause: (share) => context.pause(share === undefined ? undefined : from + share * (to - from)),
+    checkpoint: (share) => context.checkpoint(share === undefined ? undefined : from + share * (to - from)),
   };
 }
 

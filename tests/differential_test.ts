@@ -83,7 +83,7 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
     // Fixed places are written by workers, unless one thread is to do it all.
     const crew = workers !== 1 && wish.target.format !== "qcow2" ? await readyCrew() : null;
     const pool = await readyPool(workers);
-    await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(crew && { crew }) });
+    await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(crew && { workerIo: crew }) });
     return await compareImages(theirs, ours, wish);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${told.join("\n")}`, { cause: error });

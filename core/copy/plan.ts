@@ -120,12 +120,12 @@ export async function countTotals(
   source: GuestReader,
   traits: WriterTraits,
   policy: Policy,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<Totals> {
   const totals = { data: 0, zero: 0, skip: 0 };
   for await (const { action, start, end } of stepsOf(source, traits, policy)) {
     totals[action === "copy" ? "data" : action] += end - start;
-    await pause();
+    await checkpoint();
   }
   return totals;
 }

@@ -47,7 +47,7 @@ export interface TargetJob {
   readonly sources: SourceFiles;
   readonly sync: SyncMode;
   /** Awaited between parts of what takes long; throws where the job is cancelled. */
-  readonly pause?: (share?: number) => Promise<void>;
+  readonly checkpoint?: (share?: number) => Promise<void>;
   /** Ends what `checkpoint` is not asked in: the waiting for the reader of a pipe. */
   readonly signal?: AbortSignal | undefined;
   readonly compressor: Compressor;

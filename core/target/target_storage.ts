@@ -17,11 +17,11 @@ const SYNC_PART = 32 << 20;
 export interface TargetManners {
   readonly sync: SyncMode;
   /** Awaited between parts of what takes long, with how much of it is done; throws where the job is cancelled. */
-  readonly pause?: ((share?: number) => Promise<void>) | undefined;
+  readonly checkpoint?: ((share?: number) => Promise<void>) | undefined;
 }
 
 /** `storage`, with these manners. */
-export function targetStorage(storage: WritableStorage, { sync, pause }: TargetManners): WritableStorage {
+export function targetStorage(storage: WritableStorage, { sync, checkpoint }: TargetManners): WritableStorage {
   const copyFrom = storage.copyFrom?.bind(storage);
   let unsynced = 0;
   const settled = async (bytes: number) => {
@@ -71,7 +71,7 @@ export function targetStorage(storage: WritableStorage, { sync, pause }: TargetM
     truncate: (size) => storage.truncate(size),
     async reserve(start, end, written) {
       for (let at = start; at < end; at += RESERVE_PART) {
-        await pause?.((at - start) / (end - start));
+        await checkpoint?.((at - start) / (end - start));
         await storage.reserve(at, Math.min(at + RESERVE_PART, end), written);
       }
     },

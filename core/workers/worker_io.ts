@@ -57,7 +57,7 @@ interface CrewUse {
   readonly workers?: number;
 }
 
-/** What `crew` does with files, nothing where one worker is wanted; disposing ends it. */
+/** What `workerIo` does with files, nothing where one worker is wanted; disposing ends it. */
 export function workerIo(crew: WorkerPool, { worth = WORTH, workers = crew.count }: CrewUse = {}): WorkerIo {
   let passed = 0;
   let due = worth;

@@ -163,7 +163,7 @@ async function withoutZeroFlags(renewal: Transaction): Promise<Header["l1"]> {
     const flagged = flaggedEntries(l2);
     for (const at of flagged) await expand(renewal, l2, at);
     if (flagged.length > 0) await putL2(renewal, l1, index, l2);
-    await context.pause(index / header.l1.entries);
+    await context.checkpoint(index / header.l1.entries);
   }
   await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
   return await putL1(renewal, l1);

@@ -76,7 +76,7 @@ export async function forgetQcow2(
       if (loaded?.index !== index) {
         if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
         loaded = { index, l2: await readL2(renewal, tableAt(l1, index)) };
-        await context.pause(done / ranges.length);
+        await context.checkpoint(done / ranges.length);
       }
       await forgetEntry(renewal, loaded.l2, guest);
     }

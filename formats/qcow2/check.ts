@@ -120,7 +120,7 @@ async function compare(
     }
     // A gap in a sparse file may be many blocks long.
     if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
-    await context.pause(Math.min(1, (index + 1) * reach / clusters));
+    await context.checkpoint(Math.min(1, (index + 1) * reach / clusters));
   }
   return { highest, rebuild, tooLow, allOnes };
 }
@@ -177,7 +177,7 @@ export async function checkFlags(
     for (const { high, nth, cluster } of later) {
       hold(high, table, table + nth, "L2", counts.peek(cluster) ?? await counts.get(cluster));
     }
-    await context.pause(at / l1.length);
+    await context.checkpoint(at / l1.length);
   }
   return wrong;
 }

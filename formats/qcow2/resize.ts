@@ -90,7 +90,7 @@ async function cutFrom(renewal: Transaction, l1: DataView, start: number): Promi
     } else if (await cutTable(renewal, l2, l2IndexOf(geometry, start))) {
       await putL2(renewal, l1, index, l2);
     }
-    await renewal.context.pause(index * 8 / l1.byteLength);
+    await renewal.context.checkpoint(index * 8 / l1.byteLength);
   }
 }
 
@@ -203,6 +203,6 @@ async function eachCluster(
       change(l2, l2IndexOf(geometry, guest) * geometry.l2EntryBytes, alignDown(guest, geometry.clusterSize));
     }
     await putL2(renewal, l1, index, l2);
-    await context.pause((guest - start) / (end - start));
+    await context.checkpoint((guest - start) / (end - start));
   }
 }

@@ -83,7 +83,7 @@ async function walk(disk: Disk, context: CheckContext, visit: (placed: Placed) =
       note(error.message, error.offset);
     }
     at = end;
-    await context.pause(at / disk.size);
+    await context.checkpoint(at / disk.size);
   }
 }
 

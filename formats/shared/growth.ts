@@ -35,14 +35,14 @@ export async function fillNew(
   start: number,
   end: number,
   filling: Filling,
-  pause: CheckContext["pause"],
+  checkpoint: CheckContext["checkpoint"],
   used: number = storage.size,
 ): Promise<void> {
   const dirty = Math.min(end, used);
   if (start < dirty && filling !== "written") await storage.zeroAt(start, dirty);
   if (filling === "holes" && storage.size < end) await storage.truncate(end);
   for (let at = start; filling !== "holes" && at < end; at += STEP) {
-    await pause((at - start) / (end - start));
+    await checkpoint((at - start) / (end - start));
     const stepEnd = Math.min(end, at + STEP);
     if (filling === "written") await writeZeroes(storage, at, stepEnd);
     else await storage.reserve(at, stepEnd, false);
@@ -102,7 +102,7 @@ export async function clearNewEnd(
   oldSize: number,
   below: GuestReader | null,
   settle: () => Promise<void>,
-  { pause }: Pick<CheckContext, "pause">,
+  { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<void> {
   const { size, clusterSize: unit } = writer.traits;
   const end = Math.min(size, Math.max(alignUp(oldSize, unit), below?.size ?? 0));
@@ -112,6 +112,6 @@ export async function clearNewEnd(
     // The disk of today has a part of this block.
     if (at === oldSize) await settle();
     at = partEnd;
-    await pause();
+    await checkpoint();
   }
 }

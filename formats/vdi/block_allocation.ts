@@ -43,7 +43,7 @@ export interface Places {
  */
 export async function placesOf(
   image: VdiImage,
-  pause: CheckContext["pause"],
+  checkpoint: CheckContext["checkpoint"],
   wrong: (index: number, place: number, fault: PlaceFault) => void,
   entries: number = image.map.entries,
 ): Promise<Places> {
@@ -72,13 +72,13 @@ export async function placesOf(
   for (let index = 0; index < map.entries;) {
     const page = await map.load(index);
     for (; index < page.end; index++) if (isAllocated(page.entry(index))) look(index, page.entry(index));
-    await pause(index / map.entries);
+    await checkpoint(index / map.entries);
   }
   return { used, ...found, unused: Math.max(0, found.unused) };
 }
 
 /** As {@linkcode placesOf}; throws `corrupt` for anything wrong: writing would make it worse. */
-export function soundPlaces(image: VdiImage, pause: () => Promise<void>, entries?: number): Promise<Places> {
+export function soundPlaces(image: VdiImage, checkpoint: () => Promise<void>, entries?: number): Promise<Places> {
   const { storage: { label }, map } = image;
   const refuse = (index: number, place: number, fault: PlaceFault) => {
     const found = {
@@ -92,7 +92,7 @@ export function soundPlaces(image: VdiImage, pause: () => Promise<void>, entries
       label,
     );
   };
-  return placesOf(image, pause, refuse, entries);
+  return placesOf(image, checkpoint, refuse, entries);
 }
 
 /** Whether a place is in use. */

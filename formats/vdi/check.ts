@@ -28,7 +28,7 @@ export async function checkVdi(storage: Storage, context: CheckContext): Promise
     shared: "where another block lies",
     lost: "which is past its end",
   };
-  const places = await placesOf(image, context.pause, (index, place, fault) => {
+  const places = await placesOf(image, context.checkpoint, (index, place, fault) => {
     note(`Block ${index} lies at place ${place} of the file, ${found[fault]}`, header.mapOffset + index * 4);
   });
   if (places.blocks !== header.allocated) {

@@ -16,11 +16,11 @@ import { freePlaces, isUsed, placesOf, use } from "./block_allocation.ts";
  *
  * A copy is on stable storage before the map says so, and no place is written that the map names.
  */
-export async function compact(storage: WritableStorage, pause: () => Promise<void>): Promise<void> {
+export async function compact(storage: WritableStorage, checkpoint: () => Promise<void>): Promise<void> {
   const image = await readImage(storage);
   const { header, map } = image;
   let outside = 0;
-  const places = await placesOf(image, pause, (_index, _place, fault) => {
+  const places = await placesOf(image, checkpoint, (_index, _place, fault) => {
     if (fault === "outside") outside++;
   });
   const count = places.blocks + outside;
@@ -43,7 +43,7 @@ export async function compact(storage: WritableStorage, pause: () => Promise<voi
       const target = next();
       await copyPlace(storage, header, place, target);
       moved.set(index, target);
-      await pause();
+      await checkpoint();
     }
     if (moved.size === 0) continue;
     await storage.sync();

@@ -24,7 +24,7 @@ import { freePlaces, soundPlaces } from "./block_allocation.ts";
 export async function makeRoom(
   storage: WritableStorage,
   entries: number,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<VdiImage> {
   const image = await readImage(storage);
   const { header, map } = image;
@@ -37,13 +37,13 @@ export async function makeRoom(
       `past the 4 GiB that its header can tell; convert it into a new image`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const count = await clearPlaces(storage, image, cleared, pause);
+  const count = await clearPlaces(storage, image, cleared, checkpoint);
   await writeEntries(storage, {
     mapOffset,
     first: 0,
     end: map.entries,
     async entriesOf(first, end) {
-      await pause();
+      await checkpoint();
       const found: number[] = [];
       for (let index = first; index < end; index++) {
         const entry = (await map.load(index)).entry(index);
@@ -63,10 +63,10 @@ async function clearPlaces(
   storage: WritableStorage,
   image: VdiImage,
   cleared: number,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<number> {
   const { header, map } = image;
-  const places = await soundPlaces(image, pause, map.entries + cleared);
+  const places = await soundPlaces(image, checkpoint, map.entries + cleared);
   const next = freePlaces(places.used, cleared);
   const moved = new Map<number, number>();
   let end = places.end;
@@ -77,7 +77,7 @@ async function clearPlaces(
     end = Math.max(end, target + 1);
     await copyPlace(storage, header, place, target);
     moved.set(index, target);
-    await pause();
+    await checkpoint();
   }
   if (moved.size === 0) return places.count;
   // Other programs put the next new block there.

@@ -18,23 +18,23 @@ import { type PlaceFault, placesOf } from "./block_allocation.ts";
  * @throws ImageError where it does not open
  */
 export async function repairVdi(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
-  const pause = () => context.pause();
+  const checkpoint = () => context.checkpoint();
   const image = await readImage(storage);
   const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };
-  const { count, unused } = await placesOf(image, pause, (_index, _place, fault) => faults[fault]++);
+  const { count, unused } = await placesOf(image, checkpoint, (_index, _place, fault) => faults[fault]++);
   if (what === "leaks" && (unused === 0 || faults.outside + faults.shared + faults.lost > 0)) return;
   if (faults.lost > 0 && image.backing !== null) return;
   // A file must not become many times as long by a map that names one place over and over.
   if (faults.shared > count) return;
-  if (faults.lost > 0) await forgetLost(storage, image, pause);
-  await compact(storage, pause);
+  if (faults.lost > 0) await forgetLost(storage, image, checkpoint);
+  await compact(storage, checkpoint);
 }
 
 /** Completes what the file cuts off with zeroes, and frees the blocks of which nothing is there. */
 async function forgetLost(
   storage: WritableStorage,
   { header, map }: VdiImage,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<void> {
   const { size } = storage;
   let end = size;
@@ -44,14 +44,14 @@ async function forgetLost(
       const start = isAllocated(page.entry(index)) ? dataOffsetOf(header, page.entry(index)) : size;
       if (start < size && blockEnd(header, index, start) > end) end = start + header.blockSize;
     }
-    await pause();
+    await checkpoint();
   }
   if (end > size) await storage.truncate(end);
   await storage.sync();
   for (let index = 0; index < map.entries; index++) {
     const entry = (await map.load(index)).entry(index);
     if (isAllocated(entry) && dataOffsetOf(header, entry) >= size) await map.set(index, FREE);
-    await pause();
+    await checkpoint();
   }
   await map.flush();
   await storage.sync();

@@ -39,7 +39,7 @@ export async function resizeVdi(
   if (image.header.type === "static") refuseMetadata(storage, growth);
   if (size === image.header.size) return;
   const entries = Math.max(image.map.entries, unitsOf(size, image.header.blockSize));
-  const places = await soundPlaces(image, () => context.pause(), entries);
+  const places = await soundPlaces(image, () => context.checkpoint(), entries);
   if (size > image.header.size) await grow(storage, image, size, growth, context);
   else await shrink(storage, image, size, places.end, context);
 }
@@ -50,12 +50,12 @@ async function shrink(
   { header }: VdiImage,
   size: number,
   placesEnd: number,
-  { pause }: ChangeContext,
+  { checkpoint }: ChangeContext,
 ): Promise<void> {
   const blocks = unitsOf(size, header.blockSize);
   await rewriteHeader(storage, { size, blocks, allocated: placesEnd, modifiedUuid: randomUuid("mixed") });
   await storage.sync();
-  await compact(storage, () => pause());
+  await compact(storage, () => checkpoint());
 }
 
 /** Everything is put in place where the disk of today does not reach; then the header, one sector, states the size. */
@@ -68,9 +68,9 @@ async function grow(
 ): Promise<void> {
   const below = backing === null ? null : await context.openBacking(backing);
   const blocks = unitsOf(size, blockSize);
-  const image = await makeRoom(storage, blocks, () => context.pause());
+  const image = await makeRoom(storage, blocks, () => context.checkpoint());
   const longer = await lengthenMap(storage, image, size, blocks);
-  const places = await soundPlaces(image, () => context.pause(), blocks);
+  const places = await soundPlaces(image, () => context.checkpoint(), blocks);
   const next = freePlaces(places.used);
   let [allocated, end] = [places.count, places.end];
   // A static image has a place for every block, with holes where nothing else is wanted.
@@ -80,7 +80,9 @@ async function grow(
     ...longer,
     storage,
     below,
-    fresh: uninitialisedBlocks((start, fillEnd) => fillNew(storage, start, fillEnd, filling, () => context.pause())),
+    fresh: uninitialisedBlocks((start, fillEnd) =>
+      fillNew(storage, start, fillEnd, filling, () => context.checkpoint())
+    ),
     nextEntry() {
       const place = next();
       allocated++;
@@ -121,13 +123,13 @@ async function lengthenMap(
 }
 
 /** Gives every block of the new end a place. */
-async function allocateNew(target: BlockTarget, oldSize: number, { pause }: ChangeContext): Promise<void> {
+async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
   const { map, header: { blockSize } } = target;
   const first = unitsOf(oldSize, blockSize);
   for (let index = first; index < map.entries; index++) {
     const entry = (await map.load(index)).entry(index);
     if (!isAllocated(entry)) await allocate(target, index);
     if (index % BATCH === 0) await target.fresh.finish();
-    await pause((index - first) / (map.entries - first));
+    await checkpoint((index - first) / (map.entries - first));
   }
 }

@@ -47,7 +47,7 @@ async function leakedMib(storage: Storage, { bat, dirty }: Image, context: Check
   // What the log is going to put there is not known to be too much.
   if (dirty) return 0;
   try {
-    return Math.max(0, Math.floor((storage.size - await usedEnd(bat, context.pause)) / MIB));
+    return Math.max(0, Math.floor((storage.size - await usedEnd(bat, context.checkpoint)) / MIB));
   } catch (error) {
     // A contradiction in the BAT was found before.
     if (error instanceof ImageError && error.kind === "corrupt") return 0;

@@ -15,7 +15,7 @@ import { MIB } from "./limits.ts";
  *
  * @throws ImageError `corrupt`
  */
-export async function usedEnd(bat: Bat, pause: () => Promise<void> = () => Promise.resolve()): Promise<number> {
+export async function usedEnd(bat: Bat, checkpoint: () => Promise<void> = () => Promise.resolve()): Promise<number> {
   const { geometry, label } = bat;
   const taken = new Map<number, number>();
   let end = Math.max(...bat.areas.map((area) => area.end));
@@ -36,7 +36,7 @@ export async function usedEnd(bat: Bat, pause: () => Promise<void> = () => Promi
   for (let block = 0; block < geometry.blocks;) {
     const first = payloadIndex(geometry, block);
     const pageEnd = alignDown(first, PAGE_ENTRIES) + PAGE_ENTRIES;
-    await pause();
+    await checkpoint();
     await bat.pages.look(pageAt(bat, first), ({ view }) => {
       for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
         const { fileOffset } = blockIn(bat, view, block);

@@ -34,7 +34,7 @@ export async function repairVhdx(storage: WritableStorage, what: RepairKind, con
     if ((await damagedTables(seen)).length > 0) await renewTables(storage);
   }
   const { leaks } = await checkVhdx(storage, context);
-  if (leaks > 0) await storage.truncate(await usedEnd((await readImage(storage)).bat, context.pause));
+  if (leaks > 0) await storage.truncate(await usedEnd((await readImage(storage)).bat, context.checkpoint));
   await storage.sync();
 }
 
@@ -53,7 +53,7 @@ async function replay(storage: WritableStorage, context: CheckContext): Promise<
   for (const { start, end, data } of changes) {
     if (data === null) await storage.zeroAt(start, end);
     else await storage.writeAt(data, start);
-    await context.pause();
+    await context.checkpoint();
   }
   if (storage.size < fileSize) await storage.truncate(fileSize);
   await storage.sync();

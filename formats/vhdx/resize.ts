@@ -30,7 +30,7 @@ interface Resizing {
   readonly growth: GrowthKind;
   /** Whether the file has no holes, so that none shall be made in it. */
   readonly fills: boolean;
-  readonly context: Pick<ChangeContext, "pause">;
+  readonly context: Pick<ChangeContext, "checkpoint">;
 }
 
 /**
@@ -43,12 +43,12 @@ export async function resizeVhdx(
   storage: WritableStorage,
   size: number,
   growth: GrowthKind,
-  context: Pick<ChangeContext, "pause">,
+  context: Pick<ChangeContext, "checkpoint">,
 ): Promise<void> {
   const image = await readImage(storage);
   const next = geometryOf({ ...image.metadata, size });
   checkSize(storage, image, size, growth);
-  const end = Math.max(await usedEnd(image.bat, context.pause), alignUp(storage.size, MIB));
+  const end = Math.max(await usedEnd(image.bat, context.checkpoint), alignUp(storage.size, MIB));
   if (size === image.geometry.size) return;
   const headers = headersOf(storage, image.header);
   const logged = loggedStorage(storage, headers);
@@ -103,7 +103,7 @@ async function grow({ storage, image, next, growth, fills, context }: Resizing, 
       if (placed) fileEnd += next.blockSize;
     }
     await storage.writeAt(page, bat.start + index * 8);
-    await context.pause();
+    await context.checkpoint();
   });
   if (fileEnd > first) {
     await storage.truncate(fileEnd);
@@ -142,13 +142,13 @@ async function copyTable(
   from: Area,
   to: Area,
   { entries }: Geometry,
-  { pause }: Pick<ChangeContext, "pause">,
+  { checkpoint }: Pick<ChangeContext, "checkpoint">,
 ): Promise<void> {
   for (let at = 0; at < entries * 8; at += PAGE_BYTES) {
     const piece = new Uint8Array(Math.min(PAGE_BYTES, entries * 8 - at));
     await storage.readAt(piece, from.start + at);
     await storage.writeAt(piece, to.start + at);
-    await pause();
+    await checkpoint();
   }
 }
 
@@ -162,10 +162,10 @@ async function cut({ storage, image, next, fills, context }: Resizing): Promise<
   }
   await eachPage(next, geometry, async (index, page) => {
     await storage.writeAt(page, bat.region.start + index * 8);
-    await context.pause();
+    await context.checkpoint();
   });
   await storage.sync();
-  const end = await usedEnd((await readImage(storage)).bat, context.pause);
+  const end = await usedEnd((await readImage(storage)).bat, context.checkpoint);
   for (const fileOffset of freed) {
     const blockEnd = Math.min(fileOffset + geometry.blockSize, end);
     if (fileOffset < blockEnd && storage.zeroesCheaply && !fills) await storage.zeroAt(fileOffset, blockEnd);

@@ -82,7 +82,7 @@ async function forgetIn(
   extent: PlainExtent<WritableStorage>,
   start: number,
   end: number,
-  { pause }: ChangeContext,
+  { checkpoint }: ChangeContext,
 ): Promise<void> {
   const { storage, sparse: { header } } = extent;
   const { grainBytes, entriesPerTable, capacity } = header;
@@ -107,6 +107,6 @@ async function forgetIn(
     await tables.flush();
     await storage.sync();
     await giveBack(storage, header, freed);
-    await pause();
+    await checkpoint();
   }
 }

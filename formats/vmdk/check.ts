@@ -54,7 +54,7 @@ function what({ first, second }: TableFault): string {
 /** Whole grains at the end of the file that nothing is in. */
 export async function leakedGrains<S extends Storage>(
   extent: PlainExtent<S>,
-  context: Pick<CheckContext, "pause">,
+  context: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const spare = extent.storage.size - await usedEnd(extent, context);
   return Math.max(0, Math.floor(spare / extent.sparse.header.grainBytes));

@@ -25,12 +25,12 @@ export interface TableFault {
 /** The tables whose copies differ, in the order of their numbers. */
 export async function* tableFaults<S extends Storage>(
   extent: PlainExtent<S>,
-  { pause }: Pick<CheckContext, "pause">,
+  { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): AsyncGenerator<TableFault> {
   const { sparse: { header, directory }, redundant } = extent;
   if (redundant === null) return;
   for (let index = 0; index < tablesOf(header); index++) {
-    if (index % 64 === 0) await pause();
+    if (index % 64 === 0) await checkpoint();
     const places = [directory, viewOf(redundant)].map((view) => view.getUint32(index * 4, true) * SECTOR);
     if (places[0] === places[1]) continue;
     const [first, second] = await Promise.all(places.map((place) => tableAt(extent, place)));
@@ -65,7 +65,7 @@ export function isPossible<S extends Storage>({ storage, sparse: { header } }: P
  */
 export async function usedEnd<S extends Storage>(
   extent: PlainExtent<S>,
-  { pause }: Pick<CheckContext, "pause">,
+  { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const { sparse: { header, directory }, redundant } = extent;
   const tableBytes = tableBytesOf(header);
@@ -84,19 +84,19 @@ export async function usedEnd<S extends Storage>(
       if (table !== 0) end = Math.max(end, table + tableBytes);
     }
   }
-  await eachGrain(extent, { pause }, (grain) => end = Math.max(end, grain + header.grainBytes));
+  await eachGrain(extent, { checkpoint }, (grain) => end = Math.max(end, grain + header.grainBytes));
   return end;
 }
 
 /** Calls `visit` with the file offset of each grain that the first copies of the tables point at. */
 export async function eachGrain<S extends Storage>(
   extent: PlainExtent<S>,
-  { pause }: Pick<CheckContext, "pause">,
+  { checkpoint }: Pick<CheckContext, "checkpoint">,
   visit: (fileOffset: number) => void,
 ): Promise<void> {
   const { directory } = extent.sparse;
   for (let index = 0; index * 4 < directory.byteLength; index++) {
-    if (index % 64 === 0) await pause();
+    if (index % 64 === 0) await checkpoint();
     const table = await tableAt(extent, directory.getUint32(index * 4, true) * SECTOR);
     if (table === null) continue;
     const view = viewOf(table);
@@ -110,7 +110,7 @@ export async function eachGrain<S extends Storage>(
 /** The grains that begin inside another one. */
 export async function overlapsIn<S extends Storage>(
   extent: PlainExtent<S>,
-  context: Pick<CheckContext, "pause">,
+  context: Pick<CheckContext, "checkpoint">,
 ): Promise<Overlaps> {
   const places = fileRanges();
   const { grainBytes } = extent.sparse.header;

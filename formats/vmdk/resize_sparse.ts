@@ -34,7 +34,7 @@ export interface SparseChange {
   /** What shows through its holes; null where that is nothing. */
   readonly below: GuestReader | null;
   readonly growth: GrowthKind;
-  readonly context: Pick<ChangeContext, "pause">;
+  readonly context: Pick<ChangeContext, "checkpoint">;
 }
 
 /**
@@ -103,7 +103,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     const hidden = growth === "off" ? Math.min(size, alignUp(below?.size ?? 0, old.grainBytes)) : 0;
     for (let at = grainEnd; at < hidden; at += HIDDEN_STEP * old.grainBytes) {
       await writer.zero(at, Math.min(hidden, at + HIDDEN_STEP * old.grainBytes));
-      await context.pause();
+      await context.checkpoint();
     }
     await allocateGrains({ ...change, header, tables, end }, grainEnd);
   });
@@ -153,7 +153,7 @@ async function allocateGrains(
       view.setUint32(entryAt, takePlace(storage, end, grainBytes, grainBytes) / SECTOR, true);
     }
     tables.changed(index);
-    await context.pause();
+    await context.checkpoint();
   }
   await storage.truncate(end.next);
   if (growth !== "metadata") await storage.reserve(first, end.next, growth === "full");
@@ -181,7 +181,7 @@ export async function cutSparse(
     await tables.flush();
     await storage.sync();
     await giveBack(storage, header, freed);
-    await context.pause();
+    await context.checkpoint();
   }
 }
 

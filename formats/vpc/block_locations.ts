@@ -34,7 +34,7 @@ export interface Extents {
  */
 export async function extentsOf(
   blocks: Blocks,
-  pause: CheckContext["pause"],
+  checkpoint: CheckContext["checkpoint"],
   wrong?: (index: number, error: ImageError) => void,
 ): Promise<Extents> {
   const { table, header, bitmapBytes, storage } = blocks;
@@ -53,7 +53,7 @@ export async function extentsOf(
         wrong(index, error);
       }
     }
-    await pause(index / table.entries);
+    await checkpoint(index / table.entries);
   }
   const starts = found.subarray(0, count).sort();
   const sectors = (bitmapBytes + header.blockSize) / SECTOR;
@@ -74,8 +74,8 @@ export function refuseManyBlocks({ label }: Storage, blocks: number): void {
 }
 
 /** File offset where the last block ends. Blocks that lie over one another are found out: writing would spoil both. */
-export async function endOfBlocks(blocks: Blocks, pause: () => Promise<void>): Promise<number> {
-  const { clashes, end } = await extentsOf(blocks, pause);
+export async function endOfBlocks(blocks: Blocks, checkpoint: () => Promise<void>): Promise<number> {
+  const { clashes, end } = await extentsOf(blocks, checkpoint);
   const [clash] = clashes;
   if (!clash) return end;
   const { label } = blocks.storage;

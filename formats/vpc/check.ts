@@ -20,7 +20,7 @@ type Note = (message: string, fileOffset?: number) => void;
  *
  * @throws ImageError where it does not open
  */
-export async function checkVpc(storage: Storage, { pause }: CheckContext): Promise<CheckReport> {
+export async function checkVpc(storage: Storage, { checkpoint }: CheckContext): Promise<CheckReport> {
   const problems: Problem[] = [];
   let corruptions = 0;
   const note: Note = (message, fileOffset) => {
@@ -33,12 +33,12 @@ export async function checkVpc(storage: Storage, { pause }: CheckContext): Promi
   await checkParent(storage, image, note);
   if (image.blocks !== null) {
     const wrong = (_index: number, { message, offset }: ImageError) => note(message, offset);
-    const { clashes } = await extentsOf(image.blocks, pause, wrong);
+    const { clashes } = await extentsOf(image.blocks, checkpoint, wrong);
     for (const { start } of clashes) {
       note(`The block at ${start * SECTOR} begins before the one in front of it ends`, start * SECTOR);
     }
   }
-  const leaks = await leaksOf(storage, image, () => pause());
+  const leaks = await leaksOf(storage, image, () => checkpoint());
   if (leaks > 0) {
     const unit = image.blocks === null ? "sectors" : "blocks";
     problems.push({ kind: "leak", message: `The file ends ${leaks} ${unit} behind everything that is in use` });
@@ -47,9 +47,9 @@ export async function checkVpc(storage: Storage, { pause }: CheckContext): Promi
 }
 
 /** Units behind everything in use: blocks, or sectors of a fixed image. */
-async function leaksOf(storage: Storage, image: VpcImage, pause: () => Promise<void>): Promise<number> {
+async function leaksOf(storage: Storage, image: VpcImage, checkpoint: () => Promise<void>): Promise<number> {
   const unit = image.blocks === null ? SECTOR : image.blocks.bitmapBytes + image.blocks.header.blockSize;
-  return Math.max(0, Math.floor((image.endOffset - await endOfUse(storage, image, pause)) / unit));
+  return Math.max(0, Math.floor((image.endOffset - await endOfUse(storage, image, checkpoint)) / unit));
 }
 
 async function checkFooters(storage: Storage, image: VpcImage, note: Note): Promise<void> {

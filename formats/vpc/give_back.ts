@@ -16,14 +16,14 @@ import { cutTo } from "./footer_copies.ts";
  * File offset behind everything that any reader looks at: those that go by the current size where this one goes by the
  * geometry, too. Whole sectors.
  */
-export async function endOfUse(storage: Storage, image: VpcImage, pause: () => Promise<void>): Promise<number> {
+export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: () => Promise<void>): Promise<number> {
   const size = Math.max(image.size, image.footer.currentSize);
   if (image.blocks === null) return alignUp(size, SECTOR);
   const { header, headerOffset } = image.blocks;
   const entries = Math.min(unitsOf(size, header.blockSize), header.tableEntries);
   const table = openBlockTable(storage, { fileOffset: header.tableOffset, entries, littleEndian: false });
   let isWhole = true;
-  const { end } = await extentsOf({ ...image.blocks, size, table }, pause, (_index, { offset }) => {
+  const { end } = await extentsOf({ ...image.blocks, size, table }, checkpoint, (_index, { offset }) => {
     isWhole &&= offset !== undefined && offset >= image.endOffset;
   });
   // Of a block that is wrong, a part may lie anywhere.
@@ -36,6 +36,10 @@ export async function endOfUse(storage: Storage, image: VpcImage, pause: () => P
 }
 
 /** Ends the file behind what is in use. The footer at its end must be sound. */
-export async function giveBack(storage: WritableStorage, image: VpcImage, pause: () => Promise<void>): Promise<void> {
-  await cutTo(storage, image.bytes, image.endOffset, await endOfUse(storage, image, pause));
+export async function giveBack(
+  storage: WritableStorage,
+  image: VpcImage,
+  checkpoint: () => Promise<void>,
+): Promise<void> {
+  await cutTo(storage, image.bytes, image.endOffset, await endOfUse(storage, image, checkpoint));
 }

@@ -73,7 +73,7 @@ async function copyBlocks(
   area: Area,
   fileEnd: number,
   place: Parameters<typeof takePlace>[0],
-  { pause }: CheckContext,
+  { checkpoint }: CheckContext,
 ): Promise<Map<number, number>> {
   const { storage } = place;
   const { table, bitmapBytes, header: { blockSize } } = blocks;
@@ -88,7 +88,7 @@ async function copyBlocks(
     await copy(storage, from, Math.min(to, used), target);
     if (to > used) await storage.zeroAt(target + used - from, target + to - from);
     moved.set(index, target);
-    await pause();
+    await checkpoint();
   }
   return moved;
 }

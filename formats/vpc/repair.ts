@@ -27,14 +27,14 @@ import { takePlace } from "./writer.ts";
  * @throws ImageError where it does not open
  */
 export async function repairVpc(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
-  const pause = () => context.pause();
+  const checkpoint = () => context.checkpoint();
   if (what === "all") {
     await mendChecksums(storage);
     const image = await readImage(storage);
-    if (image.blocks !== null) await mendBlocks(storage, image, image.blocks, pause);
+    if (image.blocks !== null) await mendBlocks(storage, image, image.blocks, checkpoint);
   }
   const image = await readImage(storage, () => {});
-  if (!image.isCopy) await giveBack(storage, image, pause);
+  if (!image.isCopy) await giveBack(storage, image, checkpoint);
 }
 
 async function mendChecksums(storage: WritableStorage): Promise<void> {
@@ -57,15 +57,15 @@ async function mendBlocks(
   storage: WritableStorage,
   image: VpcImage,
   blocks: Blocks,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<void> {
-  const lost = await lostOf(blocks, pause);
+  const lost = await lostOf(blocks, checkpoint);
   // Over a parent nothing may come to lie where the table says that such a block is.
   if (image.parent !== null && lost.count > 0) return;
   await mendCopy(storage, image);
-  if (lost.count > 0) await freeGone(blocks, pause);
+  if (lost.count > 0) await freeGone(blocks, checkpoint);
   if (lost.cutEnd > 0) await completeCut(storage, image, lost.cutEnd);
-  const { moved, end } = await copyOverlapping(storage, { ...blocks, limit: Infinity }, pause);
+  const { moved, end } = await copyOverlapping(storage, { ...blocks, limit: Infinity }, checkpoint);
   const footerAt = Math.max(alignUp(image.endOffset, SECTOR), lost.cutEnd, end);
   if (footerAt > image.endOffset || image.isCopy) await writeFooters(storage, image.bytes, footerAt);
   if (moved.size === 0) return;
@@ -75,7 +75,7 @@ async function mendBlocks(
 }
 
 /** Blocks that end past the end of the file, or in its footer: how many, and where the last one ends that begins before. */
-async function lostOf(blocks: Blocks, pause: () => Promise<void>): Promise<{ count: number; cutEnd: number }> {
+async function lostOf(blocks: Blocks, checkpoint: () => Promise<void>): Promise<{ count: number; cutEnd: number }> {
   const { table, size, bitmapBytes, header: { blockSize }, limit } = blocks;
   const lost = { count: 0, cutEnd: 0 };
   for (let index = 0; index < table.entries; index++) {
@@ -84,17 +84,17 @@ async function lostOf(blocks: Blocks, pause: () => Promise<void>): Promise<{ cou
     if (entry === FREE || start + bitmapBytes + Math.min(blockSize, size - index * blockSize) <= limit) continue;
     lost.count++;
     if (start < limit) lost.cutEnd = Math.max(lost.cutEnd, start + bitmapBytes + blockSize);
-    await pause();
+    await checkpoint();
   }
   return lost;
 }
 
 /** Frees the blocks of which the file has nothing. */
-async function freeGone({ table, limit }: Blocks, pause: () => Promise<void>): Promise<void> {
+async function freeGone({ table, limit }: Blocks, checkpoint: () => Promise<void>): Promise<void> {
   for (let index = 0; index < table.entries; index++) {
     const entry = (await table.load(index)).entry(index);
     if (entry !== FREE && entry * SECTOR >= limit) await table.set(index, FREE);
-    await pause();
+    await checkpoint();
   }
   await table.flush();
 }
@@ -111,12 +111,12 @@ async function completeCut(storage: WritableStorage, image: VpcImage, end: numbe
 async function copyOverlapping(
   storage: WritableStorage,
   blocks: Blocks,
-  pause: () => Promise<void>,
+  checkpoint: () => Promise<void>,
 ): Promise<{ readonly moved: ReadonlyMap<number, number>; readonly end: number }> {
   const { table, bitmapBytes, header: { blockSize } } = blocks;
   const used = storage.size;
   const moved = new Map<number, number>();
-  const { starts, clashes } = await extentsOf(blocks, pause, () => {});
+  const { starts, clashes } = await extentsOf(blocks, checkpoint, () => {});
   // A file must not become many times as long by a table that names one place over and over.
   if (clashes.length === 0 || clashes.length > starts.length / 2) return { moved, end: 0 };
   const place = { storage, bitmapBytes, blockSize, isSparse: !await hasNoHoles(storage), end: alignUp(used, SECTOR) };
@@ -131,7 +131,7 @@ async function copyOverlapping(
     const from = entry * SECTOR;
     await copy(storage, from, Math.min(from + bitmapBytes + blockSize, used), target);
     moved.set(index, target);
-    await pause();
+    await checkpoint();
   }
   return { moved, end: place.end };
 }

@@ -36,7 +36,7 @@ export async function growBlocks(
   context: ChangeContext,
 ): Promise<void> {
   refuseManyBlocks(storage, unitsOf(size, blocks.header.blockSize));
-  await endOfBlocks(blocks, () => context.pause());
+  await endOfBlocks(blocks, () => context.checkpoint());
   const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
   await mendCopy(storage, image);
@@ -45,7 +45,8 @@ export async function growBlocks(
   // What the last footer is overwritten with must not be needed before it has moved.
   const end = alignUp(storage.size, SECTOR);
   const filling = fillingOf(growth, isSparse);
-  const fill = (start: number, fillEnd: number) => fillNew(storage, start, fillEnd, filling, () => context.pause());
+  const fill = (start: number, fillEnd: number) =>
+    fillNew(storage, start, fillEnd, filling, () => context.checkpoint());
   const { target, flush } = editing({ storage, blocks: longer, below, end, isSparse, fill });
   const settle = async () => {
     await flush();
@@ -92,13 +93,13 @@ async function stateTableEntries(storage: WritableStorage, headerOffset: number,
 }
 
 /** Gives every block of the new end a place. */
-async function allocateNew(target: BlockTarget, oldSize: number, { pause }: ChangeContext): Promise<void> {
+async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
   const { table } = target;
   const first = unitsOf(oldSize, target.blockSize);
   for (let index = first; index < table.entries; index++) {
     if ((await table.load(index)).entry(index) === FREE) await allocate(target, index);
     if (index % BATCH === 0) await target.fresh.finish();
-    await pause((index - first) / (table.entries - first));
+    await checkpoint((index - first) / (table.entries - first));
   }
 }
 
@@ -113,7 +114,7 @@ export async function shrinkBlocks(
   size: number,
   context: ChangeContext,
 ): Promise<void> {
-  await endOfBlocks(blocks, () => context.pause());
+  await endOfBlocks(blocks, () => context.checkpoint());
   const isSparse = !await hasNoHoles(storage);
   await writeFooters(storage, resizedFooter(image.bytes, size), image.endOffset);
   const { table, header, headerOffset, bitmapBytes } = blocks;
@@ -123,16 +124,16 @@ export async function shrinkBlocks(
     if (entry === FREE) continue;
     dropped.push(entry * SECTOR);
     await table.set(index, FREE);
-    await context.pause();
+    await context.checkpoint();
   }
   await table.flush();
   await storage.sync();
   await stateTableEntries(storage, headerOffset, unitsOf(size, header.blockSize));
-  await giveBack(storage, await readImage(storage), () => context.pause());
+  await giveBack(storage, await readImage(storage), () => context.checkpoint());
   if (!isSparse) return;
   for (const start of dropped) {
     const end = Math.min(start + bitmapBytes + header.blockSize, storage.size - FOOTER_BYTES);
     if (start < end) await storage.zeroAt(start, end);
-    await context.pause();
+    await context.checkpoint();
   }
 }

@@ -23,7 +23,7 @@ export async function resizeFixed(
   image: FoundFooter & { readonly size: number },
   size: number,
   growth: GrowthKind,
-  { pause }: CheckContext,
+  { checkpoint }: CheckContext,
 ): Promise<void> {
   refuseMetadata(storage, growth);
   const filling = fillingOf(growth, !await hasNoHoles(storage));
@@ -36,7 +36,7 @@ export async function resizeFixed(
   }
   if (size > image.size) {
     try {
-      await fillNew(storage, image.size, size, filling, pause, used);
+      await fillNew(storage, image.size, size, filling, checkpoint, used);
     } catch (error) {
       // A full disk, for instance: what was taken is given back.
       await cutTo(storage, image.bytes, footerAt, alignUp(image.endOffset, SECTOR));

@@ -7,7 +7,7 @@ import { type WorkerPool, workerPoolOf } from "../../core/workers/worker_pool.ts
 import { type WorkerIo, workerIo } from "../../core/workers/worker_io.ts";
 import { type CodecPool, codecPoolOf } from "../../core/workers/codec_pool.ts";
 
-/** A crew of two that takes everything from the first byte on. */
+/** A workerIo of two that takes everything from the first byte on. */
 export async function readyCrew(): Promise<WorkerIo> {
   return workerIo(await started(2), { worth: 0 });
 }

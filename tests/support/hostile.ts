@@ -62,7 +62,7 @@ const FILE_MAX = 24 << 20;
 
 const refused = () => Promise.reject(new ImageError("refused", "no files"));
 const context: ChangeContext = {
-  pause: () => Promise.resolve(),
+  checkpoint: () => Promise.resolve(),
   openNamed: refused,
   openBacking: refused,
   createNamed: refused,

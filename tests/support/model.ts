@@ -88,7 +88,7 @@ export function editImage(
 export function changeContext(below: Uint8Array = new Uint8Array(0)): ChangeContext {
   const names = () => Promise.reject(new Error("it names no further files"));
   return {
-    pause: () => Promise.resolve(),
+    checkpoint: () => Promise.resolve(),
     openNamed: names,
     createNamed: names,
     openBacking: () => Promise.resolve(readerOf(below)),

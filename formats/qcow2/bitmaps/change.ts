@@ -157,7 +157,7 @@ async function mergeBitmap(renewal: Transaction, entry: BitmapEntry, from: Bitma
         bit = to;
       }
     }
-    await renewal.context.pause(Math.min(1, offset * 8 * from.granularity / header.size));
+    await renewal.context.checkpoint(Math.min(1, offset * 8 * from.granularity / header.size));
   }
   await store(table);
   await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);

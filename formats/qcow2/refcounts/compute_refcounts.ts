@@ -88,7 +88,7 @@ export async function countReferences(storage: Storage, header: Header, context:
   let done = 0;
   for (const [fileOffset, use] of tables) {
     await walkL2(walk, fileOffset, use.times, use.active);
-    await context.pause(++done / tables.size);
+    await context.checkpoint(++done / tables.size);
   }
   await walkBitmaps(walk);
   return walk;
@@ -163,7 +163,7 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
     } else {
       await walkL1(walk, l1, what, tables, false);
     }
-    await walk.context.pause();
+    await walk.context.checkpoint();
   }
   refer(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");
 }
@@ -283,6 +283,6 @@ async function walkBitmaps(walk: Walk): Promise<void> {
         refer(walk, fileOffset, clusterSize, `cluster of bitmap "${name}"`);
       }
     }
-    await walk.context.pause();
+    await walk.context.checkpoint();
   }
 }

@@ -74,7 +74,7 @@ export async function addState(
     if (fileOffset === 0) continue;
     await addTable(renewal, await readL2(renewal, fileOffset), by);
     await renewal.refer(fileOffset, by, "an L2 table");
-    await context.pause(index * 8 / l1.byteLength);
+    await context.checkpoint(index * 8 / l1.byteLength);
   }
 }
 
@@ -126,7 +126,7 @@ export async function renewFlags(
     if (tableAt(l1, index) === 0) continue;
     const l2 = await readL2(renewal, tableAt(l1, index));
     if (await renewTableFlags(renewal, l2)) await putL2(renewal, l1, index, l2, shares);
-    await context.pause(index * 8 / l1.byteLength);
+    await context.checkpoint(index * 8 / l1.byteLength);
   }
   for (let index = 0; index * 8 < l1.byteLength; index++) {
     const fileOffset = tableAt(l1, index);

@@ -72,7 +72,7 @@ export async function renewedCounts(
     if (counts !== undefined) {
       for (let cluster = counts.skipTo(0); cluster !== Infinity; cluster = counts.skipTo(cluster + 1)) {
         copyCount(cluster, counts.get(cluster));
-        if (cluster % 65536 === 0) await context.pause();
+        if (cluster % 65536 === 0) await context.checkpoint();
       }
       return;
     }
@@ -81,7 +81,7 @@ export async function renewedCounts(
         const cluster = index * stored.reach + nth;
         copyCount(cluster, stored.peek(cluster) ?? await stored.get(cluster));
       }
-      await context.pause(Math.min(1, index * stored.reach / oldEnd));
+      await context.checkpoint(Math.min(1, index * stored.reach / oldEnd));
     }
   }
 

@@ -184,10 +184,10 @@ Deno.test("what is done without workers counts once, and they are told how much 
     expects: (length) => expected = length,
   };
   const target = { path: folder.file("b"), format: "raw" };
-  await convert({ sources: [{ path: source, format: "raw" }], target }, { crew, onEvent: () => {} });
+  await convert({ sources: [{ path: source, format: "raw" }], target }, { workerIo: crew, onEvent: () => {} });
   assert.deepEqual([taken, expected], [9 * MIB + 700, 9 * MIB + 700]);
   taken = 0;
-  await compare({ path: source, format: "raw" }, target, { crew });
+  await compare({ path: source, format: "raw" }, target, { workerIo: crew });
   assert.equal(taken, 9 * MIB + 700);
 });
 
@@ -236,7 +236,7 @@ Deno.test("a disk is compared beside workers; the first difference counts, whoev
       if (stage === "read" && ++reads === 4) answered(answer);
     };
     const images = [one, path].map((path) => ({ path, format: "raw" }));
-    assert.equal((await compare(images[0], images[1], { crew, onStage })).at, difference);
+    assert.equal((await compare(images[0], images[1], { workerIo: crew, onStage })).at, difference);
   }
 });
 
@@ -265,7 +265,7 @@ Deno.test({
         const events: ConvertEvent[] = [];
         const target = { path, format: "raw", create };
         const job = { sources: [{ path: top, format: "qcow2" }], target };
-        const { totals } = await convert(job, { crew, onEvent: (event) => events.push(event) });
+        const { totals } = await convert(job, { workerIo: crew, onEvent: (event) => events.push(event) });
         await qemuImgOk("compare", "-f", "qcow2", "-F", "raw", top, path).catch((error) => {
           // What lies past the end of the source was not to be touched.
           if (create || !/size mismatch/i.test(String(error))) throw error;
@@ -285,14 +285,14 @@ Deno.test({
     await Deno.copyFile(folder.file("new0.raw"), other);
     for (const nth of [0, 1, 3]) {
       const crew = counted(await readyCrew(), nth);
-      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { crew })).identical, true);
+      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { workerIo: crew })).identical, true);
       assert.ok(crew.orders.length > 2);
     }
     await qemuIo(["-f", "raw", other], "write -P 1 14200k 1");
     await qemuIo(["-f", "raw", other], "write -P 1 8900k 1");
     for (const nth of [0, 1, 2, 3]) {
       const crew = counted(await readyCrew(), nth);
-      const found = await compare({ path: top }, { path: other, format: "raw" }, { crew });
+      const found = await compare({ path: top }, { path: other, format: "raw" }, { workerIo: crew });
       assert.deepEqual([found.difference, found.at], ["content", 8900 * KIB]);
     }
   },
@@ -332,7 +332,7 @@ for (const { name, spec } of compressions) {
           const path = folder.file(`to${index}.${nth}`);
           if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
           const crew = counted(await readyCrew(), nth);
-          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { crew });
+          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { workerIo: crew });
           assert.ok(crew.orders.length > 4, `${crew.orders.length} orders`);
           const back = folder.file("back");
           await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
@@ -349,7 +349,7 @@ for (const { name, spec } of compressions) {
       );
       const target = { path: folder.file("none"), format: "raw" };
       const crew = counted(await readyCrew());
-      await convert({ sources: [{ path: cut, format: spec.format }], target }, { crew }).catch((error) => {
+      await convert({ sources: [{ path: cut, format: spec.format }], target }, { workerIo: crew }).catch((error) => {
         assert.equal(error.kind, "corrupt", "in the words of the reader");
         assert.throws(() => Deno.statSync(target.path), Deno.errors.NotFound);
       });

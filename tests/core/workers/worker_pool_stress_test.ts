@@ -311,7 +311,7 @@ for (const { name, spec } of targets) {
   });
 }
 
-/** A crew whose workers take their time before and after, and how many orders there were at once. */
+/** A workerIo whose workers take their time before and after, and how many orders there were at once. */
 function slowCrew(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: Seen } {
   const seen: Seen = { now: 0, most: 0, total: 0 };
   async function slowly<T>(action: () => Promise<T>): Promise<T> {
@@ -355,7 +355,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
         assert.equal(event.start, at, "runs are told in their order");
         at = event.end;
       };
-      await convert({ sources: [source], target, sync: "never" }, { crew, onEvent });
+      await convert({ sources: [source], target, sync: "never" }, { workerIo: crew, onEvent });
       assert(at >= bytes.length);
       assert.equal(crew.seen.now, 0, "nothing is under way after the end");
       assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);

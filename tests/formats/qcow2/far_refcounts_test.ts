@@ -19,7 +19,12 @@ import { assertClean } from "./write_support.ts";
 
 const below = () => Promise.resolve(readerOf(new Uint8Array(0)));
 const no = () => Promise.reject(new Error("The image names no file"));
-const context: ChangeContext = { pause: () => Promise.resolve(), openNamed: no, openBacking: below, createNamed: no };
+const context: ChangeContext = {
+  checkpoint: () => Promise.resolve(),
+  openNamed: no,
+  openBacking: below,
+  createNamed: no,
+};
 
 const CLUSTER = 16384;
 /** Clusters that one refcount block counts. */

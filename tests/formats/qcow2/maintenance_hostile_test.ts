@@ -13,7 +13,7 @@ import { golden } from "./golden.ts";
 const runSeed = seed();
 
 const context: ChangeContext = {
-  pause: () => Promise.resolve(),
+  checkpoint: () => Promise.resolve(),
   openNamed: () => Promise.resolve(new MemoryStorage(new Uint8Array(1 << 20))),
   openBacking: () => Promise.reject(new ImageError("refused", "no files")),
   createNamed: () => Promise.reject(new ImageError("refused", "no files")),

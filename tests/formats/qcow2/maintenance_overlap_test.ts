@@ -10,7 +10,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes } from "../../support/model.ts";
 import { CLUSTER, GUEST, no, type Sample, sample, targets, viewAll } from "./tables_sample.ts";
 
-const context: ChangeContext = { pause: () => Promise.resolve(), openNamed: no, openBacking: no, createNamed: no };
+const context: ChangeContext = { checkpoint: () => Promise.resolve(), openNamed: no, openBacking: no, createNamed: no };
 
 /** Changes that take references from the damaged entry, or add some. */
 const changes: { readonly [name: string]: (storage: MemoryStorage) => Promise<void> } = {

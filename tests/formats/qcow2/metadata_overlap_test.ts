@@ -255,7 +255,7 @@ Deno.test("what a refcount table leaves may hold data, and is written again", as
   // With a snapshot, all that is written takes new places: more than the table has entries for.
   const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
   await createSnapshot(storage, snapshot, {
-    pause: () => Promise.resolve(),
+    checkpoint: () => Promise.resolve(),
     openNamed: no,
     openBacking: no,
     createNamed: no,

@@ -64,7 +64,7 @@ export async function sample(enabled = false): Promise<Sample> {
   await writer.finish();
   const snapshot = { name: "first", dateSeconds: 0, dateNanoseconds: 0 };
   await createSnapshot(storage, snapshot, {
-    pause: () => Promise.resolve(),
+    checkpoint: () => Promise.resolve(),
     openNamed: no,
     openBacking: no,
     createNamed: no,
