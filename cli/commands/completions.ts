@@ -14,10 +14,10 @@ type Shell = typeof SHELLS[number];
 
 /** The scripts. They only hand on what was typed and show the answer; what follows what is known here alone. */
 const SCRIPTS: { readonly [shell in Shell]: () => Promise<{ readonly default: string }> } = {
-  bash: () => import("./completions/diskcast.bash", { with: { type: "text" } }),
-  zsh: () => import("./completions/diskcast.zsh", { with: { type: "text" } }),
-  fish: () => import("./completions/diskcast.fish", { with: { type: "text" } }),
-  powershell: () => import("./completions/diskcast.ps1", { with: { type: "text" } }),
+  bash: () => import("../completions/diskcast.bash", { with: { type: "text" } }),
+  zsh: () => import("../completions/diskcast.zsh", { with: { type: "text" } }),
+  fish: () => import("../completions/diskcast.fish", { with: { type: "text" } }),
+  powershell: () => import("../completions/diskcast.ps1", { with: { type: "text" } }),
 };
 
 /** Runs `completions`; the result is the exit code. */
