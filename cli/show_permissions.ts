@@ -3,21 +3,19 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import type { JobFiles } from "../mod.ts";
 import { completeArgs } from "./args/getopt.ts";
 import { denoCommand } from "./permissions.ts";
+import { programPath } from "./program.ts";
 import { type Io, visible } from "./report/report.ts";
 import type { CommandDef } from "./commands/command.ts";
 
 /** Prints the `deno run` command for the words `args` of a command that touches `files`. */
 export function showPermissions(def: CommandDef, args: readonly string[], files: JobFiles, io: Io): void {
-  const here = new URL("../mod.ts", import.meta.url);
-  const program = here.protocol === "file:" ? fileURLToPath(here) : here.href;
   const words = completeArgs(args, def).filter((word, at, all) =>
     word !== "--print-permissions" || all.slice(0, at).includes("--")
   );
-  const { command, warnings } = denoCommand(files, program, [def.name, ...words], Deno.build.os === "windows");
+  const { command, warnings } = denoCommand(files, programPath(), [def.name, ...words], Deno.build.os === "windows");
   for (const warning of warnings) io.err(`diskcast: warning: ${visible(warning)}\n`);
   io.out(`${command}\n`);
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import { allFormats, ImageError } from "../../mod.ts";
 import type { ConvertJob, Format } from "../../mod.ts";
 import type { CommandContext } from "./command.ts";
@@ -11,6 +10,7 @@ import { parseArgs } from "../args/parse_args.ts";
 import { parseConvert } from "./convert.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
 import { denoCommand } from "../permissions.ts";
+import { programPath } from "../program.ts";
 import { BACK, LEAVE, type Prompter, type Way } from "../wizard/prompter.ts";
 import { complaintOf } from "../report/report.ts";
 import {
@@ -179,11 +179,6 @@ export async function jobOf(words: readonly string[], formats: readonly Format[]
   const request = await parseConvert(words.slice(1), formats, WINDOWS);
   if (request.kind === "job") return request.job;
   throw new ImageError("usage", "Cannot make a job of the answers");
-}
-
-function programPath(): string {
-  const here = new URL("../../mod.ts", import.meta.url);
-  return here.protocol === "file:" ? fileURLToPath(here) : here.href;
 }
 
 /** How the copy is shown: as the questions were. */
