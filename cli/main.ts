@@ -23,7 +23,7 @@ function watchSignals(controller: AbortController): () => void {
 }
 
 async function help(name: string | undefined, io: Io): Promise<number> {
-  const { commandHelp, programHelp } = await import("./args/commander.ts");
+  const { commandHelp, programHelp } = await import("./args/help.ts");
   io.out(name === undefined ? programHelp(await commandDefs(), ABOUT) : commandHelp(await commandNamed(name).def()));
   return 0;
 }

@@ -8,7 +8,6 @@ import type { BitmapChange, ChangeSpec } from "../../mod.ts";
 import { bitmapCommand } from "./bitmap_options.ts";
 import { type Changing, changingOf, imagePath } from "../args/edit_args.ts";
 import { formatNamed } from "../args/convert_rules.ts";
-import { completeArgs } from "../args/getopt.ts";
 import { isOn, listOf, textOf, viewOf } from "../args/read_args.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { runCommand, watch } from "./run_command.ts";
@@ -23,22 +22,13 @@ interface BitmapRequest extends Changing {
 
 const ACTIONS = ["add", "remove", "clear", "enable", "disable", "merge"] as const;
 
-/** The changes in the order of the words; the parser does not keep it. */
-function orderOf(args: readonly string[]): string[] {
-  const end = args.indexOf("--");
-  const words = completeArgs(end < 0 ? args : args.slice(0, end), bitmapCommand);
-  return words.map((word) => word.replace(/^--/, "").replace(/=.*$/s, "")).filter((name, at) =>
-    words[at]!.startsWith("--") && (ACTIONS as readonly string[]).includes(name)
-  );
-}
-
-function requestOf(parsed: ParsedArgs, args: readonly string[]): BitmapRequest {
+function requestOf(parsed: ParsedArgs): BitmapRequest {
   const [image, name, ...more] = parsed.files;
   if (image === undefined || name === undefined || more.length > 0) {
     throw new ImageError("usage", "Cannot tell which bitmap is meant: give the image, then the bitmap");
   }
   const source = sourceOf(parsed);
-  const changes = changesOf(parsed, orderOf(args), source);
+  const changes = changesOf(parsed, source);
   return { ...changingOf(parsed, image), name, changes, source, view: viewOf(parsed) };
 }
 
@@ -53,7 +43,8 @@ function sourceOf(parsed: ParsedArgs): ChangeSpec | undefined {
   return file === undefined ? undefined : { path: imagePath(file, "source"), ...(format !== undefined && { format }) };
 }
 
-function changesOf(parsed: ParsedArgs, order: readonly string[], source: ChangeSpec | undefined): BitmapChange[] {
+function changesOf(parsed: ParsedArgs, source: ChangeSpec | undefined): BitmapChange[] {
+  const order = parsed.order.filter((name) => (ACTIONS as readonly string[]).includes(name));
   const sources = [...listOf(parsed, "merge")];
   const granularity = textOf(parsed, "granularity");
   if (order.length === 0) {
@@ -74,7 +65,7 @@ function changesOf(parsed: ParsedArgs, order: readonly string[], source: ChangeS
 
 /** Runs `bitmap` with the words after its name; the result is the exit code. */
 export function runBitmap(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand({ def: bitmapCommand, read: (parsed) => requestOf(parsed, args), files, work }, args, context);
+  return runCommand({ def: bitmapCommand, read: requestOf, files, work }, args, context);
 }
 
 async function files({ image, options, source }: BitmapRequest) {

@@ -25,11 +25,13 @@ export interface OptionDef {
   readonly group?: string;
 }
 
-/** What the parser found. Options are named by their long name, or short name where they have no long one. */
+/** Arguments as read. Options have their long name, or the short one where they have no long one. */
 export interface ParsedArgs {
   readonly options: {
     readonly [name: string]: string | true | readonly string[] | undefined;
   };
+  /** The names of the options, in the order of the arguments, each as often as it is given. */
+  readonly order: readonly string[];
   readonly files: readonly string[];
 }
 

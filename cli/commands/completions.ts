@@ -6,6 +6,7 @@
 import { allFormats, ImageError } from "../../mod.ts";
 import type { CommandContext, CommandDef } from "./command.ts";
 import { parseArgs } from "../args/parse_args.ts";
+import { helpOf } from "./run_command.ts";
 import { proposals } from "../args/completion.ts";
 import { completionsCommand, SHELLS } from "./completions_options.ts";
 import type { Io } from "../report/report.ts";
@@ -22,9 +23,9 @@ const SCRIPTS: { readonly [shell in Shell]: () => Promise<{ readonly default: st
 
 /** Runs `completions`; the result is the exit code. */
 export async function runCompletions(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = await parseArgs(completionsCommand, args);
-  if ("help" in parsed) {
-    io.out(parsed.help);
+  const parsed = parseArgs(completionsCommand, args);
+  if (parsed === null) {
+    io.out(await helpOf(completionsCommand));
     return 0;
   }
   const [shell, ...more] = parsed.files;

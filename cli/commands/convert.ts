@@ -19,6 +19,7 @@ import { onSignals } from "../signals.ts";
 import type { Io, Where } from "../report/report.ts";
 import { sizeText } from "../report/units.ts";
 import type { CommandContext } from "./command.ts";
+import { helpOf } from "./run_command.ts";
 
 const WINDOWS = Deno.build.os === "windows";
 
@@ -35,8 +36,8 @@ export async function parseConvert(
   formats: readonly Format[] = allFormats,
   windows: boolean = WINDOWS,
 ): Promise<ParsedConvert> {
-  const parsed = await parseArgs(convertCommand, args);
-  if ("help" in parsed) return { kind: "help", text: parsed.help };
+  const parsed = parseArgs(convertCommand, args);
+  if (parsed === null) return { kind: "help", text: await helpOf(convertCommand) };
   return await requestOf(parsed, formats, windows);
 }
 

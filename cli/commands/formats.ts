@@ -6,6 +6,7 @@
 import { allFormats, ImageError } from "../../mod.ts";
 import type { Format } from "../../mod.ts";
 import { parseArgs } from "../args/parse_args.ts";
+import { helpOf } from "./run_command.ts";
 import { formatsCommand } from "./formats_options.ts";
 import type { CommandContext } from "./command.ts";
 
@@ -47,9 +48,9 @@ export function formatsJson(formats: readonly Format[]): string {
 
 /** Runs `formats`; the result is the exit code. */
 export async function runFormats(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = await parseArgs(formatsCommand, args);
-  if ("help" in parsed) {
-    io.out(parsed.help);
+  const parsed = parseArgs(formatsCommand, args);
+  if (parsed === null) {
+    io.out(await helpOf(formatsCommand));
     return 0;
   }
   if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": formats takes no files`);

@@ -6,6 +6,7 @@
 import { allFormats, ImageError } from "../../mod.ts";
 import type { Format } from "../../mod.ts";
 import { parseArgs } from "../args/parse_args.ts";
+import { helpOf } from "./run_command.ts";
 import type { CommandContext } from "./command.ts";
 import { lackOf, sizeRuleOf } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
@@ -60,9 +61,9 @@ export function presetsJson(all: readonly Preset[], formats: readonly Format[]):
 
 /** Runs `presets`; the result is the exit code. */
 export async function runPresets(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = await parseArgs(presetsCommand, args);
-  if ("help" in parsed) {
-    io.out(parsed.help);
+  const parsed = parseArgs(presetsCommand, args);
+  if (parsed === null) {
+    io.out(await helpOf(presetsCommand));
     return 0;
   }
   if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": presets takes no files`);

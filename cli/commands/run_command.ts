@@ -31,13 +31,13 @@ export async function runCommand<Request>(
   const { def } = command;
   let stage: Where["stage"] = "words";
   try {
-    const parsed = await parseArgs(def, args);
-    const request = "help" in parsed ? parsed.help : await command.read(parsed);
+    const parsed = parseArgs(def, args);
+    const request = parsed === null ? await helpOf(def) : await command.read(parsed);
     if (typeof request === "string") {
       context.io.out(request);
       return 0;
     }
-    if ("options" in parsed && parsed.options["print-permissions"] === true) {
+    if (parsed?.options["print-permissions"] === true) {
       stage = "permissions";
       const { showPermissions } = await import("../show_permissions.ts");
       showPermissions(def, args, await command.files(request), context.io);
@@ -48,6 +48,11 @@ export async function runCommand<Request>(
   } catch (error) {
     return complain(error, { command: def.name, stage }, context);
   }
+}
+
+/** The help of a command. */
+export async function helpOf(def: CommandDef): Promise<string> {
+  return (await import("../args/help.ts")).commandHelp(def);
 }
 
 /** Tells of a failure; the result is the exit code: that of a signal, else `code`. */

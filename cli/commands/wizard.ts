@@ -7,6 +7,7 @@ import { allFormats, ImageError } from "../../mod.ts";
 import type { ConvertJob, Format } from "../../mod.ts";
 import type { CommandContext } from "./command.ts";
 import { parseArgs } from "../args/parse_args.ts";
+import { helpOf } from "./run_command.ts";
 import { parseConvert } from "./convert.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
 import { denoCommand } from "../permissions.ts";
@@ -199,9 +200,9 @@ function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
 /** Runs `wizard`; the result is the exit code. */
 export async function runWizard(args: readonly string[], context: CommandContext): Promise<number> {
   const { io, signal } = context;
-  const parsed = await parseArgs(wizardCommand, args);
-  if ("help" in parsed) {
-    io.out(parsed.help);
+  const parsed = parseArgs(wizardCommand, args);
+  if (parsed === null) {
+    io.out(await helpOf(wizardCommand));
     return 0;
   }
   if (parsed.files.length > 1) {

@@ -34,13 +34,13 @@ Deno.test("the table of commands has the names that the commands have", async ()
 });
 
 for (const def of await commandDefs()) {
-  Deno.test(`the examples of ${def.name} are words that it takes`, async () => {
+  Deno.test(`the examples of ${def.name} are words that it takes`, () => {
     const examples = (def.notes ?? "").split("\n").filter((line) => line.startsWith("  diskcast "));
     if (def.options.length > 0) assert(examples.length > 0, "an example is missing");
     for (const example of examples) {
       const [, name, ...words] = example.trim().replace(/ > .*$/, "").split(/ +/);
       assert.equal(name, def.name, example);
-      assert(!("help" in await parseArgs(def, words)), example);
+      assert(parseArgs(def, words) !== null, example);
     }
   });
 }

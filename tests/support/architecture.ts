@@ -26,7 +26,6 @@ export const MAX_LINES = 600;
 
 /** Packages, and the parts that may use them; built-in modules of Node are open to all. */
 const packages: { readonly [name: string]: readonly Part[] } = {
-  "commander": ["cli"],
   "@clack/prompts": ["cli"],
   "string-width": ["tui"],
   "fast-check": ["tests"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { completeArgs } from "../../../cli/args/getopt.ts";
+import { completeArgs } from "../../../cli/args/parse_args.ts";
 import { convertCommand } from "../../../cli/commands/convert_options.ts";
 import type { ConvertJob } from "../../../mod.ts";
 import { optionsText } from "../../../cli/commands/convert.ts";
@@ -216,6 +216,6 @@ Deno.test("every option of the help has its short and long name there", async ()
 Deno.test("the help's example of an option that is cut short is one", () => {
   const short = /cut short where the rest is clear: (--[a-z-]+)\./.exec(convertCommand.notes ?? "")?.[1];
   assert(short !== undefined);
-  const [whole] = completeArgs([short, "x"], convertCommand);
+  const [whole] = completeArgs(convertCommand, [short, "x"]);
   assert(whole.startsWith(short) && whole !== short, whole);
 });

@@ -113,12 +113,12 @@ for (const [text, message] of refused) {
   });
 }
 
-Deno.test("a target is described with what lies beneath it", () => {
+Deno.test("a target is described with its backing file", () => {
   const target = (text: string) => targetFromOptions(treeOfOptions(text));
   assert.deepEqual(target("driver=qcow2,file.filename=X,backing=,read-only=off"), {
     path: "X",
     format: "qcow2",
-    below: null,
+    backingOfExisting: null,
   });
   assert.deepEqual(target("driver=raw,offset=512,size=1k,file.filename=X"), {
     path: "X",
@@ -129,7 +129,7 @@ Deno.test("a target is described with what lies beneath it", () => {
   assert.deepEqual(target("file.filename=X,backing.file.filename=Y,backing.read-only=on"), {
     path: "X",
     format: undefined,
-    below: { path: "Y" },
+    backingOfExisting: { path: "Y" },
   });
   assert.throws(() => target("file.filename=X,read-only=on"), /the target must be writable/);
   assert.throws(() => target("file.filename=X,force-share=on"), /it is for sources/);

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { ImageError } from "../../../mod.ts";
-import { completeArgs } from "../../../cli/args/getopt.ts";
+import { completeArgs } from "../../../cli/args/parse_args.ts";
 import { convertCommand } from "../../../cli/commands/convert_options.ts";
 import { sourceFromOptions } from "../../../cli/args/image_opts.ts";
 import { treeOfJson, treeOfOptions } from "../../../cli/args/option_tree.ts";
@@ -48,8 +48,8 @@ Deno.test("completed words are complete: completing them again changes nothing",
   const random = rng(seed());
   for (let round = 0; round < ROUNDS; round++) {
     const args = Array.from({ length: random.int(8) }, () => random.pick(words));
-    const once = await refusalOrResult(() => completeArgs(args, convertCommand), args);
-    if (once !== undefined) assert.deepEqual(completeArgs(once, convertCommand), once, JSON.stringify(args));
+    const once = await refusalOrResult(() => completeArgs(convertCommand, args), args);
+    if (once !== undefined) assert.deepEqual(completeArgs(convertCommand, once), once, JSON.stringify(args));
   }
 });
 
