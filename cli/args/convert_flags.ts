@@ -7,10 +7,8 @@ import { ImageError, parseNumber, parseSize } from "../../mod.ts";
 import type { SyncMode } from "../../mod.ts";
 import { parseOptionLists } from "./option_list.ts";
 import type { ListItem } from "./option_list.ts";
+import type { ProgressForm } from "../progress/progress.ts";
 import type { ParsedArgs } from "../commands/command.ts";
-
-/** How progress is shown; `qemu` is `-p`, `accessible` is `--accessible`. */
-export type ProgressForm = "auto" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
 
 /** The arguments, every value read. Absent: not given. */
 export interface ConvertFlags {

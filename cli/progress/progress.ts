@@ -13,7 +13,9 @@ import { plainRenderer, statusText } from "./plain.ts";
 import { isSet } from "../environment.ts";
 import { complaintText, visible } from "../report/report.ts";
 import type { Complaint, Io } from "../report/report.ts";
-import type { ProgressForm } from "../args/convert_flags.ts";
+
+/** How progress is shown; `qemu` is `-p`, `accessible` is `--accessible`. */
+export type ProgressForm = "auto" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
 
 /** How a job ended. */
 export type Outcome =

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ConvertEvent, ConvertSummary } from "../../../mod.ts";
 import { type Outcome, tell } from "../../../cli/progress/progress.ts";
-import type { ProgressForm } from "../../../cli/args/convert_flags.ts";
+import type { ProgressForm } from "../../../cli/progress/progress.ts";
 import { barLine, barText } from "../../../cli/progress/bar.ts";
 import { advance, percent, rate, secondsLeft, startProgress } from "../../../cli/progress/model.ts";
 import { bytesText, sizeText, timeText } from "../../../cli/report/units.ts";
