@@ -8,7 +8,7 @@ import { commandDefs, commands } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { nearest } from "./args/nearest.ts";
 import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report/report.ts";
-import { onSignals } from "./signals.ts";
+import { onSignals } from "./process.ts";
 import type { Command } from "./commands/command.ts";
 import type { Io } from "./report/report.ts";
 
@@ -40,7 +40,8 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
   // Whoever types nothing but the name, in a terminal, is asked.
   const [first, ...rest] = args.length === 0 && io.errIsTerminal && io.inIsTerminal ? ["wizard"] : args;
   if (first === "--version" || first === "-V") {
-    io.out(`diskcast ${(await import("./version.ts")).VERSION}\n`);
+    const { default: config } = await import("../deno.json", { with: { type: "json" } });
+    io.out(`diskcast ${config.version}\n`);
     return 0;
   }
   if (first === "help" || first === "--help" || first === "-h") return await help(rest[0], io);

@@ -1,28 +1,12 @@
 /**
- * The `deno run` command with just the permissions that a job needs. Pure.
+ * The `deno run` command with just the permissions that a job needs.
  *
  * @module
  */
-
 import { grantable, type JobFiles } from "../mod.ts";
-
-/** One word for a shell: a POSIX one, or that of Windows. */
-export function shellWord(word: string, windows: boolean): string {
-  if (/^[\w@%+=:,./-]+$/.test(word) && !(windows && /[%,=]/.test(word))) return word;
-  if (windows && /^[\w@+:.\\/-]+$/.test(word)) return word;
-  if (windows) return `"${word.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, "$1$1")}"`;
-  return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-function flag(name: string, paths: readonly string[]): string[] {
-  if (paths.length === 0) return [];
-  return [`--${name}=${[...new Set(paths.map(grantable))].sort().join(",")}`];
-}
-
-/** Deno opens what lies here only with all permissions. */
-function needsAll(path: string): boolean {
-  return /^\/(dev|proc|sys)(\/|$)/.test(path);
-}
+import { completeArgs } from "./args/parse_args.ts";
+import { type Io, visible } from "./report/report.ts";
+import type { CommandDef } from "./commands/command.ts";
 
 /** A command line, and why it allows more than the job needs. */
 export interface DenoCommand {
@@ -30,12 +14,20 @@ export interface DenoCommand {
   readonly warnings: readonly string[];
 }
 
+/** Quotes one argument for a POSIX shell, or for Windows. */
+export function shellWord(arg: string, windows: boolean): string {
+  if (/^[\w@%+=:,./-]+$/.test(arg) && !(windows && /[%,=]/.test(arg))) return arg;
+  if (windows && /^[\w@+:.\\/-]+$/.test(arg)) return arg;
+  if (windows) return `"${arg.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, "$1$1")}"`;
+  return `'${arg.replaceAll("'", "'\\''")}'`;
+}
+
 /**
- * The whole command line. Deno separates paths by commas and has no way to write one inside a path (2.9 refuses the
+ * Returns the whole command line. Deno separates paths by commas and cannot escape one inside a path (2.9 refuses the
  * doubled comma of its manual), so the folder above such a path is allowed instead.
  *
  * @param program Path or address of `mod.ts`.
- * @param args The words after the program, the command's name first.
+ * @param args The arguments after the program, the command's name first.
  *
  * @example
  * ```ts
@@ -61,14 +53,47 @@ export function denoCommand(
     ? [...flag("allow-read", files.read), ...flag("allow-write", files.write)]
     : ["--allow-all"];
   return {
-    command: ["deno", "run", ...flags, program, ...args].map((word) => shellWord(word, windows)).join(" "),
+    command: ["deno", "run", ...flags, program, ...args].map((arg) => shellWord(arg, windows)).join(" "),
     warnings: special === undefined
       ? commaWarnings(paths)
       : [`Deno opens what lies in /dev, /proc or /sys only with all permissions: "${special}"`],
   };
 }
 
+function flag(name: string, paths: readonly string[]): string[] {
+  if (paths.length === 0) return [];
+  return [`--${name}=${[...new Set(paths.map(grantable))].sort().join(",")}`];
+}
+
+/** Returns whether Deno opens the path only with all permissions. */
+function needsAll(path: string): boolean {
+  return /^\/(dev|proc|sys)(\/|$)/.test(path);
+}
+
 function commaWarnings(paths: readonly string[]): string[] {
   const folders = new Set(paths.filter((path) => path.includes(",")).map(grantable));
   return [...folders].map((folder) => `Deno cannot be told a path with a comma, so all of "${folder}" is allowed`);
+}
+
+/**
+ * Returns the path of the module that starts this program, or its address where it is not a file. In the built form
+ * this module lies in `chunks/`, beside which `diskcast.js` stands.
+ */
+export async function programPath(): Promise<string> {
+  const entry = import.meta.url.endsWith("/cli/permissions.ts") ? "../mod.ts" : "../diskcast.js";
+  const url = new URL(entry, import.meta.url);
+  return url.protocol === "file:" ? (await import("node:url")).fileURLToPath(url) : url.href;
+}
+
+/** Prints the `deno run` command for the arguments `args` of a command that touches `files`. */
+export async function printPermissions(
+  def: CommandDef,
+  args: readonly string[],
+  files: JobFiles,
+  io: Io,
+): Promise<void> {
+  const complete = [def.name, ...completeArgs(def, args, "print-permissions")];
+  const { command, warnings } = denoCommand(files, await programPath(), complete, Deno.build.os === "windows");
+  for (const warning of warnings) io.err(`diskcast: warning: ${visible(warning)}\n`);
+  io.out(`${command}\n`);
 }

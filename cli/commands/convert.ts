@@ -15,7 +15,7 @@ import { tell } from "../progress/progress.ts";
 import type { Telling } from "../progress/progress.ts";
 import { tellJob } from "../progress/choose.ts";
 import { complaintOf, stackText, visible, wantsDebug } from "../report/report.ts";
-import { onSignals } from "../signals.ts";
+import { onSignals } from "../process.ts";
 import type { Io, Where } from "../report/report.ts";
 import { sizeText } from "../report/units.ts";
 import type { CommandContext } from "./command.ts";
@@ -91,7 +91,7 @@ async function work(
     // Whoever reads both sees it once; a program that reads the output always gets it.
     const told = telling.tellsDigest === true && io.outIsTerminal === true;
     if (summary.sha256 !== undefined && !told) {
-      const { digestLine } = await import("../report/digest_line.ts");
+      const { digestLine } = await import("../report/human.ts");
       io.out(digestLine(summary.sha256, job.target.path));
     }
     if (checked && !view.quiet && view.progress !== "json") {
@@ -147,8 +147,8 @@ export async function runConvert(args: readonly string[], context: CommandContex
     }
     stage = "permissions";
     if (request.kind === "job") {
-      const { showPermissions } = await import("../show_permissions.ts");
-      showPermissions(convertCommand, args, await jobFiles(request.job), io);
+      const { printPermissions } = await import("../permissions.ts");
+      await printPermissions(convertCommand, args, await jobFiles(request.job), io);
     } else io.out(request.kind === "help" ? request.text : optionsText(request.format));
     return 0;
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import { digest, type DigestSummary, ImageError, imageFiles, parseNumber } from "../../mod.ts";
 import type { ImageSpec } from "../../mod.ts";
-import { digestLine } from "../report/digest_line.ts";
+import { digestLine } from "../report/human.ts";
 import { digestCommand } from "./digest_options.ts";
 import { outputForm, type Reading, readingOf, textOf, viewOf } from "../args/read_args.ts";
 import type { ProgressView } from "../progress/progress.ts";

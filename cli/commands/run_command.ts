@@ -8,7 +8,7 @@ import { parseArgs } from "../args/parse_args.ts";
 import { convertExit } from "../exit_codes.ts";
 import type { ProgressView, Telling } from "../progress/progress.ts";
 import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "../report/report.ts";
-import { onSignals } from "../signals.ts";
+import { onSignals } from "../process.ts";
 import type { CommandContext, CommandDef, ParsedArgs } from "./command.ts";
 
 /** A command in its parts. */
@@ -39,8 +39,8 @@ export async function runCommand<Request>(
     }
     if (parsed?.options["print-permissions"] === true) {
       stage = "permissions";
-      const { showPermissions } = await import("../show_permissions.ts");
-      showPermissions(def, args, await command.files(request), context.io);
+      const { printPermissions } = await import("../permissions.ts");
+      await printPermissions(def, args, await command.files(request), context.io);
       return 0;
     }
     stage = "work";

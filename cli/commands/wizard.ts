@@ -10,8 +10,7 @@ import { parseArgs } from "../args/parse_args.ts";
 import { helpOf } from "./run_command.ts";
 import { parseConvert } from "./convert.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
-import { denoCommand } from "../permissions.ts";
-import { programPath } from "../program.ts";
+import { denoCommand, programPath } from "../permissions.ts";
 import { BACK, LEAVE, type Prompter, type Way } from "../wizard/prompter.ts";
 import { complaintOf } from "../report/report.ts";
 import {
@@ -151,7 +150,7 @@ async function review(asking: Asking, answers: Answers, world: World): Promise<A
     const job = await jobOf(words, formats);
     const files = await host.files(job);
     const wanted = wantedFor(files, job.target.path);
-    const program = programPath();
+    const program = await programPath();
     if (!await host.allow(wanted)) throw new ImageError("permission", "Deno was not allowed what the job needs");
     const { plan, warnings } = await host.plan(job);
     const deno = denoCommand(files, program, words, WINDOWS);

@@ -5,7 +5,7 @@
  */
 import type { ConvertJob } from "../../mod.ts";
 import type { ConvertView } from "../args/convert_args.ts";
-import { isSet } from "../environment.ts";
+import { isSet } from "../process.ts";
 import { formFor, ioFor, tellFor, type Telling } from "./progress.ts";
 import type { JobTelling } from "./screen.ts";
 import type { Io } from "../report/report.ts";

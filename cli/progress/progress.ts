@@ -10,7 +10,7 @@ import { accessibleRenderer } from "./accessible.ts";
 import { barRenderer } from "./bar.ts";
 import { jsonRenderer } from "./json.ts";
 import { plainRenderer, statusText } from "./plain.ts";
-import { isSet } from "../environment.ts";
+import { isSet } from "../process.ts";
 import { complaintText, visible } from "../report/report.ts";
 import type { Complaint, Io } from "../report/report.ts";
 

@@ -10,7 +10,7 @@ import type { ConvertView } from "../args/convert_args.ts";
 import { shellWord } from "../permissions.ts";
 import type { Outcome, Telling } from "./progress.ts";
 import { complaintText, type Io, visible } from "../report/report.ts";
-import { onSignals } from "../signals.ts";
+import { onSignals } from "../process.ts";
 import { bytesText, timeText } from "../report/units.ts";
 
 /** What the telling of a conversion gives back to it. */

@@ -29,6 +29,11 @@ export function threeDigits(bytes: number): string {
   return `${Number(value.toPrecision(3))} ${UNITS[unit]}`;
 }
 
+/** A digest in the form of sha256sum. */
+export function digestLine(sha256: string, path: string): string {
+  return `${sha256}  ${visible(path)}\n`;
+}
+
 /** Bytes in three digits and exactly. */
 export function bothSizes(bytes: number): string {
   return `${threeDigits(bytes)} (${bytes} bytes)`;

@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError } from "../../mod.ts";
-import { isSet } from "../environment.ts";
+import { isSet } from "../process.ts";
 
 /** Where a command writes, and what it may know of the terminal. */
 export interface Io {

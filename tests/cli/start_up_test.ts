@@ -13,7 +13,7 @@ const SCREEN = /^tui\/(?!units\.ts$)/;
 
 /** What belongs to other commands, or to jobs with other wishes. */
 const ELSEWHERE =
-  /^cli\/(wizard|destinations|commands\/(completions|map)|report\/map|show_permissions)|^core\/(compare|rebase|commit|target\/gpt|digest|estimate)/;
+  /^cli\/(wizard|destinations|commands\/(completions|map)|report\/map|permissions)|^core\/(compare|rebase|commit|target\/gpt|digest|estimate)/;
 
 /** The formats whose verbs are among `modules`. */
 function formatsIn(modules: readonly string[]): string[] {
