@@ -1,6 +1,6 @@
 /**
- * The entry of the built form (`deno task build`): a module of its own, because `import.meta.main` is false in a chunk,
- * where mod.ts lies there.
+ * The entry of the built form (`deno task build`). mod.ts cannot be that: there it is part of a chunk, and in a chunk
+ * `import.meta.main` is false.
  *
  * @module
  */

@@ -21,6 +21,11 @@ Deno.test("every file is reached from mod.ts and the entry of the built form by 
   assert.deepEqual(ours.filter((path) => !reached.has(path)), []);
 });
 
+Deno.test("no module is imported for its effect alone: the build drops such imports", () => {
+  const found = [...readSources()].filter(([path, source]) => !path.startsWith("tests/") && /^import "/m.test(source));
+  assert.deepEqual(found.map(([path]) => path), []);
+});
+
 Deno.test("a long file that is excused exists, is long and has a reason", () => {
   const sources = readSources();
   for (const [path, reason] of Object.entries(longFiles)) {

@@ -13,7 +13,8 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../../cli/version.ts";
 import { builtFiles, type BundledPackage, packagesIn } from "./chunks.ts";
 
-const top = new URL("../../", import.meta.url);
+/** The folder of this program's source. */
+const SOURCE: URL = new URL("../../", import.meta.url);
 const ENTRY = "diskcast.js";
 
 /** What a build has made. */
@@ -25,13 +26,13 @@ export interface Built {
   readonly bytes: number;
 }
 
-/** Builds into `folder`, and removes what an earlier build left there. */
-export async function build(folder: string): Promise<Built> {
+/** Builds `source` into `folder`, and removes what an earlier build left there. */
+export async function build(folder: string, source = SOURCE): Promise<Built> {
   await Deno.mkdir(folder, { recursive: true });
-  const chunks = await bundle(folder);
+  const chunks = await bundle(folder, source);
   const files = builtFiles(chunks, ENTRY);
   files.set(ENTRY, `// diskcast ${VERSION}\n${files.get(ENTRY)}`);
-  files.set("LICENSES.txt", await licenses(packagesIn(chunks)));
+  files.set("LICENSES.txt", await licenses(packagesIn(chunks), source));
   await Deno.remove(`${folder}/chunks`, { recursive: true }).catch(ignoreMissing);
   await Deno.mkdir(`${folder}/chunks`);
   let bytes = 0;
@@ -44,7 +45,7 @@ export async function build(folder: string): Promise<Built> {
 }
 
 /** Runs `deno bundle`; a folder inside `folder` holds the chunks for as long as that takes. */
-async function bundle(folder: string): Promise<Map<string, string>> {
+async function bundle(folder: string, source: URL): Promise<Map<string, string>> {
   const raw = await Deno.makeTempDir({ dir: folder, prefix: ".bundle" });
   try {
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -52,7 +53,7 @@ async function bundle(folder: string): Promise<Map<string, string>> {
         ...["bundle", "--quiet", "--frozen", "--platform=deno", "--packages=bundle", "--code-splitting"],
         ...[`--outdir=${await Deno.realPath(raw)}`, "cli/diskcast.ts"],
       ],
-      cwd: top,
+      cwd: source,
       stdout: "inherit",
       stderr: "piped",
     }).output();
@@ -66,10 +67,10 @@ async function bundle(folder: string): Promise<Map<string, string>> {
 }
 
 /** The text of LICENSES.txt. */
-async function licenses(packages: readonly BundledPackage[]): Promise<string> {
-  const parts = [`diskcast ${VERSION}\n\n${await Deno.readTextFile(new URL("LICENSE", top))}`];
+async function licenses(packages: readonly BundledPackage[], source: URL): Promise<string> {
+  const parts = [`diskcast ${VERSION}\n\n${await Deno.readTextFile(new URL("LICENSE", source))}`];
   for (const { name, folder } of packages) {
-    const where = new URL(`${folder}/`, top);
+    const where = new URL(`${folder}/`, source);
     const file = Deno.readDirSync(where).find((entry) => /^licen[cs]e(\.\w+)?$/i.test(entry.name));
     if (file === undefined) throw new Error(`Cannot build: ${name} has no file with its licence`);
     parts.push(`${name}\n\n${await Deno.readTextFile(new URL(file.name, where))}`);
@@ -82,6 +83,11 @@ function ignoreMissing(error: unknown): void {
 }
 
 if (import.meta.main) {
-  const { entry, files, bytes } = await build(Deno.args[0] ?? fileURLToPath(new URL("dist", top)));
-  console.log(`${entry}: diskcast ${VERSION}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`);
+  try {
+    const { entry, files, bytes } = await build(Deno.args[0] ?? fileURLToPath(new URL("dist", SOURCE)));
+    console.log(`${entry}: diskcast ${VERSION}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
 }
