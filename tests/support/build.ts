@@ -10,7 +10,6 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { VERSION } from "../../cli/version.ts";
 import { builtFiles, type BundledPackage, packagesIn } from "./chunks.ts";
 
 /** The folder of this program's source. */
@@ -19,6 +18,7 @@ const ENTRY = "diskcast.js";
 
 /** What a build has made. */
 export interface Built {
+  readonly version: string;
   /** Path of the module to run. */
   readonly entry: string;
   /** How many files, licences included. */
@@ -29,10 +29,11 @@ export interface Built {
 /** Builds `source` into `folder`, and removes what an earlier build left there. */
 export async function build(folder: string, source = SOURCE): Promise<Built> {
   await Deno.mkdir(folder, { recursive: true });
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", source))) as { readonly version: string };
   const chunks = await bundle(folder, source);
   const files = builtFiles(chunks, ENTRY);
-  files.set(ENTRY, `// diskcast ${VERSION}\n${files.get(ENTRY)}`);
-  files.set("LICENSES.txt", await licenses(packagesIn(chunks), source));
+  files.set(ENTRY, `// diskcast ${version}\n${files.get(ENTRY)}`);
+  files.set("LICENSES.txt", await licenses(`diskcast ${version}`, packagesIn(chunks), source));
   await Deno.remove(`${folder}/chunks`, { recursive: true }).catch(ignoreMissing);
   await Deno.mkdir(`${folder}/chunks`);
   let bytes = 0;
@@ -41,7 +42,7 @@ export async function build(folder: string, source = SOURCE): Promise<Built> {
     bytes += encoded.length;
     await Deno.writeFile(`${folder}/${path}`, encoded);
   }
-  return { entry: `${folder}/${ENTRY}`, files: files.size, bytes };
+  return { version, entry: `${folder}/${ENTRY}`, files: files.size, bytes };
 }
 
 /** Runs `deno bundle`; a folder inside `folder` holds the chunks for as long as that takes. */
@@ -67,8 +68,8 @@ async function bundle(folder: string, source: URL): Promise<Map<string, string>>
 }
 
 /** The text of LICENSES.txt. */
-async function licenses(packages: readonly BundledPackage[], source: URL): Promise<string> {
-  const parts = [`diskcast ${VERSION}\n\n${await Deno.readTextFile(new URL("LICENSE", source))}`];
+async function licenses(title: string, packages: readonly BundledPackage[], source: URL): Promise<string> {
+  const parts = [`${title}\n\n${await Deno.readTextFile(new URL("LICENSE", source))}`];
   for (const { name, folder } of packages) {
     const where = new URL(`${folder}/`, source);
     const file = Deno.readDirSync(where).find((entry) => /^licen[cs]e(\.\w+)?$/i.test(entry.name));
@@ -84,8 +85,8 @@ function ignoreMissing(error: unknown): void {
 
 if (import.meta.main) {
   try {
-    const { entry, files, bytes } = await build(Deno.args[0] ?? fileURLToPath(new URL("dist", SOURCE)));
-    console.log(`${entry}: diskcast ${VERSION}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`);
+    const { version, entry, files, bytes } = await build(Deno.args[0] ?? fileURLToPath(new URL("dist", SOURCE)));
+    console.log(`${entry}: diskcast ${version}, ${files} files, ${(bytes / 1e6).toFixed(2)} MB`);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     Deno.exit(1);
