@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { presets } from "../../../cli/destinations/table.ts";
 import { recipeText, sizeRuleText } from "../../../cli/commands/presets.ts";
 
-const path = new URL("../../docs/destinations.md", import.meta.url);
-const BEGIN = "<!-- from cli/presets.ts -->\n";
+const path = new URL("../../../docs/destinations.md", import.meta.url);
+const BEGIN = "<!-- from cli/destinations/table.ts -->\n";
 const END = "<!-- end -->\n";
 
 function sections(): string {
