@@ -5,12 +5,12 @@
  */
 import { type GuestReader, ImageError } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, type ChangeOptions, openForChange, tellingPause } from "./open_for_change.ts";
+import { atWork, type ChangeOptions, openForChange, reportingCheckpoint } from "./open_for_change.ts";
 import type { ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
-import { workerPool } from "./workers/codec_pool.ts";
+import { codecPool } from "./workers/codec_pool.ts";
 
 /** Which requests are made. Sizes in guest bytes. */
 export interface BenchJob {
@@ -51,12 +51,12 @@ async function benchRead(
   stack: AsyncDisposableStack,
 ): Promise<number> {
   const { count, depth, bufferSize } = job;
-  const pool = stack.use(workerPool());
+  const pool = stack.use(codecPool());
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const opened = stack.use(await openImage(image, { ...openOptions(options), decompressor: pool.decompress }));
   const disk: GuestReader = chainOf(opened.layers.map((layer) => layer.disk));
   const place = placesOn(disk.size, job, "read");
-  const checkpoint = tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent);
+  const checkpoint = reportingCheckpoint(throttleOf(options.signal, 0, options.paused), options.onEvent);
   let next = 0;
   const reader = async () => {
     const buffer = new Uint8Array(new SharedArrayBuffer(bufferSize));

@@ -18,7 +18,7 @@ import {
   type ChangeSpec,
   namedPath,
   openForChange,
-  tellingPause,
+  reportingCheckpoint,
 } from "./open_for_change.ts";
 import { refuseInUse } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
@@ -61,9 +61,9 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
   const format = spec.format === undefined
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);
-  const pace = throttleOf(options.signal, 0, options.paused);
+  const throttle = throttleOf(options.signal, 0, options.paused);
   const context: CheckContext = {
-    checkpoint: tellingPause(pace, options.onEvent),
+    checkpoint: reportingCheckpoint(throttle, options.onEvent),
     openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
   };
   return resultOf(spec, format, await atWork(options, () => reportOf(format, storage, context)), NOTHING_FIXED);

@@ -4,14 +4,15 @@
  * @module
  */
 import { alignUp, type Disk, ImageError, resolve } from "../formats/mod.ts";
-import { chainOf, padded } from "./open/chain.ts";
+import { chainOf } from "./open/chain.ts";
+import { pad } from "./open/readers.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
-import { workerPool } from "./workers/codec_pool.ts";
+import { type CodecPool, codecPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode commit} may be told. */
 export interface CommitOptions extends ChangeOptions {
@@ -38,7 +39,7 @@ export interface CommitSummary {
 /** What {@linkcode commit} of `mod.ts` does. */
 export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
   await using stack = new AsyncDisposableStack();
-  const pool = stack.use(workerPool(options.workers));
+  const pool = stack.use(codecPool(options.workers));
   const top = await openForChange(image, options, stack);
   // The files that are written are locked by themselves; the locks of reading would be in their way.
   const spec = { ...image, path: top.path, format: top.format.name };
@@ -117,7 +118,7 @@ async function copyDown(
   base: ChangedImage,
   options: CommitOptions,
   stack: AsyncDisposableStack,
-  pool: ReturnType<typeof workerPool>,
+  pool: CodecPool,
 ): Promise<Totals> {
   const { format, storage, path, context } = base;
   const disks = layers.map((layer) => layer.disk);
@@ -131,11 +132,21 @@ async function copyDown(
   }
   stack.use(writer);
   const traits = { ...writer.traits, startsZeroed: false };
-  const source = padded(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
+  const source = pad(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
   const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };
-  const pace = throttleOf(options.signal, options.rateLimit ?? 0, options.paused);
+  const throttle = throttleOf(options.signal, options.rateLimit ?? 0, options.paused);
   const { onEvent } = options;
-  const totals = await countAndCopy({ source, writer, traits, policy, sparseSize: 4096, pace, pool, onEvent });
+  const { data, zero, skip } = await countAndCopy({
+    source,
+    writer,
+    traits,
+    policy,
+    sparseSize: 4096,
+    throttle,
+    movers: [],
+    pool,
+    onEvent,
+  });
   await writer.finish();
-  return totals;
+  return { data, zero, skip };
 }

@@ -17,20 +17,22 @@ import {
   throwIfCancelled,
   type WriterTraits,
 } from "../formats/mod.ts";
-import { padded } from "./open/chain.ts";
+import { pad } from "./open/readers.ts";
 import { checkJob } from "./target/check_job.ts";
-import { copyAll } from "./copy/copy.ts";
+import { copy } from "./copy/copy.ts";
+import { hostCopyTo } from "./copy/host_copy.ts";
+import type { MoverOf } from "./copy/job.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
 import { type WorkerPool, workerPoolOf } from "./workers/worker_pool.ts";
-import { type WorkerIo, workerIo } from "./workers/worker_io.ts";
+import { workerIo } from "./workers/worker_io.ts";
 import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./target/guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
-import { type Offloader, offloaderTo } from "./copy/offload.ts";
+import { workerCopyBy } from "./copy/worker_copy.ts";
 import { type Throttle, throttleOf } from "./throttle.ts";
 import { countTotals, type Policy } from "./copy/plan.ts";
-import { type CodecPool, codecPoolOf, leveled } from "./workers/codec_pool.ts";
+import { type CodecPool, codecPoolOf, withLevel } from "./workers/codec_pool.ts";
 import { formatNamed } from "./open/probe.ts";
 import { mergedRanges, skippingErrors } from "./open/skip_errors.ts";
 import { bitmapsOf, type OpenedSources, openSources, type ReaderDecorator, readerOf } from "./open/source.ts";
@@ -58,27 +60,27 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
 export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
-  readonly pace: Throttle;
+  readonly throttle: Throttle;
   readonly workers: WorkerPool;
-  readonly pool: CodecPool;
+  readonly codecs: CodecPool;
   readonly options: OpenOptions & { readonly files: Files };
 
   /** `output`: where new files go instead of the host's. */
   constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
-    this.pace = throttleOf(context.signal, job.rateLimit ?? 0, context.paused);
+    this.throttle = throttleOf(context.signal, job.rateLimit ?? 0, context.paused);
     this.workers = workerPoolOf(job.workers);
-    this.pool = endedBy(context.signal, context.pool ?? codecPoolOf(this.workers));
+    this.codecs = endedBy(context.signal, context.pool ?? codecPoolOf(this.workers));
     this.options = {
       formats: context.formats ?? allFormats,
       files: context.files ?? hostFiles,
       allowRefs: job.allowRefs ?? [],
       forceShare: job.forceShare ?? false,
-      decompressor: this.pool.decompress,
-      onWarning: (message) => this.tell({ type: "warning", message }),
+      decompressor: this.codecs.decompress,
+      onWarning: (message) => this.emit({ type: "warning", message }),
     };
   }
 
-  tell(event: ConvertEvent): void {
+  emit(event: ConvertEvent): void {
     this.context.onEvent?.(event);
   }
 
@@ -101,11 +103,11 @@ export class Conversion {
   /** Opens everything and starts the target; not a byte is copied. */
   async prepare(stack: AsyncDisposableStack): Promise<Ready> {
     throwIfCancelled(this.context.signal);
-    stack.use(this.pool);
+    stack.use(this.codecs);
     const { job } = this;
     const format = job.target.format === undefined ? null : formatNamed(job.target.format, this.options.formats);
     checkJob(job, format);
-    this.tell({ type: "phase", phase: "inspect" });
+    this.emit({ type: "phase", phase: "inspect" });
     const sources = await openSources(job, this.options, stack);
     const bitmaps = bitmapsOf(sources, job.bitmaps, this.options);
     const { target, reader, policy } = job.target.create === false
@@ -121,7 +123,7 @@ export class Conversion {
     if (job.target.create !== false) {
       tellRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
     }
-    const source = padded(longer.reader, alignUp(longer.reader.size, traits.sector));
+    const source = pad(longer.reader, alignUp(longer.reader.size, traits.sector));
     if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
     if (bitmaps.length > 0) await target.writer.checkBitmaps?.(bitmaps);
     const { added, gpt } = longer;
@@ -153,30 +155,29 @@ export class Conversion {
   ): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
     const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
-    const digest = this.job.digest ? (await import("./digest.ts")).hasher() : undefined;
+    const hash = this.job.digest ? (await import("./hasher.ts")).hasherOf() : undefined;
     try {
-      this.tell({ type: "phase", phase: "copy" });
-      const totals = await copyAll({
+      this.emit({ type: "phase", phase: "copy" });
+      const totals = await copy({
         source,
         writer,
         traits,
         policy,
         sparseSize: this.job.sparseSize ?? DEFAULT_SPARSE,
-        pace: this.pace,
-        width: 2 * this.pool.width + 1,
-        busy: () => this.pool.seconds,
-        onEvent: (event) => this.tell(event),
-        ...(digest && { digest }),
-        ...this.offload(target),
-        ...this.crew(planned, stack),
+        throttle: this.throttle,
+        movers: this.movers(target, planned, stack),
+        width: 2 * this.codecs.width + 1,
+        codecSeconds: () => this.codecs.seconds,
+        onEvent: (event) => this.emit(event),
+        ...(hash && { hash }),
       });
-      this.tell({ type: "phase", phase: "finish" });
+      this.emit({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
       await writer.finish();
       throwIfCancelled(this.context.signal);
       const fileSize = storage.size;
       await target.commit();
-      return { totals, fileSize, ...(digest && { sha256: digest.hex() }) };
+      return { totals, fileSize, ...(hash && { sha256: hash.hex() }) };
     } catch (error) {
       if (target.inPlace !== undefined) {
         this.options.onWarning(`"${target.inPlace}" is written in place and is incomplete now`);
@@ -185,23 +186,22 @@ export class Conversion {
     }
   }
 
-  /**
-   * Whether the host may copy by itself. Where it only lets the files share their blocks, zeroes among them cost nothing;
-   * where it copies, the user has said that they need not be looked for.
-   */
-  offload({ writer, storage }: OpenedTarget): { readonly offload?: Offloader } {
-    const { offload = false, salvage, digest, sparseSize } = this.job;
-    if (!writer.writeContent || salvage || digest || sparseSize === 0) return {};
-    return { offload: offloaderTo(storage, offload ? "copy" : "clone") };
-  }
-
-  /** Workers that copy by themselves; none where all bytes must pass here, or where one thread is wanted. */
-  crew(planned: Totals | null, stack: AsyncDisposableStack): { readonly crew?: WorkerIo } {
-    const { digest, rateLimit } = this.job;
-    if (digest || rateLimit) return {};
-    const crew = stack.use(this.context.workerIo ?? workerIo(this.workers));
-    crew.expects(planned?.data ?? 0);
-    return { crew };
+  /** The movers of this job besides inline copy, in the order in which they are asked. */
+  movers({ writer, storage }: OpenedTarget, planned: Totals | null, stack: AsyncDisposableStack): MoverOf[] {
+    const { digest, offload = false, rateLimit, salvage, sparseSize } = this.job;
+    const movers: MoverOf[] = [];
+    // Where files only share their blocks, zeroes among them cost nothing; where the host copies (-C), the user has said
+    // that zeroes need not be looked for.
+    if (writer.writeContent && !salvage && !digest && sparseSize !== 0) {
+      movers.push(hostCopyTo(storage, offload ? "copy" : "clone"));
+    }
+    // A hash takes all bytes in order, and a rate limit counts them one after another.
+    if (!digest && !rateLimit) {
+      const workers = stack.use(this.context.workerIo ?? workerIo(this.workers));
+      workers.expect(planned?.data ?? 0);
+      movers.push(workerCopyBy(workers));
+    }
+    return movers;
   }
 
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
@@ -258,9 +258,9 @@ export class Conversion {
       size: sources.size,
       sources: files,
       sync: job.sync ?? "finish",
-      checkpoint: () => this.pace.checkpoint(),
+      checkpoint: () => this.throttle.checkpoint(),
       signal: this.context.signal,
-      compressor: leveled(this.pool.compress, job.compressionLevel),
+      compressor: withLevel(this.codecs.compress, job.compressionLevel),
       options,
       output: this.output,
     };
@@ -275,7 +275,7 @@ export class Conversion {
     if (!this.job.salvage) return undefined;
     return (reader, grain, from) =>
       skippingErrors(reader, grain, (start, end, message) => {
-        this.tell({ type: "bad", start: from + start, end: from + end, message });
+        this.emit({ type: "bad", start: from + start, end: from + end, message });
         const last = this.bad.at(-1);
         if (last?.end === from + start) last.end = from + end;
         else this.bad.push({ start: from + start, end: from + end });
@@ -285,9 +285,9 @@ export class Conversion {
   /** Counts the work with the same walk that will do it; only if somebody listens. */
   async plan({ sources, source, target, traits, policy, size }: Ready): Promise<Totals | null> {
     if (!this.context.onEvent) return null;
-    this.tell({ type: "phase", phase: "plan" });
-    const totals = await countTotals(source, traits, policy, () => this.pace.checkpoint());
-    this.tell({
+    this.emit({ type: "phase", phase: "plan" });
+    const totals = await countTotals(source, traits, policy, () => this.throttle.checkpoint());
+    this.emit({
       type: "plan",
       sources: sources.summaries,
       target: { path: this.job.target.path, format: target.format.name, ...size },

@@ -12,7 +12,7 @@ import {
   resolve,
   throwIfCancelled,
 } from "../formats/mod.ts";
-import { atWork, tellingPause } from "./open_for_change.ts";
+import { atWork, reportingCheckpoint } from "./open_for_change.ts";
 import { checkJob } from "./target/check_job.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
@@ -87,7 +87,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   const plan = await planTarget(spec, format, size);
   const sync = job.sync ?? "finish";
   const sources = backing?.files ?? new Map();
-  const checkpoint = tellingPause(throttleOf(context.signal, 0, context.paused), context.onEvent);
+  const checkpoint = reportingCheckpoint(throttleOf(context.signal, 0, context.paused), context.onEvent);
   const targetJob = {
     spec,
     size,

@@ -4,13 +4,13 @@
  * @module
  */
 import { type GuestReader, ImageError, partOf } from "../formats/mod.ts";
-import { tellingPause } from "./open_for_change.ts";
+import { reportingCheckpoint } from "./open_for_change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { CompressedShare } from "./compressed_size.ts";
-import { workerPool } from "./workers/codec_pool.ts";
+import { codecPool } from "./workers/codec_pool.ts";
 import { countingCompressor, takeSamples } from "./samples.ts";
 
 /** How many runs there are of a status, and how many guest bytes. */
@@ -49,11 +49,11 @@ export async function estimateConversion(
     throw new ImageError("unsupported", `Cannot plan to write into "${target.path}": only new targets are planned`);
   }
   await using stack = new AsyncDisposableStack();
-  const pool = workerPool(1);
+  const pool = codecPool(1);
   const compressor = countingCompressor(pool.compress);
   const conversion = new Conversion(job, { ...context, pool: { ...pool, compress: compressor.compress } }, dryOutput());
   const { source, target: { writer } } = await conversion.prepare(stack);
-  const told = { checkpoint: tellingPause(conversion.pace, onEvent) };
+  const told = { checkpoint: reportingCheckpoint(conversion.throttle, onEvent) };
   onEvent?.({ type: "phase", phase: "copy" });
   const status = await countStatus(source, partOf(told, 0, 0.5).checkpoint);
   const data = status.data.bytes + status.compressed.bytes;

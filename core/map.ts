@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { alignDown, type Disk } from "../formats/mod.ts";
-import { resolve, type Resolved } from "./open/chain.ts";
-import { tellingPause } from "./open_for_change.ts";
+import type { Disk, Location } from "../formats/mod.ts";
+import { type LayerExtent, layerExtentAt } from "./open/chain.ts";
+import { reportingCheckpoint } from "./open_for_change.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ImageSpec } from "./job.ts";
 import { type Layer, openImage } from "./open/open.ts";
@@ -62,7 +62,7 @@ export async function* mapLayers(
   { start = 0, length = Infinity, signal, onEvent }: Pick<MapOptions, "start" | "length" | "signal" | "onEvent">,
 ): AsyncGenerator<MapEntry> {
   const end = Math.min(layers[0].disk.size, start + length);
-  const checkpoint = tellingPause(throttleOf(signal, 0), onEvent);
+  const checkpoint = reportingCheckpoint(throttleOf(signal, 0), onEvent);
   let last: MapEntry | undefined;
   for (let at = start; at < end;) {
     const entry = await entryAt(layers, at, end);
@@ -84,40 +84,29 @@ export function continues(last: MapEntry, next: MapEntry): boolean {
   return next.offset === (last.offset === undefined ? undefined : last.offset + last.length);
 }
 
-/** The status at `start`, in one piece of the file, and not necessarily as far as it goes. */
+/** Returns the status at `start`, as far as one extent reaches. */
 async function entryAt(layers: readonly Layer[], start: number, limit: number): Promise<MapEntry> {
   const disks: Disk[] = layers.map((layer) => layer.disk);
-  let found = await resolve(disks, disks.length, start, limit);
-  if (inPieces(found)) {
-    // One clusterSize lies in one piece.
-    const { clusterSize: unit } = found.disk!;
-    found = await resolve(disks, disks.length, start, Math.min(found.run.end, alignDown(start, unit) + unit));
-  }
+  const found = await layerExtentAt(disks, disks.length, start, limit);
   return entryOf(found, layers[found.depth]);
 }
 
-/** Whether it is data that lies plainly, but in more than one place. */
-function inPieces({ run, disk }: Resolved): boolean {
-  if (run.kind !== "data" || run.compressed || run.fileStart !== undefined || disk === undefined) return false;
-  return disk.clusterSize > 1 && run.end - run.start > disk.clusterSize - run.start % disk.clusterSize;
-}
-
-function entryOf({ run, depth, stated }: Resolved, layer: Layer): MapEntry {
-  const { start, end, kind, fileStart } = run;
+function entryOf({ extent, depth, stated }: LayerExtent, layer: Layer): MapEntry {
+  const { start, end, kind, location } = extent;
   return {
     start,
     length: end - start,
     depth,
     present: stated,
     zero: kind !== "data",
-    data: kind === "data" || (kind === "zero" && run.unfilled === true),
-    compressed: kind === "data" && run.compressed,
-    ...(fileStart !== undefined && fileOf(layer, fileStart)),
+    data: kind === "data" || (kind === "zero" && extent.unwritten === true),
+    compressed: kind === "data" && extent.compressed,
+    ...(location && fileOf(location, layer)),
   };
 }
 
-/** Several files may hold the data of one layer; which of them a run lies in is not known then. */
-function fileOf({ path, origin, named }: Layer, fileStart: number): { offset: number; file: string } | null {
-  if (named.length > 1) return null;
-  return named.length === 1 ? { offset: fileStart, file: named[0] } : { offset: fileStart + origin, file: path };
+/** Returns a location as a file of the host and an offset in it. */
+function fileOf({ storage, offset }: Location, layer: Layer): Required<Pick<MapEntry, "offset" | "file">> {
+  const origin = storage.origin ?? layer.storage.origin;
+  return { offset: offset + (origin?.start ?? 0), file: storage.origin?.path ?? layer.path };
 }

@@ -21,7 +21,7 @@ import {
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, tellingPause } from "./open_for_change.ts";
+import { atWork, reportingCheckpoint } from "./open_for_change.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
@@ -73,7 +73,7 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
     throw new ImageError("unsupported", `Cannot measure compressed data for ${format.name}: it has no compression`);
   }
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const told = { checkpoint: tellingPause(throttleOf(options.signal, 0, options.paused), options.onEvent) };
+  const told = { checkpoint: reportingCheckpoint(throttleOf(options.signal, 0, options.paused), options.onEvent) };
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
     const content = { reader: empty, source: empty, bitmaps: null };
@@ -113,7 +113,7 @@ interface Content {
 }
 
 /** Hears how far it is. */
-type Told = { readonly checkpoint: ReturnType<typeof tellingPause> };
+type Told = { readonly checkpoint: ReturnType<typeof reportingCheckpoint> };
 
 async function measureFor(
   format: Format,
@@ -238,6 +238,7 @@ function pieceEnd(start: number, end: number, unit: number): number {
 function emptyReader(size: number): GuestReader {
   return {
     size,
+    clusterSize: 1,
     extentAt: (start, limit) => Promise.resolve(holeExtent(start, limit)),
     read: (into) => Promise.resolve(void into.fill(0)),
   };

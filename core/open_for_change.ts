@@ -51,7 +51,7 @@ export interface ChangedImage {
   readonly storage: WritableStorage;
   readonly context: ChangeContext;
   readonly open: OpenOptions & { readonly files: Files };
-  readonly pace: Throttle;
+  readonly throttle: Throttle;
   /** Opens the image as it is, for reading. Files that it names are looked at, not locked. */
   read(): Promise<Disk>;
   /** Opens what lies beneath it; `null` where nothing does. */
@@ -73,8 +73,8 @@ export async function openForChange(
   const open = openOptions(options);
   const output = stack.use(outputFiles(open.files, sources));
   const path = resolve(spec.path);
-  const pace = throttleOf(options.signal, 0, options.paused);
-  const checkpoint = tellingPause(pace, options.onEvent);
+  const throttle = throttleOf(options.signal, 0, options.paused);
+  const checkpoint = reportingCheckpoint(throttle, options.onEvent);
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const manners = { sync: options.sync ?? "finish", checkpoint };
   const edit = async (path: string) => targetStorage(await output.edit(path), manners);
@@ -105,7 +105,7 @@ export async function openForChange(
         openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
       }),
     );
-  return { path, format, storage, context, open, pace, read, beneath };
+  return { path, format, storage, context, open, throttle, read, beneath };
 }
 
 /** Where a file lies that the image of `spec` names, if it may be opened. */
@@ -129,11 +129,11 @@ export async function atWork<Result>(
 const SHARE_STEP = 0.001;
 
 /** A checkpoint that also tells how far a verb is; the share that is told only rises. */
-export function tellingPause(pace: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["checkpoint"] {
+export function reportingCheckpoint(throttle: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["checkpoint"] {
   let told = 0;
   return (share = 0) => {
     if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });
-    return pace.checkpoint();
+    return throttle.checkpoint();
   };
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
-import { tellingPause } from "./open_for_change.ts";
+import { reportingCheckpoint } from "./open_for_change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";
@@ -58,7 +58,7 @@ export async function planConversion(
   const { sources, target, source, traits, policy, size } = await conversion.prepare(stack);
   const begun = target.storage.size;
   onEvent?.({ type: "phase", phase: "plan" });
-  const checkpoint = tellingPause(conversion.pace, onEvent);
+  const checkpoint = reportingCheckpoint(conversion.throttle, onEvent);
   const totals = { data: 0, zero: 0, skip: 0 };
   let taken = 0;
   let counted = 0;

@@ -5,22 +5,27 @@
  */
 import {
   alignUp,
+  dataExtent,
   dirname,
   type Disk,
   type DiskWriter,
   equalBytes,
   type GuestReader,
+  holeExtent,
   ImageError,
   type NamedFile,
   resolve,
   zeroes,
+  zeroExtent,
 } from "../formats/mod.ts";
-import { chainOf, padded } from "./open/chain.ts";
+import { chainOf } from "./open/chain.ts";
+import { pad } from "./open/readers.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
-import type { ScanEvent } from "./events.ts";
+import { countAndCopy } from "./copy/count_and_copy.ts";
+import type { MoverOf } from "./copy/job.ts";
 import { type OpenedImage, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
-import { type CodecPool, leveled, workerPool } from "./workers/codec_pool.ts";
+import { type CodecPool, codecPool } from "./workers/codec_pool.ts";
 
 /** What {@linkcode rebase} may be told. */
 export interface RebaseOptions extends ChangeOptions {
@@ -43,7 +48,7 @@ export interface RebaseSummary {
 }
 
 /** Bytes that are compared at once. */
-const PIECE = 256 << 10;
+const PIECE_BYTES = 256 << 10;
 
 /** What {@linkcode rebase} of `mod.ts` does. */
 export async function rebase(
@@ -67,7 +72,7 @@ export async function rebase(
 }
 
 class Rebase {
-  readonly pool: CodecPool;
+  readonly codecs: CodecPool;
 
   constructor(
     readonly image: ChangeSpec,
@@ -75,11 +80,7 @@ class Rebase {
     readonly options: RebaseOptions,
     readonly stack: AsyncDisposableStack,
   ) {
-    this.pool = stack.use(workerPool(options.workers));
-  }
-
-  tell(event: ScanEvent): void {
-    this.options.onEvent?.(event);
+    this.codecs = stack.use(codecPool(options.workers));
   }
 
   async run(): Promise<RebaseSummary> {
@@ -94,31 +95,30 @@ class Rebase {
     const top = await changed.read();
     const before = await changed.beneath(top.backing);
     const holes = await holesOf(top, changed);
-    const sameFrom = sharedLayer(before, after);
-    const reader = before && padded(chainOf(disksOf(before), sameFrom), top.size);
-    const oldBelow = before === null ? null : chainOf(disksOf(before));
-    const newBelow = after === null ? null : chainOf(disksOf(after));
+    const oldBacking = before === null ? null : chainOf(disksOf(before));
+    const newBacking = after === null ? null : chainOf(disksOf(after));
     const writer = this.stack.use(
       await edit.call(format, storage, {
         compress: this.options.compress ?? false,
-        compressor: leveled(this.pool.compress, undefined),
+        compressor: this.codecs.compress,
         openNamed: changed.context.openNamed,
         // Zeroes must be stated as far as the new backing file goes.
         openBacking: () => {
-          const below = oldBelow ?? emptyReader;
-          return Promise.resolve(padded(below, Math.max(below.size, newBelow?.size ?? 0)));
+          const backing = oldBacking ?? emptyReader;
+          return Promise.resolve(pad(backing, Math.max(backing.size, newBacking?.size ?? 0)));
         },
       }),
     );
     if (this.options.compress && !writer.traits.compress) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${format.name} cannot`, { path });
     }
-    const copied = await this.copyHoles(holes, { changed, writer, reader, oldBelow, newBelow });
-    this.tell({ type: "phase", phase: "finish" });
+    const own = before && pad(chainOf(disksOf(before), sharedLayer(before, after)), top.size);
+    const source = differing({ size: top.size, holes, own, newBacking });
+    const copied = await this.copyInto(writer, source, { changed, oldBacking, newBacking });
     await writer.finish();
     await storage.sync();
     await setBacking(storage, withId(this.backing, after?.layers[0]?.disk.id));
-    const dropped = this.options.dropsSame ? await this.dropSame(changed, newBelow ?? emptyReader) : 0;
+    const dropped = this.options.dropsSame ? await this.dropSame(changed, newBacking ?? emptyReader) : 0;
     return { copied, dropped };
   }
 
@@ -129,22 +129,21 @@ class Rebase {
     return this.stack.use(await openImage({ path, ...(format && { format }) }, openOptions(this.options)));
   }
 
-  async copyHoles(holes: readonly number[], work: CopyWork): Promise<number> {
-    let total = 0;
-    for (let at = 0; at < holes.length; at += 2) total += holes[at + 1] - holes[at];
-    this.tell({ type: "totals", totals: { data: total, zero: 0, skip: 0 } });
-    this.tell({ type: "phase", phase: "copy" });
+  /** Copies the clusters of `source` that differ; returns their guest bytes. */
+  async copyInto(writer: DiskWriter, source: GuestReader, backings: Backings): Promise<number> {
     let copied = 0;
-    const piece = alignUp(PIECE, work.writer.traits.clusterSize);
-    for (let at = 0; at < holes.length; at += 2) {
-      for (let start = holes[at]; start < holes[at + 1];) {
-        await work.changed.pace.checkpoint();
-        const end = await nextEnd(work, start, Math.min(holes[at + 1], start - start % piece + piece));
-        copied += await copyPiece(work, start, end);
-        this.tell({ type: "extent", action: "copy", kind: "data", start, end, zeroes: 0, seconds: 0 });
-        start = end;
-      }
-    }
+    await countAndCopy({
+      source,
+      writer,
+      // The mover takes clusters apart, and compresses them, by itself.
+      traits: { ...writer.traits, compress: false },
+      policy: { keepsBacking: true, backingEnd: Infinity, writesZeroes: false },
+      sparseSize: 0,
+      throttle: backings.changed.throttle,
+      movers: [differingClusters(writer, backings, (bytes) => copied += bytes)],
+      pool: this.codecs,
+      onEvent: this.options.onEvent,
+    });
     return copied;
   }
 
@@ -155,7 +154,7 @@ class Rebase {
     const unit = top.clusterSize;
     const ranges: { start: number; end: number }[] = [];
     let dropped = 0;
-    const piece = alignUp(PIECE, unit);
+    const piece = alignUp(PIECE_BYTES, unit);
     for (let start = 0; start < top.size; start += piece) {
       await changed.context.checkpoint(start / top.size);
       const end = Math.min(start + piece, top.size);
@@ -178,14 +177,87 @@ class Rebase {
   }
 }
 
-/** What copying needs. */
-interface CopyWork {
+/** The two backing chains of an image; null: none. */
+interface Backings {
   readonly changed: ChangedImage;
-  readonly writer: DiskWriter;
-  /** What lay beneath, where holes are what the new backing file has, too. `null`: nothing. */
-  readonly reader: GuestReader | null;
-  readonly oldBelow: GuestReader | null;
-  readonly newBelow: GuestReader | null;
+  readonly oldBacking: GuestReader | null;
+  readonly newBacking: GuestReader | null;
+}
+
+/**
+ * Returns a mover that reads both backing chains and writes the clusters of the old one that the new one does not have.
+ *
+ * @param onCopied called with the guest bytes of each cluster written
+ */
+function differingClusters(writer: DiskWriter, backings: Backings, onCopied: (bytes: number) => void): MoverOf {
+  const { clusterSize, compress } = writer.traits;
+  const pieceSize = alignUp(PIECE_BYTES, clusterSize);
+  const { oldBacking, newBacking } = backings;
+  return ({ pipeline }) => async (step, start) => {
+    const end = Math.min(start - start % pieceSize + pieceSize, step.end);
+    const write = async () => {
+      const [before, after] = [new Uint8Array(end - start), new Uint8Array(end - start)];
+      if (oldBacking) await readPadded(oldBacking, before, start);
+      if (newBacking) await readPadded(newBacking, after, start);
+      for (let at = start; at < end;) {
+        const clusterEnd = Math.min(at - at % clusterSize + clusterSize, end);
+        const bytes = before.subarray(at - start, clusterEnd - start);
+        if (!equalBytes(bytes, after.subarray(at - start, clusterEnd - start))) {
+          if (compress) requireWhole(backings.changed, writer, at, clusterEnd);
+          await put(writer, bytes, at, oldBacking !== null);
+          onCopied(clusterEnd - at);
+        }
+        at = clusterEnd;
+      }
+      return 0;
+    };
+    await pipeline.run({ piece: { ...step, start, end }, write }, { pieces: false, writes: false });
+    return end;
+  };
+}
+
+/** Returns the index of the first of `sorted` that is greater than `value`. */
+function firstAbove(sorted: readonly number[], value: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** The input of {@linkcode differing}. */
+interface Difference {
+  readonly size: number;
+  /** Where the image states nothing, as starts and ends. */
+  readonly holes: readonly number[];
+  /** The layers of the old chain that the new one does not have; null: there was no backing file. */
+  readonly own: GuestReader | null;
+  readonly newBacking: GuestReader | null;
+}
+
+/**
+ * Returns a reader for the walk of a rebase; it reads nothing. Its data extents may differ between the backing chains;
+ * its holes need not be looked at: the image states them, both chains have them from the same layer, or both are zero.
+ */
+function differing({ size, holes, own, newBacking }: Difference): GuestReader {
+  return {
+    size,
+    clusterSize: 1,
+    async extentAt(start, limit) {
+      const next = firstAbove(holes, start);
+      const end = Math.min(limit, holes[next] ?? limit);
+      // Between the start and the end of a hole, the next edge is an end, at an odd index.
+      if (next % 2 === 0) return holeExtent(start, end);
+      const old = own === null ? zeroExtent(start, end) : await own.extentAt(start, end);
+      if (old.kind !== "zero") return old.kind === "data" ? dataExtent(start, old.end) : old;
+      if (newBacking === null || start >= newBacking.size) return holeExtent(start, old.end);
+      const found = await newBacking.extentAt(start, Math.min(old.end, newBacking.size));
+      return found.kind === "data" ? dataExtent(start, found.end) : holeExtent(start, found.end);
+    },
+    read: () => Promise.reject(new Error("The walk of a rebase has no bytes of its own")),
+  };
 }
 
 const emptyReader = chainOf([]);
@@ -207,7 +279,7 @@ function sharedLayer(before: OpenedImage | null, after: OpenedImage | null): num
 }
 
 /** Where the image states nothing, as starts and ends; found before the first write, which moves its tables. */
-async function holesOf(top: Disk, { pace }: ChangedImage): Promise<number[]> {
+async function holesOf(top: Disk, { throttle }: ChangedImage): Promise<number[]> {
   const holes: number[] = [];
   for (let at = 0; at < top.size;) {
     const run = await top.extentAt(at, top.size);
@@ -216,51 +288,9 @@ async function holesOf(top: Disk, { pace }: ChangedImage): Promise<number[]> {
       else holes.push(run.start, run.end);
     }
     at = run.end;
-    await pace.checkpoint();
+    await throttle.checkpoint();
   }
   return holes;
-}
-
-/** Where the piece from `start` on ends: as far as nothing has to be read, or at `limit`. */
-async function nextEnd({ reader, newBelow, writer }: CopyWork, start: number, limit: number): Promise<number> {
-  const size = writer.traits.size;
-  const same = async (): Promise<number | null> => {
-    const before = reader === null ? null : await reader.extentAt(start, size);
-    if (before?.kind === "hole") return before.end;
-    if (before?.kind === "data") return null;
-    const beforeEnd = before?.end ?? size;
-    if (newBelow === null || start >= newBelow.size) return beforeEnd;
-    const after = await newBelow.extentAt(start, newBelow.size);
-    return after.kind === "data" ? null : Math.min(beforeEnd, after.end);
-  };
-  const end = await same();
-  return end === null ? limit : Math.min(Math.max(end, start + 1), limit);
-}
-
-/** Copies what differs between `start` and `end`; returns how many bytes. */
-async function copyPiece(work: CopyWork, start: number, end: number): Promise<number> {
-  const { oldBelow, newBelow, writer, reader } = work;
-  if (reader !== null && (await reader.extentAt(start, end)).kind === "hole") {
-    const run = await reader.extentAt(start, end);
-    if (run.end >= end) return 0;
-  }
-  const before = new Uint8Array(end - start);
-  const after = new Uint8Array(end - start);
-  if (oldBelow) await readPadded(oldBelow, before, start);
-  if (newBelow) await readPadded(newBelow, after, start);
-  const { clusterSize: unit, compress } = writer.traits;
-  let copied = 0;
-  for (let at = start; at < end;) {
-    const unitEnd = Math.min(at - at % unit + unit, end);
-    const bytes = before.subarray(at - start, unitEnd - start);
-    if (!equalBytes(bytes, after.subarray(at - start, unitEnd - start))) {
-      if (compress) requireWhole(work, at, unitEnd);
-      await put(writer, bytes, at, oldBelow !== null);
-      copied += unitEnd - at;
-    }
-    at = unitEnd;
-  }
-  return copied;
 }
 
 /** Zeroes are stated as such, but not over nothing: an image without a backing file would leave them out. */
@@ -270,9 +300,9 @@ async function put(writer: DiskWriter, bytes: Uint8Array, start: number, over: b
   else await writer.write(bytes, start);
 }
 
-function requireWhole({ changed, writer }: CopyWork, start: number, end: number): void {
-  const { clusterSize: unit, size } = writer.traits;
-  if (start % unit === 0 && (end % unit === 0 || end === size)) return;
+function requireWhole(changed: ChangedImage, { traits }: DiskWriter, start: number, end: number): void {
+  const { clusterSize, size } = traits;
+  if (start % clusterSize === 0 && (end % clusterSize === 0 || end === size)) return;
   const message = `Cannot compress into "${changed.path}": it has a cluster that is there in part; leave out -c`;
   throw new ImageError("unsupported", message, { path: changed.path });
 }

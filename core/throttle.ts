@@ -1,5 +1,5 @@
 /**
- * The pace of a job: it lets signals, timers and keys have their turn, obeys cancelling and a rate limit.
+ * The throttle of a job: signals, timers and keys get their turn, a cancelled job ends, and a rate limit is kept.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const TURN = 20;
  */
 const ROUNDS = 64;
 
-/** The pace of one job. */
+/** The throttle of one job. */
 export interface Throttle {
   /** To be awaited often; costs next to nothing. Throws `cancelled`. */
   checkpoint(): Promise<void>;
@@ -24,7 +24,7 @@ export interface Throttle {
 }
 
 /**
- * Makes the pace of a job.
+ * Returns the throttle of a job.
  *
  * @param rateLimit bytes a second on average, 0 for none
  * @param paused see `ConvertContext`
@@ -33,9 +33,9 @@ export interface Throttle {
  * ```ts
  * import { throttleOf } from "./throttle.ts";
  *
- * const pace = throttleOf(undefined, 0);
- * await pace.checkpoint();
- * await pace.account(4096);
+ * const throttle = throttleOf(undefined, 0);
+ * await throttle.checkpoint();
+ * await throttle.account(4096);
  * ```
  */
 export function throttleOf(

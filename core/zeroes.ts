@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignDown, equalBytes, zeroes } from "../formats/mod.ts";
+import { alignDown, equalBytes, zeroes } from "../formats/bytes.ts";
 
 /** Which zeroes count. Both in bytes. */
 export interface ZeroRule {

@@ -7,7 +7,7 @@ import type { Content } from "./content.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { MaybePromise } from "./maybe_promise.ts";
 import type { Compressor } from "./codec/compress.ts";
-import type { Extent } from "./extent.ts";
+import type { Extent, Location } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 import type { DecompressCodec, Decompressor } from "./codec/decompress.ts";
 
@@ -37,8 +37,6 @@ export interface Disk extends AsyncDisposable {
    * `room` as far as they fit. `null` where only {@linkcode read} can decompress them. Calls may overlap.
    */
   readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
-  /** The one file that holds the layer's data, of which {@linkcode Extent.fileStart} speaks; absent where there are several. */
-  readonly data?: Storage;
   /** Persistent dirty bitmaps, where the format has them. */
   readonly bitmaps?: readonly Bitmap[];
 }
@@ -116,10 +114,10 @@ export interface DiskWriter extends AsyncDisposable {
   /** As {@linkcode write}, of bytes that lie in another file; absent where they must pass through memory. */
   writeContent?(content: Content, start: number): Promise<void>;
   /**
-   * Where guest byte `start` and those that follow have their fixed place, in which they may be written without this
-   * writer, as long as the storage's `noteWritten` is told. Absent where places are given out as bytes come.
+   * Returns the fixed location of guest byte `start` and of those that follow. Bytes may be written there without this
+   * writer; the caller then calls `noteWritten` of the storage. Absent where the writer allocates space as bytes come.
    */
-  placeFor?(start: number): WritablePlace;
+  locationFor?(start: number): FixedLocation;
   /** Makes `[start, end)` read as zeroes, whatever lies there or beneath. */
   zero(start: number, end: number): Promise<void>;
   /** Adds a bitmap, after all writes; where the format has bitmaps. */
@@ -135,31 +133,20 @@ export interface GuestReader {
   /** Guest bytes. */
   readonly size: number;
   /** Bytes that a layer allocates at once, the greatest of them: compressed data is best read in multiples of it. */
-  readonly clusterSize?: number;
+  readonly clusterSize: number;
   /** The run at `start`, ended at `limit` at the latest. */
   extentAt(start: number, limit: number): MaybePromise<Extent>;
   /** Fills `into`, whatever the status of the range; zeroes past the end. */
   read(into: Uint8Array, start: number): Promise<void>;
-  /** Where the guest bytes from `start` on lie plainly in one file, to `limit` at most; `null` where they do not. */
-  placeOf?(start: number, limit: number): Promise<Place | null>;
   /** As {@linkcode Disk.readCompressed}; `null` also where `[start, end)` does not lie compressed in one layer. */
   readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
 }
 
-/** Guest bytes that lie plainly in a file. */
-export interface Place {
-  /** The file. */
-  readonly storage: Storage;
-  /** File offset of the first. */
-  readonly fileStart: number;
-  /** Guest byte after the last. */
-  readonly end: number;
-}
-
-/** Guest bytes that have a fixed place in a file that is written. */
-export interface WritablePlace extends Place {
-  /** The file. */
+/** Where a target keeps guest bytes, fixed from the start: they can be written there without the writer. */
+export interface FixedLocation extends Location {
   readonly storage: WritableStorage;
+  /** Guest byte after the last that lies there in one piece. */
+  readonly end: number;
 }
 
 /** A creation option, as data: parser, help and wizard read it. */

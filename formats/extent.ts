@@ -1,58 +1,72 @@
 /**
- * Runs: guest bytes of one status. Pure helpers to clip and merge them, in one place, so that no format and no layer
- * above needs arithmetic of its own.
+ * Extents: guest bytes of one status, and where they lie. Pure helpers clip and join them in one place, so that neither a
+ * format nor a layer above needs arithmetic of its own.
  *
  * @module
  */
+import type { Storage } from "./storage/types.ts";
+
+/** A place in a file. */
+export interface Location {
+  readonly storage: Storage;
+  /** File offset in bytes. */
+  readonly offset: number;
+}
 
 /**
  * Guest bytes `[start, end)` of one disk layer that read one way.
  *
- * - `data`: the layer holds them, read them; `compressed` when they lie compressed
+ * - `data`: the layer holds them; `compressed` where they must be decompressed
  * - `zero`: the layer states that they are zero
- * - `hole`: the layer states nothing, whatever is beneath shows; zero where nothing is beneath
+ * - `hole`: the layer states nothing: the backing file shows, or zeroes where there is none
  */
 export type Extent =
   & {
     /** First guest byte. */
     readonly start: number;
-    /** First guest byte after the run. */
+    /** Guest byte after the last. */
     readonly end: number;
     /**
-     * File offset of the place of the run, where the layer keeps one for it, plain and in one piece; in the file that
-     * holds the layer's data. Zeroes and holes may have a place, too. It may be left out: then `map` does not tell it, and the host and workers cannot copy the run by themselves.
+     * Where the extent lies, uncompressed and in one piece: a located extent ends where the file stops being contiguous.
+     * Zeroes and holes have a location where the layer has allocated space for them. The last bytes of a located extent
+     * may lie past the end of a file that was cut off. Absent: only the layer can read the extent.
      */
-    readonly fileStart?: number;
+    readonly location?: Location;
   }
   & (
     | { readonly kind: "data"; readonly compressed: boolean }
-    /** `unfilled`: the layer has data here, in a place that the host shows as a hole. */
-    | { readonly kind: "zero"; readonly unfilled?: true }
+    /** `unwritten`: the layer has allocated data here, and the host shows a hole at its location. */
+    | { readonly kind: "zero"; readonly unwritten?: true }
     | { readonly kind: "hole" }
   );
 
-/** The status of a run. */
+/** The status of an extent. */
 export type ExtentKind = Extent["kind"];
 
-/** A data run; `fileStart` where it is known. */
-export function dataExtent(start: number, end: number, compressed = false, fileStart?: number): Extent {
-  return fileStart === undefined
-    ? { start, end, kind: "data", compressed }
-    : { start, end, kind: "data", compressed, fileStart };
+/** Uncompressed data. */
+export function dataExtent(start: number, end: number, location?: Location): Extent {
+  return location === undefined
+    ? { start, end, kind: "data", compressed: false }
+    : { start, end, kind: "data", compressed: false, location };
 }
 
-/** A run of stated zeroes; `fileStart` where a place is kept for it. */
-export function zeroExtent(start: number, end: number, fileStart?: number): Extent {
-  return fileStart === undefined ? { start, end, kind: "zero" } : { start, end, kind: "zero", fileStart };
+/** Compressed data. */
+export function compressedExtent(start: number, end: number): Extent {
+  return { start, end, kind: "data", compressed: true };
 }
 
-/** A run that the layer says nothing about; `fileStart` where a place is kept for it. */
-export function holeExtent(start: number, end: number, fileStart?: number): Extent {
-  return fileStart === undefined ? { start, end, kind: "hole" } : { start, end, kind: "hole", fileStart };
+/** Zeroes that the layer states. */
+export function zeroExtent(start: number, end: number, location?: Location): Extent {
+  return location === undefined ? { start, end, kind: "zero" } : { start, end, kind: "zero", location };
+}
+
+/** Guest bytes of which the layer states nothing. */
+export function holeExtent(start: number, end: number, location?: Location): Extent {
+  return location === undefined ? { start, end, kind: "hole" } : { start, end, kind: "hole", location };
 }
 
 /**
- * The part of `run` inside `[start, end)`; both must overlap.
+ * Returns the part of `extent` inside `[start, end)`; both must overlap.
  *
  * @example
  * ```ts
@@ -62,26 +76,32 @@ export function holeExtent(start: number, end: number, fileStart?: number): Exte
  * assert.deepEqual(clipExtent(zeroExtent(0, 100), 10, 20), zeroExtent(10, 20));
  * ```
  */
-export function clipExtent(run: Extent, start: number, end: number): Extent {
-  if (run.start >= start && run.end <= end) return run;
-  const from = Math.max(run.start, start);
-  const { fileStart } = run;
+export function clipExtent(extent: Extent, start: number, end: number): Extent {
+  if (extent.start >= start && extent.end <= end) return extent;
+  const from = Math.max(extent.start, start);
+  const { location } = extent;
   return {
-    ...run,
+    ...extent,
     start: from,
-    end: Math.min(run.end, end),
-    ...(fileStart !== undefined && { fileStart: fileStart + (from - run.start) }),
+    end: Math.min(extent.end, end),
+    ...(location && { location: { ...location, offset: location.offset + (from - extent.start) } }),
   };
 }
 
-/** Whether two runs have one status, compressing included. */
+/** Returns `extent` with all guest bytes `distance` further on; its location stays. */
+export function shiftExtent(extent: Extent, distance: number): Extent {
+  return distance === 0 ? extent : { ...extent, start: extent.start + distance, end: extent.end + distance };
+}
+
+/** Whether two extents have one status, compression included. */
 export function sameStatus(a: Extent, b: Extent): boolean {
   return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.compressed === b.compressed);
 }
 
-/** Two runs of one status, the second where the first ends, as one; its place is known where both are in one piece. */
+/** Joins two extents of one status, the second beginning where the first ends; located where both lie in one piece. */
 export function joinExtents(a: Extent, b: Extent): Extent {
-  const { fileStart: _place, ...rest } = a;
-  const whole = a.fileStart !== undefined && b.fileStart === a.fileStart + (a.end - a.start);
-  return { ...(whole ? a : rest), end: b.end };
+  const { location, ...rest } = a;
+  const contiguous = location !== undefined && location.storage === b.location?.storage &&
+    b.location.offset === location.offset + (a.end - a.start);
+  return { ...(contiguous ? a : rest), end: b.end };
 }

@@ -29,5 +29,4 @@ export {
   type ZstdCodec,
 } from "./codec/compress.ts";
 export { decompressCluster, type DecompressCodec, type Decompressor, inlineDecompressor } from "./codec/decompress.ts";
-export { unitFunctions } from "./codec/worker_functions.ts";
 export { ownStreams, reusedStreams, type Streams } from "./codec/zlib_streams.ts";

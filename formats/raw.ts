@@ -69,11 +69,10 @@ function rawDisk(storage: Storage): Disk {
     clusterSize: 1,
     backing: null,
     info: {},
-    data: storage,
     extentAt(start, limit) {
-      if (!storage.holeAt) return dataExtent(start, limit, false, start);
+      if (!storage.holeAt) return dataExtent(start, limit, { storage, offset: start });
       return storage.holeAt(start, limit).then(({ hole, end }) =>
-        hole ? zeroExtent(start, end, start) : dataExtent(start, end, false, start)
+        hole ? zeroExtent(start, end, { storage, offset: start }) : dataExtent(start, end, { storage, offset: start })
       );
     },
     read: (into, start) => storage.readAt(into, start),
@@ -101,7 +100,7 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
       zeroes: storage.zeroesCheaply ? "cheap" : "written",
     },
     write: (from, start) => storage.writeAt(from, start),
-    placeFor: (start) => ({ storage, fileStart: start, end: size }),
+    locationFor: (start) => ({ storage, offset: start, end: size }),
     writeContent: (content, start) => content.writeTo(storage, start),
     zero: (start, end) => storage.zeroAt(start, end),
     finish: () => Promise.resolve(),

@@ -1,34 +1,35 @@
 /**
- * A copy with its telling, for jobs that have no target to plan: the work is counted first, if somebody listens, then done.
+ * A copy with its plan, for jobs that change or read an existing image: the work is counted first if the caller wants
+ * events, then done.
  *
  * @module
  */
-import { copyAll } from "./copy.ts";
-import type { CopyJob } from "./copy_job.ts";
-import type { ScanEvent, Totals } from "../events.ts";
-import { countTotals } from "./plan.ts";
+import type { ScanEvent } from "../events.ts";
 import type { CodecPool } from "../workers/codec_pool.ts";
+import { copy, type CopyTotals } from "./copy.ts";
+import type { CopyJob } from "./job.ts";
+import { countTotals } from "./plan.ts";
 
-/** The copy; what a pool says of itself is taken from it. */
-export interface CountedCopy extends Omit<CopyJob, "width" | "busy" | "onEvent"> {
+/** The copy; `pool` states what else a {@linkcode CopyJob} needs. */
+export interface CountedCopy extends Omit<CopyJob, "width" | "codecSeconds" | "onEvent"> {
   readonly pool: CodecPool;
   readonly onEvent: ((event: ScanEvent) => void) | undefined;
 }
 
-/** Counts, copies, and tells that only the end is left. Returns what was done. */
-export async function countAndCopy({ pool, onEvent, ...copy }: CountedCopy): Promise<Totals> {
-  const { source, traits, policy, pace } = copy;
+/** Counts, copies, and reports that only the end is left. Returns what was done. */
+export async function countAndCopy({ pool, onEvent, ...job }: CountedCopy): Promise<CopyTotals> {
+  const { source, traits, policy, throttle } = job;
   if (onEvent) {
     onEvent({ type: "phase", phase: "plan" });
-    onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => pace.checkpoint()) });
+    onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => throttle.checkpoint()) });
   }
   onEvent?.({ type: "phase", phase: "copy" });
-  const { data, zero, skip } = await copyAll({
-    ...copy,
+  const totals = await copy({
+    ...job,
     width: pool.width,
-    busy: () => pool.seconds,
+    codecSeconds: () => pool.seconds,
     onEvent: (event) => event.type !== "plan" && onEvent?.(event),
   });
   onEvent?.({ type: "phase", phase: "finish" });
-  return { data, zero, skip };
+  return totals;
 }

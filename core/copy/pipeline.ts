@@ -1,51 +1,62 @@
 /**
- * Pieces under way. Where workers compress, decompress or copy, several pieces are under way at once, so that every core has some
- * to work on; elsewhere one, which stays in the cache between reading and writing.
+ * Pieces in flight, bounded and settled in order. Where clusters are compressed or decompressed, and where workers copy,
+ * several pieces are in flight, so that every core has work; elsewhere one, whose bytes stay in the processor's cache
+ * between reading and writing.
  *
  * @module
  */
 import { pageMemory } from "../../formats/mod.ts";
 import type { Step } from "./plan.ts";
 
-/** All buffers together stay below this, in bytes, however large the pieces are. */
+/** All buffers together stay below this many bytes, however large the pieces are. */
 const BUFFERS_MAX = 64 << 20;
 
-/** A piece that has settled; `zeroes` of its bytes were found to be zero. */
-export type Settled = Step & { readonly zeroes: number; readonly seconds: number };
+/** A part of a step, with its status and action. */
+export type Piece = Omit<Step, "extents">;
 
-/** What is to be done for a piece. */
+/** A piece that is done; `zeroes` of its bytes were found to be zero. */
+export type SettledPiece = Piece & { readonly zeroes: number; readonly seconds: number };
+
+/** The work on a piece. */
 export interface PieceWork {
-  readonly piece: Step;
-  /** Fills the buffer; absent where there is nothing to read. May run beside other pieces. */
+  readonly piece: Piece;
+  /** Fills the buffer; absent where there is nothing to read. */
   readonly read?: (buffer: Uint8Array) => Promise<void>;
-  /** Returns how many bytes were found to be zero. Begun in the order of the pieces. */
+  /** Returns how many bytes were found to be zero. Begins in the order of the pieces. */
   readonly write: (buffer: Uint8Array) => Promise<number>;
 }
 
-/** How pieces may overlap. */
+/** Which work of a piece may overlap with that of others. */
 export interface Overlap {
-  /** Whether others may be under way beside this piece. */
+  /** Whether others may be in flight beside this piece. */
   readonly pieces: boolean;
-  /** Whether a write may begin before the earlier ones have ended. */
+  /** Whether its write may begin before the earlier ones have ended. */
   readonly writes: boolean;
 }
 
-/** Pieces under way. */
+/** A bounded, ordered pipeline. */
 export interface Pipeline {
-  /** Starts a piece; throws what went wrong in an earlier one. */
+  /** Starts the work on a piece, once there is room for it; throws the error of an earlier piece. */
   run(work: PieceWork, overlap: Overlap): Promise<void>;
-  /** Everything has settled; throws what went wrong. */
+  /** Returns when all pieces are settled; throws the error of the first piece that failed. */
   drained(): Promise<void>;
-  /** Nothing is under way any more, however it ended. */
-  quiet(): Promise<void>;
+  /** Returns when no piece is in flight any more, however they ended. */
+  idle(): Promise<void>;
+}
+
+/** What a pipeline reports. */
+export interface PipelineEvents {
+  /** Work on a piece begins; not for pieces that are skipped. */
+  begin(piece: Piece): void;
+  /** A piece is settled. Comes in the order of the pieces. */
+  settled(piece: SettledPiece): void;
 }
 
 /**
- * Makes lanes.
+ * Returns a pipeline.
  *
- * @param width how many pieces at once
- * @param size bytes of each buffer
- * @param onSettled hears of every piece, in order
+ * @param width the most pieces in flight
+ * @param bufferSize bytes of each buffer
  *
  * @example
  * ```ts
@@ -53,70 +64,72 @@ export interface Pipeline {
  * import assert from "node:assert/strict";
  *
  * const order: number[] = [];
- * const lanes = pipelineOf(2, 512, ({ start }) => order.push(start));
+ * const pipeline = pipelineOf(2, 512, { begin: () => {}, settled: ({ start }) => order.push(start) });
  * for (const start of [0, 512, 1024]) {
  *   const piece = { action: "copy", kind: "data", compressed: true, start, end: start + 512 } as const;
- *   await lanes.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });
+ *   await pipeline.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });
  * }
- * await lanes.drained();
+ * await pipeline.drained();
  * assert.deepEqual(order, [0, 512, 1024]);
  * ```
  */
-export function pipelineOf(width: number, size: number, onSettled: (piece: Settled) => void): Pipeline {
-  const count = Math.max(1, Math.min(width, Math.floor(BUFFERS_MAX / size)));
-  const lanes = Array.from({ length: count }, (): Lane => ({ buffer: null, settled: Promise.resolve() }));
+export function pipelineOf(width: number, bufferSize: number, events: PipelineEvents): Pipeline {
+  const count = Math.max(1, Math.min(width, Math.floor(BUFFERS_MAX / bufferSize)));
+  const slots = Array.from({ length: count }, (): Slot => ({ buffer: null, settled: Promise.resolve() }));
   let next = 0;
-  /** The piece before has begun to write, and has settled. */
-  let before: Started = { writing: Promise.resolve(), settled: Promise.resolve() };
+  let previous: Started = { writing: Promise.resolve(), settled: Promise.resolve() };
 
-  function start({ piece, read, write }: PieceWork, lane: Lane, writes: boolean): Started {
+  function start({ piece, read, write }: PieceWork, slot: Slot, overlapWrites: boolean): Started {
     const begun = performance.now();
-    const previous = before;
-    // Workers take shared memory as it is; nobody else minds.
-    const buffer = read ? lane.buffer ??= pageMemory(size) : NOTHING;
-    let startWriting = () => {};
-    const writing = new Promise<void>((resolve) => startWriting = resolve);
-    const copy = async () => {
+    const before = previous;
+    const buffer = read ? slot.buffer ??= pageMemory(bufferSize) : NO_BYTES;
+    let writeBegun = () => {};
+    const writing = new Promise<void>((resolve) => writeBegun = resolve);
+    const work = async () => {
       if (read) await read(buffer);
-      await (writes ? previous.writing : previous.settled);
+      await (overlapWrites ? before.writing : before.settled);
       const written = write(buffer);
-      startWriting();
+      writeBegun();
       const zeroes = await written;
-      await previous.settled;
-      onSettled({ ...piece, zeroes, seconds: (performance.now() - begun) / 1000 });
+      await before.settled;
+      events.settled({ ...piece, zeroes, seconds: (performance.now() - begun) / 1000 });
     };
-    const settled = copy().finally(startWriting);
-    // Whoever waits for it hears of a failure; until then it is not an unhandled one.
+    if (piece.action !== "skip") events.begin(piece);
+    const settled = work().finally(writeBegun);
+    // The next piece, or `drained`, throws the error; until then it is not an unhandled one.
     settled.catch(() => {});
     return { writing, settled };
   }
 
   return {
     async run(work, overlap) {
-      if (!overlap.pieces) await before.settled;
-      const lane = lanes[overlap.pieces ? next : 0];
-      await lane.settled;
-      before = start(work, lane, overlap.writes);
-      lane.settled = before.settled;
+      if (!overlap.pieces) await previous.settled;
+      const slot = slots[overlap.pieces ? next : 0];
+      await slot.settled;
+      previous = start(work, slot, overlap.writes);
+      slot.settled = previous.settled;
       if (overlap.pieces) next = (next + 1) % count;
-      else await before.settled;
+      else await previous.settled;
     },
     async drained() {
-      await Promise.all(lanes.map((lane) => lane.settled));
+      // Each piece waits for the one before it, so the last one has the first error.
+      await previous.settled;
     },
-    async quiet() {
-      await Promise.allSettled(lanes.map((lane) => lane.settled));
+    async idle() {
+      await Promise.allSettled(slots.map((slot) => slot.settled));
     },
   };
 }
 
-const NOTHING = new Uint8Array(0);
+const NO_BYTES = new Uint8Array(0);
 
-interface Lane {
+/** Room for one piece in flight. */
+interface Slot {
   buffer: Uint8Array | null;
   settled: Promise<void>;
 }
 
+/** The piece that was started last: when its write has begun, and when it is settled. */
 interface Started {
   readonly writing: Promise<void>;
   readonly settled: Promise<void>;

@@ -1,50 +1,55 @@
 /**
- * What to do next: the first of the three parts. The same walk counts the work before the copy and steers the copy.
+ * The next step: the first of the three parts of a copy. The same walk counts the work before the copy and steers it.
  *
  * @module
  */
 import {
   alignDown,
   andThen,
+  clipExtent,
   type Extent,
   type ExtentKind,
   type GuestReader,
+  joinExtents,
   type MaybePromise,
+  sameStatus,
   type WriterTraits,
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
 
-/** What is done with a run: read and written, written as zeroes, or left alone. */
+/** What is done with guest bytes: read and written, written as zeroes, or left alone. */
 export type Action = "copy" | "zero" | "skip";
 
-/** Guest bytes `[start, end)` of one status, and what to do with them. Never changed once made. */
+/** Guest bytes `[start, end)` of one status, and what is done with them. Never changed once made. */
 export interface Step {
   readonly action: Action;
   readonly kind: ExtentKind;
-  /** Whether the source holds it compressed. */
+  /** Whether the source holds them compressed. */
   readonly compressed: boolean;
   readonly start: number;
   readonly end: number;
+  /** The extents that the step was made of: they cover it without gaps, in order. */
+  readonly extents: readonly Extent[];
 }
 
-/** What the job wants, as far as it decides the fate of a run. */
+/** The wishes of a job that decide about an action. */
 export interface Policy {
-  /** Whether the target has a backing file that shall show through holes. */
+  /** Whether holes of the source show the backing file of the target. */
   readonly keepsBacking: boolean;
-  /** From this guest byte on nothing lies beneath the target; `Infinity` where that is not known. */
+  /** From this guest byte on the target has no backing file; `Infinity` where that is not known. */
   readonly backingEnd: number;
-  /** Whether zeroes are to be written like data (`-S 0`). */
+  /** Whether zeroes are written like data (`-S 0`). */
   readonly writesZeroes: boolean;
 }
 
-/** A step ends after so many runs of one status, so that a walk over millions of them can be watched and stopped. */
-const RUNS_PER_STEP = 512;
+/** A step ends after so many extents, so that a walk over millions of them can be watched and cancelled. */
+const EXTENTS_PER_STEP = 512;
 
-/** A copying step ends after so many bytes: long enough to find large writes, short enough to begin soon. */
+/** A step of data ends after so many bytes: long enough for large writes, short enough to begin soon. */
 const BYTES_PER_STEP = 64 << 20;
 
 /**
- * The fate of one run. Pure.
+ * Returns the action for an extent. Pure.
  *
  * @example
  * ```ts
@@ -56,66 +61,103 @@ const BYTES_PER_STEP = 64 << 20;
  * assert.equal(decide({ start: 0, end: 512, kind: "zero" }, traits, policy), "skip");
  * ```
  */
-export function decide(run: Extent, traits: WriterTraits, policy: Policy): Action {
-  if (run.kind === "data") return "copy";
+export function decide(extent: Extent, traits: WriterTraits, policy: Policy): Action {
+  if (extent.kind === "data") return "copy";
   if (policy.keepsBacking) {
-    if (run.kind === "hole" || run.start >= policy.backingEnd) return "skip";
+    if (extent.kind === "hole" || extent.start >= policy.backingEnd) return "skip";
   }
   if (policy.writesZeroes) return "copy";
   return traits.startsZeroed ? "skip" : "zero";
 }
 
 /**
- * The steps of a whole disk, from front to end, each as long as status and fate stay the same. Every run is asked for
- * once.
+ * Yields the steps of a whole disk in order, each as long as status and action stay the same. Asks for each extent once.
  *
- * A target that compress takes whole units: where a clusterSize holds more than one fate it is copied as data, whole.
+ * A target that compresses takes whole clusters: one that holds more than one action is copied whole, as data.
  */
 export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy: Policy): AsyncGenerator<Step> {
-  const next = traits.compress ? unitAt : runStepAt;
-  let follower: Step | null = null;
+  const next = traits.compress ? clusterStepAt : extentStepAt;
+  let following: Step | null = null;
   for (let at = 0; at < source.size;) {
-    let step: Step = follower ?? await next(source, traits, policy, at);
-    follower = null;
-    for (let runs = 1; runs < RUNS_PER_STEP && step.end < source.size; runs++) {
-      if (step.action === "copy" && step.end - at >= BYTES_PER_STEP) break;
-      const found: MaybePromise<Step> = next(source, traits, policy, step.end);
-      const run = found instanceof Promise ? await found : found;
-      if (run.action !== step.action || run.kind !== step.kind || run.compressed !== step.compressed) {
-        follower = run;
+    const first: Step = following ?? await next(source, traits, policy, at);
+    following = null;
+    const extents = [...first.extents];
+    let { end } = first;
+    while (end < source.size && extents.length < EXTENTS_PER_STEP) {
+      if (first.action === "copy" && end - at >= BYTES_PER_STEP) break;
+      const found: MaybePromise<Step> = next(source, traits, policy, end);
+      const step = found instanceof Promise ? await found : found;
+      if (step.action !== first.action || step.kind !== first.kind || step.compressed !== first.compressed) {
+        following = step;
         break;
       }
-      step = { ...step, end: run.end };
+      for (const extent of step.extents) append(extents, extent);
+      end = step.end;
     }
-    yield step;
-    at = step.end;
+    yield { ...first, end, extents };
+    at = end;
   }
 }
 
-function runStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): MaybePromise<Step> {
-  // A run is also cut where the target's needs change: at the end of a shorter backing file.
-  const limit = at < policy.backingEnd ? Math.min(source.size, policy.backingEnd) : source.size;
-  return andThen(source.extentAt(at, limit), (run) => {
-    const compressed = run.kind === "data" && run.compressed;
-    return { action: decide(run, traits, policy), kind: run.kind, compressed, start: at, end: run.end };
-  });
+/** Adds an extent behind the others, joined with the last one where both lie in one piece of a file. */
+function append(extents: Extent[], extent: Extent): void {
+  const last = extents[extents.length - 1];
+  const joined = last.location && extent.location && sameStatus(last, extent) ? joinExtents(last, extent) : null;
+  if (joined?.location) extents[extents.length - 1] = joined;
+  else extents.push(extent);
 }
 
-async function unitAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
-  const first = await runStepAt(source, traits, policy, at);
+function extentStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): MaybePromise<Step> {
+  // An extent also ends where the backing file of the target does, if that is shorter.
+  const limit = at < policy.backingEnd ? Math.min(source.size, policy.backingEnd) : source.size;
+  return andThen(source.extentAt(at, limit), (extent) => ({
+    action: decide(extent, traits, policy),
+    kind: extent.kind,
+    compressed: extent.kind === "data" && extent.compressed,
+    start: at,
+    end: extent.end,
+    extents: [extent],
+  }));
+}
+
+async function clusterStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): Promise<Step> {
+  const first = await extentStepAt(source, traits, policy, at);
   const whole = first.end === source.size ? first.end : alignDown(first.end, traits.clusterSize);
-  if (whole > at) return { ...first, end: whole };
+  if (whole > at) return { ...first, end: whole, extents: [clipExtent(first.extents[0], at, whole)] };
   const end = Math.min(at + traits.clusterSize, source.size);
-  let oneFate = true;
+  const extents = [...first.extents];
+  let oneAction = true;
   for (let from = first.end; from < end;) {
-    const part = await runStepAt(source, traits, policy, from);
-    oneFate &&= part.action === first.action;
+    const part = await extentStepAt(source, traits, policy, from);
+    oneAction &&= part.action === first.action;
+    extents.push(clipExtent(part.extents[0], from, Math.min(part.end, end)));
     from = part.end;
   }
-  return oneFate ? { ...first, end } : { action: "copy", kind: "data", compressed: first.compressed, start: at, end };
+  if (oneAction) return { ...first, end, extents };
+  return { action: "copy", kind: "data", compressed: first.compressed, start: at, end, extents };
 }
 
-/** Counts the whole job. `checkpoint` is awaited between steps, so that the caller can stop the walk and let others run. */
+/** Returns the extent of `step` that holds the guest byte `at`. */
+export function extentIn({ extents }: Pick<Step, "extents">, at: number): Extent {
+  let [low, high] = [0, extents.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (extents[middle].end > at) high = middle;
+    else low = middle + 1;
+  }
+  return extents[low];
+}
+
+/**
+ * Returns the guest byte up to which an extent lies inside its file; its start where it has no location or is not data.
+ * How the rest of a file that was cut off reads, only the layer can say.
+ */
+export function locatedEnd({ kind, start, end, location }: Extent): number {
+  if (kind !== "data" || !location) return start;
+  return Math.min(end, start + Math.max(0, location.storage.size - location.offset));
+}
+
+/** Counts the whole job; `checkpoint` is awaited between steps. */
 export async function countTotals(
   source: GuestReader,
   traits: WriterTraits,

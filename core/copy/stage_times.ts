@@ -1,56 +1,57 @@
 /**
- * How busy the stages of a copy are.
+ * How long each stage of a copy has been busy.
  *
  * @module
  */
-import type { CopyJob } from "./copy_job.ts";
+import type { CopyJob } from "./job.ts";
 
-/** How busy the stages are. */
+/** Seconds of each stage, all threads together. */
 export interface StageTimes {
   /** Runs `action` and counts its time. */
   time<T>(stage: "read" | "write", action: () => Promise<T>): Promise<T>;
   /** Counts seconds that a worker has spent. */
   add(seconds: { readonly read: number; readonly decompress: number; readonly write: number }): void;
-  /** Tells it, if it was not told lately. */
-  tell(now?: boolean): void;
+  /** Emits a `load` event, at most every {@linkcode INTERVAL} unless `now`. */
+  report(now?: boolean): void;
 }
 
-/** Milliseconds between two tellings. */
-const LOAD_TOLD = 200;
+/** Milliseconds between two events. */
+const INTERVAL = 200;
 
-/** The load of a copy that begins now. */
-export function stageTimesOf(job: CopyJob): StageTimes {
+/** Returns the stage times of a copy that begins now. */
+export function stageTimesOf(
+  { width, codecSeconds, onEvent }: Pick<CopyJob, "width" | "codecSeconds" | "onEvent">,
+): StageTimes {
   const busy = { read: 0, write: 0 };
-  let decompressedBesides = 0;
-  let told = 0;
+  let decompressedByWorkers = 0;
+  let reported = 0;
   return {
     async time(stage, action) {
       const begun = performance.now();
       try {
         return await action();
       } finally {
-        busy[stage] += performance.now() - begun;
+        busy[stage] += (performance.now() - begun) / 1000;
       }
     },
     add({ read, decompress, write }) {
-      busy.read += read * 1000;
-      busy.write += write * 1000;
-      decompressedBesides += decompress;
+      busy.read += read;
+      busy.write += write;
+      decompressedByWorkers += decompress;
     },
-    tell(now = false) {
+    report(now = false) {
       const time = performance.now();
-      if (!now && time - told < LOAD_TOLD) return;
-      told = time;
-      const { compress, decompress } = job.busy();
-      // Pieces that wait for workers at the same time are each counted: what is left is reading and writing alone.
-      const alone = (ms: number, elsewhere: number) =>
-        Math.max(0, ms / 1000 / (elsewhere > 0 ? job.width : 1) - elsewhere);
-      job.onEvent({
+      if (!now && time - reported < INTERVAL) return;
+      reported = time;
+      const { compress, decompress } = codecSeconds();
+      // Pieces that wait for the codec at the same time each count their wait: without it, reading and writing are left.
+      const withoutCodec = (seconds: number, codec: number) => Math.max(0, seconds / (codec > 0 ? width : 1) - codec);
+      onEvent({
         type: "load",
-        read: alone(busy.read, decompress),
-        decompress: decompress + decompressedBesides,
+        read: withoutCodec(busy.read, decompress),
+        decompress: decompress + decompressedByWorkers,
         compress,
-        write: alone(busy.write, compress),
+        write: withoutCodec(busy.write, compress),
       });
     },
   };

@@ -46,9 +46,9 @@ export interface Layer {
   /** Which file it is, whatever its name (see `fileKey`). */
   readonly key: string;
   readonly disk: Disk;
-  /** Where in the file the image begins. */
-  readonly origin: number;
-  /** Absolute paths of the files that it names and that were opened: data file, extents. */
+  /** The file or the part of it that holds the image. */
+  readonly storage: Storage;
+  /** Absolute paths of the files that it names and that were opened: data file, extent files. */
   readonly named: readonly string[];
 }
 
@@ -59,6 +59,8 @@ export interface OpenedImage extends AsyncDisposable {
   readonly files: ReadonlyMap<string, string>;
   /** Absolute paths of every file that was opened. */
   readonly paths: readonly string[];
+  /** Bytes of all these files. */
+  readonly fileBytes: number;
 }
 
 /** Opens an image and everything beneath it, for reading. */
@@ -71,6 +73,7 @@ export async function openImage(spec: ImageSpec, options: OpenOptions): Promise<
     layers: opener.layers,
     files: opener.files,
     paths: opener.paths,
+    fileBytes: opener.fileBytes,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -107,6 +110,7 @@ class ChainOpener {
   readonly layers: Layer[] = [];
   readonly files = new Map<string, string>();
   readonly paths: string[] = [];
+  fileBytes = 0;
 
   constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
 
@@ -146,8 +150,7 @@ class ChainOpener {
       openNamed: (named) => this.openNamed(named, path, spec),
     });
     this.stack.use(disk);
-    const named = this.paths.slice(own);
-    return { path, disk, key: fileKey(file, path), origin: spec.offset ?? 0, named };
+    return { path, disk, key: fileKey(file, path), storage, named: this.paths.slice(own) };
   }
 
   async formatOf(storage: Storage, spec: ImageSpec, namedBy: string | null): Promise<Format> {
@@ -179,6 +182,7 @@ class ChainOpener {
     }
     this.files.set(key, path);
     this.paths.push(path);
+    this.fileBytes += file.size;
     if (!this.options.forceShare) await refuseInUse(file, path);
     return file;
   }

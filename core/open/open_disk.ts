@@ -56,6 +56,7 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
   const chain = chainOf(opened.layers.map((layer) => layer.disk));
   return {
     size: chain.size,
+    clusterSize: chain.clusterSize,
     extentAt: async (start, limit) => await chain.extentAt(start, limit),
     read: (into, start) => chain.read(into, start),
     layers: opened.layers,

@@ -3,24 +3,26 @@
  *
  * @module
  */
-import { dataExtent, type Extent, type GuestReader, type MaybePromise } from "../../formats/mod.ts";
+import { dataExtent, type GuestReader } from "../../formats/mod.ts";
+import { forward } from "./readers.ts";
 
-/** Bytes that stand at guest byte `start` instead of what the reader has there. */
+/** Bytes that stand at guest byte `start` in place of those of the reader. */
 export interface Patch {
   readonly start: number;
   readonly bytes: Uint8Array;
 }
 
 /**
- * `reader` with `patches` laid over it. Patches lie within the reader; where two overlap, the later one shows.
+ * Returns `reader` with `patches` laid over it. Patches lie within the reader; where two overlap, the later one shows.
  *
  * @example
  * ```ts
  * import { patched } from "./patched.ts";
- * import { chainOf, padded } from "./chain.ts";
+ * import { chainOf } from "./chain.ts";
+ * import { pad } from "./readers.ts";
  * import assert from "node:assert/strict";
  *
- * const reader = patched(padded(chainOf([]), 8), [{ start: 2, bytes: new Uint8Array([7, 8]) }]);
+ * const reader = patched(pad(chainOf([]), 8), [{ start: 2, bytes: new Uint8Array([7, 8]) }]);
  * const bytes = new Uint8Array(4);
  * await reader.read(bytes, 1);
  * assert.deepEqual([...bytes], [0, 7, 8, 0]);
@@ -28,14 +30,16 @@ export interface Patch {
  */
 export function patched(reader: GuestReader, patches: readonly Patch[]): GuestReader {
   if (patches.length === 0) return reader;
-  return {
-    size: reader.size,
-    extentAt(start, limit): MaybePromise<Extent> {
+  const isPatched = (start: number, end: number) => patches.some((patch) => patch.start < end && start < endOf(patch));
+  return forward(reader, {
+    extentAt(start, limit) {
       const inside = patches.find((patch) => patch.start <= start && start < endOf(patch));
       if (inside) return dataExtent(start, Math.min(limit, endOf(inside)));
       const next = patches.reduce((least, patch) => patch.start > start ? Math.min(least, patch.start) : least, limit);
       return reader.extentAt(start, next);
     },
+    readCompressed: async (room, start, end) =>
+      isPatched(start, end) ? null : await reader.readCompressed?.(room, start, end) ?? null,
     async read(into, start) {
       await reader.read(into, start);
       for (const patch of patches) {
@@ -44,7 +48,7 @@ export function patched(reader: GuestReader, patches: readonly Patch[]): GuestRe
         if (from < end) into.set(patch.bytes.subarray(from - patch.start, end - patch.start), from - start);
       }
     },
-  };
+  });
 }
 
 function endOf(patch: Patch): number {

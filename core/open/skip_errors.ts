@@ -4,6 +4,7 @@
  * @module
  */
 import { alignDown, alignUp, dataExtent, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
+import { forward } from "./readers.ts";
 
 /** Nothing smaller than this is given up alone, in bytes. */
 const SECTOR = 512;
@@ -31,6 +32,7 @@ export interface GuestRange {
  *
  * const broken = {
  *   size: 512,
+ *   clusterSize: 1,
  *   extentAt: () => Promise.reject(new ImageError("io", "Cannot read")),
  *   read: () => Promise.reject(new ImageError("io", "Cannot read")),
  * };
@@ -63,19 +65,20 @@ export function skippingErrors(
       await read(into.subarray(cut), start + cut);
     }
   };
-  return {
-    size: reader.size,
-    ...(reader.clusterSize !== undefined && { clusterSize: reader.clusterSize }),
+  return forward(reader, {
+    // Without a location: every byte must go through `read`.
     async extentAt(start, limit) {
       try {
-        return await reader.extentAt(start, limit);
+        const { location: _, ...extent } = await reader.extentAt(start, limit);
+        return extent;
       } catch (error) {
         if (!isBad(error)) throw error;
         return dataExtent(start, Math.min(limit, alignDown(start, blind) + blind));
       }
     },
     read,
-  };
+    readCompressed: () => Promise.resolve(null),
+  });
 }
 
 /** The least clusterSize of `layers`: what is wrong with a table entry or a compressed clusterSize is wrong for that much at least. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { type Bitmap, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
-import { chainOf, concatenate, sliced } from "./chain.ts";
+import { chainOf } from "./chain.ts";
+import { concatenate, slice } from "./readers.ts";
 import type { SourceSummary } from "../events.ts";
 import type { ConvertJob } from "../job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "./open.ts";
@@ -70,7 +71,7 @@ export function readerOf(
     return guarded;
   }));
   const { start, size } = sources;
-  return size === whole.size ? whole : sliced(whole, start, start + size);
+  return size === whole.size ? whole : slice(whole, start, start + size);
 }
 
 /** A reader around another: what the whole chain has at its byte 0 stands at guest byte `from` of all sources. */

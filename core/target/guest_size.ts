@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, type GuestReader, ImageError, type WriterTraits } from "../../formats/mod.ts";
-import { padded } from "../open/chain.ts";
+import { pad } from "../open/readers.ts";
 import type { GptAction } from "../events.ts";
 import type { PartitionTable } from "./gpt.ts";
 import type { TargetSpec } from "../job.ts";
@@ -66,7 +66,7 @@ export async function lengthened(
   size: number,
   onWarning: (message: string) => void,
 ): Promise<Lengthened> {
-  const long = padded(reader, size);
+  const long = pad(reader, size);
   const { movedGpt } = await import("./gpt.ts");
   const { patched } = await import("../open/patched.ts");
   const table = await tableOf(reader);

@@ -1,5 +1,5 @@
 /**
- * Compressing and decompressing on every core. That is what a conversion from or to compressed images spends its time on.
+ * Compression and decompression on every core, where conversions from or to compressed images spend their time.
  *
  * @module
  */
@@ -13,159 +13,159 @@ import {
   ownStreams,
   type Streams,
 } from "../../formats/mod.ts";
-import { type Task, type WorkerPool, workerPoolOf } from "./worker_pool.ts";
-import type { TaskResult, WorkerTask } from "./worker.ts";
+import type { TaskResult, WorkerTask } from "./protocol.ts";
+import { type PoolTask, type WorkerPool, workerPoolOf } from "./worker_pool.ts";
 
-/** A clusterSize as small as this is compressed or decompressed here in the time that a message to a worker takes, in bytes. */
+/** This thread compresses or decompresses so many bytes in the time that a message to a worker takes. */
 const SMALL = 4096;
 
 /** Starting the workers takes as long as decompressing so many bytes; compressing them takes longer. */
-const WORTH = 24 << 20;
+const START_AFTER = 24 << 20;
 const COST = { compress: 4, decompress: 1 };
 
-/** What compresses and decompresses; disposing ends its workers at once. */
+/** A compressor and a decompressor; disposing ends their workers at once. */
 export interface CodecPool extends Disposable {
   readonly compress: Compressor;
   readonly decompress: Decompressor;
-  /** How many units are worth handing in together. */
+  /** How many clusters keep all workers busy. */
   readonly width: number;
-  /** How long compressing and decompressing have taken so far, in seconds, all workers together. */
-  readonly seconds: Busy;
+  /** Seconds spent so far, all threads together. */
+  readonly seconds: CodecSeconds;
 }
 
-interface Busy {
+interface CodecSeconds {
   readonly compress: number;
   readonly decompress: number;
 }
 
 /**
- * A pool of `workers` workers, started when there is enough to do; 1 works in this thread.
+ * Returns a codec pool with workers of its own, which are started when there is enough to do; with 1, this thread does
+ * everything.
  *
  * @param workers default: one for each processor
  *
  * @example
  * ```ts
- * import { workerPool } from "./codec_pool.ts";
+ * import { codecPool } from "./codec_pool.ts";
  * import assert from "node:assert/strict";
  *
- * using pool = workerPool(2);
- * const clusterSize = new Uint8Array(65536).fill(7);
- * const compressed = await pool.compress({ name: "deflate", windowBits: 12, level: -1 }, clusterSize);
+ * using pool = codecPool(2);
+ * const cluster = new Uint8Array(65536).fill(7);
+ * const compressed = await pool.compress({ name: "deflate", windowBits: 12, level: -1 }, cluster);
  * assert.ok(compressed && compressed.length < 500);
  * const again = new Uint8Array(65536);
  * assert.equal(await pool.decompress("deflate", compressed, again), true);
- * assert.deepEqual(again, clusterSize);
+ * assert.deepEqual(again, cluster);
  * ```
  */
-export function workerPool(workers?: number): CodecPool {
+export function codecPool(workers?: number): CodecPool {
   return codecPoolOf(workerPoolOf(workers));
 }
 
-/** A pool on workers that may do other things as well; disposing ends them. */
-export function codecPoolOf(crew: WorkerPool): CodecPool {
+/** Returns a codec pool on workers that may do other work as well; disposing ends them. */
+export function codecPoolOf(workers: WorkerPool): CodecPool {
   const seconds = { compress: 0, decompress: 0 };
-  let worth = 0;
-  /** Whether a clusterSize goes to the workers; until enough has come to start them, and until they have started, none does. */
-  const sends = (verb: keyof Busy, length: number): boolean => {
-    if (crew.count === 1 || length <= SMALL) return false;
-    worth += length * COST[verb];
-    if (worth >= WORTH) crew.start();
-    return crew.state === "ready";
+  let cost = 0;
+  /** Whether a cluster goes to the workers: none does until enough work has come to start them, and they are ready. */
+  const usesWorkers = (verb: keyof CodecSeconds, length: number): boolean => {
+    if (workers.count === 1 || length <= SMALL) return false;
+    cost += length * COST[verb];
+    if (cost >= START_AFTER) workers.start();
+    return workers.state === "ready";
   };
-  const here = async <T>(verb: keyof Busy, action: (run: Streams) => T): Promise<T> => {
-    const run = await ownStreams();
-    if (crew.ended?.kind === "cancelled") throw crew.ended;
+  const runHere = async <T>(verb: keyof CodecSeconds, action: (streams: Streams) => T): Promise<T> => {
+    const streams = await ownStreams();
+    if (workers.ended?.kind === "cancelled") throw workers.ended;
     const begun = performance.now();
     try {
-      return action(run);
+      return action(streams);
     } catch (error) {
       throw new ImageError("io", `Cannot ${verb}: ${error}`, { cause: error });
     } finally {
       seconds[verb] += (performance.now() - begun) / 1000;
     }
   };
-  /** `own`: the same in this thread, for when the workers are gone. */
-  const there = <T>(
-    verb: keyof Busy,
+  /** `inThisThread` does the same, for when the workers have ended. */
+  const runByWorker = <T>(
+    verb: keyof CodecSeconds,
     size: number,
-    work: Task["work"],
-    resultOf: (answer: TaskResult, work: WorkerTask) => T,
-    own: () => Promise<T>,
+    message: PoolTask["message"],
+    valueOf: (result: TaskResult, message: WorkerTask) => T,
+    inThisThread: () => Promise<T>,
   ): Promise<T> =>
     new Promise((resolve, reject) => {
-      const done = (answer: TaskResult, work: WorkerTask) => {
-        seconds[verb] += answer.seconds;
-        const { problem } = answer;
-        if (problem === undefined) resolve(resultOf(answer, work));
-        else reject(new ImageError("io", `Cannot ${verb}: ${problem}`));
+      const done = (result: TaskResult, message: WorkerTask) => {
+        seconds[verb] += result.seconds;
+        if (result.problem === undefined) resolve(valueOf(result, message));
+        else reject(new ImageError("io", `Cannot ${verb}: ${result.problem}`));
       };
-      const failed = (error: ImageError) => error.kind === "cancelled" ? reject(error) : resolve(own());
-      crew.give({ size, work, done, failed });
+      const failed = (error: ImageError) => error.kind === "cancelled" ? reject(error) : resolve(inThisThread());
+      workers.submit({ size, message, done, failed });
     });
   return {
-    width: crew.count === 1 ? 1 : crew.width,
+    width: workers.count === 1 ? 1 : workers.width,
     seconds,
     compress(codec, bytes) {
-      const length = compressBound(bytes.length);
-      const own = () =>
-        here("compress", (run) => {
-          const into = new Uint8Array(length);
-          return compressedIn(into, compressCluster(run, codec, bytes, into));
+      const bound = compressBound(bytes.length);
+      const inThisThread = () =>
+        runHere("compress", (streams) => {
+          const into = new Uint8Array(bound);
+          return resultOf(into, compressCluster(streams, codec, bytes, into));
         });
-      if (!sends("compress", bytes.length)) return own();
-      return there(
+      if (!usesWorkers("compress", bytes.length)) return inThisThread();
+      return runByWorker(
         "compress",
         bytes.length,
-        (memory) => ({ verb: "compress", codec, bytes: memory.shared(bytes), into: memory.take(length) }),
-        ({ result }, work) => compressedIn(resultIn(work), result as number),
-        own,
+        (memory) => ({ verb: "compress", codec, bytes: memory.shared(bytes), into: memory.take(bound) }),
+        ({ value }, message) => resultOf(outputOf(message), value as number),
+        inThisThread,
       );
     },
     decompress(codec, bytes, into) {
-      const own = () => here("decompress", (run) => decompressCluster(run, codec, bytes, into));
-      if (!sends("decompress", into.length)) return own();
+      const inThisThread = () => runHere("decompress", (streams) => decompressCluster(streams, codec, bytes, into));
+      if (!usesWorkers("decompress", into.length)) return inThisThread();
       const isShared = into.buffer instanceof SharedArrayBuffer;
-      return there(
+      return runByWorker(
         "decompress",
         into.length,
         (memory) => {
-          const place = isShared ? into : memory.take(into.length);
-          return { verb: "decompress", codec, bytes: memory.shared(bytes), into: place };
+          const output = isShared ? into : memory.take(into.length);
+          return { verb: "decompress", codec, bytes: memory.shared(bytes), into: output };
         },
-        ({ result }, work) => {
-          if (result === true && !isShared) into.set(resultIn(work));
-          return result === true;
+        ({ value }, message) => {
+          if (value === true && !isShared) into.set(outputOf(message));
+          return value === true;
         },
-        own,
+        inThisThread,
       );
     },
-    [Symbol.dispose]: () => crew[Symbol.dispose](),
+    [Symbol.dispose]: () => workers[Symbol.dispose](),
   };
 }
 
-/** A compressed clusterSize of its own memory; `null` where there is none. */
-function compressedIn(room: Uint8Array, length: number): Uint8Array | null {
-  return length < 0 ? null : room.slice(0, length);
+/** Returns a copy of the first `length` bytes of `output`; null where there is no result. */
+function resultOf(output: Uint8Array, length: number): Uint8Array | null {
+  return length < 0 ? null : output.slice(0, length);
 }
 
-/** Where a worker has put the result. */
-function resultIn(work: WorkerTask): Uint8Array {
-  return (work as Extract<WorkerTask, { into: Uint8Array }>).into;
+/** The memory in which a worker has put its result. */
+function outputOf(message: WorkerTask): Uint8Array {
+  return (message as Extract<WorkerTask, { into: Uint8Array }>).into;
 }
 
 /**
- * `compress` with another level than the format's usual one.
+ * Returns `compress` with another level than the format's usual one.
  *
  * @throws ImageError `usage`, when compressing, for a level that the codec does not have
  */
-export function leveled(compress: Compressor, level: number | undefined): Compressor {
+export function withLevel(compress: Compressor, level: number | undefined): Compressor {
   if (level === undefined) return compress;
-  return (codec, unit) => {
-    const most = codec.name === "zstd" ? 22 : 9;
-    if (level >= 1 && level <= most) return compress({ ...codec, level }, unit);
+  return (codec, cluster) => {
+    const max = codec.name === "zstd" ? 22 : 9;
+    if (level >= 1 && level <= max) return compress({ ...codec, level }, cluster);
     const name = codec.name === "zstd" ? "zstd" : "zlib";
     return Promise.reject(
-      new ImageError("usage", `Cannot compress at level ${level}: ${name} has levels 1 to ${most}`),
+      new ImageError("usage", `Cannot compress at level ${level}: ${name} has levels 1 to ${max}`),
     );
   };
 }

@@ -1,113 +1,114 @@
 /**
- * Workers that read and write files by themselves: bytes that lie plainly in the source, or compressed, and have a fixed
- * place in the target, are copied on every core, each piece within the cache of one.
+ * Workers that read and write files themselves: data with a location in the source, or compressed, and with a fixed
+ * location in the target, is copied on every core, each piece within the cache of one.
  *
- * Whatever a worker cannot do is done again by the thread that has sent it, which then finds the same fault, and has the
- * words for it. So a worker only ever says whether it has done its work.
+ * A worker reports only that it has failed. This thread then does the work itself, meets the same fault, and throws the
+ * error for it.
  *
  * @module
  */
 import type { Storage } from "../../formats/mod.ts";
-import { DEPTH, type SharedMemory, type Task, type WorkerPool } from "./worker_pool.ts";
-import type { TaskResult, WorkerTask } from "./worker.ts";
-import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FilePlace } from "./file_requests.ts";
-
-export type {
-  CompareRequest as CompareOrder,
+import type {
+  CompareRequest,
   Copied,
-  CopyRequest as CopyOrder,
-  DecompressIntoRequest as UnloadOrder,
-  FilePlace,
-};
+  CopyRequest,
+  DecompressIntoRequest,
+  FileRange,
+  TaskResult,
+  WorkerTask,
+} from "./protocol.ts";
+import { BATCHES_PER_WORKER, type PoolTask, type SharedMemory, type WorkerPool } from "./worker_pool.ts";
 
-/** Workers that copy. */
+export type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRange };
+
+/** Workers with access to files. */
 export interface WorkerIo extends Disposable {
-  /** How many orders are worth giving at once. */
+  /** How many requests keep all workers busy. */
   readonly width: number;
   /**
-   * Whether the next `length` bytes of a job should go to the workers: only long jobs are worth starting them, and until
-   * they have started the caller goes on alone.
+   * Whether the next `length` bytes of a job should go to the workers. Only long jobs start them, and until they are
+   * ready the caller does the work itself.
    */
-  takes(length: number): boolean;
-  /** Tells that the job may have `length` bytes: for a long one the workers are started soon. */
-  expects(length: number): void;
-  /** Copies; `null` where the caller must. */
-  copy(order: CopyRequest): Promise<Copied | null>;
-  /** Decompresses, and writes what that gives; `null` where the caller must. */
-  unload(order: DecompressIntoRequest): Promise<Copied | null>;
-  /** The first byte, counted from the start of both, that differs; -1 where none does; `null` where the caller must look. */
-  compare(order: CompareRequest): Promise<number | null>;
+  accepts(length: number): boolean;
+  /** Announces that the job may have `length` bytes: a long job starts the workers early. */
+  expect(length: number): void;
+  /** Copies; null where the caller must. */
+  copy(request: CopyRequest): Promise<Copied | null>;
+  /** Decompresses and writes; null where the caller must. */
+  decompressInto(request: DecompressIntoRequest): Promise<Copied | null>;
+  /** Returns the first byte that differs, counted from the start of both, -1 where none does; null where the caller must. */
+  compare(request: CompareRequest): Promise<number | null>;
 }
 
-/** What a worker takes at once, in bytes: few messages, and a stop is heard soon. */
-export const CREW_PIECE = 4 << 20;
+/** Bytes of one request: few messages, and a job can be cancelled soon. */
+export const WORKER_PIECE = 4 << 20;
 
-/** After so many bytes of one job the workers are started: in the time that this takes they copy as many. */
-const WORTH = 64 << 20;
+/** A job starts the workers after so many bytes: in the time that starting takes they copy as many. */
+const START_AFTER = 64 << 20;
 
-/** A job is long if it has so many times as much; then they are started after one part in `SOON`. */
-const LONG = 4;
-const SOON = 16;
+/** A job of so many times {@linkcode START_AFTER} is long, and starts them after a fraction of it. */
+const LONG_JOB = 4;
+const EARLY_FRACTION = 1 / 16;
 
 /** When workers are started, and how many. */
-interface CrewUse {
-  /** For so many bytes nobody is; workers that others have started are welcome before. */
-  readonly worth?: number;
+interface WorkerIoOptions {
+  /** Bytes after which they are started; workers that another user of the pool has started are used before. */
+  readonly startAfter?: number;
   /** Fewer than all where the caller works beside them. */
   readonly workers?: number;
 }
 
-/** What `workerIo` does with files, nothing where one worker is wanted; disposing ends it. */
-export function workerIo(crew: WorkerPool, { worth = WORTH, workers = crew.count }: CrewUse = {}): WorkerIo {
-  let passed = 0;
-  let due = worth;
-  let failed = Deno.build.os === "windows" || crew.count < 2;
+/** Returns file access by the workers of `pool`, none where the pool has one worker; disposing ends the pool. */
+export function workerIo(
+  pool: WorkerPool,
+  { startAfter = START_AFTER, workers = pool.count }: WorkerIoOptions = {},
+): WorkerIo {
+  let offered = 0;
+  let startAt = startAfter;
+  let failed = Deno.build.os === "windows" || pool.count < 2;
 
-  const give = (work: Task["work"], size: number): Promise<TaskResult["result"]> => {
+  const submit = (message: PoolTask["message"], size: number): Promise<TaskResult["value"]> => {
     if (failed) return Promise.resolve(null);
     return new Promise((resolve) => {
-      const done = ({ result }: TaskResult) => {
-        // What one worker may not do, none may.
-        if (result === null) failed = true;
-        resolve(result);
+      const done = ({ value }: TaskResult) => {
+        // A fault of one worker is that of all, such as a permission.
+        if (value === null) failed = true;
+        resolve(value);
       };
-      const gone = () => done({ result: null, seconds: 0 });
-      crew.give({ size, work, done, failed: gone });
+      pool.submit({ size, message, done, failed: () => done({ value: null, seconds: 0 }) });
     });
   };
   return {
-    width: workers * DEPTH,
-    takes(length) {
-      passed += length;
+    width: workers * BATCHES_PER_WORKER,
+    accepts(length) {
+      offered += length;
       if (failed) return false;
-      if (passed >= due) crew.start(workers);
-      return crew.state === "ready";
+      if (offered >= startAt) pool.start(workers);
+      return pool.state === "ready";
     },
-    expects(length) {
-      if (length >= LONG * worth) due = worth / SOON;
+    expect(length) {
+      if (length >= LONG_JOB * startAfter) startAt = startAfter * EARLY_FRACTION;
     },
-    copy: (order) => give(() => ({ verb: "copy", order }), lengthOf(order.from)) as Promise<Copied | null>,
-    unload(order) {
-      const sharedIn = (memory: SharedMemory) =>
-        order.units.map((unit) => ({ ...unit, bytes: memory.shared(unit.bytes) }));
-      const work = (memory: SharedMemory): WorkerTask => ({
-        verb: "unload",
-        order: { ...order, units: sharedIn(memory) },
-      });
-      return give(work, lengthOf(order.units)) as Promise<Copied | null>;
+    copy: (request) => submit(() => ({ verb: "copy", request }), lengthOf(request.from)) as Promise<Copied | null>,
+    decompressInto(request) {
+      const message = (memory: SharedMemory): WorkerTask => {
+        const clusters = request.clusters.map((cluster) => ({ ...cluster, bytes: memory.shared(cluster.bytes) }));
+        return { verb: "decompressInto", request: { ...request, clusters } };
+      };
+      return submit(message, lengthOf(request.clusters)) as Promise<Copied | null>;
     },
-    compare: (order) => give(() => ({ verb: "compare", order }), order.length) as Promise<number | null>,
-    [Symbol.dispose]: () => crew[Symbol.dispose](),
+    compare: (request) => submit(() => ({ verb: "compare", request }), request.length) as Promise<number | null>,
+    [Symbol.dispose]: () => pool[Symbol.dispose](),
   };
 }
 
-/** Guest bytes of all parts. */
-export function lengthOf(parts: readonly { readonly length: number }[]): number {
+/** Returns the bytes of all parts. */
+function lengthOf(parts: readonly { readonly length: number }[]): number {
   return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** Where workers find byte `fileStart` of `storage`; `null` where they cannot: what has no identity may be another file. */
-export function placeIn({ origin }: Storage, fileStart: number): FilePlace | null {
+/** Returns where workers find byte `offset` of `storage`; null where they cannot: a file without identity may be another. */
+export function fileRangeOf({ origin }: Storage, offset: number): FileRange | null {
   if (!origin?.identity) return null;
-  return { path: origin.path, identity: origin.identity, fileStart: origin.start + fileStart };
+  return { path: origin.path, identity: origin.identity, offset: origin.start + offset };
 }

@@ -1,95 +1,95 @@
 /**
- * Workers, each of which takes one core: they compress and decompress, and they copy and compare files by themselves. Who gives
- * them work is `pool.ts` and `file_crew.ts`.
+ * A pool of workers, each on a core of its own, for `codec_pool.ts` and `worker_io.ts`.
  *
  * @module
  */
 import { ImageError } from "../../formats/mod.ts";
-import { type TaskResult, type WorkerRequest, type WorkerResponse, type WorkerTask, workerUrl } from "./worker.ts";
+import { type WorkerProgram, workerProgram } from "./program.ts";
+import type { TaskResult, WorkerRequest, WorkerResponse, WorkerTask } from "./protocol.ts";
 
-/** More would only wait for each other. */
-const MAX_WORKERS = 16;
+/** More workers would only wait for each other. */
+const WORKERS_MAX = 16;
 
-/** Batches at each worker: it need not wait for the next. */
-export const DEPTH = 2;
+/** Batches at each worker: it need not wait for the next one. */
+export const BATCHES_PER_WORKER = 2;
 
-/** WorkerTask goes to a worker and comes back in batches of so many guest bytes: a message costs as much as a small unit. */
-const BATCH = 512 << 10;
+/** Guest bytes of a batch: a message costs as much as the work on a small cluster. */
+const BATCH_BYTES = 512 << 10;
 
-/** Something to be done by a worker. */
-export interface Task {
-  /** Guest bytes of it. */
+/** Work for a worker. */
+export interface PoolTask {
+  /** Guest bytes. */
   readonly size: number;
-  /** What the worker is sent; made when a worker is free. What it needs of `memory` is its own until it is answered. */
-  work(memory: SharedMemory): WorkerTask;
-  /** Hears how it went; what lies in `memory` is valid until this returns. */
-  done(answer: TaskResult, work: WorkerTask): void;
-  /** The workers are gone. */
+  /** Returns the message, once a worker is free; it may use `memory` until the result comes. */
+  message(memory: SharedMemory): WorkerTask;
+  /** Called with the result; the memory that `message` has used is valid until this returns. */
+  done(result: TaskResult, message: WorkerTask): void;
+  /** Called where the pool has ended before the result came. */
   failed(error: ImageError): void;
 }
 
-/** Memory that workers see, used again and again. */
+/** Memory that this thread and its workers share, reused by each batch. */
 export interface SharedMemory {
-  /** `length` bytes with any content. */
+  /** Returns `length` bytes with any content. */
   take(length: number): Uint8Array;
-  /** `bytes`, copied if workers do not see them where they are. */
+  /** Returns `bytes` if they are in shared memory, else a copy that is. */
   shared(bytes: Uint8Array): Uint8Array;
 }
 
-/** Workers; disposing ends them at once. */
+/** A pool of workers; disposing ends them at once. */
 export interface WorkerPool extends Disposable {
-  /** How many there are, at least 1; one alone is none: the caller does everything itself. */
+  /** The most workers, at least 1; with 1 no worker is started, and the caller does all work itself. */
   readonly count: number;
-  /** How many tasks of a batch's size are worth handing in together. */
+  /** How many tasks of a batch's size keep all workers busy. */
   readonly width: number;
-  /** Whether they have been started, and whether all of them have begun to listen. */
+  /** `starting`: some workers are not yet ready for requests. */
   readonly state: "none" | "starting" | "ready" | "ended";
-  /** Why they have ended; `null` while they have not. */
+  /** Why the pool has ended; null while it has not. */
   readonly ended: ImageError | null;
-  /** Starts what is missing of `wanted`, by default of all. */
+  /** Starts workers until there are `wanted`, by default all. */
   start(wanted?: number): void;
-  /** Hands in a task; starts all where none was started. */
-  give(task: Task): void;
+  /** Queues a task; starts all workers where none was started. */
+  submit(task: PoolTask): void;
 }
 
-/** A place for a batch at a worker. */
+/** Room for one batch at a worker. */
 interface Slot {
   readonly worker: Worker;
   readonly memory: ReturnType<typeof reusedMemory>;
-  /** The batch under way; empty: the berth is free. */
-  tasks: readonly Task[];
-  works: readonly WorkerTask[];
+  /** The batch in flight; empty: the slot is free. */
+  tasks: readonly PoolTask[];
+  messages: readonly WorkerTask[];
 }
 
 /**
- * A crew of `workers` workers, which are started when first needed.
+ * Returns a pool of `workers` workers, which are started when first needed.
  *
  * @example
  * ```ts
  * import { workerPoolOf } from "./worker_pool.ts";
  * import assert from "node:assert/strict";
  *
- * using crew = workerPoolOf(2);
- * assert.equal(crew.state, "none");
- * assert.equal(crew.width, 4);
+ * using pool = workerPoolOf(2);
+ * assert.equal(pool.state, "none");
+ * assert.equal(pool.width, 4);
  * ```
  */
 export function workerPoolOf(workers: number = navigator.hardwareConcurrency): WorkerPool {
-  const count = Math.min(Math.max(1, workers), MAX_WORKERS);
-  const waiting: Task[] = [];
+  const count = Math.min(Math.max(1, workers), WORKERS_MAX);
+  const queue: PoolTask[] = [];
   const started: Worker[] = [];
-  const berths: Slot[] = [];
-  let program: string | null = null;
-  let listening = 0;
+  const slots: Slot[] = [];
+  let program: WorkerProgram | null = null;
+  let ready = 0;
   let ended: ImageError | null = null;
-  let assigning = false;
+  let scheduled = false;
 
-  const assign = () => {
-    assigning = false;
-    // One batch at every worker before there are two at any.
-    for (let depth = 0; depth < DEPTH; depth++) {
-      for (let index = depth; index < berths.length && waiting.length > 0; index += DEPTH) {
-        if (berths[index].tasks.length === 0) send(berths[index], index, batchOf(waiting));
+  const schedule = () => {
+    scheduled = false;
+    // One batch at every worker before any gets a second one.
+    for (let depth = 0; depth < BATCHES_PER_WORKER; depth++) {
+      for (let index = depth; index < slots.length && queue.length > 0; index += BATCHES_PER_WORKER) {
+        if (slots[index].tasks.length === 0) send(slots[index], index, takeBatch(queue));
       }
     }
   };
@@ -97,85 +97,88 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
     if (ended) return;
     ended = error;
     for (const worker of started) worker.terminate();
-    if (program !== null) URL.revokeObjectURL(program);
-    const tasks = [...berths.splice(0).flatMap((berth) => berth.tasks), ...waiting.splice(0)];
+    program?.revoke();
+    const tasks = [...slots.splice(0).flatMap((slot) => slot.tasks), ...queue.splice(0)];
     for (const task of tasks) task.failed(error);
   };
-  const heard = (message: WorkerResponse | null) => {
+  const receive = (response: WorkerResponse | null) => {
     if (ended) return;
-    if (message === null) return void listening++;
-    const { tasks, works } = berths[message.berth];
-    for (const [at, task] of tasks.entries()) task.done(message.answers[at], works[at]);
-    // Whoever hears of a failure may have ended everything.
+    if (response === null) return void ready++;
+    const { tasks, messages } = slots[response.slot];
+    for (const [index, task] of tasks.entries()) task.done(response.results[index], messages[index]);
+    // A failure may have ended the pool.
     if (ended) return;
-    berths[message.berth].tasks = [];
-    assign();
+    slots[response.slot].tasks = [];
+    schedule();
   };
   const start = (wanted = count) => {
     while (started.length < wanted && !ended) {
-      const worker = new Worker(program ??= workerUrl(), { type: "module", name: "diskcast" });
-      worker.onmessage = ({ data }: MessageEvent<WorkerResponse | null>) => heard(data);
+      program ??= workerProgram();
+      const worker = new Worker(program.url, { type: "module", name: "diskcast" });
+      worker.onmessage = ({ data }: MessageEvent<WorkerResponse | null>) => receive(data);
       worker.onerror = (event) => {
         event.preventDefault();
         end(new ImageError("io", `A worker failed: ${event.message}`));
       };
       started.push(worker);
-      for (let depth = 0; depth < DEPTH; depth++) berths.push({ worker, memory: reusedMemory(), tasks: [], works: [] });
+      for (let depth = 0; depth < BATCHES_PER_WORKER; depth++) {
+        slots.push({ worker, memory: reusedMemory(), tasks: [], messages: [] });
+      }
     }
   };
   return {
     count,
-    width: count * DEPTH,
+    width: count * BATCHES_PER_WORKER,
     get state() {
       if (ended) return "ended";
       if (started.length === 0) return "none";
-      return listening < started.length ? "starting" : "ready";
+      return ready < started.length ? "starting" : "ready";
     },
     get ended() {
       return ended;
     },
     start,
-    give(task) {
+    submit(task) {
       if (ended) return task.failed(ended);
       if (started.length === 0) start();
-      waiting.push(task);
-      // What is handed in together goes together.
-      if (!assigning) queueMicrotask(assign);
-      assigning = true;
+      queue.push(task);
+      // Tasks that are submitted together go into one batch.
+      if (!scheduled) queueMicrotask(schedule);
+      scheduled = true;
     },
     [Symbol.dispose]: () => end(new ImageError("cancelled", "Cancelled while workers were busy")),
   };
 }
 
-/** Takes the next tasks that make a batch, at least one. */
-function batchOf(waiting: Task[]): Task[] {
+/** Removes the first tasks that fill a batch, at least one. */
+function takeBatch(queue: PoolTask[]): PoolTask[] {
   let count = 1;
-  for (let size = waiting[0].size; count < waiting.length; count++) {
-    size += waiting[count].size;
-    if (size > BATCH) break;
+  for (let size = queue[0].size; count < queue.length; count++) {
+    size += queue[count].size;
+    if (size > BATCH_BYTES) break;
   }
-  return waiting.splice(0, count);
+  return queue.splice(0, count);
 }
 
-function send(berth: Slot, index: number, tasks: readonly Task[]): void {
-  berth.memory.begin();
-  berth.tasks = tasks;
-  berth.works = tasks.map((task) => task.work(berth.memory));
-  berth.worker.postMessage({ berth: index, works: berth.works } satisfies WorkerRequest);
+function send(slot: Slot, index: number, tasks: readonly PoolTask[]): void {
+  slot.memory.reset();
+  slot.tasks = tasks;
+  slot.messages = tasks.map((task) => task.message(slot.memory));
+  slot.worker.postMessage({ slot: index, tasks: slot.messages } satisfies WorkerRequest);
 }
 
-/** Memory of which everything is free again after `begin`. */
-function reusedMemory(): SharedMemory & { begin(): void } {
-  const rooms: Uint8Array[] = [];
+/** Returns shared memory of which everything is free again after `reset`. */
+function reusedMemory(): SharedMemory & { reset(): void } {
+  const buffers: Uint8Array[] = [];
   let taken = 0;
   const take = (length: number) => {
-    let room = rooms[taken];
-    if (!room || room.length < length) room = rooms[taken] = new Uint8Array(new SharedArrayBuffer(length));
+    let buffer = buffers[taken];
+    if (!buffer || buffer.length < length) buffer = buffers[taken] = new Uint8Array(new SharedArrayBuffer(length));
     taken++;
-    return room.subarray(0, length);
+    return buffer.subarray(0, length);
   };
   return {
-    begin: () => void (taken = 0),
+    reset: () => void (taken = 0),
     take,
     shared(bytes) {
       if (bytes.buffer instanceof SharedArrayBuffer) return bytes;

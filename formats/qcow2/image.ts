@@ -9,7 +9,7 @@ import { ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { encodeHeader, type Header } from "./header/header.ts";
 import { type Geometry, geometryOf } from "./mapping/l2_entry.ts";
-import { type Mapping, runAt } from "./mapping/mapping.ts";
+import { extentAt, type Mapping } from "./mapping/mapping.ts";
 import { readGuest, type Source } from "./clusters/read.ts";
 import type { MetadataRanges } from "./metadata_overlap.ts";
 import { type Refcounts, refcountsOf, type TablePlace } from "./refcounts/refcounts.ts";
@@ -160,6 +160,7 @@ export function imageOf(setup: ImageSetup): Image {
     },
     l1: tables.l1,
     tables: tables.cache,
+    data,
   };
   // Decompressed clusters are not kept: they may be written over.
   const decompressed = { get: () => undefined, set: () => {} };
@@ -226,7 +227,7 @@ export async function belowOf(image: Image): Promise<GuestReader | null> {
 export async function knownZero(image: Image, from: number, to: number): Promise<boolean> {
   const end = Math.min(to, image.header.size);
   for (let at = from; at < end;) {
-    const run = await runAt(image.mapping, at, end);
+    const run = await extentAt(image.mapping, at, end);
     if (run.kind === "data") return false;
     if (run.kind === "hole" && !await zeroBelow(image, at, run.end)) return false;
     at = run.end;
@@ -251,7 +252,7 @@ export async function readThrough(image: Image, into: Uint8Array, from: number):
   const end = Math.min(from + into.length, image.header.size);
   into.fill(0, Math.max(0, end - from));
   for (let at = from; at < end;) {
-    const run = await runAt(image.mapping, at, end);
+    const run = await extentAt(image.mapping, at, end);
     const part = into.subarray(at - from, run.end - from);
     if (run.kind === "data") await image.readOwn(part, at);
     else if (run.kind === "zero") part.fill(0);

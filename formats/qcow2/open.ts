@@ -16,7 +16,7 @@ import { checkL1Table } from "./header/check.ts";
 import { readHeader } from "./header/read.ts";
 import { narrowing } from "./mapping/host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
-import { type Mapping, runAt } from "./mapping/mapping.ts";
+import { extentAt, type Mapping } from "./mapping/mapping.ts";
 import { readCompressed } from "./clusters/compressed.ts";
 import { decompressedClusters, readGuest, type Source } from "./clusters/read.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots/read.ts";
@@ -39,19 +39,18 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const state = snapshot === null ? { size: header.size, l1: header.l1 } : stateOf(snapshot, header, storage);
   const data = await openData(header, storage, context);
   const source = { ...await sourceOf(header, state, storage, data), decompress: context.decompressor };
-  const narrow = narrowing(source.mapping, source.data);
+  const narrow = narrowing(source.data, header.clusterSize);
   return {
     format: "qcow2",
     size: state.size,
     clusterSize: header.clusterSize,
     backing: header.backing,
     info: factsOf(header, snapshots, bitmaps),
-    data,
     ...(header.version === 3 && snapshot === null && { bitmaps }),
     extentAt: (start, limit) =>
       andThen(
-        runAt(source.mapping, start, limit),
-        (run) => narrow !== null && run.kind === "data" && !run.compressed ? narrow(run) : run,
+        extentAt(source.mapping, start, limit),
+        (extent) => narrow !== null && extent.kind === "data" && !extent.compressed ? narrow(extent) : extent,
       ),
     read: (into, start) => readGuest(source, into, start),
     readCompressed: (room, start, end) => readCompressed(source, room, start, end),
@@ -109,6 +108,7 @@ async function sourceOf(header: Header, state: DiskState, storage: Storage, data
     label: storage.label,
     fileSize: storage.size,
     l1: viewOf(l1),
+    data,
     tables: tableCache(storage, geometry.clusterSize, L2_CACHE_BYTES),
   };
   const { compressionType } = header;

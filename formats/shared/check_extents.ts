@@ -5,8 +5,10 @@
  */
 import type { Disk, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
+import type { Extent, Location } from "../extent.ts";
+import { SECTOR } from "../bytes.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
-import { fileRanges, NO_OVERLAPS } from "./overlaps.ts";
+import { type FileRanges, fileRanges } from "./overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Opens an image, as `Format.open`. */
@@ -29,31 +31,32 @@ type Open = (storage: Storage, context: OpenContext) => Promise<Disk>;
  */
 export function checkExtents(open: Open): (storage: Storage, context: CheckContext) => Promise<CheckReport> {
   return async (storage, context) => {
-    let several = false;
-    await using disk = await open(storage, {
-      openNamed(file) {
-        several = true;
-        return context.openNamed(file);
-      },
-    });
+    await using disk = await open(storage, { openNamed: (file) => context.openNamed(file) });
     const problems: Problem[] = [];
-    const places = fileRanges();
+    const ranges = new Map<Storage, FileRanges>();
     let corruptions = 0;
     const note = (message: string, fileOffset?: number) => {
       corruptions++;
       if (problems.length >= PROBLEMS_MAX) return;
       problems.push({ kind: "corruption", message, ...(fileOffset !== undefined && { fileOffset }) });
     };
-    await walk(disk, context, ({ start, end, fileStart }) => places.add(fileStart, fileStart + end - start), note);
-    // Places in several files say nothing about each other.
-    const { count, starts } = several ? NO_OVERLAPS : places.overlaps();
-    const guests = count === 0 ? [] : await guestsAt(disk, context, starts);
-    corruptions += count;
-    for (const [nth, fileStart] of starts.entries()) {
-      if (problems.length >= PROBLEMS_MAX) break;
-      const [one, other] = guests[nth];
-      const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
-      problems.push({ kind: "corruption", message, fileOffset: fileStart });
+    const add = ({ start, end, location: { storage, offset } }: Located) => {
+      let ofFile = ranges.get(storage);
+      if (!ofFile) ranges.set(storage, ofFile = fileRanges());
+      ofFile.add(offset, offset + end - start);
+    };
+    await walk(disk, context, add, note);
+    for (const [file, ofFile] of ranges) {
+      const { count, starts } = ofFile.overlaps();
+      if (count === 0) continue;
+      corruptions += count;
+      const guests = await guestsAt(disk, context, file, starts);
+      for (const [nth, fileOffset] of starts.entries()) {
+        if (problems.length >= PROBLEMS_MAX) break;
+        const [one, other] = guests[nth];
+        const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
+        problems.push({ kind: "corruption", message, fileOffset });
+      }
     }
     return { problems, corruptions, leaks: 0, checkErrors: 0 };
   };
@@ -61,23 +64,19 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
 
 type Note = (message: string, fileOffset?: number) => void;
 
-/** Guest bytes `[start, end)` that lie at `fileStart` on. */
-interface Placed {
-  readonly start: number;
-  readonly end: number;
-  readonly fileStart: number;
-}
+/** An extent of data with a location. */
+type Located = Extent & { readonly location: Location };
 
-async function walk(disk: Disk, context: CheckContext, visit: (placed: Placed) => void, note: Note): Promise<void> {
-  const unit = Math.max(disk.clusterSize, 512);
+async function walk(disk: Disk, context: CheckContext, visit: (located: Located) => void, note: Note): Promise<void> {
+  const clusterSize = Math.max(disk.clusterSize, SECTOR);
   for (let at = 0; at < disk.size;) {
-    // Block by block, so that each that is wrong counts.
-    const limit = Math.min(at - at % unit + unit, disk.size);
+    // Cluster by cluster, so that each one that is wrong counts.
+    const limit = Math.min(at - at % clusterSize + clusterSize, disk.size);
     let end = limit;
     try {
-      const run = await disk.extentAt(at, limit);
-      end = run.end;
-      if (run.kind === "data" && run.fileStart !== undefined) visit({ start: at, end, fileStart: run.fileStart });
+      const extent = await disk.extentAt(at, limit);
+      end = extent.end;
+      if (extent.kind === "data" && extent.location) visit(extent as Located);
     } catch (error) {
       if (!(error instanceof ImageError && error.kind === "corrupt")) throw error;
       note(error.message, error.offset);
@@ -87,14 +86,19 @@ async function walk(disk: Disk, context: CheckContext, visit: (placed: Placed) =
   }
 }
 
-/** The first two guest bytes that lie at each of these file offsets. */
-async function guestsAt(disk: Disk, context: CheckContext, fileOffsets: readonly number[]): Promise<number[][]> {
+/** Returns the first two guest bytes that lie at each of these offsets of `file`, which are in rising order. */
+async function guestsAt(
+  disk: Disk,
+  context: CheckContext,
+  file: Storage,
+  fileOffsets: readonly number[],
+): Promise<number[][]> {
   const guests = fileOffsets.map((): number[] => []);
-  const visit = ({ start, end, fileStart }: Placed) => {
-    const fileEnd = fileStart + end - start;
-    // They are in rising order.
-    for (let nth = firstFrom(fileOffsets, fileStart); fileOffsets[nth] < fileEnd; nth++) {
-      if (guests[nth].length < 2) guests[nth].push(start + fileOffsets[nth] - fileStart);
+  const visit = ({ start, end, location: { storage, offset } }: Located) => {
+    if (storage !== file) return;
+    const fileEnd = offset + end - start;
+    for (let nth = firstFrom(fileOffsets, offset); fileOffsets[nth] < fileEnd; nth++) {
+      if (guests[nth].length < 2) guests[nth].push(start + fileOffsets[nth] - offset);
     }
   };
   await walk(disk, context, visit, () => {});

@@ -1,15 +1,16 @@
 /**
- * Runs of guest bytes that lie plainly in a file, which the host may know better than the image does.
+ * Extents of a file whose holes the host may know although the image has allocated them.
  *
  * @module
  */
-import type { MaybePromise } from "../maybe_promise.ts";
 import { dataExtent, type Extent } from "../extent.ts";
+import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 
 /**
- * The run of guest bytes from `start` on, to `end` at most, whose place in `storage` begins at `fileStart`: data, or,
- * where the host has a hole there, zeroes that were never written. What the file is too short for is like its end.
+ * Returns the extent of the guest bytes from `start` on, to `end` at most, which lie in `storage` from file offset
+ * `offset` on: data, or, where the host has a hole there, unwritten zeroes. Past the end of a file that is too short,
+ * the extent goes on as the file ends.
  *
  * @example
  * ```ts
@@ -18,16 +19,17 @@ import type { Storage } from "../storage/types.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
- * // Memory cannot tell holes.
- * assert.deepEqual(locatedExtent(new MemoryStorage(), 0, 512, 4096), dataExtent(0, 512, false, 4096));
+ * // Storage in memory has no `holeAt`.
+ * const storage = new MemoryStorage();
+ * assert.deepEqual(locatedExtent(storage, 0, 512, 4096), dataExtent(0, 512, { storage, offset: 4096 }));
  * ```
  */
-export function locatedExtent(storage: Storage, start: number, end: number, fileStart: number): MaybePromise<Extent> {
-  const fileEnd = Math.min(fileStart + end - start, storage.size);
-  if (!storage.holeAt || fileEnd <= fileStart) return dataExtent(start, end, false, fileStart);
-  return storage.holeAt(fileStart, fileEnd).then((found): Extent => {
-    const runEnd = found.end === fileEnd ? end : start + found.end - fileStart;
-    if (!found.hole) return dataExtent(start, runEnd, false, fileStart);
-    return { kind: "zero", start, end: runEnd, fileStart, unfilled: true };
+export function locatedExtent(storage: Storage, start: number, end: number, offset: number): MaybePromise<Extent> {
+  const fileEnd = Math.min(offset + end - start, storage.size);
+  if (!storage.holeAt || fileEnd <= offset) return dataExtent(start, end, { storage, offset });
+  return storage.holeAt(offset, fileEnd).then((found): Extent => {
+    const extentEnd = found.end === fileEnd ? end : start + found.end - offset;
+    if (!found.hole) return dataExtent(start, extentEnd, { storage, offset });
+    return { kind: "zero", start, end: extentEnd, location: { storage, offset }, unwritten: true };
   });
 }

@@ -13,9 +13,6 @@ export interface Overlaps {
   readonly starts: readonly number[];
 }
 
-/** None. */
-export const NO_OVERLAPS: Overlaps = { count: 0, starts: [] };
-
 /** Places in a file. A large image has many millions: they are held in sixteen bytes each. */
 export interface FileRanges {
   /** Adds the file bytes `[start, end)`. */

@@ -97,7 +97,7 @@ function createStatic(storage: WritableStorage, header: Header): DiskWriter {
       zeroes: storage.zeroesCheaply ? "cheap" : "written",
     },
     write: (from, start) => storage.writeAt(from, dataOffset + start),
-    placeFor: (start) => ({ storage, fileStart: dataOffset + start, end: size }),
+    locationFor: (start) => ({ storage, offset: dataOffset + start, end: size }),
     zero: (start, end) => storage.zeroAt(dataOffset + start, dataOffset + end),
     async finish() {
       const entriesOf = (first: number, end: number) =>

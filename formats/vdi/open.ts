@@ -48,8 +48,7 @@ export async function openVdi(storage: Storage): Promise<Disk> {
     backing,
     id: uuidText(header.uuid, "mixed"),
     info: factsOf(header),
-    data: storage,
-    extentAt: (start, limit) => runAt(image, start, limit),
+    extentAt: (start, limit) => blockExtentAt(image, start, limit),
     read: (into, start) => readBlocks(image, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -108,13 +107,13 @@ export function blockEnd({ size, blockSize }: Header, index: number, start: numb
   return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
 }
 
-function runAt(image: VdiImage, start: number, limit: number): MaybePromise<Extent> {
+function blockExtentAt(image: VdiImage, start: number, limit: number): MaybePromise<Extent> {
   const first = Math.floor(start / image.header.blockSize);
-  return andThen(image.map.load(first), (page) => runIn(image, page, start, limit));
+  return andThen(image.map.load(first), (page) => extentIn(image, page, start, limit));
 }
 
 /** The run at `start`, as far as `page` tells, which has its block. */
-function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Extent> {
+function extentIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Extent> {
   const { blockSize } = image.header;
   const first = Math.floor(start / blockSize);
   const last = Math.min(page.end, Math.ceil(limit / blockSize));
@@ -126,10 +125,10 @@ function runIn(image: VdiImage, page: BlockPage, start: number, limit: number): 
     return entry === FREE ? holeExtent(start, end) : zeroExtent(start, end);
   }
   const end = endOfLine(image.header, page, start, limit);
-  const fileStart = blockOffset(image, page, first) + start - first * blockSize;
+  const offset = blockOffset(image, page, first) + start - first * blockSize;
   // A static image has all blocks from the start: the host knows which of them were never written.
-  if (image.header.type === "static") return locatedExtent(image.storage, start, end, fileStart);
-  return dataExtent(start, end, false, fileStart);
+  if (image.header.type === "static") return locatedExtent(image.storage, start, end, offset);
+  return dataExtent(start, end, { storage: image.storage, offset });
 }
 
 /** How far the guest bytes from `start` on lie one after another in the file. */

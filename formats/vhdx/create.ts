@@ -63,7 +63,7 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
     },
     // Without holes what lies before a piece must be written first.
     ...(settings.fixed && isSparse && {
-      placeFor: (start: number) => ({ storage, fileStart: layout.blocksAt + start, end: settings.size }),
+      locationFor: (start: number) => ({ storage, offset: layout.blocksAt + start, end: settings.size }),
     }),
     async zero(start, end) {
       for (const piece of piecesOf(geometry, start, end)) {

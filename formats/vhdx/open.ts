@@ -50,7 +50,6 @@ export async function openVhdx(file: Storage): Promise<Disk> {
     backing: metadata.parent && backingOf(metadata.parent),
     id: image.header.dataWriteGuid,
     info: factsOf(image),
-    data: source.storage,
     extentAt: (start, limit) => extentAt(source, start, limit),
     read: (into, start) => readGuest(source, into, start),
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -100,7 +99,7 @@ function blockExtentIn(bat: Bat, page: DataView, start: number, limit: number): 
 
 /** Within one piece of a bitmap; `fileOffset` is where `start` would lie. */
 async function partialExtent(
-  { bat, bitmaps }: Source,
+  { storage, bat, bitmaps }: Source,
   start: number,
   limit: number,
   fileOffset: number,
@@ -118,7 +117,7 @@ async function partialExtent(
   const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
   const { set, end } = await bitmaps.look(pieceAt, ({ bytes }) => bitRun(bytes, bitOf(start), lastBit));
   const extentEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
-  return set ? dataExtent(start, extentEnd, false, fileOffset) : holeExtent(start, extentEnd);
+  return set ? dataExtent(start, extentEnd, { storage, offset: fileOffset }) : holeExtent(start, extentEnd);
 }
 
 async function readGuest({ storage, bat }: Source, into: Uint8Array, start: number): Promise<void> {

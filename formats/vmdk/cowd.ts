@@ -57,6 +57,7 @@ function mapOf(
   const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4);
   const tables = { tableBytes: ENTRIES_PER_TABLE * 4, count: directory.byteLength / 4, placeOf: tableAt };
   return {
+    storage,
     label: storage.label,
     ...shape,
     compressed: false,

@@ -6,8 +6,9 @@
  */
 import { alignDown, equalBytes, zeroes } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
+import type { Storage } from "../storage/types.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
-import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
+import { compressedExtent, dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { TableReader, Tables } from "./grain_table_reader.ts";
 
 /** In place of a file offset: nothing is stated, what is beneath shows. */
@@ -22,6 +23,8 @@ export const MAX_DIRECTORY_ENTRIES = 1 << 22;
 
 /** The mapping of one sparse extent. */
 export interface GrainMap {
+  /** The file that holds tables and grains. */
+  readonly storage: Storage;
   /** What messages call the file. */
   readonly label: string;
   /** Guest bytes. */
@@ -72,8 +75,9 @@ function extentIn(map: GrainMap, tables: Tables, start: number, limit: number): 
       : (grain: number) => grain === first + count * step;
     while (count < entries && same(map.grainAt(view, nth + count))) count++;
   }
-  const run = extentOf(map, first, start, Math.min(limit, begin + count * map.grainBytes));
-  return first >= 0 && !map.compressed ? { ...run, fileStart: first + start - begin } : run;
+  const end = Math.min(limit, begin + count * map.grainBytes);
+  if (first < 0 || map.compressed) return extentOf(map, first, start, end);
+  return dataExtent(start, end, { storage: map.storage, offset: first + start - begin });
 }
 
 /** How many of at most `most` entries from `nth` on are holes, which are zero bytes in every kind of table. */
@@ -135,6 +139,6 @@ function emptyEnd(map: GrainMap, index: number, place: number, limit: number): n
 }
 
 function extentOf(map: GrainMap, grain: number, start: number, end: number): Extent {
-  if (grain >= 0) return dataExtent(start, end, map.compressed);
+  if (grain >= 0) return map.compressed ? compressedExtent(start, end) : dataExtent(start, end);
   return grain === ZERO ? zeroExtent(start, end) : holeExtent(start, end);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader, WritablePlace } from "../contract.ts";
+import type { FixedLocation, GuestReader } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG, type SparseHeader } from "./header.ts";
@@ -16,7 +16,7 @@ export interface ExtentWriter {
   write(from: Uint8Array, start: number): Promise<void>;
   zero(start: number, end: number): Promise<void>;
   /** Where the extent begins in its file, if its guest bytes lie one after another. */
-  readonly flat?: Pick<WritablePlace, "storage" | "fileStart">;
+  readonly flat?: Pick<FixedLocation, "storage" | "offset">;
   /** Writes what is still owed. */
   finish(): Promise<void>;
 }

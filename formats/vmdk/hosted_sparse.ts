@@ -50,6 +50,7 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memo
   };
   const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), tableBytes);
   return {
+    storage,
     label: storage.label,
     size: header.capacity,
     grainBytes: header.grainBytes,

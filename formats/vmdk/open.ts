@@ -8,7 +8,7 @@ import type { CompressedCluster, Disk, NamedFile, OpenContext } from "../contrac
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
-import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
+import { dataExtent, type Extent, shiftExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type Decompressor, inlineDecompressor } from "../codec/decompress.ts";
 import { openCowd } from "./cowd.ts";
@@ -61,17 +61,10 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
     info: factsOf(descriptor, extents.map((extent) => extent.facts)),
-    ...(layout.parts.length === 1 && layout.parts[0].storage && { data: layout.parts[0].storage }),
     extentAt(start, limit) {
       const extent = covering(start);
       const found = extent.extentAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
-      if (extents.length === 1) return found;
-      return andThen(found, (run) => {
-        // With several files a place in one of them would say nothing.
-        const end = run.end + extent.start;
-        if (run.kind === "data") return dataExtent(start, end, run.compressed);
-        return run.kind === "zero" ? zeroExtent(start, end) : holeExtent(start, end);
-      });
+      return andThen(found, (part) => shiftExtent(part, extent.start));
     },
     async read(into, start) {
       const end = start + into.length;

@@ -67,6 +67,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: Ta
   };
   const tables = { tableBytes: TABLE_BYTES, count: directory.byteLength / 8, placeOf: tableAt };
   return {
+    storage,
     label: storage.label,
     size: layout.size,
     grainBytes: GRAIN_BYTES,

@@ -4,7 +4,8 @@
  * @module
  */
 import { SECTOR } from "../bytes.ts";
-import type { DiskWriter, GuestReader, WritablePlace, WriterTraits } from "../contract.ts";
+import type { DiskWriter, FixedLocation, GuestReader, WriterTraits } from "../contract.ts";
+import { shiftExtent } from "../extent.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { ExtentWriter } from "./grain_writer.ts";
 
@@ -52,7 +53,8 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
         start + bytes.length,
         (writer, from, to, shift) => writer.write(bytes.subarray(from - start, to - start), from - shift),
       ),
-    ...(!begin && parts.every(({ writer }) => writer.flat) && { placeFor: (start: number) => placeIn(parts, start) }),
+    ...(!begin && parts.every(({ writer }) => writer.flat) &&
+      { locationFor: (start: number) => placeIn(parts, start) }),
     zero: (start, end) => each(start, end, (writer, from, to, shift) => writer.zero(from - shift, to - shift)),
     async finish() {
       for (const { writer } of parts) await writer.finish();
@@ -63,10 +65,10 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
 }
 
 /** Where the guest byte `at` lies; all parts are flat. */
-function placeIn(parts: readonly WritingPart[], at: number): WritablePlace {
+function placeIn(parts: readonly WritingPart[], at: number): FixedLocation {
   const { writer, start, end } = parts.find((part) => part.end > at)!;
-  const { storage, fileStart } = writer.flat!;
-  return { storage, fileStart: fileStart + at - start, end };
+  const { storage, offset } = writer.flat!;
+  return { storage, offset: offset + at - start, end };
 }
 
 /** Writes into a file that holds its guest bytes one after another, from `fileOffset` on. */
@@ -74,7 +76,7 @@ export function flatWriter(storage: WritableStorage, fileOffset: number): Extent
   return {
     write: (from, start) => storage.writeAt(from, fileOffset + start),
     zero: (start, end) => storage.zeroAt(fileOffset + start, fileOffset + end),
-    flat: { storage, fileStart: fileOffset },
+    flat: { storage, offset: fileOffset },
     finish: () => Promise.resolve(),
   };
 }
@@ -85,9 +87,9 @@ export function shiftedBelow(below: GuestReader, by: number): GuestReader | null
   if (by >= below.size) return null;
   return {
     size: below.size - by,
+    clusterSize: below.clusterSize,
     async extentAt(start, limit) {
-      const run = await below.extentAt(start + by, limit + by);
-      return { ...run, start, end: run.end - by };
+      return shiftExtent(await below.extentAt(start + by, limit + by), -by);
     },
     read: (into, start) => below.read(into, start + by),
   };

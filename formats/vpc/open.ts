@@ -45,7 +45,6 @@ export async function openVpc(storage: Storage): Promise<Disk> {
     backing,
     id: uuidText(footer.uuid, "big"),
     info: factsOf(image, backing),
-    data: storage,
     ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -68,18 +67,25 @@ export function blockReader(
   bitmaps: TableCache = tableCache(storage, blocks.bitmapBytes, BITMAP_CACHE_BYTES),
 ): BlockReader {
   return {
-    extentAt: (start, limit) => runAt(blocks, bitmaps, start, limit),
+    extentAt: (start, limit) => blockExtentAt(storage, blocks, bitmaps, start, limit),
     read: (into, start) => readBlocks(storage, blocks, into, start),
   };
 }
 
-function runAt(blocks: Blocks, bitmaps: TableCache, start: number, limit: number): MaybePromise<Extent> {
+function blockExtentAt(
+  storage: Storage,
+  blocks: Blocks,
+  bitmaps: TableCache,
+  start: number,
+  limit: number,
+): MaybePromise<Extent> {
   const first = Math.floor(start / blocks.header.blockSize);
-  return andThen(blocks.table.load(first), (page) => runIn(blocks, page, bitmaps, start, limit));
+  return andThen(blocks.table.load(first), (page) => extentIn(storage, blocks, page, bitmaps, start, limit));
 }
 
 /** The run at `start`, as far as the bitmap of its block tells, or `page`, where it has none. */
-function runIn(
+function extentIn(
+  storage: Storage,
   blocks: Blocks,
   page: BlockPage,
   bitmaps: TableCache,
@@ -101,7 +107,7 @@ function runIn(
     const sector = Math.floor((start - blockStart) / SECTOR);
     const end = Math.min(limit, blockStart + endOfSame(bytes, sector, blockSize / SECTOR) * SECTOR);
     if (!isSet(bytes, sector)) return holeExtent(start, end);
-    return dataExtent(start, end, false, fileOffset + blocks.bitmapBytes + start - blockStart);
+    return dataExtent(start, end, { storage, offset: fileOffset + blocks.bitmapBytes + start - blockStart });
   });
 }
 

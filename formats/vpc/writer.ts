@@ -39,7 +39,7 @@ export function fixedWriter({ storage, size, isSparse, finish }: FixedTarget): D
       zeroes: isSparse && storage.zeroesCheaply ? "cheap" : "written",
     },
     write: (from, start) => storage.writeAt(from, start),
-    placeFor: (start) => ({ storage, fileStart: start, end: size }),
+    locationFor: (start) => ({ storage, offset: start, end: size }),
     zero: (start, end) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end),
     finish,
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -16,7 +16,7 @@ import {
   setEntry,
   setSubclusters,
 } from "../mapping/l2_entry.ts";
-import { type L2Entry, runAt } from "../mapping/mapping.ts";
+import { extentAt, type L2Entry } from "../mapping/mapping.ts";
 import { bitRange, checkedEntry, hasPlace, releaseEntry, writeData } from "./write_data.ts";
 
 /** Makes the guest bytes `[start, end)` read as zeroes; any alignment, inside the disk. */
@@ -110,7 +110,7 @@ async function zeroPart(image: Image, start: number, end: number): Promise<void>
 /** Whether this layer by itself makes `[from, to)` read as zeroes. */
 async function statesZero(image: Image, from: number, to: number): Promise<boolean> {
   for (let at = from; at < to;) {
-    const run = await runAt(image.mapping, at, to);
+    const run = await extentAt(image.mapping, at, to);
     if (run.kind === "data" || (run.kind === "hole" && image.header.backing !== null)) return false;
     at = run.end;
   }

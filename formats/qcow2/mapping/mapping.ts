@@ -5,7 +5,8 @@
  */
 import { corrupt } from "../../errors.ts";
 import type { MaybePromise } from "../../maybe_promise.ts";
-import { dataExtent, type Extent, holeExtent, zeroExtent } from "../../extent.ts";
+import { compressedExtent, dataExtent, type Extent, holeExtent, zeroExtent } from "../../extent.ts";
+import type { Storage } from "../../storage/types.ts";
 import type { TableCache } from "../../shared/table_cache.ts";
 import {
   CLUSTER,
@@ -40,6 +41,8 @@ export interface Mapping extends EntryRules {
   /** The L1 table, as far as the disk reaches. */
   readonly l1: DataView;
   readonly tables: TableCache;
+  /** Where uncompressed clusters lie: the image file, or its external data file. */
+  readonly data: Storage;
 }
 
 /**
@@ -121,12 +124,12 @@ export function badEntry(mapping: Mapping, guestOffset: number, problem: string)
   );
 }
 
-/** What a stretch is for a reader; the two zero statuses are one. */
-function runOf(status: ClusterStatus, start: number, end: number, place: number | null): Extent {
-  const fileStart = place ?? undefined;
-  if (status === CLUSTER.data) return dataExtent(start, end, false, fileStart);
-  if (status === CLUSTER.compressed) return dataExtent(start, end, true);
-  return status === CLUSTER.unallocated ? holeExtent(start, end, fileStart) : zeroExtent(start, end, fileStart);
+/** The extent of a status; the two zero statuses are one. `offset`: where it lies in the data file, null for nowhere. */
+function extentOf({ data }: Mapping, status: ClusterStatus, start: number, end: number, offset: number | null): Extent {
+  if (status === CLUSTER.compressed) return compressedExtent(start, end);
+  const location = offset === null ? undefined : { storage: data, offset };
+  if (status === CLUSTER.data) return dataExtent(start, end, location);
+  return status === CLUSTER.unallocated ? holeExtent(start, end, location) : zeroExtent(start, end, location);
 }
 
 /** Where a valid entry keeps `guestOffset`; null where it has no host cluster of its own. */
@@ -165,14 +168,14 @@ export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number
  *
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run.
  */
-export function runAt(mapping: Mapping, start: number, limit: number): MaybePromise<Extent> {
+export function extentAt(mapping: Mapping, start: number, limit: number): MaybePromise<Extent> {
   const place = l2PlaceAt(mapping, start);
   if (place === 0) return holeExtent(start, emptyEnd(mapping, start, limit));
-  return mapping.tables.look(place, ({ view }) => runIn(mapping, view, start, limit));
+  return mapping.tables.look(place, ({ view }) => extentIn(mapping, view, start, limit));
 }
 
 /** The run at `start`, as far as `table` tells, which covers `start`. */
-function runIn(mapping: Mapping, table: DataView, start: number, limit: number): Extent {
+function extentIn(mapping: Mapping, table: DataView, start: number, limit: number): Extent {
   const { geometry } = mapping;
   const end = Math.min(limit, (l1IndexOf(geometry, start) + 1) * geometry.l2Reach);
   const entry = entryAt(geometry, table, start);
@@ -180,20 +183,16 @@ function runIn(mapping: Mapping, table: DataView, start: number, limit: number):
   if (problem !== null) throw badEntry(mapping, start, problem);
   const first = stretchAt(mapping, entry, start);
   const place = placeOf(mapping, entry, start);
-  let inOnePiece = true;
   let at = alikeEnd(geometry, table, start, first.end, end);
   while (at < end) {
     const next = entryAt(geometry, table, at);
     if (entryProblem(mapping, next, at - at % geometry.clusterSize) !== null) break;
     const stretch = stretchAt(mapping, next, at);
     if (stretch.status !== first.status) break;
-    const continued = placeOf(mapping, next, at) === (place === null ? null : place + (at - start));
-    // Data is read across pieces; zeroes that have a place are seldom.
-    if (!continued && first.status !== CLUSTER.data) break;
-    inOnePiece &&= continued;
+    if (placeOf(mapping, next, at) !== (place === null ? null : place + (at - start))) break;
     at = stretch.end;
   }
-  return runOf(first.status, start, Math.min(at, end), inOnePiece ? place : null);
+  return extentOf(mapping, first.status, start, Math.min(at, end), place);
 }
 
 /**

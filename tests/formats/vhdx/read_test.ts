@@ -95,7 +95,7 @@ Deno.test("holes that the host finds in blocks are zeroes", async () => {
     start: 8192,
     end: MIB,
     fileStart: AT.blocks + 8192,
-    unfilled: true,
+    unwritten: true,
   });
 });
 

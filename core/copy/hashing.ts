@@ -1,0 +1,52 @@
+/**
+ * The digest of the guest bytes of a copy, taken in the same pass: a wrapper of the copy's target hashes what is written,
+ * and {@linkcode hashSkipped} takes the place of skipping.
+ *
+ * @module
+ */
+import { alignDown } from "../../formats/mod.ts";
+import type { Copy, CopyTarget } from "./job.ts";
+import type { Step } from "./plan.ts";
+import { ZERO_PART } from "./zeroes_and_holes.ts";
+
+/** Takes guest bytes in the order of the disk. */
+export interface Hasher {
+  data(bytes: Uint8Array): void;
+  /** Takes `length` zero bytes. */
+  zeroes(length: number): void;
+  /** Returns the SHA-256 of all bytes taken, in hex. The last call. */
+  hex(): string;
+}
+
+/** Returns `target` with all bytes that it gets hashed; its calls come in the order of the disk. */
+export function hashingTarget(target: CopyTarget, hash: Hasher): CopyTarget {
+  return {
+    write(bytes, start) {
+      hash.data(bytes);
+      return target.write(bytes, start);
+    },
+    zero(start, end) {
+      hash.zeroes(end - start);
+      return target.zero(start, end);
+    },
+  };
+}
+
+/** Hashes a part of a step that is not written, from `start` on; returns the guest byte after the last. */
+export async function hashSkipped(copy: Copy, step: Step, start: number): Promise<number> {
+  const { source, hash } = copy.job;
+  // Holes show the backing file.
+  const isRead = step.kind === "hole";
+  const length = isRead ? copy.pieces.plain : ZERO_PART;
+  const end = Math.min(alignDown(start, length) + length, step.end);
+  await copy.pipeline.run({
+    piece: { ...step, start, end },
+    ...(isRead && { read: (buffer: Uint8Array) => source.read(buffer.subarray(0, end - start), start) }),
+    write(buffer) {
+      if (isRead) hash?.data(buffer.subarray(0, end - start));
+      else hash?.zeroes(end - start);
+      return Promise.resolve(0);
+    },
+  }, { pieces: true, writes: true });
+  return end;
+}
