@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { allFormats, convert, type ConvertJob, type TargetSpec } from "../mod.ts";
-import { readyCrew, readyPool } from "./support/crew.ts";
+import { readyCodecPool, readyWorkerIo } from "./support/workers.ts";
 import { type LayeredDisk, layeredDisk } from "./support/layered.ts";
 import {
   hasQemu,
@@ -81,9 +81,9 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
     await qemuImgOk("convert", ...format, ...wish.args, ...sources.map((source) => source.path), theirs);
     const job: ConvertJob = { ...wish.job, sources, target: { ...wish.target, path: ours }, sync: "never" };
     // Fixed places are written by workers, unless one thread is to do it all.
-    const crew = workers !== 1 && wish.target.format !== "qcow2" ? await readyCrew() : null;
-    const pool = await readyPool(workers);
-    await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(crew && { workerIo: crew }) });
+    const io = workers !== 1 && wish.target.format !== "qcow2" ? await readyWorkerIo() : null;
+    const pool = await readyCodecPool(workers);
+    await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(io && { workerIo: io }) });
     return await compareImages(theirs, ours, wish);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${told.join("\n")}`, { cause: error });

@@ -85,13 +85,16 @@ export function pipelineOf(width: number, bufferSize: number, events: PipelineEv
     const buffer = read ? slot.buffer ??= pageMemory(bufferSize) : NO_BYTES;
     let writeBegun = () => {};
     const writing = new Promise<void>((resolve) => writeBegun = resolve);
-    const work = async () => {
+    const readAndWrite = async () => {
       if (read) await read(buffer);
       await (overlapWrites ? before.writing : before.settled);
       const written = write(buffer);
       writeBegun();
-      const zeroes = await written;
-      await before.settled;
+      return await written;
+    };
+    const work = async () => {
+      // The error of an earlier piece comes first, even if that piece fails later.
+      const zeroes = await readAndWrite().finally(() => before.settled);
       events.settled({ ...piece, zeroes, seconds: (performance.now() - begun) / 1000 });
     };
     if (piece.action !== "skip") events.begin(piece);

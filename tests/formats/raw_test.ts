@@ -34,16 +34,18 @@ Deno.test("raw never claims a file", () => {
 });
 
 Deno.test("runs are data to the limit where holes cannot be found", async () => {
-  await using disk = await raw.open(new MemoryStorage(new Uint8Array(1000)), openContext);
-  assert.deepEqual(await disk.extentAt(7, 900), dataExtent(7, 900, false, 7));
+  const storage = new MemoryStorage(new Uint8Array(1000));
+  await using disk = await raw.open(storage, openContext);
+  assert.deepEqual(await disk.extentAt(7, 900), dataExtent(7, 900, { storage, offset: 7 }));
 });
 
 Deno.test("holes are stated zeroes", async () => {
-  await using disk = await raw.open(withHole(new MemoryStorage(new Uint8Array(1000)), 100, 200), openContext);
-  assert.deepEqual(await disk.extentAt(0, 1000), dataExtent(0, 100, false, 0));
-  assert.deepEqual(await disk.extentAt(100, 1000), zeroExtent(100, 200, 100));
-  assert.deepEqual(await disk.extentAt(150, 160), zeroExtent(150, 160, 150));
-  assert.deepEqual(await disk.extentAt(200, 1000), dataExtent(200, 1000, false, 200));
+  const storage = withHole(new MemoryStorage(new Uint8Array(1000)), 100, 200);
+  await using disk = await raw.open(storage, openContext);
+  assert.deepEqual(await disk.extentAt(0, 1000), dataExtent(0, 100, { storage, offset: 0 }));
+  assert.deepEqual(await disk.extentAt(100, 1000), zeroExtent(100, 200, { storage, offset: 100 }));
+  assert.deepEqual(await disk.extentAt(150, 160), zeroExtent(150, 160, { storage, offset: 150 }));
+  assert.deepEqual(await disk.extentAt(200, 1000), dataExtent(200, 1000, { storage, offset: 200 }));
 });
 
 Deno.test("create sets the exact size, then writes what it is told", async () => {
@@ -51,7 +53,7 @@ Deno.test("create sets the exact size, then writes what it is told", async () =>
   await using writer = await raw.create!(storage, plan(1001), createContext);
   assert.deepEqual(writer.traits, {
     size: 1001,
-    unit: 1,
+    clusterSize: 1,
     sector: 1,
     compress: false,
     order: "any",

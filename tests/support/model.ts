@@ -108,6 +108,7 @@ export function peekOf(bytes: Uint8Array): Peek {
 export function readerOf(bytes: Uint8Array): GuestReader {
   return {
     size: bytes.length,
+    clusterSize: 1,
     extentAt(start, limit) {
       const end = Math.min(limit, alignDown(start, 4096) + 4096);
       const empty = bytes.subarray(start, end).every((byte) => byte === 0);
@@ -251,8 +252,8 @@ export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Ar
       const into = new Uint8Array(random.int(1, Math.min(run.end - from, 1 << 20) + 1)).fill(0xa5);
       await disk.read(into, from);
       assertBytes(into, model.subarray(from, from + into.length), from);
-      if (disk.data && !run.compressed && run.fileStart !== undefined) {
-        await disk.data.readAt(into, run.fileStart + (from - run.start));
+      if (run.location) {
+        await run.location.storage.readAt(into, run.location.offset + (from - run.start));
         assertBytes(into, model.subarray(from, from + into.length), from);
       }
     } else {
@@ -260,6 +261,11 @@ export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Ar
       assertBytes(padded(expected, run.end - run.start), model.subarray(run.start, run.end), run.start);
     }
   }
+}
+
+/** An extent with the file offset of its location in place of the location. */
+export function withFileOffset({ location, ...extent }: Extent): Omit<Extent, "location"> & { fileOffset?: number } {
+  return location ? { ...extent, fileOffset: location.offset } : extent;
 }
 
 /** Asserts that two pieces of a guest disk are equal, naming the first byte that differs. */

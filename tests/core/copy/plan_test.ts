@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Action, countTotals, decide, type Policy, type Step, stepsOf } from "../../../core/copy/plan.ts";
 import {
+  compressedExtent,
   dataExtent,
   type Extent,
   type GuestReader,
@@ -32,7 +33,7 @@ const table: [string, Extent, WriterTraits, Policy, Action][] = [
   ["data goes to a fresh target", data, fresh, alone, "copy"],
   ["data goes to a used target", data, used, alone, "copy"],
   ["data goes to an overlay", data, used, overlay, "copy"],
-  ["compressed data goes too", dataExtent(0, 512, true), fresh, alone, "copy"],
+  ["compressed data goes too", compressedExtent(0, 512), fresh, alone, "copy"],
   ["data past the backing file's end goes too", dataExtent(4096, 4608), used, overlay, "copy"],
   ["zeroes are there already in a fresh target", zero, fresh, alone, "skip"],
   ["zeroes must be written over what is there", zero, used, alone, "zero"],
@@ -56,6 +57,7 @@ for (const [name, run, traits, policy, action] of table) {
 function runsOf(...ends: [number, Extent["kind"]][]): GuestReader & { asked: number } {
   return {
     size: ends[ends.length - 1][0],
+    clusterSize: 1,
     asked: 0,
     extentAt(start, limit) {
       this.asked++;
@@ -102,7 +104,7 @@ Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async ()
 });
 
 Deno.test("stepsOf: a target that compress gets whole units, whatever the runs are", async () => {
-  const compress = { ...used, unit: 4096, compress: true };
+  const compress = { ...used, clusterSize: 4096, compress: true };
   const policy = { ...overlay, backingEnd: 1 << 20 };
   const source = runsOf(
     [4096, "hole"], // a clusterSize of its own
@@ -125,7 +127,7 @@ Deno.test("stepsOf: a target that compress gets whole units, whatever the runs a
 });
 
 Deno.test("stepsOf: a unit whose parts share one fate is not read", async () => {
-  const compress = { ...fresh, unit: 4096, compress: true };
+  const compress = { ...fresh, clusterSize: 4096, compress: true };
   const source = runsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
   assert.deepEqual(brief(await walk(source, compress, alone)), ["skip zero 0-8192"]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { chainOf, concatenate, padded } from "../../../core/open/chain.ts";
+import { chainOf } from "../../../core/open/chain.ts";
+import { concatenate, pad } from "../../../core/open/readers.ts";
 import {
   dataExtent,
   type Disk,
@@ -21,7 +22,7 @@ function layer(cells: string, unit = 1): Disk {
     backing: null,
     info: {},
     extentAt(start, limit) {
-      assert.ok(start < limit && limit <= cells.length, "the contract of runAt is kept");
+      assert.ok(start < limit && limit <= cells.length, "the contract of extentAt is kept");
       let end = start + 1;
       while (end < limit && end % unit !== 0 && kindAt(end) === kindAt(start)) end++;
       const kind = kindAt(start);
@@ -117,8 +118,8 @@ Deno.test("concatenate: runs end where a part ends, reads go across", async () =
   assert.equal(await content(joined, 5, 4), "dd00");
 });
 
-Deno.test("padded: the rest of the last sector is zero", async () => {
-  const reader = padded(chainOf([layer("abc")]), 8);
+Deno.test("pad: the rest of the last sector is zero", async () => {
+  const reader = pad(chainOf([layer("abc")]), 8);
   assert.equal(await content(reader), "abc00000");
   assert.equal(await statuses(reader), "dddzzzzz");
   assert.equal(await content(reader, 4, 3), "000");

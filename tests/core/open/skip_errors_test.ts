@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { dataExtent, type GuestReader, ImageError } from "../../../formats/mod.ts";
+import { compressedExtent, dataExtent, type GuestReader, ImageError } from "../../../formats/mod.ts";
 import { granularityOf, mergedRanges, skippingErrors } from "../../../core/open/skip_errors.ts";
 
 const MIB = 1 << 20;
@@ -13,13 +13,14 @@ function damaged(size: number, bad: readonly [number, number], how: "tables" | "
   const fail = () => new ImageError("corrupt", "Cannot read the table");
   const reader: GuestReader = {
     size,
+    clusterSize: 1,
     // deno-lint-ignore require-await
     async extentAt(start, limit) {
       calls++;
       const inside = start >= from && start < to;
       if (inside && how === "tables") throw fail();
       const end = inside ? Math.min(limit, to) : start < from ? Math.min(limit, from) : limit;
-      return dataExtent(start, end, how === "compressed");
+      return how === "compressed" ? compressedExtent(start, end) : dataExtent(start, end);
     },
     // deno-lint-ignore require-await
     async read(into, start) {

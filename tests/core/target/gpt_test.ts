@@ -5,7 +5,7 @@ import type { ConvertEvent } from "../../../core/events.ts";
 import { partitionTable } from "../../../core/target/gpt.ts";
 import { openDisk } from "../../../core/open/open_disk.ts";
 import { patched } from "../../../core/open/patched.ts";
-import { padded } from "../../../core/open/chain.ts";
+import { pad } from "../../../core/open/readers.ts";
 import type { GuestReader } from "../../../formats/mod.ts";
 import { assertGpt, putGpt } from "../../support/gpt.ts";
 import { scratch } from "../../support/qemu.ts";
@@ -15,6 +15,7 @@ const MIB = 1 << 20;
 function readerOver(bytes: Uint8Array): GuestReader {
   return {
     size: bytes.length,
+    clusterSize: 1,
     extentAt: (start, limit) => Promise.resolve({ start, end: limit, kind: "data", compressed: false }),
     read(into, start) {
       into.fill(0);
@@ -155,7 +156,7 @@ Deno.test("size rules: a multiple, a least size, a greatest one, and never short
 
 Deno.test("patches show in runs and in reads that begin or end within them", async () => {
   const bytes = new Uint8Array(64).map((_, index) => index);
-  const reader = patched(padded(readerOver(bytes), 128), [
+  const reader = patched(pad(readerOver(bytes), 128), [
     { start: 10, bytes: new Uint8Array(10).fill(200) },
     { start: 15, bytes: new Uint8Array(10).fill(201) },
     { start: 100, bytes: new Uint8Array(4).fill(202) },

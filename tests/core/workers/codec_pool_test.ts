@@ -3,9 +3,9 @@ import { Buffer } from "node:buffer";
 import { convert } from "../../../core/convert.ts";
 import type { WorkerPool } from "../../../core/workers/worker_pool.ts";
 import type { ConvertJob } from "../../../core/job.ts";
-import { codecPoolOf, workerPool } from "../../../core/workers/codec_pool.ts";
+import { codecPool, codecPoolOf } from "../../../core/workers/codec_pool.ts";
 import { ImageError } from "../../../formats/mod.ts";
-import { readyPool } from "../../support/crew.ts";
+import { readyCodecPool } from "../../support/workers.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
 
 const DEFLATE = { name: "deflate", windowBits: 12, level: -1 } as const;
@@ -19,7 +19,7 @@ function mixed(random: ReturnType<typeof rng>, length: number): Uint8Array {
 
 for (const workers of [1, 2, 16]) {
   Deno.test(`a pool of ${workers}: every unit comes back as it went, whatever comes first`, async () => {
-    using pool = await readyPool(workers);
+    using pool = await readyCodecPool(workers);
     const random = rng(seed());
     const units = Array.from({ length: 60 }, (_, index) => mixed(random, random.int(1, 70_000) + index));
     const codecs = [DEFLATE, { name: "zstd", level: 3 } as const, { name: "zlib", windowBits: 15, level: 6 } as const];
@@ -43,7 +43,7 @@ for (const workers of [1, 2, 16]) {
 }
 
 Deno.test("a pool with little to do starts no worker, and fails in the same words", async () => {
-  using pool = workerPool(2);
+  using pool = codecPool(2);
   const unit = new Uint8Array(1 << 20).fill(7);
   const compressed = await pool.compress(DEFLATE, unit);
   assert.ok(compressed);
@@ -52,7 +52,7 @@ Deno.test("a pool with little to do starts no worker, and fails in the same word
   assert.deepEqual(into, unit);
   assert.equal(await pool.decompress("deflate", compressed.subarray(1), into), false);
   const wrong = { name: "deflate", windowBits: 99, level: 1 } as const;
-  for (const one of [pool, await readyPool(2)]) {
+  for (const one of [pool, await readyCodecPool(2)]) {
     await assert.rejects(one.compress(wrong, unit), { kind: "io", message: /Cannot compress: .*windowBits/ });
   }
   const late = pool.compress(DEFLATE, unit);
@@ -61,7 +61,7 @@ Deno.test("a pool with little to do starts no worker, and fails in the same word
 });
 
 Deno.test("a pool that is ended fails what is under way, at once", async () => {
-  const pool = await readyPool(2);
+  const pool = await readyCodecPool(2);
   const tasks = Array.from({ length: 20 }, () => pool.compress(DEFLATE, new Uint8Array(1 << 20)));
   const settled = Promise.allSettled(tasks);
   pool[Symbol.dispose]();
@@ -88,12 +88,12 @@ Deno.test({
         };
         for (const compressionLevel of workers === 2 ? [undefined, 1, 9] : [undefined]) {
           const job: ConvertJob = { sources: [source], target, workers, ...(compressionLevel && { compressionLevel }) };
-          await convert(job, { pool: await readyPool(workers) });
+          await convert(job, { pool: await readyCodecPool(workers) });
           await qemuImgOk("check", "-f", "qcow2", target.path);
           await qemuImgOk("compare", "-f", "raw", "-F", "qcow2", source.path, target.path);
         }
         const back = { path: folder.file("back"), format: "raw" };
-        await convert({ sources: [{ path: target.path }], target: back }, { pool: await readyPool(workers) });
+        await convert({ sources: [{ path: target.path }], target: back }, { pool: await readyCodecPool(workers) });
         assert.deepEqual((await Deno.readFile(back.path)).subarray(0, bytes.length), bytes);
       }
     }
@@ -138,7 +138,7 @@ for (const { name, most, format, options } of kinds) {
     const compress = async (job: Partial<ConvertJob>): Promise<Uint8Array> => {
       const target = { path: folder.file("compressed"), format, compress: true, options };
       const sources = [{ path: folder.file("source"), format: "raw" }];
-      await convert({ sources, target, sync: "never", ...job }, { pool: await readyPool(job.workers) });
+      await convert({ sources, target, sync: "never", ...job }, { pool: await readyCodecPool(job.workers) });
       return await Deno.readFile(target.path);
     };
     // Behind the descriptor, which has a content ID that is drawn by lot.
@@ -156,16 +156,16 @@ Deno.test("where workers fail, a pool goes on alone; where it is cancelled, it d
   for (const kind of ["io", "cancelled"] as const) {
     const error = new ImageError(kind, "the workers are gone");
     for (const state of ["ready", "ended"] as const) {
-      const crew: WorkerPool = {
+      const io: WorkerPool = {
         count: 2,
         width: 4,
         state,
         ended: state === "ended" ? error : null,
         start: () => {},
-        give: (task) => task.failed(error),
+        submit: (task) => task.failed(error),
         [Symbol.dispose]: () => {},
       };
-      const pool = codecPoolOf(crew);
+      const pool = codecPoolOf(io);
       const unit = new Uint8Array(65_536).fill(7);
       if (kind === "cancelled") await assert.rejects(pool.compress(DEFLATE, unit), error);
       else {

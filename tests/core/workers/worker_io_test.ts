@@ -5,8 +5,8 @@ import { workerPoolOf } from "../../../core/workers/worker_pool.ts";
 import { compare } from "../../../core/compare.ts";
 import { convert } from "../../../core/convert.ts";
 import type { ConvertEvent } from "../../../core/events.ts";
-import { type FilePlace, lengthOf, type WorkerIo, workerIo } from "../../../core/workers/worker_io.ts";
-import { readyCrew } from "../../support/crew.ts";
+import { type FileRange, type WorkerIo, workerIo } from "../../../core/workers/worker_io.ts";
+import { readyWorkerIo } from "../../support/workers.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
 const KIB = 1024;
@@ -14,24 +14,29 @@ const MIB = KIB * KIB;
 const noWorkers = Deno.build.os === "windows";
 
 /** Passes on, and counts what was copied and compared; fails the `nth` order. */
-function counted(crew: WorkerIo, nth = 0): WorkerIo & { readonly orders: number[] } {
-  const orders: number[] = [];
+function counted(io: WorkerIo, nth = 0): WorkerIo & { readonly requests: number[] } {
+  const requests: number[] = [];
   const failing = <T>(length: number, go: () => Promise<T>) => {
-    orders.push(length);
-    return orders.length === nth ? Promise.resolve(null) : go();
+    requests.push(length);
+    return requests.length === nth ? Promise.resolve(null) : go();
   };
   return {
-    ...crew,
-    orders,
-    copy: (order) => failing(lengthOf(order.from), () => crew.copy(order)),
-    unload: (order) => failing(lengthOf(order.units), () => crew.unload(order)),
-    compare: (pair) => failing(pair.length, () => crew.compare(pair)),
+    ...io,
+    requests,
+    copy: (request) => failing(lengthOf(request.from), () => io.copy(request)),
+    decompressInto: (request) => failing(lengthOf(request.clusters), () => io.decompressInto(request)),
+    compare: (request) => failing(request.length, () => io.compare(request)),
   };
 }
 
-function place(path: string, fileStart = 0): FilePlace {
+function rangeIn(path: string, offset = 0): FileRange {
   const { dev, ino } = Deno.statSync(path);
-  return { path, identity: { dev, ino: ino! }, fileStart };
+  return { path, identity: { dev, ino: ino! }, offset };
+}
+
+/** Returns the bytes of all parts. */
+function lengthOf(parts: readonly { readonly length: number }[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 async function file(folder: Scratch, name: string, bytes: Uint8Array): Promise<string> {
@@ -44,18 +49,18 @@ Deno.test({
   ignore: noWorkers,
   async fn() {
     await using folder = await scratch();
-    using crew = await readyCrew();
+    using io = await readyWorkerIo();
     const bytes = rng(1).bytes(MIB);
     bytes.fill(0, 300 * KIB, 401 * KIB);
     const source = await file(folder, "a", bytes);
     const target = await file(folder, "b", new Uint8Array(2 * MIB).fill(0xee));
     const rule = { grid: 4 * KIB, least: 4 * KIB };
     const from = [
-      { ...place(source, 100), length: 5000 },
-      { ...place(source, 5100), length: MIB - 5100 },
+      { ...rangeIn(source, 100), length: 5000 },
+      { ...rangeIn(source, 5100), length: MIB - 5100 },
     ];
-    const order = { from, to: place(target, 1000), guestStart: 2148, rule };
-    const copied = await crew.copy(order);
+    const request = { from, to: rangeIn(target, 1000), guestStart: 2148, rule };
+    const copied = await io.copy(request);
     assert.ok(copied);
     const expected = new Uint8Array(2 * MIB).fill(0xee);
     expected.set(bytes.subarray(100), 1000);
@@ -74,15 +79,15 @@ Deno.test({
   ignore: noWorkers,
   async fn() {
     await using folder = await scratch();
-    using crew = await readyCrew();
+    using io = await readyWorkerIo();
     const bytes = rng(2).bytes(MIB);
     const one = await file(folder, "a", bytes);
     for (const at of [0, 255 * KIB, 256 * KIB, MIB - 1]) {
       const other = bytes.slice();
       other[at] ^= 1;
       const path = await file(folder, `b${at}`, other);
-      assert.equal(await crew.compare({ from: place(one), to: place(path), length: MIB }), at);
-      assert.equal(await crew.compare({ from: place(one), to: place(path), length: at }), -1);
+      assert.equal(await io.compare({ one: rangeIn(one), other: rangeIn(path), length: MIB }), at);
+      assert.equal(await io.compare({ one: rangeIn(one), other: rangeIn(path), length: at }), -1);
     }
   },
 });
@@ -93,29 +98,34 @@ Deno.test({
   async fn() {
     await using folder = await scratch();
     const target = await file(folder, "target", new Uint8Array(2 * MIB).fill(0xee));
-    const unit = 300 * KIB;
-    const plain = rng(4).bytes(4 * unit).map((byte) => byte >> 5);
-    plain.fill(0, unit, 2 * unit + 8 * KIB);
+    const clusterSize = 300 * KIB;
+    const plain = rng(4).bytes(4 * clusterSize).map((byte) => byte >> 5);
+    plain.fill(0, clusterSize, 2 * clusterSize + 8 * KIB);
     const compressors = [zlib.deflateRawSync, zlib.deflateSync, zlib.zstdCompressSync, zlib.deflateRawSync];
     const codecs = ["deflate", "zlib", "zstd", "deflate"] as const;
-    const units = compressors.map((compress, nth) => ({
+    const clusters = compressors.map((compress, nth) => ({
       codec: codecs[nth],
-      bytes: new Uint8Array(compress(plain.subarray(nth * unit, (nth + 1) * unit))),
-      length: unit,
+      bytes: new Uint8Array(compress(plain.subarray(nth * clusterSize, (nth + 1) * clusterSize))),
+      length: clusterSize,
     }));
     const rule = { grid: 4 * KIB, least: 4 * KIB };
-    const order = { units, to: place(target, 700), guestStart: 8 * KIB, rule };
-    using crew = await readyCrew();
-    const copied = await crew.unload(order);
+    const request = { clusters, to: rangeIn(target, 700), guestStart: 8 * KIB, rule };
+    using io = await readyWorkerIo();
+    const copied = await io.decompressInto(request);
     assert.ok(copied);
     const expected = new Uint8Array(2 * MIB).fill(0xee);
     expected.set(plain, 700);
     for (const { start, end } of copied.zeroes) expected.fill(0xee, 700 + start - 8 * KIB, 700 + end - 8 * KIB);
-    assert.equal(lengthOf(copied.zeroes.map(({ start, end }) => ({ length: end - start }))), unit + 8 * KIB);
+    assert.equal(lengthOf(copied.zeroes.map(({ start, end }) => ({ length: end - start }))), clusterSize + 8 * KIB);
     assert.deepEqual(await Deno.readFile(target), expected);
-    for (const damaged of [{ ...units[1], bytes: units[1].bytes.subarray(9) }, { ...units[0], length: unit + 1 }]) {
-      using other = await readyCrew();
-      assert.equal(await other.unload({ ...order, units: [units[0], damaged] }), null);
+    for (
+      const damaged of [{ ...clusters[1], bytes: clusters[1].bytes.subarray(9) }, {
+        ...clusters[0],
+        length: clusterSize + 1,
+      }]
+    ) {
+      using other = await readyWorkerIo();
+      assert.equal(await other.decompressInto({ ...request, clusters: [clusters[0], damaged] }), null);
     }
   },
 });
@@ -127,19 +137,19 @@ Deno.test({
     await using folder = await scratch();
     const source = await file(folder, "a", new Uint8Array(KIB).fill(7));
     const target = await file(folder, "b", new Uint8Array(KIB));
-    const from = [{ ...place(source), length: KIB }];
-    const order = { from, to: place(target), guestStart: 0, rule: null };
+    const from = [{ ...rangeIn(source), length: KIB }];
+    const request = { from, to: rangeIn(target), guestStart: 0, rule: null };
     await Deno.rename(target, folder.file("moved"));
     await Deno.writeFile(target, new Uint8Array(KIB));
     {
-      using crew = await readyCrew();
-      assert.equal(await crew.copy(order), null);
-      assert.equal(crew.takes(MIB), false, "and nobody asks again");
+      using io = await readyWorkerIo();
+      assert.equal(await io.copy(request), null);
+      assert.equal(io.accepts(MIB), false, "and nobody asks again");
     }
     assert.ok((await Deno.readFile(target)).every((byte) => byte === 0));
-    using crew = await readyCrew();
-    const tooLong = { from: place(source), to: place(source), length: KIB + 1 };
-    assert.equal(await crew.compare(tooLong), null);
+    using io = await readyWorkerIo();
+    const tooLong = { one: rangeIn(source), other: rangeIn(source), length: KIB + 1 };
+    assert.equal(await io.compare(tooLong), null);
   },
 });
 
@@ -147,12 +157,12 @@ Deno.test({
   name: "a short job starts no worker, and one alone is none",
   fn() {
     const workers = workerPoolOf(2);
-    using crew = workerIo(workers);
-    crew.expects(255 * MIB);
-    assert.equal(crew.takes(63 * MIB), false);
+    using io = workerIo(workers);
+    io.expect(255 * MIB);
+    assert.equal(io.accepts(63 * MIB), false);
     assert.equal(workers.state, "none");
-    using nobody = workerIo(workerPoolOf(1), { worth: 0 });
-    assert.equal(nobody.takes(MIB), false);
+    using nobody = workerIo(workerPoolOf(1), { startAfter: 0 });
+    assert.equal(nobody.accepts(MIB), false);
   },
 });
 
@@ -161,11 +171,11 @@ Deno.test({
   ignore: noWorkers,
   fn() {
     const workers = workerPoolOf(2);
-    using crew = workerIo(workers, { workers: 1 });
-    crew.expects(256 * MIB);
-    crew.takes(3 * MIB);
+    using io = workerIo(workers, { workers: 1 });
+    io.expect(256 * MIB);
+    io.accepts(3 * MIB);
     assert.equal(workers.state, "none", "two disks may differ at once");
-    crew.takes(MIB);
+    io.accepts(MIB);
     assert.equal(workers.state, "starting");
   },
 });
@@ -175,19 +185,19 @@ Deno.test("what is done without workers counts once, and they are told how much 
   const source = await file(folder, "a", rng(seed()).bytes(9 * MIB + 700));
   let taken = 0;
   let expected = 0;
-  const crew: WorkerIo = {
+  const io: WorkerIo = {
     ...workerIo(workerPoolOf(1)),
-    takes(length) {
+    accepts(length) {
       taken += length;
       return false;
     },
-    expects: (length) => expected = length,
+    expect: (length) => expected = length,
   };
   const target = { path: folder.file("b"), format: "raw" };
-  await convert({ sources: [{ path: source, format: "raw" }], target }, { workerIo: crew, onEvent: () => {} });
+  await convert({ sources: [{ path: source, format: "raw" }], target }, { workerIo: io, onEvent: () => {} });
   assert.deepEqual([taken, expected], [9 * MIB + 700, 9 * MIB + 700]);
   taken = 0;
-  await compare({ path: source, format: "raw" }, target, { workerIo: crew });
+  await compare({ path: source, format: "raw" }, target, { workerIo: io });
   assert.equal(taken, 9 * MIB + 700);
 });
 
@@ -198,18 +208,18 @@ Deno.test({
     await using folder = await scratch();
     const path = await file(folder, "a", new Uint8Array(KIB).fill(7));
     const workers = workerPoolOf(3);
-    using crew = workerIo(workers, { worth: 0, workers: 1 });
-    const order = { from: place(path), to: place(path), length: KIB };
+    using io = workerIo(workers, { startAfter: 0, workers: 1 });
+    const request = { one: rangeIn(path), other: rangeIn(path), length: KIB };
     for (const wanted of [1, 2, 3]) {
       workers.start(wanted);
       assert.equal(workers.state, "starting");
       while (workers.state === "starting") await new Promise((resolve) => setTimeout(resolve, 5));
-      assert.ok(crew.takes(KIB));
-      assert.deepEqual(await Promise.all(Array(9).fill(order).map((one) => crew.compare(one))), Array(9).fill(-1));
+      assert.ok(io.accepts(KIB));
+      assert.deepEqual(await Promise.all(Array(9).fill(request).map((one) => io.compare(one))), Array(9).fill(-1));
     }
     workers.start();
     assert.equal(workers.state, "ready", "there are no more");
-    assert.equal(crew.width, 2);
+    assert.equal(io.width, 2);
   },
 });
 
@@ -221,12 +231,12 @@ Deno.test("a disk is compared beside workers; the first difference counts, whoev
   const other = await file(folder, "b", bytes);
   for (const [path, answer, difference] of [[one, -1, undefined], [other, -1, 6 * MIB], [other, 5000, 4608]] as const) {
     let answered = (_: number) => {};
-    const crew: WorkerIo = {
+    const io: WorkerIo = {
       width: 1,
-      takes: () => true,
-      expects: () => {},
+      accepts: () => true,
+      expect: () => {},
       copy: () => Promise.resolve(null),
-      unload: () => Promise.resolve(null),
+      decompressInto: () => Promise.resolve(null),
       // Says nothing until all that follows has been compared.
       compare: () => new Promise((resolve) => answered = resolve),
       [Symbol.dispose]: () => {},
@@ -236,7 +246,7 @@ Deno.test("a disk is compared beside workers; the first difference counts, whoev
       if (stage === "read" && ++reads === 4) answered(answer);
     };
     const images = [one, path].map((path) => ({ path, format: "raw" }));
-    assert.equal((await compare(images[0], images[1], { workerIo: crew, onStage })).at, difference);
+    assert.equal((await compare(images[0], images[1], { workerIo: io, onStage })).at, difference);
   }
 });
 
@@ -261,16 +271,16 @@ Deno.test({
       for (const [name, create] of [["new", true], ["old", false]] as const) {
         const path = folder.file(`${name}${nth}.raw`);
         if (!create) await Deno.writeFile(path, new Uint8Array(21 * MIB).fill(0xee));
-        const crew = counted(await readyCrew(), nth);
+        const io = counted(await readyWorkerIo(), nth);
         const events: ConvertEvent[] = [];
         const target = { path, format: "raw", create };
         const job = { sources: [{ path: top, format: "qcow2" }], target };
-        const { totals } = await convert(job, { workerIo: crew, onEvent: (event) => events.push(event) });
+        const { totals } = await convert(job, { workerIo: io, onEvent: (event) => events.push(event) });
         await qemuImgOk("compare", "-f", "qcow2", "-F", "raw", top, path).catch((error) => {
           // What lies past the end of the source was not to be touched.
           if (create || !/size mismatch/i.test(String(error))) throw error;
         });
-        assert.ok(crew.orders.length > 2);
+        assert.ok(io.requests.length > 2);
         assert.ok(totals.zeroes >= 300 * KIB, "zeroes inside data are found by workers, too");
         let at = 0;
         for (const event of events) {
@@ -284,15 +294,15 @@ Deno.test({
     const other = folder.file("other.raw");
     await Deno.copyFile(folder.file("new0.raw"), other);
     for (const nth of [0, 1, 3]) {
-      const crew = counted(await readyCrew(), nth);
-      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { workerIo: crew })).identical, true);
-      assert.ok(crew.orders.length > 2);
+      const io = counted(await readyWorkerIo(), nth);
+      assert.equal((await compare({ path: top }, { path: other, format: "raw" }, { workerIo: io })).identical, true);
+      assert.ok(io.requests.length > 2);
     }
     await qemuIo(["-f", "raw", other], "write -P 1 14200k 1");
     await qemuIo(["-f", "raw", other], "write -P 1 8900k 1");
     for (const nth of [0, 1, 2, 3]) {
-      const crew = counted(await readyCrew(), nth);
-      const found = await compare({ path: top }, { path: other, format: "raw" }, { workerIo: crew });
+      const io = counted(await readyWorkerIo(), nth);
+      const found = await compare({ path: top }, { path: other, format: "raw" }, { workerIo: io });
       assert.deepEqual([found.difference, found.at], ["content", 8900 * KIB]);
     }
   },
@@ -331,9 +341,9 @@ for (const { name, spec } of compressions) {
         for (const nth of [0, 1, 4]) {
           const path = folder.file(`to${index}.${nth}`);
           if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
-          const crew = counted(await readyCrew(), nth);
-          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { workerIo: crew });
-          assert.ok(crew.orders.length > 4, `${crew.orders.length} orders`);
+          const io = counted(await readyWorkerIo(), nth);
+          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { workerIo: io });
+          assert.ok(io.requests.length > 4, `${io.requests.length} orders`);
           const back = folder.file("back");
           await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
           assert.deepEqual((await Deno.readFile(back)).subarray(0, bytes.length), bytes);
@@ -348,8 +358,8 @@ for (const { name, spec } of compressions) {
         (await Deno.readFile(compressed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte),
       );
       const target = { path: folder.file("none"), format: "raw" };
-      const crew = counted(await readyCrew());
-      await convert({ sources: [{ path: cut, format: spec.format }], target }, { workerIo: crew }).catch((error) => {
+      const io = counted(await readyWorkerIo());
+      await convert({ sources: [{ path: cut, format: spec.format }], target }, { workerIo: io }).catch((error) => {
         assert.equal(error.kind, "corrupt", "in the words of the reader");
         assert.throws(() => Deno.statSync(target.path), Deno.errors.NotFound);
       });

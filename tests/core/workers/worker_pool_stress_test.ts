@@ -7,7 +7,7 @@ import type { WorkerIo } from "../../../core/workers/worker_io.ts";
 import type { ConvertJob, TargetSpec } from "../../../core/job.ts";
 import type { CodecPool } from "../../../core/workers/codec_pool.ts";
 import { ImageError } from "../../../formats/mod.ts";
-import { readyCrew, readyPool } from "../../support/crew.ts";
+import { readyCodecPool, readyWorkerIo } from "../../support/workers.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
 /** Bytes that the copy loop reads and writes at once where units are compressed or decompressed, unless a clusterSize is larger. */
@@ -136,11 +136,11 @@ for (const workers of [1, 2, 16]) {
       const bytes = mixed(random, SECTOR * random.int(10_000, 16_000)).fill(1, 0, PIECE);
       const sources = await sourceIn(folder, bytes);
       const compressed = { ...spec, path: folder.file("compressed") };
-      const compression = slowPool(await readyPool(workers), random, atOnce(workers));
+      const compression = slowPool(await readyCodecPool(workers), random, atOnce(workers));
       await convert({ sources, target: compressed, sync: "never" }, { pool: compression });
       checkWindow(compression, unit);
       if (spec.format === "vmdk") checkGrains(await Deno.readFile(compressed.path), bytes.length);
-      const decompressing = slowPool(await readyPool(workers), random, atOnce(workers));
+      const decompressing = slowPool(await readyCodecPool(workers), random, atOnce(workers));
       const back = { path: folder.file("back"), format: "raw" };
       await convert({ sources: [{ path: compressed.path }], target: back, sync: "never" }, { pool: decompressing });
       checkWindow(decompressing, unit);
@@ -191,7 +191,7 @@ Deno.test("the slowest unit first: large units wait for it, and the order holds"
   const sources = await sourceIn(folder, bytes);
   const large = { path: folder.file("large"), format: "qcow2", compress: true, options: { cluster_size: "2M" } };
   await convert({ sources, target: large, sync: "never" });
-  const inner = await readyPool(16);
+  const inner = await readyCodecPool(16);
   let first = true;
   const pool: CodecPool = {
     ...inner,
@@ -217,7 +217,7 @@ for (const { name, spec } of targets) {
     const random = rng(seed());
     const sources = await sourceIn(folder, mixed(random, 6_000_000));
     const failing = random.int(5, 40);
-    const slow = slowPool(await readyPool(4), random);
+    const slow = slowPool(await readyCodecPool(4), random);
     let count = 0;
     const pool: CodecPool = {
       ...slow,
@@ -239,7 +239,7 @@ Deno.test("what a worker throws ends the job", async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
-  const inner = await readyPool(2);
+  const inner = await readyCodecPool(2);
   let count = 0;
   const pool: CodecPool = {
     ...inner,
@@ -261,7 +261,7 @@ Deno.test("a unit that fails while it is decompressed ends the job with its own 
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
   await convert({ sources, target: { ...targets[0].spec, path: folder.file("compressed") }, sync: "never" });
-  const slow = slowPool(await readyPool(4), random);
+  const slow = slowPool(await readyCodecPool(4), random);
   let count = 0;
   const pool: CodecPool = {
     ...slow,
@@ -284,7 +284,7 @@ for (const { name, spec } of targets) {
   Deno.test(`cancelling does not wait for workers: ${name}`, async () => {
     await using folder = await scratch();
     const sources = await sourceIn(folder, mixed(rng(seed()), 6_000_000));
-    const inner = await readyPool(2);
+    const inner = await readyCodecPool(2);
     const waiting: ((error: unknown) => void)[] = [];
     const begun = Promise.withResolvers<void>();
     // Nothing ever comes back, until the pool is ended.
@@ -312,7 +312,7 @@ for (const { name, spec } of targets) {
 }
 
 /** A workerIo whose workers take their time before and after, and how many orders there were at once. */
-function slowCrew(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: Seen } {
+function slowWorkerIo(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: Seen } {
   const seen: Seen = { now: 0, most: 0, total: 0 };
   async function slowly<T>(action: () => Promise<T>): Promise<T> {
     seen.total++;
@@ -330,9 +330,9 @@ function slowCrew(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: See
   return {
     ...inner,
     seen,
-    takes: (length) => inner.takes(length) && random.chance(0.8),
-    copy: (order) => slowly(() => inner.copy(order)),
-    unload: (order) => slowly(() => inner.unload(order)),
+    accepts: (length) => inner.accepts(length) && random.chance(0.8),
+    copy: (request) => slowly(() => inner.copy(request)),
+    decompressInto: (request) => slowly(() => inner.decompressInto(request)),
   };
 }
 
@@ -347,7 +347,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
       const [plain] = await sourceIn(folder, bytes);
       const source = { path: folder.file("in"), format: spec.format! };
       await convert({ sources: [plain], target: { ...spec, ...source }, sync: "never" });
-      const crew = slowCrew(await readyCrew(), random);
+      const io = slowWorkerIo(await readyWorkerIo(), random);
       const target = { path: folder.file("back"), format: "raw" };
       let at = 0;
       const onEvent = (event: ConvertEvent) => {
@@ -355,11 +355,11 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
         assert.equal(event.start, at, "runs are told in their order");
         at = event.end;
       };
-      await convert({ sources: [source], target, sync: "never" }, { workerIo: crew, onEvent });
+      await convert({ sources: [source], target, sync: "never" }, { workerIo: io, onEvent });
       assert(at >= bytes.length);
-      assert.equal(crew.seen.now, 0, "nothing is under way after the end");
-      assert(crew.seen.total >= 5 && crew.seen.most > 1, `${crew.seen.total} orders, ${crew.seen.most} at once`);
-      assert(crew.seen.most <= 2 * workerPoolOf().width + 1, `${crew.seen.most} orders at once`);
+      assert.equal(io.seen.now, 0, "nothing is under way after the end");
+      assert(io.seen.total >= 5 && io.seen.most > 1, `${io.seen.total} orders, ${io.seen.most} at once`);
+      assert(io.seen.most <= 2 * workerPoolOf().width + 1, `${io.seen.most} orders at once`);
       const found = await Deno.readFile(target.path);
       assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
     },

@@ -149,10 +149,10 @@ Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore
   await qemuIo(path, "write -P 1 0 40k");
   await using disk = await openPath(path);
   // A table of 512 bytes has 64 entries: 32 KiB.
-  const { fileStart = 0, ...first } = await disk.extentAt(512, disk.size);
+  const { location, ...first } = await disk.extentAt(512, disk.size);
   assert.deepEqual(first, { kind: "data", compressed: false, start: 512, end: 32768 });
-  assert(fileStart > 512 && fileStart % 512 === 0, `${fileStart}`);
-  const { fileStart: _place, ...second } = await disk.extentAt(32768, disk.size);
+  assert(location && location.offset > 512 && location.offset % 512 === 0, `${location?.offset}`);
+  const { location: _, ...second } = await disk.extentAt(32768, disk.size);
   assert.deepEqual(second, { kind: "data", compressed: false, start: 32768, end: 40960 });
   assert.deepEqual(await disk.extentAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
   // Where there are no tables there is nothing to look up.

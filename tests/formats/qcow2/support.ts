@@ -36,7 +36,7 @@ export const alone: OpenContext = {
 export async function runsOf(disk: Disk): Promise<Extent[]> {
   const runs: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { fileStart: _place, ...run } = await disk.extentAt(at, disk.size);
+    const { location: _, ...run } = await disk.extentAt(at, disk.size);
     if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
     const last = runs.at(-1);
     if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };

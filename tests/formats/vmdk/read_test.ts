@@ -112,7 +112,7 @@ Deno.test({
     await using disk = await openPath(path);
     for (const entry of await mapJson(path, "vmdk")) {
       const run = await disk.extentAt(entry.start, disk.size);
-      if (entry.offset !== undefined && entry.data) assert.equal(run.fileStart, entry.offset);
+      if (entry.offset !== undefined && entry.data) assert.equal(run.location?.offset, entry.offset);
     }
   },
 });

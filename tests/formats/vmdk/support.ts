@@ -45,7 +45,7 @@ function named(files: Files, { name }: NamedFile): MemoryStorage {
 export async function runLines(disk: Disk): Promise<string[]> {
   const runs: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { fileStart: _place, ...run } = await disk.extentAt(at, disk.size);
+    const { location: _, ...run } = await disk.extentAt(at, disk.size);
     if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
     const last = runs.at(-1);
     if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
