@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { zeroes } from "../formats/mod.ts";
-import type { Hasher } from "./copy/hashing.ts";
+import type { Hasher } from "./copy/job.ts";
 
 /**
  * Returns a new SHA-256.

@@ -5,18 +5,9 @@
  * @module
  */
 import { alignDown } from "../../formats/mod.ts";
-import type { Copy, CopyTarget } from "./job.ts";
+import type { Copy, CopyTarget, Hasher } from "./job.ts";
 import type { Step } from "./plan.ts";
 import { ZERO_PART } from "./zeroes_and_holes.ts";
-
-/** Takes guest bytes in the order of the disk. */
-export interface Hasher {
-  data(bytes: Uint8Array): void;
-  /** Takes `length` zero bytes. */
-  zeroes(length: number): void;
-  /** Returns the SHA-256 of all bytes taken, in hex. The last call. */
-  hex(): string;
-}
 
 /** Returns `target` with all bytes that it gets hashed; its calls come in the order of the disk. */
 export function hashingTarget(target: CopyTarget, hash: Hasher): CopyTarget {

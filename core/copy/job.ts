@@ -6,7 +6,6 @@
 import type { DiskWriter, GuestReader, WriterTraits } from "../../formats/mod.ts";
 import type { ConvertEvent } from "../events.ts";
 import type { Throttle } from "../throttle.ts";
-import type { Hasher } from "./hashing.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Policy, Step } from "./plan.ts";
 import type { StageTimes } from "./stage_times.ts";
@@ -30,6 +29,15 @@ export interface CopyJob {
   readonly onEvent: (event: ConvertEvent) => void;
   /** Takes all guest bytes, in order; what stays in a backing file is read for it. */
   readonly hash?: Hasher;
+}
+
+/** Takes guest bytes in the order of the disk. */
+export interface Hasher {
+  data(bytes: Uint8Array): void;
+  /** Takes `length` zero bytes. */
+  zeroes(length: number): void;
+  /** Returns the SHA-256 of all bytes taken, in hex. The last call. */
+  hex(): string;
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CopyJob } from "./job.ts";
+import type { ConvertEvent } from "../events.ts";
 
 /** Seconds of each stage, all threads together. */
 export interface StageTimes {
@@ -15,13 +15,20 @@ export interface StageTimes {
   report(now?: boolean): void;
 }
 
+/** The part of a copy job that stage times need. */
+interface StageTimesOptions {
+  /** The most pieces in flight. */
+  readonly width: number;
+  /** Seconds spent on compression and decompression so far, all threads together. */
+  readonly codecSeconds: () => { readonly compress: number; readonly decompress: number };
+  readonly onEvent: (event: ConvertEvent) => void;
+}
+
 /** Milliseconds between two events. */
 const INTERVAL = 200;
 
 /** Returns the stage times of a copy that begins now. */
-export function stageTimesOf(
-  { width, codecSeconds, onEvent }: Pick<CopyJob, "width" | "codecSeconds" | "onEvent">,
-): StageTimes {
+export function stageTimesOf({ width, codecSeconds, onEvent }: StageTimesOptions): StageTimes {
   const busy = { read: 0, write: 0 };
   let decompressedByWorkers = 0;
   let reported = 0;
