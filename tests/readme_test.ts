@@ -38,7 +38,7 @@ Deno.test("links of the documentation lead somewhere", () => {
 
 Deno.test("options that the documentation names are options of the program", async () => {
   const known = (await commandDefs()).flatMap(({ options }) => options.map(({ long }) => `--${long}`));
-  const notOurs = /^--(allow-(read|write|ffi|env|all)|help)$/;
+  const notOurs = /^--(allow-(read|write|ffi|env|all)|no-prompt|help)$/;
   for (const name of ["README.md", "docs/differences.md", "docs/permissions.md"]) {
     for (const [option] of read(name).matchAll(/(?<![\w-])--[a-z][a-z-]+/g)) {
       if (!notOurs.test(option)) assert(known.includes(option), `${name}: ${option}`);
