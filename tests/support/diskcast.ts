@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Outcome, run } from "./qemu.ts";
+import { type Outcome, readEnv, run } from "./qemu.ts";
 
 /** What the program may do; nothing else is granted and nothing is asked. */
 export interface Grants {
@@ -19,7 +20,10 @@ export interface Grants {
   readonly env?: Record<string, string>;
 }
 
-const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+/** The module that starts the program: mod.ts, or another where DISKCAST_PROGRAM names one (`deno task test:built`). */
+export const program: string = resolve(
+  readEnv("DISKCAST_PROGRAM") || fileURLToPath(new URL("../../mod.ts", import.meta.url)),
+);
 
 /** The arguments for Deno that start the program with these grants; `diskcast`'s own arguments follow them. */
 export function denoArgs(grants: Grants): string[] {
@@ -27,7 +31,7 @@ export function denoArgs(grants: Grants): string[] {
   if (grants.read?.length) args.push(`--allow-read=${list(grants.read)}`);
   if (grants.write?.length) args.push(`--allow-write=${list(grants.write)}`);
   if (grants.ffi) args.push("--allow-ffi");
-  return [...args, main];
+  return [...args, program];
 }
 
 /** Runs `diskcast ...args` to its end. */

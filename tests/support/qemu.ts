@@ -224,7 +224,8 @@ async function canStart(program: string): Promise<boolean> {
   }
 }
 
-function readEnv(name: string): string | undefined {
+/** Returns an environment variable, or undefined where it is not set or may not be read. */
+export function readEnv(name: string): string | undefined {
   const granted = Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
   return granted ? Deno.env.get(name) : undefined;
 }

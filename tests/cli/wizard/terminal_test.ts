@@ -1,17 +1,16 @@
 /** The wizard in a real terminal: from the first question to the finished file, and out of it, with no permission but the paths. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
+import { program } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch } from "../../support/qemu.ts";
 import { openPane, type Pane, tmuxIsMissing } from "../../support/pane.ts";
 
-const main = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
 const ignore = tmuxIsMissing();
 const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
 
 /** Starts the program in `folder`, on a screen that holds all it says; the exit code is shown when it ends. */
 async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promise<Pane> {
   const pane = await openPane(100, 150);
-  const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${main}' ${args}`;
+  const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${program}' ${args}`;
   await Deno.writeTextFile(
     folder.file("audit.sh"),
     `cd '${folder.path}'; echo $$ > audit.pid; DENO_AUDIT_PERMISSIONS=audit exec ${deno}\n`,
