@@ -1,60 +1,64 @@
 /**
- * A crash at every moment of a change: the program killed after each write, or the power cut.
+ * Crashes during a change: the process is killed after each step, or the power fails.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { type Files, MemoryStorage, type WritableStorage } from "../../formats/mod.ts";
-import { afterKill, afterPowerCut, type Change, journaledFiles, journaledStorage } from "./journal.ts";
+import {
+  type Content,
+  journaledFiles,
+  journaledStorage,
+  type Leftover,
+  leftovers,
+  moments,
+  type Step,
+  stepOf,
+} from "./journal.ts";
 import { type Rng, run } from "./qemu.ts";
 
-/** What a test says of a change. */
+/** A change of one image, and the checks of what a crash leaves of it. */
 export interface CrashCase {
-  /** The image that is changed; it is left in its new state. */
+  /** The image; afterwards it has its new content. */
   readonly path: string;
   /** Makes the change. */
   readonly action: (files: Files) => Promise<unknown>;
-  /** What must be as before or as after the change: guest bytes, lists. Equal values are equal texts. */
+  /** Must be as before or as after the change: guest bytes, lists. Equal states are equal texts. */
   readonly state: () => Promise<string>;
-  /** Whether bytes may be of both states, which is for the caller to look at: called for every moment. */
+  /** Checks the file where its bytes may belong to both states; replaces the comparison of `state`. */
   readonly mixed?: (left: Uint8Array) => Promise<void>;
-  /** What must hold of the file at every moment; default: that `qemu-img check` takes it for a sound qcow2 image. */
+  /** Checks the file after every crash; by default `qemu-img check` must find a qcow2 image without corruptions. */
   readonly sound?: (path: string, ended: boolean) => Promise<void>;
   readonly random: Rng;
-  /** At most so many moments are tried. */
+  /** At most about so many moments are tried. */
   readonly most?: number;
 }
 
-/** Tries crashes; the file holds the new state afterwards. Returns how many changes the file saw. */
+/** Tries crashes; returns the number of steps of the change. */
 export async function tryCrashes(
   { path, action, state, mixed, sound = soundQcow2, random, most = 60 }: CrashCase,
 ): Promise<number> {
   const start = await Deno.readFile(path);
   const before = await state();
-  const { files, journal } = journaledFiles(path);
-  await action(files);
+  const all: Step[] = [];
+  await action(journaledFiles(all));
+  const journal = all.filter((step) => step.path === path);
   await sound(path, true);
   const end = await Deno.readFile(path);
   const after = await state();
-  for (const count of moments(journal, most)) {
-    for (
-      const left of [await afterKill(start, journal, count), await afterPowerCut(start, journal, count, random)]
-    ) {
-      await Deno.writeFile(path, left);
-      await sound(path, false);
-      if (mixed) await mixed(left);
-      else {
-        const now = await state();
-        assert(now === before || now === after, `after ${count} of ${journal.length} changes the state is neither`);
-      }
-    }
+  for await (const left of leftovers(new Map([[path, start]]), journal, moments(journal.length, most), random)) {
+    const bytes = left.files.get(path)!;
+    await Deno.writeFile(path, bytes);
+    await sound(path, false);
+    if (mixed) await mixed(bytes);
+    else assertOneOf(await state(), before, after, left, journal.length);
   }
   await Deno.writeFile(path, end);
   return journal.length;
 }
 
-/** What an image in memory is put through. */
+/** A change of an image in memory. */
 export interface MemoryCrashCase {
   readonly start: Uint8Array;
   readonly action: (storage: WritableStorage) => Promise<unknown>;
@@ -64,35 +68,84 @@ export interface MemoryCrashCase {
   readonly most?: number;
 }
 
-/** Tries crashes during a change of an image in memory. Returns the new image. */
+/** Tries crashes during a change of an image in memory; returns the new image. */
 export async function tryMemoryCrashes(
   { start, action, state, random, most = 30 }: MemoryCrashCase,
 ): Promise<MemoryStorage> {
   const before = await state(new MemoryStorage(start));
-  const journal: Change[] = [];
+  const journal: Step[] = [];
   const ended = new MemoryStorage(start);
-  await action(journaledStorage(ended, journal));
+  await action(journaledStorage(ended, { push: (change) => journal.push(stepOf("", change)) }));
   const after = await state(new MemoryStorage(ended.bytes()));
-  for (const count of moments(journal, most)) {
-    for (const how of [afterKill, afterPowerCut]) {
-      const now = await state(new MemoryStorage(await how(start, journal, count, random)));
-      const told = `${how.name} after ${count} of ${journal.length} changes: the state is neither`;
-      assert(now === before || now === after, `${told}\nnow    ${now}\nbefore ${before}\nafter  ${after}`);
-    }
+  for await (const left of leftovers(new Map([["", start]]), journal, moments(journal.length, most), random)) {
+    assertOneOf(await state(new MemoryStorage(left.files.get("")!)), before, after, left, journal.length);
   }
   return ended;
 }
 
-const soundQcow2 = (path: string, ended: boolean) => assertCheck(path, ended ? [0] : [0, 3]);
-
-/** All moments, or as many as are wanted: the last ones, and others evenly. */
-function moments(journal: readonly Change[], most: number): number[] {
-  const all = Array.from({ length: journal.length + 1 }, (_, count) => count);
-  const step = Math.ceil(all.length / most);
-  return all.filter((count) => count % step === 0 || count > all.length - 12);
+/** A change of the files of a folder. */
+export interface FolderCrashCase {
+  /** Its files, which must fit into memory; afterwards they have their new content. */
+  readonly folder: string;
+  /** Makes the change. */
+  readonly action: (files: Files) => Promise<unknown>;
+  /** As in {@linkcode CrashCase}; throws where the image is corrupt. */
+  readonly state: () => Promise<string>;
+  /** Checks a state that is neither the old nor the new one, where both may be mixed. */
+  readonly mixed?: (now: string) => void | Promise<void>;
+  readonly random: Rng;
+  readonly most?: number;
 }
 
-/** `qemu-img check` must end with one of `codes`. */
+/** Tries crashes; returns the number of steps of the change. */
+export async function tryFolderCrashes(
+  { folder, action, state, mixed, random, most = 60 }: FolderCrashCase,
+): Promise<number> {
+  const start = await readFolder(folder);
+  const before = await state();
+  const journal: Step[] = [];
+  await action(journaledFiles(journal));
+  const end = await readFolder(folder);
+  const after = await state();
+  for await (const left of leftovers(start, journal, moments(journal.length, most), random)) {
+    await writeFolder(folder, left.files);
+    const now = await state().catch((error) => {
+      throw new Error(`The image is corrupt ${described(left, journal.length)}: ${error.message}`, { cause: error });
+    });
+    if (mixed === undefined) assertOneOf(now, before, after, left, journal.length);
+    else if (now !== before && now !== after) await mixed(now);
+  }
+  await writeFolder(folder, end);
+  return journal.length;
+}
+
+async function readFolder(folder: string): Promise<Content> {
+  const content = new Map<string, Uint8Array>();
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (isFile) content.set(`${folder}/${name}`, await Deno.readFile(`${folder}/${name}`));
+  }
+  return content;
+}
+
+async function writeFolder(folder: string, content: Content): Promise<void> {
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (isFile && !content.has(`${folder}/${name}`)) await Deno.remove(`${folder}/${name}`);
+  }
+  for (const [path, bytes] of content) await Deno.writeFile(path, bytes);
+}
+
+function assertOneOf(now: string, before: string, after: string, left: Leftover, steps: number): void {
+  if (now === before || now === after) return;
+  assert.fail(
+    `The state is neither the old nor the new one ${described(left, steps)}:\n${now}\nold: ${before}\nnew: ${after}`,
+  );
+}
+
+const described = ({ count, cause }: Leftover, steps: number) => `after a ${cause} at step ${count} of ${steps}`;
+
+const soundQcow2 = (path: string, ended: boolean) => assertCheck(path, ended ? [0] : [0, 3]);
+
+/** Asserts that `qemu-img check` ends with one of `codes`. */
 export async function assertCheck(path: string, codes: readonly number[]): Promise<void> {
   const { code, stdout, stderr } = await run("qemu-img", ["check", "-f", "qcow2", path], { cwd: dirname(path) });
   assert(codes.includes(code), `qemu-img check ended with ${code}:\n${stdout}${stderr}`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DiskWriter } from "../../../formats/contract.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
-import { afterKill, afterPowerCut, type Change, journaledStorage } from "../../support/journal.ts";
+import { journaledStorage, leftovers, type Step, stepOf } from "../../support/journal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertJudged, judgedBytes } from "./write_support.ts";
@@ -55,8 +55,9 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   const start = await Deno.readFile(path);
   const before = model.slice();
   const touched = new Uint8Array(size);
-  const journal: Change[] = [];
-  const storage = journaledStorage(new MemoryStorage(start), journal);
+  const journal: Step[] = [];
+  const ended = new MemoryStorage(start);
+  const storage = journaledStorage(ended, { push: (change) => journal.push(stepOf(path, change)) });
   const context = {
     compress: false,
     openNamed: () => Promise.reject(),
@@ -69,13 +70,16 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
     else await workAtRandom(noted, model, random, 20);
     await writer.finish();
   }
-  await Deno.writeFile(path, await afterKill(start, journal, journal.length));
+  await Deno.writeFile(path, ended.bytes());
   await assertJudged(path, model);
-  for (let crash = 0; crash < 16; crash++) {
+  const counts = Array.from({ length: 16 }, () => {
     // Late in a stretch between two syncs most can go wrong.
-    const next = journal.indexOf("sync", random.int(1, journal.length));
-    const count = random.chance(0.5) && next > 0 ? next : random.int(1, journal.length);
-    await Deno.writeFile(path, await afterPowerCut(start, journal, count, random));
+    const least = random.int(1, journal.length);
+    const next = journal.findIndex(({ action }, nth) => nth >= least && action === "sync");
+    return random.chance(0.5) && next > 0 ? next : random.int(1, journal.length);
+  }).sort((one, other) => one - other);
+  for await (const { count, files } of leftovers(new Map([[path, start]]), journal, counts, random, false)) {
+    await Deno.writeFile(path, files.get(path)!);
     const { code, stdout, stderr } = await qemuImg("check", path);
     assert(code === 0 || code === 3, `after ${count} of ${journal.length} changes: ${code}\n${stdout}${stderr}`);
     assertBytes(await judgedBytes(path, "kept"), kept);

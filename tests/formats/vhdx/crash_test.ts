@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Files } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
-import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { assertBytes, readAll, readerOf } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { type Block, build, GUID, MIB } from "./build.ts";

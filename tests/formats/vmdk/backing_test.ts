@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { commit } from "../../../core/commit.ts";
 import { convert } from "../../../core/convert.ts";
 import { rebase } from "../../../core/rebase.ts";
-import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { assertBytes } from "../../support/model.ts";
 import {
   guestBytes,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Files } from "../../../formats/mod.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
-import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { readAll, readerOf } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { openPath } from "./support.ts";

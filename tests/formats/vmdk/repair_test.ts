@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { check } from "../../../core/check.ts";
-import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { assertBytes } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { bytesOf, openPath } from "./support.ts";

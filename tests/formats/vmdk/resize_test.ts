@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { resize } from "../../../core/resize.ts";
 import { convert } from "../../../core/convert.ts";
 import type { GrowthKind } from "../../../formats/mod.ts";
-import { tryFolderCrashes } from "../../support/folder_crashes.ts";
+import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
