@@ -1,9 +1,11 @@
 /**
- * Starts workers from memory. A worker that is started from a file needs read access to the folder of this program, which
- * a conversion does not have; so the text of each module of the worker is imported, and becomes a module at a `blob:` URL.
+ * The program of workers, in memory. A worker that is started from a file needs read access to the folder of this program,
+ * which a conversion does not have. So this module imports the text of each module of the worker, strips its types, and
+ * makes it a module at a `blob:` URL. Loaded when workers are started.
  *
  * @module
  */
+import { stripTypeScriptTypes } from "node:module";
 import bytes from "../../formats/bytes.ts" with { type: "text" };
 import compress from "../../formats/codec/compress.ts" with { type: "text" };
 import decompress from "../../formats/codec/decompress.ts" with { type: "text" };
@@ -39,11 +41,11 @@ export function workerProgram(): WorkerProgram {
   const urls = new Map<string, string>();
   let url = "";
   for (const [name, text] of modules) {
-    const linked = text.replace(
+    const linked = stripTypeScriptTypes(text).replace(
       / from "\.[^"]*?([^/"]+\.ts)"/g,
-      (_, imported) => ` from "${urls.get(imported) ?? imported}"`,
+      (_, imported) => ` from "${urls.get(imported)}"`,
     );
-    url = URL.createObjectURL(new Blob([linked], { type: "application/typescript" }));
+    url = URL.createObjectURL(new Blob([linked], { type: "application/javascript" }));
     urls.set(name, url);
   }
   return { url, revoke: () => urls.forEach((url) => URL.revokeObjectURL(url)) };

@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError } from "../../formats/mod.ts";
-import { type WorkerProgram, workerProgram } from "./program.ts";
+import type { WorkerProgram } from "./program.ts";
 import type { TaskResult, WorkerRequest, WorkerResponse, WorkerTask } from "./protocol.ts";
 
 /** More workers would only wait for each other. */
@@ -46,8 +46,8 @@ export interface WorkerPool extends Disposable {
   readonly state: "none" | "starting" | "ready" | "ended";
   /** Why the pool has ended; null while it has not. */
   readonly ended: ImageError | null;
-  /** Starts workers until there are `wanted`, by default all. */
-  start(wanted?: number): void;
+  /** Starts workers until there are `least`, by default all. */
+  start(least?: number): void;
   /** Queues a task; starts all workers where none was started. */
   submit(task: PoolTask): void;
 }
@@ -80,6 +80,7 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
   const started: Worker[] = [];
   const slots: Slot[] = [];
   let program: WorkerProgram | null = null;
+  let wanted = 0;
   let ready = 0;
   let ended: ImageError | null = null;
   let scheduled = false;
@@ -111,9 +112,14 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
     slots[response.slot].tasks = [];
     schedule();
   };
-  const start = (wanted = count) => {
+  /** Starts workers until there are as many as wanted. */
+  const launch = async () => {
+    try {
+      program ??= (await import("./program.ts")).workerProgram();
+    } catch (error) {
+      return end(new ImageError("io", `Cannot start workers: ${error}`, { cause: error }));
+    }
     while (started.length < wanted && !ended) {
-      program ??= workerProgram();
       const worker = new Worker(program.url, { type: "module", name: "diskcast" });
       worker.onmessage = ({ data }: MessageEvent<WorkerResponse | null>) => receive(data);
       worker.onerror = (event) => {
@@ -125,14 +131,21 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
         slots.push({ worker, memory: reusedMemory(), tasks: [], messages: [] });
       }
     }
+    if (ended) program.revoke();
+    else schedule();
+  };
+  const start = (least = count) => {
+    if (ended || least <= wanted) return;
+    wanted = least;
+    launch();
   };
   return {
     count,
     width: count * BATCHES_PER_WORKER,
     get state() {
       if (ended) return "ended";
-      if (started.length === 0) return "none";
-      return ready < started.length ? "starting" : "ready";
+      if (wanted === 0) return "none";
+      return ready < wanted ? "starting" : "ready";
     },
     get ended() {
       return ended;
@@ -140,7 +153,7 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
     start,
     submit(task) {
       if (ended) return task.failed(ended);
-      if (started.length === 0) start();
+      if (wanted === 0) start();
       queue.push(task);
       // Tasks that are submitted together go into one batch.
       if (!scheduled) queueMicrotask(schedule);
