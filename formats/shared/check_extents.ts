@@ -8,7 +8,7 @@ import { ImageError } from "../errors.ts";
 import type { Extent, Location } from "../extent.ts";
 import { SECTOR } from "../bytes.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
-import { type FileRanges, fileRanges } from "./overlaps.ts";
+import { fileRanges } from "./overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Opens an image, as `Format.open`. */
@@ -31,33 +31,32 @@ type Open = (storage: Storage, context: OpenContext) => Promise<Disk>;
  */
 export function checkExtents(open: Open): (storage: Storage, context: CheckContext) => Promise<CheckReport> {
   return async (storage, context) => {
-    await using disk = await open(storage, { openNamed: (file) => context.openNamed(file) });
+    let severalFiles = false;
+    await using disk = await open(storage, {
+      openNamed(file) {
+        severalFiles = true;
+        return context.openNamed(file);
+      },
+    });
     const problems: Problem[] = [];
-    const ranges = new Map<Storage, FileRanges>();
+    const ranges = fileRanges();
     let corruptions = 0;
     const note = (message: string, fileOffset?: number) => {
       corruptions++;
       if (problems.length >= PROBLEMS_MAX) return;
       problems.push({ kind: "corruption", message, ...(fileOffset !== undefined && { fileOffset }) });
     };
-    const add = ({ start, end, location: { storage, offset } }: Located) => {
-      let ofFile = ranges.get(storage);
-      if (!ofFile) ranges.set(storage, ofFile = fileRanges());
-      ofFile.add(offset, offset + end - start);
-    };
+    const add = ({ start, end, location: { offset } }: Located) => ranges.add(offset, offset + end - start);
     await walk(disk, context, add, note);
     // Where a format has several files, its own check finds what overlaps in each.
-    for (const [file, ofFile] of ranges.size === 1 ? ranges : []) {
-      const { count, starts } = ofFile.overlaps();
-      if (count === 0) continue;
-      corruptions += count;
-      const guests = await guestsAt(disk, context, file, starts);
-      for (const [nth, fileOffset] of starts.entries()) {
-        if (problems.length >= PROBLEMS_MAX) break;
-        const [one, other] = guests[nth];
-        const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
-        problems.push({ kind: "corruption", message, fileOffset });
-      }
+    const { count, starts } = severalFiles ? { count: 0, starts: [] } : ranges.overlaps();
+    const guests = count === 0 ? [] : await guestsAt(disk, context, starts);
+    corruptions += count;
+    for (const [index, fileOffset] of starts.entries()) {
+      if (problems.length >= PROBLEMS_MAX) break;
+      const [one, other] = guests[index];
+      const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
+      problems.push({ kind: "corruption", message, fileOffset });
     }
     return { problems, corruptions, leaks: 0, checkErrors: 0 };
   };
@@ -87,16 +86,14 @@ async function walk(disk: Disk, context: CheckContext, visit: (located: Located)
   }
 }
 
-/** Returns the first two guest bytes that lie at each of these offsets of `file`, which are in rising order. */
+/** Returns the first two guest bytes that lie at each of these file offsets, which are in rising order. */
 async function guestsAt(
   disk: Disk,
   context: CheckContext,
-  file: Storage,
   fileOffsets: readonly number[],
 ): Promise<number[][]> {
   const guests = fileOffsets.map((): number[] => []);
-  const visit = ({ start, end, location: { storage, offset } }: Located) => {
-    if (storage !== file) return;
+  const visit = ({ start, end, location: { offset } }: Located) => {
     const fileEnd = offset + end - start;
     for (let nth = firstFrom(fileOffsets, offset); fileOffsets[nth] < fileEnd; nth++) {
       if (guests[nth].length < 2) guests[nth].push(start + fileOffsets[nth] - offset);
