@@ -1,12 +1,12 @@
 /**
- * Exit codes: what a script can tell from how the program ended.
+ * Exit codes.
  *
  * @module
  */
 import { ImageError } from "../mod.ts";
 import type { ErrorKind } from "../mod.ts";
 
-/** Exit codes of `convert`, as those of qemu-img; a signal that ended the job sets its own code. */
+/** Exit codes of `convert`, as those of qemu-img; a signal that ended the job has its own code. */
 export const CONVERT_EXIT: { readonly [kind in ErrorKind]: number } = {
   usage: 1,
   missing: 1,
@@ -18,14 +18,14 @@ export const CONVERT_EXIT: { readonly [kind in ErrorKind]: number } = {
   cancelled: 130,
 };
 
-/** Signals that end a job in good order, and the exit code for each: 128 and the signal's number. */
+/** Signals that cancel a job, and the exit code for each: 128 plus the number of the signal. */
 export const SIGNAL_EXIT: { readonly [signal in "SIGINT" | "SIGTERM" | "SIGHUP"]: number } = {
   SIGINT: 130,
   SIGTERM: 143,
   SIGHUP: 129,
 };
 
-/** The exit code of a failed `convert`. `signal` is that of the command, its reason the name of what raised it. */
+/** Returns the exit code of a failed `convert`. The reason of `signal` is the name of the signal that aborted it. */
 export function convertExit(error: unknown, signal: AbortSignal): number {
   if (!(error instanceof ImageError)) return 1;
   const raised = SIGNAL_EXIT[signal.reason as keyof typeof SIGNAL_EXIT];

@@ -1,116 +1,123 @@
 /**
- * How a word that is being typed may go on. Pure: from the words so far to proposals.
+ * Completion of the argument at the cursor. Pure: from the arguments so far to candidates.
  *
  * @module
  */
 import type { Format } from "../../mod.ts";
-import type { CommandDef, OptionDef } from "../commands/command.ts";
-import { SHELLS } from "../commands/completions_options.ts";
+import type { CommandDef, CommandSummary, OptionDef } from "../commands/command.ts";
 import { recipesOf } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
 
-/** What the scripts of the shells understand, as the sum of powers of two. */
+/** Flags for the scripts of the shells, added up: what else to complete, and whether a space follows. */
 export const DIRECTIVE = { files: 0, noSpace: 2, noFiles: 4, folders: 16 } as const;
 
-/** Proposals for one word. */
-export interface Proposals {
-  readonly values: readonly (readonly [value: string, about: string])[];
+/** Candidates for one argument. */
+export interface Completion {
+  readonly values: readonly (readonly [value: string, help: string])[];
+  /** A sum of {@linkcode DIRECTIVE}. */
   readonly directive: number;
 }
 
-/** What proposals are made from. */
-export interface Known {
-  readonly commands: readonly CommandDef[];
+/** Commands and formats to complete from. */
+export interface CompletionContext {
+  readonly commands: readonly CommandSummary[];
+  /** The command that the first argument names. */
+  readonly command: CommandDef | undefined;
   readonly formats: readonly Format[];
 }
 
-const NOTHING: Proposals = { values: [], directive: DIRECTIVE.noFiles };
-const FILES: Proposals = { values: [], directive: DIRECTIVE.files };
+const NOTHING: Completion = { values: [], directive: DIRECTIVE.noFiles };
+const FILES: Completion = { values: [], directive: DIRECTIVE.files };
 
 /**
- * Proposals for the last of `words`, which may be empty.
+ * Returns candidates for the last argument, which may be empty.
  *
- * @param words the words after the program's name
+ * @param args The arguments after the program's name.
  *
  * @example
  * ```ts
- * import { proposals } from "./completion.ts";
+ * import { complete } from "./completion.ts";
  * import { allFormats } from "../../mod.ts";
- * import { convertCommand } from "../commands/convert_options.ts";
+ * import { commandDefs } from "../commands/mod.ts";
  * import assert from "node:assert/strict";
  *
- * const known = { commands: [convertCommand], formats: allFormats };
- * const { values } = proposals(["convert", "-O", "qc"], known);
+ * const commands = await commandDefs();
+ * const command = commands.find(({ name }) => name === "convert");
+ * const { values } = complete(["convert", "-O", "qc"], { commands, command, formats: allFormats });
  * assert.deepEqual(values.map(([value]) => value), ["qcow2"]);
  * ```
  */
-export function proposals(words: readonly string[], known: Known): Proposals {
-  const word = words.at(-1) ?? "";
-  const found = proposed(words.slice(0, -1), word, known);
-  return { ...found, values: found.values.filter(([value]) => value.startsWith(word)) };
+export function complete(args: readonly string[], context: CompletionContext): Completion {
+  const current = args.at(-1) ?? "";
+  const found = candidates(args.slice(0, -1), current, context);
+  return { ...found, values: found.values.filter(([value]) => value.startsWith(current)) };
 }
 
-function proposed(before: readonly string[], word: string, known: Known): Proposals {
-  const command = known.commands.find(({ name }) => name === before[0]);
-  if (before.length === 0) return firstWord(known);
-  if (command === undefined) return before[0] === "help" ? commandNames(known) : NOTHING;
-  if (before.includes("--")) return filesOf(command);
-  const last = optionOf(before.at(-1)!, command);
+function candidates(before: readonly string[], current: string, context: CompletionContext): Completion {
+  const { commands, command } = context;
+  if (before.length === 0) return firstArgument(commands);
+  if (command === undefined) return before[0] === "help" ? commandNames(commands) : NOTHING;
+  if (before.includes("--")) return fileArgument(command);
+  const last = lastOption(before.at(-1)!, command);
   if (last?.arg !== undefined && last.attached === "" && last.aloneIs === undefined) {
-    return valuesOf(last, word, before, known);
+    return optionValues(last, current, before, command, context);
   }
-  const own = optionOf(word, command);
+  const own = lastOption(current, command);
   if (own?.arg !== undefined && own.attached !== "") {
-    const lead = word.slice(0, word.length - own.attached.length + (own.attached.startsWith("=") ? 1 : 0));
-    const { values, directive } = valuesOf(own, word.slice(lead.length), before, known);
-    return { values: values.map(([value, about]) => [lead + value, about]), directive };
+    const head = current.slice(0, current.length - own.attached.length + (own.attached.startsWith("=") ? 1 : 0));
+    const { values, directive } = optionValues(own, current.slice(head.length), before, command, context);
+    return { values: values.map(([value, help]) => [head + value, help]), directive };
   }
-  return word.startsWith("-") ? optionNames(command) : filesOf(command);
+  return current.startsWith("-") ? optionNames(command) : fileArgument(command);
 }
 
-function firstWord({ commands }: Known): Proposals {
-  const values = commands.map(({ name, summary }) => [name, summary] as const);
+function firstArgument(commands: readonly CommandSummary[]): Completion {
+  const { values, directive } = commandNames(commands);
   return {
-    values: [...values, ["help", "Show the help of a command"], ["--help", "Show the help"], [
-      "--version",
-      "Show the version",
-    ]],
-    directive: DIRECTIVE.noFiles,
+    values: [
+      ...values,
+      ["help", "Show the help of a command"],
+      ["--help", "Show the help"],
+      ["--version", "Show the version"],
+    ],
+    directive,
   };
 }
 
-function commandNames({ commands }: Known): Proposals {
-  return { values: commands.map(({ name, summary }) => [name, summary]), directive: DIRECTIVE.noFiles };
+function commandNames(commands: readonly CommandSummary[]): Completion {
+  return fixed(commands.map(({ name, summary }) => [name, summary]));
 }
 
-/** What stands where no option does. */
-function filesOf(command: CommandDef): Proposals {
-  if (command.name === "completions") {
-    return { values: SHELLS.map((shell) => [shell, ""]), directive: DIRECTIVE.noFiles };
-  }
-  return command.usage === "" ? NOTHING : FILES;
+function fileArgument({ choices, usage }: CommandDef): Completion {
+  if (choices !== undefined) return fixed(choices.map((choice) => [choice, ""]));
+  return usage === "" ? NOTHING : FILES;
 }
 
-function optionNames({ options }: CommandDef): Proposals {
+function optionNames({ options }: CommandDef): Completion {
   const names = options.flatMap((option) => [
     ...(option.long === undefined ? [] : [[`--${option.long}`, option.help] as const]),
     ...(option.short === undefined ? [] : [[`-${option.short}`, option.help] as const]),
   ]);
-  return { values: [...names, ["--help", "Show this help"]], directive: DIRECTIVE.noFiles };
+  return fixed([...names, ["--help", "Show this help"]]);
 }
 
-/** The option that a word ends in, and what of a value is attached to it: `=x` of `--for=x`, `x` of `-Ox`. */
-function optionOf(word: string, { options }: CommandDef): OptionDef & { readonly attached: string } | undefined {
-  if (word.startsWith("--")) {
-    const [name] = word.slice(2).split("=", 1);
+/** Candidates that are all there is. */
+function fixed(values: Completion["values"]): Completion {
+  return { values, directive: DIRECTIVE.noFiles };
+}
+
+/** Returns the last option in an argument, and the value attached to it: `=x` of `--for=x`, `x` of `-Ox`. */
+function lastOption(arg: string, { options }: CommandDef): OptionDef & { readonly attached: string } | undefined {
+  if (arg.startsWith("--")) {
+    const [name] = arg.slice(2).split("=", 1);
     const option = options.find(({ long }) => long === name);
-    return option && { ...option, attached: word.slice(2 + name!.length) };
+    return option && { ...option, attached: arg.slice(2 + name!.length) };
   }
-  if (!word.startsWith("-")) return undefined;
-  for (let at = 1; at < word.length; at++) {
-    const option = options.find(({ short, alias }) => short === word[at] || alias === word[at]);
+  if (!arg.startsWith("-")) return undefined;
+  for (let at = 1; at < arg.length; at++) {
+    const option = options.find(({ short, alias }) => short === arg[at] || alias === arg[at]);
     if (option === undefined) return undefined;
-    if (option.arg !== undefined) return { ...option, attached: word.slice(at + 1) };
+    if (option.arg !== undefined) return { ...option, attached: arg.slice(at + 1) };
   }
   return undefined;
 }
@@ -123,25 +130,29 @@ const VALUES: { readonly [name: string]: readonly string[] } = {
   "output": ["human", "json"],
 };
 
-function valuesOf(option: OptionDef, word: string, before: readonly string[], known: Known): Proposals {
-  const { formats } = known;
-  const plain = (values: readonly (readonly [string, string])[]) => ({ values, directive: DIRECTIVE.noFiles });
-  const fixed = VALUES[option.long ?? ""];
-  if (fixed !== undefined) return plain(fixed.map((value) => [value, ""]));
-  // What a value is, all commands say by one and the same word in their help.
+/** Returns the values of an option, by the name that its value has in the help of every command. */
+function optionValues(
+  option: OptionDef,
+  value: string,
+  before: readonly string[],
+  command: CommandDef,
+  { formats }: CompletionContext,
+): Completion {
+  const listed = VALUES[option.long ?? ""];
+  if (listed !== undefined) return fixed(listed.map((value) => [value, ""]));
   switch (option.arg) {
     case "fmt": {
       const writes = option.long === "target-format";
-      return plain(
+      return fixed(
         formats.filter(({ create, edit }) => !writes || (create ?? edit)).map((one) => [one.name, one.title]),
       );
     }
-    case "place":
-      return plain(presets.filter((one) => recipesOf(one, formats).length > 0).map((one) => [one.name, one.title]));
+    case "destination":
+      return fixed(presets.filter((one) => recipesOf(one, formats).length > 0).map((one) => [one.name, one.title]));
     case "options":
-      return creationOptions(word, formatBefore(before, known), known);
+      return creationOption(value, formatBefore(before, command, formats), formats);
     case "mode":
-      return plain((option.long?.endsWith("cache") ? CACHE_MODES : []).map((value) => [value, ""]));
+      return fixed((option.long?.endsWith("cache") ? CACHE_MODES : []).map((mode) => [mode, ""]));
     case "file":
       return FILES;
     case "dir":
@@ -150,12 +161,11 @@ function valuesOf(option: OptionDef, word: string, before: readonly string[], kn
   return NOTHING;
 }
 
-/** The format that the words before settle: by `-O` or `--for`. */
-function formatBefore(before: readonly string[], { commands, formats }: Known): string {
-  const command = commands.find(({ name }) => name === before[0])!;
+/** Returns the format that the arguments so far state, by `-O`, `-f` or `--for`. */
+function formatBefore(before: readonly string[], command: CommandDef, formats: readonly Format[]): string {
   let format = "raw";
-  before.forEach((word, at) => {
-    const option = optionOf(word, command);
+  before.forEach((arg, at) => {
+    const option = lastOption(arg, command);
     const value = option?.attached === "" ? before[at + 1] : option?.attached.replace(/^=/, "");
     if (option?.long === "target-format" || option?.long === "format") format = value ?? format;
     const preset = option?.long === "for" ? presets.find(({ name }) => name === value) : undefined;
@@ -164,14 +174,14 @@ function formatBefore(before: readonly string[], { commands, formats }: Known): 
   return format;
 }
 
-/** A list `name=value,name=…`: the item after the last comma goes on. */
-function creationOptions(word: string, format: string, { formats }: Known): Proposals {
-  const cut = word.lastIndexOf(",") + 1;
-  const [lead, item] = [word.slice(0, cut), word.slice(cut)];
+/** Completes the item after the last comma of a list `name=value,name=…`. */
+function creationOption(list: string, format: string, formats: readonly Format[]): Completion {
+  const cut = list.lastIndexOf(",") + 1;
+  const [head, item] = [list.slice(0, cut), list.slice(cut)];
   const specs = formats.find(({ name }) => name === format)?.createOptions ?? [];
   const equals = item.indexOf("=");
   if (equals < 0) {
-    const values = specs.map((spec) => [`${lead}${spec.name}=`, spec.help] as const);
+    const values = specs.map((spec) => [`${head}${spec.name}=`, spec.help] as const);
     return {
       values: cut === 0 ? [...values, ["help", "list the options"]] : values,
       directive: DIRECTIVE.noFiles + DIRECTIVE.noSpace,
@@ -179,8 +189,5 @@ function creationOptions(word: string, format: string, { formats }: Known): Prop
   }
   const spec = specs.find(({ name }) => name === item.slice(0, equals));
   const values = spec?.type === "flag" ? ["on", "off"] : spec?.values ?? [];
-  return {
-    values: values.map((value) => [`${lead}${item.slice(0, equals + 1)}${value}`, ""]),
-    directive: DIRECTIVE.noFiles,
-  };
+  return fixed(values.map((value) => [`${head}${item.slice(0, equals + 1)}${value}`, ""]));
 }

@@ -1,41 +1,112 @@
 /**
- * The arguments of `convert` become a job. No file is looked at.
+ * The arguments of `convert` become a job. No file is opened.
  *
  * @module
  */
-import { ImageError } from "../../mod.ts";
 import type { ConvertJob, Format, ImageSpec } from "../../mod.ts";
-import { asksForHelp, parseSnapshot } from "./option_list.ts";
-import { checkCombinations, checkNames, formatNamed } from "./convert_rules.ts";
-import { sourcesOf, targetOf } from "./convert_images.ts";
-import { flagsOf } from "./convert_flags.ts";
 import type { WithDestination } from "./convert_destination.ts";
+import { type ConvertFlags, convertFlags } from "./convert_flags.ts";
+import { sourcesOf, targetOf } from "./convert_images.ts";
+import { asksForHelp, parseSnapshot } from "./option_list.ts";
+import { formatOfOption, usageError } from "./usage.ts";
 import type { Destination } from "../destinations/check.ts";
-import type { ConvertFlags } from "./convert_flags.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import type { ParsedArgs } from "../commands/command.ts";
 
-/** What the user wants to see. */
+/** What a conversion prints. */
 export interface ConvertView extends ProgressView {
   /** Print the command with its permissions instead of converting. */
   readonly printPermissions: boolean;
-  /** To be told before the work begins. */
+  /** Warnings about the arguments. */
   readonly warnings: readonly string[];
-  /** For which the finished file is checked. */
+  /** The destination that the finished file is checked for. */
   readonly destination?: Destination;
 }
 
-/** What the arguments ask for. */
+/** A job, or `-o help`: the creation options of a format. */
 export type ConvertRequest =
   | { readonly kind: "job"; readonly job: ConvertJob; readonly view: ConvertView }
-  /** `-o help`: the creation options of a format. */
   | { readonly kind: "options"; readonly format: Format };
+
+/**
+ * Returns the request that the arguments make.
+ *
+ * @param windows Whether drive letters and backslashes are parts of paths.
+ * @throws ImageError `usage`, or `unsupported` for options of qemu-img that this program does not have
+ */
+export async function convertRequest(
+  parsed: ParsedArgs,
+  formats: readonly Format[],
+  windows: boolean,
+): Promise<ConvertRequest> {
+  const flags = convertFlags(parsed);
+  if (flags.destination === undefined) {
+    const { round } = flags;
+    return requestFor({ flags, ...(round !== undefined && { guestSize: { multipleOf: round } }) }, formats, windows);
+  }
+  // Loaded here because few jobs name a destination, and the table of destinations is long.
+  const { checkFileName, withDestination } = await import("./convert_destination.ts");
+  const request = requestFor(withDestination(flags, flags.destination, formats), formats, windows);
+  if (request.kind === "job") checkFileName(request.view.destination!, request.job.target.path);
+  return request;
+}
+
+function requestFor(
+  { flags, destination, guestSize }: WithDestination,
+  formats: readonly Format[],
+  windows: boolean,
+): ConvertRequest {
+  checkCombinations(flags);
+  checkFormats(flags, formats);
+  if (asksForHelp(flags.creation)) return optionHelp(flags, formats);
+  const { target: plain, warnings } = targetOf(flags, formats, windows);
+  const target = guestSize === undefined ? plain : { ...plain, guestSize };
+  const { sources, forceShare } = sourcesOf(flags, formats, windows);
+  if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
+  const view = {
+    progress: flags.quiet && flags.progress !== "json" ? "none" as const : flags.progress,
+    ...(flags.ascii && { ascii: true }),
+    ...(flags.accessible && { accessible: true }),
+    quiet: flags.quiet,
+    printPermissions: flags.printPermissions,
+    warnings,
+    ...(destination !== undefined && { destination }),
+  };
+  return { kind: "job", job: jobOf({ ...flags, forceShare }, sources, target), view };
+}
+
+/** Checks the contradictions that a job can no longer show; the library checks the others. */
+function checkCombinations(flags: ConvertFlags): void {
+  const rules: readonly (readonly [broken: boolean, message: string])[] = [
+    [
+      flags.skipBroken && !flags.bitmaps,
+      "Cannot use --skip-broken-bitmaps without --bitmaps: add --bitmaps, or leave it out",
+    ],
+    [flags.targetImageOpts && flags.create, "Cannot use --target-image-opts without -n: the target must exist"],
+    [!flags.create && flags.creation.length > 0, "Cannot use -o with -n: an image that exists has its options already"],
+    [
+      flags.imageOpts && flags.sourceFormat !== undefined,
+      "Cannot use -f with --image-opts: write driver=FORMAT into the description instead",
+    ],
+    [
+      flags.targetImageOpts && flags.targetFormat !== undefined,
+      "Cannot use -O with --target-image-opts: write driver=FORMAT into the description instead",
+    ],
+  ];
+  for (const [broken, message] of rules) if (broken) throw usageError(message);
+}
+
+function checkFormats({ sourceFormat, targetFormat, backingFormat }: ConvertFlags, formats: readonly Format[]): void {
+  for (const [option, name] of [["-f", sourceFormat], ["-O", targetFormat], ["-F", backingFormat]] as const) {
+    if (name !== undefined) formatOfOption(name, formats, option);
+  }
+}
 
 function optionHelp(flags: ConvertFlags, formats: readonly Format[]): ConvertRequest {
   if (flags.targetImageOpts && flags.targetFormat === undefined) {
-    throw new ImageError("usage", "Cannot list creation options: give the format with -O");
+    throw usageError("Cannot list creation options: give the format with -O");
   }
-  return { kind: "options", format: formatNamed(flags.targetFormat ?? "raw", formats, "-O") };
+  return { kind: "options", format: formatOfOption(flags.targetFormat ?? "raw", formats, "-O") };
 }
 
 function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: ConvertJob["target"]): ConvertJob {
@@ -54,56 +125,4 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.compressionLevel !== undefined && { compressionLevel: flags.compressionLevel }),
     ...(flags.allowRefs.length > 0 && { allowRefs: flags.allowRefs }),
   };
-}
-
-/**
- * What the parsed arguments ask for.
- *
- * @param formats The formats that there are.
- * @param windows Whether drive letters and backslashes are parts of paths.
- * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
- */
-export async function requestOf(
-  parsed: ParsedArgs,
-  formats: readonly Format[],
-  windows: boolean,
-): Promise<ConvertRequest> {
-  const given = flagsOf(parsed);
-  if (given.destination === undefined) {
-    const { round } = given;
-    return requestFor(
-      { flags: given, ...(round !== undefined && { guestSize: { multipleOf: round } }) },
-      formats,
-      windows,
-    );
-  }
-  // Few jobs name a destination, and all destinations together are a long table.
-  const { checkFileName, withDestination } = await import("./convert_destination.ts");
-  const request = requestFor(withDestination(given, given.destination, formats), formats, windows);
-  if (request.kind === "job") checkFileName(request.view.destination!, request.job.target.path);
-  return request;
-}
-
-function requestFor(
-  { flags, destination, guestSize }: WithDestination,
-  formats: readonly Format[],
-  windows: boolean,
-): ConvertRequest {
-  checkCombinations(flags);
-  checkNames(flags, formats);
-  if (asksForHelp(flags.creation)) return optionHelp(flags, formats);
-  const { target: plain, warnings } = targetOf(flags, formats, windows);
-  const target = guestSize === undefined ? plain : { ...plain, guestSize };
-  const { sources, forceShare } = sourcesOf(flags, formats, windows);
-  if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
-  const view = {
-    progress: flags.quiet && flags.progress !== "json" ? "none" as const : flags.progress,
-    ...(flags.ascii && { ascii: true }),
-    ...(flags.accessible && { accessible: true }),
-    quiet: flags.quiet,
-    printPermissions: flags.printPermissions,
-    warnings,
-    ...(destination !== undefined && { destination }),
-  };
-  return { kind: "job", job: jobOf({ ...flags, forceShare }, sources, target), view };
 }

@@ -1,16 +1,18 @@
 /**
- * The arguments of `convert`, each value read and checked by itself. Pure.
+ * The arguments of `convert`, each value parsed and checked by itself. Pure.
  *
  * @module
  */
-import { ImageError, parseNumber, parseSize } from "../../mod.ts";
+import { parseNumber, parseSize } from "../../mod.ts";
 import type { SyncMode } from "../../mod.ts";
-import { parseOptionLists } from "./option_list.ts";
-import type { ListItem } from "./option_list.ts";
+import { type ListItem, parseOptionLists } from "./option_list.ts";
+import { isOn, listOf, textOf } from "./parse_args.ts";
+import { progressForm, refuseObject, syncOf } from "./read_options.ts";
+import { usageError } from "./usage.ts";
 import type { ProgressForm } from "../progress/progress.ts";
 import type { ParsedArgs } from "../commands/command.ts";
 
-/** The arguments, every value read. Absent: not given. */
+/** The arguments with parsed values. Absent: not given. */
 export interface ConvertFlags {
   readonly files: readonly string[];
   readonly sourceFormat: string | undefined;
@@ -25,13 +27,14 @@ export interface ConvertFlags {
   readonly backingFormat: string | undefined;
   readonly compress: boolean;
   readonly offload: boolean;
-  /** Bytes that the disk is to be a whole multiple of. */
+  /** Bytes; the guest size is rounded up to a multiple. */
   readonly round: number | undefined;
   readonly create: boolean;
   readonly targetIsZero: boolean;
   readonly sparseSize: number | undefined;
   readonly compressionLevel: number | undefined;
   readonly workers: number | undefined;
+  /** Bytes per second. */
   readonly rateLimit: number | undefined;
   readonly sync: SyncMode | undefined;
   readonly salvage: boolean;
@@ -47,80 +50,20 @@ export interface ConvertFlags {
   readonly printPermissions: boolean;
 }
 
-const MAX_SPARSE = 16 * 1024 ** 2;
-
-const SYNC_OF_CACHE: { readonly [mode: string]: SyncMode } = {
-  none: "finish",
-  off: "finish",
-  writeback: "finish",
-  writethrough: "always",
-  directsync: "always",
-  unsafe: "never",
-};
-
-function usage(message: string): ImageError {
-  return new ImageError("usage", message);
-}
-
 /**
- * What a cache mode means for writing.
+ * Parses every value; combinations of options are checked later.
  *
- * @throws ImageError `usage`
+ * @throws ImageError `usage`, or `unsupported` for `--object`
  */
-export function cacheMode(text: string, option: string): SyncMode {
-  const mode = Object.hasOwn(SYNC_OF_CACHE, text) ? SYNC_OF_CACHE[text] : undefined;
-  if (mode !== undefined) return mode;
-  throw usage(
-    `Cannot use "${text}" as the cache mode of ${option}: it must be ${Object.keys(SYNC_OF_CACHE).join(", ")}`,
-  );
-}
-
-function sparseSize(text: string): number {
-  const size = parseSize(text, "-S");
-  if (size <= MAX_SPARSE && size % 512 === 0) return size;
-  throw usage(
-    `Cannot use "${text}" for -S: it must be a multiple of 512 up to ${MAX_SPARSE}, or 0 to write every byte`,
-  );
-}
-
-function roundSize(text: string): number {
-  const size = parseSize(text, "--round");
-  if (size > 0 && size % 512 === 0) return size;
-  throw usage(`Cannot use "${text}" for --round: it must be a multiple of 512, such as 1M`);
-}
-
-const FORMS: readonly string[] = ["auto", "screen", "bar", "plain", "json", "none"];
-
-/**
- * The form that `--progress` names.
- *
- * @throws ImageError `usage`
- */
-export function progressForm(text: string): ProgressForm {
-  if (FORMS.includes(text)) return text as ProgressForm;
-  throw usage(`Cannot show progress as "${text}": it must be ${FORMS.join(", ")}; -p alone is the form of qemu-img`);
-}
-
-/** Every `--object` is refused. */
-export function refuseObject(definition: string): never {
-  const type = definition.split(",")[0]!.replace(/^qom-type=/, "");
-  if (type === "secret") {
-    throw new ImageError("unsupported", "Cannot use --object secret: encrypted images are not supported yet");
-  }
-  throw new ImageError("unsupported", `Cannot create an object of type "${type}": --object is not supported`);
-}
-
-/** Reads every value; contradictions between options are looked for later. */
-export function flagsOf(parsed: ParsedArgs): ConvertFlags {
-  const text = (name: string) => parsed.options[name] as string | undefined;
-  const list = (name: string) => (parsed.options[name] ?? []) as readonly string[];
-  const on = (name: string) => parsed.options[name] === true;
-  const read = <T>(name: string, how: (text: string) => T): T | undefined => {
+export function convertFlags(parsed: ParsedArgs): ConvertFlags {
+  const text = (name: string) => textOf(parsed, name);
+  const on = (name: string) => isOn(parsed, name);
+  const parse = <T>(name: string, parser: (text: string) => T): T | undefined => {
     const given = text(name);
-    return given === undefined ? undefined : how(given);
+    return given === undefined ? undefined : parser(given);
   };
-  list("object").forEach(refuseObject);
-  read("source-cache", (mode) => cacheMode(mode, "-T"));
+  listOf(parsed, "object").forEach(refuseObject);
+  syncOf(parsed, "source-cache", "-T");
   return {
     files: parsed.files,
     sourceFormat: text("source-format"),
@@ -128,33 +71,50 @@ export function flagsOf(parsed: ParsedArgs): ConvertFlags {
     destination: text("for"),
     imageOpts: on("image-opts"),
     targetImageOpts: on("target-image-opts"),
-    creation: parseOptionLists(list("target-format-options")),
+    creation: parseOptionLists(listOf(parsed, "target-format-options")),
     snapshot: text("snapshot"),
     backing: text("backing"),
     backingFormat: text("backing-format"),
     compress: on("compress"),
     offload: on("copy-range-offloading"),
-    round: read("round", roundSize),
+    round: parse("round", roundSize),
     create: !on("no-create"),
     targetIsZero: on("target-is-zero"),
-    sparseSize: read("sparse-size", sparseSize),
-    compressionLevel: read(
+    sparseSize: parse("sparse-size", sparseSize),
+    compressionLevel: parse(
       "compression-level",
       (value) => parseNumber(value, "the level of --compression-level", 1, 22),
     ),
-    workers: read("parallel", (value) => parseNumber(value, "the number of -m", 1, 16)),
-    rateLimit: read("rate-limit", (value) => parseSize(value, "-r")),
-    sync: read("target-cache", (mode) => cacheMode(mode, "-t")),
+    workers: parse("parallel", (value) => parseNumber(value, "the number of -m", 1, 16)),
+    rateLimit: parse("rate-limit", (value) => parseSize(value, "-r")),
+    sync: syncOf(parsed, "target-cache", "-t"),
     salvage: on("salvage"),
     digest: on("digest"),
     bitmaps: on("bitmaps"),
     skipBroken: on("skip-broken-bitmaps"),
     forceShare: on("force-share"),
-    allowRefs: list("allow-ref"),
+    allowRefs: listOf(parsed, "allow-ref"),
     quiet: on("quiet"),
-    progress: read("progress", progressForm) ?? (on("p") ? "qemu" : "auto"),
+    progress: progressForm(parsed),
     ascii: on("ascii"),
     accessible: on("accessible"),
     printPermissions: on("print-permissions"),
   };
+}
+
+/** The largest value of -S in bytes. */
+const MAX_SPARSE = 16 * 1024 ** 2;
+
+function sparseSize(text: string): number {
+  const size = parseSize(text, "-S");
+  if (size <= MAX_SPARSE && size % 512 === 0) return size;
+  throw usageError(
+    `Cannot use "${text}" for -S: it must be a multiple of 512 up to ${MAX_SPARSE}, or 0 to write every byte`,
+  );
+}
+
+function roundSize(text: string): number {
+  const size = parseSize(text, "--round");
+  if (size > 0 && size % 512 === 0) return size;
+  throw usageError(`Cannot use "${text}" for --round: it must be a multiple of 512, such as 1M`);
 }

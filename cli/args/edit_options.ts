@@ -1,16 +1,23 @@
 /**
- * Options that commands share which change an image, as data.
+ * Options that commands share which change or check an image: their definitions, and the image as the library takes it.
+ * No file is opened.
  *
  * @module
  */
-import { READING, readingOptions } from "./read_options.ts";
-import type { OptionDef } from "../commands/command.ts";
+import type { ChangeOptions, ChangeSpec } from "../../mod.ts";
+import { editedFromOptions } from "./image_opts.ts";
+import { pathOf } from "./image_names.ts";
+import type { OptionTree } from "./option_tree.ts";
+import { isOn, textOf } from "./parse_args.ts";
+import { imagesToRead, onlyFile, READING, readingOptions, syncOf } from "./read_options.ts";
+import { usageError } from "./usage.ts";
+import type { OptionDef, ParsedArgs } from "../commands/command.ts";
 
-/** How the image is opened: as for reading, but for `-U`, which each command has its own use for. */
-export const changingOptions: readonly OptionDef[] = readingOptions.filter(({ long }) => long !== "force-share");
+/** How the image is opened: as for reading, but without `-U`, which means something else for each command. */
+export const editOptions: readonly OptionDef[] = readingOptions.filter(({ long }) => long !== "force-share");
 
-/** `-t`. */
-export const changingCacheOption: OptionDef = {
+/** `-t`: the cache mode of writes. */
+export const writeCacheOption: OptionDef = {
   short: "t",
   long: "cache",
   arg: "mode",
@@ -18,3 +25,51 @@ export const changingCacheOption: OptionDef = {
   help: "writethrough or directsync: on stable storage after every write; none, off, writeback (default) or unsafe: " +
     "where the order of a change needs it, and at the end",
 };
+
+/** An image to change or to check, and the options to open it with. */
+export interface ImageToEdit {
+  readonly image: ChangeSpec;
+  readonly options: Pick<ChangeOptions, "allowRefs" | "forceShare" | "sync">;
+}
+
+/**
+ * Returns the path in the name of an image.
+ *
+ * @param role The noun for the message.
+ * @throws ImageError `usage`
+ */
+export function imagePath(name: string, role = "image"): string {
+  return pathOf(name, Deno.build.os === "windows", role);
+}
+
+/**
+ * Returns the image with the given name, of the format that `-f` states.
+ *
+ * @param writes Whether the image is written, and not only read.
+ * @throws ImageError `usage`
+ */
+export function imageToEdit(parsed: ParsedArgs, name: string, writes = true): ImageToEdit {
+  const describe = (tree: OptionTree) => editedFromOptions(tree, writes);
+  const { images, options } = imagesToRead(parsed, [name], [["-f", textOf(parsed, "format")]], describe);
+  const sync = syncOf(parsed, "cache", writes ? "-t" : "-T");
+  return { image: images[0]!, options: { ...options, ...(sync !== undefined && { sync }) } };
+}
+
+/**
+ * Returns the image of a command that takes exactly one.
+ *
+ * @throws ImageError `usage`
+ */
+export function onlyImageToEdit(parsed: ParsedArgs, command: string, writes = true): ImageToEdit {
+  return imageToEdit(parsed, onlyFile(parsed, command), writes);
+}
+
+/**
+ * Checks that `-U` is not given where the image is written.
+ *
+ * @throws ImageError `usage`
+ */
+export function refuseForceShare(parsed: ParsedArgs, writes: boolean): void {
+  if (!writes || !isOn(parsed, "force-share")) return;
+  throw usageError("Cannot use -U for a change: an image that others are writing to must be left alone");
+}

@@ -1,17 +1,17 @@
 /**
- * The keys of a description that tune QEMU's own work on a qcow2 image: its caches, its guards, when it gives space
- * back. A conversion comes out the same whatever they say, so they are checked and have no effect. Names and values are
- * those of `BlockdevOptionsQcow2` in QEMU's QMP reference.
+ * The keys of a description that tune QEMU's own work on a qcow2 image: its caches, its overlap checks, its discards. No
+ * result here depends on them, so they are checked and have no effect. Names and values are those of
+ * `BlockdevOptionsQcow2` in QEMU's QMP reference.
  *
  * @module
  */
-import { ImageError } from "../../mod.ts";
 import type { Fields } from "./option_tree.ts";
+import { usageError } from "./usage.ts";
 
 const FLAGS = ["lazy-refcounts", "pass-discard-request", "pass-discard-snapshot", "pass-discard-other"];
 const SIZES = ["cache-size", "l2-cache-size", "l2-cache-entry-size", "refcount-cache-size"];
 const TEMPLATES = ["none", "constant", "cached", "all"];
-const GUARDED = [
+const CHECKED_STRUCTURES = [
   "main-header",
   "active-l1",
   "active-l2",
@@ -23,30 +23,30 @@ const GUARDED = [
   "bitmap-directory",
 ];
 
-/** Takes them; throws `usage` for a value that none of them can have. */
+/**
+ * Reads and checks these keys.
+ *
+ * @throws ImageError `usage` for a value that QEMU would not take
+ */
 export function takeQcow2Tuning(fields: Fields): void {
   for (const key of FLAGS) fields.flag(key);
   for (const key of SIZES) fields.size(key);
   takeSeconds(fields, "cache-clean-interval");
-  if (fields.kind("overlap-check") !== "group") return takeTemplate(fields, "overlap-check");
-  const guards = fields.group("overlap-check", "template");
-  takeTemplate(guards, "template");
-  for (const key of GUARDED) guards.flag(key);
-  guards.done(`template, ${GUARDED.join(", ")}`);
+  if (fields.type("overlap-check") !== "group") return takeTemplate(fields, "overlap-check");
+  const checks = fields.group("overlap-check", "template");
+  takeTemplate(checks, "template");
+  for (const key of CHECKED_STRUCTURES) checks.flag(key);
+  checks.done(`template, ${CHECKED_STRUCTURES.join(", ")}`);
 }
 
 function takeSeconds(fields: Fields, key: string): void {
   const text = fields.text(key);
   if (text === undefined || /^[0-9]+$/.test(text)) return;
-  throw refuse(text, fields.name(key), "a whole number of seconds");
+  throw usageError(`Cannot use "${text}" for ${fields.name(key)}: it must be a whole number of seconds`);
 }
 
 function takeTemplate(fields: Fields, key: string): void {
   const text = fields.text(key);
   if (text === undefined || TEMPLATES.includes(text)) return;
-  throw refuse(text, fields.name(key), TEMPLATES.join(", "));
-}
-
-function refuse(text: string, name: string, must: string): ImageError {
-  return new ImageError("usage", `Cannot use "${text}" for ${name}: it must be ${must}`);
+  throw usageError(`Cannot use "${text}" for ${fields.name(key)}: it must be ${TEMPLATES.join(", ")}`);
 }

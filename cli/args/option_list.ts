@@ -3,12 +3,8 @@
  *
  * @module
  */
-import { ImageError } from "../../mod.ts";
 import type { SnapshotChoice } from "../../mod.ts";
-
-function usage(message: string): ImageError {
-  return new ImageError("usage", message);
-}
+import { usageError } from "./usage.ts";
 
 /** One item of an option list; `value` is absent where the item is a name alone. */
 export interface ListItem {
@@ -16,7 +12,7 @@ export interface ListItem {
   readonly value: string | undefined;
 }
 
-/** Cuts at single commas; a doubled comma is a comma of the text. */
+/** Splits at single commas; a doubled comma is a comma of an item. */
 function splitItems(text: string): string[] {
   const items: string[] = [];
   let item = "";
@@ -35,7 +31,7 @@ function splitItems(text: string): string[] {
 }
 
 /**
- * The items of a `key=value,key2=value2` list, in their order. A doubled comma stands for one comma of a value.
+ * Splits a `key=value,key2=value2` list into its items. A doubled comma stands for one comma of a value.
  *
  * @example
  * ```ts
@@ -53,15 +49,15 @@ export function splitList(text: string): ListItem[] {
 }
 
 /**
- * The items of the given `-o` lists, as one list.
+ * Joins `-o` lists into one.
  *
- * @throws ImageError `usage` for an empty list, one that begins with a comma, or one that ends with a single comma.
+ * @throws ImageError `usage` for a list that is empty, begins with a comma or ends with a single comma
  */
 export function parseOptionLists(lists: readonly string[]): ListItem[] {
   return lists.flatMap((list) => {
     const tail = /,*$/.exec(list)![0].length;
     if (list === "" || list.startsWith(",") || tail % 2 === 1) {
-      throw usage(
+      throw usageError(
         `Cannot read the option list "${list}" of -o: it must be key=value[,key=value...]` +
           " (write a comma inside a value twice)",
       );
@@ -70,13 +66,14 @@ export function parseOptionLists(lists: readonly string[]): ListItem[] {
   });
 }
 
-/** Whether an option list asks for help instead of giving values. */
+/** Returns whether an option list asks for help instead of giving values. */
 export function asksForHelp(items: readonly ListItem[]): boolean {
   return items.some((item) => item.value === undefined && (item.key === "help" || item.key === "?"));
 }
 
 /**
- * Values by name. A name alone is `on`; `no` before a name that is not itself in `names` is `off`. The last one counts.
+ * Returns the values by name. A name alone is `on`; `no` before a name that is not itself in `names` is `off`. The last of
+ * several values counts.
  */
 export function optionValues(items: readonly ListItem[], names: readonly string[]): { [name: string]: string } {
   const values: [string, string][] = items.map(({ key, value }) => {
@@ -88,7 +85,7 @@ export function optionValues(items: readonly ListItem[], names: readonly string[
 }
 
 /**
- * What `-l` names: `snapshot.id=..,snapshot.name=..`, or an ID or name.
+ * Parses the snapshot of `-l`: `snapshot.id=..,snapshot.name=..`, or an ID or name.
  *
  * @throws ImageError `usage`
  */
@@ -99,7 +96,7 @@ export function parseSnapshot(text: string): SnapshotChoice {
     if (value !== undefined && key === "snapshot.id") choice.id = value;
     else if (value !== undefined && key === "snapshot.name") choice.name = value;
     else {
-      throw usage(
+      throw usageError(
         `Cannot read "${key}" in -l "${text}": it must be snapshot.id=ID,snapshot.name=NAME,` +
           " or an ID or name alone",
       );

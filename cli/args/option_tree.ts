@@ -1,10 +1,11 @@
 /**
- * Keys with dots as a tree, and a reader of it that knows which keys nobody has asked for. Pure.
+ * Keys with dots as a tree, and a reader of the tree that refuses the keys that were not read. Pure.
  *
  * @module
  */
 import { ImageError, parseFlag, parseSize } from "../../mod.ts";
 import { splitList } from "./option_list.ts";
+import { usageError } from "./usage.ts";
 
 /** A value of a description: JSON without lists. */
 export type OptionValue = string | number | boolean | null | OptionTree;
@@ -13,40 +14,41 @@ export interface OptionTree {
   readonly [key: string]: OptionValue;
 }
 
-type Building = Map<string, string | number | boolean | null | Building>;
+/** A tree in the making. */
+type TreeMap = Map<string, string | number | boolean | null | TreeMap>;
 
-function put(tree: Building, key: string, value: OptionValue): void {
+/** Adds a value; each dot in the key opens a group, and a group as value adds its keys. */
+function put(tree: TreeMap, key: string, value: OptionValue): void {
   const dot = key.indexOf(".");
   if (dot >= 0) {
     const head = key.slice(0, dot);
-    const beneath = tree.get(head) ?? new Map();
-    if (!(beneath instanceof Map)) throw mixed(head);
-    tree.set(head, beneath);
-    put(beneath, key.slice(dot + 1), value);
+    const group = tree.get(head) ?? new Map();
+    if (!(group instanceof Map)) throw nameAndGroup(head);
+    tree.set(head, group);
+    put(group, key.slice(dot + 1), value);
   } else if (value !== null && typeof value === "object") {
     for (const [inner, one] of Object.entries(value)) put(tree, `${key}.${inner}`, one);
   } else if (tree.get(key) instanceof Map) {
-    throw mixed(key);
+    throw nameAndGroup(key);
   } else {
     tree.set(key, value);
   }
 }
 
-function mixed(key: string): ImageError {
-  return new ImageError(
-    "usage",
+function nameAndGroup(key: string): ImageError {
+  return usageError(
     `Cannot use "${key}" both as a name and as a group: it must be ${key}=... or ${key}.KEY=..., not both`,
   );
 }
 
-function built(tree: Building): OptionTree {
+function plain(tree: TreeMap): OptionTree {
   return Object.fromEntries(
-    [...tree].map(([key, value]) => [key, value instanceof Map ? built(value) : value]),
+    [...tree].map(([key, value]) => [key, value instanceof Map ? plain(value) : value]),
   );
 }
 
 /**
- * The tree of a `key=value,key.inner=value` string. A first item without `=` is `file=ITEM`; another one is `on`, or
+ * Returns the tree of a `key=value,key.inner=value` string. A first item without `=` is `file=ITEM`; another one is `on`, or
  * `off` after `no`.
  *
  * @throws ImageError `usage`
@@ -61,7 +63,7 @@ function built(tree: Building): OptionTree {
  */
 export function treeOfOptions(text: string): OptionTree {
   if (text === "") {
-    throw new ImageError("usage", "Cannot use an empty image description: give driver=...,file.filename=...");
+    throw usageError("Cannot use an empty image description: give driver=...,file.filename=...");
   }
   // The last of several values counts, before any nesting: a.b=1,a.b=2 is no contradiction.
   const flat = new Map<string, string>();
@@ -71,13 +73,13 @@ export function treeOfOptions(text: string): OptionTree {
     else if (key.startsWith("no") && key !== "node-name") flat.set(key.slice(2), "off");
     else flat.set(key, "on");
   });
-  const tree: Building = new Map();
+  const tree: TreeMap = new Map();
   for (const [key, value] of flat) put(tree, key, value);
-  return built(tree);
+  return plain(tree);
 }
 
 /**
- * The tree of the text after `json:`.
+ * Returns the tree of the text after `json:`.
  *
  * @throws ImageError `usage`
  */
@@ -89,40 +91,41 @@ export function treeOfJson(text: string): OptionTree {
     throw new ImageError("usage", `Cannot read the json: name: ${(cause as Error).message}`, { cause });
   }
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw new ImageError("usage", 'Cannot use the json: name: it must be an object such as {"driver": "raw", ...}');
+    throw usageError('Cannot use the json: name: it must be an object such as {"driver": "raw", ...}');
   }
-  const tree: Building = new Map();
+  const tree: TreeMap = new Map();
   for (const [key, one] of Object.entries(value)) {
     refuseLists(one, key);
     put(tree, key, one);
   }
-  return built(tree);
+  return plain(tree);
 }
 
 function refuseLists(value: unknown, key: string): void {
-  if (Array.isArray(value)) throw new ImageError("usage", `Cannot honour the list in "${key}" of the json: name`);
+  if (Array.isArray(value)) throw usageError(`Cannot honour the list in "${key}" of the json: name`);
   if (value === null || typeof value !== "object") return;
   for (const [inner, one] of Object.entries(value)) refuseLists(one, `${key}.${inner}`);
 }
 
-/** Reads a tree key by key; {@linkcode Fields.done} complains about keys that were never read. */
+/** Reads a tree key by key; {@linkcode Fields.done} refuses the keys that were not read. */
 export interface Fields {
-  /** The full name of a key, for messages. */
+  /** The key with its groups, quoted for messages. */
   name(key: string): string;
   text(key: string): string | undefined;
   /** Bytes. */
   size(key: string): number | undefined;
   flag(key: string): boolean | undefined;
-  kind(key: string): "absent" | "none" | "name" | "group";
-  /** Takes a key that says "none". */
+  /** "none" is null or the empty text. */
+  type(key: string): "absent" | "none" | "name" | "group";
+  /** Reads a key of type "none". */
   none(key: string): null;
-  /** The fields beneath a key, which must be there. `wanted` is the key to name where they are not. */
+  /** Reads a group, which must be there; the message names its key `wanted` where it is not. */
   group(key: string, wanted: string): Fields;
-  /** Refuses the keys that are left. */
+  /** Throws `usage` for keys that were not read. */
   done(possible: string): void;
 }
 
-/** A reader of `tree`; `prefix` is the full name of the group, with its final dot. */
+/** Returns a reader of `tree`; `prefix`: the name of the group, with its final dot. */
 export function fieldsOf(tree: OptionTree, prefix = ""): Fields {
   const left = new Map(Object.entries(tree));
   const name = (key: string) => `"${prefix}${key}"`;
@@ -131,9 +134,9 @@ export function fieldsOf(tree: OptionTree, prefix = ""): Fields {
     if (value === undefined) return undefined;
     left.delete(key);
     if (value !== null && typeof value !== "object") return String(value);
-    throw new ImageError("usage", `Cannot use the value of ${name(key)}: it must be a single value`);
+    throw usageError(`Cannot use the value of ${name(key)}: it must be a single value`);
   };
-  const kind = (key: string): "absent" | "none" | "name" | "group" => {
+  const type = (key: string): "absent" | "none" | "name" | "group" => {
     const value = left.get(key);
     if (value === undefined) return "absent";
     if (value === null || value === "") return "none";
@@ -141,7 +144,7 @@ export function fieldsOf(tree: OptionTree, prefix = ""): Fields {
   };
   return {
     name,
-    kind,
+    type,
     text: take,
     size: (key) => mapped(take(key), (text) => parseSize(text, name(key))),
     flag: (key) => mapped(take(key), (text) => parseFlag(text, name(key))),
@@ -154,10 +157,9 @@ export function fieldsOf(tree: OptionTree, prefix = ""): Fields {
       left.delete(key);
       if (value !== null && typeof value === "object") return fieldsOf(value, `${prefix}${key}.`);
       if (value === undefined) {
-        throw new ImageError("usage", `Cannot find the file of the image: ${name(`${key}.${wanted}`)} must be given`);
+        throw usageError(`Cannot find the file of the image: ${name(`${key}.${wanted}`)} must be given`);
       }
-      throw new ImageError(
-        "usage",
+      throw usageError(
         `Cannot use ${name(key)}=${value}: that would be the name of a node, and there are none here;` +
           ` for a file write ${prefix}${key}.${wanted}=${value}`,
       );
@@ -167,7 +169,7 @@ export function fieldsOf(tree: OptionTree, prefix = ""): Fields {
         value !== null && typeof value === "object" ? name(`${key}.${Object.keys(value)[0] ?? ""}`) : name(key)
       );
       if (keys.length === 0) return;
-      throw new ImageError("usage", `Cannot honour ${keys.join(", ")}: possible here are ${possible}`);
+      throw usageError(`Cannot honour ${keys.join(", ")}: possible here are ${possible}`);
     },
   };
 }

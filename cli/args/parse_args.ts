@@ -7,8 +7,7 @@
  *
  * @module
  */
-import { ImageError } from "../../mod.ts";
-import { nearest } from "./nearest.ts";
+import { nearest, usageError } from "./usage.ts";
 import type { CommandDef, OptionDef, ParsedArgs } from "../commands/command.ts";
 
 type Options = readonly OptionDef[];
@@ -57,7 +56,7 @@ export function parseArgs({ options: defs }: Pick<CommandDef, "options">, args: 
   const steps = [...stepsOf(args, defs)];
   if (steps.some(({ help }) => help)) return null;
   const fault = steps.find((step) => step.fault !== undefined)?.fault;
-  if (fault !== undefined) throw new ImageError("usage", fault);
+  if (fault !== undefined) throw usageError(fault);
   const given = steps.flatMap((step) => step.options ?? []);
   const options: { [name: string]: string | true | readonly string[] } = {};
   for (const { def, value } of given) {
@@ -81,6 +80,21 @@ export function completeArgs(
   return [...stepsOf(args, options)]
     .filter((step) => !step.options?.some(({ def }) => def.long !== undefined && def.long === except))
     .flatMap((step) => step.args);
+}
+
+/** Returns the value of an option; absent where it is not given. */
+export function textOf({ options }: ParsedArgs, name: string): string | undefined {
+  return options[name] as string | undefined;
+}
+
+/** Returns whether a switch is given. */
+export function isOn({ options }: ParsedArgs, name: string): boolean {
+  return options[name] === true;
+}
+
+/** Returns the values of an option that may be repeated. */
+export function listOf({ options }: ParsedArgs, name: string): readonly string[] {
+  return (options[name] ?? []) as readonly string[];
 }
 
 /** The flags and the value of an option, as help and messages show them: `-O, --target-format <fmt>`. */
@@ -111,7 +125,7 @@ function longOption(arg: string, next: string | undefined, options: Options): St
   if (def === undefined) return { args: [arg], fault: unknownOption(arg, start, options) };
   const whole = `--${name}${arg.slice(2 + start.length)}`;
   if (equals >= 0) {
-    if (def.arg === undefined) throw new ImageError("usage", `Cannot give a value to --${name}: it takes none`);
+    if (def.arg === undefined) throw usageError(`Cannot give a value to --${name}: it takes none`);
     return { args: [whole], options: [{ def, value: arg.slice(equals + 1) }] };
   }
   if (def === HELP) return { args: [whole], help: true };
@@ -128,12 +142,12 @@ function wholeName(start: string, names: readonly string[]): string | undefined 
   const candidates = names.filter((name) => name.startsWith(start));
   if (candidates.length <= 1) return candidates[0];
   const list = candidates.map((name) => `--${name}`).join(" or ");
-  throw new ImageError("usage", `Cannot tell which option "--${start}" is: it may be ${list}`);
+  throw usageError(`Cannot tell which option "--${start}" is: it may be ${list}`);
 }
 
 /** A group of short options; only the last of them has a value: the rest of the argument, or the next argument. */
 function shortOptions(arg: string, next: string | undefined, options: Options): Step {
-  if (/^-[0-9]/.test(arg)) throw new ImageError("usage", `Unknown option "${arg}"; for a file write "./${arg}"`);
+  if (/^-[0-9]/.test(arg)) throw usageError(`Unknown option "${arg}"; for a file write "./${arg}"`);
   const before: GivenOption[] = [];
   for (let at = 1; at < arg.length; at++) {
     if (arg[at] === HELP.short) return { args: [arg], help: true };

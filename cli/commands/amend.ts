@@ -3,67 +3,81 @@
  *
  * @module
  */
-import { allFormats, amend, changeFiles, ImageError, inspect } from "../../mod.ts";
-import { amendCommand } from "./amend_options.ts";
-import { type Changing, changingOne } from "../args/edit_args.ts";
-import { optionsText } from "./convert.ts";
-import { formatNamed } from "../args/convert_rules.ts";
-import { listOf, textOf, viewOf } from "../args/read_args.ts";
-import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
+import { allFormats, amend, changeFiles, inspect } from "../../mod.ts";
+import { optionLines } from "../args/creation_options.ts";
+import { editOptions, type ImageToEdit, onlyImageToEdit, writeCacheOption } from "../args/edit_options.ts";
 import { asksForHelp, optionValues, parseOptionLists } from "../args/option_list.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { listOf, textOf } from "../args/parse_args.ts";
+import { formatOption, permissionsOption, progressOptions, progressView, READING } from "../args/read_options.ts";
+import { formatOfOption, usageError } from "../args/usage.ts";
+import type { ProgressView } from "../progress/progress.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-interface AmendRequest extends Changing {
-  /** Absent: the options that there are, are to be told. */
-  readonly given: { readonly [name: string]: string } | undefined;
+/** `amend`. */
+export const amendCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    {
+      short: "o",
+      long: "options",
+      arg: "options",
+      repeats: true,
+      group: READING,
+      help: 'key=value[,key=value...]; "-o help" with -f or an image lists them; can be repeated',
+    },
+    { long: "force", group: READING, help: "accepted; nothing that can be amended is dangerous" },
+    writeCacheOption,
+    ...editOptions,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes: `Examples:
+  diskcast amend -f qcow2 -o help
+  diskcast amend -o compat=1.1,lazy_refcounts=on disk.qcow2
+  diskcast amend -o refcount_bits=8 disk.qcow2`,
+  run: (args, context) =>
+    runCommand(
+      { read: amendRequest, files: ({ image, options }) => changeFiles(image, options), work },
+      args,
+      context,
+    ),
+};
+
+interface AmendRequest extends ImageToEdit {
+  /** The new values; absent: list the options of the image's format. */
+  readonly values: { readonly [name: string]: string } | undefined;
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): AmendRequest | string {
+function amendRequest(parsed: ParsedArgs): AmendRequest | string {
   const items = parseOptionLists(listOf(parsed, "options"));
   const format = textOf(parsed, "format");
+  const view = progressView(parsed);
   if (asksForHelp(items)) {
-    if (format !== undefined) return helpFor(format);
+    if (format !== undefined) return amendableText(format);
     if (parsed.files.length === 0) {
-      throw new ImageError("usage", "Cannot list the options of amend: give an image, or its format with -f");
+      throw usageError("Cannot list the options of amend: give an image, or its format with -f");
     }
-    return { ...changingOne(parsed, "amend", false), given: undefined, view: viewOf(parsed) };
+    return { ...onlyImageToEdit(parsed, "amend", false), values: undefined, view };
   }
-  if (items.length === 0) throw new ImageError("usage", "Cannot tell what to amend: give options with -o");
+  if (items.length === 0) throw usageError("Cannot tell what to amend: give options with -o");
   const names = allFormats.flatMap(({ maintenance }) => maintenance?.amendOptions ?? []).map((spec) => spec.name);
-  return { ...changingOne(parsed, "amend"), given: optionValues(items, names), view: viewOf(parsed) };
+  return { ...onlyImageToEdit(parsed, "amend"), values: optionValues(items, names), view };
 }
 
-/** The options that images of a format can amend. */
-function helpFor(name: string): string {
-  const format = formatNamed(name, allFormats, "-f");
-  const specs = format.maintenance?.amendOptions ?? [];
+/** Returns the options that images of a format can amend, as `-o help` prints them. */
+function amendableText(name: string): string {
+  const { maintenance } = formatOfOption(name, allFormats, "-f");
+  const specs = maintenance?.amendOptions ?? [];
   if (specs.length === 0) return `Images of format "${name}" have no options that can be amended\n`;
-  const text = optionsText({
-    ...format,
-    createOptions: specs,
-    has: { ...format.has, backing: false, overlays: false },
-  });
-  return text.replace("Creation options", "Amendable options");
+  return `Amendable options of format "${name}":\n${optionLines(specs)}`;
 }
 
-/** Runs `amend` with the words after its name; the result is the exit code. */
-export function runAmend(args: readonly string[], context: CommandContext): Promise<number> {
-  const files = ({ image, options }: AmendRequest) => changeFiles(image, options);
-  return runCommand({ def: amendCommand, read: requestOf, files, work }, args, context);
-}
-
-function work({ image, given, options, view }: AmendRequest, context: CommandContext): Promise<number> {
-  return watch({ view, command: "amend", label: "Amending" }, context, async (onEvent, telling) => {
-    if (given === undefined) {
-      const { format } = await inspect(image, options);
-      telling.end({ ok: true, code: 0, summary: undefined });
-      context.io.out(helpFor(format));
-      return 0;
-    }
-    await amend(image, given, { ...options, signal: context.signal, onEvent, onWarning: telling.warn });
-    telling.end({ ok: true, code: 0, summary: undefined });
-    return 0;
+function work({ image, values, options, view }: AmendRequest, context: CommandContext): Promise<number> {
+  return runJob({ view, label: "Amending" }, context, async (hooks) => {
+    if (values === undefined) return { out: amendableText((await inspect(image, options)).format) };
+    await amend(image, values, { ...options, ...hooks });
+    return {};
   });
 }

@@ -3,44 +3,85 @@
  *
  * @module
  */
-import { changeFiles, check, ImageError } from "../../mod.ts";
+import { changeFiles, check } from "../../mod.ts";
 import type { CheckResult, RepairKind } from "../../mod.ts";
-import { type Changing, changingOne, refuseShared } from "../args/edit_args.ts";
-import { checkCommand } from "./check_options.ts";
-import { outputForm, textOf, viewOf } from "../args/read_args.ts";
-import { type Io, visible } from "../report/report.ts";
+import { editOptions, type ImageToEdit, onlyImageToEdit, refuseForceShare } from "../args/edit_options.ts";
+import { textOf } from "../args/parse_args.ts";
+import {
+  cacheOption,
+  formatOption,
+  OUTPUT,
+  outputForm,
+  outputOption,
+  permissionsOption,
+  progressOptions,
+  progressView,
+  READING,
+} from "../args/read_options.ts";
+import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { visible } from "../report/report.ts";
+import { type JobResult, runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+
+/** `check`. */
+export const checkCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    {
+      short: "r",
+      long: "repair",
+      arg: "what",
+      group: READING,
+      help: "repair leaks (deallocate leaked clusters) or all (also corruptions)",
+    },
+    {
+      short: "U",
+      long: "force-share",
+      group: READING,
+      help: "check the image although others are writing to it; not with -r",
+    },
+    cacheOption,
+    ...editOptions,
+    outputOption,
+    ...progressOptions.filter(({ long }) => long !== "quiet"),
+    { short: "q", long: "quiet", group: OUTPUT, help: "only errors, and the exit code" },
+    permissionsOption,
+  ],
+  notes:
+    `Exit codes: 0 no errors; 1 the check could not be completed; 2 the image is corrupt; 3 clusters are leaked, but no
+data is in danger; 63 images of this format cannot be checked.
+
+Examples:
+  diskcast check disk.qcow2
+  diskcast check --output=json disk.qcow2
+  diskcast check -r leaks disk.qcow2`,
+  run: (args, context) => runCommand({ read: checkRequest, files, work }, args, context),
+};
 
 /** The exit code for a format without checks. */
 const UNSUPPORTED = 63;
 
-interface CheckRequest extends Changing {
+interface CheckRequest extends ImageToEdit {
   readonly repair: RepairKind | undefined;
   readonly form: "human" | "json";
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): CheckRequest {
+function checkRequest(parsed: ParsedArgs): CheckRequest {
   const repair = repairKind(textOf(parsed, "repair"));
-  refuseShared(parsed, repair !== undefined);
+  refuseForceShare(parsed, repair !== undefined);
   return {
-    ...changingOne(parsed, "check", repair !== undefined),
+    ...onlyImageToEdit(parsed, "check", repair !== undefined),
     repair,
     form: outputForm(parsed, ["human", "json"]),
-    view: viewOf(parsed),
+    view: progressView(parsed),
   };
 }
 
 function repairKind(text: string | undefined): RepairKind | undefined {
   if (text === undefined || text === "leaks" || text === "all") return text;
-  throw new ImageError("usage", `Cannot repair "${text}": -r must be leaks or all`);
-}
-
-/** Runs `check` with the words after its name; the result is the exit code. */
-export function runCheck(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand({ def: checkCommand, read: requestOf, files, work }, args, context);
+  throw usageError(`Cannot repair "${text}": -r must be leaks or all`);
 }
 
 async function files({ image, options, repair }: CheckRequest) {
@@ -49,20 +90,16 @@ async function files({ image, options, repair }: CheckRequest) {
 }
 
 function work({ image, options, repair, form, view }: CheckRequest, context: CommandContext): Promise<number> {
-  const { io, signal } = context;
-  const label = repair === undefined ? "Checking" : "Mending";
-  return watch({ view, command: "check", label }, context, async (onEvent, telling) => {
-    const result = await check(image, { ...options, repair, signal, onEvent, onWarning: telling.warn });
+  const label = repair === undefined ? "Checking" : "Repairing";
+  return runJob({ view, label }, context, async (hooks): Promise<JobResult> => {
+    const result = await check(image, { ...options, repair, ...hooks });
     if (result.unsupported) {
       const message = `Images of format "${result.format}" have nothing to check`;
-      telling.end({ ok: false, code: UNSUPPORTED, complaint: { kind: "unsupported", message, hint: undefined } });
-      return UNSUPPORTED;
+      return { code: UNSUPPORTED, failure: { kind: "unsupported", message, hint: undefined } };
     }
     const code = codeOf(result);
-    telling.end({ ok: true, code, summary: undefined });
-    if (form === "json") io.out(`${JSON.stringify(checkJson(result), null, 4)}\n`);
-    else if (!view.quiet) showHuman(result, io);
-    return code;
+    if (form === "json") return { code, out: `${JSON.stringify(checkJson(result), null, 4)}\n` };
+    return view.quiet ? { code } : { code, err: problemLines(result), out: checkText(result) };
   });
 }
 
@@ -71,35 +108,35 @@ function codeOf({ checkErrors, corruptions, leaks }: CheckResult): number {
   return corruptions > 0 ? 2 : leaks > 0 ? 3 : 0;
 }
 
-/** A result under the names of `qemu-img check --output=json`. */
+/** Returns a result under the names of `qemu-img check --output=json`. */
 export function checkJson(result: CheckResult): { [name: string]: unknown } {
-  const { path, format, clusters: units, imageEnd } = result;
+  const { path, format, clusters, imageEnd } = result;
   const some = (name: string, value: number | undefined) => value ? { [name]: value } : {};
   return {
     ...some("image-end-offset", imageEnd),
-    ...some("total-clusters", units?.total),
+    ...some("total-clusters", clusters?.total),
     "check-errors": result.checkErrors,
     ...some("corruptions", result.corruptions),
     ...some("corruptions-fixed", result.corruptionsFixed),
     ...some("leaks", result.leaks),
     ...some("leaks-fixed", result.leaksFixed),
-    ...some("allocated-clusters", units?.allocated),
-    ...some("fragmented-clusters", units?.fragmented),
-    ...some("compressed-clusters", units?.compressed),
+    ...some("allocated-clusters", clusters?.allocated),
+    ...some("fragmented-clusters", clusters?.fragmented),
+    ...some("compressed-clusters", clusters?.compressed),
     "filename": path,
     "format": format,
   };
 }
 
-function showHuman(result: CheckResult, io: Io): void {
-  for (const { kind, message } of result.problems) io.err(`${KINDS[kind]}: ${visible(message)}\n`);
-  io.out(`${humanLines(result).join("\n")}\n`);
+const PROBLEM_LABELS = { corruption: "Error", leak: "Leak", "check-error": "Not checked" } as const;
+
+function problemLines({ problems }: CheckResult): string {
+  return problems.map(({ kind, message }) => `${PROBLEM_LABELS[kind]}: ${visible(message)}\n`).join("");
 }
 
-const KINDS = { corruption: "Error", leak: "Leak", "check-error": "Not checked" } as const;
-
-function humanLines(result: CheckResult): string[] {
-  const { corruptions, leaks, checkErrors, clusters: units, imageEnd } = result;
+/** Returns a result in the words of qemu-img. */
+function checkText(result: CheckResult): string {
+  const { corruptions, leaks, checkErrors, clusters, imageEnd } = result;
   const lines: string[] = [];
   if (result.leaksFixed > 0 || result.corruptionsFixed > 0) {
     lines.push(
@@ -126,14 +163,14 @@ function humanLines(result: CheckResult): string[] {
     );
   }
   if (checkErrors > 0) lines.push("", `${checkErrors} internal errors have occurred during the check.`);
-  if (units && units.total > 0 && units.allocated > 0) {
+  if (clusters && clusters.total > 0 && clusters.allocated > 0) {
     const share = (part: number, whole: number) => (part * 100 / whole).toFixed(2);
     lines.push(
-      `${units.allocated}/${units.total} = ${share(units.allocated, units.total)}% allocated, ` +
-        `${share(units.fragmented, units.allocated)}% fragmented, ` +
-        `${share(units.compressed, units.allocated)}% compressed clusters`,
+      `${clusters.allocated}/${clusters.total} = ${share(clusters.allocated, clusters.total)}% allocated, ` +
+        `${share(clusters.fragmented, clusters.allocated)}% fragmented, ` +
+        `${share(clusters.compressed, clusters.allocated)}% compressed clusters`,
     );
   }
   if (imageEnd !== undefined && imageEnd > 0) lines.push(`Image end offset: ${imageEnd}`);
-  return lines;
+  return `${lines.join("\n")}\n`;
 }

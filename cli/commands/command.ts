@@ -1,5 +1,5 @@
 /**
- * A command as data: what the parser, the help and the completion of names read.
+ * A command as data, for the argument reader, the help and the completion.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import type { Io } from "../report/report.ts";
 export interface OptionDef {
   /** One letter. */
   readonly short?: string;
-  /** Another letter for the same. */
+  /** Another letter for the same option, absent from the help. */
   readonly alias?: string;
   /** Without the two hyphens. */
   readonly long?: string;
-  /** Name of its value; absent for a switch. */
+  /** Name of its value; absent for a switch. The same name stands for the same type of value in every command. */
   readonly arg?: string;
   /** Every use adds a value. */
   readonly repeats?: boolean;
-  /** What the long name means without `=value`: another option. Its value is never the next word. */
+  /** Another option, which the long name without `=value` stands for. The next argument is never its value. */
   readonly aloneIs?: string;
-  /** For people. */
+  /** Its line in the help. */
   readonly help: string;
-  /** Heading in the help. */
+  /** Its heading in the help. */
   readonly group?: string;
 }
 
@@ -35,31 +35,40 @@ export interface ParsedArgs {
   readonly files: readonly string[];
 }
 
-/** What a command works with. */
-export interface CommandContext {
-  readonly io: Io;
-  /** Raised by Ctrl-C and its like; the reason is the name of the signal. */
-  readonly signal: AbortSignal;
-}
-
-/** A command of the program, as its help shows it. */
-export interface CommandDef {
+/** A command's line in the help of the program. */
+export interface CommandSummary {
   readonly name: string;
   /** One line. */
   readonly summary: string;
   /** Its file arguments as the help shows them; empty: none. */
   readonly usage: string;
+}
+
+/** A command as its own help shows it. */
+export interface CommandDef extends CommandSummary {
   readonly options: readonly OptionDef[];
+  /** The values of its argument, where that is not a file. */
+  readonly choices?: readonly string[];
   /** Text after the options in the help. */
   readonly notes?: string;
 }
 
-/** A command that can be run. */
-export interface Command {
-  /** As {@linkcode CommandDef} has it. */
-  readonly name: string;
-  /** Loads what the command says of itself. */
-  readonly def: () => Promise<CommandDef>;
-  /** Loads and runs it; the result is the exit code. `args` are the words after the command's name. */
-  readonly run: (args: readonly string[], context: CommandContext) => Promise<number>;
+/** The environment that a command runs in. */
+export interface CommandContext {
+  readonly def: CommandDef;
+  readonly io: Io;
+  /** Aborted by SIGINT, SIGTERM or SIGHUP; the reason is the name of the signal. */
+  readonly signal: AbortSignal;
+}
+
+/** The part of a command that its own file adds to its summary. */
+export interface LoadedCommand extends Omit<CommandDef, keyof CommandSummary> {
+  /** Runs the command with the arguments after its name; returns the exit code. */
+  run(args: readonly string[], context: CommandContext): Promise<number>;
+}
+
+/** A command in the table of commands. */
+export interface Command extends CommandSummary {
+  /** Imports the file of the command. */
+  load(): Promise<LoadedCommand>;
 }

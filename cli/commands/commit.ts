@@ -5,35 +5,58 @@
  */
 import { resolve } from "node:path";
 import { changeFiles, commit, openDisk, parseSize } from "../../mod.ts";
-import { type Changing, changingOne, imagePath } from "../args/edit_args.ts";
-import { commitCommand } from "./commit_options.ts";
-import { isOn, textOf, viewOf } from "../args/read_args.ts";
+import { editOptions, imagePath, type ImageToEdit, onlyImageToEdit, writeCacheOption } from "../args/edit_options.ts";
+import { isOn, textOf } from "../args/parse_args.ts";
+import { formatOption, permissionsOption, progressOptions, progressView, READING } from "../args/read_options.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-interface CommitRequest extends Changing {
+/** `commit`. */
+export const commitCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    {
+      short: "b",
+      long: "base",
+      arg: "file",
+      group: READING,
+      help: "write into this file of the chain (default: the backing file of the image); the image is not emptied then",
+    },
+    { short: "d", long: "drop", group: READING, help: "do not empty the image afterwards" },
+    { short: "r", long: "rate-limit", arg: "rate", group: READING, help: "write at most this many bytes a second" },
+    writeCacheOption,
+    ...editOptions,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes:
+    `The guest data of the image stays the same at every moment. That of other images with the same backing file changes.
+
+Examples:
+  diskcast commit -p overlay.qcow2
+  diskcast commit -d -b base.qcow2 top.qcow2`,
+  run: (args, context) => runCommand({ read: commitRequest, files, work }, args, context),
+};
+
+interface CommitRequest extends ImageToEdit {
   readonly base: string | undefined;
   readonly keepsTop: boolean;
+  /** Bytes per second; 0: no limit. */
   readonly rateLimit: number;
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): CommitRequest {
+function commitRequest(parsed: ParsedArgs): CommitRequest {
   const base = textOf(parsed, "base");
   const rate = textOf(parsed, "rate-limit");
   return {
-    ...changingOne(parsed, "commit"),
+    ...onlyImageToEdit(parsed, "commit"),
     base: base === undefined ? undefined : imagePath(base, "base"),
     keepsTop: isOn(parsed, "drop"),
     rateLimit: rate === undefined ? 0 : parseSize(rate, "-r"),
-    view: viewOf(parsed),
+    view: progressView(parsed),
   };
-}
-
-/** Runs `commit` with the words after its name; the result is the exit code. */
-export function runCommit(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand({ def: commitCommand, read: requestOf, files, work }, args, context);
 }
 
 async function files({ image, options, base }: CommitRequest) {
@@ -45,11 +68,8 @@ async function files({ image, options, base }: CommitRequest) {
 
 function work(request: CommitRequest, context: CommandContext): Promise<number> {
   const { image, options, base, keepsTop, rateLimit, view } = request;
-  return watch({ view, command: "commit", label: "Committing" }, context, async (onEvent, telling) => {
-    const more = { keepsTop, rateLimit, signal: context.signal, onEvent, onWarning: telling.warn };
-    await commit(image, { ...options, ...more, ...(base !== undefined && { base }) });
-    telling.end({ ok: true, code: 0, summary: undefined });
-    if (!view.quiet) context.io.out("Image committed.\n");
-    return 0;
+  return runJob({ view, label: "Committing" }, context, async (hooks) => {
+    await commit(image, { ...options, keepsTop, rateLimit, ...hooks, ...(base !== undefined && { base }) });
+    return view.quiet ? {} : { out: "Image committed.\n" };
   });
 }

@@ -1,50 +1,66 @@
 /**
- * The command `completions`, and `complete`, by which the shells ask.
+ * The command `completions`, and `complete`, which the scripts of the shells run.
  *
  * @module
  */
-import { allFormats, ImageError } from "../../mod.ts";
-import type { CommandContext, CommandDef } from "./command.ts";
-import { parseArgs } from "../args/parse_args.ts";
-import { helpOf } from "./run_command.ts";
-import { proposals } from "../args/completion.ts";
-import { completionsCommand, SHELLS } from "./completions_options.ts";
+import { allFormats } from "../../mod.ts";
+import { complete } from "../args/completion.ts";
+import { usageError } from "../args/usage.ts";
 import type { Io } from "../report/report.ts";
+import { definitionOf } from "./mod.ts";
+import { runCommand } from "./run_command.ts";
+import type { Command, LoadedCommand, ParsedArgs } from "./command.ts";
 
-type Shell = typeof SHELLS[number];
-
-/** The scripts. They only hand on what was typed and show the answer; what follows what is known here alone. */
-const SCRIPTS: { readonly [shell in Shell]: () => Promise<{ readonly default: string }> } = {
+/** The scripts. They pass the arguments to `complete` and show its candidates. */
+const SCRIPTS: { readonly [shell: string]: () => Promise<{ readonly default: string }> } = {
   bash: () => import("../completions/diskcast.bash", { with: { type: "text" } }),
   zsh: () => import("../completions/diskcast.zsh", { with: { type: "text" } }),
   fish: () => import("../completions/diskcast.fish", { with: { type: "text" } }),
   powershell: () => import("../completions/diskcast.ps1", { with: { type: "text" } }),
 };
 
-/** Runs `completions`; the result is the exit code. */
-export async function runCompletions(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(completionsCommand, args);
-  if (parsed === null) {
-    io.out(await helpOf(completionsCommand));
-    return 0;
-  }
-  const [shell, ...more] = parsed.files;
-  if (shell === undefined || more.length > 0 || !(SHELLS as readonly string[]).includes(shell)) {
-    const what = shell === undefined ? "the shell is missing" : `"${parsed.files.join(" ")}" is no shell known here`;
-    throw new ImageError("usage", `Cannot write completions: ${what}; give one of ${SHELLS.join(", ")}`);
-  }
-  io.out((await SCRIPTS[shell as Shell]()).default);
-  return 0;
+const SHELLS = Object.keys(SCRIPTS);
+
+/** `completions`. */
+export const completionsCommand: LoadedCommand = {
+  options: [],
+  choices: SHELLS,
+  notes: `Examples:
+  diskcast completions bash > ~/.local/share/bash-completion/completions/diskcast
+  diskcast completions zsh > "\${fpath[1]}/_diskcast"
+  diskcast completions fish > ~/.config/fish/completions/diskcast.fish
+  diskcast completions powershell | Out-String | Invoke-Expression`,
+  run: (args, context) =>
+    runCommand(
+      {
+        read: shellOf,
+        async work({ shell }, { io }) {
+          io.out((await SCRIPTS[shell]!()).default);
+          return 0;
+        },
+      },
+      args,
+      context,
+    ),
+};
+
+function shellOf({ files }: ParsedArgs): { readonly shell: string } {
+  const [shell, ...more] = files;
+  if (shell !== undefined && more.length === 0 && SHELLS.includes(shell)) return { shell };
+  const problem = shell === undefined ? "the shell is missing" : `"${files.join(" ")}" is no shell known here`;
+  throw usageError(`Cannot write completions: ${problem}; give one of ${SHELLS.join(", ")}`);
 }
 
 /**
- * Answers a shell: one proposal a line, with a tab before what it means, then a colon and what else may be proposed. After
- * `--` come the words so far, the last of them unfinished; after `--next` a further, empty one is begun.
+ * Prints the candidates for the argument at the cursor: one a line, with a tab before its help; then a colon and the
+ * directive. The arguments so far follow `--`, or `--next` where the cursor is behind them, at a new one.
  */
-export function runComplete(args: readonly string[], commands: readonly CommandDef[], io: Io): number {
-  const words = args[0] === "--" ? args.slice(1) : args[0] === "--next" ? [...args.slice(1), ""] : args;
-  const { values, directive } = proposals(words, { commands, formats: allFormats });
-  for (const [value, about] of values) io.out(`${value}\t${about}\n`);
+export async function runComplete(args: readonly string[], commands: readonly Command[], io: Io): Promise<number> {
+  const typed = args[0] === "--" ? args.slice(1) : args[0] === "--next" ? [...args.slice(1), ""] : args;
+  const named = commands.find(({ name }) => name === typed[0]);
+  const command = named && await definitionOf(named);
+  const { values, directive } = complete(typed, { commands, command, formats: allFormats });
+  for (const [value, help] of values) io.out(`${value}\t${help}\n`);
   io.out(`:${directive}\n`);
   return 0;
 }

@@ -1,35 +1,164 @@
 /**
- * The command `convert`: arguments to job, job to result, result to exit code.
+ * The command `convert`.
  *
  * @module
  */
 import { allFormats, convert, ImageError, jobFiles } from "../../mod.ts";
-import type { ConvertJob, ConvertSummary, Format, OptionSpec } from "../../mod.ts";
-import { parseArgs } from "../args/parse_args.ts";
-import { requestOf } from "../args/convert_args.ts";
+import type { ConvertJob, ConvertSummary, Format } from "../../mod.ts";
+import { convertRequest } from "../args/convert_args.ts";
 import type { ConvertRequest, ConvertView } from "../args/convert_args.ts";
-import { convertCommand } from "./convert_options.ts";
-import { convertExit } from "../exit_codes.ts";
+import { creationOptionsText } from "../args/creation_options.ts";
+import { parseArgs } from "../args/parse_args.ts";
+import { allowRefOption, cacheOption, objectOption, permissionsOption, progressOptions } from "../args/read_options.ts";
 import type { Arrival, Destination } from "../destinations/check.ts";
+import { convertExit } from "../exit_codes.ts";
+import { onSignals } from "../process.ts";
+import { tellJob } from "../progress/choose.ts";
 import { tell } from "../progress/progress.ts";
 import type { Telling } from "../progress/progress.ts";
-import { tellJob } from "../progress/choose.ts";
 import { complaintOf, stackText, visible, wantsDebug } from "../report/report.ts";
-import { onSignals } from "../process.ts";
 import type { Io, Where } from "../report/report.ts";
-import { sizeText } from "../report/units.ts";
-import type { CommandContext } from "./command.ts";
 import { helpOf } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, OptionDef } from "./command.ts";
 
 const WINDOWS = Deno.build.os === "windows";
+const SOURCE = "Source";
+const TARGET = "Target";
+const COPYING = "Copying";
+const PROGRESS_HELP =
+  "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
+  "lines elsewhere; screen: a map of the disk, run by run, with keys; json: one event per line";
 
-/** What `convert` is asked to do: a job, the options of a format, or its help. */
-export type ParsedConvert = ConvertRequest | { readonly kind: "help"; readonly text: string };
+/** `convert`. */
+export const convertCommand: LoadedCommand = {
+  options: [
+    {
+      short: "f",
+      long: "source-format",
+      arg: "fmt",
+      group: SOURCE,
+      help: "format of every source (default: probed)",
+    },
+    { long: "image-opts", group: SOURCE, help: "sources are descriptions: driver=...,file.filename=..." },
+    {
+      short: "l",
+      long: "snapshot",
+      arg: "snapshot",
+      group: SOURCE,
+      help: "convert this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
+    },
+    { short: "U", long: "force-share", group: SOURCE, help: "open sources although others are writing to them" },
+    { long: "salvage", group: SOURCE, help: "skip read errors; unreadable data becomes zeroes" },
+    { ...cacheOption, long: "source-cache", group: SOURCE },
+    { ...allowRefOption, group: SOURCE },
+    { short: "O", long: "target-format", arg: "fmt", group: TARGET, help: "format of the target (default: raw)" },
+    {
+      short: "o",
+      long: "target-format-options",
+      arg: "options",
+      repeats: true,
+      group: TARGET,
+      help: 'key=value[,key=value...] for the new image; "-o help" lists them; can be repeated',
+    },
+    {
+      long: "for",
+      arg: "destination",
+      group: TARGET,
+      help:
+        'write an image for this destination, check the file and print the next steps; "diskcast presets" lists them',
+    },
+    {
+      short: "B",
+      alias: "b",
+      long: "backing",
+      arg: "file",
+      group: TARGET,
+      help: "write only the data that differs from this backing file (also -b)",
+    },
+    { short: "F", long: "backing-format", arg: "fmt", group: TARGET, help: "format of the backing file" },
+    { short: "c", long: "compress", group: TARGET, help: "compress the data, where the format can" },
+    {
+      long: "round",
+      arg: "size",
+      group: TARGET,
+      help:
+        "round the size of the disk up to a multiple of this: zeroes are added, the backup GPT moves to the new end",
+    },
+    { short: "n", long: "no-create", group: TARGET, help: "write into the target that exists, of format -O" },
+    { long: "target-image-opts", group: TARGET, help: "the target is a description, see --image-opts; needs -n" },
+    { long: "target-is-zero", group: TARGET, help: "the existing target is known to read as zeroes; needs -n" },
+    {
+      short: "t",
+      long: "target-cache",
+      arg: "mode",
+      group: TARGET,
+      help: "writeback (default): on stable storage at the end; writethrough or directsync: after every write; " +
+        "unsafe: never waited for; none or off: as writeback, the page cache stays in use",
+    },
+    {
+      short: "S",
+      long: "sparse-size",
+      arg: "size",
+      group: COPYING,
+      help: "zeroes of at least this length become holes (default: 4k; 0: every byte is written)",
+    },
+    {
+      long: "digest",
+      group: COPYING,
+      help: 'print the SHA-256 of the disk as it is converted, which "diskcast digest" prints for any of its images',
+    },
+    { long: "bitmaps", group: COPYING, help: "copy the persistent dirty bitmaps of the source" },
+    { long: "skip-broken-bitmaps", group: COPYING, help: "with --bitmaps: leave out those that cannot be trusted" },
+    { short: "r", long: "rate-limit", arg: "rate", group: COPYING, help: "write at most this many bytes a second" },
+    {
+      long: "compression-level",
+      arg: "level",
+      group: COPYING,
+      help: "with -c: 1 (fast) to 9, or to 22 with zstd (default: 6 or 9, as suits the data, or 3 with zstd)",
+    },
+    {
+      short: "m",
+      long: "parallel",
+      arg: "number",
+      group: COPYING,
+      help: "number of workers that compress, decompress and copy, 1 to 16 (default: one per processor)",
+    },
+    {
+      short: "W",
+      long: "oob-writes",
+      group: COPYING,
+      help: "accepted; writes do not depend on each other's order anyway",
+    },
+    {
+      short: "C",
+      long: "copy-range-offloading",
+      group: COPYING,
+      help: "let the system copy data that both files hold unencoded, zeroes included (targets: raw, qcow2; needs " +
+        "--allow-ffi, without it data is read and written); not with -c, -S, --salvage or --digest",
+    },
+    { ...objectOption, group: COPYING },
+    ...progressOptions.map((one): OptionDef => one.long === "progress" ? { ...one, help: PROGRESS_HELP } : one),
+    permissionsOption,
+  ],
+  notes: `Sizes take the suffixes k, M, G, T, P and E (powers of 1024). Several sources are concatenated.
+Long options may be cut short where the rest is clear: --snap.
+
+Examples:
+  diskcast convert -p -O qcow2 disk.vmdk disk.qcow2
+  diskcast convert --for azure disk.vmdk disk.vhd
+  diskcast convert -c -O qcow2 -o compression_type=zstd disk.raw disk.qcow2
+  diskcast convert -O qcow2 -B base.qcow2 -F qcow2 disk.qcow2 overlay.qcow2
+  diskcast convert -O raw --image-opts driver=raw,offset=1M,size=100M,file.filename=disk.raw part.raw`,
+  run: runConvert,
+};
+
+/** The request of the arguments, or for help. */
+export type ParsedConvert = ConvertRequest | { readonly kind: "help" };
 
 /**
- * Reads the words after `convert`. Looks at no file.
+ * Parses the arguments after `convert`. No file is opened.
  *
- * @throws ImageError `usage`, or `unsupported` for what qemu-img has and this program has not.
+ * @throws ImageError `usage`, or `unsupported` for options of qemu-img that this program does not have
  */
 export async function parseConvert(
   args: readonly string[],
@@ -37,60 +166,58 @@ export async function parseConvert(
   windows: boolean = WINDOWS,
 ): Promise<ParsedConvert> {
   const parsed = parseArgs(convertCommand, args);
-  if (parsed === null) return { kind: "help", text: await helpOf(convertCommand) };
-  return await requestOf(parsed, formats, windows);
+  return parsed === null ? { kind: "help" } : await convertRequest(parsed, formats, windows);
 }
 
-/** What every format with backing files takes, besides its own options. */
-const BACKING_OPTIONS: readonly OptionSpec[] = [
-  { name: "backing_file", type: "file", help: "as -B" },
-  { name: "backing_fmt", type: "text", help: "as -F" },
-];
-
-/** The creation options of a format, as `-o help` shows them. */
-export function optionsText(format: Format): string {
-  const specs = [...format.createOptions, ...(format.has.overlays ? BACKING_OPTIONS : [])];
-  if (specs.length === 0) return `Format "${format.name}" has no creation options\n`;
-  const rows = specs.map((spec) => [`  ${spec.name}=${valueText(spec)}`, aboutText(spec)] as const);
-  const width = Math.max(...rows.map(([left]) => left.length));
-  const lines = rows.map(([left, right]) => `${left.padEnd(width)}  ${right}`);
-  return `Creation options of format "${format.name}":\n${lines.join("\n")}\n`;
+async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
+  const { def, io, signal } = context;
+  let stage: Where["stage"] = "words";
+  try {
+    const request = await parseConvert(args);
+    switch (request.kind) {
+      case "help":
+        io.out(await helpOf(def));
+        return 0;
+      case "options":
+        io.out(creationOptionsText(request.format));
+        return 0;
+      case "job":
+    }
+    if (!request.view.printPermissions) return await work(request.job, request.view, args, context);
+    stage = "permissions";
+    const { printPermissions } = await import("../permissions.ts");
+    await printPermissions(def, args, await jobFiles(request.job), io);
+    return 0;
+  } catch (error) {
+    return reportFailure(error, stage, tell(wantsJson(args) ? "json" : "none", false, io), io, signal);
+  }
 }
 
-function valueText(spec: OptionSpec): string {
-  if (spec.type === "flag") return "on|off";
-  return spec.type === "choice" ? (spec.values ?? []).join("|") : `<${spec.type}>`;
-}
-
-function aboutText(spec: OptionSpec): string {
-  return spec.default === undefined ? spec.help : `${spec.help} (default: ${defaultText(spec.type, spec.default)})`;
-}
-
-function defaultText(type: OptionSpec["type"], value: string | number | boolean): string {
-  if (typeof value === "boolean") return value ? "on" : "off";
-  return type === "size" && typeof value === "number" ? sizeText(value) : String(value);
+/** Returns whether arguments that cannot be read ask for JSON. */
+function wantsJson(args: readonly string[]): boolean {
+  return args.some((arg) => arg.startsWith("--pro") && arg.endsWith("=json"));
 }
 
 async function work(
   job: ConvertJob,
   view: ConvertView,
   words: readonly string[],
-  { io: given, signal: raised }: CommandContext,
+  { io: terminal, signal: raised }: CommandContext,
 ): Promise<number> {
-  const io = apartFrom(job.target.path, given);
-  const telling = await tellJob({ job, view, words }, io, raised);
-  const { signal, paused } = telling;
-  // Without a listener, a user's habit from qemu-img and dd would end the process.
-  const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);
+  const io = besideTarget(job.target.path, terminal);
+  const progress = await tellJob({ job, view, words }, io, raised);
+  const { signal, paused } = progress;
+  // qemu-img and dd report their progress on these signals; without a listener they would end the process.
+  const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
   try {
-    view.warnings.forEach(telling.warn);
-    const summary = await convert(job, { onEvent: telling.event, signal, ...(paused && { paused }) });
-    if (view.destination) telling.phase("verify");
-    const checked = view.destination && await arrivalAt(view.destination, summary);
-    telling.end({ ok: true, code: 0, summary });
-    // Whoever reads both sees it once; a program that reads the output always gets it.
-    const told = telling.tellsDigest === true && io.outIsTerminal === true;
-    if (summary.sha256 !== undefined && !told) {
+    view.warnings.forEach(progress.warn);
+    const summary = await convert(job, { onEvent: progress.event, signal, ...(paused && { paused }) });
+    if (view.destination) progress.phase("verify");
+    const checked = view.destination && await checkArrival(view.destination, summary);
+    progress.end({ ok: true, code: 0, summary });
+    // On a terminal the screen has shown the digest already; a program that reads the output always gets it.
+    const shown = progress.tellsDigest === true && io.outIsTerminal === true;
+    if (summary.sha256 !== undefined && !shown) {
       const { digestLine } = await import("../report/human.ts");
       io.out(digestLine(summary.sha256, job.target.path));
     }
@@ -99,22 +226,26 @@ async function work(
     }
     return 0;
   } catch (error) {
-    return failed(error, "work", telling, io, signal);
+    return reportFailure(error, "work", progress, io, signal);
   } finally {
-    unwatch();
+    removeListeners();
   }
 }
 
 /** Names of standard output. */
 const STDOUT = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
-/** Where the target is standard output, everything else goes to standard error. */
-function apartFrom(target: string, io: Io): Io {
+/** Returns `io` for the text of a conversion: where the target is standard output, all text goes to standard error. */
+function besideTarget(target: string, io: Io): Io {
   return STDOUT.includes(target) ? { ...io, out: (text) => io.err(text), outIsTerminal: io.errIsTerminal } : io;
 }
 
-/** Checks the finished file. It is there and complete, even where the destination will not have it. */
-async function arrivalAt(destination: Destination, summary: ConvertSummary): Promise<Arrival> {
+/**
+ * Checks the finished file for its destination.
+ *
+ * @throws ImageError `unsupported` where the destination would refuse it; the file stays
+ */
+async function checkArrival(destination: Destination, summary: ConvertSummary): Promise<Arrival> {
   const { arrival } = await import("../destinations/check.ts");
   const checked = await arrival(destination, summary, WINDOWS);
   if (checked.verdict.ok) return checked;
@@ -123,35 +254,16 @@ async function arrivalAt(destination: Destination, summary: ConvertSummary): Pro
   throw new ImageError("unsupported", message, { path: summary.path });
 }
 
-/** Tells of a failure; the result is the exit code. */
-function failed(error: unknown, stage: Where["stage"], telling: Telling, io: Io, signal: AbortSignal): number {
+/** Ends the progress with a failure; returns the exit code. */
+function reportFailure(
+  error: unknown,
+  stage: Where["stage"],
+  progress: Telling,
+  io: Io,
+  signal: AbortSignal,
+): number {
   const code = convertExit(error, signal);
-  telling.end({ ok: false, code, complaint: complaintOf(error, { command: "convert", stage }) });
+  progress.end({ ok: false, code, complaint: complaintOf(error, { command: "convert", stage }) });
   if (wantsDebug()) io.err(stackText(error));
   return code;
-}
-
-/** Whether JSON is asked for, as far as words that cannot be read tell it. */
-function wantsJson(args: readonly string[]): boolean {
-  return args.some((word) => word.startsWith("--pro") && word.endsWith("=json"));
-}
-
-/** Runs `convert` with the words after its name; the result is the exit code. */
-export async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
-  const { io, signal } = context;
-  let stage: Where["stage"] = "words";
-  try {
-    const request = await parseConvert(args);
-    if (request.kind === "job" && !request.view.printPermissions) {
-      return await work(request.job, request.view, args, context);
-    }
-    stage = "permissions";
-    if (request.kind === "job") {
-      const { printPermissions } = await import("../permissions.ts");
-      await printPermissions(convertCommand, args, await jobFiles(request.job), io);
-    } else io.out(request.kind === "help" ? request.text : optionsText(request.format));
-    return 0;
-  } catch (error) {
-    return failed(error, stage, tell(wantsJson(args) ? "json" : "none", false, io), io, signal);
-  }
 }

@@ -3,22 +3,67 @@
  *
  * @module
  */
-import { allFormats, createImage, ImageError, jobFiles, parseSize } from "../../mod.ts";
+import { allFormats, createImage, jobFiles, parseSize } from "../../mod.ts";
 import type { CreateJob, Format, JobFiles } from "../../mod.ts";
-import { optionsText } from "./convert.ts";
-import { refuseObject } from "../args/convert_flags.ts";
-import { formatNamed } from "../args/convert_rules.ts";
-import { creationFrom } from "../args/create_args.ts";
-import { createCommand } from "./create_options.ts";
-import { pathOf, storablePath } from "../args/image_names.ts";
-import { isOn, listOf, textOf, viewOf } from "../args/read_args.ts";
-import { visible } from "../report/report.ts";
-import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
+import { backingSpec } from "../args/convert_images.ts";
+import { creationOptions, creationOptionsText } from "../args/creation_options.ts";
+import { imagePath } from "../args/edit_options.ts";
 import { asksForHelp, parseOptionLists } from "../args/option_list.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { isOn, listOf, textOf } from "../args/parse_args.ts";
+import {
+  permissionsOption,
+  progressOptions,
+  progressView,
+  readingOptions,
+  refuseObject,
+} from "../args/read_options.ts";
+import { formatOfOption, usageError } from "../args/usage.ts";
+import type { ProgressView } from "../progress/progress.ts";
+import { visible } from "../report/report.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-const WINDOWS = Deno.build.os === "windows";
+const IMAGE = "New image";
+
+/** `create`. */
+export const createCommand: LoadedCommand = {
+  options: [
+    { short: "f", long: "format", arg: "fmt", group: IMAGE, help: "format of the image (default: raw)" },
+    {
+      short: "o",
+      long: "options",
+      arg: "options",
+      repeats: true,
+      group: IMAGE,
+      help: 'key=value[,key=value...] for the image; "-o help" lists them; can be repeated',
+    },
+    {
+      short: "b",
+      long: "backing",
+      arg: "file",
+      group: IMAGE,
+      help: "backing file of the image; a relative name starts from the folder of the image",
+    },
+    { short: "F", alias: "B", long: "backing-format", arg: "fmt", group: IMAGE, help: "format of the backing file" },
+    {
+      short: "u",
+      long: "backing-unsafe",
+      group: IMAGE,
+      help: "do not open the backing file, which may be missing; needs SIZE",
+    },
+    ...readingOptions.filter(({ long }) => long !== "image-opts" && long !== "force-share"),
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes: `SIZE takes the suffixes k, M, G, T, P and E (powers of 1024); with a backing file, the default is its size.
+A file that has the name of the image is replaced when the new one is complete.
+
+Examples:
+  diskcast create -f qcow2 disk.qcow2 20G
+  diskcast create -f qcow2 -o cluster_size=2M,preallocation=metadata disk.qcow2 1T
+  diskcast create -f qcow2 -b base.qcow2 -F qcow2 overlay.qcow2`,
+  run: (args, context) => runCommand<CreateRequest>({ read: createRequest, files, work }, args, context),
+};
 
 interface CreateRequest {
   readonly job: CreateJob;
@@ -26,23 +71,19 @@ interface CreateRequest {
   readonly view: ProgressView;
 }
 
-function usage(message: string): ImageError {
-  return new ImageError("usage", message);
-}
-
-function requestOf(parsed: ParsedArgs): CreateRequest | string {
+function createRequest(parsed: ParsedArgs): CreateRequest | string {
   listOf(parsed, "object").forEach(refuseObject);
-  const format = formatNamed(textOf(parsed, "format") ?? "raw", allFormats, "-f");
+  const format = formatOfOption(textOf(parsed, "format") ?? "raw", allFormats, "-f");
   const items = parseOptionLists(listOf(parsed, "options"));
-  if (asksForHelp(items)) return optionsText(format);
-  const [name, sizeWord, ...more] = parsed.files;
-  if (name === undefined) throw usage("Cannot create an image: its name is missing");
-  if (more.length > 0) throw usage(`Cannot use "${more[0]}": create takes one image and its size`);
-  const creation = creationFrom(items, format);
-  if (sizeWord !== undefined && creation.size !== undefined) {
-    throw usage("Cannot tell the size: it is given twice, as SIZE and in -o");
+  if (asksForHelp(items)) return creationOptionsText(format);
+  const [name, sizeArg, ...more] = parsed.files;
+  if (name === undefined) throw usageError("Cannot create an image: its name is missing");
+  if (more.length > 0) throw usageError(`Cannot use "${more[0]}": create takes one image and its size`);
+  const creation = creationOptions(items, format);
+  if (sizeArg !== undefined && creation.size !== undefined) {
+    throw usageError("Cannot tell the size: it is given twice, as SIZE and in -o");
   }
-  const size = sizeWord ?? creation.size;
+  const size = sizeArg ?? creation.size;
   const unseen = isOn(parsed, "backing-unsafe");
   const allowRefs = listOf(parsed, "allow-ref");
   const backing = backingOf(
@@ -50,7 +91,7 @@ function requestOf(parsed: ParsedArgs): CreateRequest | string {
     textOf(parsed, "backing-format") ?? creation.backingFormat,
   );
   const job: CreateJob = {
-    path: pathOf(name, WINDOWS, "image"),
+    path: imagePath(name),
     format: format.name,
     options: creation.options,
     ...(size !== undefined && { size: parseSize(size, "the image") }),
@@ -59,27 +100,20 @@ function requestOf(parsed: ParsedArgs): CreateRequest | string {
     ...(allowRefs.length > 0 && { allowRefs }),
   };
   if (size === undefined && (!backing || unseen)) {
-    throw usage(`Cannot create "${name}": its size is missing, give it after the name`);
+    throw usageError(`Cannot create "${name}": its size is missing, give it after the name`);
   }
-  return { job, format, view: viewOf(parsed) };
+  return { job, format, view: progressView(parsed) };
 }
 
 function backingOf(name: string | undefined, format: string | undefined): CreateJob["backing"] {
-  if (format !== undefined) formatNamed(format, allFormats, "-F");
+  if (format !== undefined) formatOfOption(format, allFormats, "-F");
   if (name === undefined && format !== undefined) {
-    throw usage("Cannot use -F without -b: name the backing file, or leave -F out");
+    throw usageError("Cannot use -F without -b: name the backing file, or leave -F out");
   }
-  if (name === undefined) return undefined;
-  const path = storablePath(pathOf(name, WINDOWS, "backing file"), WINDOWS);
-  return { path, ...(format !== undefined && { format }) };
+  return name === undefined ? undefined : backingSpec(name, format, Deno.build.os === "windows");
 }
 
-/** Runs `create` with the words after its name; the result is the exit code. */
-export function runCreate(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand<CreateRequest>({ def: createCommand, read: requestOf, files, work }, args, context);
-}
-
-/** As a conversion without a source. */
+/** Returns the files of a conversion without sources, which are the same. */
 function files({ job: { backing, unseenBacking, allowRefs, ...target } }: CreateRequest): Promise<JobFiles> {
   const { path, format, options } = target;
   return jobFiles({
@@ -90,22 +124,19 @@ function files({ job: { backing, unseenBacking, allowRefs, ...target } }: Create
 }
 
 function work({ job, format, view }: CreateRequest, context: CommandContext): Promise<number> {
-  return watch({ view, command: "create", label: "Creating" }, context, async (onEvent, telling) => {
-    const { io, signal } = context;
-    const { size } = await createImage(job, { signal, onEvent, onWarning: telling.warn });
-    telling.end({ ok: true, code: 0, summary: undefined });
-    if (!view.quiet) io.out(`${visible(createdText(job, format, size))}\n`);
-    return 0;
+  return runJob({ view, label: "Creating" }, context, async (hooks) => {
+    const { size } = await createImage(job, hooks);
+    return view.quiet ? {} : { out: `${visible(createdText(job, format, size))}\n` };
   });
 }
 
-/** What was created, in the words of qemu-img. */
+/** Returns the parameters of the new image in the words of qemu-img. */
 function createdText({ path, options = {}, backing }: CreateJob, format: Format, size: number): string {
   const shown = (value: string | number | boolean) => typeof value === "boolean" ? (value ? "on" : "off") : `${value}`;
   const values = format.createOptions.flatMap((spec) => {
     const value = options[spec.name] ?? spec.default;
     return value === undefined || value === "" ? [] : [`${spec.name}=${shown(value)}`];
   });
-  const beneath = backing ? [`backing_file=${backing.path}`, `backing_fmt=${backing.format ?? ""}`] : [];
-  return [`Formatting '${path}', fmt=${format.name}`, `size=${size}`, ...beneath, ...values].join(" ");
+  const backingValues = backing ? [`backing_file=${backing.path}`, `backing_fmt=${backing.format ?? ""}`] : [];
+  return [`Formatting '${path}', fmt=${format.name}`, `size=${size}`, ...backingValues, ...values].join(" ");
 }

@@ -3,77 +3,102 @@
  *
  * @module
  */
-import { digest, type DigestSummary, ImageError, imageFiles, parseNumber } from "../../mod.ts";
-import type { ImageSpec } from "../../mod.ts";
-import { digestLine } from "../report/human.ts";
-import { digestCommand } from "./digest_options.ts";
-import { outputForm, type Reading, readingOf, textOf, viewOf } from "../args/read_args.ts";
-import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
+import { digest, type DigestSummary, imageFiles, parseNumber } from "../../mod.ts";
 import { parseSnapshot } from "../args/option_list.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { textOf } from "../args/parse_args.ts";
+import {
+  formatOption,
+  type ImagesToRead,
+  imagesToRead,
+  outputForm,
+  outputOption,
+  permissionsOption,
+  progressOptions,
+  progressView,
+  READING,
+  readingOptions,
+} from "../args/read_options.ts";
+import { usageError } from "../args/usage.ts";
+import type { ProgressView } from "../progress/progress.ts";
+import { digestLine } from "../report/human.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-interface DigestRequest extends Reading {
+/** `digest`. */
+export const digestCommand: LoadedCommand = {
+  options: [
+    { ...formatOption, help: "format of the images (default: probed)" },
+    {
+      short: "l",
+      long: "snapshot",
+      arg: "snapshot",
+      group: READING,
+      help: "the disk in this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
+    },
+    {
+      short: "m",
+      long: "parallel",
+      arg: "number",
+      group: READING,
+      help: "number of decompressing workers, 1 to 16 (default: one per processor)",
+    },
+    ...readingOptions,
+    outputOption,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes:
+    `The digest is that of the guest's bytes: images of the same disk in different formats have the same one, which is
+also that of sha256sum for a raw image. Zeroes that the metadata states are not read. Formats with sectors round the size
+of a disk up to 512 bytes; a raw image of another size has another digest than an image converted from it.
+
+Examples:
+  diskcast digest disk.vmdk disk.qcow2
+  diskcast digest -f raw --output=json disk.raw`,
+  run: (args, context) =>
+    runCommand(
+      { read: digestRequest, files: ({ images, options }) => imageFiles(images, options), work },
+      args,
+      context,
+    ),
+};
+
+interface DigestRequest extends ImagesToRead {
   readonly form: "human" | "json";
   readonly view: ProgressView;
   readonly workers: number | undefined;
 }
 
-function requestOf(parsed: ParsedArgs): DigestRequest {
-  if (parsed.files.length === 0) throw new ImageError("usage", "Cannot tell which image is meant: none is given");
-  const { images, options } = readingOf(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
+function digestRequest(parsed: ParsedArgs): DigestRequest {
+  if (parsed.files.length === 0) throw usageError("Cannot tell which image is meant: none is given");
+  const { images, options } = imagesToRead(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
   const snapshot = textOf(parsed, "snapshot");
   const workers = textOf(parsed, "parallel");
   return {
     images: snapshot === undefined ? images : images.map((one) => ({ ...one, snapshot: parseSnapshot(snapshot) })),
     options,
     form: outputForm(parsed, ["human", "json"]),
-    view: viewOf(parsed),
+    view: progressView(parsed),
     workers: workers === undefined ? undefined : parseNumber(workers, "the number of -m", 1, 16),
   };
 }
 
-/** Runs `digest` with the words after its name; the result is the exit code. */
-export function runDigest(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand(
-    {
-      def: digestCommand,
-      read: requestOf,
-      files: ({ images, options }) => imageFiles(images, options),
-      work,
-    },
-    args,
-    context,
-  );
-}
-
-async function work(request: DigestRequest, context: CommandContext): Promise<number> {
-  const found: { [name: string]: unknown }[] = [];
-  for (const image of request.images) {
-    const code = await one(image, request, context, found);
+async function work(
+  { images, options, form, view, workers }: DigestRequest,
+  context: CommandContext,
+): Promise<number> {
+  const results: unknown[] = [];
+  for (const image of images) {
+    const code = await runJob({ view, label: "Hashing" }, context, async (hooks) => {
+      const result = await digest(image, { ...options, ...hooks, ...(workers !== undefined && { workers }) });
+      if (form === "human") return { out: digestLine(result.sha256, image.path) };
+      results.push(digestJson(result, image.path));
+      return {};
+    });
     if (code !== 0) return code;
   }
-  if (request.form === "json") {
-    context.io.out(`${JSON.stringify(found.length === 1 ? found[0] : found, null, 4)}\n`);
-  }
+  if (form === "json") context.io.out(`${JSON.stringify(results.length === 1 ? results[0] : results, null, 4)}\n`);
   return 0;
-}
-
-function one(
-  image: ImageSpec,
-  { options, view, workers, form }: DigestRequest,
-  context: CommandContext,
-  found: { [name: string]: unknown }[],
-): Promise<number> {
-  return watch({ view, command: "digest", label: "Hashing" }, context, async (onEvent, telling) => {
-    const { signal } = context;
-    const more = { signal, onEvent, onWarning: telling.warn, ...(workers !== undefined && { workers }) };
-    const result = await digest(image, { ...options, ...more });
-    telling.end({ ok: true, code: 0, summary: undefined });
-    if (form === "human") context.io.out(digestLine(result.sha256, image.path));
-    else found.push(digestJson(result, image.path));
-    return 0;
-  });
 }
 
 function digestJson({ sha256, size, totals }: DigestSummary, filename: string): { [name: string]: unknown } {

@@ -1,16 +1,44 @@
 /**
- * The command `formats`: the registry as a list.
+ * The command `formats`: a list of the registry.
  *
  * @module
  */
-import { allFormats, ImageError } from "../../mod.ts";
+import { allFormats } from "../../mod.ts";
 import type { Format } from "../../mod.ts";
-import { parseArgs } from "../args/parse_args.ts";
-import { helpOf } from "./run_command.ts";
-import { formatsCommand } from "./formats_options.ts";
-import type { CommandContext } from "./command.ts";
+import { outputForm, refuseFiles } from "../args/read_options.ts";
+import { runCommand } from "./run_command.ts";
+import type { LoadedCommand } from "./command.ts";
 
-/** What a format can do, in words. */
+/** `formats`. */
+export const formatsCommand: LoadedCommand = {
+  options: [{ long: "output", arg: "form", help: "human (default) or json" }],
+  notes: "Examples:\n  diskcast formats --output=json",
+  run: (args, context) =>
+    runCommand(
+      {
+        read(parsed) {
+          refuseFiles(parsed, "formats");
+          return { form: outputForm(parsed, ["human", "json"], "list") };
+        },
+        work({ form }, { io }) {
+          io.out(form === "json" ? formatsJson(allFormats) : formatsText(allFormats));
+          return Promise.resolve(0);
+        },
+      },
+      args,
+      context,
+    ),
+};
+
+/** Returns the formats as lines for people. */
+export function formatsText(formats: readonly Format[]): string {
+  const width = Math.max(0, ...formats.map((format) => format.name.length));
+  return formats.map((format) =>
+    `${format.name.padEnd(width)}  ${format.title}` +
+    ` (${format.extensions.map((extension) => `.${extension}`).join(" ")}): ${abilities(format).join(", ")}\n`
+  ).join("");
+}
+
 function abilities(format: Format): string[] {
   return [
     "read",
@@ -23,16 +51,7 @@ function abilities(format: Format): string[] {
   ];
 }
 
-/** The formats as lines for people. */
-export function formatsText(formats: readonly Format[]): string {
-  const width = Math.max(0, ...formats.map((format) => format.name.length));
-  return formats.map((format) =>
-    `${format.name.padEnd(width)}  ${format.title}` +
-    ` (${format.extensions.map((extension) => `.${extension}`).join(" ")}): ${abilities(format).join(", ")}\n`
-  ).join("");
-}
-
-/** The formats as JSON. */
+/** Returns the formats as JSON. */
 export function formatsJson(formats: readonly Format[]): string {
   const rows = formats.map((format) => ({
     name: format.name,
@@ -44,20 +63,4 @@ export function formatsJson(formats: readonly Format[]): string {
     createOptions: format.createOptions,
   }));
   return `${JSON.stringify(rows, null, 2)}\n`;
-}
-
-/** Runs `formats`; the result is the exit code. */
-export async function runFormats(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(formatsCommand, args);
-  if (parsed === null) {
-    io.out(await helpOf(formatsCommand));
-    return 0;
-  }
-  if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": formats takes no files`);
-  const form = parsed.options["output"] ?? "human";
-  if (form !== "human" && form !== "json") {
-    throw new ImageError("usage", `Cannot write the list as "${form}": --output must be human or json`);
-  }
-  io.out(form === "json" ? formatsJson(allFormats) : formatsText(allFormats));
-  return 0;
 }

@@ -1,42 +1,65 @@
 /**
- * The command `info`: what the library finds in an image, for people and programs.
+ * The command `info`.
  *
  * @module
  */
 import { imageFiles, inspect, inspectChain } from "../../mod.ts";
 import type { Fact, Facts, ImageInfo, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
+import { isOn } from "../args/parse_args.ts";
+import {
+  formatOption,
+  type ImagesToRead,
+  onlyImageToRead,
+  outputForm,
+  outputOption,
+  permissionsOption,
+  READING,
+  readingOptions,
+} from "../args/read_options.ts";
 import { bothSizes, snapshotTable, threeDigits } from "../report/human.ts";
-import { infoCommand } from "./info_options.ts";
-import { isOn, outputForm, type Reading, readingOfOne } from "../args/read_args.ts";
 import { visible } from "../report/report.ts";
 import { runCommand } from "./run_command.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-interface InfoRequest extends Reading {
+/** `info`. */
+export const infoCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    { long: "backing-chain", group: READING, help: "open the backing files as well, and show every image" },
+    ...readingOptions,
+    outputOption,
+    permissionsOption,
+  ],
+  notes:
+    `Without --backing-chain only the image itself is opened. For every file that it names, the output says whether it
+exists and may be opened: inside the folder of the image, or in a folder of --allow-ref.
+
+Examples:
+  diskcast info disk.qcow2
+  diskcast info --backing-chain --output=json overlay.qcow2`,
+  run: (args, context) =>
+    runCommand(
+      {
+        read: infoRequest,
+        files: ({ images, options, chain }) => imageFiles(images, { ...options, chain }),
+        work,
+      },
+      args,
+      context,
+    ),
+};
+
+interface InfoRequest extends ImagesToRead {
   readonly chain: boolean;
   readonly form: "human" | "json";
 }
 
-function requestOf(parsed: ParsedArgs): InfoRequest {
+function infoRequest(parsed: ParsedArgs): InfoRequest {
   return {
-    ...readingOfOne(parsed, "info"),
+    ...onlyImageToRead(parsed, "info"),
     chain: isOn(parsed, "backing-chain"),
     form: outputForm(parsed, ["human", "json"]),
   };
-}
-
-/** Runs `info` with the words after its name; the result is the exit code. */
-export function runInfo(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand(
-    {
-      def: infoCommand,
-      read: requestOf,
-      files: ({ images, options, chain }) => imageFiles(images, { ...options, chain }),
-      work,
-    },
-    args,
-    context,
-  );
 }
 
 async function work({ images: [image], options, chain, form }: InfoRequest, { io }: CommandContext): Promise<number> {
@@ -52,7 +75,7 @@ async function work({ images: [image], options, chain, form }: InfoRequest, { io
   return 0;
 }
 
-/** An image under the names of `qemu-img info --output=json`; `named-files` are ours. */
+/** Returns an image under the names of `qemu-img info --output=json`; only `named-files` is not one of them. */
 export function infoJson(info: ImageInfo): { [name: string]: unknown } {
   const { path, format, size, allocated, unit, dirty, backing, snapshots, specific, names } = info;
   return {
@@ -98,7 +121,7 @@ function snapshotJson(snapshot: SnapshotInfo): { [name: string]: unknown } {
   };
 }
 
-/** An image as lines for people. */
+/** Returns an image as lines for people. */
 export function infoText(info: ImageInfo): string {
   const { backing, snapshots, specific, names } = info;
   const lines = [
@@ -111,7 +134,7 @@ export function infoText(info: ImageInfo): string {
     ...(backing ? backingLines(backing) : []),
   ].map(visible);
   if (snapshots.length > 0) lines.push("Snapshot list:", snapshotTable(snapshots).trimEnd());
-  if (Object.keys(specific).length > 0) lines.push("Format specific information:", ...factLines(specific, 1));
+  if (Object.keys(specific).length > 0) lines.push("Format specific information:", ...infoLines(specific, 1));
   if (names.length > 0) lines.push("Named files:", ...names.map((name) => visible(`    ${nameText(name)}`)));
   return `${lines.join("\n")}\n`;
 }
@@ -134,19 +157,19 @@ function nameText({ role, name, state, path, reason }: NamedFileInfo): string {
   }
 }
 
-function factLines(facts: Facts, depth: number): string[] {
+function infoLines(info: Facts, depth: number): string[] {
   const indent = "    ".repeat(depth);
-  return Object.entries(facts).flatMap(([name, fact]) => {
+  return Object.entries(info).flatMap(([name, value]) => {
     const label = visible(name.replaceAll("-", " "));
-    if (fact === null || typeof fact !== "object") return [`${indent}${label}: ${visible(String(fact))}`];
-    return [`${indent}${label}:`, ...factLines(isList(fact) ? numbered(fact) : fact, depth + 1)];
+    if (value === null || typeof value !== "object") return [`${indent}${label}: ${visible(String(value))}`];
+    return [`${indent}${label}:`, ...infoLines(isList(value) ? numbered(value) : value, depth + 1)];
   });
 }
 
-function isList(fact: Fact): fact is readonly Fact[] {
-  return Array.isArray(fact);
+function isList(value: Fact): value is readonly Fact[] {
+  return Array.isArray(value);
 }
 
 function numbered(list: readonly Fact[]): Facts {
-  return Object.fromEntries(list.map((fact, index) => [`[${index}]`, fact]));
+  return Object.fromEntries(list.map((value, index) => [`[${index}]`, value]));
 }

@@ -1,116 +1,138 @@
 /**
- * The command `map`: the runs of a disk as a table, JSON or a picture.
+ * The command `map`: the extents of a disk as a table, as JSON or as a picture.
  *
  * @module
  */
 import { basename, dirname, join, resolve } from "node:path";
-import { ImageError, imageFiles, mapRuns, openDisk, parseSize } from "../../mod.ts";
+import { imageFiles, mapRuns, openDisk, parseSize } from "../../mod.ts";
 import type { MapEntry } from "../../mod.ts";
 import { themeOf } from "../../tui/theme.ts";
-import { mapCommand } from "./map_options.ts";
-import { addEntry, emptyPicture, pictureSvg, pictureText } from "../report/map_picture.ts";
-import { isOn, outputForm, type Reading, readingOfOne, textOf, viewOf } from "../args/read_args.ts";
-import { type Io, visible } from "../report/report.ts";
+import { isOn, textOf } from "../args/parse_args.ts";
+import {
+  formatOption,
+  type ImagesToRead,
+  onlyImageToRead,
+  OUTPUT,
+  outputForm,
+  permissionsOption,
+  progressOptions,
+  progressView,
+  READING,
+  readingOptions,
+} from "../args/read_options.ts";
+import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { addEntry, emptyPicture, pictureSvg, pictureText } from "../report/map_picture.ts";
+import { type Io, visible } from "../report/report.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-type Form = "human" | "json" | "svg" | "picture";
+/** `map`. */
+export const mapCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    {
+      short: "s",
+      long: "start-offset",
+      arg: "offset",
+      group: READING,
+      help: "begin at this guest offset (default: 0)",
+    },
+    { short: "l", long: "max-length", arg: "length", group: READING, help: "guest bytes at most (default: all)" },
+    ...readingOptions,
+    { long: "output", arg: "form", group: OUTPUT, help: "human, json, or svg for a picture (default: human)" },
+    { long: "picture", group: OUTPUT, help: "draw the map in the terminal" },
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes: `The table lists data only. JSON lists every extent: "depth" counts the layers from the top (0); "present" says
+whether that layer itself allocates it; "data" and "zero" say how it reads, "compressed" how it is stored; "offset" is the
+file offset, absent for compressed data.
 
-interface MapRequest extends Reading {
-  readonly form: Form;
+Examples:
+  diskcast map disk.qcow2
+  diskcast map --output=json -s 1G -l 64M disk.qcow2
+  diskcast map --picture disk.qcow2
+  diskcast map --output=svg disk.qcow2 > disk.svg`,
+  run: (args, context) =>
+    runCommand(
+      { read: mapRequest, files: ({ images, options }) => imageFiles(images, options), work },
+      args,
+      context,
+    ),
+};
+
+interface MapRequest extends ImagesToRead {
+  readonly form: "human" | "json" | "svg" | "picture";
+  /** Guest offset and length in bytes. */
   readonly start: number;
   readonly length: number;
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): MapRequest {
+function mapRequest(parsed: ParsedArgs): MapRequest {
   const form = outputForm(parsed, ["human", "json", "svg"]);
   if (isOn(parsed, "picture") && textOf(parsed, "output") !== undefined) {
-    throw new ImageError("usage", "Cannot use --picture with --output: leave one out");
+    throw usageError("Cannot use --picture with --output: leave one out");
   }
   const [start, length] = [textOf(parsed, "start-offset"), textOf(parsed, "max-length")];
   return {
-    ...readingOfOne(parsed, "map"),
+    ...onlyImageToRead(parsed, "map"),
     form: isOn(parsed, "picture") ? "picture" : form,
     start: start === undefined ? 0 : parseSize(start, "-s"),
     length: length === undefined ? Infinity : parseSize(length, "-l"),
-    view: viewOf(parsed),
+    view: progressView(parsed),
   };
 }
-
-/** Runs `map` with the words after its name; the result is the exit code. */
-export function runMap(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand(
-    {
-      def: mapCommand,
-      read: requestOf,
-      files: ({ images, options }) => imageFiles(images, options),
-      work,
-    },
-    args,
-    context,
-  );
-}
-
-/** Text is written in parts of about this length: a map may have millions of lines. */
-const PART = 1 << 16;
 
 function work(request: MapRequest, context: CommandContext): Promise<number> {
   const { form, images: [image], options, start, length } = request;
   const drawn = form === "svg" || form === "picture";
-  return watch(
-    { view: viewBeside(request.view, drawn), command: "map", label: "Mapping" },
-    context,
-    async (onEvent, telling) => {
-      const { io, signal } = context;
-      const entries = mapRuns(image, { ...options, start, length, onWarning: telling.warn, signal, onEvent });
-      const end = () => telling.end({ ok: true, code: 0, summary: undefined });
-      if (drawn) await draw(request, entries, io, end);
-      else await list(request, entries, io, end);
-      return 0;
-    },
-  );
+  return runJob({ view: viewBeside(request.view, drawn), label: "Mapping" }, context, async (hooks) => {
+    const entries = mapRuns(image, { ...options, start, length, ...hooks });
+    return { out: await (drawn ? draw : list)(request, entries, context.io) };
+  });
 }
 
-/** A table that grows in the terminal is its own progress, and a bar in it would be in the way. */
+/** Hides a bar that would be drawn over a table which grows in the same terminal. */
 function viewBeside(view: ProgressView, drawn: boolean): ProgressView {
   return drawn || view.progress !== "auto" || !Deno.stdout.isTerminal() ? view : { ...view, progress: "none" };
 }
 
-async function draw(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io, end: () => void): Promise<void> {
-  const { form, images: [image], start, length } = request;
-  const { size } = await sizeOf(request);
+async function draw(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io): Promise<string> {
+  const { form, images: [image], options, start, length } = request;
+  const size = await guestSize(image!, options);
   const picture = emptyPicture(Math.min(start, size), Math.min(size, start + length));
   for await (const entry of entries) addEntry(picture, entry);
   const theme = themeOf({ ascii: io.plain, colour: !io.plain && Deno.stdout.isTerminal() });
-  end();
-  io.out(form === "svg" ? pictureSvg(picture, image.path) : pictureText(picture, io.columns(), theme));
+  return form === "svg" ? pictureSvg(picture, image!.path) : pictureText(picture, io.columns(), theme);
 }
 
-async function list(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io, end: () => void): Promise<void> {
+async function guestSize(...[image, options]: Parameters<typeof openDisk>): Promise<number> {
+  await using disk = await openDisk(image, options);
+  return disk.size;
+}
+
+/** Characters after which a part of the list is printed: a map may have millions of lines. */
+const PRINTED_AT_ONCE = 1 << 16;
+
+/** Prints the list, but for its last part, which it returns. */
+async function list(request: MapRequest, entries: AsyncIterable<MapEntry>, io: Io): Promise<string> {
   const { form, images: [image], start } = request;
   let text = form === "json" ? "[" : row(["Offset", "Length", "Mapped to", "File"]);
   let count = 0;
   for await (const entry of entries) {
-    text += form === "json" ? (count++ === 0 ? "" : ",\n") + entryJson(entry) : entryRow(entry, image.path);
-    if (text.length < PART) continue;
+    text += form === "json" ? (count++ === 0 ? "" : ",\n") + entryJson(entry) : entryRow(entry, image!.path);
+    if (text.length < PRINTED_AT_ONCE) continue;
     io.out(text);
     text = "";
     if (io.outHasLeft?.()) break;
   }
-  if (form === "json") text += `${count === 0 ? entryJson({ ...NOTHING, start }) : ""}]\n`;
-  end();
-  io.out(text);
+  return form === "json" ? `${text}${count === 0 ? entryJson({ ...NO_ENTRY, start }) : ""}]\n` : text;
 }
 
-async function sizeOf({ images: [image], options }: MapRequest): Promise<{ size: number }> {
-  await using disk = await openDisk(image, options);
-  return { size: disk.size };
-}
-
-/** What stands for a map without entries, so that readers of the first one find it. */
-const NOTHING: MapEntry = {
+/** The only entry of an empty map, as with qemu-img. */
+const NO_ENTRY: MapEntry = {
   start: 0,
   length: 0,
   depth: 0,
@@ -120,17 +142,17 @@ const NOTHING: MapEntry = {
   compressed: false,
 };
 
-/** An entry as qemu-img writes it. */
+/** Returns an entry as qemu-img writes it. */
 function entryJson({ start, length, depth, present, zero, data, compressed, offset }: MapEntry): string {
   const fields = { start, length, depth, present, zero, data, compressed, ...(offset !== undefined && { offset }) };
   return `{ ${Object.entries(fields).map(([name, value]) => `"${name}": ${value}`).join(", ")}}`;
 }
 
-/** A row of the table: data only. */
-function entryRow({ start, length, zero, data, compressed, offset, file }: MapEntry, given: string): string {
+/** Returns the row of an entry; empty where it is not data. */
+function entryRow({ start, length, zero, data, compressed, offset, file }: MapEntry, imagePath: string): string {
   if (!data || zero) return "";
-  const place = offset === undefined ? (compressed ? "compressed" : "unknown") : hex(offset);
-  return row([hex(start), hex(length), place, file === undefined ? "" : visible(shownPath(file, given))]);
+  const location = offset === undefined ? (compressed ? "compressed" : "unknown") : hex(offset);
+  return row([hex(start), hex(length), location, file === undefined ? "" : visible(shownPath(file, imagePath))]);
 }
 
 function row(cells: readonly string[]): string {
@@ -141,10 +163,10 @@ function hex(value: number): string {
   return value === 0 ? "0" : `0x${value.toString(16)}`;
 }
 
-/** A file beside the image, or the image itself, as seen from where the user names the image. */
-function shownPath(file: string, given: string): string {
-  if (file === resolve(given)) return given;
-  const folder = dirname(given);
+/** Returns the path of a file in the folder of the image in the form in which the user gave that of the image. */
+function shownPath(file: string, imagePath: string): string {
+  if (file === resolve(imagePath)) return imagePath;
+  const folder = dirname(imagePath);
   if (dirname(file) !== resolve(folder)) return file;
   return folder === "." ? basename(file) : join(folder, basename(file));
 }

@@ -3,83 +3,136 @@
  *
  * @module
  */
-import { allFormats, ImageError, imageFiles, measure, parseSize } from "../../mod.ts";
+import { allFormats, imageFiles, measure, parseSize } from "../../mod.ts";
 import type { MeasureJob, MeasureSummary } from "../../mod.ts";
-import { optionsText } from "./convert.ts";
-import { formatNamed } from "../args/convert_rules.ts";
-import { creationFrom } from "../args/create_args.ts";
-import { measureCommand } from "./measure_options.ts";
-import { isOn, listOf, outputForm, type Reading, readingOf, textOf, viewOf } from "../args/read_args.ts";
-import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
+import { creationOptions, creationOptionsText } from "../args/creation_options.ts";
 import { asksForHelp, parseOptionLists, parseSnapshot } from "../args/option_list.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { isOn, listOf, textOf } from "../args/parse_args.ts";
+import {
+  formatOption,
+  type ImagesToRead,
+  imagesToRead,
+  outputForm,
+  outputOption,
+  permissionsOption,
+  progressOptions,
+  progressView,
+  READING,
+  readingOptions,
+} from "../args/read_options.ts";
+import { formatOfOption, usageError } from "../args/usage.ts";
+import type { ProgressView } from "../progress/progress.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+
+const TARGET = "Target";
+
+/** `measure`. */
+export const measureCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    {
+      short: "l",
+      long: "snapshot",
+      arg: "snapshot",
+      group: READING,
+      help: "measure this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
+    },
+    {
+      short: "s",
+      long: "size",
+      arg: "size",
+      group: READING,
+      help: "measure a new image of this size, instead of an image",
+    },
+    ...readingOptions,
+    { short: "O", long: "target-format", arg: "fmt", group: TARGET, help: "format of the target (default: raw)" },
+    {
+      short: "o",
+      long: "target-format-options",
+      arg: "options",
+      repeats: true,
+      group: TARGET,
+      help: 'key=value[,key=value...] for the target; "-o help" lists them; can be repeated',
+    },
+    {
+      short: "c",
+      long: "compress",
+      group: TARGET,
+      help: "the target is compressed: samples of the data are compressed for an estimate",
+    },
+    outputOption,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes: `"Required" counts the data of the image, "fully allocated" a disk full of data. Zeroes that a conversion would
+find only while copying count as data. With -c some megabytes of the data are read and compressed, and the output has the
+error of "required" in bytes (JSON: "required-error"), about twice the standard error.
+
+Examples:
+  diskcast measure -O qcow2 disk.raw
+  diskcast measure -O qcow2 -o cluster_size=2M --size 1T
+  diskcast measure --output=json -O vmdk disk.qcow2
+  diskcast measure -c -O qcow2 -o compression_type=zstd disk.raw`,
+  run: (args, context) =>
+    runCommand<MeasureRequest>(
+      { read: measureRequest, files: ({ source: { images, options } }) => imageFiles(images, options), work },
+      args,
+      context,
+    ),
+};
 
 interface MeasureRequest {
   readonly job: MeasureJob;
-  readonly reading: Reading;
+  readonly source: ImagesToRead;
   readonly form: "human" | "json";
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): MeasureRequest | string {
-  const format = formatNamed(textOf(parsed, "target-format") ?? "raw", allFormats, "-O");
+function measureRequest(parsed: ParsedArgs): MeasureRequest | string {
+  const format = formatOfOption(textOf(parsed, "target-format") ?? "raw", allFormats, "-O");
   const items = parseOptionLists(listOf(parsed, "target-format-options"));
-  if (asksForHelp(items)) return optionsText(format);
-  const { options, backing, backingFormat, size: sizeOption } = creationFrom(items, format);
+  if (asksForHelp(items)) return creationOptionsText(format);
+  const { options, backing, backingFormat, size: sizeOption } = creationOptions(items, format);
   const size = textOf(parsed, "size");
   if ((size === undefined) !== (parsed.files.length === 1)) {
-    throw new ImageError("usage", "Cannot tell what is to be measured: give one image, or --size alone");
+    throw usageError("Cannot tell what is to be measured: give one image, or --size alone");
   }
-  if (sizeOption !== undefined) throw new ImageError("usage", "Cannot use size in -o: give --size");
-  const reading = readingOf(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
+  if (sizeOption !== undefined) throw usageError("Cannot use size in -o: give --size");
+  const source = imagesToRead(parsed, parsed.files, [["-f", textOf(parsed, "format")]]);
   const snapshot = textOf(parsed, "snapshot");
   if (snapshot !== undefined && size !== undefined) {
-    throw new ImageError("usage", "Cannot use -l with --size: a new image has no snapshots");
+    throw usageError("Cannot use -l with --size: a new image has no snapshots");
   }
-  const [image] = reading.images;
-  const source = snapshot === undefined ? image : { ...image, snapshot: parseSnapshot(snapshot) };
+  const [image] = source.images;
   return {
     job: {
-      ...(size === undefined ? { source } : { size: parseSize(size, "--size") }),
+      ...(size !== undefined
+        ? { size: parseSize(size, "--size") }
+        : { source: snapshot === undefined ? image : { ...image, snapshot: parseSnapshot(snapshot) } }),
       format: format.name,
       options,
       ...(isOn(parsed, "compress") && { compress: true }),
-      // Nothing is written, so its format does not matter.
+      // Nothing is written, so any format will do.
       ...(backing !== undefined && { backing: { path: backing, format: backingFormat ?? "raw" } }),
     },
-    reading,
+    source,
     form: outputForm(parsed, ["human", "json"]),
-    view: viewOf(parsed),
+    view: progressView(parsed),
   };
 }
 
-/** Runs `measure` with the words after its name; the result is the exit code. */
-export function runMeasure(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand<MeasureRequest>(
-    {
-      def: measureCommand,
-      read: requestOf,
-      files: ({ reading: { images, options } }) => imageFiles(images, options),
-      work,
-    },
-    args,
-    context,
-  );
-}
-
-function work({ job, reading, form, view }: MeasureRequest, context: CommandContext): Promise<number> {
-  return watch({ view, command: "measure", label: "Measuring" }, context, async (onEvent, telling) => {
-    const { io, signal } = context;
-    const found = await measure(job, { ...reading.options, signal, onEvent, onWarning: telling.warn });
-    telling.end({ ok: true, code: 0, summary: undefined });
-    io.out(form === "json" ? `${JSON.stringify(measuredJson(found), null, 4)}\n` : measuredText(found));
-    return 0;
+function work({ job, source, form, view }: MeasureRequest, context: CommandContext): Promise<number> {
+  return runJob({ view, label: "Measuring" }, context, async (hooks) => {
+    const found = await measure(job, { ...source.options, ...hooks });
+    return { out: form === "json" ? `${JSON.stringify(measureJson(found), null, 4)}\n` : measureText(found) };
   });
 }
 
-/** The names of qemu-img; `required-error` is ours. */
-function measuredJson({ required, fullyAllocated, bitmaps, requiredError }: MeasureSummary): Printed {
+/** Returns sizes under the names of qemu-img; only `required-error` is not one of them. */
+function measureJson(
+  { required, fullyAllocated, bitmaps, requiredError }: MeasureSummary,
+): { readonly [name: string]: number } {
   return {
     ...(bitmaps !== undefined && { bitmaps }),
     required,
@@ -88,9 +141,7 @@ function measuredJson({ required, fullyAllocated, bitmaps, requiredError }: Meas
   };
 }
 
-type Printed = { readonly [name: string]: number };
-
-function measuredText({ required, fullyAllocated, bitmaps, requiredError }: MeasureSummary): string {
+function measureText({ required, fullyAllocated, bitmaps, requiredError }: MeasureSummary): string {
   return `required size: ${required}\n` +
     (requiredError === undefined ? "" : `required size error: ${requiredError}\n`) +
     `fully allocated size: ${fullyAllocated}\n` +

@@ -1,121 +1,176 @@
 /**
- * The commands of the program. What a command says of itself is loaded when help or a completion needs it, and what it
- * does when it runs.
+ * The table of commands. It holds all that the help of the program and the completion of command names need; the file of
+ * a command is imported when the command is run, explained or completed.
  *
  * @module
  */
-import type { Command, CommandDef } from "./command.ts";
+import { nearest, usageError } from "../args/usage.ts";
+import type { Command, CommandContext, CommandDef } from "./command.ts";
 
 /** In the order of the help. */
 export const commands: readonly Command[] = [
   {
     name: "convert",
-    def: async () => (await import("./convert_options.ts")).convertCommand,
-    run: async (args, context) => (await import("./convert.ts")).runConvert(args, context),
+    summary: "Convert a disk image into another format",
+    usage: "SOURCE... TARGET",
+    load: async () => (await import("./convert.ts")).convertCommand,
   },
   {
     name: "formats",
-    def: async () => (await import("./formats_options.ts")).formatsCommand,
-    run: async (args, context) => (await import("./formats.ts")).runFormats(args, context),
+    summary: "List the image formats and what they can do",
+    usage: "",
+    load: async () => (await import("./formats.ts")).formatsCommand,
   },
   {
     name: "presets",
-    def: async () => (await import("./presets_options.ts")).presetsCommand,
-    run: async (args, context) => (await import("./presets.ts")).runPresets(args, context),
+    summary: "List the destinations of convert --for, and what each of them takes",
+    usage: "",
+    load: async () => (await import("./presets.ts")).presetsCommand,
   },
   {
     name: "wizard",
-    def: async () => (await import("./wizard_options.ts")).wizardCommand,
-    run: async (args, context) => (await import("./wizard.ts")).runWizard(args, context),
+    summary: "Ask what is to be converted, show the plan and the command, and do it",
+    usage: "[SOURCE]",
+    load: async () => (await import("./wizard.ts")).wizardCommand,
   },
   {
     name: "completions",
-    def: async () => (await import("./completions_options.ts")).completionsCommand,
-    run: async (args, context) => (await import("./completions.ts")).runCompletions(args, context),
+    summary: "Print what a shell needs to complete commands, options and their values",
+    usage: "bash|zsh|fish|powershell",
+    load: async () => (await import("./completions.ts")).completionsCommand,
   },
   {
     name: "info",
-    def: async () => (await import("./info_options.ts")).infoCommand,
-    run: async (args, context) => (await import("./info.ts")).runInfo(args, context),
+    summary: "Show the metadata of an image, and which files it names",
+    usage: "IMAGE",
+    load: async () => (await import("./info.ts")).infoCommand,
   },
   {
     name: "map",
-    def: async () => (await import("./map_options.ts")).mapCommand,
-    run: async (args, context) => (await import("./map.ts")).runMap(args, context),
+    summary: "Show which layer holds each part of a disk, and where in its file",
+    usage: "IMAGE",
+    load: async () => (await import("./map.ts")).mapCommand,
   },
   {
     name: "compare",
-    def: async () => (await import("./compare_options.ts")).compareCommand,
-    run: async (args, context) => (await import("./compare.ts")).runCompare(args, context),
+    summary: "Compare two images: do they hold the same disk?",
+    usage: "IMAGE1 IMAGE2",
+    load: async () => (await import("./compare.ts")).compareCommand,
   },
   {
     name: "digest",
-    def: async () => (await import("./digest_options.ts")).digestCommand,
-    run: async (args, context) => (await import("./digest.ts")).runDigest(args, context),
+    summary: "Print the SHA-256 of a virtual disk, whatever its format",
+    usage: "IMAGE...",
+    load: async () => (await import("./digest.ts")).digestCommand,
   },
   {
     name: "check",
-    def: async () => (await import("./check_options.ts")).checkCommand,
-    run: async (args, context) => (await import("./check.ts")).runCheck(args, context),
+    summary: "Check an image for corruption and leaked space, and repair it",
+    usage: "IMAGE",
+    load: async () => (await import("./check.ts")).checkCommand,
   },
   {
     name: "measure",
-    def: async () => (await import("./measure_options.ts")).measureCommand,
-    run: async (args, context) => (await import("./measure.ts")).runMeasure(args, context),
+    summary: "Show how much space an image takes in another format",
+    usage: "[IMAGE]",
+    load: async () => (await import("./measure.ts")).measureCommand,
   },
   {
     name: "create",
-    def: async () => (await import("./create_options.ts")).createCommand,
-    run: async (args, context) => (await import("./create.ts")).runCreate(args, context),
+    summary: "Create an empty image, or one over a backing file",
+    usage: "IMAGE [SIZE]",
+    load: async () => (await import("./create.ts")).createCommand,
   },
   {
     name: "resize",
-    def: async () => (await import("./resize_options.ts")).resizeCommand,
-    run: async (args, context) => (await import("./resize.ts")).runResize(args, context),
+    summary: "Change the size of the disk in an image",
+    usage: "IMAGE [+|-]SIZE",
+    load: async () => (await import("./resize.ts")).resizeCommand,
   },
   {
     name: "snapshot",
-    def: async () => (await import("./snapshot_options.ts")).snapshotCommand,
-    run: async (args, context) => (await import("./snapshot.ts")).runSnapshot(args, context),
+    summary: "List, take, load or remove the internal snapshots of an image",
+    usage: "IMAGE",
+    load: async () => (await import("./snapshot.ts")).snapshotCommand,
   },
   {
     name: "plan",
-    def: async () => (await import("./plan_options.ts")).planCommand,
-    run: async (args, context) => (await import("./plan.ts")).runPlan(args, context),
+    summary: "Show what a conversion would do, and write nothing",
+    usage: "SOURCE... TARGET",
+    load: async () => (await import("./plan.ts")).planCommand,
   },
   {
     name: "dd",
-    def: async () => (await import("./dd_options.ts")).ddCommand,
-    run: async (args, context) => (await import("./dd.ts")).runDd(args, context),
+    summary: "Copy a part of a disk, by blocks",
+    usage: "if=IMAGE of=TARGET [bs=SIZE] [count=BLOCKS] [skip=BLOCKS]",
+    load: async () => (await import("./dd.ts")).ddCommand,
   },
   {
     name: "rebase",
-    def: async () => (await import("./rebase_options.ts")).rebaseCommand,
-    run: async (args, context) => (await import("./rebase.ts")).runRebase(args, context),
+    summary: "Give an image another backing file, or none",
+    usage: "IMAGE",
+    load: async () => (await import("./rebase.ts")).rebaseCommand,
   },
   {
     name: "commit",
-    def: async () => (await import("./commit_options.ts")).commitCommand,
-    run: async (args, context) => (await import("./commit.ts")).runCommit(args, context),
+    summary: "Write the data of an image into its backing file",
+    usage: "IMAGE",
+    load: async () => (await import("./commit.ts")).commitCommand,
   },
   {
     name: "bitmap",
-    def: async () => (await import("./bitmap_options.ts")).bitmapCommand,
-    run: async (args, context) => (await import("./bitmap.ts")).runBitmap(args, context),
+    summary: "Add, remove or change a persistent dirty bitmap of an image",
+    usage: "IMAGE BITMAP",
+    load: async () => (await import("./bitmap.ts")).bitmapCommand,
   },
   {
     name: "bench",
-    def: async () => (await import("./bench_options.ts")).benchCommand,
-    run: async (args, context) => (await import("./bench.ts")).runBench(args, context),
+    summary: "Measure how fast an image can be read or written",
+    usage: "IMAGE",
+    load: async () => (await import("./bench.ts")).benchCommand,
   },
   {
     name: "amend",
-    def: async () => (await import("./amend_options.ts")).amendCommand,
-    run: async (args, context) => (await import("./amend.ts")).runAmend(args, context),
+    summary: "Change options that were chosen when an image was created",
+    usage: "IMAGE",
+    load: async () => (await import("./amend.ts")).amendCommand,
   },
 ];
 
-/** What all of them say of themselves. */
+/**
+ * Returns the command with the given name.
+ *
+ * @throws ImageError `usage`, with a suggestion, where there is none
+ */
+export function commandNamed(name: string): Command {
+  const command = commands.find((one) => one.name === name);
+  if (command !== undefined) return command;
+  const near = nearest(name, commands.map((one) => one.name));
+  const noun = name.startsWith("-") ? "option" : "command";
+  throw usageError(`Unknown ${noun} "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`);
+}
+
+/** Loads the definition of a command. */
+export async function definitionOf({ name, summary, usage, load }: Command): Promise<CommandDef> {
+  return { name, summary, usage, ...await load() };
+}
+
+/** Loads the definitions of all commands. */
 export async function commandDefs(): Promise<CommandDef[]> {
-  return await Promise.all(commands.map(({ def }) => def()));
+  return await Promise.all(commands.map(definitionOf));
+}
+
+/**
+ * Runs a command with the arguments after its name; returns the exit code.
+ *
+ * @throws ImageError `usage` for an unknown name
+ */
+export async function runNamed(
+  name: string,
+  args: readonly string[],
+  { io, signal }: Omit<CommandContext, "def">,
+): Promise<number> {
+  const command = commandNamed(name);
+  const { run } = await command.load();
+  return await run(args, { def: await definitionOf(command), io, signal });
 }

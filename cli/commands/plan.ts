@@ -5,15 +5,30 @@
  */
 import { allFormats, compressedSize, ImageError, jobFiles, planConversion, surveyConversion } from "../../mod.ts";
 import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../../mod.ts";
-import { optionsText } from "./convert.ts";
-import { requestOf as convertRequestOf } from "../args/convert_args.ts";
-import { outputForm } from "../args/read_args.ts";
-import { planCommand } from "./plan_options.ts";
-import { visible } from "../report/report.ts";
+import { convertRequest } from "../args/convert_args.ts";
+import { creationOptionsText } from "../args/creation_options.ts";
+import { outputForm, outputOption } from "../args/read_options.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
+import { visible } from "../report/report.ts";
 import { bytesText, timeText } from "../report/units.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { convertCommand } from "./convert.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+
+/** `plan`. */
+export const planCommand: LoadedCommand = {
+  options: [...convertCommand.options, outputOption],
+  notes:
+    `Takes the arguments of "diskcast convert". The output shows the extents of the source, the data that would be read
+and written, the size of the target, an estimate of the time, and the files that are touched. The sources are read, a few
+megabytes of their data as well; the time assumes that the target is written as fast as the source is read.
+
+Examples:
+  diskcast plan -c -O qcow2 disk.vmdk disk.qcow2
+  diskcast plan --output=json -O raw disk.qcow2 disk.raw`,
+  run: (args, context) =>
+    runCommand<PlanRequest>({ read: planRequest, files: ({ job }) => jobFiles(job), work }, args, context),
+};
 
 interface PlanRequest {
   readonly job: ConvertJob;
@@ -22,9 +37,9 @@ interface PlanRequest {
   readonly view: ProgressView;
 }
 
-async function requestOf(parsed: ParsedArgs): Promise<PlanRequest | string> {
-  const request = await convertRequestOf(parsed, allFormats, Deno.build.os === "windows");
-  if (request.kind === "options") return optionsText(request.format);
+async function planRequest(parsed: ParsedArgs): Promise<PlanRequest | string> {
+  const request = await convertRequest(parsed, allFormats, Deno.build.os === "windows");
+  if (request.kind === "options") return creationOptionsText(request.format);
   const { job, view: { warnings, progress, quiet } } = request;
   if (job.target.create === false) {
     throw new ImageError("unsupported", "Cannot plan with -n: only new targets are planned");
@@ -32,58 +47,43 @@ async function requestOf(parsed: ParsedArgs): Promise<PlanRequest | string> {
   return { job, form: outputForm(parsed, ["human", "json"]), warnings, view: { progress, quiet } };
 }
 
-/** Runs `plan` with the words after its name; the result is the exit code. */
-export function runPlan(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand<PlanRequest>(
-    {
-      def: planCommand,
-      read: requestOf,
-      files: ({ job }) => jobFiles(job),
-      work,
-    },
-    args,
-    context,
-  );
-}
-
-/** All that is told. */
-interface Told {
+/** The plan of a conversion, with an estimate and the files that it touches. */
+interface PlanReport {
   readonly plan: ConversionPlan;
-  readonly survey: Survey;
+  readonly estimate: Survey;
   readonly files: JobFiles;
 }
 
 function work({ job, form, warnings, view }: PlanRequest, context: CommandContext): Promise<number> {
-  return watch({ view, command: "plan", label: "Sampling" }, context, async (onEvent, telling) => {
-    const { io, signal } = context;
-    warnings.forEach(telling.warn);
-    const plan = await planConversion(job, { signal, onEvent, onWarning: telling.warn });
-    const told = { plan, survey: await surveyConversion(job, { signal, onEvent }), files: await jobFiles(job) };
-    telling.end({ ok: true, code: 0, summary: undefined });
-    io.out(form === "json" ? `${JSON.stringify(planJson(told), null, 4)}\n` : planText(told));
-    return 0;
+  return runJob({ view, label: "Sampling" }, context, async (hooks) => {
+    warnings.forEach(hooks.onWarning);
+    const plan = await planConversion(job, hooks);
+    // The plan has given the warnings already.
+    const { signal, onEvent } = hooks;
+    const report = { plan, estimate: await surveyConversion(job, { signal, onEvent }), files: await jobFiles(job) };
+    return { out: form === "json" ? `${JSON.stringify(planJson(report), null, 4)}\n` : planText(report) };
   });
 }
 
-function planJson({ plan, survey, files }: Told): { [name: string]: unknown } {
-  const compressed = survey.compress && compressedSize(plan.predicted, plan.totals.data, survey.compress);
+function planJson({ plan, estimate, files }: PlanReport): { [name: string]: unknown } {
+  const compressed = estimate.compress && compressedSize(plan.predicted, plan.totals.data, estimate.compress);
   return {
     sources: plan.sources,
     target: plan.target,
-    status: survey.status,
+    status: estimate.status,
     totals: plan.totals,
     "file-size": plan.predicted,
     ...(compressed && { "compressed-file-size": compressed.size, "compressed-file-size-error": compressed.error }),
-    seconds: Math.round(survey.seconds * 1000) / 1000,
-    sampled: survey.sampled,
+    seconds: Math.round(estimate.seconds * 1000) / 1000,
+    sampled: estimate.sampled,
     files,
   };
 }
 
-function planText({ plan, survey, files }: Told): string {
+function planText({ plan, estimate, files }: PlanReport): string {
   const { totals, target, sources } = plan;
-  const compressed = survey.compress && compressedSize(plan.predicted, totals.data, survey.compress);
-  const status = Object.entries(survey.status).filter(([, { runs }]) => runs > 0)
+  const compressed = estimate.compress && compressedSize(plan.predicted, totals.data, estimate.compress);
+  const status = Object.entries(estimate.status).filter(([, { runs }]) => runs > 0)
     .map(([name, { runs, bytes }]) => `${bytesText(bytes)} ${name} in ${runs} ${runs === 1 ? "run" : "runs"}`);
   const lines = [
     ...sources.map(({ layers }) =>
@@ -97,7 +97,7 @@ function planText({ plan, survey, files }: Told): string {
     compressed
       ? `file size: about ${bytesText(compressed.size)} (give or take ${bytesText(compressed.error)}), from samples`
       : `file size: at most about ${bytesText(plan.predicted)}`,
-    survey.seconds < 1 ? "time: less than a second" : `time: about ${timeText(survey.seconds)}`,
+    estimate.seconds < 1 ? "time: less than a second" : `time: about ${timeText(estimate.seconds)}`,
     ...files.read.map((path) => `must read: ${path}`),
     ...files.write.map((path) => `must write: ${path}`),
   ];

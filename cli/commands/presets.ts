@@ -1,24 +1,44 @@
 /**
- * The command `presets`: the destinations as a list.
+ * The command `presets`: a list of the destinations.
  *
  * @module
  */
-import { allFormats, ImageError } from "../../mod.ts";
+import { allFormats } from "../../mod.ts";
 import type { Format } from "../../mod.ts";
-import { parseArgs } from "../args/parse_args.ts";
-import { helpOf } from "./run_command.ts";
-import type { CommandContext } from "./command.ts";
+import { outputForm, refuseFiles } from "../args/read_options.ts";
 import { lackOf, sizeRuleOf } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
-import { presetsCommand } from "./presets_options.ts";
 import { sizeText } from "../report/units.ts";
+import { runCommand } from "./run_command.ts";
+import type { LoadedCommand } from "./command.ts";
 
-/** A way to write, as `convert` would be told: `vpc, subformat=fixed`. */
+/** `presets`. */
+export const presetsCommand: LoadedCommand = {
+  options: [{ long: "output", arg: "form", help: "human (default) or json" }],
+  notes: "Examples:\n  diskcast presets --output=json",
+  run: (args, context) =>
+    runCommand(
+      {
+        read(parsed) {
+          refuseFiles(parsed, "presets");
+          return { form: outputForm(parsed, ["human", "json"], "list") };
+        },
+        work({ form }, { io }) {
+          io.out(form === "json" ? presetsJson(presets, allFormats) : presetsText(presets, allFormats));
+          return Promise.resolve(0);
+        },
+      },
+      args,
+      context,
+    ),
+};
+
+/** Returns format and options of a recipe in the words of `convert`: `vpc, subformat=fixed`. */
 export function recipeText(recipe: Recipe): string {
   return [recipe.format, ...Object.entries(recipe.options).map(([name, value]) => `${name}=${value}`)].join(", ");
 }
 
-/** How large the disk may be, in words; empty where anything goes. */
+/** Returns the limits of the disk size; empty where there are none. */
 export function sizeRuleText(preset: Preset): string {
   const { multipleOf = 1, least, most } = preset.size;
   return [
@@ -28,17 +48,17 @@ export function sizeRuleText(preset: Preset): string {
   ].join(", ");
 }
 
-/** The destinations as lines for people. */
+/** Returns the destinations as lines for people. */
 export function presetsText(all: readonly Preset[], formats: readonly Format[]): string {
   const width = Math.max(0, ...all.map(({ name }) => name.length));
   return all.map((preset) => {
-    const ways = preset.recipes.map((recipe) => {
+    const recipes = preset.recipes.map((recipe) => {
       const lack = lackOf(recipe, formats);
       return recipeText(recipe) + (lack === null ? "" : ` (${lack})`);
     });
     const size = sizeRuleText(preset);
     const lines = [
-      `${preset.name.padEnd(width)}  ${preset.title}: ${ways.join(" | ")}`,
+      `${preset.name.padEnd(width)}  ${preset.title}: ${recipes.join(" | ")}`,
       ...(size === "" ? [] : [`size: ${size}`]),
       ...(preset.later === undefined ? [] : [`not yet: ${preset.later}`]),
     ];
@@ -46,7 +66,7 @@ export function presetsText(all: readonly Preset[], formats: readonly Format[]):
   }).join("");
 }
 
-/** The destinations as JSON, every fact of them. */
+/** Returns the whole table of destinations as JSON. */
 export function presetsJson(all: readonly Preset[], formats: readonly Format[]): string {
   const rows = all.map((preset) => ({
     ...preset,
@@ -57,20 +77,4 @@ export function presetsJson(all: readonly Preset[], formats: readonly Format[]):
     })),
   }));
   return `${JSON.stringify(rows, null, 2)}\n`;
-}
-
-/** Runs `presets`; the result is the exit code. */
-export async function runPresets(args: readonly string[], { io }: CommandContext): Promise<number> {
-  const parsed = parseArgs(presetsCommand, args);
-  if (parsed === null) {
-    io.out(await helpOf(presetsCommand));
-    return 0;
-  }
-  if (parsed.files.length > 0) throw new ImageError("usage", `Cannot use "${parsed.files[0]}": presets takes no files`);
-  const form = parsed.options["output"] ?? "human";
-  if (form !== "human" && form !== "json") {
-    throw new ImageError("usage", `Cannot write the list as "${form}": --output must be human or json`);
-  }
-  io.out(form === "json" ? presetsJson(presets, allFormats) : presetsText(presets, allFormats));
-  return 0;
 }

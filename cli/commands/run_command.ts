@@ -1,100 +1,128 @@
 /**
- * The frame of a command: words to a request, the request to work, failures to a message and an exit code.
+ * The frame of a command: arguments to a request, the request to work, failures to a message and an exit code.
  *
  * @module
  */
-import type { ConvertEvent, JobFiles, ScanEvent } from "../../mod.ts";
-import { parseArgs } from "../args/parse_args.ts";
+import type { ConvertEvent, ConvertSummary, JobFiles, ScanEvent } from "../../mod.ts";
+import { isOn, parseArgs } from "../args/parse_args.ts";
 import { convertExit } from "../exit_codes.ts";
-import type { ProgressView, Telling } from "../progress/progress.ts";
-import { complaintOf, complaintText, type Io, stackText, wantsDebug, type Where } from "../report/report.ts";
 import { onSignals } from "../process.ts";
+import type { ProgressView } from "../progress/progress.ts";
+import {
+  type Complaint,
+  complaintOf,
+  complaintText,
+  type Io,
+  stackText,
+  wantsDebug,
+  type Where,
+} from "../report/report.ts";
 import type { CommandContext, CommandDef, ParsedArgs } from "./command.ts";
 
-/** A command in its parts. */
+/** The parts of a command. */
 export interface CommandWork<Request> {
-  readonly def: CommandDef;
-  /** Reads the words; looks at no file. A text is to be printed instead of work. */
-  read(parsed: ParsedArgs): Request | string | Promise<Request | string>;
-  /** The files that it touches, for `--print-permissions`. */
-  files(request: Request): Promise<JobFiles>;
-  /** Does it; the result is the exit code. */
+  /** Turns the arguments into a request, without opening a file; a string is printed instead of doing the work. */
+  read(parsed: ParsedArgs, io: Io): Request | string | Promise<Request | string>;
+  /** Returns the files that the request touches, for `--print-permissions`. */
+  files?(request: Request): Promise<JobFiles>;
+  /** Does the work; returns the exit code. */
   work(request: Request, context: CommandContext): Promise<number>;
 }
 
-/** Runs a command with the words after its name; the result is the exit code. */
+/** Runs a command with the arguments after its name; returns the exit code. */
 export async function runCommand<Request>(
-  command: CommandWork<Request>,
+  { read, files, work }: CommandWork<Request>,
   args: readonly string[],
   context: CommandContext,
 ): Promise<number> {
-  const { def } = command;
+  const { def, io, signal } = context;
   let stage: Where["stage"] = "words";
   try {
     const parsed = parseArgs(def, args);
-    const request = parsed === null ? await helpOf(def) : await command.read(parsed);
+    const request = parsed === null ? await helpOf(def) : await read(parsed, io);
     if (typeof request === "string") {
-      context.io.out(request);
+      io.out(request);
       return 0;
     }
-    if (parsed?.options["print-permissions"] === true) {
+    if (files !== undefined && isOn(parsed!, "print-permissions")) {
       stage = "permissions";
       const { printPermissions } = await import("../permissions.ts");
-      await printPermissions(def, args, await command.files(request), context.io);
+      await printPermissions(def, args, await files(request), io);
       return 0;
     }
     stage = "work";
-    return await command.work(request, context);
+    return await work(request, context);
   } catch (error) {
-    return complain(error, { command: def.name, stage }, context);
+    io.err(complaintText(complaintOf(error, { command: def.name, stage })));
+    return failureCode(error, io, signal, 1);
   }
 }
 
-/** The help of a command. */
+/** Returns the help of a command. */
 export async function helpOf(def: CommandDef): Promise<string> {
   return (await import("../args/help.ts")).commandHelp(def);
 }
 
-/** Tells of a failure; the result is the exit code: that of a signal, else `code`. */
-export function complain(error: unknown, where: Where, { io, signal }: CommandContext, code = 1): number {
-  io.err(complaintText(complaintOf(error, where)));
-  return codeOf(error, io, signal, code);
-}
-
-function codeOf(error: unknown, io: Io, signal: AbortSignal, code: number): number {
+/** Returns the exit code of a failure: that of the signal that ended the job, else `code`. Prints the stack if wanted. */
+function failureCode(error: unknown, io: Io, signal: AbortSignal, code: number): number {
   if (wantsDebug()) io.err(stackText(error));
   const exit = convertExit(error, signal);
   return exit > 1 ? exit : code;
 }
 
-/** What a command says of a piece of work. */
-export interface Watched {
+/** How the progress of a job is shown. */
+export interface JobProgress {
   readonly view: ProgressView;
-  /** For the hints. */
-  readonly command: string;
-  /** What the copying phase is called. */
+  /** Label of the main phase. */
   readonly label: string;
-  /** The exit code of a failure; default 1. */
-  readonly failure?: () => number;
+  /** Returns the exit code of a failure; default: 1. */
+  readonly failureCode?: () => number;
 }
 
-/** Shows the progress of `work`, and how it ended; the result is the exit code. */
-export async function watch(
-  { view, command, label, failure = () => 1 }: Watched,
-  { io, signal }: CommandContext,
-  work: (tell: (event: ConvertEvent | ScanEvent) => void, telling: Telling) => Promise<number>,
+/** The options of a job by which it reports and is stopped. */
+export interface JobHooks {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: ConvertEvent | ScanEvent) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+/** The end of a job. */
+export interface JobResult {
+  /** The exit code; default: 0. */
+  readonly code?: number;
+  readonly summary?: ConvertSummary;
+  /** Set where the job could not be done. */
+  readonly failure?: Complaint;
+  /** Printed to standard error and standard output after the progress. */
+  readonly err?: string;
+  readonly out?: string;
+}
+
+/** Runs a job, shows its progress and prints its result; returns the exit code. */
+export async function runJob(
+  { view, label, failureCode: codeOf = () => 1 }: JobProgress,
+  { def, io, signal }: CommandContext,
+  job: (hooks: JobHooks) => Promise<JobResult>,
 ): Promise<number> {
   const { tellFor } = await import("../progress/progress.ts");
-  const telling = tellFor(view, io, label);
-  // Without a listener, a user's habit from qemu-img and dd would end the process.
-  const unwatch = onSignals(["SIGUSR1", "SIGINFO"], telling.status);
+  const progress = tellFor(view, io, label);
+  // qemu-img and dd report their progress on these signals; without a listener they would end the process.
+  const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
   try {
-    return await work(telling.event, telling);
+    const { code = 0, summary, failure, err, out } = await job({
+      signal,
+      onEvent: progress.event,
+      onWarning: progress.warn,
+    });
+    progress.end(failure ? { ok: false, code, complaint: failure } : { ok: true, code, summary });
+    if (err) io.err(err);
+    if (out) io.out(out);
+    return code;
   } catch (error) {
-    const code = codeOf(error, io, signal, failure());
-    telling.end({ ok: false, code, complaint: complaintOf(error, { command, stage: "work" }) });
+    const code = failureCode(error, io, signal, codeOf());
+    progress.end({ ok: false, code, complaint: complaintOf(error, { command: def.name, stage: "work" }) });
     return code;
   } finally {
-    unwatch();
+    removeListeners();
   }
 }

@@ -3,22 +3,50 @@
  *
  * @module
  */
-import { changeFiles, changeSnapshots, ImageError, listSnapshots } from "../../mod.ts";
+import { changeFiles, changeSnapshots, listSnapshots } from "../../mod.ts";
 import type { SnapshotAction } from "../../mod.ts";
-import { type Changing, changingOne, refuseShared } from "../args/edit_args.ts";
-import { snapshotTable } from "../report/human.ts";
-import { isOn, textOf, viewOf } from "../args/read_args.ts";
+import { editOptions, type ImageToEdit, onlyImageToEdit, refuseForceShare } from "../args/edit_options.ts";
+import { isOn, textOf } from "../args/parse_args.ts";
+import { formatOption, permissionsOption, progressOptions, progressView, READING } from "../args/read_options.ts";
+import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { runCommand, watch } from "./run_command.ts";
-import { snapshotCommand } from "./snapshot_options.ts";
-import type { CommandContext, ParsedArgs } from "./command.ts";
+import { snapshotTable } from "../report/human.ts";
+import { runCommand, runJob } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
-interface SnapshotRequest extends Changing {
+/** `snapshot`. */
+export const snapshotCommand: LoadedCommand = {
+  options: [
+    formatOption,
+    { short: "l", long: "list", group: READING, help: "list the snapshots (default)" },
+    { short: "c", long: "create", arg: "name", group: READING, help: "take a snapshot of the disk as it is" },
+    {
+      short: "a",
+      long: "apply",
+      arg: "snapshot",
+      group: READING,
+      help: "reset the disk to this snapshot (ID or name); its present data is lost",
+    },
+    { short: "d", long: "delete", arg: "snapshot", group: READING, help: "remove this snapshot: ID or name" },
+    { short: "U", long: "force-share", group: READING, help: "with -l: list although others are writing to the image" },
+    ...editOptions,
+    ...progressOptions,
+    permissionsOption,
+  ],
+  notes: `Examples:
+  diskcast snapshot disk.qcow2
+  diskcast snapshot -c before-upgrade disk.qcow2
+  diskcast snapshot -a before-upgrade disk.qcow2
+  diskcast snapshot -d before-upgrade disk.qcow2`,
+  run: (args, context) => runCommand({ read: snapshotRequest, files, work }, args, context),
+};
+
+interface SnapshotRequest extends ImageToEdit {
   readonly action: SnapshotAction | { readonly action: "list" };
   readonly view: ProgressView;
 }
 
-function requestOf(parsed: ParsedArgs): SnapshotRequest {
+function snapshotRequest(parsed: ParsedArgs): SnapshotRequest {
   const name = textOf(parsed, "create");
   const apply = textOf(parsed, "apply");
   const remove = textOf(parsed, "delete");
@@ -28,16 +56,11 @@ function requestOf(parsed: ParsedArgs): SnapshotRequest {
     ...(apply === undefined ? [] : [{ action: "apply" as const, snapshot: { idOrName: apply } }]),
     ...(remove === undefined ? [] : [{ action: "remove" as const, snapshot: { idOrName: remove } }]),
   ];
-  if (actions.length > 1) throw new ImageError("usage", "Cannot do more than one of -l, -c, -a and -d at once");
+  if (actions.length > 1) throw usageError("Cannot do more than one of -l, -c, -a and -d at once");
   const action = actions[0] ?? { action: "list" };
-  const changes = action.action !== "list";
-  refuseShared(parsed, changes);
-  return { ...changingOne(parsed, "snapshot", changes), action, view: viewOf(parsed) };
-}
-
-/** Runs `snapshot` with the words after its name; the result is the exit code. */
-export function runSnapshot(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommand({ def: snapshotCommand, read: requestOf, files, work }, args, context);
+  const writes = action.action !== "list";
+  refuseForceShare(parsed, writes);
+  return { ...onlyImageToEdit(parsed, "snapshot", writes), action, view: progressView(parsed) };
 }
 
 async function files({ image, options, action }: SnapshotRequest) {
@@ -48,14 +71,10 @@ async function files({ image, options, action }: SnapshotRequest) {
 const LABELS = { list: "Reading", create: "Taking the snapshot", apply: "Loading", remove: "Removing" };
 
 function work({ image, options, action, view }: SnapshotRequest, context: CommandContext): Promise<number> {
-  const label = LABELS[action.action];
-  return watch({ view, command: "snapshot", label }, context, async (onEvent, telling) => {
-    const { io, signal } = context;
-    const more = { ...options, signal, onEvent, onWarning: telling.warn };
-    if (action.action !== "list") await changeSnapshots(image, action, more);
-    const snapshots = action.action === "list" ? await listSnapshots(image, more) : [];
-    telling.end({ ok: true, code: 0, summary: undefined });
-    if (snapshots.length > 0) io.out(`Snapshot list:\n${snapshotTable(snapshots)}`);
-    return 0;
+  return runJob({ view, label: LABELS[action.action] }, context, async (hooks) => {
+    const all = { ...options, ...hooks };
+    if (action.action !== "list") await changeSnapshots(image, action, all);
+    const snapshots = action.action === "list" ? await listSnapshots(image, all) : [];
+    return snapshots.length === 0 ? {} : { out: `Snapshot list:\n${snapshotTable(snapshots)}` };
   });
 }

@@ -5,14 +5,13 @@
  */
 import { allFormats, ImageError } from "../../mod.ts";
 import type { ConvertJob, Format } from "../../mod.ts";
-import type { CommandContext } from "./command.ts";
-import { parseArgs } from "../args/parse_args.ts";
-import { helpOf } from "./run_command.ts";
-import { parseConvert } from "./convert.ts";
+import { isOn } from "../args/parse_args.ts";
+import { usageError } from "../args/usage.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
 import { denoCommand, programPath } from "../permissions.ts";
+import { isSet } from "../process.ts";
+import { complaintOf, type Io } from "../report/report.ts";
 import { BACK, LEAVE, type Prompter, type Way } from "../wizard/prompter.ts";
-import { complaintOf } from "../report/report.ts";
 import {
   type Answers,
   commandLine,
@@ -25,10 +24,26 @@ import {
   type World,
 } from "../wizard/wizard.ts";
 import { targetWanted, type Wanted, wantedFor, type WizardHost, wizardHost } from "../wizard/host.ts";
-import { wizardCommand } from "./wizard_options.ts";
 import { brokenLines, choiceFor, lackLines, placeLines, reviewLines, sourceLines } from "../wizard/questions.ts";
+import { parseConvert } from "./convert.ts";
+import { runNamed } from "./mod.ts";
+import { runCommand } from "./run_command.ts";
+import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
 const WINDOWS = Deno.build.os === "windows";
+
+/** `wizard`. */
+export const wizardCommand: LoadedCommand = {
+  options: [
+    { long: "accessible", help: "numbered questions as plain lines, nothing is drawn; for screen readers" },
+    { long: "ascii", help: "no characters beyond ASCII" },
+  ],
+  notes: `Only in a terminal; "diskcast" alone does the same. Esc goes back one question, Ctrl-C leaves.
+
+Examples:
+  diskcast wizard disk.vmdk`,
+  run: (args, context) => runCommand({ read: wizardRequest, work }, args, context),
+};
 
 /** What a run of questions needs. */
 export interface Asking {
@@ -178,7 +193,7 @@ async function review(asking: Asking, answers: Answers, world: World): Promise<A
 export async function jobOf(words: readonly string[], formats: readonly Format[]): Promise<ConvertJob> {
   const request = await parseConvert(words.slice(1), formats, WINDOWS);
   if (request.kind === "job") return request.job;
-  throw new ImageError("usage", "Cannot make a job of the answers");
+  throw usageError("Cannot make a job of the answers");
 }
 
 /** How the copy is shown: as the questions were. */
@@ -196,25 +211,30 @@ function explainWith(prompter: Prompter): (wanted: readonly Wanted[]) => void {
     ]);
 }
 
-/** Runs `wizard`; the result is the exit code. */
-export async function runWizard(args: readonly string[], context: CommandContext): Promise<number> {
-  const { io, signal } = context;
-  const parsed = parseArgs(wizardCommand, args);
-  if (parsed === null) {
-    io.out(await helpOf(wizardCommand));
-    return 0;
-  }
-  if (parsed.files.length > 1) {
-    throw new ImageError("usage", "Cannot ask about several sources: give one, or use convert");
-  }
+interface WizardRequest {
+  /** Path of the source; absent: ask for it. */
+  readonly source: string | undefined;
+  readonly accessible: boolean;
+  readonly ascii: boolean;
+}
+
+function wizardRequest(parsed: ParsedArgs, io: Io): WizardRequest {
+  if (parsed.files.length > 1) throw usageError("Cannot ask about several sources: give one, or use convert");
   if (!io.errIsTerminal || !io.inIsTerminal) {
-    throw new ImageError(
-      "usage",
+    throw usageError(
       "Cannot ask: this is not a terminal, and the target is missing; write diskcast convert SOURCE TARGET",
     );
   }
-  const accessible = parsed.options["accessible"] === true || wantsAccessible();
-  const unicode = !accessible && parsed.options["ascii"] !== true;
+  return {
+    source: parsed.files[0],
+    accessible: isOn(parsed, "accessible") || isSet("ACCESSIBLE"),
+    ascii: isOn(parsed, "ascii"),
+  };
+}
+
+async function work({ source, accessible, ascii }: WizardRequest, context: CommandContext): Promise<number> {
+  const { signal } = context;
+  const unicode = !accessible && !ascii;
   const prompter = accessible
     ? await plain(context)
     : await (await import("../wizard/clack_prompter.ts")).clackPrompter(
@@ -223,20 +243,13 @@ export async function runWizard(args: readonly string[], context: CommandContext
     );
   prompter.begin("diskcast: convert a disk image");
   const host = wizardHost(explainWith(prompter));
-  const words = await askAll({ prompter, host, formats: allFormats, unicode, source: parsed.files[0] });
+  const words = await askAll({ prompter, host, formats: allFormats, unicode, source });
   if (words === null) {
     prompter.end("Left; nothing was written");
     return SIGNAL_EXIT[signal.reason as keyof typeof SIGNAL_EXIT] ?? SIGNAL_EXIT.SIGINT;
   }
   prompter.end(commandLine(words, WINDOWS));
-  const { runConvert } = await import("./convert.ts");
-  return await runConvert([...progressWords(accessible, unicode), ...words.slice(1)], context);
-}
-
-/** Whether ACCESSIBLE is set and may be read; asks nobody. */
-function wantsAccessible(): boolean {
-  const leave = Deno.permissions.querySync({ name: "env", variable: "ACCESSIBLE" });
-  return leave.state === "granted" && (Deno.env.get("ACCESSIBLE") ?? "") !== "";
+  return await runNamed("convert", [...progressWords(accessible, unicode), ...words.slice(1)], context);
 }
 
 async function plain({ io, signal }: CommandContext): Promise<Prompter> {

@@ -5,7 +5,7 @@
  */
 import { ImageError } from "../../mod.ts";
 import type { Format, SizeRule } from "../../mod.ts";
-import { nearest } from "../args/nearest.ts";
+import { nearest } from "../args/usage.ts";
 import { type Preset, presets, type Recipe } from "./table.ts";
 import { shellWord } from "../permissions.ts";
 

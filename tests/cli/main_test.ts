@@ -3,7 +3,7 @@ import { ImageError } from "../../mod.ts";
 import { main } from "../../cli/main.ts";
 import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
 import { complaintOf, complaintText, writer } from "../../cli/report/report.ts";
-import { nearest } from "../../cli/args/nearest.ts";
+import { nearest } from "../../cli/args/usage.ts";
 import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
 import { type Outcome, run, scratch } from "../support/qemu.ts";
 import { fakeIo } from "./support.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { CommandDef } from "../../cli/commands/command.ts";
-import { commands } from "../../cli/commands/mod.ts";
+import { commandNamed, definitionOf } from "../../cli/commands/mod.ts";
 import { hasQemu, qemuImgOk } from "../support/qemu.ts";
 
 function defOf(name: string): Promise<CommandDef> {
-  return commands.find((one) => one.name === name)!.def();
+  return definitionOf(commandNamed(name));
 }
 
 /** The options of a command: `-x`, `--extra`. */

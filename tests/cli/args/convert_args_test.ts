@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { completeArgs } from "../../../cli/args/parse_args.ts";
-import { convertCommand } from "../../../cli/commands/convert_options.ts";
+import { convertCommand } from "../../../cli/commands/convert.ts";
 import type { ConvertJob } from "../../../mod.ts";
-import { optionsText } from "../../../cli/commands/convert.ts";
+import { creationOptionsText } from "../../../cli/args/creation_options.ts";
+import { runMain } from "../commands/support.ts";
 import { fakeFormats, jobOf, parsed } from "../support.ts";
 
 type Row = readonly [args: string, sources: unknown, target: unknown, rest?: Partial<ConvertJob>];
@@ -185,32 +186,30 @@ Deno.test("-o help lists the options of the target's format, with or without fil
 });
 
 Deno.test("the list of creation options shows values, help and defaults", () => {
-  const text = optionsText(fakeFormats[0]!);
+  const text = creationOptionsText(fakeFormats[0]!);
   assert.match(text, /cluster_size=<size>\s+bytes of a cluster \(default: 64k\)\n/);
   assert.match(text, /lazy_refcounts=on\|off\s+delay refcounts \(default: off\)\n/);
   assert.match(text, /compat=0\.10\|1\.1\s+version \(default: 1\.1\)\n/);
   assert.match(text, /data_file=<text>\s+keep the data in this file\n/);
   assert.match(text, /backing_file=<file>\s+as -B\n/);
-  assert.doesNotMatch(optionsText(fakeFormats[2]!), /backing_file/);
-  assert.match(optionsText(fakeFormats[1]!), /no creation options/);
+  assert.doesNotMatch(creationOptionsText(fakeFormats[2]!), /backing_file/);
+  assert.match(creationOptionsText(fakeFormats[1]!), /no creation options/);
 });
 
 Deno.test("help wins over what is missing", async () => {
   for (const args of [["-h"], ["--help"], ["--hel"], ["a", "-h"]]) {
-    const request = await parsed(args);
-    assert(request.kind === "help");
-    assert.match(request.text, /Usage: diskcast convert \[options\] SOURCE\.\.\. TARGET/);
+    assert.equal((await parsed(args)).kind, "help");
+    assert.match((await runMain("convert", ...args)).stdout, /Usage: diskcast convert \[options\] SOURCE\.\.\. TARGET/);
   }
 });
 
 Deno.test("every option of the help has its short and long name there", async () => {
-  const request = await parsed(["--help"]);
-  assert(request.kind === "help");
+  const { stdout } = await runMain("convert", "--help");
   const names = "-f -l -U -T -O -o -B -F -c -n -t -S -r -m -W -C -p -q --source-format --source-cache --snapshot " +
     "--target-format --target-format-options --target-cache --backing --backing-format --sparse-size --no-create " +
     "--rate-limit --parallel --oob-writes --copy-range-offloading --progress --quiet --compress --image-opts " +
     "--target-image-opts --force-share --target-is-zero --salvage --bitmaps --skip-broken-bitmaps --object";
-  for (const name of names.split(" ")) assert.match(request.text, new RegExp(`^ .*${name}\\b`, "m"), name);
+  for (const name of names.split(" ")) assert.match(stdout, new RegExp(`^ .*${name}\\b`, "m"), name);
 });
 
 Deno.test("the help's example of an option that is cut short is one", () => {

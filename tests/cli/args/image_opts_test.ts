@@ -102,7 +102,7 @@ const refused: readonly (readonly [text: string, message: RegExp])[] = [
   ["file.filename=X,read-only=off", /"read-only"=off: sources are only read/],
   ["file.filename=X,read-only=maybe", /"maybe" for "read-only": it must be on or off/],
   ["driver=raw,offset=-1,file.filename=X", /size "-1" of "offset"/],
-  ["driver=raw,size=8k,file.driver=raw,file.size=4k,file.file.filename=X", /leaves the one beneath it/],
+  ["driver=raw,size=8k,file.driver=raw,file.size=4k,file.file.filename=X", /leaves that of the file/],
   ["driver.x=1,file.filename=X", /"driver": it must be a single value/],
   ["encrypt.key-secret=s,file.filename=X", /Cannot honour "encrypt\.key-secret"/],
 ];

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../../mod.ts";
 import { completeArgs } from "../../../cli/args/parse_args.ts";
-import { convertCommand } from "../../../cli/commands/convert_options.ts";
+import { convertCommand } from "../../../cli/commands/convert.ts";
 import { sourceFromOptions } from "../../../cli/args/image_opts.ts";
 import { treeOfJson, treeOfOptions } from "../../../cli/args/option_tree.ts";
 import { rng, seed } from "../../support/qemu.ts";

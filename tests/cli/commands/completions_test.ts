@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { allFormats } from "../../../mod.ts";
 import { runComplete } from "../../../cli/commands/completions.ts";
 import { commandDefs, commands } from "../../../cli/commands/mod.ts";
-import { DIRECTIVE, proposals } from "../../../cli/args/completion.ts";
+import { complete, DIRECTIVE } from "../../../cli/args/completion.ts";
 import { presets } from "../../../cli/destinations/table.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { fakeIo } from "../support.ts";
 
-const known = { commands: await commandDefs(), formats: allFormats };
-const after = (...words: string[]) => proposals(words, known);
+const defs = await commandDefs();
+const after = (...args: string[]) =>
+  complete(args, { commands, command: defs.find(({ name }) => name === args[0]), formats: allFormats });
 const values = (...words: string[]) => after(...words).values.map(([value]) => value);
 
 Deno.test("commands first, then options and files", () => {
@@ -64,10 +65,10 @@ Deno.test("a script for each shell, without any permission; another shell is ref
   assert.match(stderr, /one of bash, zsh, fish, powershell/);
 });
 
-Deno.test("a shell asks for the word that is under way, or for one that is about to begin", () => {
+Deno.test("a shell completes the argument at the cursor, or a new one", async () => {
   for (const args of [["--", "convert", "-O", ""], ["--next", "convert", "-O"]]) {
     const io = fakeIo();
-    assert.equal(runComplete(args, known.commands, io), 0);
+    assert.equal(await runComplete(args, commands, io), 0);
     const lines = io.stdout.trimEnd().split("\n");
     assert.ok(lines.some((line) => line.startsWith("qcow2\t")) && lines.at(-1) === ":4", args.join(" "));
   }

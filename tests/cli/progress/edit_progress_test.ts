@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { commands } from "../../../cli/commands/mod.ts";
+import { runNamed } from "../../../cli/commands/mod.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { fakeIo } from "../support.ts";
 
@@ -36,9 +36,8 @@ async function makeImages(folder: { file(name: string): string }): Promise<strin
 }
 
 function run(words: readonly string[], top: string, signal: AbortSignal, io = fakeIo()): Promise<number> {
-  const command = commands.find(({ name }) => name === words[0])!;
   const args = words.slice(1).map((word) => word === "top.qcow2" ? top : word);
-  return command.run(["--progress=json", ...args], { io, signal });
+  return runNamed(words[0]!, ["--progress=json", ...args], { io, signal });
 }
 
 Deno.test("commands on large images tell how far they are", { ignore: !hasQemu }, async (t) => {
@@ -115,11 +114,10 @@ Deno.test(
 Deno.test("every long command is told in sentences, with its own name; a screen is for convert alone", async () => {
   const io = fakeIo();
   const signal = new AbortController().signal;
-  const check = commands.find(({ name }) => name === "check")!;
-  assert.equal(await check.run(["--accessible", "tests/samples/sample.qcow2"], { io, signal }), 0);
+  assert.equal(await runNamed("check", ["--accessible", "tests/samples/sample.qcow2"], { io, signal }), 0);
   assert.match(io.stderr, /^Checking\.$/m);
   const told = fakeIo();
-  assert.equal(await check.run(["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
+  assert.equal(await runNamed("check", ["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
   assert.match(told.stderr, /only convert has one/);
 });
 
@@ -128,7 +126,6 @@ const reserves = Deno.build.os === "linux";
 
 Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !reserves }, async () => {
   await using folder = await scratch();
-  const create = commands.find(({ name }) => name === "create")!;
   const words = ["--progress=json", "-o", "preallocation=falloc", folder.file("a.raw"), "2G"];
   const io = fakeIo();
   let seen = 0;
@@ -137,12 +134,12 @@ Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !r
     err: (text: string) => void (seen += text.split('"percent":').length - 1),
     now: () => io.clock += 1000,
   };
-  assert.equal(await create.run(words, { io: counted, signal: new AbortController().signal }), 0);
+  assert.equal(await runNamed("create", words, { io: counted, signal: new AbortController().signal }), 0);
   assert(seen > 4, `${seen}`);
   await Deno.remove(folder.file("a.raw"));
   const controller = new AbortController();
   let looks = 0;
   const stopping = { ...fakeIo(), now: () => (++looks === 6 && controller.abort("SIGINT"), 0) };
-  assert.equal(await create.run(words, { io: stopping, signal: controller.signal }), 130);
+  assert.equal(await runNamed("create", words, { io: stopping, signal: controller.signal }), 130);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);
 });
