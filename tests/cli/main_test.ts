@@ -21,7 +21,7 @@ Deno.test("the version is that of deno.json", async () => {
   }
 });
 
-Deno.test("help goes to standard output and ends well", async () => {
+Deno.test("help goes to standard output, with exit code 0", async () => {
   const program = await runMain("--help");
   assert.equal(program.code, 0);
   assert.equal(program.stderr, "");
@@ -33,7 +33,7 @@ Deno.test("help goes to standard output and ends well", async () => {
   for (const args of [["help", "convert"], ["convert", "-h"]]) assert.deepEqual(await runMain(...args), convert);
 });
 
-Deno.test("wrong words end with 1, say what is wrong and where help is", async () => {
+Deno.test("wrong arguments: exit code 1, the reason and a hint", async () => {
   const rows = [
     [[], /no command is given\nHint: see "diskcast --help"\n$/],
     [["convrt"], /Unknown command "convrt"; did you mean "convert"\?\n/],
@@ -62,13 +62,13 @@ Deno.test("formats lists the registry, for people and programs", async () => {
   assert.deepEqual([raw.create, raw.backing], [true, false]);
 });
 
-Deno.test("-o help prints options and ends well", async () => {
+Deno.test("-o help prints options, with exit code 0", async () => {
   const { code, stdout, stderr } = await runMain("convert", "-O", "raw", "-o", "help");
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /"raw"/);
 });
 
-Deno.test("a wrong JSON job still ends with a summary line", async () => {
+Deno.test("JSON progress ends with a summary line for wrong arguments too", async () => {
   for (const flag of ["--progress=json", "--prog=json"]) await endsWithSummary(flag);
 });
 
@@ -109,14 +109,14 @@ Deno.test("complaints name the file and tell what to do", () => {
   assert.match(text(new TypeError("x is undefined")), /Internal error: x is undefined\nHint: .*report/);
 });
 
-Deno.test("the nearest word is near", () => {
+Deno.test("the nearest candidate differs by few letters", () => {
   assert.equal(nearest("covnert", ["convert", "formats"]), "convert");
   assert.equal(nearest("CONVERT", ["convert"]), "convert");
   assert.equal(nearest("x", ["y", "raw"]), undefined);
   assert.equal(nearest("", ["raw"]), undefined);
 });
 
-/** Words that need no permission at all. */
+/** Arguments that need no permission at all. */
 const harmless: readonly (readonly [code: number, ...args: string[]])[] = [
   [0, "--version"],
   [0, "--help"],
@@ -130,7 +130,7 @@ const harmless: readonly (readonly [code: number, ...args: string[]])[] = [
 ];
 
 for (const [code, ...args] of harmless) {
-  Deno.test(`no permission is asked for by: diskcast ${args.join(" ")}`, async () => {
+  Deno.test(`no permission is needed for: diskcast ${args.join(" ")}`, async () => {
     await using folder = await scratch();
     const log = folder.file("audit");
     const outcome = await diskcast(args, { env: { DENO_AUDIT_PERMISSIONS: log } });
@@ -140,7 +140,7 @@ for (const [code, ...args] of harmless) {
   });
 }
 
-Deno.test("a permission that is asked for is seen", async () => {
+Deno.test("the audit log has the permissions that are needed", async () => {
   await using folder = await scratch();
   const log = folder.file("audit");
   await diskcast(["convert", "a", "b"], { env: { DENO_AUDIT_PERMISSIONS: log } });
@@ -170,7 +170,7 @@ Deno.test("a failure shows its stack only where DISKCAST_DEBUG may be read", asy
   assert.match(debug.stderr, /ImageError: .*\n +at /);
 });
 
-Deno.test("a reader that leaves early is no failure", async () => {
+Deno.test("a closed pipe at standard output is no failure", async () => {
   const child = startDiskcast(["convert", "--help"]);
   await child.stdin.close();
   await child.stdout.cancel();
@@ -179,13 +179,13 @@ Deno.test("a reader that leaves early is no failure", async () => {
 });
 
 Deno.test({
-  name: "a full standard output is a failure in words, a full standard error none",
+  name: "a full standard output is a failure with a message, a full standard error none",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using folder = await scratch();
     await Deno.writeFile(folder.file("a.raw"), new Uint8Array(4096).fill(1));
     const program = [Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] })];
-    const shell = (words: string) => run("sh", ["-c", `"$@" ${words}`, "sh", ...program], { cwd: folder.path });
+    const shell = (command: string) => run("sh", ["-c", `"$@" ${command}`, "sh", ...program], { cwd: folder.path });
     const out = await shell("--help >/dev/full");
     assert.deepEqual(out, {
       code: 1,
@@ -194,13 +194,13 @@ Deno.test({
     });
     assert.equal((await shell("convert --progress=json -fraw a.raw b.raw 2>/dev/full")).code, 0);
     assert.equal((await shell("convert -fraw none b.raw 2>/dev/full")).code, 1);
-    // Progress is talk there, too; a digest is a result.
+    // Progress on standard output is no result; a digest is one.
     assert.equal((await shell("convert -p -fraw a.raw b.raw >/dev/full")).code, 0);
     assert.equal((await shell("convert -p --digest -fraw a.raw b.raw >/dev/full")).code, 1);
   },
 });
 
-Deno.test("a sink that would block gets every byte", () => {
+Deno.test("a non-blocking sink gets every byte", () => {
   const got: number[] = [];
   let calls = 0;
   const writeSync = (bytes: Uint8Array) => {

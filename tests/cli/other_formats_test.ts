@@ -4,7 +4,7 @@ import { runMain } from "./commands/support.ts";
 
 const SAMPLE = "tests/samples/sample.qcow2";
 
-const KINDS: readonly (readonly [format: string, option: string])[] = [
+const SUBFORMATS: readonly (readonly [format: string, option: string])[] = [
   ["vmdk", "subformat=monolithicSparse"],
   ["vmdk", "subformat=twoGbMaxExtentSparse"],
   ["vmdk", "subformat=monolithicFlat"],
@@ -17,7 +17,7 @@ const KINDS: readonly (readonly [format: string, option: string])[] = [
 
 type Json = { [name: string]: unknown };
 
-for (const [format, option] of KINDS) {
+for (const [format, option] of SUBFORMATS) {
   Deno.test(`info, map, digest and compare of ${format} ${option}`, { ignore: !hasQemu }, async () => {
     await using folder = await scratch();
     const path = folder.file(`a.${format}`);
@@ -33,14 +33,14 @@ for (const [format, option] of KINDS) {
     const same = await runMain("compare", "-f", format, path, SAMPLE);
     assert.deepEqual([same.code, same.stdout], [0, "Images are identical.\n"]);
     const map = await runMain("map", "--output=json", "-f", format, path);
-    // Without status of its own, qemu-img calls all of VHDX data; and it takes silence for a statement elsewhere.
+    // The VHDX driver of QEMU has no block status, so qemu-img reports all of it as data.
     if (format !== "vhdx") {
       assert.deepEqual(mergedMap(JSON.parse(map.stdout)), mergedMap(await mapJson(path, format)));
     }
   });
 }
 
-/** The part of VMDK: QEMU calls an extent in the file itself nothing. */
+/** Compares the fields of VMDK; QEMU gives no file name to an extent in the image file itself. */
 function compareVmdk(info: Json, expected: Json): void {
   const data = (json: Json) => (json["format-specific"] as { data: Json }).data;
   for (const name of ["cid", "parent-cid", "create-type"]) assert.equal(data(info)[name], data(expected)[name], name);

@@ -3,10 +3,10 @@ import { denoCommand, shellWord } from "../../cli/permissions.ts";
 import { run } from "../support/qemu.ts";
 
 Deno.test({
-  name: "a shell gives every word back as it was",
+  name: "a shell passes every quoted argument unchanged",
   ignore: Deno.build.os === "windows",
   async fn() {
-    const words = [
+    const args = [
       "plain",
       "a b",
       "it's",
@@ -25,13 +25,13 @@ Deno.test({
     ];
     const { stdout } = await run("sh", [
       "-c",
-      `printf '%s\\0' ${words.map((word) => shellWord(word, false)).join(" ")}`,
+      `printf '%s\\0' ${args.map((arg) => shellWord(arg, false)).join(" ")}`,
     ]);
-    assert.deepEqual(stdout.split("\0").slice(0, -1), words);
+    assert.deepEqual(stdout.split("\0").slice(0, -1), args);
   },
 });
 
-Deno.test("words for Windows are quoted as its programs read them", () => {
+Deno.test("arguments for Windows are quoted as its programs parse them", () => {
   assert.equal(shellWord("C:\\disks\\a.vhd", true), "C:\\disks\\a.vhd");
   assert.equal(shellWord("C:\\my disks\\", true), '"C:\\my disks\\\\"');
   assert.equal(shellWord('say "x"', true), '"say \\"x\\""');
@@ -39,13 +39,13 @@ Deno.test("words for Windows are quoted as its programs read them", () => {
   assert.equal(shellWord("", true), '""');
 });
 
-Deno.test("paths stand once, sorted; nothing to read or write means no flag", () => {
+Deno.test("paths are sorted and unique; nothing to read or write means no flag", () => {
   const command = (read: string[], write: string[]) => denoCommand({ read, write }, "m.ts", ["convert"], false).command;
   assert.equal(command(["/b", "/a", "/b"], ["/c"]), "deno run --allow-read=/a,/b --allow-write=/c m.ts convert");
   assert.equal(command([], []), "deno run m.ts convert");
 });
 
-Deno.test("for a path with a comma, the folder above it is allowed, and that is told", () => {
+Deno.test("for a path with a comma, the folder above it is allowed, with a warning", () => {
   const files = { read: ["/x/a,b/c", "/x/a,b/d"], write: ["/x/y/d,e"] };
   const { command, warnings } = denoCommand(files, "m.ts", [], false);
   assert.equal(command, "deno run --allow-read=/x --allow-write=/x/y m.ts");
@@ -54,7 +54,7 @@ Deno.test("for a path with a comma, the folder above it is allowed, and that is 
   assert.match(warnings[1]!, /all of "\/x\/y" is allowed/);
 });
 
-Deno.test("a device needs all permissions, and that is told", () => {
+Deno.test("a device needs all permissions, with a warning", () => {
   const { command, warnings } = denoCommand({ read: ["/a"], write: ["/dev"] }, "m.ts", ["convert"], false);
   assert.equal(command, "deno run --allow-all m.ts convert");
   assert.match(warnings.join(), /only with all permissions: "\/dev"/);

@@ -1,5 +1,5 @@
 /**
- * Made-up formats, terminals and clocks for tests of the command line.
+ * Fake formats, terminals and clocks for tests of the command line.
  *
  * @module
  */
@@ -24,7 +24,7 @@ function fakeFormat(name: string, extensions: string[], more: Partial<Format>): 
   };
 }
 
-/** Formats whose names are known to users of qemu-img; they cannot do anything. */
+/** Formats with names that qemu-img has; opening and creating fail. */
 export const fakeFormats: readonly Format[] = [
   fakeFormat("qcow2", ["qcow2"], {
     subformats: { written: [], read: [] },
@@ -43,26 +43,26 @@ export const fakeFormats: readonly Format[] = [
   }),
 ];
 
-/** What the words after `convert` ask for, with the made-up formats. */
+/** Parses the arguments after `convert`, with the fake formats. */
 export async function parsed(args: readonly string[], windows = false): Promise<ParsedConvert> {
   return await parseConvert(args, fakeFormats, windows);
 }
 
-/** The job of a request; throws where it is none. */
+/** Returns the job of the arguments after `convert`; throws where they are no job. */
 export async function jobOf(args: readonly string[], windows = false): Promise<ConvertJob> {
   const request = await parsed(args, windows);
   if (request.kind !== "job") throw new Error(`not a job: ${request.kind}`);
   return request.job;
 }
 
-/** A terminal made of strings, with a clock that stands until it is set. */
+/** A terminal made of strings, with a clock that is set by hand. */
 export interface FakeIo extends Io {
   stdout: string;
   stderr: string;
   clock: number;
 }
 
-/** A terminal or pipe of `columns`. */
+/** Returns a terminal or pipe with `columns`. */
 export function fakeIo(errIsTerminal = false, columns = 80): FakeIo {
   const io: FakeIo = {
     stdout: "",

@@ -19,17 +19,21 @@ async function optionsOf(name: string): Promise<Set<string>> {
   );
 }
 
-Deno.test("every command of qemu-img is there, with every option of its synopsis", { ignore: !hasQemu }, async () => {
-  const help = await qemuImgOk("--help");
-  const synopses = help.slice(help.indexOf("Command syntax:")).split("\n\n")[0]!.split("\n").slice(1);
-  assert(synopses.length >= 15);
-  for (const line of synopses) {
-    const [name, ...rest] = line.trim().split(" ");
-    const wanted = rest.join(" ").match(/(?<![\w-])--?[A-Za-z][\w-]*/g) ?? [];
-    const options = await optionsOf(name!);
-    assert.deepEqual(wanted.filter((option) => !options.has(option)), [], name);
-  }
-});
+Deno.test(
+  "diskcast has every command of qemu-img, with every option of its synopsis",
+  { ignore: !hasQemu },
+  async () => {
+    const help = await qemuImgOk("--help");
+    const synopses = help.slice(help.indexOf("Command syntax:")).split("\n\n")[0]!.split("\n").slice(1);
+    assert(synopses.length >= 15);
+    for (const line of synopses) {
+      const [name, ...rest] = line.trim().split(" ");
+      const wanted = rest.join(" ").match(/(?<![\w-])--?[A-Za-z][\w-]*/g) ?? [];
+      const options = await optionsOf(name!);
+      assert.deepEqual(wanted.filter((option) => !options.has(option)), [], name);
+    }
+  },
+);
 
 /** The long names of QEMU 10.1. */
 const LONG_NAMES: readonly (readonly [command: string, names: string])[] = [

@@ -11,7 +11,7 @@ type Row = readonly [args: string, sources: unknown, target: unknown, rest?: Par
 const A = { path: "a" };
 const RAW = { path: "b", format: "raw" };
 
-/** Arguments without blanks inside, and the job that they are. */
+/** Arguments without spaces, and their job. */
 const jobs: readonly Row[] = [
   ["a b", [A], RAW],
   ["a a2 a3 b", [A, { path: "a2" }, { path: "a3" }], RAW],
@@ -121,7 +121,7 @@ for (const [args, sources, target, rest] of jobs) {
   });
 }
 
-Deno.test("values of options may have blanks and hyphens in front", async () => {
+Deno.test("values of options may have spaces and begin with hyphens", async () => {
   assert.deepEqual((await jobOf(["-l", "-x y", "a", "b"])).sources, [{ path: "a", snapshot: { idOrName: "-x y" } }]);
   assert.deepEqual((await jobOf(["--snapshot", "--salv", "a", "b"])).sources, [
     { path: "a", snapshot: { idOrName: "--salv" } },
@@ -136,7 +136,7 @@ Deno.test("a drive letter is no protocol on Windows", async () => {
   await assert.rejects(jobOf(["C:\\a.vhd", "b"], false), /Unknown protocol "C"/);
 });
 
-/** Arguments and what of the progress they choose. */
+/** Arguments, and the form of progress that they choose. */
 const views: readonly (readonly [args: string, progress: string, quiet?: boolean])[] = [
   ["a b", "auto"],
   ["-p a b", "qemu"],
@@ -168,7 +168,7 @@ Deno.test("--print-permissions does not change the job", async () => {
   assert.deepEqual(request.job, { sources: [A], target: RAW });
 });
 
-Deno.test("a size among the creation options is dropped, and that is said", async () => {
+Deno.test("a size among the creation options is dropped, with a warning", async () => {
   const request = await parsed(["-o", "size=1M,nocow", "a", "b"]);
   assert(request.kind === "job");
   assert.deepEqual(request.job.target, { ...RAW, options: { nocow: "on" } });
@@ -196,7 +196,7 @@ Deno.test("the list of creation options shows values, help and defaults", () => 
   assert.match(creationOptionsText(fakeFormats[1]!), /no creation options/);
 });
 
-Deno.test("help wins over what is missing", async () => {
+Deno.test("help wins over missing files", async () => {
   for (const args of [["-h"], ["--help"], ["--hel"], ["a", "-h"]]) {
     assert.equal((await parsed(args)).kind, "help");
     assert.match((await runMain("convert", ...args)).stdout, /Usage: diskcast convert \[options\] SOURCE\.\.\. TARGET/);

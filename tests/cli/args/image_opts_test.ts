@@ -5,7 +5,7 @@ import { nameParts, storablePath } from "../../../cli/args/image_names.ts";
 
 const source = (text: string) => sourceFromOptions(treeOfOptions(text));
 
-/** A description and the image that it means. */
+/** A description, and its image. */
 const described: readonly (readonly [text: string, image: unknown])[] = [
   ["file.filename=X", { path: "X" }],
   ["driver=qcow2,file.filename=X", { path: "X", format: "qcow2" }],
@@ -62,14 +62,14 @@ for (const [text, image] of described) {
   });
 }
 
-Deno.test("force-share is told apart from silence", () => {
+Deno.test("force-share=off differs from no force-share", () => {
   assert.equal(source("file.filename=X,force-share=on").forceShare, true);
   assert.equal(source("file.filename=X,force-share").forceShare, true);
   assert.equal(source("file.filename=X,force-share=off").forceShare, false);
   assert.equal(source("file.filename=X,noforce-share").forceShare, false);
 });
 
-/** A description that is refused, and what the message must say. */
+/** A description that is refused, and its message. */
 const refused: readonly (readonly [text: string, message: RegExp])[] = [
   ["X", /"file"=X: that would be the name of a node.*write file\.filename=X/],
   ["file=X", /name of a node/],
@@ -150,7 +150,7 @@ Deno.test("a json: name has the same keys, nested or with dots", () => {
   assert.deepEqual(json({ "file": { "filename": "a,b" }, "read-only": true }), { path: "a,b" });
 });
 
-Deno.test("a json: name that is none is refused", () => {
+Deno.test("a wrong json: name is refused", () => {
   for (
     const [text, message] of [
       ["{", /Cannot read the json: name/],
@@ -165,7 +165,7 @@ Deno.test("a json: name that is none is refused", () => {
   ) assert.throws(() => sourceFromOptions(treeOfJson(text)), { kind: "usage", message }, text);
 });
 
-Deno.test("names are taken apart at the first colon before the first slash", () => {
+Deno.test("names are split at the first colon before the first slash", () => {
   assert.deepEqual(nameParts("a", false), { path: "a" });
   assert.deepEqual(nameParts("./a:b", false), { path: "./a:b" });
   assert.deepEqual(nameParts("/x/a:b", false), { path: "/x/a:b" });

@@ -91,7 +91,7 @@ Deno.test("numbers take decimal, hexadecimal and octal, within limits", () => {
   }
 });
 
-Deno.test("flags are on or off in several words", () => {
+Deno.test("flags have several words for on and off", () => {
   for (const text of ["on", "yes", "true", "y"]) assert.equal(parseFlag(text, "x"), true);
   for (const text of ["off", "no", "false", "n"]) assert.equal(parseFlag(text, "x"), false);
   for (const text of ["", "1", "ON", "maybe"]) assert.throws(() => parseFlag(text, "x"), { kind: "usage" });

@@ -1,5 +1,5 @@
 /**
- * Words by chance: whatever is typed becomes a job, a help text or a refusal, and nothing else.
+ * Random arguments: each becomes a job, a help text or an error of usage, and nothing else.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { parsed } from "../support.ts";
 
 const ROUNDS = 1000;
 
-const words = [
+const ARGS = [
   ..."a b c d e.raw f.raw g.raw - -- --- -x -1 = , ,, a=b help ? 4k 0 raw qcow2 x:y file:z json:{} none on 7".split(
     " ",
   ),
@@ -25,35 +25,35 @@ const words = [
   ]),
 ];
 
-async function refusalOrResult<T>(action: () => T | Promise<T>, words: unknown): Promise<T | undefined> {
+async function refusalOrResult<T>(action: () => T | Promise<T>, input: unknown): Promise<T | undefined> {
   try {
     return await action();
   } catch (error) {
-    assert(error instanceof ImageError, `${JSON.stringify(words)}: ${error instanceof Error ? error.stack : error}`);
+    assert(error instanceof ImageError, `${JSON.stringify(input)}: ${error instanceof Error ? error.stack : error}`);
     return undefined;
   }
 }
 
-Deno.test("words by chance are a request or a refusal", async () => {
+Deno.test("random arguments are a request or a refusal", async () => {
   const random = rng(seed());
   const kinds = new Set<string>();
   for (let round = 0; round < ROUNDS; round++) {
-    const args = Array.from({ length: random.int(8) }, () => random.pick(words));
+    const args = Array.from({ length: random.int(8) }, () => random.pick(ARGS));
     kinds.add((await refusalOrResult(() => parsed(args), args))?.kind ?? "refused");
   }
   assert(kinds.has("job") && kinds.has("refused"));
 });
 
-Deno.test("completed words are complete: completing them again changes nothing", async () => {
+Deno.test("completing arguments twice changes nothing", async () => {
   const random = rng(seed());
   for (let round = 0; round < ROUNDS; round++) {
-    const args = Array.from({ length: random.int(8) }, () => random.pick(words));
+    const args = Array.from({ length: random.int(8) }, () => random.pick(ARGS));
     const once = await refusalOrResult(() => completeArgs(convertCommand, args), args);
     if (once !== undefined) assert.deepEqual(completeArgs(convertCommand, once), once, JSON.stringify(args));
   }
 });
 
-Deno.test("descriptions by chance are an image or a refusal", async () => {
+Deno.test("random descriptions are an image or a refusal", async () => {
   const random = rng(seed());
   const parts = "driver file filename backing data-file . . . = = , , ,, raw qcow2 X offset size 1k on read-only no"
     .split(" ");

@@ -7,7 +7,7 @@ const SAMPLE = "tests/samples/sample.qcow2";
 
 const timeless = (text: string) => text.replace(/\d+\.\d+ seconds/, "T seconds");
 
-Deno.test("bench tells what qemu-img tells, but for the time", { ignore: !hasQemu }, async () => {
+Deno.test("bench prints what qemu-img prints, except for the time", { ignore: !hasQemu }, async () => {
   for (
     const options of [
       ["-c", "100"],
@@ -26,7 +26,7 @@ Deno.test("bench tells what qemu-img tells, but for the time", { ignore: !hasQem
 
 Deno.test("bench refuses what qemu-img refuses", { ignore: !hasQemu }, async () => {
   for (
-    const words of [
+    const args of [
       [],
       [SAMPLE, SAMPLE],
       ["-c", "x", SAMPLE],
@@ -42,8 +42,8 @@ Deno.test("bench refuses what qemu-img refuses", { ignore: !hasQemu }, async () 
       ["-w", "-U", "-c", "1", SAMPLE],
     ]
   ) {
-    const { code, stderr } = await runMain("bench", ...words);
-    assert.equal(code, (await qemuImg("bench", ...words)).code, words.join(" "));
+    const { code, stderr } = await runMain("bench", ...args);
+    assert.equal(code, (await qemuImg("bench", ...args)).code, args.join(" "));
     assert.match(stderr, /^diskcast: /m);
   }
 });
@@ -74,7 +74,7 @@ Deno.test("bench -w leaves the bytes that qemu-img leaves", { ignore: !hasQemu }
   }
 });
 
-Deno.test("bench -n says that it has no effect", async () => {
+Deno.test("bench -n warns that it has no effect", async () => {
   const { code, stderr } = await runMain("bench", "-n", "-c", "1", SAMPLE);
   assert.equal(code, 0);
   assert.match(stderr, /warning: -n has no effect/);

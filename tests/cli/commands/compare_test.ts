@@ -5,7 +5,7 @@ import { faultyFiles, watchedFiles } from "../../support/files.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { runMain, samplesIn } from "./support.ts";
 
-Deno.test("compare says what qemu-img says, of every pair of images", { ignore: !hasQemu }, async () => {
+Deno.test("compare prints what qemu-img prints, for every pair of images", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const samples = await samplesIn(folder);
   const random = rng(seed());
@@ -17,19 +17,22 @@ Deno.test("compare says what qemu-img says, of every pair of images", { ignore: 
   }
   const pairs = samples.flatMap((a) => samples.map((b) => [a, b] as const));
   for (const [a, b] of pairs.filter(() => random.chance(0.3))) {
-    const words = ["compare", "-f", a.format, "-F", b.format, a.path, b.path];
-    const { code, stdout, stderr } = await runMain(...words);
-    const expected = await qemuImg(...words);
+    const args = ["compare", "-f", a.format, "-F", b.format, a.path, b.path];
+    const { code, stdout, stderr } = await runMain(...args);
+    const expected = await qemuImg(...args);
     assert.deepEqual([code, stdout, stderr], [expected.code, expected.stdout, ""], `${a.name} ${b.name}`);
   }
 });
 
-/** qemu-img tells the beginning of a run that ends too early, where here the first byte is told whose status differs. */
-function placeless(text: string): string {
+/**
+ * Hides the offset of a status mismatch: qemu-img prints the beginning of an extent that ends too early, diskcast the
+ * first byte whose status differs.
+ */
+function withoutOffset(text: string): string {
   return text.replace(/(?<=^Strict mode: Offset )\d+/, "N");
 }
 
-Deno.test("the first difference is found wherever it lies", { ignore: !hasQemu }, async () => {
+Deno.test("the first difference is found at any offset", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const [a, b] = [folder.file("a.qcow2"), folder.file("b.qcow2")];
   const random = rng(seed());
@@ -39,15 +42,15 @@ Deno.test("the first difference is found wherever it lies", { ignore: !hasQemu }
     const length = random.int(1, 90);
     for (const path of [a, b]) await qemuIo(path, `write -P 1 ${start}k ${length}k`);
     await qemuIo(random.pick([a, b]), `write -P ${random.int(0, 3)} ${random.int(0, 4 << 20)} ${random.int(1, 4)}`);
-    for (const words of [["compare", a, b], ["compare", "-s", a, b], ["compare", "-s", a, a]]) {
-      const expected = await qemuImg(...words);
-      const { code, stdout } = await runMain(...words);
-      assert.deepEqual([code, placeless(stdout)], [expected.code, placeless(expected.stdout)], words.join(" "));
+    for (const args of [["compare", a, b], ["compare", "-s", a, b], ["compare", "-s", a, a]]) {
+      const expected = await qemuImg(...args);
+      const { code, stdout } = await runMain(...args);
+      assert.deepEqual([code, withoutOffset(stdout)], [expected.code, withoutOffset(expected.stdout)], args.join(" "));
     }
   }
 });
 
-Deno.test("strict comparing tells sizes and status", { ignore: !hasQemu }, async () => {
+Deno.test("-s compares sizes and block status", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   await qemuImgOk("create", "-q", "-f", "qcow2", folder.file("a.qcow2"), "1M");
   await qemuImgOk("create", "-q", "-f", "qcow2", folder.file("b.qcow2"), "2M");
@@ -55,21 +58,21 @@ Deno.test("strict comparing tells sizes and status", { ignore: !hasQemu }, async
   await qemuIo(folder.file("c.qcow2"), "write -z 64k 64k");
   for (const [one, other] of [["a", "b"], ["a", "c"], ["c", "c"], ["b", "a"]]) {
     for (const flag of ["-s", "-q", "-U", "-p"]) {
-      const words = ["compare", flag, folder.file(`${one}.qcow2`), folder.file(`${other}.qcow2`)];
-      const [found, expected] = [await runMain(...words), await qemuImg(...words)];
-      assert.equal(found.code, expected.code, words.join(" "));
-      if (flag !== "-p") assert.equal(placeless(found.stdout), placeless(expected.stdout), words.join(" "));
+      const args = ["compare", flag, folder.file(`${one}.qcow2`), folder.file(`${other}.qcow2`)];
+      const [found, expected] = [await runMain(...args), await qemuImg(...args)];
+      assert.equal(found.code, expected.code, args.join(" "));
+      if (flag !== "-p") assert.equal(withoutOffset(found.stdout), withoutOffset(expected.stdout), args.join(" "));
     }
   }
 });
 
-Deno.test("exit codes tell what failed", { ignore: !hasQemu }, async () => {
+Deno.test("exit codes state what failed", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", path, "1M");
   await qemuIo(path, "write -P 1 0 1M");
-  const words = [["compare", path], ["compare", path, folder.file("none")], ["compare", "-f", "nonsense", path, path]];
-  for (const one of words) assert.equal((await runMain(...one)).code, (await qemuImg(...one)).code, one.join(" "));
+  const args = [["compare", path], ["compare", path, folder.file("none")], ["compare", "-f", "nonsense", path, path]];
+  for (const one of args) assert.equal((await runMain(...one)).code, (await qemuImg(...one)).code, one.join(" "));
   // An L1 entry that lies past the end of the file.
   await qemuImgOk("create", "-q", "-f", "qcow2", folder.file("b.qcow2"), "1M");
   using file = await Deno.open(folder.file("b.qcow2"), { write: true });
@@ -78,7 +81,7 @@ Deno.test("exit codes tell what failed", { ignore: !hasQemu }, async () => {
   assert.equal((await runMain("compare", path, folder.file("b.qcow2"))).code, 3);
 });
 
-Deno.test("a failed read is told as one; what both know to be zero is not read", { ignore: !hasQemu }, async () => {
+Deno.test("a failed read has its exit code; known zeroes are not read", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const [a, b] = [folder.file("a.qcow2"), folder.file("b.qcow2")];
   for (const path of [a, b]) {
@@ -97,7 +100,7 @@ Deno.test("a failed read is told as one; what both know to be zero is not read",
 });
 
 Deno.test({
-  name: "a signal ends comparing with its code",
+  name: "a signal cancels compare with its exit code",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using folder = await scratch();
@@ -112,7 +115,7 @@ Deno.test({
     });
     await child.stdin.close();
     const [first, all] = child.stderr.tee();
-    // It tells its progress only while it listens to signals.
+    // Progress is printed only while the signal listeners are installed.
     assert((await first.getReader().read()).value);
     child.kill("SIGINT");
     const [{ code }, stderr, stdout] = await Promise.all([

@@ -1,4 +1,4 @@
-/** Completion in real shells: Tab in a terminal, and that nothing of what was typed is ever run. */
+/** Completion in real shells: Tab in a terminal; no typed text is ever evaluated. */
 import assert from "node:assert/strict";
 import { denoArgs, diskcast } from "../../support/diskcast.ts";
 import { inCi, scratch } from "../../support/qemu.ts";
@@ -6,7 +6,7 @@ import { openPane, tmuxIsMissing } from "../../support/pane.ts";
 
 const noTmux = tmuxIsMissing();
 
-/** How each shell is started bare, and told of the script in `completion`. */
+/** How each shell is started without its settings, and loads the script in `completion`. */
 const SHELLS = {
   bash: { start: "bash --norc --noprofile", load: "PS1='GO''>'; bind 'set bell-style none'; source completion" },
   zsh: {
@@ -27,14 +27,14 @@ function isMissing(shell: string): boolean {
       return false;
     }
   } catch {
-    // Not there.
+    // Not installed.
   }
   if (inCi && Deno.build.os === "linux") throw new Error(`${shell} is not installed, and CI must test in it`);
   console.log(`Completion in ${shell} is not tested: it is not installed`);
   return true;
 }
 
-/** What is typed before Tab, and what the line has become when an X is typed after it. */
+/** The text typed before Tab, and the line after an X is typed behind it. */
 const LINES: readonly (readonly [string, string])[] = [
   ["diskcast conv", "diskcast convert X"],
   ["diskcast convert -O qc", "diskcast convert -O qcow2 X"],
@@ -48,7 +48,7 @@ const LINES: readonly (readonly [string, string])[] = [
   ["diskcast help form", "diskcast help formats X"],
 ];
 
-/** Each of these makes a file when it is evaluated, in whatever part of a word it stands. */
+/** Each of these makes a file if it is evaluated, in any part of an argument. */
 const EVIL: readonly string[] = [
   "diskcast convert -o $(touch hole) -O qc",
   "diskcast convert -O qcow2 -o $(touch hole),lazy",
@@ -70,12 +70,12 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
       await Deno.writeTextFile(folder.file("disk.raw"), "");
       await Deno.writeTextFile(folder.file("completion"), (await diskcast(["completions", name])).stdout);
       const words = [Deno.execPath(), ...denoArgs({})].map((word) => `'${word}'`).join(" ");
-      // It counts its calls: nothing is run that was not asked.
+      // It logs its calls, so that the test sees when the shell has run it.
       const program = `#!/bin/sh\necho "$*" >> '${folder.file("asked")}'\nexec ${words} "$@"\n`;
       await Deno.mkdir(folder.file("bin"));
       await Deno.writeTextFile(folder.file("bin/diskcast"), program, { mode: 0o755 });
       await using pane = await openPane(120, 40);
-      // What a shell keeps for itself goes where it is removed.
+      // Files that a shell keeps for itself go into the folder that is removed.
       const own = 'XDG_RUNTIME_DIR="$PWD" XDG_CONFIG_HOME="$PWD" XDG_DATA_HOME="$PWD"';
       await pane.line(`cd '${folder.path}' && ${own} PATH="$PWD/bin:$PATH" ${start}`);
       await pane.line(load);
@@ -92,7 +92,7 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
         const asked = (await Deno.readTextFile(folder.file("asked"))).length;
         await pane.press("-l", typed);
         await pane.press("Tab");
-        // Nothing may come of it, so what is waited for is the question to the program, and its end.
+        // No file may appear, so the test waits for the call of the program, and its end.
         await until(async () => (await Deno.readTextFile(folder.file("asked"))).length > asked, 3000);
         await pane.press("C-u");
         await pane.line("clear");
@@ -103,7 +103,7 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
   });
 }
 
-/** Waits, but not for ever: some lines are none that a shell completes. */
+/** Waits until `holds` or the time is over: some lines are not completed by some shells. */
 async function until(holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
   for (const end = performance.now() + milliseconds; performance.now() < end && !await holds();) {
     await new Promise((resolve) => setTimeout(resolve, 25));

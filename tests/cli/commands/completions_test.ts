@@ -1,4 +1,4 @@
-/** Completion: what follows which words, and that a real shell gets it. */
+/** Completion: candidates by arguments, and the answer to a shell. */
 import assert from "node:assert/strict";
 import { allFormats } from "../../../mod.ts";
 import { runComplete } from "../../../cli/commands/completions.ts";
@@ -11,9 +11,9 @@ import { fakeIo } from "../support.ts";
 const defs = await commandDefs();
 const after = (...args: string[]) =>
   complete(args, { commands, command: defs.find(({ name }) => name === args[0]), formats: allFormats });
-const values = (...words: string[]) => after(...words).values.map(([value]) => value);
+const values = (...args: string[]) => after(...args).values.map(([value]) => value);
 
-Deno.test("commands first, then options and files", () => {
+Deno.test("the first argument is a command, then come options and files", () => {
   for (const { name } of commands) assert.ok(values("").includes(name), name);
   assert.deepEqual(values("conv"), ["convert"]);
   assert.deepEqual(values("help", "form"), ["formats"]);
@@ -26,10 +26,10 @@ Deno.test("commands first, then options and files", () => {
   assert.deepEqual(values("nothing", ""), []);
 });
 
-Deno.test("values of options, apart, attached and cut at a comma", () => {
+Deno.test("values of options: separate, attached, after a comma", () => {
   const written = allFormats.filter(({ create, edit }) => create ?? edit).map(({ name }) => name);
-  for (const words of [["-O", ""], ["-c", "-O", ""], ["--target-format", ""], ["-cO", ""]]) {
-    assert.deepEqual(values("convert", ...words), written, words.join(" "));
+  for (const args of [["-O", ""], ["-c", "-O", ""], ["--target-format", ""], ["-cO", ""]]) {
+    assert.deepEqual(values("convert", ...args), written, args.join(" "));
   }
   assert.deepEqual(values("convert", "-Oqc"), ["-Oqcow2"]);
   assert.deepEqual(values("convert", "--target-format=qc"), ["--target-format=qcow2"]);
@@ -54,7 +54,7 @@ Deno.test("values of options, apart, attached and cut at a comma", () => {
   assert.equal(after("convert", "--allow-ref", "").directive, DIRECTIVE.folders);
 });
 
-Deno.test("a script for each shell, without any permission; another shell is refused", async () => {
+Deno.test("completions prints a script for each shell, without any permission; another shell is refused", async () => {
   for (const shell of ["bash", "zsh", "fish", "powershell"]) {
     const { code, stdout, stderr } = await diskcast(["completions", shell]);
     assert.equal(code, 0, stderr);

@@ -63,7 +63,7 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   // Objects.
   ["--object secret,id=s,data=x a b", /encrypted images are not supported yet/],
   ["--object throttle-group,id=t a b", /object of type "throttle-group"/],
-  // Words.
+  // Options.
   ["--targ x a b", /which option "--targ" is: it may be --target-format or .* or --target-is-zero/],
   ["--s a b", /it may be --source-format or --snapshot or /],
   ["--salvge a b", /Unknown option "--salvge": did you mean --salvage\?/],
@@ -91,7 +91,7 @@ Deno.test("an empty option list and an empty file name are refused", async () =>
   await assert.rejects(parsed(["--image-opts", "", "b"]), /empty image description/);
 });
 
-/** Contradictions that the library finds in the job, before it opens anything: none of these files exists. */
+/** Contradictions that the library finds in the job before it opens anything; none of these files exists. */
 const refusedByJob: readonly (readonly [args: string, message: RegExp])[] = [
   ["--target-is-zero no-a no-b", /-n/],
   ["-l x no-a no-a2 no-b", /snapshot/],

@@ -5,7 +5,7 @@ import { shellWord } from "../../../cli/permissions.ts";
 
 const MIB = 1024 ** 2;
 
-/** A file of `size` bytes that repeat seldom. */
+/** Writes a file of `size` bytes that seldom repeat. */
 async function fill(path: string, size: number): Promise<void> {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; at += 4) bytes[at] = 1 + at % 251;
@@ -16,7 +16,7 @@ async function namesIn(folder: Scratch): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder.path))).map((entry) => entry.name).sort();
 }
 
-Deno.test("a conversion in a pipe says nothing and copies every byte", async () => {
+Deno.test("a conversion in a pipe prints nothing and copies every byte", async () => {
   await using folder = await scratch();
   await fill(folder.file("a.raw"), 3 * MIB);
   const grants = { read: [folder.path], write: [folder.path], cwd: folder.path };
@@ -37,8 +37,8 @@ Deno.test("several sources, a window and a name with a colon", async () => {
   assert.deepEqual([joined.code, joined.stderr], [0, ""]);
   const source = await Deno.readFile(folder.file("x:y.raw"));
   assert.deepEqual(await Deno.readFile(folder.file("two.raw")), new Uint8Array([...source, ...source]));
-  const words = ["convert", "--image-opts", "driver=raw,offset=512,size=1k,file.filename=x:y.raw", "part.raw"];
-  const part = await diskcast(words, grants);
+  const args = ["convert", "--image-opts", "driver=raw,offset=512,size=1k,file.filename=x:y.raw", "part.raw"];
+  const part = await diskcast(args, grants);
   assert.deepEqual([part.code, part.stderr], [0, ""]);
   assert.deepEqual(await Deno.readFile(folder.file("part.raw")), source.subarray(512, 1536));
 });
@@ -51,23 +51,23 @@ Deno.test({
     await fill(folder.file("data.raw"), 65536);
     await Deno.writeFile(folder.file("hole.raw"), new Uint8Array(0));
     await Deno.truncate(folder.file("hole.raw"), MIB);
-    // Holes are seen with FFI only.
+    // Without FFI, holes are not found.
     const grants = { read: [folder.path], write: [folder.path], ffi: true };
     for (const name of Deno.build.os === "linux" ? ["data.raw", "hole.raw"] : ["data.raw"]) {
-      const words = ["convert", "-p", "-f", "raw", folder.file(name), folder.file("b.raw")];
-      assert.equal((await diskcast(words, grants)).stdout, (await qemuImg(...words)).stdout, name);
+      const args = ["convert", "-p", "-f", "raw", folder.file(name), folder.file("b.raw")];
+      assert.equal((await diskcast(args, grants)).stdout, (await qemuImg(...args)).stdout, name);
     }
     const missing = ["convert", "-p", folder.file("none"), folder.file("b.raw")];
     assert.equal((await diskcast(missing, grants)).stdout, (await qemuImg(...missing)).stdout);
   },
 });
 
-Deno.test("JSON progress tells a job from plan to summary", async () => {
+Deno.test("JSON progress reports a job from plan to summary", async () => {
   await using folder = await scratch();
   await fill(folder.file("a.raw"), MIB);
   const grants = { read: [folder.path], write: [folder.path] };
-  const words = ["convert", "--progress=json", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
-  const { code, stdout, stderr } = await diskcast(words, grants);
+  const args = ["convert", "--progress=json", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
+  const { code, stdout, stderr } = await diskcast(args, grants);
   assert.deepEqual([code, stdout], [0, ""]);
   const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   const types = new Set(lines.map((line) => line.type));
@@ -114,7 +114,7 @@ for (const [signal, expected] of signals) {
 }
 
 Deno.test({
-  name: "SIGUSR1 asks how far the job is",
+  name: "SIGUSR1 prints the progress",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using folder = await scratch();
@@ -134,7 +134,7 @@ Deno.test({
   },
 });
 
-Deno.test("to print permissions, the images must be read", async () => {
+Deno.test("--print-permissions must read the images", async () => {
   await using folder = await scratch();
   const { code, stderr } = await diskcast(["convert", "--print-permissions", folder.file("a"), folder.file("b")]);
   assert.equal(code, 1);
@@ -149,8 +149,8 @@ Deno.test({
     await Deno.mkdir(folder.file("it's my"));
     await fill(folder.file("it's my/a.raw"), 4096);
     const cwd = folder.path;
-    const words = ["convert", "--print-perm", "-fraw", "it's my/a.raw", "b.raw"];
-    const printed = await diskcast(words, { read: [cwd], cwd });
+    const args = ["convert", "--print-perm", "-fraw", "it's my/a.raw", "b.raw"];
+    const printed = await diskcast(args, { read: [cwd], cwd });
     assert.deepEqual([printed.code, printed.stderr], [0, ""]);
     assert.match(printed.stdout, /^deno run [^\n]*--allow-read=[^\n]* --allow-write=[^\n]* convert -fraw [^\n]*\n$/);
     assert.doesNotMatch(printed.stdout, /--print-perm/);
@@ -171,8 +171,8 @@ Deno.test({
     await fill(folder.file("real/a.raw"), 4096);
     await Deno.symlink("../real/a.raw", folder.file("in/a.raw"));
     const cwd = folder.path;
-    const words = ["convert", "--print-permissions", "-fraw", "in/a.raw", "out/b.raw"];
-    const printed = await diskcast(words, { read: [cwd], cwd });
+    const args = ["convert", "--print-permissions", "-fraw", "in/a.raw", "out/b.raw"];
+    const printed = await diskcast(args, { read: [cwd], cwd });
     const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
     const outcome = await run("sh", ["-c", command], { cwd });
     assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
@@ -189,8 +189,8 @@ Deno.test({
     await fill(folder.file("in/a.raw"), 4096);
     const cwd = folder.path;
     const options = `data_file=${folder.file("data/d.raw")}`;
-    const words = ["convert", "--print-permissions", "-fraw", "-Oqcow2", "-o", options, "in/a.raw", "out/b.qcow2"];
-    const printed = await diskcast(words, { read: [cwd], cwd });
+    const args = ["convert", "--print-permissions", "-fraw", "-Oqcow2", "-o", options, "in/a.raw", "out/b.qcow2"];
+    const printed = await diskcast(args, { read: [cwd], cwd });
     const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
     const outcome = await run("sh", ["-c", command], { cwd });
     assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
@@ -198,15 +198,15 @@ Deno.test({
   },
 });
 
-Deno.test("a missing permission names the flag and the way to find all of them", async () => {
+Deno.test("the message of a missing permission names the flag and --print-permissions", async () => {
   await using folder = await scratch();
   await fill(folder.file("a.raw"), 4096);
-  const words = ["convert", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
-  const { code, stderr } = await diskcast(words, { read: [folder.path] });
+  const args = ["convert", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
+  const { code, stderr } = await diskcast(args, { read: [folder.path] });
   assert.equal(code, 1);
   assert.match(stderr, /--allow-write=/);
   assert.match(stderr, /Hint: .*--print-permissions/);
-  const narrow = await diskcast(words, { read: [folder.path], write: [folder.file("b.raw")] });
+  const narrow = await diskcast(args, { read: [folder.path], write: [folder.file("b.raw")] });
   assert.equal(narrow.code, 1);
   assert(narrow.stderr.includes(`Deno must be allowed to write its folder, add --allow-write=${folder.path}\n`));
 });

@@ -24,30 +24,30 @@ Deno.test("create makes the images that qemu-img makes", { ignore: !hasQemu }, a
   };
   for (const options of OPTIONS) {
     for (const size of ["0", "1", "5M", "1.5G"]) {
-      const words = ["create", "-q", "-f", "qcow2", "-o", options];
+      const args = ["create", "-q", "-f", "qcow2", "-o", options];
       const [ours, theirs] = [folder.file("ours"), folder.file("theirs")];
-      await qemuImgOk(...words, theirs, size);
-      assert.deepEqual(await runMain(...words, ours, size), { code: 0, stdout: "", stderr: "" });
+      await qemuImgOk(...args, theirs, size);
+      assert.deepEqual(await runMain(...args, ours, size), { code: 0, stdout: "", stderr: "" });
       assert.deepEqual(await info(ours), await info(theirs), `${options} ${size}`);
       await qemuImgOk("check", "-q", ours);
     }
   }
 });
 
-Deno.test("an overlay has the size of its backing file, or what is asked for", { ignore: !hasQemu }, async () => {
+Deno.test("an overlay has the size of its backing file, or the given one", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   await qemuImgOk("create", "-q", "-f", "qcow2", folder.file("base.qcow2"), "3M");
   await qemuIo(folder.file("base.qcow2"), "write -P 5 1M 1M");
   const path = folder.file("top.qcow2");
-  const words = ["create", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2"];
-  const { code, stdout } = await runMain(...words, path);
+  const args = ["create", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2"];
+  const { code, stdout } = await runMain(...args, path);
   assert.equal(code, 0);
   assert.match(
     stdout,
     /^Formatting '.*top\.qcow2', fmt=qcow2 size=3145728 backing_file=base\.qcow2 backing_fmt=qcow2 /,
   );
   assert.deepEqual(await guestBytes(path), await guestBytes(folder.file("base.qcow2")));
-  assert.equal((await runMain(...words, path, "8M")).code, 0);
+  assert.equal((await runMain(...args, path, "8M")).code, 0);
   assert.equal((await mapJson(path)).reduce((sum, { length }) => sum + length, 0), 8 << 20);
   const unseen = await runMain("create", "-q", "-u", "-f", "qcow2", "-b", "gone.raw", "-F", "raw", path, "1M");
   assert.deepEqual(unseen, { code: 0, stdout: "", stderr: "" });
@@ -67,14 +67,14 @@ Deno.test("every format that can be written is created", async () => {
   assert.equal((await Deno.stat(folder.file("x"))).size, 1000);
 });
 
-Deno.test("what is refused leaves nothing and harms nothing", { ignore: !hasQemu }, async () => {
+Deno.test("a refused create leaves no file and changes none", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const base = folder.file("base.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", base, "1M");
   const before = await Deno.readFile(base);
   const over = ["-f", "qcow2", "-b", base];
   for (
-    const words of [
+    const args of [
       [],
       [folder.file("a")],
       [folder.file("a"), "1M", "2M"],
@@ -90,10 +90,10 @@ Deno.test("what is refused leaves nothing and harms nothing", { ignore: !hasQemu
       ["-f", "qcow2", "-b", folder.file("gone"), "-F", "raw", folder.file("a")],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("create", ...words);
-    assert.deepEqual([code, stdout], [1, ""], words.join(" "));
+    const { code, stdout, stderr } = await runMain("create", ...args);
+    assert.deepEqual([code, stdout], [1, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
-    assert.notEqual((await qemuImg("create", ...words)).code, 0, words.join(" "));
+    assert.notEqual((await qemuImg("create", ...args)).code, 0, args.join(" "));
   }
   assert.deepEqual((await Array.fromAsync(Deno.readDir(folder.path))).map(({ name }) => name), ["base.qcow2"]);
   assert.deepEqual(await Deno.readFile(base), before);
@@ -101,14 +101,14 @@ Deno.test("what is refused leaves nothing and harms nothing", { ignore: !hasQemu
 
 Deno.test("the printed command creates the image with no further permission", async () => {
   await using folder = await scratch();
-  const words = ["create", "-q", "-f", "qcow2", folder.file("a.qcow2"), "1M"];
-  const { code, stdout } = await runMain(...words.toSpliced(1, 0, "--print-permissions"));
+  const args = ["create", "-q", "-f", "qcow2", folder.file("a.qcow2"), "1M"];
+  const { code, stdout } = await runMain(...args.toSpliced(1, 0, "--print-permissions"));
   assert.equal(code, 0);
   if (Deno.build.os === "windows") return;
-  const [program, ...args] = stdout.trim().split(" ");
+  const [program, ...printed] = stdout.trim().split(" ");
   assert.equal(program, "deno");
-  assert.equal((await run(Deno.execPath(), args)).code, 0);
-  const denied = await diskcast(words);
+  assert.equal((await run(Deno.execPath(), printed)).code, 0);
+  const denied = await diskcast(args);
   assert.equal(denied.code, 1);
   assert.match(denied.stderr, /Hint: the same command with --print-permissions/);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
 import { runMain, samplesIn } from "./support.ts";
 
-Deno.test("dd copies the blocks that are asked for", { ignore: !hasQemu }, async () => {
+Deno.test("dd copies the given blocks", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const out = folder.file("out");
@@ -11,14 +11,14 @@ Deno.test("dd copies the blocks that are asked for", { ignore: !hasQemu }, async
     for (let round = 0; round < 4; round++) {
       const block = random.pick([512, 4096, 65536, 1 << 20]);
       const [skip, count] = [random.int(0, 2 * whole.length / block), random.int(0, whole.length / block)];
-      const words = ["-f", format, `if=${path}`, `of=${out}`, `bs=${block}`];
-      if (skip > 0) words.push(`skip=${skip}`);
+      const args = ["-f", format, `if=${path}`, `of=${out}`, `bs=${block}`];
+      if (skip > 0) args.push(`skip=${skip}`);
       const limited = random.chance(0.5);
-      if (limited) words.push(`count=${count}`);
-      const { code, stdout } = await runMain("dd", ...words);
-      assert.deepEqual([code, stdout], [0, ""], words.join(" "));
+      if (limited) args.push(`count=${count}`);
+      const { code, stdout } = await runMain("dd", ...args);
+      assert.deepEqual([code, stdout], [0, ""], args.join(" "));
       const end = limited ? (skip + count) * block : whole.length;
-      assert.deepEqual(await Deno.readFile(out), whole.slice(skip * block, end), `${name}: ${words.join(" ")}`);
+      assert.deepEqual(await Deno.readFile(out), whole.slice(skip * block, end), `${name}: ${args.join(" ")}`);
     }
   }
 });
@@ -27,9 +27,9 @@ Deno.test("without both skip and count, dd does what qemu-img does", { ignore: !
   await using folder = await scratch();
   await samplesIn(folder);
   const [ours, theirs] = [folder.file("ours"), folder.file("theirs")];
-  for (const words of [[], ["bs=64k", "count=5"], ["bs=3k", "skip=7"], ["bs=1M", "count=100"], ["bs=1M", "skip=100"]]) {
+  for (const args of [[], ["bs=64k", "count=5"], ["bs=3k", "skip=7"], ["bs=1M", "count=100"], ["bs=1M", "skip=100"]]) {
     for (const target of ["raw", "qcow2"]) {
-      const given = ["-O", target, `if=${folder.file("v1.qcow2")}`, ...words];
+      const given = ["-O", target, `if=${folder.file("v1.qcow2")}`, ...args];
       const expected = await qemuImg("dd", ...given, `of=${theirs}`);
       assert.equal((await runMain("dd", ...given, `of=${ours}`)).code, expected.code, given.join(" "));
       const compared = await qemuImg("compare", "-s", "-f", target, "-F", target, ours, theirs);
@@ -45,7 +45,7 @@ Deno.test("dd fails as qemu-img does", { ignore: !hasQemu }, async () => {
   const sample = "if=tests/samples/sample.qcow2";
   const of = `of=${folder.file("x")}`;
   for (
-    const words of [
+    const args of [
       [],
       [sample],
       [of],
@@ -57,8 +57,8 @@ Deno.test("dd fails as qemu-img does", { ignore: !hasQemu }, async () => {
       ["-O", "nonsense", sample, of],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("dd", ...words);
-    assert.deepEqual([code, stdout], [(await qemuImg("dd", ...words)).code, ""], words.join(" "));
+    const { code, stdout, stderr } = await runMain("dd", ...args);
+    assert.deepEqual([code, stdout], [(await qemuImg("dd", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);

@@ -5,7 +5,7 @@ import { hasQemu, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu
 import { diskcast } from "../../support/diskcast.ts";
 import { fakeIo } from "../support.ts";
 
-Deno.test("a size may be absolute or a change, and -10M as the last word is one", () => {
+Deno.test("a size may be absolute or a change, and -10M as the last argument is a size", () => {
   assert.equal(sizeOrChange("10M"), 10 << 20);
   assert.deepEqual(sizeOrChange("+1k"), { by: 1024 });
   assert.deepEqual(sizeOrChange("-1k"), { by: -1024 });
@@ -14,7 +14,7 @@ Deno.test("a size may be absolute or a change, and -10M as the last word is one"
   assert.deepEqual(withSizeLast(["-q", "a", "10M"]), ["-q", "a", "10M"]);
 });
 
-Deno.test("commands that change an image refuse what they cannot do, and name it", async () => {
+Deno.test("commands that change an image refuse wrong arguments by name", async () => {
   const cases: [string, RegExp][] = [
     ["resize a.qcow2", /give the image, then its new size/],
     ["resize --preallocation=some a.qcow2 1M", /off, metadata, falloc, full/],
@@ -29,10 +29,10 @@ Deno.test("commands that change an image refuse what they cannot do, and name it
     ["amend a.qcow2", /-o/],
     ["commit -r fast a.qcow2", /fast/],
   ];
-  for (const [words, expected] of cases) {
+  for (const [args, expected] of cases) {
     const io = fakeIo();
-    assert.equal(await main(words.split(" "), io), 1, words);
-    assert.match(io.stderr, expected, words);
+    assert.equal(await main(args.split(" "), io), 1, args);
+    assert.match(io.stderr, expected, args);
   }
 });
 
@@ -44,7 +44,7 @@ Deno.test("every command that changes an image has help with examples", async ()
   }
 });
 
-/** Word lists that both programs are given, one after another, each on its own copy of the same images. */
+/** Arguments for both programs, one command after another, each program on its own copy of the same images. */
 const script = [
   "check a.qcow2",
   "check -q a.qcow2",
@@ -130,10 +130,10 @@ const script = [
   "compare -T none -U a.qcow2 a.qcow2",
 ];
 
-/** Names of files in the words, with their folder in front of them. */
-function inFolder(words: string, folder: string): string[] {
-  return words.split(" ").map((word) => word.replace(/(?<=^|=)\w+\.(qcow2|raw)/g, (name) => `${folder}/${name}`))
-    .flatMap((word) => word === "-b=" ? ["-b", ""] : [word]);
+/** Returns the arguments with the folder put before the names of files. */
+function inFolder(args: string, folder: string): string[] {
+  return args.split(" ").map((arg) => arg.replace(/(?<=^|=)\w+\.(qcow2|raw)/g, (name) => `${folder}/${name}`))
+    .flatMap((arg) => arg === "-b=" ? ["-b", ""] : [arg]);
 }
 
 Deno.test({
@@ -156,27 +156,27 @@ Deno.test({
       await file.write(new Uint8Array([0, 1, 0, 1]));
       await file.truncate(60 * 65536);
     }
-    for (const words of script) {
-      const expected = await qemuImg(...inFolder(words, theirs));
+    for (const args of script) {
+      const expected = await qemuImg(...inFolder(args, theirs));
       const io = fakeIo();
-      const code = await main(inFolder(words, ours), io);
-      assert.equal(code, expected.code, `${words}: ${io.stderr}${io.stdout}\n${expected.stderr}${expected.stdout}`);
-      if (words.includes("json") && code === 0) {
+      const code = await main(inFolder(args, ours), io);
+      assert.equal(code, expected.code, `${args}: ${io.stderr}${io.stdout}\n${expected.stderr}${expected.stdout}`);
+      if (args.includes("json") && code === 0) {
         const [one, other] = [JSON.parse(io.stdout), JSON.parse(expected.stdout)];
-        assert.deepEqual({ ...one, filename: "" }, { ...other, filename: "" }, words);
+        assert.deepEqual({ ...one, filename: "" }, { ...other, filename: "" }, args);
       }
       for (const name of ["a.qcow2", "b.raw", "base.raw"]) {
         const [format] = name.split(".").slice(-1);
         const same = await qemuImg("compare", "-f", format!, "-F", format!, `${ours}/${name}`, `${theirs}/${name}`);
-        assert.equal(same.code, 0, `after "${words}": ${name}: ${same.stdout}${same.stderr}`);
+        assert.equal(same.code, 0, `after "${args}": ${name}: ${same.stdout}${same.stderr}`);
       }
-      assert.equal((await qemuImg("check", `${ours}/a.qcow2`)).code, 0, `after "${words}"`);
+      assert.equal((await qemuImg("check", `${ours}/a.qcow2`)).code, 0, `after "${args}"`);
     }
   },
 });
 
 Deno.test({
-  name: "--print-permissions of a change names what it touches, and that suffices",
+  name: "--print-permissions of a change names all files that the change needs",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
@@ -184,7 +184,7 @@ Deno.test({
     await Deno.writeFile(base, new Uint8Array(1 << 20).fill(7));
     await qemuImgOk("create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top);
     for (
-      const words of [
+      const args of [
         ["commit", top],
         ["resize", top, "+1M"],
         ["check", top],
@@ -199,10 +199,10 @@ Deno.test({
       ]
     ) {
       const io = fakeIo();
-      assert.equal(await main([words[0]!, "--print-permissions", ...words.slice(1)], io), 0, io.stderr);
+      assert.equal(await main([args[0]!, "--print-permissions", ...args.slice(1)], io), 0, io.stderr);
       const grants = (name: string) => new RegExp(`--allow-${name}=(\\S+)`).exec(io.stdout)?.[1]?.split(",") ?? [];
-      const ran = await diskcast(words, { read: grants("read"), write: grants("write") });
-      assert.equal(ran.code, 0, `${words.join(" ")}: ${io.stdout}${ran.stderr}`);
+      const ran = await diskcast(args, { read: grants("read"), write: grants("write") });
+      assert.equal(ran.code, 0, `${args.join(" ")}: ${io.stdout}${ran.stderr}`);
     }
   },
 });

@@ -8,13 +8,13 @@ import { runMain, samplesIn } from "./support.ts";
 
 type Json = { [name: string]: unknown };
 
-/** Without what QEMU 7.2 does not tell. */
+/** Drops the fields that QEMU 7.2 does not print. */
 function known({ children, "named-files": _names, ...rest }: Json): Json {
   assert(Array.isArray(children) && children.length > 0);
   return rest;
 }
 
-Deno.test("info --output=json tells what qemu-img tells, field by field", { ignore: !hasQemu }, async () => {
+Deno.test("info --output=json is that of qemu-img, field by field", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
     const expected = JSON.parse(await qemuImgOk("info", "--output=json", "-f", format, path));
@@ -32,12 +32,12 @@ Deno.test("info for people has every line of qemu-img, in any order", { ignore: 
   for (const { name, path, format } of await samplesIn(folder)) {
     const expected = (await qemuImgOk("info", "-f", format, path)).split("\n").map((line) => line.trimEnd());
     const lines = (await runMain("info", "-f", format, path)).stdout.split("\n");
-    // Between 100 and 1000 of a unit both are rounded, maybe differently in the last of three digits.
+    // Both programs round to three digits, maybe differently in the last one.
     assert.deepEqual(expected.filter((line) => !lines.includes(line)), [], name);
   }
 });
 
-Deno.test("info opens the image alone, and tells what would become of the files that it names", {
+Deno.test("info opens the image alone, and reports whether the files that it names would be opened", {
   ignore: !hasQemu,
 }, async () => {
   await using folder = await scratch();
@@ -76,7 +76,7 @@ Deno.test("info does not open a data file", { ignore: !hasQemu }, async () => {
   assert.equal(info.size, 1 << 20);
 });
 
-Deno.test("info needs no more than its image", async () => {
+Deno.test("info needs no permission but for its image", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(1234));
@@ -92,7 +92,7 @@ Deno.test("info fails as qemu-img does", { ignore: !hasQemu }, async () => {
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-u", "-f", "qcow2", "-b", "gone", "-F", "raw", path, "1M");
   for (
-    const words of [
+    const args of [
       ["info", folder.file("none")],
       ["info", "-f", "qcow2", folder.file("none")],
       ["info", "--backing-chain", path],
@@ -102,9 +102,9 @@ Deno.test("info fails as qemu-img does", { ignore: !hasQemu }, async () => {
       ["info", "-f", "nonsense", path],
     ]
   ) {
-    const expected = await qemuImg(...words);
-    const { code, stdout, stderr } = await runMain(...words);
-    assert.deepEqual([code, stdout], [expected.code, ""], words.join(" "));
+    const expected = await qemuImg(...args);
+    const { code, stdout, stderr } = await runMain(...args);
+    assert.deepEqual([code, stdout], [expected.code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
 });

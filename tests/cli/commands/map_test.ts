@@ -6,10 +6,10 @@ import { hasQemu, type MapEntry, mapJson, qemuImg, qemuImgOk, qemuIo, scratch } 
 import { runMain, samplesIn } from "./support.ts";
 import { fakeIo } from "../support.ts";
 
-/** Whether the host tells holes, so that raw images have the map that qemu-img sees. */
+/** Whether the host reports holes, so that raw images have the map that qemu-img prints. */
 const seesHoles = Deno.build.os === "linux";
 
-/** Without what QEMU 7.2 does not tell. */
+/** Drops the fields that QEMU 7.2 does not print. */
 function known(entries: MapEntry[]): MapEntry[] {
   return entries.map(({ compressed, ...rest }) => {
     assert.equal(typeof compressed, "boolean");
@@ -23,10 +23,10 @@ Deno.test("map --output=json is that of qemu-img, field by field", { ignore: !ha
     // qemu-img does not ask the host about a data file.
     const ranges = [[], ["-s", "64k"], ["-s", "100000", "-l", "3000000"], ["-l", "1M"], ["-s", "20M"], ["-l", "0"]];
     for (const range of name === "data.qcow2" ? [[]] : ranges) {
-      const words = ["map", "--output=json", "-f", format, ...range, path];
-      const { code, stdout, stderr } = await runMain(...words);
-      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
-      assert.deepEqual(known(JSON.parse(stdout)), JSON.parse(await qemuImgOk(...words)), words.join(" "));
+      const args = ["map", "--output=json", "-f", format, ...range, path];
+      const { code, stdout, stderr } = await runMain(...args);
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+      assert.deepEqual(known(JSON.parse(stdout)), JSON.parse(await qemuImgOk(...args)), args.join(" "));
     }
   }
 });
@@ -35,16 +35,16 @@ Deno.test("the table of map is that of qemu-img", { ignore: !hasQemu || !seesHol
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
     if (name === "compressed.qcow2") continue;
-    const words = ["map", "-f", format, path];
-    const { code, stdout } = await runMain(...words);
+    const args = ["map", "-f", format, path];
+    const { code, stdout } = await runMain(...args);
     assert.equal(code, 0);
-    assert.equal(stdout, await qemuImgOk(...words), name);
+    assert.equal(stdout, await qemuImgOk(...args), name);
   }
   const compressed = await runMain("map", folder.file("compressed.qcow2"));
   assert.match(compressed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
 });
 
-Deno.test("map finds every piece of an image that was written in random order", { ignore: !hasQemu }, async () => {
+Deno.test("map finds every extent of an image that was written in random order", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, "4M");
@@ -55,7 +55,7 @@ Deno.test("map finds every piece of an image that was written in random order", 
   assert.deepEqual(known(JSON.parse(found.stdout)), await mapJson(path));
 });
 
-Deno.test("where nobody reads any more, a map ends", { ignore: !hasQemu }, async () => {
+Deno.test("map ends when its pipe is closed", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "4M");
@@ -72,7 +72,7 @@ Deno.test("where nobody reads any more, a map ends", { ignore: !hasQemu }, async
   assert(lengths[1]! < lengths[0]! / 2, `${lengths}`);
 });
 
-Deno.test("a window of a raw file is mapped to places of the whole file", async () => {
+Deno.test("a window of a raw file has offsets of the whole file", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(8192).fill(1));
@@ -101,16 +101,16 @@ Deno.test("map fails as qemu-img does", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(1234));
-  for (const words of [[folder.file("none")], [], ["-s", "x", path], ["--output=xml", path], ["-f", "qcow2", path]]) {
-    const { code, stdout, stderr } = await runMain("map", ...words);
-    assert.deepEqual([code, stdout], [(await qemuImg("map", ...words)).code, ""], words.join(" "));
+  for (const args of [[folder.file("none")], [], ["-s", "x", path], ["--output=xml", path], ["-f", "qcow2", path]]) {
+    const { code, stdout, stderr } = await runMain("map", ...args);
+    assert.deepEqual([code, stdout], [(await qemuImg("map", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
   const both = await runMain("map", "--picture", "--output=json", path);
   assert.equal(both.code, 1);
 });
 
-Deno.test("map needs no more than the files of the chain", async () => {
+Deno.test("map needs no permission but for the files of the chain", async () => {
   const path = "tests/samples/sample.qcow2";
   const { code, stdout, stderr } = await diskcast(["map", path], { read: [path] });
   assert.deepEqual([code, stderr], [0, ""]);

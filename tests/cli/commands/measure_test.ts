@@ -21,10 +21,10 @@ Deno.test("raw and qcow2 are measured as qemu-img measures them", { ignore: !has
   const random = rng(seed());
   for (const { name, path, format } of await samplesIn(folder)) {
     for (const target of targets.filter(() => random.chance(0.4))) {
-      const words = ["measure", "--output=json", "-f", format, ...target, path];
-      const { code, stdout, stderr } = await runMain(...words);
-      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
-      assert.deepEqual(JSON.parse(stdout), JSON.parse(await qemuImgOk(...words)), `${name} ${target.join(" ")}`);
+      const args = ["measure", "--output=json", "-f", format, ...target, path];
+      const { code, stdout, stderr } = await runMain(...args);
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+      assert.deepEqual(JSON.parse(stdout), JSON.parse(await qemuImgOk(...args)), `${name} ${target.join(" ")}`);
     }
   }
 });
@@ -34,23 +34,23 @@ Deno.test("new images of any size are measured as qemu-img measures them", { ign
   for (const options of OPTIONS) {
     const sizes = ["0", "512", "1M", `${random.int(1, 5000) * 512}`, `${random.int(1, 200)}G`, "1T", "7T"];
     for (const size of options === "cluster_size=512" ? sizes.slice(0, 4) : sizes) {
-      const words = ["measure", "-O", "qcow2", "-o", options, "--size", size];
-      const { code, stdout } = await runMain(...words);
-      assert.deepEqual([code, stdout], [0, await qemuImgOk(...words)], words.join(" "));
+      const args = ["measure", "-O", "qcow2", "-o", options, "--size", size];
+      const { code, stdout } = await runMain(...args);
+      assert.deepEqual([code, stdout], [0, await qemuImgOk(...args)], args.join(" "));
     }
   }
-  const words = ["measure", "--size", "123M"];
-  assert.equal((await runMain(...words)).stdout, await qemuImgOk(...words));
+  const args = ["measure", "--size", "123M"];
+  assert.equal((await runMain(...args)).stdout, await qemuImgOk(...args));
 });
 
-Deno.test("for other formats the figure is what a conversion writes", { ignore: !hasQemu }, async () => {
+Deno.test("for other formats the required size is that of a conversion", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   await samplesIn(folder);
   const source = { path: folder.file("v0.qcow2"), format: "qcow2" };
   for (const { name, create, measure: formula } of allFormats) {
     if (!create || formula) continue;
     const target = { path: folder.file(`out.${name}`), format: name };
-    // Zeroes inside data are found by a conversion, and not by measuring.
+    // A conversion finds zeroes inside data, measure does not.
     const { fileSize } = await convert({ sources: [source], target, sparseSize: 0, sync: "never" });
     const found = await measure({ source, format: name });
     assert(found.required <= found.fullyAllocated, name);
@@ -59,7 +59,7 @@ Deno.test("for other formats the figure is what a conversion writes", { ignore: 
   }
 });
 
-Deno.test("what is compressed is measured as if it did not shrink", async () => {
+Deno.test("without -c, a compressed target is measured as if it did not shrink", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, rng(3).bytes(3 << 20));
@@ -74,7 +74,7 @@ Deno.test("what is compressed is measured as if it did not shrink", async () => 
 Deno.test("measure fails as qemu-img does", { ignore: !hasQemu }, async () => {
   const sample = "tests/samples/sample.qcow2";
   for (
-    const words of [
+    const args of [
       [],
       ["--size", "1M", sample],
       ["--size", "x"],
@@ -84,15 +84,15 @@ Deno.test("measure fails as qemu-img does", { ignore: !hasQemu }, async () => {
       ["none.raw"],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("measure", ...words);
-    assert.deepEqual([code, stdout], [(await qemuImg("measure", ...words)).code, ""], words.join(" "));
+    const { code, stdout, stderr } = await runMain("measure", ...args);
+    assert.deepEqual([code, stdout], [(await qemuImg("measure", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
   const help = await runMain("measure", "-O", "qcow2", "-o", "help");
   assert.match(help.stdout, /cluster_size=/);
 });
 
-/** A disk of text and noise, in stretches and mixed, with zeroes inside its data. */
+/** Returns a disk of text and noise, in stretches and mixed, with zeroes inside its data. */
 function mixedDisk(random: ReturnType<typeof rng>, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size;) {
@@ -107,7 +107,7 @@ function mixedDisk(random: ReturnType<typeof rng>, size: number): Uint8Array {
   return bytes;
 }
 
-Deno.test("with -c the required size is that of a conversion, give or take the error that is told", async () => {
+Deno.test("with -c the required size is that of a conversion, within the reported error", async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const path = folder.file("a.raw");
@@ -125,15 +125,15 @@ Deno.test("with -c the required size is that of a conversion, give or take the e
       const target = { path: folder.file("out"), format, options, compress: true };
       const { fileSize } = await convert({ sources: [source], target, sync: "never" });
       const { required, requiredError } = await measure({ source, format, options, compress: true });
-      const told = `${format} ${size}: ${required} give or take ${requiredError}, is ${fileSize}`;
-      assert(requiredError !== undefined && requiredError <= 0.3 * size + (300 << 10), told);
-      // Two standard errors leave one of twenty outside.
-      assert(Math.abs(required - fileSize) <= 2 * requiredError, told);
+      const figures = `${format} ${size}: ${required} give or take ${requiredError}, is ${fileSize}`;
+      assert(requiredError !== undefined && requiredError <= 0.3 * size + (300 << 10), figures);
+      // Outside two standard errors lies one estimate of twenty.
+      assert(Math.abs(required - fileSize) <= 2 * requiredError, figures);
     }
   }
 });
 
-Deno.test("-c is printed beside the fields of qemu-img, and refused where nothing is compressed", async () => {
+Deno.test("-c adds a field to those of qemu-img, and is refused where nothing is compressed", async () => {
   const sample = "tests/samples/sample.qcow2";
   const plain = await runMain("measure", "--output=json", "-O", "qcow2", sample);
   const compressed = await runMain("measure", "-c", "--output=json", "-O", "qcow2", sample);
@@ -144,9 +144,9 @@ Deno.test("-c is printed beside the fields of qemu-img, and refused where nothin
     (await runMain("measure", "-c", "-O", "qcow2", sample)).stdout,
     /^required size: \d+\nrequired size error: /,
   );
-  for (const words of [["-O", "raw"], ["-O", "vdi"], ["-O", "qcow2", "-o", "preallocation=full"]]) {
-    const { code, stderr } = await runMain("measure", "-c", ...words, sample);
-    assert.equal(code, 1, words.join(" "));
+  for (const args of [["-O", "raw"], ["-O", "vdi"], ["-O", "qcow2", "-o", "preallocation=full"]]) {
+    const { code, stderr } = await runMain("measure", "-c", ...args, sample);
+    assert.equal(code, 1, args.join(" "));
     assert.match(stderr, /^diskcast: Cannot /);
   }
 });

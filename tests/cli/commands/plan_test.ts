@@ -3,37 +3,37 @@ import { convert, surveyConversion } from "../../../mod.ts";
 import { hasQemu, rng, scratch } from "../../support/qemu.ts";
 import { runMain, samplesIn } from "./support.ts";
 
-Deno.test("a plan tells what the conversion then does, and writes nothing", { ignore: !hasQemu }, async () => {
+Deno.test("a plan predicts the conversion, and writes nothing", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const samples = await samplesIn(folder);
   const names = async () => (await Array.fromAsync(Deno.readDir(folder.path))).map(({ name }) => name).sort();
   const before = await names();
   for (const { path, format } of samples) {
-    for (const wish of [["-O", "raw"], ["-O", "qcow2"], ["-c", "-O", "qcow2"]]) {
-      const words = ["-f", format, ...wish, path, folder.file("out")];
-      const { code, stdout, stderr } = await runMain("plan", "--output=json", ...words);
-      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
+    for (const options of [["-O", "raw"], ["-O", "qcow2"], ["-c", "-O", "qcow2"]]) {
+      const args = ["-f", format, ...options, path, folder.file("out")];
+      const { code, stdout, stderr } = await runMain("plan", "--output=json", ...args);
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
       assert.deepEqual(await names(), before);
       const plan = JSON.parse(stdout);
-      const target = { path: folder.file("out"), format: wish.at(-1)!, compress: wish[0] === "-c" };
+      const target = { path: folder.file("out"), format: options.at(-1)!, compress: options[0] === "-c" };
       const { totals, fileSize } = await convert({ sources: [{ path, format }], target, sync: "never" });
       const { zeroes: _zeroes, ...done } = totals;
-      assert.deepEqual(plan.totals, done, words.join(" "));
+      assert.deepEqual(plan.totals, done, args.join(" "));
       if (target.compress && totals.data > 0) assert.equal(typeof plan["compressed-file-size"], "number");
-      else if (wish[1] === "qcow2") assert(fileSize <= plan["file-size"] * 1.1 + 65536, `${fileSize} ${stdout}`);
-      const human = await runMain("plan", ...words);
+      else if (options[1] === "qcow2") assert(fileSize <= plan["file-size"] * 1.1 + 65536, `${fileSize} ${stdout}`);
+      const human = await runMain("plan", ...args);
       assert.match(human.stdout, /^source: .*\ntarget: .*\nin the source: .*\nto read and write: /);
       await Deno.remove(folder.file("out"));
     }
   }
 });
 
-Deno.test("samples tell how well data compress, with an error that holds", async () => {
+Deno.test("samples estimate the compressed size within the reported error", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   const random = rng(7);
   const bytes = new Uint8Array(24 << 20);
-  // Of each 64 KiB a part is noise, the rest text.
+  // Each 64 KiB are partly noise, partly text.
   for (let at = 0; at < bytes.length; at += 65536) {
     bytes.fill(65, at, at + 65536);
     bytes.set(random.bytes(random.int(1, 65536)), at);

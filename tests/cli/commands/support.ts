@@ -1,5 +1,5 @@
 /**
- * Commands in this process, and images to try them on.
+ * Runs commands in this process, and makes images for them.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const VARIANTS: readonly string[] = [
   "preallocation=metadata",
 ];
 
-/** Images of raw and qcow2 in many variants, made by qemu-img; some over a backing file, with snapshots and bitmaps. */
+/** Makes raw and qcow2 images of many variants with qemu-img; some with backing file, snapshots and bitmaps. */
 export async function samplesIn(folder: Scratch): Promise<Sample[]> {
   const samples: Sample[] = [];
   const add = async (name: string, format: string, args: string[], ...commands: string[]) => {
