@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { commit } from "../../core/commit.ts";
 import { rebase } from "../../core/rebase.ts";
-import { createHash } from "node:crypto";
-import { assertBytes } from "../support/model.ts";
+import { assertBytes, fingerprint } from "../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { assertCheck, tryCrashes } from "../support/crash_matrix.ts";
 
@@ -117,7 +116,7 @@ Deno.test({
 });
 
 async function digest(path: string): Promise<string> {
-  return createHash("sha256").update(await guestBytes(path)).digest("hex");
+  return fingerprint(await guestBytes(path));
 }
 
 for (const more of [{}, { dropsSame: true }, { compress: true }]) {

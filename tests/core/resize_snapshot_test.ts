@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { resize } from "../../core/resize.ts";
 import { changeSnapshots } from "../../core/snapshot.ts";
-import { createHash } from "node:crypto";
-import { assertBytes } from "../support/model.ts";
+import { assertBytes, fingerprint } from "../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";
 import { assertCheck, tryCrashes } from "../support/crash_matrix.ts";
@@ -19,7 +18,7 @@ const shapes = [
 ];
 
 async function digest(path: string, snapshot?: string): Promise<string> {
-  return createHash("sha256").update(await judgedBytes(path, snapshot)).digest("hex");
+  return fingerprint(await judgedBytes(path, snapshot));
 }
 
 interface Listed {

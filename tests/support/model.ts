@@ -5,7 +5,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import {
   alignDown,
   type ChangeContext,
@@ -111,7 +110,7 @@ export function readerOf(bytes: Uint8Array): GuestReader {
     clusterSize: 1,
     extentAt(start, limit) {
       const end = Math.min(limit, alignDown(start, 4096) + 4096);
-      const empty = bytes.subarray(start, end).every((byte) => byte === 0);
+      const empty = isZero(bytes.subarray(start, end));
       const run: Extent = empty ? { start, end, kind: "zero" } : { start, end, kind: "data", compressed: false };
       return Promise.resolve(run);
     },
@@ -130,7 +129,7 @@ export function readerOf(bytes: Uint8Array): GuestReader {
  */
 export async function workAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng, steps: number): Promise<void> {
   const { traits } = writer;
-  if (!traits.startsZeroed && model.every((byte) => byte === 0)) {
+  if (!traits.startsZeroed && isZero(model)) {
     if (traits.order === "any" && !traits.compress) await writer.zero(0, traits.size);
   }
   if (traits.compress || traits.order === "ascending") await riseAtRandom(writer, model, random);
@@ -219,19 +218,14 @@ export async function contentOf(format: Format, storage: MemoryStorage, below?: 
   return await readAll(disk, below);
 }
 
-/** The digest of what the guest sees, else what kind of error reading it is. */
+/** The fingerprint of the guest bytes, or the kind of the error that reading them throws. */
 export async function stateOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<string> {
   try {
-    return sha256(await contentOf(format, storage, below));
+    return fingerprint(await contentOf(format, storage, below));
   } catch (error) {
     assert(error instanceof ImageError);
     return error.kind;
   }
-}
-
-/** The digest in hex. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /**
@@ -249,6 +243,36 @@ export function fingerprint(bytes: Uint8Array): string {
     other = other << 17 | other >>> 15;
   }
   return [one >>> 0, other >>> 0, ...aligned.subarray(words.length * 4)].join("-");
+}
+
+/** Guest bytes that {@linkcode diskState} reads at once. */
+const PIECE = 1 << 20;
+const ZERO_PIECE = fingerprint(new Uint8Array(PIECE));
+
+/** The size and the guest bytes of a disk as text. Reads data only; zero bytes count as zero, however they are stored. */
+export async function diskState(disk: GuestReader): Promise<string> {
+  const parts = [`${disk.size}`];
+  const piece = new Uint8Array(PIECE);
+  let index = -1;
+  const finish = (next: number) => {
+    const text = index < 0 ? ZERO_PIECE : fingerprint(piece);
+    if (text !== ZERO_PIECE) parts.push(`${index}:${text}`);
+    if (index >= 0) piece.fill(0);
+    index = next;
+  };
+  for (let at = 0; at < disk.size;) {
+    const { kind, end } = await disk.extentAt(at, disk.size);
+    for (let start = at; kind === "data" && start < end;) {
+      const next = Math.floor(start / PIECE);
+      if (next !== index) finish(next);
+      const stop = Math.min(end, (next + 1) * PIECE);
+      await disk.read(piece.subarray(start - next * PIECE, stop - next * PIECE), start);
+      start = stop;
+    }
+    at = end;
+  }
+  finish(-1);
+  return parts.join(" ");
 }
 
 /** The bytes of a disk with another size: what is new is zero. */
@@ -291,6 +315,17 @@ export function assertBytes(actual: Uint8Array, expected: Uint8Array, guestStart
   if (Buffer.compare(actual, expected) === 0) return;
   const at = actual.findIndex((byte, index) => byte !== expected[index]);
   assert.fail(`guest byte ${guestStart + at} is ${actual[at]} and must be ${expected[at]}`);
+}
+
+const ZEROES = new Uint8Array(PIECE);
+
+/** Whether all bytes are zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROES.length) {
+    const part = bytes.subarray(at, at + ZEROES.length);
+    if (Buffer.compare(part, ZEROES.subarray(0, part.length)) !== 0) return false;
+  }
+  return true;
 }
 
 /** `bytes` with zeroes up to `length`. */

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 
 /** What a finished program left. */
 export interface Outcome {
@@ -116,6 +115,8 @@ export function mergedMap(map: readonly MapEntry[]): Omit<MapEntry, "offset" | "
 
 /** SHA-256 of a file, in hex; reads it in pieces. */
 export async function digestOf(path: string): Promise<string> {
+  // Loaded here only: it costs every test file 25 ms of start-up.
+  const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   using file = await Deno.open(path);
   const buffer = new Uint8Array(1 << 20);

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { check } from "../../../core/check.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
-import { assertBytes } from "../../support/model.ts";
+import { assertBytes, fingerprint } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { bytesOf, openPath } from "./support.ts";
 
@@ -109,7 +108,7 @@ Deno.test({
     const state = async () => {
       await using disk = await openPath(path);
       now = await bytesOf(disk);
-      return createHash("sha256").update(now).digest("hex");
+      return fingerprint(now);
     };
     await tryFolderCrashes({
       folder: folder.path,
