@@ -72,7 +72,7 @@ function needsAll(path: string): boolean {
 
 function commaWarnings(paths: readonly string[]): string[] {
   const folders = new Set(paths.filter((path) => path.includes(",")).map(grantable));
-  return [...folders].map((folder) => `Deno cannot be told a path with a comma, so all of "${folder}" is allowed`);
+  return [...folders].map((folder) => `Deno cannot be given a path with a comma, so all of "${folder}" is allowed`);
 }
 
 /**

@@ -27,7 +27,7 @@ export const allowRefOption: OptionDef = {
   arg: "dir",
   repeats: true,
   group: READING,
-  help: "files named by images (backing, data, extents) may lie in this folder too; can be repeated",
+  help: "files named by images (backing, data and extent files) may lie in this folder too; can be repeated",
 };
 
 /** `--object`, always refused. */

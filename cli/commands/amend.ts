@@ -26,7 +26,7 @@ export const amendCommand: LoadedCommand = {
       group: READING,
       help: 'key=value[,key=value...]; "-o help" with -f or an image lists them; can be repeated',
     },
-    { long: "force", group: READING, help: "accepted; nothing that can be amended is dangerous" },
+    { long: "force", group: READING, help: "accepted, without effect: no option that can be amended needs it" },
     writeCacheOption,
     ...editOptions,
     ...progressOptions,

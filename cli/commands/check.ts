@@ -134,7 +134,7 @@ function problemLines({ problems }: CheckResult): string {
   return problems.map(({ kind, message }) => `${PROBLEM_LABELS[kind]}: ${visible(message)}\n`).join("");
 }
 
-/** Returns a result in the words of qemu-img. */
+/** Returns a result as qemu-img prints it. */
 function checkText(result: CheckResult): string {
   const { corruptions, leaks, checkErrors, clusters, imageEnd } = result;
   const lines: string[] = [];

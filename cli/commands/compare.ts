@@ -94,7 +94,7 @@ function work(request: CompareRequest, context: CommandContext): Promise<number>
   });
 }
 
-/** Returns a result in the words of qemu-img. */
+/** Returns a result as qemu-img prints it. */
 export function comparisonText({ identical, difference, at, sizes }: Comparison): string {
   if (difference === "size") return "Strict mode: Image size mismatch!\n";
   if (difference === "status") return `Strict mode: Offset ${at} block status mismatch!\n`;

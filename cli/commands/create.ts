@@ -130,7 +130,7 @@ function work({ job, format, view }: CreateRequest, context: CommandContext): Pr
   });
 }
 
-/** Returns the parameters of the new image in the words of qemu-img. */
+/** Returns the parameters of the new image as qemu-img prints them. */
 function createdText({ path, options = {}, backing }: CreateJob, format: Format, size: number): string {
   const shown = (value: string | number | boolean) => typeof value === "boolean" ? (value ? "on" : "off") : `${value}`;
   const values = format.createOptions.flatMap((spec) => {

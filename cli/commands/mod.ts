@@ -53,7 +53,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: "compare",
-    summary: "Compare two images: do they hold the same disk?",
+    summary: "Compare the guest data of two images",
     usage: "IMAGE1 IMAGE2",
     load: async () => (await import("./compare.ts")).compareCommand,
   },

@@ -33,7 +33,7 @@ export const presetsCommand: LoadedCommand = {
     ),
 };
 
-/** Returns format and options of a recipe in the words of `convert`: `vpc, subformat=fixed`. */
+/** Returns format and options of a recipe as `convert` takes them: `vpc, subformat=fixed`. */
 export function recipeText(recipe: Recipe): string {
   return [recipe.format, ...Object.entries(recipe.options).map(([name, value]) => `${name}=${value}`)].join(", ");
 }

@@ -26,7 +26,7 @@ export function manText(defs: readonly CommandDef[]): string {
     ".SH EXIT STATUS",
     ...text(
       "0: done. 1: failed, or used wrongly. 128 and the number of a signal: ended by that signal, 130 for Ctrl-C. " +
-        "compare and check have codes of their own, told with them.",
+        "compare and check have codes of their own, which are listed there.",
     ),
     "",
   ].join("\n");
