@@ -2,8 +2,8 @@
  * The reader of the arguments after a command's name, with the habits of getopt_long: short options in groups, values
  * attached or in the next argument, long options cut short to a unique beginning, options after files, and `--`. Pure.
  *
- * A command library in its place was measured (bundled, median of 20 runs): the modules of Node that it imports add 33 ms
- * to a conversion of a tiny image and 46 ms to `info`, which takes 84 ms.
+ * A command library in its place was measured (commander 15, bundled, median of 20 runs): with the modules of Node that it
+ * imports, `info` takes 94 ms instead of 60, `convert` of a tiny image 117 ms instead of 85.
  *
  * @module
  */
