@@ -7,14 +7,13 @@ import type { NamedFile, OptionValues } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { FEATURE_NAMES, type Header, NO_BITS } from "./header/header.ts";
-import { readHeader } from "./header/read.ts";
-import { isCompressed, isZeroFlagged, setEntry, tableAt } from "./mapping/l2_entry.ts";
-import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
+import { FEATURE_NAMES, type Header, NO_BITS, readHeader } from "./header/header.ts";
+import { isCompressed, isZeroFlagged, l2TableOffset, setEntry } from "./mapping/l2_entry.ts";
+import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
 import { resizeQcow2 } from "./resize.ts";
-import { putSnapshots } from "./snapshots/write.ts";
+import { writeSnapshots } from "./snapshots/write.ts";
 import { readSnapshots } from "./snapshots/read.ts";
-import { addEntry, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { addEntryReferences, readL1, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
@@ -45,14 +44,14 @@ async function changeHeader(storage: WritableStorage, next: Header, context: Cha
   const { size, l1, refcountTable, bitmaps } = header;
   const changes = { ...next, size, l1, refcountTable, bitmaps };
   if (header.refcountOrder === next.refcountOrder && header.version === next.version) {
-    return await replaceHeader(storage, changes);
+    return await writeHeader(storage, changes);
   }
-  const renewal = await transactionOf(storage, header, context, { order: next.refcountOrder });
+  const transaction = await beginTransaction(storage, header, context, { refcountOrder: next.refcountOrder });
   const flagless = next.version === 2 && header.version === 3;
-  await renewal.finish({
+  await transaction.commit({
     ...changes,
-    ...(flagless && { l1: await withoutZeroFlags(renewal) }),
-    snapshots: await completeSnapshots(renewal),
+    ...(flagless && { l1: await withoutZeroFlags(transaction) }),
+    snapshots: await completeSnapshots(transaction),
   });
 }
 
@@ -137,20 +136,23 @@ function checkNext(storage: WritableStorage, next: Header): void {
 }
 
 /** Snapshots with all that their entries must have in version 3. */
-async function completeSnapshots(renewal: Transaction): Promise<Header["snapshots"]> {
-  const { storage, header } = renewal;
+async function completeSnapshots(transaction: Transaction): Promise<Header["snapshots"]> {
+  const { storage, header } = transaction;
   const snapshots = await readSnapshots(storage, header);
   if (snapshots.every(({ extra }) => extra.length >= 16)) return header.snapshots;
-  return await putSnapshots(renewal, snapshots, snapshots);
+  return await writeSnapshots(transaction, snapshots, snapshots);
 }
 
 /** An L1 table whose clusters have no zero flags, which version 2 does not know. */
-async function withoutZeroFlags(renewal: Transaction): Promise<Header["l1"]> {
-  const { storage, header, context } = renewal;
+async function withoutZeroFlags(transaction: Transaction): Promise<Header["l1"]> {
+  const { storage, header, context } = transaction;
   for (const snapshot of await readSnapshots(storage, header)) {
     const kept = await readL1(storage, snapshot.l1);
     for (let index = 0; index < snapshot.l1.entries; index++) {
-      if (tableAt(kept, index) === 0 || !flaggedEntries(await readL2(renewal, tableAt(kept, index))).length) continue;
+      if (
+        l2TableOffset(kept, index) === 0 ||
+        !zeroFlaggedEntries(await readL2(transaction, l2TableOffset(kept, index))).length
+      ) continue;
       const message =
         `Cannot amend "${storage.label}" to compat=0.10: its snapshot "${snapshot.name}" has zero clusters`;
       throw new ImageError("unsupported", message, { path: storage.label });
@@ -158,19 +160,19 @@ async function withoutZeroFlags(renewal: Transaction): Promise<Header["l1"]> {
   }
   const l1 = await readL1(storage, header.l1);
   for (let index = 0; index < header.l1.entries; index++) {
-    if (tableAt(l1, index) === 0) continue;
-    const l2 = await readL2(renewal, tableAt(l1, index));
-    const flagged = flaggedEntries(l2);
-    for (const at of flagged) await expand(renewal, l2, at);
-    if (flagged.length > 0) await putL2(renewal, l1, index, l2);
+    if (l2TableOffset(l1, index) === 0) continue;
+    const l2 = await readL2(transaction, l2TableOffset(l1, index));
+    const flagged = zeroFlaggedEntries(l2);
+    for (const at of flagged) await expand(transaction, l2, at);
+    if (flagged.length > 0) await writeL2(transaction, l1, index, l2);
     await context.checkpoint(index / header.l1.entries);
   }
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
-  return await putL1(renewal, l1);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
+  return await writeL1(transaction, l1);
 }
 
 /** Where in a table the entries with a zero flag are. */
-function flaggedEntries(l2: DataView): number[] {
+function zeroFlaggedEntries(l2: DataView): number[] {
   const found: number[] = [];
   for (let at = 0; at < l2.byteLength; at += 8) {
     if (!isCompressed(l2.getUint32(at)) && isZeroFlagged(l2.getUint32(at + 4))) found.push(at);
@@ -179,9 +181,9 @@ function flaggedEntries(l2: DataView): number[] {
 }
 
 /** Zeroes as nothing, or as data where something lies beneath. */
-async function expand(renewal: Transaction, l2: DataView, at: number): Promise<void> {
-  const { header, geometry: { clusterSize } } = renewal;
-  await addEntry(renewal, l2, at, -1);
+async function expand(transaction: Transaction, l2: DataView, at: number): Promise<void> {
+  const { header, geometry: { clusterSize } } = transaction;
+  await addEntryReferences(transaction, l2, at, -1);
   if (header.backing === null) return setEntry(l2, at, 0, false);
-  setEntry(l2, at, await renewal.place(new Uint8Array(clusterSize)), true);
+  setEntry(l2, at, await transaction.write(new Uint8Array(clusterSize)), true);
 }

@@ -8,11 +8,10 @@ import type { NamedFile } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { NO_BITS } from "./header/header.ts";
-import { readHeader } from "./header/read.ts";
-import { l1IndexOf, l2IndexOf, setEntry, setSubclusters, tableAt } from "./mapping/l2_entry.ts";
-import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
-import { addEntry, dropState, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { NO_BITS, readHeader } from "./header/header.ts";
+import { l1IndexOf, l2IndexOf, l2TableOffset, setEntry, setSubclusters } from "./mapping/l2_entry.ts";
+import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
+import { addEntryReferences, readL1, readL2, releaseL1, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
@@ -34,7 +33,7 @@ export async function setQcow2Backing(storage: WritableStorage, backing: NamedFi
       path,
     });
   }
-  await replaceHeader(storage, { ...header, backing, unknownAutoclear: NO_BITS });
+  await writeHeader(storage, { ...header, backing, unknownAutoclear: NO_BITS });
 }
 
 /** Forgets everything that the active state says. Snapshots and bitmaps stay. */
@@ -45,10 +44,10 @@ export async function emptyQcow2(storage: WritableStorage, context: ChangeContex
     const message = `Cannot empty "${storage.label}": its data file by itself is the disk`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const renewal = await transactionOf(storage, header, context);
-  await dropState(renewal, header.l1);
+  const transaction = await beginTransaction(storage, header, context);
+  await releaseL1(transaction, header.l1);
   const l1 = new DataView(new ArrayBuffer(header.l1.entries * 8));
-  await renewal.finish({ l1: await putL1(renewal, l1) });
+  await transaction.commit({ l1: await writeL1(transaction, l1) });
 }
 
 /** Forgets the clusters inside these ranges of guest bytes, which rise. */
@@ -60,37 +59,37 @@ export async function forgetQcow2(
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
   if (header.rawExternalData || ranges.length === 0) return;
-  const renewal = await transactionOf(storage, header, context);
-  const { clusterSize, l2Reach } = renewal.geometry;
+  const transaction = await beginTransaction(storage, header, context);
+  const { clusterSize, l2Reach } = transaction.geometry;
   const l1 = await readL1(storage, header.l1);
   let loaded: { readonly index: number; readonly l2: DataView } | undefined;
   let done = 0;
   for (const { start, end } of ranges) {
     const last = end === header.size ? alignUp(end, clusterSize) : alignDown(end, clusterSize);
     for (let guest = alignUp(start, clusterSize); guest < last; guest += clusterSize) {
-      const index = l1IndexOf(renewal.geometry, guest);
-      if (tableAt(l1, index) === 0) {
+      const index = l1IndexOf(transaction.geometry, guest);
+      if (l2TableOffset(l1, index) === 0) {
         guest = (index + 1) * l2Reach - clusterSize;
         continue;
       }
       if (loaded?.index !== index) {
-        if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
-        loaded = { index, l2: await readL2(renewal, tableAt(l1, index)) };
+        if (loaded) await writeL2(transaction, l1, loaded.index, loaded.l2);
+        loaded = { index, l2: await readL2(transaction, l2TableOffset(l1, index)) };
         await context.checkpoint(done / ranges.length);
       }
-      await forgetEntry(renewal, loaded.l2, guest);
+      await deallocateEntry(transaction, loaded.l2, guest);
     }
     done++;
   }
-  if (loaded) await putL2(renewal, l1, loaded.index, loaded.l2);
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
-  await renewal.finish({ l1: await putL1(renewal, l1) });
+  if (loaded) await writeL2(transaction, l1, loaded.index, loaded.l2);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
+  await transaction.commit({ l1: await writeL1(transaction, l1) });
 }
 
-async function forgetEntry(renewal: Transaction, l2: DataView, guest: number): Promise<void> {
-  const { geometry } = renewal;
+async function deallocateEntry(transaction: Transaction, l2: DataView, guest: number): Promise<void> {
+  const { geometry } = transaction;
   const at = l2IndexOf(geometry, guest) * geometry.l2EntryBytes;
-  await addEntry(renewal, l2, at, -1);
+  await addEntryReferences(transaction, l2, at, -1);
   setEntry(l2, at, 0, false);
   if (geometry.extended) setSubclusters(l2, at, 0, 0);
 }

@@ -6,12 +6,11 @@
 import { viewOf } from "../bytes.ts";
 import { type CheckContext, type CheckReport, partOf } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { countReferences, eachEntry, refer, type Walk } from "./refcounts/compute_refcounts.ts";
-import type { Header } from "./header/header.ts";
-import { readHeader } from "./header/read.ts";
+import { addReference, computeRefcounts, eachEntry, type Walk } from "./refcounts/compute_refcounts.ts";
+import { type Header, readHeader } from "./header/header.ts";
 import { hostOffsetOf, isCompressed, isCopied } from "./mapping/l2_entry.ts";
-import { readPadded } from "./clusters/read.ts";
-import { looseCount, type StoredCounts, storedCounts } from "./refcounts/on_disk_refcounts.ts";
+import { readPadded } from "./file_reads.ts";
+import { type OnDiskRefcounts, readOnDiskRefcounts, refcountOrInfinity } from "./refcounts/on_disk_refcounts.ts";
 
 /**
  * Checks the image in `storage`.
@@ -35,94 +34,102 @@ import { looseCount, type StoredCounts, storedCounts } from "./refcounts/on_disk
  */
 export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
   const header = await readHeader(storage);
-  const examined = await examine(storage, header, partOf(context, 0, 0.7));
-  const { stored } = examined;
+  const comparison = await compareRefcounts(storage, header, partOf(context, 0, 0.7));
+  const { onDisk } = comparison;
   // Where all flags are set and all counts are one there is nothing to find, and the tables need not be read again.
-  if (!examined.allOnes || !examined.walk.allCopied) await checkFlags(examined, partOf(context, 0.7, 1), stored);
-  const { findings, units } = examined.walk;
+  if (!comparison.allOnes || !comparison.walk.allCopied) {
+    await checkCopiedFlags(comparison, partOf(context, 0.7, 1), onDisk);
+  }
+  const { findings, clusters } = comparison.walk;
   const { problems, corruptions, leaks, checkErrors } = findings;
   return {
     problems,
     corruptions,
     leaks,
     checkErrors,
-    imageEnd: (examined.highest + 1) * header.clusterSize,
-    clusters: units,
+    imageEnd: (comparison.highest + 1) * header.clusterSize,
+    clusters,
   };
 }
 
 /** What is known of an image after its refcounts have been held against its references. */
-export interface Examined {
+export interface RefcountComparison {
   readonly walk: Walk;
-  readonly stored: StoredCounts;
+  readonly onDisk: OnDiskRefcounts;
   /** The last cluster that is in use. */
   readonly highest: number;
   /** Whether the refcount structure itself is damaged, so that it must be made anew. */
   readonly rebuild: boolean;
   /** Whether a refcount is too low, or too high to be one. */
-  readonly tooLow: boolean;
+  readonly unreliable: boolean;
   /** Whether every cluster that is referred to has a refcount of one. */
   readonly allOnes: boolean;
 }
 
 /** Counts references and compares. */
-export async function examine(storage: Storage, header: Header, context: CheckContext): Promise<Examined> {
-  const walk = await countReferences(storage, header, partOf(context, 0, 0.7));
-  const stored = await storedCounts(storage, header);
+export async function compareRefcounts(
+  storage: Storage,
+  header: Header,
+  context: CheckContext,
+): Promise<RefcountComparison> {
+  const walk = await computeRefcounts(storage, header, partOf(context, 0, 0.7));
+  const onDisk = await readOnDiskRefcounts(storage, header);
   const { clusterSize, refcountTable } = header;
-  refer(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
+  addReference(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
   let rebuild = false;
-  for (const { index, at, fileOffset, problem } of stored.blocks) {
+  for (const { index, at, fileOffset, problem } of onDisk.blocks) {
     if (problem !== null) {
       walk.findings.note("corruption", `Entry ${index} of the refcount table ${problem}`, at);
       rebuild = true;
       continue;
     }
-    refer(walk, fileOffset, clusterSize, `refcount block ${index}`);
+    addReference(walk, fileOffset, clusterSize, `refcount block ${index}`);
     const cluster = fileOffset / clusterSize;
-    if (walk.counts.get(cluster) === 1) continue;
-    const times = walk.counts.get(cluster);
+    if (walk.refcounts.get(cluster) === 1) continue;
+    const times = walk.refcounts.get(cluster);
     walk.findings.note("corruption", `The refcount block ${index} is referred to ${times} times`, at);
     rebuild = true;
   }
-  return { walk, stored, ...await compare(walk, stored, rebuild, partOf(context, 0.7, 1)) };
+  return { walk, onDisk, ...await compareBlocks(walk, onDisk, rebuild, partOf(context, 0.7, 1)) };
 }
 
-async function compare(
+async function compareBlocks(
   walk: Walk,
-  stored: StoredCounts,
+  onDisk: OnDiskRefcounts,
   damaged: boolean,
   context: CheckContext,
-): Promise<Pick<Examined, "highest" | "rebuild" | "tooLow" | "allOnes">> {
-  const { counts, findings, header } = walk;
+): Promise<Pick<RefcountComparison, "highest" | "rebuild" | "unreliable" | "allOnes">> {
+  const { refcounts, findings, header } = walk;
   const { clusterSize, refcountOrder: order } = header;
   const clusters = Math.ceil(walk.storage.size / clusterSize);
-  const { reach } = stored;
+  const { clustersPerBlock } = onDisk;
   let rebuild = damaged;
-  let tooLow = false;
+  let unreliable = false;
   let allOnes = true;
   let highest = 0;
-  for (let index = 0; index * reach < clusters; index++) {
-    const block = await stored.blockAt(index);
-    const end = Math.min(clusters, (index + 1) * reach);
+  for (let index = 0; index * clustersPerBlock < clusters; index++) {
+    const block = await onDisk.blockAt(index);
+    const end = Math.min(clusters, (index + 1) * clustersPerBlock);
     // Without a block there is nothing to compare but what is referred to.
-    let cluster = block === null ? counts.skipTo(index * reach) : index * reach;
+    let cluster = block === null ? refcounts.skipTo(index * clustersPerBlock) : index * clustersPerBlock;
     for (; cluster < end; cluster++) {
-      const has = block === null ? 0 : looseCount(block, order, cluster - index * reach);
-      const needs = counts.get(cluster);
+      const has = block === null ? 0 : refcountOrInfinity(block, order, cluster - index * clustersPerBlock);
+      const needs = refcounts.get(cluster);
       if (has > 0 || needs > 0) highest = cluster;
       if (needs > 0 && has !== 1) allOnes = false;
       if (has === needs) continue;
-      const place = `Cluster ${cluster} has the refcount ${has}, and ${needs} references`;
-      findings.note(has < needs ? "corruption" : "leak", place, cluster * clusterSize);
-      tooLow ||= has < needs || has === Infinity;
+      const message = `Cluster ${cluster} has the refcount ${has}, and ${needs} references`;
+      findings.note(has < needs ? "corruption" : "leak", message, cluster * clusterSize);
+      unreliable ||= has < needs || has === Infinity;
       rebuild ||= block === null;
     }
     // A gap in a sparse file may be many blocks long.
-    if (block === null && cluster >= end) index = Math.max(index, Math.floor(Math.min(cluster, clusters) / reach) - 1);
-    await context.checkpoint(Math.min(1, (index + 1) * reach / clusters));
+    if (block === null && cluster >= end) {
+      index = Math.max(index, Math.floor(Math.min(cluster, clusters) / clustersPerBlock) - 1);
+    }
+    await context.checkpoint(Math.min(1, (index + 1) * clustersPerBlock / clusters));
   }
-  return { highest, rebuild, tooLow, allOnes };
+  return { highest, rebuild, unreliable, allOnes };
 }
 
 /** A flag of the active tables that must be otherwise. */
@@ -138,15 +145,15 @@ export interface WrongFlag {
  *
  * @returns the entries whose flag is wrong
  */
-export async function checkFlags(
-  { walk }: Examined,
+export async function checkCopiedFlags(
+  { walk }: RefcountComparison,
   context: CheckContext,
-  counts: Pick<StoredCounts, "peek" | "get">,
+  refcounts: Pick<OnDiskRefcounts, "peek" | "get">,
 ): Promise<WrongFlag[]> {
   const { storage, header, geometry, findings } = walk;
   const { clusterSize } = header;
   const wrong: WrongFlag[] = [];
-  const hold = (high: number, table: number, at: number, what: string, found: number) => {
+  const checkFlag = (high: number, table: number, at: number, what: string, found: number) => {
     if ((found === 1) === isCopied(high)) return;
     wrong.push({ table, at, copied: found === 1 });
     findings.note("corruption", `The ${what} entry at byte ${at} is marked wrongly: the refcount is ${found}`, at);
@@ -160,8 +167,8 @@ export async function checkFlags(
     const high = l1View.getUint32(at);
     const table = hostOffsetOf(high, l1View.getUint32(at + 4));
     if (table === 0) continue;
-    const place = header.l1.fileOffset + at;
-    hold(high, header.l1.fileOffset, place, "L1", await counts.get(Math.floor(table / clusterSize)));
+    const entryOffset = header.l1.fileOffset + at;
+    checkFlag(high, header.l1.fileOffset, entryOffset, "L1", await refcounts.get(Math.floor(table / clusterSize)));
     if (table % clusterSize !== 0) continue;
     await readPadded(storage, l2, table);
     const later: { readonly high: number; readonly nth: number; readonly cluster: number }[] = [];
@@ -170,12 +177,12 @@ export async function checkFlags(
       const host = hostOffsetOf(high, l2View.getUint32(nth + 4));
       if (isCompressed(high) || (host === 0 && !(header.externalData && isCopied(high)))) return;
       const cluster = Math.floor(host / clusterSize);
-      const count = header.externalData ? 1 : counts.peek(cluster);
-      if (count !== undefined) hold(high, table, table + nth, "L2", count);
+      const count = header.externalData ? 1 : refcounts.peek(cluster);
+      if (count !== undefined) checkFlag(high, table, table + nth, "L2", count);
       else later.push({ high, nth, cluster });
     });
     for (const { high, nth, cluster } of later) {
-      hold(high, table, table + nth, "L2", counts.peek(cluster) ?? await counts.get(cluster));
+      checkFlag(high, table, table + nth, "L2", refcounts.peek(cluster) ?? await refcounts.get(cluster));
     }
     await context.checkpoint(at / l1.length);
   }

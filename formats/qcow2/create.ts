@@ -8,10 +8,10 @@ import type { CreateContext, CreatePlan, DiskWriter, WriterTraits } from "../con
 import type { WritableStorage } from "../storage/types.ts";
 import type { AddedBitmaps } from "./bitmaps/write.ts";
 import { encodeHeader } from "./header/header.ts";
-import { type Image, imageOf, type Limits, NEW_LIMITS } from "./image.ts";
+import { CREATE_LIMITS, type Image, imageOf, type Limits } from "./image.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
-import { checkPlan, newHeader } from "./plan_check.ts";
-import { tableWriter, type Target, writerOf } from "./writer.ts";
+import { checkPlan, newHeader } from "./create_plan.ts";
+import { type GuestTarget, tableWriter, writerOf } from "./writer.ts";
 
 /**
  * Starts a new image in `storage`, which is empty or a device; nothing that was in it is kept. The header is written by
@@ -37,7 +37,7 @@ export async function createQcow2(
   storage: WritableStorage,
   plan: CreatePlan,
   context: CreateContext,
-  limits: Limits = NEW_LIMITS,
+  limits: Limits = CREATE_LIMITS,
 ): Promise<DiskWriter> {
   checkPlan(plan);
   const settings = settingsOf(plan);
@@ -66,7 +66,7 @@ async function targetOf(
   plan: CreatePlan,
   { preallocation, compressionType }: CreateSettings,
   context: CreateContext,
-): Promise<Target> {
+): Promise<GuestTarget> {
   if (preallocation !== "off") {
     const { linearWriter, preallocate } = await import("./clusters/preallocate.ts");
     const base = await preallocate(image, preallocation);
@@ -93,13 +93,13 @@ async function emptyImage(
     l1: new Uint8Array(header.l1.entries * 8),
     refcountTable: new Float64Array(header.refcountTable.clusters * header.clusterSize / 8),
     end: 0,
-    fresh: true,
-    keepsPlaces: settingsOf(plan).preallocation !== "off",
+    isNew: true,
+    keepsAllocations: settingsOf(plan).preallocation !== "off",
     limits,
-    below: () => Promise.resolve(context.backing),
+    openBacking: () => Promise.resolve(context.backing),
   });
   const l1Clusters = Math.ceil(header.l1.entries * 8 / header.clusterSize);
-  await image.refcounts.claim(1 + header.refcountTable.clusters + l1Clusters);
+  await image.allocator.allocateAtEnd(1 + header.refcountTable.clusters + l1Clusters);
   return image;
 }
 
@@ -123,7 +123,7 @@ function traitsOf(image: Image, plan: CreatePlan, linear: CreateSettings | null)
 async function finishNew(image: Image): Promise<void> {
   const { storage, data, header, geometry } = image;
   await image.commit();
-  const end = image.refcounts.end * geometry.clusterSize;
+  const end = image.allocator.end * geometry.clusterSize;
   if (storage.size < end) await storage.truncate(end);
   if (data !== storage && data.size < header.size) await data.truncate(header.size);
   await storage.writeAt(encodeHeader(image.header), 0);

@@ -12,14 +12,13 @@ import { type BitmapTracker, bitmapTracker } from "./bitmaps/track.ts";
 import { type AddedBitmaps, addedBitmaps } from "./bitmaps/write.ts";
 import { compressionOf } from "./clusters/compress.ts";
 import { openData } from "./open.ts";
-import { encodeHeader, type Header, NO_BITS } from "./header/header.ts";
-import { readHeader } from "./header/read.ts";
-import { type Image, imageOf, type Limits, USUAL_LIMITS } from "./image.ts";
-import { metadataPlaces } from "./metadata_overlap.ts";
-import { countAt } from "./refcounts/refcount_block.ts";
-import { requireShareCounted } from "./clusters/shared_clusters.ts";
-import { refuseCorrupt, requireCounted } from "./refuse_corrupt.ts";
-import { requireCompressible } from "./clusters/write_compressed.ts";
+import { encodeHeader, type Header, NO_BITS, readHeader } from "./header/header.ts";
+import { EDIT_LIMITS, type Image, imageOf, type Limits } from "./image.ts";
+import { readMetadataRanges } from "./metadata_overlap.ts";
+import { refcountAt } from "./refcounts/refcount_block.ts";
+import { checkSharedClusters } from "./clusters/check_shared.ts";
+import { checkMetadataRefcounts, refuseCorrupt } from "./refuse_corrupt.ts";
+import { checkCompressible } from "./clusters/write_compressed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
 
 /**
@@ -50,13 +49,13 @@ import { tableWriter, writerOf } from "./writer.ts";
 export async function editQcow2(
   storage: WritableStorage,
   context: EditContext,
-  limits: Limits = USUAL_LIMITS,
+  limits: Limits = EDIT_LIMITS,
 ): Promise<DiskWriter> {
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
   const bitmaps = await readBitmapDirectory(storage, header);
-  const image = await openForChange(storage, header, bitmaps, context, limits);
-  if (context.compress) requireCompressible(image);
+  const image = await openImage(storage, header, bitmaps, context, limits);
+  if (context.compress) checkCompressible(image);
   const compress = context.compress ? compressionOf(header.compressionType, context.compressor) : null;
   const tracker = bitmapTracker(image, bitmaps);
   const added = addedBitmaps(image, tracker.entries);
@@ -80,7 +79,7 @@ export async function editQcow2(
   });
 }
 
-async function openForChange(
+async function openImage(
   storage: WritableStorage,
   header: Header,
   bitmaps: readonly BitmapEntry[],
@@ -93,8 +92,8 @@ async function openForChange(
   const refcountTable = await readRefcountTable(storage, header);
   // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
   const trusted = header.bitmapsConsistent ? bitmaps : [];
-  const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps: trusted });
-  const below = header.backing === null ? null : await context.openBacking(header.backing);
+  const metadata = await readMetadataRanges({ storage, header, l1, refcountTable, bitmaps: trusted });
+  const backing = header.backing === null ? null : await context.openBacking(header.backing);
   const image = imageOf({
     header,
     storage,
@@ -102,16 +101,16 @@ async function openForChange(
     l1,
     refcountTable,
     // A table without a refcount must not be taken for the free end of the file.
-    end: Math.max(places.end, await endOfUse(storage, header, refcountTable)),
-    places,
-    fresh: false,
-    keepsPlaces: false,
+    end: Math.max(metadata.end, await usedEnd(storage, header, refcountTable)),
+    metadata,
+    isNew: false,
+    keepsAllocations: false,
     limits,
-    below: () => Promise.resolve(below),
+    openBacking: () => Promise.resolve(backing),
   });
   // A refcount block that is said to be free is found when it would be given out.
-  await requireCounted(storage, header, [], (cluster) => image.refcounts.get(cluster));
-  await requireShareCounted(image, limits.l2Bytes);
+  await checkMetadataRefcounts(storage, header, [], (cluster) => image.allocator.refcount(cluster));
+  await checkSharedClusters(image, limits.l2Bytes);
   return image;
 }
 
@@ -140,7 +139,7 @@ async function readRefcountTable(storage: WritableStorage, header: Header): Prom
  * The cluster after the last one of the file with a refcount above zero. What is counted beyond the file says nothing of
  * where the image ends: one damaged entry of the refcount table counts clusters petabytes away.
  */
-async function endOfUse(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
+async function usedEnd(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
   const block = new Uint8Array(header.clusterSize);
   const reach = header.clusterSize * 8 / 2 ** header.refcountOrder;
   const inFile = Math.ceil(storage.size / header.clusterSize);
@@ -148,7 +147,7 @@ async function endOfUse(storage: WritableStorage, header: Header, table: Float64
     if (table[index] === 0) continue;
     await storage.readAt(block, table[index]!);
     for (let nth = Math.min(reach, inFile - index * reach) - 1; nth >= 0; nth--) {
-      if (countAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
+      if (refcountAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
     }
   }
   return 0;
@@ -195,7 +194,7 @@ async function finishChanges(image: Image, tracker: BitmapTracker, added: AddedB
   // The new directory is made known only after everything that it points at.
   if (newDirectory) image.header = { ...after, bitmaps: before.bitmaps, bitmapsConsistent: before.bitmapsConsistent };
   await image.commit();
-  const end = image.refcounts.end * image.geometry.clusterSize;
+  const end = image.allocator.end * image.geometry.clusterSize;
   if (storage.size < end) await storage.truncate(end);
   await storage.sync();
   await tracker.writeTables();

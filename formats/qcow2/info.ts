@@ -8,7 +8,7 @@ import type { Header } from "./header/header.ts";
 import type { Snapshot } from "./snapshots/read.ts";
 
 /** FormatInfo of an image. Names as in QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag and snapshots. */
-export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): FormatInfo {
+export function infoOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): FormatInfo {
   return {
     "compat": header.version === 2 ? "0.10" : "1.1",
     "compression-type": header.compressionType,
@@ -17,14 +17,14 @@ export function factsOf(header: Header, snapshots: readonly Snapshot[], bitmaps:
     ...(header.version === 3 && { "corrupt": header.corrupt, "extended-l2": header.extendedL2 }),
     ...(header.dataFileName !== null && { "data-file": header.dataFileName }),
     ...(header.externalData && { "data-file-raw": header.rawExternalData }),
-    ...(bitmaps.length > 0 && { "bitmaps": bitmaps.map(bitmapFacts) }),
+    ...(bitmaps.length > 0 && { "bitmaps": bitmaps.map(bitmapInfo) }),
     "cluster-size": header.clusterSize,
     "dirty-flag": header.dirty,
-    ...(snapshots.length > 0 && { "snapshots": snapshots.map((snapshot) => snapshotFacts(snapshot, header.size)) }),
+    ...(snapshots.length > 0 && { "snapshots": snapshots.map((snapshot) => snapshotInfo(snapshot, header.size)) }),
   };
 }
 
-function bitmapFacts(bitmap: Bitmap): InfoValue {
+function bitmapInfo(bitmap: Bitmap): InfoValue {
   const flags: string[] = [];
   if (bitmap.inconsistent) flags.push("in-use");
   if (bitmap.enabled) flags.push("auto");
@@ -33,7 +33,7 @@ function bitmapFacts(bitmap: Bitmap): InfoValue {
 
 const SECOND = 1_000_000_000n;
 
-function snapshotFacts(snapshot: Snapshot, size: number): InfoValue {
+function snapshotInfo(snapshot: Snapshot, size: number): InfoValue {
   return {
     "id": snapshot.id,
     "name": snapshot.name,

@@ -6,14 +6,13 @@
  */
 import { alignUp, unitsOf } from "../bytes.ts";
 import type { Bitmap, CreatePlan, Measure, Measured } from "../contract.ts";
+import { BITMAP_ENTRY_BYTES } from "./header/types.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
-import { checkPlan } from "./plan_check.ts";
+import { checkPlan } from "./create_plan.ts";
 
 /** Bytes of an entry of the L1 table, the refcount table and a bitmap table. */
 const ENTRY_BYTES = 8;
-/** Fixed part of an entry of the bitmap directory, in bytes. */
-const BITMAP_ENTRY_BYTES = 24;
 
 /**
  * Measures a new image.

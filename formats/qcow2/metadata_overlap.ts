@@ -14,7 +14,7 @@ import type { Header } from "./header/header.ts";
 import { geometryOf, hostOffsetOf, l1ReservedSet } from "./mapping/l2_entry.ts";
 import { readSnapshots } from "./snapshots/read.ts";
 import { REPAIR_FIRST } from "./refuse_corrupt.ts";
-import { windowReader } from "./header/window_reader.ts";
+import { windowReader } from "./file_reads.ts";
 
 /** Clusters outside tables in one piece that are held: memory stays below some hundred MiB, whatever a file says. */
 const SCATTERED_MAX = 1 << 23;
@@ -22,7 +22,7 @@ const SCATTERED_MAX = 1 << 23;
 const SNAPSHOT_L1_BYTES_MAX = 32 << 20;
 
 /** What a host cluster holds, as messages name it. */
-export type Holding =
+export type Structure =
   | "the header"
   | "the active L1 table"
   | "the refcount table"
@@ -40,9 +40,9 @@ export interface MetadataRanges {
   /** The cluster after the last that holds a table. */
   readonly end: number;
   /** What `cluster` holds; null where that is no table. */
-  at(cluster: number): Holding | null;
+  at(cluster: number): Structure | null;
   /** Notes that `count` clusters from `first` on, which were free, hold tables now. */
-  add(first: number, count: number, holding: Holding): void;
+  add(first: number, count: number, structure: Structure): void;
   /** Notes that a table has left its place. */
   remove(first: number, count: number): void;
   /**
@@ -50,11 +50,11 @@ export interface MetadataRanges {
    *
    * @throws ImageError `corrupt`, with guest offset and host cluster
    */
-  requireData(cluster: number, guestOffset: number): void;
+  refuseMetadata(cluster: number, guestOffset: number): void;
 }
 
-/** What {@linkcode metadataPlaces} needs of an image. */
-export interface PlacesSetup {
+/** What {@linkcode readMetadataRanges} needs of an image. */
+export interface MetadataSetup {
   readonly storage: Storage;
   readonly header: Header;
   /** The active L1 table as on disk. */
@@ -71,37 +71,37 @@ export interface PlacesSetup {
  * @throws ImageError `corrupt` where two tables share a cluster or an L1 entry names none; `unsupported` for more than
  * can be held; and what reading snapshots throws
  */
-export async function metadataPlaces(setup: PlacesSetup): Promise<MetadataRanges> {
+export async function readMetadataRanges(setup: MetadataSetup): Promise<MetadataRanges> {
   const { storage, header, refcountTable } = setup;
   const { clusterSize } = header;
   const snapshots = await readSnapshots(storage, header);
-  const pieces = tablePieces(setup, snapshots);
-  const places = placesOf(storage.label, clusterSize, mergedPieces(pieces, storage.label, clusterSize));
+  const found = tableRanges(setup, snapshots);
+  const ranges = metadataRangesOf(storage.label, clusterSize, mergedRanges(found, storage.label, clusterSize));
   for (const fileOffset of refcountTable) {
-    if (fileOffset !== 0) claim(setup, places, fileOffset / clusterSize, "a refcount block", "a refcount block");
+    if (fileOffset !== 0) addExclusive(setup, ranges, fileOffset / clusterSize, "a refcount block", "a refcount block");
   }
-  addActiveTables(setup, places);
-  await addBitmapBits(setup, places);
-  await addSnapshotTables(setup, places, snapshots);
-  return places;
+  addActiveTables(setup, ranges);
+  await addBitmapBits(setup, ranges);
+  await addSnapshotTables(setup, ranges, snapshots);
+  return ranges;
 }
 
 /** Neighbouring clusters with one table. */
-interface Piece {
+interface ClusterRange {
   readonly first: number;
   readonly end: number;
-  readonly holding: Holding;
+  readonly structure: Structure;
 }
 
 type Snapshots = Awaited<ReturnType<typeof readSnapshots>>;
 
-function tablePieces({ storage, header, bitmaps }: PlacesSetup, snapshots: Snapshots): Piece[] {
+function tableRanges({ storage, header, bitmaps }: MetadataSetup, snapshots: Snapshots): ClusterRange[] {
   const { clusterSize, l1, refcountTable } = header;
-  const pieces: Piece[] = [];
-  const put = (holding: Holding, fileOffset: number, bytes: number) => {
+  const found: ClusterRange[] = [];
+  const put = (structure: Structure, fileOffset: number, bytes: number) => {
     const fileEnd = Math.min(fileOffset + bytes, storage.size);
     if (fileEnd <= fileOffset) return;
-    pieces.push({ first: Math.floor(fileOffset / clusterSize), end: Math.ceil(fileEnd / clusterSize), holding });
+    found.push({ first: Math.floor(fileOffset / clusterSize), end: Math.ceil(fileEnd / clusterSize), structure });
   };
   put("the header", 0, clusterSize);
   put("the active L1 table", l1.fileOffset, l1.entries * 8);
@@ -113,42 +113,42 @@ function tablePieces({ storage, header, bitmaps }: PlacesSetup, snapshots: Snaps
     put("the bitmap directory", header.bitmaps!.directoryFileOffset, header.bitmaps!.directorySize);
   }
   for (const { table } of bitmaps) put("a bitmap table", table.fileOffset, table.entries * 8);
-  return pieces;
+  return found;
 }
 
 /** The pieces in order. Snapshots may share L1 tables, which are never written here; nothing else may be shared. */
-function mergedPieces(pieces: readonly Piece[], label: string, clusterSize: number): Piece[] {
-  const sorted = [...pieces].sort((a, b) => a.first - b.first || a.end - b.end);
-  const merged: Piece[] = [];
-  for (const piece of sorted) {
+function mergedRanges(found: readonly ClusterRange[], label: string, clusterSize: number): ClusterRange[] {
+  const sorted = [...found].sort((a, b) => a.first - b.first || a.end - b.end);
+  const merged: ClusterRange[] = [];
+  for (const range of sorted) {
     const last = merged.at(-1);
-    if (last === undefined || piece.first >= last.end) {
-      merged.push(piece);
-    } else if (piece.holding === "the L1 table of a snapshot" && last.holding === piece.holding) {
-      merged[merged.length - 1] = { ...last, end: Math.max(last.end, piece.end) };
+    if (last === undefined || range.first >= last.end) {
+      merged.push(range);
+    } else if (range.structure === "the L1 table of a snapshot" && last.structure === range.structure) {
+      merged[merged.length - 1] = { ...last, end: Math.max(last.end, range.end) };
     } else {
-      throw shared(label, clusterSize, piece.first, last.holding, piece.holding);
+      throw overlap(label, clusterSize, range.first, last.structure, range.structure);
     }
   }
   return merged;
 }
 
-function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]): MetadataRanges {
-  let inPieces = [...pieces];
-  const scattered = new Map<number, Holding>();
-  let end = inPieces.at(-1)?.end ?? 0;
+function metadataRangesOf(label: string, clusterSize: number, found: readonly ClusterRange[]): MetadataRanges {
+  let contiguous = [...found];
+  const scattered = new Map<number, Structure>();
+  let end = contiguous.at(-1)?.end ?? 0;
 
-  function at(cluster: number): Holding | null {
+  function at(cluster: number): Structure | null {
     const found = scattered.get(cluster);
     if (found !== undefined) return found;
     let from = 0;
-    for (let to = inPieces.length; from < to;) {
+    for (let to = contiguous.length; from < to;) {
       const middle = (from + to) >>> 1;
-      if (inPieces[middle]!.end <= cluster) from = middle + 1;
+      if (contiguous[middle]!.end <= cluster) from = middle + 1;
       else to = middle;
     }
-    const piece = inPieces[from];
-    return piece !== undefined && piece.first <= cluster ? piece.holding : null;
+    const range = contiguous[from];
+    return range !== undefined && range.first <= cluster ? range.structure : null;
   }
 
   return {
@@ -156,7 +156,7 @@ function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]):
       return end;
     },
     at,
-    add(first, count, holding) {
+    add(first, count, structure) {
       if (scattered.size + count > SCATTERED_MAX) {
         throw new ImageError(
           "unsupported",
@@ -164,19 +164,19 @@ function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]):
           { path: label },
         );
       }
-      for (let cluster = first; cluster < first + count; cluster++) scattered.set(cluster, holding);
+      for (let cluster = first; cluster < first + count; cluster++) scattered.set(cluster, structure);
       end = Math.max(end, first + count);
     },
     remove(first, count) {
       for (let cluster = first; cluster < first + count; cluster++) scattered.delete(cluster);
-      inPieces = inPieces.filter((piece) => piece.first !== first);
+      contiguous = contiguous.filter((range) => range.first !== first);
     },
-    requireData(cluster, guestOffset) {
-      const holding = at(cluster);
-      if (holding === null) return;
+    refuseMetadata(cluster, guestOffset) {
+      const structure = at(cluster);
+      if (structure === null) return;
       throw corrupt(
         `Cannot change guest byte ${guestOffset} of "${label}": its L2 entry points at host cluster ${cluster}, ` +
-          `which holds ${holding}, must point at data; ${REPAIR_FIRST}`,
+          `which holds ${structure}, must point at data; ${REPAIR_FIRST}`,
         label,
         cluster * clusterSize,
       );
@@ -184,7 +184,7 @@ function placesOf(label: string, clusterSize: number, pieces: readonly Piece[]):
   };
 }
 
-function shared(label: string, clusterSize: number, cluster: number, one: string, other: string): ImageError {
+function overlap(label: string, clusterSize: number, cluster: number, one: string, other: string): ImageError {
   return corrupt(
     `Cannot write into "${label}": host cluster ${cluster} holds ${one} and ${other}, must hold one table; ` +
       REPAIR_FIRST,
@@ -194,19 +194,19 @@ function shared(label: string, clusterSize: number, cluster: number, one: string
 }
 
 /** Adds a cluster that must be nobody else's; `what` names it in the message. */
-function claim(
-  { storage, header }: PlacesSetup,
-  places: MetadataRanges,
+function addExclusive(
+  { storage, header }: MetadataSetup,
+  ranges: MetadataRanges,
   cluster: number,
-  holding: Holding,
+  structure: Structure,
   what: string,
 ): void {
-  const other = places.at(cluster);
-  if (other !== null) throw shared(storage.label, header.clusterSize, cluster, other, what);
-  places.add(cluster, 1, holding);
+  const other = ranges.at(cluster);
+  if (other !== null) throw overlap(storage.label, header.clusterSize, cluster, other, what);
+  ranges.add(cluster, 1, structure);
 }
 
-function addActiveTables(setup: PlacesSetup, places: MetadataRanges): void {
+function addActiveTables(setup: MetadataSetup, ranges: MetadataRanges): void {
   const { storage, header } = setup;
   const { clusterSize } = header;
   const { l2Reach } = geometryOf(header);
@@ -224,12 +224,12 @@ function addActiveTables(setup: PlacesSetup, places: MetadataRanges): void {
         header.l1.fileOffset + at,
       );
     }
-    if (fileOffset !== 0) claim(setup, places, fileOffset / clusterSize, "an L2 table", what);
+    if (fileOffset !== 0) addExclusive(setup, ranges, fileOffset / clusterSize, "an L2 table", what);
   }
 }
 
 /** The clusters of bitmaps, which are changed in place, too. Entries that cannot be are told when they are used. */
-async function addBitmapBits(setup: PlacesSetup, places: MetadataRanges): Promise<void> {
+async function addBitmapBits(setup: MetadataSetup, ranges: MetadataRanges): Promise<void> {
   const { storage, header: { clusterSize }, bitmaps } = setup;
   const bytesAt = windowReader(storage);
   for (const { name, table } of bitmaps) {
@@ -237,27 +237,27 @@ async function addBitmapBits(setup: PlacesSetup, places: MetadataRanges): Promis
       const view = viewOf(await bytesAt(table.fileOffset + index * 8, 8));
       const fileOffset = hostOffsetOf(view.getUint32(0), view.getUint32(4));
       if (fileOffset === 0 || fileOffset % clusterSize !== 0 || fileOffset >= storage.size) continue;
-      claim(setup, places, fileOffset / clusterSize, "bits of a bitmap", `bits of the bitmap "${name}"`);
+      addExclusive(setup, ranges, fileOffset / clusterSize, "bits of a bitmap", `bits of the bitmap "${name}"`);
     }
   }
 }
 
 /** What snapshots refer to is never changed here, so a bad entry of theirs is no obstacle. */
-async function addSnapshotTables(setup: PlacesSetup, places: MetadataRanges, snapshots: Snapshots): Promise<void> {
+async function addSnapshotTables(setup: MetadataSetup, ranges: MetadataRanges, snapshots: Snapshots): Promise<void> {
   const { storage, header: { clusterSize } } = setup;
-  let room = SNAPSHOT_L1_BYTES_MAX;
+  let bytesLeft = SNAPSHOT_L1_BYTES_MAX;
   for (const { l1 } of snapshots) {
-    const length = Math.min(l1.entries * 8, room, Math.max(0, storage.size - l1.fileOffset));
-    room -= length;
+    const length = Math.min(l1.entries * 8, bytesLeft, Math.max(0, storage.size - l1.fileOffset));
+    bytesLeft -= length;
     const bytes = new Uint8Array(length - length % 8);
     if (bytes.length > 0) await storage.readAt(bytes, l1.fileOffset);
     const view = viewOf(bytes);
     for (let at = 0; at < bytes.length; at += 8) {
       const fileOffset = hostOffsetOf(view.getUint32(at), view.getUint32(at + 4));
       if (fileOffset === 0 || fileOffset % clusterSize !== 0 || fileOffset >= storage.size) continue;
-      const held = places.at(fileOffset / clusterSize);
-      if (held === null || held === "an L2 table") {
-        places.add(fileOffset / clusterSize, 1, "an L2 table of a snapshot");
+      const structure = ranges.at(fileOffset / clusterSize);
+      if (structure === null || structure === "an L2 table") {
+        ranges.add(fileOffset / clusterSize, 1, "an L2 table of a snapshot");
       }
     }
   }

@@ -6,8 +6,32 @@
 import { viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { MAGIC } from "./header/types.ts";
-import { maintenance } from "./maintenance.ts";
-import { CREATE_OPTIONS } from "./options.ts";
+import type { Maintenance } from "../maintenance.ts";
+import { AMEND_OPTIONS, CREATE_OPTIONS } from "./options.ts";
+
+const backing = () => import("./backing.ts");
+const snapshots = () => import("./snapshots/write.ts");
+
+/** Changes of existing images; each loads its module when it is called. */
+const maintenance: Maintenance = {
+  check: async (storage, context) => (await import("./check.ts")).checkQcow2(storage, context),
+  repair: async (storage, repairKind, context) =>
+    (await import("./repair.ts")).repairQcow2(storage, repairKind, context),
+  resize: async (storage, size, growth, context) =>
+    (await import("./resize.ts")).resizeQcow2(storage, size, growth, context),
+  setBacking: async (storage, file) => (await backing()).setQcow2Backing(storage, file),
+  empty: async (storage, context) => (await backing()).emptyQcow2(storage, context),
+  forget: async (storage, ranges, context) => (await backing()).forgetQcow2(storage, ranges, context),
+  snapshots: {
+    create: async (storage, snapshot, context) => (await snapshots()).createSnapshot(storage, snapshot, context),
+    apply: async (storage, choice, context) => (await snapshots()).applySnapshot(storage, choice, context),
+    remove: async (storage, choice, context) => (await snapshots()).removeSnapshot(storage, choice, context),
+  },
+  administerBitmap: async (storage, name, actions, context) =>
+    (await import("./bitmaps/change.ts")).administerBitmap(storage, name, actions, context),
+  amendOptions: AMEND_OPTIONS,
+  amend: async (storage, options, context) => (await import("./amend.ts")).amendQcow2(storage, options, context),
+};
 
 /** qcow2 images. */
 export const qcow2: Format = {
@@ -24,7 +48,7 @@ export const qcow2: Format = {
   },
   open: async (storage, context) => (await import("./open.ts")).openQcow2(storage, context),
   createOptions: CREATE_OPTIONS,
-  checkPlan: async (plan) => (await import("./plan_check.ts")).checkPlan(plan),
+  checkPlan: async (plan) => (await import("./create_plan.ts")).checkPlan(plan),
   measure: async (plan) => (await import("./measure.ts")).measureQcow2(plan),
   create: async (storage, plan, context) => (await import("./create.ts")).createQcow2(storage, plan, context),
   edit: async (storage, context) => (await import("./edit.ts")).editQcow2(storage, context),

@@ -10,15 +10,15 @@ import { andThen } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
 import { bitmapsOf, readBitmapDirectory } from "./bitmaps/read.ts";
-import { factsOf } from "./info.ts";
-import type { Header } from "./header/header.ts";
+import { infoOf } from "./info.ts";
+import { type Header, readHeader } from "./header/header.ts";
 import { checkL1Table } from "./header/check.ts";
-import { readHeader } from "./header/read.ts";
-import { narrowing } from "./mapping/host_holes.ts";
+import { hostHoleSplitter } from "./mapping/host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { extentAt, type Mapping } from "./mapping/mapping.ts";
-import { readCompressed } from "./clusters/compressed.ts";
-import { decompressedClusters, readGuest, type Source } from "./clusters/read.ts";
+import { readCompressed } from "./clusters/read_compressed.ts";
+import { readGuest } from "./clusters/read.ts";
+import { type ClusterSource, decompressedClusters } from "./clusters/source.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots/read.ts";
 
 /** Bytes of L2 tables held: those of 32 GiB of disk with clusters of 64 KiB. A copy walks from front to end. */
@@ -36,21 +36,22 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const snapshots = await readSnapshots(storage, header);
   const snapshot = context.snapshot === undefined ? null : chooseSnapshot(snapshots, context.snapshot, storage.label);
   const bitmaps = bitmapsOf(await readBitmapDirectory(storage, header), storage, header);
-  const state = snapshot === null ? { size: header.size, l1: header.l1 } : stateOf(snapshot, header, storage);
+  const opened = snapshot === null ? { size: header.size, l1: header.l1 } : snapshotL1(snapshot, header, storage);
   const data = await openData(header, storage, context);
-  const source = { ...await sourceOf(header, state, storage, data), decompress: context.decompressor };
-  const narrow = narrowing(source.data, header.clusterSize);
+  const source = { ...await sourceOf(header, opened, storage, data), decompress: context.decompressor };
+  const splitAtHoles = hostHoleSplitter(source.data, header.clusterSize);
   return {
     format: "qcow2",
-    size: state.size,
+    size: opened.size,
     clusterSize: header.clusterSize,
     backing: header.backing,
-    info: factsOf(header, snapshots, bitmaps),
+    info: infoOf(header, snapshots, bitmaps),
     ...(header.version === 3 && snapshot === null && { bitmaps }),
     extentAt: (start, limit) =>
       andThen(
         extentAt(source.mapping, start, limit),
-        (extent) => narrow !== null && extent.kind === "data" && !extent.compressed ? narrow(extent) : extent,
+        (extent) =>
+          splitAtHoles !== null && extent.kind === "data" && !extent.compressed ? splitAtHoles(extent) : extent,
       ),
     read: (into, start) => readGuest(source, into, start),
     readCompressed: (room, start, end) => readCompressed(source, room, start, end),
@@ -59,13 +60,13 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
 }
 
 /** A state of the disk: its size and L1 table. */
-interface DiskState {
+interface SizedL1 {
   readonly size: number;
   readonly l1: { readonly fileOffset: number; readonly entries: number };
 }
 
 /** The state that a snapshot keeps, checked. An old snapshot that does not state its size has that of the disk. */
-function stateOf(snapshot: Snapshot, header: Header, storage: Storage): DiskState {
+function snapshotL1(snapshot: Snapshot, header: Header, storage: Storage): SizedL1 {
   const reach = snapshot.l1.entries * geometryOf(header).l2Reach;
   const size = snapshot.diskSize ?? Math.min(header.size, reach);
   const what = `L1 table of snapshot "${snapshot.name}"`;
@@ -96,11 +97,11 @@ export async function openData<S extends Storage>(
   return await context.openNamed({ name: header.dataFileName, format: "raw" });
 }
 
-async function sourceOf(header: Header, state: DiskState, storage: Storage, data: Storage): Promise<Source> {
+async function sourceOf(header: Header, opened: SizedL1, storage: Storage, data: Storage): Promise<ClusterSource> {
   const geometry = geometryOf(header);
   // Entries past the end of the disk hold machine state of snapshots.
-  const l1 = new Uint8Array(l1EntriesFor(geometry, state.size) * 8);
-  if (l1.length > 0) await storage.readAt(l1, state.l1.fileOffset);
+  const l1 = new Uint8Array(l1EntriesFor(geometry, opened.size) * 8);
+  if (l1.length > 0) await storage.readAt(l1, opened.l1.fileOffset);
   const mapping: Mapping = {
     geometry,
     version: header.version,

@@ -11,7 +11,7 @@ import type { Header } from "./header/header.ts";
 export const REPAIR_FIRST = 'run "diskcast check -r all" (or "qemu-img check -r all") on it first';
 
 /** An image whose tables or refcounts are wrong, so that it must not be changed. */
-export function mustRepair({ label }: Storage, problem: string, fileOffset?: number): ImageError {
+export function corruptImage({ label }: Storage, problem: string, fileOffset?: number): ImageError {
   return corrupt(`Cannot change "${label}": ${problem}; ${REPAIR_FIRST}`, label, fileOffset);
 }
 
@@ -36,7 +36,7 @@ export function refuseCorrupt({ label }: Storage, header: Header): void {
  * @param blocks file offsets of the refcount blocks
  * @throws ImageError `corrupt`
  */
-export async function requireCounted(
+export async function checkMetadataRefcounts(
   storage: Storage,
   header: Header,
   blocks: readonly number[],
@@ -54,7 +54,7 @@ export async function requireCounted(
   for (const [what, fileOffset, bytes] of tables) {
     for (let at = fileOffset; at < fileOffset + bytes; at += clusterSize) {
       if (await countOf(at / clusterSize) > 0) continue;
-      throw mustRepair(storage, `the refcount of its ${what} is 0, must be 1`, at);
+      throw corruptImage(storage, `the refcount of its ${what} is 0, must be 1`, at);
     }
   }
 }

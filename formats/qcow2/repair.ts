@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { tableAt } from "./mapping/l2_entry.ts";
+import { l2TableOffset } from "./mapping/l2_entry.ts";
 import { type CheckContext, partOf, type RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { checkFlags, checkQcow2, examine, type Examined } from "./check.ts";
-import { countReferences } from "./refcounts/compute_refcounts.ts";
-import type { Header } from "./header/header.ts";
-import { readHeader } from "./header/read.ts";
-import { replaceHeader, type Transaction, transactionOf } from "./transaction/transaction.ts";
-import { putL1, readL1, renewFlags } from "./transaction/l1_tables.ts";
+import { checkCopiedFlags, checkQcow2, compareRefcounts, type RefcountComparison } from "./check.ts";
+import { computeRefcounts } from "./refcounts/compute_refcounts.ts";
+import { type Header, readHeader } from "./header/header.ts";
+import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
+import { readL1, updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 
 /**
  * Mends the image in `storage`: leaks, or everything that can be mended without guessing. Marks that say that something
@@ -21,100 +20,104 @@ import { putL1, readL1, renewFlags } from "./transaction/l1_tables.ts";
  */
 export async function repairQcow2(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
-  const examined = await examine(storage, header, partOf(context, 0, 0.4));
-  const mending = partOf(context, 0.4, 0.8);
-  const wrongCounts = examined.rebuild || examined.tooLow;
+  const comparison = await compareRefcounts(storage, header, partOf(context, 0, 0.4));
+  const repairing = partOf(context, 0.4, 0.8);
+  const wrongCounts = comparison.rebuild || comparison.unreliable;
   if (what === "leaks") {
-    if (examined.walk.findings.leaks > 0 && !examined.rebuild) await freeLeaks(storage, header, examined, mending);
+    if (comparison.walk.findings.leaks > 0 && !comparison.rebuild) {
+      await freeLeaks(storage, header, comparison, repairing);
+    }
   } else if (wrongCounts) {
-    await countAnew(storage, header, mending);
+    await rebuildRefcounts(storage, header, repairing);
   } else {
-    const wrong = await checkFlags(examined, mending, {
-      peek: examined.walk.counts.get,
-      get: (cluster) => Promise.resolve(examined.walk.counts.get(cluster)),
+    const wrong = await checkCopiedFlags(comparison, repairing, {
+      peek: comparison.walk.refcounts.get,
+      get: (cluster) => Promise.resolve(comparison.walk.refcounts.get(cluster)),
     });
-    if (examined.walk.findings.leaks > 0 || wrong.length > 0) await mendInPlace(storage, header, examined, mending);
+    if (comparison.walk.findings.leaks > 0 || wrong.length > 0) {
+      await repairInPlace(storage, header, comparison, repairing);
+    }
   }
-  await unmark(storage, partOf(context, 0.8, 1));
+  await clearMarks(storage, partOf(context, 0.8, 1));
 }
 
 /** Takes away what nobody refers to. Counts that are too low stay as they are. */
 async function freeLeaks(
   storage: WritableStorage,
   header: Header,
-  examined: Examined,
+  comparison: RefcountComparison,
   context: CheckContext,
 ): Promise<void> {
   // What nobody else refers to any more must be marked so, or it would be the next thing found wrong.
-  if (!examined.tooLow) return await mendInPlace(storage, header, examined, context);
+  if (!comparison.unreliable) return await repairInPlace(storage, header, comparison, context);
   // The counts that are left are not to be relied upon, neither for finding free clusters nor for marks.
-  const counts = await cappedCounts(storage, header, examined, context);
-  await (await transactionOf(storage, header, context, { counts })).finish({});
+  const refcounts = await cappedRefcounts(storage, header, comparison, context);
+  await (await beginTransaction(storage, header, context, { refcounts })).commit({});
 }
 
 /** The lower of what is stated and what is needed, without the refcount structure. */
-async function cappedCounts(
+async function cappedRefcounts(
   storage: WritableStorage,
   header: Header,
-  { stored }: Examined,
+  { onDisk }: RefcountComparison,
   context: CheckContext,
 ): Promise<{ get(cluster: number): number; skipTo(cluster: number): number }> {
-  const { counts } = await countReferences(storage, header, context);
+  const { refcounts } = await computeRefcounts(storage, header, context);
   const capped = new Map<number, number>();
-  for (let cluster = counts.skipTo(0); cluster !== Infinity; cluster = counts.skipTo(cluster + 1)) {
-    const needed = counts.get(cluster);
-    if (needed > 0) capped.set(cluster, Math.min(needed, await stored.get(cluster)));
+  for (let cluster = refcounts.skipTo(0); cluster !== Infinity; cluster = refcounts.skipTo(cluster + 1)) {
+    const needed = refcounts.get(cluster);
+    if (needed > 0) capped.set(cluster, Math.min(needed, await onDisk.get(cluster)));
   }
-  return { get: (cluster) => capped.get(cluster) ?? 0, skipTo: counts.skipTo };
+  return { get: (cluster) => capped.get(cluster) ?? 0, skipTo: refcounts.skipTo };
 }
 
-async function dropLeaks(renewal: Transaction, { walk, stored }: Examined): Promise<void> {
+async function releaseLeaks(transaction: Transaction, { walk, onDisk }: RefcountComparison): Promise<void> {
   // Also past the end of the file, which is going to be longer.
-  for (const { index } of stored.blocks) {
-    for (let cluster = index * stored.reach; cluster < (index + 1) * stored.reach; cluster++) {
-      const surplus = await stored.get(cluster) - walk.counts.get(cluster);
-      if (surplus > 0) await renewal.add(cluster, -surplus);
+  for (const { index } of onDisk.blocks) {
+    for (let cluster = index * onDisk.clustersPerBlock; cluster < (index + 1) * onDisk.clustersPerBlock; cluster++) {
+      const surplus = await onDisk.get(cluster) - walk.refcounts.get(cluster);
+      if (surplus > 0) await transaction.adjustRefcount(cluster, -surplus);
     }
   }
 }
 
 /** Leaks and flags. */
-async function mendInPlace(
+async function repairInPlace(
   storage: WritableStorage,
   header: Header,
-  examined: Examined,
+  comparison: RefcountComparison,
   context: CheckContext,
 ): Promise<void> {
-  const renewal = await transactionOf(storage, header, context, { examined: true });
-  await dropLeaks(renewal, examined);
-  await finishWithFlags(renewal, header);
+  const transaction = await beginTransaction(storage, header, context, { compared: true });
+  await releaseLeaks(transaction, comparison);
+  await finishWithFlags(transaction, header);
 }
 
 /** A new refcount structure from what is referred to. */
-async function countAnew(storage: WritableStorage, header: Header, context: CheckContext): Promise<void> {
-  const { counts } = await countReferences(storage, header, context);
-  await finishWithFlags(await transactionOf(storage, header, context, { counts }), header);
+async function rebuildRefcounts(storage: WritableStorage, header: Header, context: CheckContext): Promise<void> {
+  const { refcounts } = await computeRefcounts(storage, header, context);
+  await finishWithFlags(await beginTransaction(storage, header, context, { refcounts }), header);
 }
 
-async function finishWithFlags(renewal: Transaction, header: Header): Promise<void> {
-  const { storage, geometry: { clusterSize } } = renewal;
+async function finishWithFlags(transaction: Transaction, header: Header): Promise<void> {
+  const { storage, geometry: { clusterSize } } = transaction;
   const l1 = await readL1(storage, header.l1);
   for (let index = 0; index < header.l1.entries; index++) {
-    const fileOffset = tableAt(l1, index);
+    const fileOffset = l2TableOffset(l1, index);
     // What is beyond help must not stand in the way of the rest.
-    if (fileOffset % clusterSize !== 0 || fileOffset + clusterSize > storage.size) return await renewal.finish({});
+    if (fileOffset % clusterSize !== 0 || fileOffset + clusterSize > storage.size) return await transaction.commit({});
   }
-  await renewFlags(renewal, l1);
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
-  await renewal.finish({ l1: { ...await putL1(renewal, l1), entries: header.l1.entries } });
+  await updateCopiedFlags(transaction, l1);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
+  await transaction.commit({ l1: { ...await writeL1(transaction, l1), entries: header.l1.entries } });
 }
 
 /** Takes the marks away when the image is sound. */
-async function unmark(storage: WritableStorage, context: CheckContext): Promise<void> {
+async function clearMarks(storage: WritableStorage, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
   if (!header.dirty && !header.corrupt) return;
   const { corruptions, checkErrors } = await checkQcow2(storage, context);
   if (corruptions === 0 && checkErrors === 0) {
-    await replaceHeader(storage, { ...header, dirty: false, corrupt: false });
+    await writeHeader(storage, { ...header, dirty: false, corrupt: false });
   }
 }

@@ -11,21 +11,20 @@ import { type ChangeContext, type CheckContext, type GrowthKind, partOf } from "
 import type { WritableStorage } from "../storage/types.ts";
 import { resizeBitmaps } from "./bitmaps/resize.ts";
 import { openData } from "./open.ts";
-import type { Header } from "./header/header.ts";
+import { type Header, readHeader } from "./header/header.ts";
 import { L1_BYTES_MAX } from "./header/types.ts";
-import { readHeader } from "./header/read.ts";
 import {
   geometryOf,
   l1EntriesFor,
   l1IndexOf,
   l2IndexOf,
+  l2TableOffset,
   setEntry,
   setSubclusters,
-  tableAt,
 } from "./mapping/l2_entry.ts";
-import { type Transaction, transactionOf } from "./transaction/transaction.ts";
-import { clearTail } from "./resize_tail.ts";
-import { addEntry, addTable, putL1, putL2, readL1, readL2 } from "./transaction/l1_tables.ts";
+import { beginTransaction, type Transaction } from "./transaction/transaction.ts";
+import { zeroTail } from "./resize_tail.ts";
+import { addEntryReferences, addL2References, readL1, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
@@ -44,18 +43,18 @@ export async function resizeQcow2(
   checkSize(storage, header, size);
   if (size === header.size) return;
   const data = await openData(header, storage, context);
-  const renewal = await transactionOf(storage, header, context);
-  const entries = Math.max(1, l1EntriesFor(renewal.geometry, size));
+  const transaction = await beginTransaction(storage, header, context);
+  const entries = Math.max(1, l1EntriesFor(transaction.geometry, size));
   const l1 = await readL1(storage, header.l1, Math.max(entries, header.l1.entries));
-  await cutFrom(renewal, l1, alignUp(Math.min(size, header.size), header.clusterSize));
+  await deallocateFrom(transaction, l1, alignUp(Math.min(size, header.size), header.clusterSize));
   if (size > header.size) {
-    const growing = () => grow(renewal, l1, data, size, growth, context);
+    const growing = () => grow(transaction, l1, data, size, growth, context);
     await orCutBack(storage, () => orCutBack(data, growing));
   }
-  const bitmaps = await resizeBitmaps(renewal, size);
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  const bitmaps = await resizeBitmaps(transaction, size);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
   const cut = new DataView(l1.buffer, l1.byteOffset, entries * 8);
-  await renewal.finish({ size, l1: await putL1(renewal, cut), ...bitmaps });
+  await transaction.commit({ size, l1: await writeL1(transaction, cut), ...bitmaps });
   if (header.rawExternalData && size < header.size) {
     await data.truncate(size);
     await data.sync();
@@ -77,31 +76,31 @@ function checkSize({ label }: WritableStorage, header: Header, size: number): vo
 }
 
 /** Forgets everything from guest byte `start` on, which is at a cluster. */
-async function cutFrom(renewal: Transaction, l1: DataView, start: number): Promise<void> {
-  const { geometry } = renewal;
+async function deallocateFrom(transaction: Transaction, l1: DataView, start: number): Promise<void> {
+  const { geometry } = transaction;
   for (let index = l1IndexOf(geometry, start); index * 8 < l1.byteLength; index++) {
-    const fileOffset = tableAt(l1, index);
+    const fileOffset = l2TableOffset(l1, index);
     if (fileOffset === 0) continue;
-    const l2 = await readL2(renewal, fileOffset);
+    const l2 = await readL2(transaction, fileOffset);
     if (index * geometry.l2Reach >= start) {
-      await addTable(renewal, l2, -1);
-      await renewal.refer(fileOffset, -1, "an L2 table");
+      await addL2References(transaction, l2, -1);
+      await transaction.addReferences(fileOffset, -1, "an L2 table");
       setEntry(l1, index * 8, 0, false);
-    } else if (await cutTable(renewal, l2, l2IndexOf(geometry, start))) {
-      await putL2(renewal, l1, index, l2);
+    } else if (await deallocateEntries(transaction, l2, l2IndexOf(geometry, start))) {
+      await writeL2(transaction, l1, index, l2);
     }
-    await renewal.context.checkpoint(index * 8 / l1.byteLength);
+    await transaction.context.checkpoint(index * 8 / l1.byteLength);
   }
 }
 
 /** Forgets the entries from `first` on; whether there were any. */
-async function cutTable(renewal: Transaction, l2: DataView, first: number): Promise<boolean> {
-  const { l2EntryBytes, extended } = renewal.geometry;
+async function deallocateEntries(transaction: Transaction, l2: DataView, first: number): Promise<boolean> {
+  const { l2EntryBytes, extended } = transaction.geometry;
   let changed = false;
   for (let at = first * l2EntryBytes; at < l2.byteLength; at += l2EntryBytes) {
     const empty = l2.getUint32(at) === 0 && l2.getUint32(at + 4) === 0;
     if (empty && !(extended && (l2.getUint32(at + 8) | l2.getUint32(at + 12)) !== 0)) continue;
-    await addEntry(renewal, l2, at, -1);
+    await addEntryReferences(transaction, l2, at, -1);
     setEntry(l2, at, 0, false);
     if (extended) setSubclusters(l2, at, 0, 0);
     changed = true;
@@ -111,17 +110,17 @@ async function cutTable(renewal: Transaction, l2: DataView, first: number): Prom
 
 /** Makes the new end read as zeroes, and allocates it if that is wanted. */
 async function grow(
-  renewal: Transaction,
+  transaction: Transaction,
   l1: DataView,
   data: WritableStorage,
   size: number,
   growth: GrowthKind,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, storage } = renewal;
-  const below = header.backing === null ? null : await context.openBacking(header.backing);
+  const { header, storage } = transaction;
+  const backing = header.backing === null ? null : await context.openBacking(header.backing);
   const external = data === storage ? null : data;
-  await clearTail(renewal, l1, external, below);
+  await zeroTail(transaction, l1, external, backing);
   const start = alignUp(header.size, header.clusterSize);
   const held = data.size;
   if (external && external.size < size) {
@@ -130,46 +129,46 @@ async function grow(
   }
   // A raw data file by itself is the disk, so that every cluster has its place in it.
   const wanted = header.rawExternalData && growth === "off" ? "metadata" : growth;
-  if (wanted !== "off") await preallocate(renewal, l1, external && { data, held }, start, size, wanted);
-  else await hideBelow(renewal, l1, below, start, size);
+  if (wanted !== "off") await preallocateGrowth(transaction, l1, external && { data, held }, start, size, wanted);
+  else await hideBacking(transaction, l1, backing, start, size);
 }
 
 /** States zeroes where the file beneath has something. */
-async function hideBelow(
-  renewal: Transaction,
+async function hideBacking(
+  transaction: Transaction,
   l1: DataView,
-  below: GuestReader | null,
+  backing: GuestReader | null,
   start: number,
   size: number,
 ): Promise<void> {
-  const end = Math.min(size, below?.size ?? 0);
+  const end = Math.min(size, backing?.size ?? 0);
   if (end <= start) return;
-  const { header, geometry, context } = renewal;
+  const { header, geometry, context } = transaction;
   // Version 2 has no zero clusters: there it takes clusters that were never written.
-  if (header.version === 2) return await preallocate(renewal, l1, null, start, end, "metadata");
-  await eachCluster(renewal, l1, start, end, context, (l2, at) => {
+  if (header.version === 2) return await preallocateGrowth(transaction, l1, null, start, end, "metadata");
+  await eachCluster(transaction, l1, start, end, context, (l2, at) => {
     setEntry(l2, at, 0, false, !geometry.extended);
     if (geometry.extended) setSubclusters(l2, at, 0xffffffff, 0);
   });
 }
 
 /** Gives every cluster of the new end a place that reads as zeroes. */
-async function preallocate(
-  renewal: Transaction,
+async function preallocateGrowth(
+  transaction: Transaction,
   l1: DataView,
   external: { readonly data: WritableStorage; readonly held: number } | null,
   start: number,
   size: number,
   growth: GrowthKind,
 ): Promise<void> {
-  const { storage, context, geometry: { clusterSize, extended } } = renewal;
+  const { storage, context, geometry: { clusterSize, extended } } = transaction;
   const end = alignUp(size, clusterSize);
   if (end <= start) return;
   const data = external?.data ?? storage;
-  const base = external ? start : await renewal.allocate((end - start) / clusterSize, true) * clusterSize;
+  const base = external ? start : await transaction.allocate((end - start) / clusterSize, true) * clusterSize;
   // Taking space takes longer than stating it.
   const stating = growth === "metadata" ? context : partOf(context, 0, 0.1);
-  await eachCluster(renewal, l1, start, end, stating, (l2, at, guest) => {
+  await eachCluster(transaction, l1, start, end, stating, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);
   });
@@ -184,25 +183,25 @@ async function preallocate(
 
 /** Changes the entries of all clusters of `[start, end)`; tables are made and copied as they must be. */
 async function eachCluster(
-  renewal: Transaction,
+  transaction: Transaction,
   l1: DataView,
   start: number,
   end: number,
   context: CheckContext,
   change: (l2: DataView, at: number, guest: number) => void,
 ): Promise<void> {
-  const { geometry } = renewal;
+  const { geometry } = transaction;
   for (let guest = start; guest < end;) {
     const index = l1IndexOf(geometry, guest);
-    const fileOffset = tableAt(l1, index);
+    const fileOffset = l2TableOffset(l1, index);
     const l2 = fileOffset === 0
       ? new DataView(new ArrayBuffer(geometry.clusterSize))
-      : await readL2(renewal, fileOffset);
+      : await readL2(transaction, fileOffset);
     const tableEnd = Math.min(end, (index + 1) * geometry.l2Reach);
     for (; guest < tableEnd; guest += geometry.clusterSize) {
       change(l2, l2IndexOf(geometry, guest) * geometry.l2EntryBytes, alignDown(guest, geometry.clusterSize));
     }
-    await putL2(renewal, l1, index, l2);
+    await writeL2(transaction, l1, index, l2);
     await context.checkpoint((guest - start) / (end - start));
   }
 }

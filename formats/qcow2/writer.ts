@@ -9,12 +9,12 @@ import { serialize } from "../shared/mutex.ts";
 import type { AddedBitmaps } from "./bitmaps/write.ts";
 import type { CompressCluster } from "./clusters/compress.ts";
 import type { Image } from "./image.ts";
-import { compressClusters, compressedArea, writeUnits } from "./clusters/write_compressed.ts";
+import { compressClusters, compressedAllocator, writeCompressedClusters } from "./clusters/write_compressed.ts";
 import { writeData } from "./clusters/write_data.ts";
 import { writeZero } from "./clusters/write_zeroes.ts";
 
 /** Where guest bytes go. */
-export interface Target {
+export interface GuestTarget {
   /** Does what can be done while other calls are under way; returns what is left to do. */
   prepare?(bytes: Uint8Array, start: number): Promise<() => Promise<void>>;
   write(content: Content, start: number): Promise<void>;
@@ -24,7 +24,7 @@ export interface Target {
 /** What {@linkcode writerOf} puts together. */
 export interface WriterParts {
   readonly traits: WriterTraits;
-  readonly target: Target;
+  readonly target: GuestTarget;
   /** Before each change of the guest bytes `[start, end)`; the first time for anything, too. */
   begin(start: number, end: number): Promise<void>;
   /** Those that are added; absent where the image cannot have bitmaps. */
@@ -33,13 +33,13 @@ export interface WriterParts {
 }
 
 /** Writing through the tables of `image`; `compress` compresses clusters, null writes data as they are. */
-export function tableWriter(image: Image, compress: CompressCluster | null): Target {
-  const area = compressedArea(image);
+export function tableWriter(image: Image, compress: CompressCluster | null): GuestTarget {
+  const allocator = compressedAllocator(image);
   return {
     ...(compress !== null && {
       async prepare(bytes: Uint8Array, start: number) {
-        const units = await compressClusters(image, bytes, start, compress);
-        return () => writeUnits(image, area, units);
+        const clusters = await compressClusters(image, bytes, start, compress);
+        return () => writeCompressedClusters(image, allocator, clusters);
       },
     }),
     write: (content, start) => writeData(image, content, start),

@@ -7,16 +7,14 @@ import { setU64 } from "../../bytes.ts";
 import { ImageError } from "../../errors.ts";
 import type { BitmapAction, BitmapSource, ChangeContext } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
-import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, readBitmapDirectory } from "./read.ts";
-import { dropBits, putDirectory, readTable } from "./resize.ts";
+import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, DIRTY_TRACKING, readBitmapDirectory } from "./read.ts";
+import { readTable, releaseBits, writeDirectory } from "./resize.ts";
 import { fillBits } from "./track.ts";
 import { checkBitmap } from "./write.ts";
-import { readHeader } from "../header/read.ts";
+import { readHeader } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { type Transaction, transactionOf } from "../transaction/transaction.ts";
+import { beginTransaction, type Transaction } from "../transaction/transaction.ts";
 import { refuseCorrupt } from "../refuse_corrupt.ts";
-
-const DIRTY_TRACKING = 1;
 
 /**
  * Carries out `actions` on the bitmap `name`: all of them, or none.
@@ -32,33 +30,38 @@ export async function administerBitmap(
 ): Promise<void> {
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
-  const renewal = await transactionOf(storage, header, context);
+  const transaction = await beginTransaction(storage, header, context);
   // Where the image says that its bitmaps are not kept right, their place may hold anything by now.
   let entries = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
-  for (const action of actions) entries = await carryOut(renewal, entries, name, action);
-  const bitmaps = await putDirectory(renewal, entries);
-  await renewal.finish({ bitmaps, bitmapsConsistent: bitmaps !== null });
+  for (const action of actions) entries = await applyAction(transaction, entries, name, action);
+  const bitmaps = await writeDirectory(transaction, entries);
+  await transaction.commit({ bitmaps, bitmapsConsistent: bitmaps !== null });
 }
 
-async function carryOut(
-  renewal: Transaction,
+async function applyAction(
+  transaction: Transaction,
   entries: BitmapEntry[],
   name: string,
   action: BitmapAction,
 ): Promise<BitmapEntry[]> {
-  if (action.action === "add") return [...entries, await addBitmap(renewal, entries, name, action)];
+  if (action.action === "add") return [...entries, await addBitmap(transaction, entries, name, action)];
   const entry = entries.find((one) => one.name === name);
-  if (entry === undefined) throw notThere(renewal, entries, name, action.action);
+  if (entry === undefined) throw missingBitmap(transaction, entries, name, action.action);
   if (action.action === "remove") {
-    await dropBitmap(renewal, entry);
+    await releaseBitmap(transaction, entry);
     return entries.filter((one) => one !== entry);
   }
-  if ((entry.flags & BITMAP_FLAG.inUse) !== 0) throw broken(renewal, name, action.action);
-  const changed = await changeBitmap(renewal, entry, action);
+  if ((entry.flags & BITMAP_FLAG.inUse) !== 0) throw inconsistentBitmap(transaction, name, action.action);
+  const changed = await changeBitmap(transaction, entry, action);
   return entries.map((one) => one === entry ? changed : one);
 }
 
-function notThere({ storage }: Transaction, entries: readonly BitmapEntry[], name: string, action: string): ImageError {
+function missingBitmap(
+  { storage }: Transaction,
+  entries: readonly BitmapEntry[],
+  name: string,
+  action: string,
+): ImageError {
   const there = entries.length === 0
     ? "the image has none"
     : `it has ${entries.map((one) => `"${one.name}"`).join(", ")}`;
@@ -67,19 +70,19 @@ function notThere({ storage }: Transaction, entries: readonly BitmapEntry[], nam
   });
 }
 
-function broken({ storage }: Transaction, name: string, action: string): ImageError {
+function inconsistentBitmap({ storage }: Transaction, name: string, action: string): ImageError {
   const message =
     `Cannot ${action} the bitmap "${name}" of "${storage.label}": it is inconsistent, and can only be removed`;
   return new ImageError("unsupported", message, { path: storage.label });
 }
 
 async function addBitmap(
-  renewal: Transaction,
+  transaction: Transaction,
   entries: readonly BitmapEntry[],
   name: string,
   { granularity, enabled }: BitmapAction & { readonly action: "add" },
 ): Promise<BitmapEntry> {
-  const { header, storage, geometry: { clusterSize } } = renewal;
+  const { header, storage, geometry: { clusterSize } } = transaction;
   const bytes = granularity ?? Math.min(65536, Math.max(4096, clusterSize));
   checkBitmap({ header, storage }, { name, granularity: bytes, inconsistent: false }, entries);
   const entry: BitmapEntry = {
@@ -90,24 +93,24 @@ async function addBitmap(
     granularityBits: Math.log2(bytes),
     extra: new Uint8Array(0),
   };
-  return await withEmptyTable(renewal, entry);
+  return await withEmptyTable(transaction, entry);
 }
 
-async function withEmptyTable(renewal: Transaction, entry: BitmapEntry): Promise<BitmapEntry> {
-  const { header, geometry: { clusterSize } } = renewal;
+async function withEmptyTable(transaction: Transaction, entry: BitmapEntry): Promise<BitmapEntry> {
+  const { header, geometry: { clusterSize } } = transaction;
   const entries = Math.ceil(bitmapBytes(header.size, entry.granularityBits) / clusterSize);
-  const fileOffset = entries === 0 ? 0 : await renewal.place(new Uint8Array(entries * 8));
+  const fileOffset = entries === 0 ? 0 : await transaction.write(new Uint8Array(entries * 8));
   return { ...entry, table: { fileOffset, entries } };
 }
 
-async function dropBitmap(renewal: Transaction, entry: BitmapEntry): Promise<void> {
-  const table = await readTable(renewal, entry);
-  for (let index = 0; index < entry.table.entries; index++) await dropBits(renewal, table, index);
-  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
+async function releaseBitmap(transaction: Transaction, entry: BitmapEntry): Promise<void> {
+  const table = await readTable(transaction, entry);
+  for (let index = 0; index < entry.table.entries; index++) await releaseBits(transaction, table, index);
+  await transaction.release(entry.table.fileOffset, entry.table.entries * 8);
 }
 
 async function changeBitmap(
-  renewal: Transaction,
+  transaction: Transaction,
   entry: BitmapEntry,
   action: Exclude<BitmapAction, { readonly action: "add" }>,
 ): Promise<BitmapEntry> {
@@ -117,36 +120,41 @@ async function changeBitmap(
     case "disable":
       return { ...entry, flags: entry.flags & ~BITMAP_FLAG.auto };
     case "merge":
-      return await mergeBitmap(renewal, entry, action.from);
+      return await mergeBitmap(transaction, entry, action.from);
     default:
-      await dropBitmap(renewal, entry);
-      return await withEmptyTable(renewal, entry);
+      await releaseBitmap(transaction, entry);
+      return await withEmptyTable(transaction, entry);
   }
 }
 
 /** A table whose clusters of bits are copied before they change. */
 interface OpenTable {
-  readonly renewal: Transaction;
+  readonly transaction: Transaction;
   readonly view: DataView;
   /** The cluster of bits at hand; -1 for none. */
   index: number;
   bits: Uint8Array;
 }
 
-async function mergeBitmap(renewal: Transaction, entry: BitmapEntry, from: BitmapSource): Promise<BitmapEntry> {
-  const { storage, header, geometry: { clusterSize } } = renewal;
+async function mergeBitmap(transaction: Transaction, entry: BitmapEntry, from: BitmapSource): Promise<BitmapEntry> {
+  const { storage, header, geometry: { clusterSize } } = transaction;
   if (from.size !== header.size) {
     const message = `Cannot merge the bitmap "${from.name}" into "${entry.name}" of "${storage.label}": its disk has ` +
       `${from.size} bytes, and this one has ${header.size}`;
     throw new ImageError("usage", message, { path: storage.label });
   }
   if (entry.table.entries === 0) return entry;
-  const table: OpenTable = { renewal, view: await readTable(renewal, entry), index: -1, bits: new Uint8Array(0) };
+  const table: OpenTable = {
+    transaction,
+    view: await readTable(transaction, entry),
+    index: -1,
+    bits: new Uint8Array(0),
+  };
   const granularity = 2 ** entry.granularityBits;
   const count = Math.ceil(header.size / granularity);
   const perCluster = clusterSize * 8;
   for await (const { offset, bits } of from.pieces()) {
-    for (const [first, last] of stretches(bits)) {
+    for (const [first, last] of setBitRanges(bits)) {
       const start = Math.floor((offset * 8 + first) * from.granularity / granularity);
       const end = Math.min(count, Math.ceil((offset * 8 + last) * from.granularity / granularity));
       for (let bit = start; bit < end;) {
@@ -157,16 +165,16 @@ async function mergeBitmap(renewal: Transaction, entry: BitmapEntry, from: Bitma
         bit = to;
       }
     }
-    await renewal.context.checkpoint(Math.min(1, offset * 8 * from.granularity / header.size));
+    await transaction.context.checkpoint(Math.min(1, offset * 8 * from.granularity / header.size));
   }
   await store(table);
-  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
+  await transaction.release(entry.table.fileOffset, entry.table.entries * 8);
   const bytes = new Uint8Array(table.view.buffer, table.view.byteOffset, table.view.byteLength);
-  return { ...entry, table: { ...entry.table, fileOffset: await renewal.place(bytes) } };
+  return { ...entry, table: { ...entry.table, fileOffset: await transaction.write(bytes) } };
 }
 
 /** The stretches of set bits, as first bit and the bit after the last. Pure. */
-export function* stretches(bits: Uint8Array): Generator<readonly [number, number]> {
+export function* setBitRanges(bits: Uint8Array): Generator<readonly [number, number]> {
   let first = -1;
   for (let byte = 0; byte < bits.length; byte++) {
     const value = bits[byte]!;
@@ -185,7 +193,7 @@ export function* stretches(bits: Uint8Array): Generator<readonly [number, number
 
 async function load(table: OpenTable, index: number): Promise<void> {
   await store(table);
-  const { renewal: { storage, geometry: { clusterSize } }, view } = table;
+  const { transaction: { storage, geometry: { clusterSize } }, view } = table;
   const [high, low] = [view.getUint32(index * 8), view.getUint32(index * 8 + 4)];
   const fileOffset = hostOffsetOf(high, low);
   table.index = index;
@@ -196,8 +204,8 @@ async function load(table: OpenTable, index: number): Promise<void> {
 
 /** Puts the bits at hand into a new cluster. */
 async function store(table: OpenTable): Promise<void> {
-  const { renewal, view, index, bits } = table;
+  const { transaction, view, index, bits } = table;
   if (index < 0) return;
-  await dropBits(renewal, view, index);
-  setU64(view, index * 8, await renewal.place(bits));
+  await releaseBits(transaction, view, index);
+  setU64(view, index * 8, await transaction.write(bits));
 }

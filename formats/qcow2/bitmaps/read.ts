@@ -8,14 +8,12 @@ import type { Bitmap } from "../../contract.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { checkTable } from "../header/check.ts";
-import type { Header } from "../header/header.ts";
+import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, type Header, roundedU64 } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { type WindowReader, windowReader } from "../header/window_reader.ts";
+import { type WindowReader, windowReader } from "../file_reads.ts";
 
-/** Fixed part of a directory entry, in bytes. */
-const ENTRY_BYTES = 24;
-const NAME_BYTES_MAX = 1023;
-const DIRTY_TRACKING = 1;
+/** The `type` of a dirty tracking bitmap, the only one that the specification defines. */
+export const DIRTY_TRACKING = 1;
 /** Bits of the flags field. */
 export const BITMAP_FLAG = { inUse: 1, auto: 2, extraDataCompatible: 4 } as const;
 
@@ -48,13 +46,13 @@ export async function readBitmapDirectory(storage: Storage, header: Header): Pro
   }
 }
 
-async function readDirectory(storage: Storage, header: Header, place: NonNullable<Header["bitmaps"]>) {
+async function readDirectory(storage: Storage, header: Header, extension: NonNullable<Header["bitmaps"]>) {
   const entries: BitmapEntry[] = [];
   const names = new Set<string>();
   const bytesAt = windowReader(storage);
-  const end = place.directoryFileOffset + place.directorySize;
-  let at = place.directoryFileOffset;
-  for (let index = 0; index < place.count; index++) {
+  const end = extension.directoryFileOffset + extension.directorySize;
+  let at = extension.directoryFileOffset;
+  for (let index = 0; index < extension.count; index++) {
     const { entry, length } = await readEntry(bytesAt, at, end, index, storage.label);
     checkEntry(entry, header, storage);
     if (names.has(entry.name)) {
@@ -77,29 +75,29 @@ async function readDirectory(storage: Storage, header: Header, place: NonNullabl
 async function readEntry(bytesAt: WindowReader, at: number, end: number, index: number, label: string) {
   const tooLong = () =>
     corrupt(`Cannot read bitmap ${index} of "${label}": its entry ends past the directory, at byte ${end}`, label, at);
-  if (at + ENTRY_BYTES > end) throw tooLong();
-  const fixed = viewOf(await bytesAt(at, ENTRY_BYTES));
+  if (at + BITMAP_ENTRY_BYTES > end) throw tooLong();
+  const fixed = viewOf(await bytesAt(at, BITMAP_ENTRY_BYTES));
   const nameLength = fixed.getUint16(18);
   const extraLength = fixed.getUint32(20);
-  const length = alignUp(ENTRY_BYTES + extraLength + nameLength, 8);
+  const length = alignUp(BITMAP_ENTRY_BYTES + extraLength + nameLength, 8);
   if (length > end - at) throw tooLong();
-  if (nameLength < 1 || nameLength > NAME_BYTES_MAX) {
+  if (nameLength < 1 || nameLength > BITMAP_NAME_BYTES_MAX) {
     throw corrupt(
-      `Cannot read bitmap ${index} of "${label}": its name has ${nameLength} bytes, must have 1 to ${NAME_BYTES_MAX}`,
+      `Cannot read bitmap ${index} of "${label}": its name has ${nameLength} bytes, must have 1 to ${BITMAP_NAME_BYTES_MAX}`,
       label,
       at + 18,
     );
   }
   const bytes = await bytesAt(at, length);
   const view = viewOf(bytes);
-  const nameAt = ENTRY_BYTES + extraLength;
+  const nameAt = BITMAP_ENTRY_BYTES + extraLength;
   const entry: BitmapEntry = {
     name: new TextDecoder().decode(bytes.subarray(nameAt, nameAt + nameLength)),
-    table: { fileOffset: view.getUint32(0) * 2 ** 32 + view.getUint32(4), entries: view.getUint32(8) },
+    table: { fileOffset: roundedU64(view, 0), entries: view.getUint32(8) },
     flags: view.getUint32(12),
     type: view.getUint8(16),
     granularityBits: view.getUint8(17),
-    extra: bytes.slice(ENTRY_BYTES, nameAt),
+    extra: bytes.slice(BITMAP_ENTRY_BYTES, nameAt),
   };
   return { entry, length };
 }
@@ -162,14 +160,14 @@ async function* bitmapPieces(
     const at = entry.table.fileOffset + index * 8;
     const view = viewOf(await bytesAt(at, 8));
     const bits = new Uint8Array(Math.min(clusterSize, bytes - offset));
-    const there = await fillBits(bits, view.getUint32(0), view.getUint32(4), { entry, at, storage, clusterSize });
+    const there = await readBits(bits, view.getUint32(0), view.getUint32(4), { entry, at, storage, clusterSize });
     if (!there) continue;
-    if (offset + bits.length === bytes) clearTail(bits, bitCount % 8);
+    if (offset + bits.length === bytes) clearBitsFrom(bits, bitCount - offset * 8);
     yield { offset, bits };
   }
 }
 
-interface Place {
+interface TableEntry {
   readonly entry: BitmapEntry;
   /** File offset of the table entry. */
   readonly at: number;
@@ -178,11 +176,12 @@ interface Place {
 }
 
 /** Fills `bits` as the table entry with these halves says; false if they are all clear. */
-async function fillBits(bits: Uint8Array, high: number, low: number, place: Place): Promise<boolean> {
-  const { entry, at, storage, clusterSize } = place;
+async function readBits(bits: Uint8Array, high: number, low: number, tableEntry: TableEntry): Promise<boolean> {
+  const { entry, at, storage, clusterSize } = tableEntry;
   const fileOffset = hostOffsetOf(high, low);
-  const reserved = (high & 0xff000000) !== 0 || (low & (fileOffset === 0 ? 0x1fe : 0x1ff)) !== 0;
-  if (reserved || fileOffset % clusterSize !== 0 || fileOffset + bits.length > storage.size) {
+  if (
+    bitmapTableReservedSet(high, low) || fileOffset % clusterSize !== 0 || fileOffset + bits.length > storage.size
+  ) {
     throw corrupt(
       `Cannot read the bitmap "${entry.name}" of "${storage.label}": the table entry at byte ${at} names no cluster of ` +
         "the file",
@@ -199,8 +198,18 @@ async function fillBits(bits: Uint8Array, high: number, low: number, place: Plac
   return bits.some((byte) => byte !== 0);
 }
 
-/** Clears bits past the end of the disk, which an entry for "all ones" sets. */
-function clearTail(bits: Uint8Array, lastBits: number): void {
-  const last = bits.length - 1;
-  if (lastBits !== 0) bits[last] = (bits[last] ?? 0) & ((1 << lastBits) - 1);
+/**
+ * Clears the bits from number `from` on: those past the end of the disk, which the specification wants clear, and which a
+ * table entry for "all ones" sets.
+ */
+export function clearBitsFrom(bits: Uint8Array, from: number): void {
+  const byte = Math.floor(from / 8);
+  if (byte >= bits.length) return;
+  bits[byte] = bits[byte]! & (1 << from % 8) - 1;
+  bits.fill(0, byte + 1);
+}
+
+/** Whether bits are set that a bitmap table entry must not have (specification, "Bitmap table"). Pure. */
+export function bitmapTableReservedSet(high: number, low: number): boolean {
+  return (high & 0xff000000) !== 0 || (low & (hostOffsetOf(high, low) === 0 ? 0x1fe : 0x1ff)) !== 0;
 }

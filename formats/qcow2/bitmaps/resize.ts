@@ -5,8 +5,8 @@
  */
 import { setU64, viewOf } from "../../bytes.ts";
 import { ImageError } from "../../errors.ts";
-import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, readBitmapDirectory } from "./read.ts";
-import { clearFrom, directoryBytes } from "./write.ts";
+import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, readBitmapDirectory } from "./read.ts";
+import { directoryBytes } from "./write.ts";
 import type { Header } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
 import type { Transaction } from "../transaction/transaction.ts";
@@ -17,8 +17,8 @@ import type { Transaction } from "../transaction/transaction.ts";
  * @returns what changes in the header
  * @throws ImageError `unsupported` for a bitmap whose bits are not to be trusted
  */
-export async function resizeBitmaps(renewal: Transaction, size: number): Promise<Partial<Header>> {
-  const { header, storage } = renewal;
+export async function resizeBitmaps(transaction: Transaction, size: number): Promise<Partial<Header>> {
+  const { header, storage } = transaction;
   if (header.bitmaps === null || !header.bitmapsConsistent) return {};
   const entries = await readBitmapDirectory(storage, header);
   const broken = entries.find(({ flags }) => (flags & BITMAP_FLAG.inUse) !== 0);
@@ -27,40 +27,43 @@ export async function resizeBitmaps(renewal: Transaction, size: number): Promise
     throw new ImageError("unsupported", message, { path: storage.label });
   }
   const resized: BitmapEntry[] = [];
-  for (const entry of entries) resized.push(await resizeBitmap(renewal, entry, size));
-  return { bitmaps: await putDirectory(renewal, resized) };
+  for (const entry of entries) resized.push(await resizeBitmap(transaction, entry, size));
+  return { bitmaps: await writeDirectory(transaction, resized) };
 }
 
 /** Writes a directory in place of the old one; null for no bitmaps. */
-export async function putDirectory(renewal: Transaction, entries: readonly BitmapEntry[]): Promise<Header["bitmaps"]> {
-  const { header } = renewal;
+export async function writeDirectory(
+  transaction: Transaction,
+  entries: readonly BitmapEntry[],
+): Promise<Header["bitmaps"]> {
+  const { header } = transaction;
   if (header.bitmaps !== null && header.bitmapsConsistent) {
-    await renewal.drop(header.bitmaps.directoryFileOffset, header.bitmaps.directorySize);
+    await transaction.release(header.bitmaps.directoryFileOffset, header.bitmaps.directorySize);
   }
   if (entries.length === 0) return null;
   const bytes = directoryBytes(entries);
-  return { count: entries.length, directorySize: bytes.length, directoryFileOffset: await renewal.place(bytes) };
+  return { count: entries.length, directorySize: bytes.length, directoryFileOffset: await transaction.write(bytes) };
 }
 
-async function resizeBitmap(renewal: Transaction, entry: BitmapEntry, size: number): Promise<BitmapEntry> {
-  const { storage, geometry: { clusterSize } } = renewal;
+async function resizeBitmap(transaction: Transaction, entry: BitmapEntry, size: number): Promise<BitmapEntry> {
+  const { storage, geometry: { clusterSize } } = transaction;
   const count = Math.ceil(bitmapBytes(size, entry.granularityBits) / clusterSize);
-  const old = await readTable(renewal, entry);
+  const old = await readTable(transaction, entry);
   const bytes = new Uint8Array(count * 8);
   bytes.set(new Uint8Array(old.buffer).subarray(0, bytes.length));
-  for (let index = count; index < entry.table.entries; index++) await dropBits(renewal, old, index);
+  for (let index = count; index < entry.table.entries; index++) await releaseBits(transaction, old, index);
   const view = viewOf(bytes);
   const last = count - 1;
   const fileOffset = count === 0 ? 0 : hostOffsetOf(view.getUint32(last * 8), view.getUint32(last * 8 + 4));
-  if (fileOffset !== 0 && size < renewal.header.size) {
+  if (fileOffset !== 0 && size < transaction.header.size) {
     const bits = new Uint8Array(clusterSize);
     await storage.readAt(bits, fileOffset);
-    clearFrom(bits, Math.ceil(size / 2 ** entry.granularityBits) - last * clusterSize * 8);
-    await renewal.refer(fileOffset, -1, "bits of a bitmap");
-    setU64(view, last * 8, await renewal.place(bits));
+    clearBitsFrom(bits, Math.ceil(size / 2 ** entry.granularityBits) - last * clusterSize * 8);
+    await transaction.addReferences(fileOffset, -1, "bits of a bitmap");
+    setU64(view, last * 8, await transaction.write(bits));
   }
-  await renewal.drop(entry.table.fileOffset, entry.table.entries * 8);
-  return { ...entry, table: { fileOffset: count === 0 ? 0 : await renewal.place(bytes), entries: count } };
+  await transaction.release(entry.table.fileOffset, entry.table.entries * 8);
+  return { ...entry, table: { fileOffset: count === 0 ? 0 : await transaction.write(bytes), entries: count } };
 }
 
 /** The table of a bitmap. */
@@ -71,7 +74,7 @@ export async function readTable({ storage }: Transaction, { table }: BitmapEntry
 }
 
 /** Gives up the bits that entry `index` of a table points at. */
-export async function dropBits(renewal: Transaction, table: DataView, index: number): Promise<void> {
+export async function releaseBits(transaction: Transaction, table: DataView, index: number): Promise<void> {
   const fileOffset = hostOffsetOf(table.getUint32(index * 8), table.getUint32(index * 8 + 4));
-  if (fileOffset !== 0) await renewal.refer(fileOffset, -1, "bits of a bitmap");
+  if (fileOffset !== 0) await transaction.addReferences(fileOffset, -1, "bits of a bitmap");
 }

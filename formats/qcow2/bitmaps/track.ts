@@ -9,7 +9,7 @@ import { BITMAP_FLAG, type BitmapEntry } from "./read.ts";
 import { directoryBytes } from "./write.ts";
 import type { Image } from "../image.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { readPadded } from "../clusters/read.ts";
+import { readPadded } from "../file_reads.ts";
 
 /** The bitmaps of an image being changed. */
 export interface BitmapTracker {
@@ -49,9 +49,9 @@ export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): 
   const changes = consistent && directory.some(isEnabled);
 
   async function write(entries: readonly BitmapEntry[]): Promise<void> {
-    const place = image.header.bitmaps;
-    if (place === null || !changes) return;
-    await image.storage.writeAt(directoryBytes(entries), place.directoryFileOffset);
+    const extension = image.header.bitmaps;
+    if (extension === null || !changes) return;
+    await image.storage.writeAt(directoryBytes(entries), extension.directoryFileOffset);
   }
 
   return {
@@ -129,7 +129,7 @@ async function mergeBits(image: Image, { entry, moved }: Tracked, index: number,
   }
   // Bit 0 of an entry without a place: all ones already.
   if ((view.getUint32(4) & 1) !== 0) return;
-  const { first } = await image.refcounts.allocate(1);
+  const { first } = await image.allocator.allocate(1);
   await storage.writeAt(bits, first * clusterSize);
   moved.set(index, first * clusterSize);
 }

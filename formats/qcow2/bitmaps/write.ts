@@ -6,13 +6,10 @@
 import { alignUp, isPowerOfTwo, setU64, u64, viewOf } from "../../bytes.ts";
 import type { Bitmap } from "../../contract.ts";
 import { ImageError } from "../../errors.ts";
-import { BITMAP_FLAG, bitmapBytes, type BitmapEntry } from "./read.ts";
-import { BITMAPS_MAX } from "../header/types.ts";
+import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, DIRTY_TRACKING } from "./read.ts";
+import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, BITMAPS_MAX } from "../header/types.ts";
 import type { Image } from "../image.ts";
 
-const NAME_BYTES_MAX = 1023;
-const ENTRY_BYTES = 24;
-const DIRTY_TRACKING = 1;
 /** What other programs read: clusters of bits are at most 512 MiB, directories at most 64 MiB. */
 const BITS_BYTES_MAX = 512 << 20;
 const DIRECTORY_BYTES_MAX = 64 << 20;
@@ -65,8 +62,8 @@ export function checkBitmap(
   if (header.version === 2) refuse("unsupported", "bitmaps need compat=1.1");
   if (bitmap.inconsistent) refuse("unsupported", "it is inconsistent, so its bits say nothing");
   const nameBytes = new TextEncoder().encode(name).length;
-  if (nameBytes < 1 || nameBytes > NAME_BYTES_MAX) {
-    refuse("usage", `its name has ${nameBytes} bytes, must have 1 to ${NAME_BYTES_MAX}`);
+  if (nameBytes < 1 || nameBytes > BITMAP_NAME_BYTES_MAX) {
+    refuse("usage", `its name has ${nameBytes} bytes, must have 1 to ${BITMAP_NAME_BYTES_MAX}`);
   }
   if (!isPowerOfTwo(granularity) || granularity < 512 || granularity > 2 ** 31) {
     refuse("usage", `its granularity is ${granularity}, must be a power of two from 512 to ${2 ** 31}`);
@@ -96,17 +93,9 @@ async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
   };
 }
 
-/** Clears the bits from number `from` on: nothing lies there, and the specification wants them clear. */
-export function clearFrom(bits: Uint8Array, from: number): void {
-  const byte = Math.floor(from / 8);
-  if (byte >= bits.length) return;
-  bits[byte] = bits[byte]! & (1 << from % 8) - 1;
-  bits.fill(0, byte + 1);
-}
-
 /** Clusters of bits, one at a time, and the table that points at them. */
 function bitsWriter(image: Image, bitCount: number) {
-  const { storage, geometry: { clusterSize }, refcounts } = image;
+  const { storage, geometry: { clusterSize }, allocator } = image;
   const entries = Math.ceil(bitCount / 8 / clusterSize);
   const table = new Uint8Array(entries * 8);
   const view = viewOf(table);
@@ -115,10 +104,10 @@ function bitsWriter(image: Image, bitCount: number) {
   let bits = new Uint8Array(0);
 
   async function flush(): Promise<void> {
-    if (current === entries - 1) clearFrom(bits, bitCount - current * clusterSize * 8);
+    if (current === entries - 1) clearBitsFrom(bits, bitCount - current * clusterSize * 8);
     if (current < 0 || bits.every((byte) => byte === 0)) return;
     const known = u64(view, current * 8);
-    const fileOffset = known !== 0 ? known : (await refcounts.allocate(1)).first * clusterSize;
+    const fileOffset = known !== 0 ? known : (await allocator.allocate(1)).first * clusterSize;
     setU64(view, current * 8, fileOffset);
     await storage.writeAt(bits, fileOffset);
   }
@@ -154,7 +143,7 @@ async function writeTable(image: Image, bytes: Uint8Array): Promise<number> {
   const { clusterSize } = image.geometry;
   const whole = new Uint8Array(alignUp(bytes.length, clusterSize));
   whole.set(bytes);
-  const fileOffset = await image.refcounts.claim(whole.length / clusterSize) * clusterSize;
+  const fileOffset = await image.allocator.allocateAtEnd(whole.length / clusterSize) * clusterSize;
   await image.storage.writeAt(whole, fileOffset);
   return fileOffset;
 }
@@ -177,7 +166,7 @@ async function writeDirectory(image: Image, entries: readonly BitmapEntry[]): Pr
 /** A bitmap directory as on disk. Pure. */
 export function directoryBytes(entries: readonly BitmapEntry[]): Uint8Array {
   const names = entries.map(({ name }) => new TextEncoder().encode(name));
-  const lengths = entries.map(({ extra }, nth) => alignUp(ENTRY_BYTES + extra.length + names[nth]!.length, 8));
+  const lengths = entries.map(({ extra }, nth) => alignUp(BITMAP_ENTRY_BYTES + extra.length + names[nth]!.length, 8));
   const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
   const view = viewOf(bytes);
   let at = 0;
@@ -189,8 +178,8 @@ export function directoryBytes(entries: readonly BitmapEntry[]): Uint8Array {
     view.setUint8(at + 17, entry.granularityBits);
     view.setUint16(at + 18, names[nth]!.length);
     view.setUint32(at + 20, entry.extra.length);
-    bytes.set(entry.extra, at + ENTRY_BYTES);
-    bytes.set(names[nth]!, at + ENTRY_BYTES + entry.extra.length);
+    bytes.set(entry.extra, at + BITMAP_ENTRY_BYTES);
+    bytes.set(names[nth]!, at + BITMAP_ENTRY_BYTES + entry.extra.length);
     at += lengths[nth]!;
   }
   return bytes;

@@ -12,7 +12,7 @@ export function codecOf(type: CompressionType): Codec {
 }
 
 /** Compresses one whole cluster, here or elsewhere; null if that does not make it smaller. */
-export type CompressCluster = (unit: Uint8Array) => Promise<Uint8Array | null>;
+export type CompressCluster = (cluster: Uint8Array) => Promise<Uint8Array | null>;
 
 /**
  * Compressing for an image of this compression type; by `compressor` where the engine has handed in one.
@@ -31,5 +31,5 @@ export type CompressCluster = (unit: Uint8Array) => Promise<Uint8Array | null>;
  */
 export function compressionOf(type: CompressionType, compressor: Compressor | undefined): CompressCluster {
   const codec = codecOf(type);
-  return (unit) => (compressor ?? inlineCompressor)(codec, unit);
+  return (cluster) => (compressor ?? inlineCompressor)(codec, cluster);
 }

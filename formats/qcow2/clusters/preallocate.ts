@@ -21,7 +21,7 @@ export async function preallocate(image: Image, mode: Preallocation): Promise<nu
   const { clusterSize } = geometry;
   const clusters = Math.ceil(header.size / clusterSize);
   if (clusters === 0) return 0;
-  const base = header.externalData ? 0 : await image.refcounts.claim(clusters) * clusterSize;
+  const base = header.externalData ? 0 : await image.allocator.allocateAtEnd(clusters) * clusterSize;
   for (let index = 0; index < header.l1.entries; index++) {
     const first = index * geometry.l2Entries;
     const count = Math.min(geometry.l2Entries, clusters - first);
@@ -34,12 +34,12 @@ export async function preallocate(image: Image, mode: Preallocation): Promise<nu
     });
   }
   // A data file ends with the disk, so that it is the disk's raw image.
-  await allot(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);
+  await reserveZeroed(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);
   return base;
 }
 
 /** Makes `[start, end)` read as zeroes, with space on the host where `mode` wants that. */
-async function allot(data: WritableStorage, start: number, end: number, mode: Preallocation): Promise<void> {
+async function reserveZeroed(data: WritableStorage, start: number, end: number, mode: Preallocation): Promise<void> {
   if (data.startsZeroed) {
     if (mode !== "metadata") await data.reserve(start, end, mode === "full");
   } else if (mode === "full") {

@@ -11,7 +11,7 @@ import { compressedOffsetLimit, l1IndexOf, l2IndexOf, setCompressed, setSubclust
 import { checkedEntry, releaseEntry, writeData } from "./write_data.ts";
 
 /** One cluster of guest bytes that was compressed, or not. */
-export interface Unit {
+export interface ClusterToWrite {
   readonly guestStart: number;
   /** As they are; the last of the disk may be short. */
   readonly plain: Uint8Array;
@@ -20,15 +20,15 @@ export interface Unit {
 }
 
 /** The place where compressed clusters are being laid. */
-export interface CompressedArea {
+export interface CompressedAllocator {
   /** File offset for `length` bytes, less than a cluster; null if compressed data cannot lie as far back as that. */
-  place(length: number): Promise<number | null>;
+  allocate(length: number): Promise<number | null>;
 }
 
 /** A place for compressed clusters of `image`. */
-export function compressedArea(image: Image): CompressedArea {
+export function compressedAllocator(image: Image): CompressedAllocator {
   const { clusterSize, clusterBits } = image.geometry;
-  const { refcounts } = image;
+  const { allocator } = image;
   const limit = compressedOffsetLimit(clusterBits);
   /** File offset after the last compressed cluster; at the start of a cluster: nothing is begun. */
   let next = 0;
@@ -38,23 +38,23 @@ export function compressedArea(image: Image): CompressedArea {
   async function canShare(): Promise<boolean> {
     // Once references were taken away, the begun cluster may be somebody else's.
     if (next % clusterSize === 0 || releases !== image.releases) return false;
-    const count = await refcounts.get(Math.floor(next / clusterSize));
-    return count < refcounts.greatest;
+    const count = await allocator.refcount(Math.floor(next / clusterSize));
+    return count < allocator.maxRefcount;
   }
 
   return {
-    async place(length) {
+    async allocate(length) {
       const share = await canShare();
       const begun = Math.floor(next / clusterSize);
       const room = share ? clusterSize - next % clusterSize : 0;
       let start = next;
       if (length > room) {
-        const { first } = await refcounts.allocate(1);
+        const { first } = await allocator.allocate(1);
         const follows = share && first === begun + 1;
         if (!follows) start = first * clusterSize;
-        if (follows) await refcounts.increment(begun);
+        if (follows) await allocator.increment(begun);
       } else {
-        await refcounts.increment(begun);
+        await allocator.increment(begun);
       }
       next = start + length;
       releases = image.releases;
@@ -69,18 +69,18 @@ export async function compressClusters(
   bytes: Uint8Array,
   guestStart: number,
   compress: CompressCluster,
-): Promise<Unit[]> {
+): Promise<ClusterToWrite[]> {
   const { clusterSize } = image.geometry;
   const end = guestStart + bytes.length;
-  const units: Promise<Unit>[] = [];
+  const clusters: Promise<ClusterToWrite>[] = [];
   for (let guest = guestStart; guest < end;) {
-    const unitEnd = Math.min(end, clusterStart(image, guest) + clusterSize);
-    const plain = bytes.subarray(guest - guestStart, unitEnd - guestStart);
-    const whole = guest % clusterSize === 0 && (plain.length === clusterSize || unitEnd === image.header.size);
-    units.push(compressCluster(guest, plain, whole ? clusterSize : 0, compress));
-    guest = unitEnd;
+    const clusterEnd = Math.min(end, clusterStart(image, guest) + clusterSize);
+    const plain = bytes.subarray(guest - guestStart, clusterEnd - guestStart);
+    const whole = guest % clusterSize === 0 && (plain.length === clusterSize || clusterEnd === image.header.size);
+    clusters.push(compressCluster(guest, plain, whole ? clusterSize : 0, compress));
+    guest = clusterEnd;
   }
-  return await Promise.all(units);
+  return await Promise.all(clusters);
 }
 
 /** `length`: what to fill the clusterSize up to before it is compressed; 0 to leave it as it is. */
@@ -89,68 +89,77 @@ async function compressCluster(
   plain: Uint8Array,
   length: number,
   compress: CompressCluster,
-): Promise<Unit> {
+): Promise<ClusterToWrite> {
   if (length === 0) return { guestStart, plain, compressed: null };
-  let unit = plain;
+  let cluster = plain;
   if (plain.length < length) {
-    unit = new Uint8Array(length);
-    unit.set(plain);
+    cluster = new Uint8Array(length);
+    cluster.set(plain);
   }
-  return { guestStart, plain, compressed: await compress(unit) };
+  return { guestStart, plain, compressed: await compress(cluster) };
 }
 
 /** Writes clusters that follow one another on the disk. */
-export async function writeUnits(image: Image, area: CompressedArea, units: readonly Unit[]): Promise<void> {
-  let placed: Placed[] = [];
-  for (const unit of units) {
-    const fileOffset = unit.compressed === null ? null : await area.place(unit.compressed.length);
-    if (unit.compressed !== null && fileOffset !== null) {
-      placed.push({ guestCluster: unit.guestStart, bytes: unit.compressed, fileOffset });
+export async function writeCompressedClusters(
+  image: Image,
+  area: CompressedAllocator,
+  clusters: readonly ClusterToWrite[],
+): Promise<void> {
+  let allocated: AllocatedCluster[] = [];
+  for (const cluster of clusters) {
+    const fileOffset = cluster.compressed === null ? null : await area.allocate(cluster.compressed.length);
+    if (cluster.compressed !== null && fileOffset !== null) {
+      allocated.push({ guestCluster: cluster.guestStart, bytes: cluster.compressed, fileOffset });
       continue;
     }
-    await store(image, placed);
-    placed = [];
-    await writeData(image, inMemory(unit.plain), unit.guestStart);
+    await writeAllocated(image, allocated);
+    allocated = [];
+    await writeData(image, inMemory(cluster.plain), cluster.guestStart);
   }
-  await store(image, placed);
-  if (image.crowded) await image.commit();
+  await writeAllocated(image, allocated);
+  if (image.commitDue) await image.commit();
 }
 
 /** A compressed cluster with its place in the file. */
-interface Placed {
+interface AllocatedCluster {
   readonly guestCluster: number;
   readonly bytes: Uint8Array;
   readonly fileOffset: number;
 }
 
 /** Writes compressed clusters, neighbours with one request, then the entries that point at them. */
-async function store(image: Image, placed: readonly Placed[]): Promise<void> {
-  for (let from = 0; from < placed.length;) {
-    const start = placed[from]!.fileOffset;
+async function writeAllocated(image: Image, allocated: readonly AllocatedCluster[]): Promise<void> {
+  for (let from = 0; from < allocated.length;) {
+    const start = allocated[from]!.fileOffset;
     let end = start;
     let to = from;
-    while (to < placed.length && placed[to]!.fileOffset === end) end += placed[to++]!.bytes.length;
-    await image.storage.writeAt(joined(placed.slice(from, to), end - start), start);
+    while (to < allocated.length && allocated[to]!.fileOffset === end) end += allocated[to++]!.bytes.length;
+    await image.storage.writeAt(joined(allocated.slice(from, to), end - start), start);
     from = to;
   }
-  for (const one of placed) {
+  for (const one of allocated) {
     const index = l1IndexOf(image.geometry, one.guestCluster);
-    await image.tables.change(index, (table) => map(image, table, index, one));
+    await image.tables.change(index, (table) => mapCompressed(image, table, index, one));
   }
 }
 
-function joined(placed: readonly Placed[], length: number): Uint8Array {
-  if (placed.length === 1) return placed[0]!.bytes;
+function joined(allocated: readonly AllocatedCluster[], length: number): Uint8Array {
+  if (allocated.length === 1) return allocated[0]!.bytes;
   const bytes = new Uint8Array(length);
   let at = 0;
-  for (const one of placed) {
+  for (const one of allocated) {
     bytes.set(one.bytes, at);
     at += one.bytes.length;
   }
   return bytes;
 }
 
-function map(image: Image, table: DataView, index: number, { guestCluster, bytes, fileOffset }: Placed): void {
+function mapCompressed(
+  image: Image,
+  table: DataView,
+  index: number,
+  { guestCluster, bytes, fileOffset }: AllocatedCluster,
+): void {
   const { geometry } = image;
   releaseEntry(image, checkedEntry(image, table, guestCluster), guestCluster);
   const at = l2IndexOf(geometry, guestCluster) * geometry.l2EntryBytes;
@@ -160,7 +169,7 @@ function map(image: Image, table: DataView, index: number, { guestCluster, bytes
 }
 
 /** Throws where `image` cannot have compressed clusters. */
-export function requireCompressible(image: Image): void {
+export function checkCompressible(image: Image): void {
   if (!image.header.externalData) return;
   throw new ImageError(
     "unsupported",

@@ -7,7 +7,7 @@ import { zeroes } from "../../bytes.ts";
 import type { Content } from "../../content.ts";
 import { corrupt } from "../../errors.ts";
 import type { WritableStorage } from "../../storage/types.ts";
-import { clusterStart, type Image, knownZero, readThrough } from "../image.ts";
+import { clusterStart, type Image, knownZero, readWithBacking } from "../image.ts";
 import {
   CLUSTER,
   clusterStatus,
@@ -33,9 +33,9 @@ export async function writeData(image: Image, content: Content, guestStart: numb
     const index = l1IndexOf(image.geometry, guest);
     const tableEnd = Math.min(end, (index + 1) * l2Reach);
     while (guest < tableEnd) {
-      guest = await writeRun(image, index, content.part(guest - guestStart, length), guest, tableEnd);
+      guest = await writeSpan(image, index, content.part(guest - guestStart, length), guest, tableEnd);
     }
-    if (image.crowded) await image.commit();
+    if (image.commitDue) await image.commit();
   }
 }
 
@@ -48,7 +48,7 @@ export function checkedEntry(image: Image, table: DataView, guestCluster: number
 }
 
 /** Whether the entry has a host cluster of uncompressed data or zeroes. */
-export function hasPlace(image: Image, { high, low }: L2Entry): boolean {
+export function isAllocated(image: Image, { high, low }: L2Entry): boolean {
   return !isCompressed(high) && (hostOffsetOf(high, low) !== 0 || (image.header.externalData && isCopied(high)));
 }
 
@@ -66,7 +66,7 @@ interface Span {
 }
 
 /** Writes the start of `content` at `start`, as far as one span of host clusters goes; returns where it ends. */
-async function writeRun(image: Image, index: number, content: Content, start: number, limit: number): Promise<number> {
+async function writeSpan(image: Image, index: number, content: Content, start: number, limit: number): Promise<number> {
   const span = await spanAt(image, index, start, limit);
   const end = Math.min(span.to, limit);
   await fillEdge(image, index, span, start, true);
@@ -80,33 +80,33 @@ async function writeRun(image: Image, index: number, content: Content, start: nu
 async function spanAt(image: Image, index: number, start: number, limit: number): Promise<Span> {
   const from = clusterStart(image, start);
   const entry = await image.tables.change(index, (table) => checkedEntry(image, table, from));
-  if (!await isOwn(image, entry, from)) return await newSpan(image, index, from, limit);
+  if (!await isExclusive(image, entry, from)) return await allocateSpan(image, index, from, limit);
   const host = hostOffsetOf(entry.high, entry.low);
-  const to = await image.tables.change(index, (table) => ownEnd(image, table, from, host, limit));
+  const to = await image.tables.change(index, (table) => exclusiveEnd(image, table, from, host, limit));
   return { from, to, host, inPlace: true, zeroed: false };
 }
 
 /** Where the image's own clusters end that follow the one at `from`, whose place is `host`. */
-function ownEnd(image: Image, table: DataView, from: number, host: number, limit: number): number {
+function exclusiveEnd(image: Image, table: DataView, from: number, host: number, limit: number): number {
   const { clusterSize } = image.geometry;
   let to = from + clusterSize;
   while (to < limit) {
     const next = checkedEntry(image, table, to);
-    if (!hasPlace(image, next) || hostOffsetOf(next.high, next.low) !== host + (to - from)) break;
-    if (!knownOwn(image, next, to)) break;
+    if (!isAllocated(image, next) || hostOffsetOf(next.high, next.low) !== host + (to - from)) break;
+    if (!isKnownExclusive(image, next, to)) break;
     to += clusterSize;
   }
   return to;
 }
 
 /** Whether the place of this entry may be written: nobody else refers to it. */
-async function isOwn(image: Image, entry: L2Entry, guestCluster: number): Promise<boolean> {
-  if (!hasPlace(image, entry)) return false;
-  if (image.fresh || image.header.externalData) return true;
+async function isExclusive(image: Image, entry: L2Entry, guestCluster: number): Promise<boolean> {
+  if (!isAllocated(image, entry)) return false;
+  if (image.isNew || image.header.externalData) return true;
   const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
-  image.places?.requireData(cluster, guestCluster);
+  image.metadata?.refuseMetadata(cluster, guestCluster);
   // The refcount decides, not bit 63: a wrong bit must not cost a snapshot its data.
-  const count = image.refcounts.peek(cluster) ?? await image.refcounts.get(cluster);
+  const count = image.allocator.peekRefcount(cluster) ?? await image.allocator.refcount(cluster);
   if (count > 0) return count === 1;
   throw corrupt(
     `Cannot write to cluster ${cluster} of "${image.storage.label}": it is in use, but its refcount is 0; ` +
@@ -116,36 +116,36 @@ async function isOwn(image: Image, entry: L2Entry, guestCluster: number): Promis
   );
 }
 
-/** Whether {@linkcode isOwn} is true, as far as that is known without waiting. */
-function knownOwn(image: Image, entry: L2Entry, guestCluster: number): boolean {
-  if (image.fresh || image.header.externalData) return true;
+/** Whether {@linkcode isExclusive} is true, as far as that is known without waiting. */
+function isKnownExclusive(image: Image, entry: L2Entry, guestCluster: number): boolean {
+  if (image.isNew || image.header.externalData) return true;
   const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
-  image.places?.requireData(cluster, guestCluster);
-  return image.refcounts.peek(cluster) === 1;
+  image.metadata?.refuseMetadata(cluster, guestCluster);
+  return image.allocator.peekRefcount(cluster) === 1;
 }
 
 /** Whether others refer to the place of this entry, too, as far as that is known without waiting. */
-function knownShared(image: Image, entry: L2Entry): boolean {
-  if (image.fresh || image.header.externalData) return false;
-  const count = image.refcounts.peek(hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize);
+function isKnownShared(image: Image, entry: L2Entry): boolean {
+  if (image.isNew || image.header.externalData) return false;
+  const count = image.allocator.peekRefcount(hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize);
   return count !== undefined && count > 1;
 }
 
 /** New host clusters from guest cluster `from` on, as far as the guest clusters need some. */
-async function newSpan(image: Image, index: number, from: number, limit: number): Promise<Span> {
+async function allocateSpan(image: Image, index: number, from: number, limit: number): Promise<Span> {
   const { clusterSize } = image.geometry;
-  const { to, hole } = await image.tables.change(index, (table) => homeless(image, table, from, limit));
+  const { to, hole } = await image.tables.change(index, (table) => unallocatedEnd(image, table, from, limit));
   if (image.header.externalData) {
     return { from, to, host: from, inPlace: false, zeroed: hole && from >= image.zeroedFrom };
   }
-  const got = await image.refcounts.allocate((to - from) / clusterSize);
+  const got = await image.allocator.allocate((to - from) / clusterSize);
   const host = got.first * clusterSize;
-  const zeroed = got.grown && host >= image.zeroedFrom;
+  const zeroed = got.atEnd && host >= image.zeroedFrom;
   return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
 }
 
 /** Where the clusters end that need a place, the one at `from` being the first, and whether that is a hole. */
-function homeless(image: Image, table: DataView, from: number, limit: number): { to: number; hole: boolean } {
+function unallocatedEnd(image: Image, table: DataView, from: number, limit: number): { to: number; hole: boolean } {
   const { clusterSize } = image.geometry;
   const hole = isEmpty(entryAt(image.geometry, table, from));
   let to = from + clusterSize;
@@ -153,7 +153,7 @@ function homeless(image: Image, table: DataView, from: number, limit: number): {
     const next = checkedEntry(image, table, to);
     // Only holes of a data file were never written; of other clusters a span may have any mixture.
     if (image.header.externalData && isEmpty(next) !== hole) break;
-    if (hasPlace(image, next) && !knownShared(image, next)) break;
+    if (isAllocated(image, next) && !isKnownShared(image, next)) break;
     to += clusterSize;
   }
   return { to, hole };
@@ -173,14 +173,14 @@ async function fillEdge(image: Image, index: number, span: Span, at: number, hea
   if (at % clusterSize === 0) return;
   const cluster = clusterStart(image, at);
   const entry = await image.tables.change(index, (table) => entryAt(image.geometry, table, cluster));
-  const unit = fillUnit(image, entry, at, span.inPlace);
-  const from = head ? at - at % unit : at;
-  const to = head ? at : at - at % unit + (at % unit === 0 ? 0 : unit);
+  const granularity = fillGranularity(image, entry, at, span.inPlace);
+  const from = head ? at - at % granularity : at;
+  const to = head ? at : at - at % granularity + (at % granularity === 0 ? 0 : granularity);
   if (to > from) await fill(image, span, from, to);
 }
 
 /** Up to which multiple bytes around `at` must be filled; 1 for not at all. */
-function fillUnit(image: Image, entry: L2Entry, at: number, inPlace: boolean): number {
+function fillGranularity(image: Image, entry: L2Entry, at: number, inPlace: boolean): number {
   const { clusterSize, subclusterSize, extended } = image.geometry;
   const status = clusterStatus(entry.high, entry.low, extended, image.header.externalData);
   if (!inPlace && (status !== CLUSTER.subclusters || entry.allocatedBits !== 0)) return clusterSize;
@@ -195,7 +195,7 @@ async function fill(image: Image, span: Span, from: number, to: number): Promise
   const host = span.host + (from - span.from);
   if (!await knownZero(image, from, to)) {
     const bytes = new Uint8Array(to - from);
-    await readThrough(image, bytes, from);
+    await readWithBacking(image, bytes, from);
     await image.data.writeAt(bytes, host);
   } else if (!span.zeroed) {
     await writeZeroes(image.data, host, host + to - from);
@@ -267,11 +267,11 @@ export function releaseEntry(image: Image, { high, low }: L2Entry, guestCluster:
     const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
     const last = Math.floor((fileOffset + length - 1) / clusterSize);
     const first = Math.floor(fileOffset / clusterSize);
-    for (let cluster = first; cluster <= last; cluster++) image.places?.requireData(cluster, guestCluster);
+    for (let cluster = first; cluster <= last; cluster++) image.metadata?.refuseMetadata(cluster, guestCluster);
     for (let cluster = first; cluster <= last; cluster++) image.release(cluster);
   } else if (!image.header.externalData && hostOffsetOf(high, low) !== 0) {
     const cluster = hostOffsetOf(high, low) / clusterSize;
-    image.places?.requireData(cluster, guestCluster);
+    image.metadata?.refuseMetadata(cluster, guestCluster);
     image.release(cluster);
   }
 }

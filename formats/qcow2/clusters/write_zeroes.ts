@@ -5,7 +5,7 @@
  */
 import { alignUp, zeroes } from "../../bytes.ts";
 import { inMemory } from "../../content.ts";
-import { clusterStart, type Image, knownZero, readThrough } from "../image.ts";
+import { clusterStart, type Image, knownZero, readWithBacking } from "../image.ts";
 import {
   CLUSTER,
   clusterStatus,
@@ -17,7 +17,7 @@ import {
   setSubclusters,
 } from "../mapping/l2_entry.ts";
 import { extentAt, type L2Entry } from "../mapping/mapping.ts";
-import { bitRange, checkedEntry, hasPlace, releaseEntry, writeData } from "./write_data.ts";
+import { bitRange, checkedEntry, isAllocated, releaseEntry, writeData } from "./write_data.ts";
 
 /** Makes the guest bytes `[start, end)` read as zeroes; any alignment, inside the disk. */
 export async function writeZero(image: Image, start: number, end: number): Promise<void> {
@@ -54,7 +54,7 @@ async function zeroClusters(image: Image, start: number, end: number): Promise<v
       await image.tables.change(index, (table) => {
         for (let cluster = from; cluster < tableEnd; cluster += clusterSize) zeroCluster(image, table, index, cluster);
       });
-      if (image.crowded) await image.commit();
+      if (image.commitDue) await image.commit();
     }
     guest = tableEnd;
   }
@@ -66,7 +66,7 @@ function zeroCluster(image: Image, table: DataView, index: number, guestCluster:
   const entry = checkedEntry(image, table, guestCluster);
   if (readsZero(image, entry)) return;
   const at = l2IndexOf(geometry, guestCluster) * geometry.l2EntryBytes;
-  const keep = (image.keepsPlaces || header.externalData) && header.version === 3 && hasPlace(image, entry);
+  const keep = (image.keepsAllocations || header.externalData) && header.version === 3 && isAllocated(image, entry);
   if (!keep) releaseEntry(image, entry, guestCluster);
   const flagged = header.version === 3 && !geometry.extended;
   setEntry(table, at, keep ? hostOffsetOf(entry.high, entry.low) : 0, keep, flagged);
@@ -85,7 +85,7 @@ function readsZero(image: Image, entry: L2Entry): boolean {
       return true;
     case CLUSTER.subclusters:
       return entry.allocatedBits === 0 && (header.backing === null || entry.zeroBits === 0xffffffff) &&
-        (image.keepsPlaces || !hasPlace(image, entry));
+        (image.keepsAllocations || !isAllocated(image, entry));
     default:
       return false;
   }
@@ -110,9 +110,9 @@ async function zeroPart(image: Image, start: number, end: number): Promise<void>
 /** Whether this layer by itself makes `[from, to)` read as zeroes. */
 async function statesZero(image: Image, from: number, to: number): Promise<boolean> {
   for (let at = from; at < to;) {
-    const run = await extentAt(image.mapping, at, to);
-    if (run.kind === "data" || (run.kind === "hole" && image.header.backing !== null)) return false;
-    at = run.end;
+    const extent = await extentAt(image.mapping, at, to);
+    if (extent.kind === "data" || (extent.kind === "hole" && image.header.backing !== null)) return false;
+    at = extent.end;
   }
   return true;
 }
@@ -124,9 +124,9 @@ async function restIsZero(image: Image, from: number, to: number, start: number,
 
 async function isZero(image: Image, from: number, to: number): Promise<boolean> {
   if (from >= to || await knownZero(image, from, to)) return true;
-  if (image.fresh && await holdsData(image, from)) return false;
+  if (image.isNew && await holdsData(image, from)) return false;
   const bytes = new Uint8Array(to - from);
-  await readThrough(image, bytes, from);
+  await readWithBacking(image, bytes, from);
   return bytes.every((byte) => byte === 0);
 }
 
@@ -136,7 +136,7 @@ async function holdsData(image: Image, guest: number): Promise<boolean> {
   if (!image.tables.has(index)) return false;
   return await image.tables.change(index, (table) => {
     const entry = checkedEntry(image, table, clusterStart(image, guest));
-    return isCompressed(entry.high) || hasPlace(image, entry);
+    return isCompressed(entry.high) || isAllocated(image, entry);
   });
 }
 

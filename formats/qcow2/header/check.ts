@@ -9,6 +9,7 @@ import {
   type Header,
   L1_BYTES_MAX,
   REFCOUNT_TABLE_BYTES_MAX,
+  SNAPSHOT_ENTRY_BYTES,
   SNAPSHOTS_MAX,
 } from "./types.ts";
 import { geometryOf, l1EntriesFor } from "../mapping/l2_entry.ts";
@@ -145,5 +146,5 @@ function checkSnapshots(header: Header, label: string, fileSize: number): void {
     throw corrupt(`Cannot open "${label}": it counts ${count} snapshots, must be at most ${SNAPSHOTS_MAX}`, label, 60);
   }
   const image = { clusterSize: header.clusterSize, label, fileSize };
-  checkTable("snapshot table", { fileOffset, bytes: count * 40, fieldAt: 64 }, image);
+  checkTable("snapshot table", { fileOffset, bytes: count * SNAPSHOT_ENTRY_BYTES, fieldAt: 64 }, image);
 }

@@ -7,18 +7,20 @@ import { alignUp, asciiText, setU64, viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
 import {
   BACKING_FORMAT_BYTES_MAX,
+  BITMAP_ENTRY_BYTES,
   BITMAPS_MAX,
   type BitmapsExtension,
   EXTENSION,
   type FeatureName,
   type Header,
+  roundedU64,
   type UnknownExtension,
 } from "./types.ts";
 
 const FEATURE_NAME_BYTES = 48;
 const BITMAPS_EXTENSION_BYTES = 24;
 /** A directory entry has 24 bytes and a name of at most 1023; extra data is not used by anyone. */
-const DIRECTORY_BYTES_MAX = BITMAPS_MAX * (24 + 1024);
+const DIRECTORY_BYTES_MAX = BITMAPS_MAX * (BITMAP_ENTRY_BYTES + 1024);
 
 /** What the extension area states. */
 export interface Extensions {
@@ -141,20 +143,22 @@ function bitmapsOf(
   const view = viewOf(data);
   return {
     count: view.getUint32(0),
-    directorySize: number64(view, 8),
-    directoryFileOffset: number64(view, 16),
+    directorySize: roundedU64(view, 8),
+    directoryFileOffset: roundedU64(view, 16),
   };
 }
 
 function bitmapsProblem(data: Uint8Array, clusterSize: number, fileSize: number): string | null {
-  if (data.length !== BITMAPS_EXTENSION_BYTES) return `it is ${data.length} bytes long, must be 24`;
+  if (data.length !== BITMAPS_EXTENSION_BYTES) {
+    return `it is ${data.length} bytes long, must be ${BITMAPS_EXTENSION_BYTES}`;
+  }
   const view = viewOf(data);
   const count = view.getUint32(0);
   if (count < 1 || count > BITMAPS_MAX) return `it counts ${count} bitmaps, must be 1 to ${BITMAPS_MAX}`;
   if (view.getUint32(4) !== 0) return "its reserved field is not zero";
-  const size = number64(view, 8);
-  const fileOffset = number64(view, 16);
-  if (size < count * 24 || size > DIRECTORY_BYTES_MAX) {
+  const size = roundedU64(view, 8);
+  const fileOffset = roundedU64(view, 16);
+  if (size < count * BITMAP_ENTRY_BYTES || size > DIRECTORY_BYTES_MAX) {
     return `its directory of ${size} bytes cannot hold ${count} bitmaps`;
   }
   if (fileOffset === 0 || fileOffset % clusterSize !== 0) {
@@ -164,11 +168,6 @@ function bitmapsProblem(data: Uint8Array, clusterSize: number, fileSize: number)
     return `its directory ends at byte ${fileOffset + size}, past the end of the file (${fileSize})`;
   }
   return null;
-}
-
-/** An unsigned 64-bit field; inexact above 2^53, where every check against a limit fails anyway. */
-function number64(view: DataView, at: number): number {
-  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
 }
 
 /** The extensions of `header`, in the order in which they are written; the feature names come where there is room. */

@@ -6,6 +6,7 @@
 import { viewOf } from "../../bytes.ts";
 import type { NamedFile } from "../../contract.ts";
 import { corrupt, ImageError } from "../../errors.ts";
+import type { Storage } from "../../storage/types.ts";
 import { checkHeader } from "./check.ts";
 import {
   type Extensions,
@@ -30,6 +31,7 @@ import {
   INCOMPATIBLE,
   MAGIC,
   NO_BITS,
+  roundedU64,
 } from "./types.ts";
 
 export * from "./types.ts";
@@ -44,6 +46,20 @@ interface Source {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly label: string;
+}
+
+/**
+ * Reads and parses the first cluster of `storage`.
+ *
+ * @throws ImageError as {@linkcode parseHeader} does, and `io`
+ */
+export async function readHeader(storage: Storage): Promise<Header> {
+  const head = new Uint8Array(Math.min(HEADER_LENGTH_V2, storage.size));
+  await storage.readAt(head, 0);
+  const clusterSize = headerClusterSize(head, storage.label);
+  const cluster = new Uint8Array(Math.min(clusterSize, storage.size));
+  await storage.readAt(cluster, 0);
+  return parseHeader(cluster, storage.label, storage.size);
 }
 
 /**
@@ -111,7 +127,7 @@ export function parseHeader(bytes: Uint8Array, label: string, fileSize: number):
   const version = view.getUint32(4) === 2 ? 2 : 3;
   const headerLength = headerLengthOf(source, version, clusterSize);
   const backingAt = backingNameStart(source, headerLength);
-  const raw = splitSafely(source, headerLength, backingAt === 0 ? clusterSize : backingAt, version);
+  const raw = splitAfterFeatures(source, headerLength, backingAt === 0 ? clusterSize : backingAt, version);
   const features = featuresOf(source, version, headerLength);
   refuseEncryption(source);
   const extensions = readExtensions(raw, features.bitmapsConsistent, clusterSize, fileSize, label);
@@ -158,7 +174,7 @@ function headerLengthOf({ view, label }: Source, version: 2 | 3, clusterSize: nu
 /** File offset of the backing file name, or 0. The name must lie between the header and the end of the first cluster. */
 function backingNameStart(source: Source, headerLength: number): number {
   const { view, label, bytes } = source;
-  const start = number64(view, 8);
+  const start = roundedU64(view, 8);
   if (start === 0) return 0;
   const length = view.getUint32(16);
   if (length > BACKING_NAME_BYTES_MAX) {
@@ -185,7 +201,7 @@ function backingNameStart(source: Source, headerLength: number): number {
 /**
  * The extensions; but before any complaint about them the refusal of unknown features, which may change their rules.
  */
-function splitSafely(source: Source, start: number, end: number, version: 2 | 3): RawExtension[] {
+function splitAfterFeatures(source: Source, start: number, end: number, version: 2 | 3): RawExtension[] {
   let raw: RawExtension[] = [];
   let complaint: unknown = null;
   try {
@@ -272,7 +288,7 @@ function backingOf({ bytes, view }: Source, start: number, extensions: Extension
 }
 
 function sizeField({ view, label }: Source): number {
-  const size = number64(view, 24);
+  const size = roundedU64(view, 24);
   if (!Number.isSafeInteger(size)) {
     throw unsupported(`Cannot open "${label}": its disk size is above 2^53 - 1 bytes (8 PiB)`, label, 24);
   }
@@ -280,14 +296,9 @@ function sizeField({ view, label }: Source): number {
 }
 
 function offsetField({ view, label }: Source, at: number, what: string): number {
-  const fileOffset = number64(view, at);
+  const fileOffset = roundedU64(view, at);
   if (!Number.isSafeInteger(fileOffset)) {
     throw corrupt(`Cannot open "${label}": the file offset of its ${what} is above 2^53 - 1`, label, at);
   }
   return fileOffset;
-}
-
-/** An unsigned 64-bit field; inexact above 2^53, where the caller's check fails anyway. */
-function number64(view: DataView, at: number): number {
-  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
 }

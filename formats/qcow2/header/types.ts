@@ -26,8 +26,14 @@ export const REFCOUNT_TABLE_BYTES_MAX = 8 << 20;
 export const BACKING_NAME_BYTES_MAX = 1023;
 /** Greatest length of a backing format name, in bytes: QEMU takes no longer one. */
 export const BACKING_FORMAT_BYTES_MAX = 15;
+/** Fixed part of a snapshot table entry, in bytes. */
+export const SNAPSHOT_ENTRY_BYTES = 40;
 /** Greatest number of internal snapshots. */
 export const SNAPSHOTS_MAX = 65536;
+/** Fixed part of a bitmap directory entry, in bytes. */
+export const BITMAP_ENTRY_BYTES = 24;
+/** Greatest length of a bitmap's name, in bytes. */
+export const BITMAP_NAME_BYTES_MAX = 1023;
 /** Greatest number of persistent bitmaps. */
 export const BITMAPS_MAX = 65535;
 
@@ -62,6 +68,11 @@ export interface Halves {
 
 /** No bits. */
 export const NO_BITS: Halves = { high: 0, low: 0 };
+
+/** Returns an unsigned 64-bit field as a number; rounded above 2^53, where every check against a limit fails anyway. */
+export function roundedU64(view: DataView, at: number): number {
+  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
+}
 
 /** One row of the feature name table. */
 export interface FeatureName {

@@ -15,13 +15,13 @@ const EXTENTS_ASKED = 16;
 const CLUSTERS_OF_A_HOLE = 4;
 
 /** Shortens an extent of uncompressed data to what the host has at its start: data, or a hole, which is zero. */
-export type Narrow = (extent: Extent) => MaybePromise<Extent>;
+export type SplitAtHoles = (extent: Extent) => MaybePromise<Extent>;
 
 /**
- * A {@linkcode Narrow} for clusters that lie in `data`, or null where the host cannot tell holes. Each answer costs a
+ * A {@linkcode SplitAtHoles} for clusters that lie in `data`, or null where the host cannot tell holes. Each answer costs a
  * system call, so the host is asked only about a file with large holes.
  */
-export function narrowing(data: Storage, clusterSize: number): Narrow | null {
+export function hostHoleSplitter(data: Storage, clusterSize: number): SplitAtHoles | null {
   const holeAt = data.holeAt?.bind(data);
   if (holeAt === undefined) return null;
   let worthwhile: MaybePromise<boolean> | null = null;

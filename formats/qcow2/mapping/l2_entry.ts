@@ -66,7 +66,7 @@ export function hostOffsetOf(high: number, low: number): number {
 }
 
 /** File offset of the L2 table of entry `index` of an L1 table; 0 for none. */
-export function tableAt(l1: DataView, index: number): number {
+export function l2TableOffset(l1: DataView, index: number): number {
   return hostOffsetOf(l1.getUint32(index * 8), l1.getUint32(index * 8 + 4));
 }
 

@@ -50,7 +50,7 @@ export interface Mapping extends EntryRules {
  *
  * @throws ImageError `corrupt` where the L1 entry cannot be.
  */
-export function l2PlaceAt(mapping: Mapping, guestOffset: number): number {
+export function l2TableOffsetAt(mapping: Mapping, guestOffset: number): number {
   const index = l1IndexOf(mapping.geometry, guestOffset);
   const high = mapping.l1.getUint32(index * 8);
   const low = mapping.l1.getUint32(index * 8 + 4);
@@ -133,14 +133,18 @@ function extentOf({ data }: Mapping, status: ClusterStatus, start: number, end: 
 }
 
 /** Where a valid entry keeps `guestOffset`; null where it has no host cluster of its own. */
-function placeOf({ geometry, externalData }: EntryRules, { high, low }: L2Entry, guestOffset: number): number | null {
+function hostOffsetAt(
+  { geometry, externalData }: EntryRules,
+  { high, low }: L2Entry,
+  guestOffset: number,
+): number | null {
   const cluster = hostOffsetOf(high, low);
   if (isCompressed(high) || (cluster === 0 && !(externalData && isCopied(high)))) return null;
   return cluster + guestOffset % geometry.clusterSize;
 }
 
 /** Part of one cluster with one status; `end` is a guest offset. */
-export interface Stretch {
+export interface ClusterPart {
   readonly status: ClusterStatus;
   readonly end: number;
 }
@@ -150,7 +154,7 @@ export interface Stretch {
  *
  * @param entry a valid entry
  */
-export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number): Stretch {
+export function statusAt(rules: EntryRules, entry: L2Entry, guestOffset: number): ClusterPart {
   const { geometry } = rules;
   const cluster = guestOffset - guestOffset % geometry.clusterSize;
   const clusterEnd = cluster + geometry.clusterSize;
@@ -169,9 +173,9 @@ export function stretchAt(rules: EntryRules, entry: L2Entry, guestOffset: number
  * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run.
  */
 export function extentAt(mapping: Mapping, start: number, limit: number): MaybePromise<Extent> {
-  const place = l2PlaceAt(mapping, start);
-  if (place === 0) return holeExtent(start, emptyEnd(mapping, start, limit));
-  return mapping.tables.look(place, ({ view }) => extentIn(mapping, view, start, limit));
+  const offset = l2TableOffsetAt(mapping, start);
+  if (offset === 0) return holeExtent(start, emptyEnd(mapping, start, limit));
+  return mapping.tables.look(offset, ({ view }) => extentIn(mapping, view, start, limit));
 }
 
 /** The run at `start`, as far as `table` tells, which covers `start`. */
@@ -181,18 +185,18 @@ function extentIn(mapping: Mapping, table: DataView, start: number, limit: numbe
   const entry = entryAt(geometry, table, start);
   const problem = entryProblem(mapping, entry, start - start % geometry.clusterSize);
   if (problem !== null) throw badEntry(mapping, start, problem);
-  const first = stretchAt(mapping, entry, start);
-  const place = placeOf(mapping, entry, start);
-  let at = alikeEnd(geometry, table, start, first.end, end);
+  const first = statusAt(mapping, entry, start);
+  const offset = hostOffsetAt(mapping, entry, start);
+  let at = contiguousEnd(geometry, table, start, first.end, end);
   while (at < end) {
     const next = entryAt(geometry, table, at);
     if (entryProblem(mapping, next, at - at % geometry.clusterSize) !== null) break;
-    const stretch = stretchAt(mapping, next, at);
-    if (stretch.status !== first.status) break;
-    if (placeOf(mapping, next, at) !== (place === null ? null : place + (at - start))) break;
-    at = stretch.end;
+    const part = statusAt(mapping, next, at);
+    if (part.status !== first.status) break;
+    if (hostOffsetAt(mapping, next, at) !== (offset === null ? null : offset + (at - start))) break;
+    at = part.end;
   }
-  return extentOf(mapping, first.status, start, Math.min(at, end), place);
+  return extentOf(mapping, first.status, start, Math.min(at, end), offset);
 }
 
 /**
@@ -203,16 +207,16 @@ function extentIn(mapping: Mapping, table: DataView, start: number, limit: numbe
  * @param from guest offset of the next cluster
  * @returns the guest offset of the first entry that must be looked at
  */
-export function alikeEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
+export function contiguousEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
   const { clusterSize, extended } = geometry;
   if (extended) return from;
   const index = l2IndexOf(geometry, start);
   const most = Math.ceil((end - from) / clusterSize);
-  return from + clusterSize * entriesAlike(table, index, most, clusterSize);
+  return from + clusterSize * contiguousEntries(table, index, most, clusterSize);
 }
 
 /** How many entries after entry `index` continue it; at most `most`. Counts in small numbers: there are many. */
-function entriesAlike(table: DataView, index: number, most: number, clusterSize: number): number {
+function contiguousEntries(table: DataView, index: number, most: number, clusterSize: number): number {
   let at = index * 8;
   let high = table.getUint32(at);
   let low = table.getUint32(at + 4);

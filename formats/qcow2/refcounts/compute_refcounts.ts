@@ -7,7 +7,7 @@
 import { viewOf } from "../../bytes.ts";
 import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../../maintenance.ts";
 import type { Storage } from "../../storage/types.ts";
-import { readBitmapDirectory } from "../bitmaps/read.ts";
+import { bitmapTableReservedSet, readBitmapDirectory } from "../bitmaps/read.ts";
 import type { Header } from "../header/header.ts";
 import { L1_BYTES_MAX } from "../header/types.ts";
 import {
@@ -21,8 +21,8 @@ import {
   l1ReservedSet,
   l2ReservedSet,
 } from "../mapping/l2_entry.ts";
-import { type Counts, emptyCounts } from "./computed_refcounts.ts";
-import { readPadded } from "../clusters/read.ts";
+import { type RefcountMap, refcountMap } from "./refcount_map.ts";
+import { readPadded } from "../file_reads.ts";
 import { readSnapshots } from "../snapshots/read.ts";
 
 /** Collects what is wrong. */
@@ -56,7 +56,7 @@ export interface Walk {
   readonly storage: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
-  readonly counts: Counts;
+  readonly refcounts: RefcountMap;
   readonly findings: Findings;
   readonly context: CheckContext;
   /** Whether every entry of the active state points at a cluster and says that it is nobody else's. */
@@ -64,23 +64,23 @@ export interface Walk {
   /** Room for one L2 table. */
   readonly table: Uint8Array;
   /** How the active state's clusters lie. */
-  readonly units: { -readonly [name in keyof NonNullable<CheckReport["clusters"]>]: number };
+  readonly clusters: { -readonly [name in keyof NonNullable<CheckReport["clusters"]>]: number };
 }
 
 /** Counts every reference of an image. The refcount structure itself is counted by the caller. */
-export async function countReferences(storage: Storage, header: Header, context: CheckContext): Promise<Walk> {
+export async function computeRefcounts(storage: Storage, header: Header, context: CheckContext): Promise<Walk> {
   const walk: Walk = {
     storage,
     header,
     geometry: geometryOf(header),
-    counts: emptyCounts(),
+    refcounts: refcountMap(),
     findings: noFindings(),
     context,
     allCopied: true,
     table: new Uint8Array(header.clusterSize),
-    units: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, compressed: 0 },
+    clusters: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, compressed: 0 },
   };
-  refer(walk, 0, header.clusterSize, "header");
+  addReference(walk, 0, header.clusterSize, "header");
   /** L2 tables: how often each is referred to, and whether the active state does. */
   const tables = new Map<number, { times: number; active: boolean }>();
   await walkL1(walk, header.l1, "active L1 table", tables, true);
@@ -95,9 +95,9 @@ export async function countReferences(storage: Storage, header: Header, context:
 }
 
 /** Counts one reference to file bytes `[fileOffset, fileOffset + length)`. */
-export function refer(walk: Walk, fileOffset: number, length: number, what: string, times = 1): void {
+export function addReference(walk: Walk, fileOffset: number, length: number, what: string, times = 1): void {
   if (length <= 0) return;
-  const { storage, geometry: { clusterSize }, counts, findings } = walk;
+  const { storage, geometry: { clusterSize }, refcounts, findings } = walk;
   const end = fileOffset + length;
   // The last cluster of a file may be there in part.
   if (fileOffset > storage.size || end - storage.size >= clusterSize) {
@@ -110,7 +110,7 @@ export function refer(walk: Walk, fileOffset: number, length: number, what: stri
     return;
   }
   const last = Math.floor((end - 1) / clusterSize);
-  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) counts.add(cluster, times);
+  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) refcounts.add(cluster, times);
 }
 
 async function walkL1(
@@ -121,22 +121,22 @@ async function walkL1(
   active: boolean,
 ): Promise<void> {
   const { storage, geometry: { clusterSize }, findings } = walk;
-  refer(walk, l1.fileOffset, l1.entries * 8, what);
+  addReference(walk, l1.fileOffset, l1.entries * 8, what);
   const bytes = new Uint8Array(l1.entries * 8);
   await readPadded(storage, bytes, l1.fileOffset);
   const view = viewOf(bytes);
   for (let at = 0; at < bytes.length; at += 8) {
     const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
     if (high === 0 && low === 0) continue;
-    const where = l1.fileOffset + at;
+    const entryOffset = l1.fileOffset + at;
     if (l1ReservedSet(high, low)) {
-      findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, where);
+      findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, entryOffset);
     }
     if (active && !isCopied(high)) walk.allCopied = false;
     const fileOffset = hostOffsetOf(high, low);
-    refer(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`);
+    addReference(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`);
     if (fileOffset % clusterSize !== 0) {
-      findings.note("corruption", `Entry ${at / 8} of the ${what} does not point at a cluster`, where);
+      findings.note("corruption", `Entry ${at / 8} of the ${what} does not point at a cluster`, entryOffset);
       continue;
     }
     if (fileOffset >= storage.size) continue;
@@ -165,22 +165,22 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
     }
     await walk.context.checkpoint();
   }
-  refer(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");
+  addReference(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");
 }
 
 async function walkL2(walk: Walk, fileOffset: number, times: number, active: boolean): Promise<void> {
   const { geometry, table } = walk;
   await readPadded(walk.storage, table, fileOffset);
   const view = viewOf(table);
-  const lie = { next: 0, active, at: 0 };
+  const position = { next: 0, active, at: 0 };
   const wrong = (problem: string) => {
-    const place = fileOffset + lie.at;
-    walk.findings.note("corruption", `The L2 entry at byte ${place} ${problem}`, place, times);
+    const entryOffset = fileOffset + position.at;
+    walk.findings.note("corruption", `The L2 entry at byte ${entryOffset} ${problem}`, entryOffset, times);
   };
   eachEntry(table, geometry.l2EntryBytes, (at) => {
-    lie.at = at;
+    position.at = at;
     const bits = geometry.extended ? { zero: view.getUint32(at + 8), used: view.getUint32(at + 12) } : NO_BITS;
-    walkEntry(walk, { high: view.getUint32(at), low: view.getUint32(at + 4), ...bits }, times, lie, wrong);
+    walkEntry(walk, { high: view.getUint32(at), low: view.getUint32(at + 4), ...bits }, times, position, wrong);
   });
 }
 
@@ -203,7 +203,7 @@ export function eachEntry(table: Uint8Array, entryBytes: number, visit: (at: num
 }
 
 /** The last cluster seen, to tell what lies in one piece. */
-interface Lie {
+interface Position {
   next: number;
   /** Where in its table the entry at hand is. */
   at: number;
@@ -214,29 +214,29 @@ function walkEntry(
   walk: Walk,
   { high, low, zero, used }: { high: number; low: number; zero: number; used: number },
   times: number,
-  lie: Lie,
+  position: Position,
   wrong: (problem: string) => void,
 ): void {
-  const { geometry, header, units } = walk;
-  if (isCompressed(high)) return walkCompressed(walk, high, low, (zero | used) !== 0, times, lie, wrong);
+  const { geometry, header, clusters } = walk;
+  if (isCompressed(high)) return walkCompressed(walk, high, low, (zero | used) !== 0, times, position, wrong);
   if (l2ReservedSet(high, low, geometry.extended)) wrong("has reserved bits set");
   const host = hostOffsetOf(high, low);
   if (host === 0 && !(header.externalData && isCopied(high))) {
     if (used !== 0) wrong("has data in subclusters, but no cluster");
     return;
   }
-  if (lie.active && (!isCopied(high) || host % geometry.clusterSize !== 0)) walk.allCopied = false;
+  if (position.active && (!isCopied(high) || host % geometry.clusterSize !== 0)) walk.allCopied = false;
   if ((zero & used) !== 0) wrong("has a subcluster that is both zero and data");
   if (host % geometry.clusterSize !== 0) {
     const holds = geometry.extended ? used !== 0 : !isZeroFlagged(low);
     return wrong(`points at byte ${host}, which is no cluster${holds ? "" : ", though only zeroes are kept there"}`);
   }
-  if (lie.active) {
-    units.allocated++;
-    if (lie.next !== 0 && host !== lie.next) units.fragmented++;
-    lie.next = host + geometry.clusterSize;
+  if (position.active) {
+    clusters.allocated++;
+    if (position.next !== 0 && host !== position.next) clusters.fragmented++;
+    position.next = host + geometry.clusterSize;
   }
-  if (!header.externalData) refer(walk, host, geometry.clusterSize, "data cluster", times);
+  if (!header.externalData) addReference(walk, host, geometry.clusterSize, "data cluster", times);
 }
 
 function walkCompressed(
@@ -245,42 +245,41 @@ function walkCompressed(
   low: number,
   hasBits: boolean,
   times: number,
-  lie: Lie,
+  position: Position,
   wrong: (problem: string) => void,
 ): void {
-  const { header, units } = walk;
+  const { header, clusters } = walk;
   if (isCopied(high)) wrong("is compressed and marked as nobody else's");
   if (header.externalData) return wrong("is compressed, which an image with external data cannot have");
   if (hasBits) return wrong("is compressed and has subclusters");
   const { fileOffset, length } = decodeCompressed(header.clusterBits, high & 0x7fffffff, low);
-  refer(walk, fileOffset, length, "compressed data", times);
-  if (!lie.active) return;
-  units.allocated++;
-  units.compressed++;
-  units.fragmented++;
+  addReference(walk, fileOffset, length, "compressed data", times);
+  if (!position.active) return;
+  clusters.allocated++;
+  clusters.compressed++;
+  clusters.fragmented++;
 }
 
 async function walkBitmaps(walk: Walk): Promise<void> {
   const { storage, header, geometry: { clusterSize }, findings } = walk;
   if (header.bitmaps === null || !header.bitmapsConsistent) return;
-  refer(walk, header.bitmaps.directoryFileOffset, header.bitmaps.directorySize, "bitmap directory");
+  addReference(walk, header.bitmaps.directoryFileOffset, header.bitmaps.directorySize, "bitmap directory");
   for (const { name, table } of await readBitmapDirectory(storage, header)) {
-    refer(walk, table.fileOffset, table.entries * 8, `table of bitmap "${name}"`);
+    addReference(walk, table.fileOffset, table.entries * 8, `table of bitmap "${name}"`);
     const bytes = new Uint8Array(table.entries * 8);
     await readPadded(storage, bytes, table.fileOffset);
     const view = viewOf(bytes);
     for (let at = 0; at < bytes.length; at += 8) {
       const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
       const fileOffset = hostOffsetOf(high, low);
-      const reserved = (high & 0xff000000) !== 0 || (low & (fileOffset === 0 ? 0x1fe : 0x1ff)) !== 0;
-      if (reserved || fileOffset % clusterSize !== 0) {
+      if (bitmapTableReservedSet(high, low) || fileOffset % clusterSize !== 0) {
         findings.note(
           "corruption",
           `Entry ${at / 8} of the table of bitmap "${name}" is not valid`,
           table.fileOffset + at,
         );
       } else if (fileOffset !== 0) {
-        refer(walk, fileOffset, clusterSize, `cluster of bitmap "${name}"`);
+        addReference(walk, fileOffset, clusterSize, `cluster of bitmap "${name}"`);
       }
     }
     await walk.context.checkpoint();

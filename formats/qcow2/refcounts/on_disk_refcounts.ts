@@ -8,8 +8,8 @@ import type { Storage } from "../../storage/types.ts";
 import { tableCache } from "../../shared/table_cache.ts";
 import type { Header } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { countAt } from "./refcount_block.ts";
-import { readPadded } from "../clusters/read.ts";
+import { refcountAt } from "./refcount_block.ts";
+import { readPadded } from "../file_reads.ts";
 
 const CACHE_BYTES = 4 << 20;
 
@@ -25,10 +25,10 @@ export interface BlockEntry {
 }
 
 /** The refcounts of an image as it states them. */
-export interface StoredCounts {
+export interface OnDiskRefcounts {
   readonly blocks: readonly BlockEntry[];
   /** Clusters that one block counts. */
-  readonly reach: number;
+  readonly clustersPerBlock: number;
   /** Entries of the refcount table. */
   readonly tableEntries: number;
   /** The block at this index of the table; null where there is none that can be used. */
@@ -39,7 +39,7 @@ export interface StoredCounts {
 }
 
 /** Reads the refcount table of `header`. */
-export async function storedCounts(storage: Storage, header: Header): Promise<StoredCounts> {
+export async function readOnDiskRefcounts(storage: Storage, header: Header): Promise<OnDiskRefcounts> {
   const { clusterSize, refcountOrder: order, refcountTable } = header;
   const bytes = new Uint8Array(refcountTable.clusters * clusterSize);
   await readPadded(storage, bytes, refcountTable.fileOffset);
@@ -62,7 +62,7 @@ export async function storedCounts(storage: Storage, header: Header): Promise<St
     return fileOffset >= storage.size ? "points past the end of the file" : null;
   }
 
-  const reach = clusterSize * 8 / 2 ** order;
+  const clustersPerBlock = clusterSize * 8 / 2 ** order;
   const cache = tableCache(paddedStorage(storage, clusterSize), clusterSize, CACHE_BYTES);
   async function blockAt(index: number): Promise<Uint8Array | null> {
     const fileOffset = usable.get(index);
@@ -71,25 +71,27 @@ export async function storedCounts(storage: Storage, header: Header): Promise<St
   let last: { readonly index: number; readonly block: Uint8Array } = { index: -1, block: new Uint8Array(0) };
   return {
     blocks,
-    reach,
+    clustersPerBlock,
     tableEntries: bytes.length / 8,
     blockAt,
     async get(cluster) {
-      const index = Math.floor(cluster / reach);
+      const index = Math.floor(cluster / clustersPerBlock);
       const block = await blockAt(index);
       if (block === null) return 0;
       last = { index, block };
-      return looseCount(block, order, cluster % reach);
+      return refcountOrInfinity(block, order, cluster % clustersPerBlock);
     },
     peek: (cluster) =>
-      Math.floor(cluster / reach) === last.index ? looseCount(last.block, order, cluster % reach) : undefined,
+      Math.floor(cluster / clustersPerBlock) === last.index
+        ? refcountOrInfinity(last.block, order, cluster % clustersPerBlock)
+        : undefined,
   };
 }
 
 /** The count at `index`; `Infinity` for one that no image reaches. */
-export function looseCount(block: Uint8Array, order: number, index: number): number {
+export function refcountOrInfinity(block: Uint8Array, order: number, index: number): number {
   try {
-    return countAt(block, order, index);
+    return refcountAt(block, order, index);
   } catch {
     return Infinity;
   }

@@ -6,7 +6,7 @@
 import { corrupt } from "../../errors.ts";
 
 /** Greatest count that an entry of `1 << order` bits holds; at most 2^53 - 1, which no count reaches. */
-export function greatestCount(order: number): number {
+export function maxRefcount(order: number): number {
   return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;
 }
 
@@ -15,7 +15,7 @@ export function greatestCount(order: number): number {
  *
  * @throws ImageError `corrupt` for a 64-bit count above 2^53 - 1.
  */
-export function countAt(block: Uint8Array, order: number, index: number): number {
+export function refcountAt(block: Uint8Array, order: number, index: number): number {
   if (order === 4) return block[index * 2]! << 8 | block[index * 2 + 1]!;
   if (order === 3) return block[index]!;
   if (order < 3) {
@@ -29,8 +29,8 @@ export function countAt(block: Uint8Array, order: number, index: number): number
   return high * 2 ** 32 + low;
 }
 
-/** Sets the count at `index`; `count` must not be above {@linkcode greatestCount}. */
-export function setCount(block: Uint8Array, order: number, index: number, count: number): void {
+/** Sets the count at `index`; `count` must not be above {@linkcode maxRefcount}. */
+export function setRefcount(block: Uint8Array, order: number, index: number, count: number): void {
   if (order < 3) {
     const bit = index << order;
     const mask = (1 << (1 << order)) - 1 << (bit & 7);
@@ -48,7 +48,7 @@ export function setCount(block: Uint8Array, order: number, index: number, count:
 /** Sets the counts of `[from, to)` to one; they must be zero. */
 export function fillOnes(block: Uint8Array, order: number, from: number, to: number): void {
   if (order < 3) {
-    for (let index = from; index < to; index++) setCount(block, order, index, 1);
+    for (let index = from; index < to; index++) setRefcount(block, order, index, 1);
     return;
   }
   const bytes = 1 << (order - 3);

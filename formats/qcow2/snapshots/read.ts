@@ -7,11 +7,9 @@ import { alignUp, viewOf } from "../../bytes.ts";
 import type { SnapshotChoice } from "../../contract.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
-import type { Header } from "../header/header.ts";
-import { type WindowReader, windowReader } from "../header/window_reader.ts";
+import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";
+import { type WindowReader, windowReader } from "../file_reads.ts";
 
-/** Fixed part of a table entry, in bytes. */
-const ENTRY_BYTES = 40;
 /** More extra data than anyone writes. */
 const EXTRA_BYTES_MAX = 1024;
 /** Greatest snapshot table, in bytes. */
@@ -70,8 +68,8 @@ export async function readSnapshots(storage: Storage, header: Header): Promise<T
 }
 
 async function readEntry(bytesAt: WindowReader, at: number, index: number, storage: Storage) {
-  checkEnd(at + ENTRY_BYTES, at, index, storage);
-  const fixed = viewOf(await bytesAt(at, ENTRY_BYTES));
+  checkEnd(at + SNAPSHOT_ENTRY_BYTES, at, index, storage);
+  const fixed = viewOf(await bytesAt(at, SNAPSHOT_ENTRY_BYTES));
   const idLength = fixed.getUint16(12);
   const nameLength = fixed.getUint16(14);
   const extraLength = fixed.getUint32(36);
@@ -83,7 +81,7 @@ async function readEntry(bytesAt: WindowReader, at: number, index: number, stora
       at + 36,
     );
   }
-  const bytes = ENTRY_BYTES + extraLength + idLength + nameLength;
+  const bytes = SNAPSHOT_ENTRY_BYTES + extraLength + idLength + nameLength;
   checkEnd(at + bytes, at, index, storage);
   const snapshot = parseSnapshot(await bytesAt(at, bytes), `snapshot ${index} of "${storage.label}"`, storage.label);
   return { snapshot, length: alignUp(bytes, 8) };
@@ -107,12 +105,12 @@ function checkEnd(end: number, at: number, index: number, { label, size }: Stora
 export function parseSnapshot(bytes: Uint8Array, what: string, label: string): Snapshot {
   const view = viewOf(bytes);
   const text = new TextDecoder();
-  const idAt = ENTRY_BYTES + view.getUint32(36);
+  const idAt = SNAPSHOT_ENTRY_BYTES + view.getUint32(36);
   const nameAt = idAt + view.getUint16(12);
-  const extra = bytes.slice(ENTRY_BYTES, idAt);
+  const extra = bytes.slice(SNAPSHOT_ENTRY_BYTES, idAt);
   const extraView = viewOf(extra);
   const number64 = (from: DataView, at: number, field: string): number => {
-    const value = from.getUint32(at) * 2 ** 32 + from.getUint32(at + 4);
+    const value = roundedU64(from, at);
     if (Number.isSafeInteger(value)) return value;
     throw corrupt(`Cannot read ${what}: its ${field} is above 2^53 - 1`, label);
   };

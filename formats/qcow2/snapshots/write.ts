@@ -9,16 +9,14 @@ import { ImageError } from "../../errors.ts";
 import { type ChangeContext, type NewSnapshot, partOf } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
-import { type Header, SNAPSHOTS_MAX } from "../header/header.ts";
+import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
 import { checkL1Table } from "../header/check.ts";
-import { readHeader } from "../header/read.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
-import { type Transaction, transactionOf } from "../transaction/transaction.ts";
+import { beginTransaction, type Transaction } from "../transaction/transaction.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from "./read.ts";
-import { addState, dropState, putL1, readL1, renewFlags } from "../transaction/l1_tables.ts";
+import { addL1References, readL1, releaseL1, updateCopiedFlags, writeL1 } from "../transaction/l1_tables.ts";
 import { refuseCorrupt } from "../refuse_corrupt.ts";
 
-const ENTRY_BYTES = 40;
 /** Machine state size, disk size, instruction count. */
 const EXTRA_BYTES = 24;
 const NAME_BYTES_MAX = 65535;
@@ -28,7 +26,7 @@ const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
 interface Begun {
   readonly header: Header;
   readonly present: readonly TableSnapshot[];
-  readonly renewal: Transaction;
+  readonly transaction: Transaction;
 }
 
 async function begin(storage: WritableStorage, context: ChangeContext): Promise<Begun> {
@@ -39,7 +37,7 @@ async function begin(storage: WritableStorage, context: ChangeContext): Promise<
     throw new ImageError("unsupported", message, { path: storage.label });
   }
   const present = await readSnapshots(storage, header);
-  return { header, present, renewal: await transactionOf(storage, header, context) };
+  return { header, present, transaction: await beginTransaction(storage, header, context) };
 }
 
 /**
@@ -52,14 +50,14 @@ export async function createSnapshot(
   { name, dateSeconds, dateNanoseconds }: NewSnapshot,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, renewal } = await begin(storage, context);
+  const { header, present, transaction } = await begin(storage, context);
   checkNew(storage, name, present);
   const l1 = await readL1(storage, header.l1);
-  await addState(renewal, l1, 1, partOf(context, 0, 0.5));
-  await renewFlags(renewal, l1, partOf(context, 0.5, 1), 2);
-  const active = await putL1(renewal, l1);
-  const kept = await putL1(renewal, l1);
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
+  await addL1References(transaction, l1, 1, partOf(context, 0, 0.5));
+  await updateCopiedFlags(transaction, l1, partOf(context, 0.5, 1), 2);
+  const active = await writeL1(transaction, l1);
+  const kept = await writeL1(transaction, l1);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
   const snapshot: Snapshot = {
     id: freeId(present),
     name,
@@ -72,8 +70,8 @@ export async function createSnapshot(
     instructions: null,
     extra: new Uint8Array(0),
   };
-  const snapshots = await putSnapshots(renewal, present, [...present, snapshot]);
-  await renewal.finish({ l1: active, snapshots });
+  const snapshots = await writeSnapshots(transaction, present, [...present, snapshot]);
+  await transaction.commit({ l1: active, snapshots });
 }
 
 function checkNew(storage: WritableStorage, name: string, present: readonly Snapshot[]): void {
@@ -106,19 +104,19 @@ export async function applySnapshot(
   choice: SnapshotChoice,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, renewal } = await begin(storage, context);
+  const { header, present, transaction } = await begin(storage, context);
   const chosen = chooseSnapshot(present, choice, storage.label);
   const size = chosen.diskSize ?? header.size;
   await refuseBitmaps(storage, header, size);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size }, header, storage.label, storage.size);
   // What lies past the end of the disk is the machine's state, and belongs to the snapshot alone.
-  const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(renewal.geometry, size)));
+  const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(transaction.geometry, size)));
   // In this order no count is above what it is in the end; the snapshot holds what both have in common.
-  await dropState(renewal, header.l1, partOf(context, 0, 0.3));
-  await addState(renewal, l1, 1, partOf(context, 0.3, 0.6));
-  await renewFlags(renewal, l1, partOf(context, 0.6, 1));
-  await renewal.finish({ l1: await putL1(renewal, l1), size });
+  await releaseL1(transaction, header.l1, partOf(context, 0, 0.3));
+  await addL1References(transaction, l1, 1, partOf(context, 0.3, 0.6));
+  await updateCopiedFlags(transaction, l1, partOf(context, 0.6, 1));
+  await transaction.commit({ l1: await writeL1(transaction, l1), size });
 }
 
 async function refuseBitmaps(storage: WritableStorage, header: Header, size: number): Promise<void> {
@@ -148,28 +146,28 @@ export async function removeSnapshot(
   choice: SnapshotChoice,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, renewal } = await begin(storage, context);
+  const { header, present, transaction } = await begin(storage, context);
   const chosen = chooseSnapshot(present, choice, storage.label);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
-  await dropState(renewal, chosen.l1, partOf(context, 0, 0.5));
+  await releaseL1(transaction, chosen.l1, partOf(context, 0, 0.5));
   const l1 = await readL1(storage, header.l1);
-  await renewFlags(renewal, l1, partOf(context, 0.5, 1));
-  const active = await putL1(renewal, l1);
-  await renewal.drop(header.l1.fileOffset, header.l1.entries * 8);
-  const snapshots = await putSnapshots(renewal, present, present.filter((one) => one !== chosen));
-  await renewal.finish({ l1: active, snapshots });
+  await updateCopiedFlags(transaction, l1, partOf(context, 0.5, 1));
+  const active = await writeL1(transaction, l1);
+  await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
+  const snapshots = await writeSnapshots(transaction, present, present.filter((one) => one !== chosen));
+  await transaction.commit({ l1: active, snapshots });
 }
 
 /** Writes a snapshot table in place of the old one. */
-export async function putSnapshots(
-  renewal: Transaction,
+export async function writeSnapshots(
+  transaction: Transaction,
   before: readonly TableSnapshot[],
   after: readonly Snapshot[],
 ): Promise<Header["snapshots"]> {
-  const { header } = renewal;
+  const { header } = transaction;
   const length = before.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (length > 0) await renewal.drop(header.snapshots.fileOffset, length);
+  if (length > 0) await transaction.release(header.snapshots.fileOffset, length);
   if (after.length === 0) return { fileOffset: 0, count: 0 };
   const parts = after.map((snapshot) => encodeSnapshot(snapshot, header.size));
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -178,7 +176,7 @@ export async function putSnapshots(
     bytes.set(part, at);
     at += part.length;
   }
-  return { fileOffset: await renewal.place(bytes), count: after.length };
+  return { fileOffset: await transaction.write(bytes), count: after.length };
 }
 
 /** One entry of the snapshot table with its padding. Extra data not known here is kept. Pure. */
@@ -186,7 +184,7 @@ export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
   const utf8 = new TextEncoder();
   const [id, name] = [utf8.encode(snapshot.id), utf8.encode(snapshot.name)];
   const extra = snapshot.extra.length >= 16 ? snapshot.extra : newExtra(snapshot, size);
-  const bytes = new Uint8Array(alignUp(ENTRY_BYTES + extra.length + id.length + name.length, 8));
+  const bytes = new Uint8Array(alignUp(SNAPSHOT_ENTRY_BYTES + extra.length + id.length + name.length, 8));
   const view = viewOf(bytes);
   setU64(view, 0, snapshot.l1.fileOffset);
   view.setUint32(8, snapshot.l1.entries);
@@ -198,9 +196,9 @@ export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
   // The field of old programs; what does not fit stands in the extra data alone.
   view.setUint32(32, snapshot.vmStateSize <= 0xffff_ffff ? snapshot.vmStateSize : 0);
   view.setUint32(36, extra.length);
-  bytes.set(extra, ENTRY_BYTES);
-  bytes.set(id, ENTRY_BYTES + extra.length);
-  bytes.set(name, ENTRY_BYTES + extra.length + id.length);
+  bytes.set(extra, SNAPSHOT_ENTRY_BYTES);
+  bytes.set(id, SNAPSHOT_ENTRY_BYTES + extra.length);
+  bytes.set(name, SNAPSHOT_ENTRY_BYTES + extra.length + id.length);
   return bytes;
 }
 

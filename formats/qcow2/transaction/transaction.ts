@@ -12,13 +12,13 @@ import type { WritableStorage } from "../../storage/types.ts";
 import { readBitmapDirectory } from "../bitmaps/read.ts";
 import { encodeHeader, type Header, NO_BITS } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
-import { giveBack } from "../image.ts";
-import { type Geometry, geometryOf, tableAt } from "../mapping/l2_entry.ts";
-import { metadataPlaces, type MetadataRanges } from "../metadata_overlap.ts";
-import { type CountsSource, renewedCounts } from "./refcount_update.ts";
-import { readPadded } from "../clusters/read.ts";
-import { type StoredCounts, storedCounts } from "../refcounts/on_disk_refcounts.ts";
-import { mustRepair, requireCounted } from "../refuse_corrupt.ts";
+import { punchHoles } from "../image.ts";
+import { type Geometry, geometryOf, l2TableOffset } from "../mapping/l2_entry.ts";
+import { type MetadataRanges, readMetadataRanges } from "../metadata_overlap.ts";
+import { type RefcountSource, refcountUpdate } from "./refcount_update.ts";
+import { readPadded } from "../file_reads.ts";
+import { type OnDiskRefcounts, readOnDiskRefcounts } from "../refcounts/on_disk_refcounts.ts";
+import { checkMetadataRefcounts, corruptImage } from "../refuse_corrupt.ts";
 
 /** A change being prepared. Clusters are numbered from the start of the file. */
 export interface Transaction {
@@ -28,34 +28,34 @@ export interface Transaction {
   readonly geometry: Geometry;
   readonly context: CheckContext;
   /** The refcount of `cluster` after the change. */
-  get(cluster: number): Promise<number> | number;
+  refcount(cluster: number): Promise<number> | number;
   /** Adds `by` references. Returns nothing where that needed no waiting. */
-  add(cluster: number, by: number): Promise<void> | void;
+  adjustRefcount(cluster: number, by: number): Promise<void> | void;
   /**
    * Adds `by` references to what an entry of a table points at.
    *
    * @throws ImageError `corrupt` where the entry cannot be: it leads into another table, or to what is free
    */
-  refer(fileOffset: number, by: number, as: Referred): Promise<void> | void;
+  addReferences(fileOffset: number, by: number, target: ReferenceTarget): Promise<void> | void;
   /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: past the file's end. */
   allocate(count: number, atEnd?: boolean): Promise<number>;
   /** Puts `bytes` into new clusters; returns their file offset. */
-  place(bytes: Uint8Array): Promise<number>;
+  write(bytes: Uint8Array): Promise<number>;
   /** Takes a reference from each cluster of `[fileOffset, fileOffset + length)`. */
-  drop(fileOffset: number, length: number): Promise<void>;
+  release(fileOffset: number, length: number): Promise<void>;
   /** Whether the cluster at `fileOffset` came from {@linkcode allocate}: it may be written. */
   isNew(fileOffset: number): boolean;
   /** Writes the refcounts, then the header with these changes: now the change is made. */
-  finish(changes: Partial<Header>): Promise<void>;
+  commit(changes: Partial<Header>): Promise<void>;
 }
 
 /** What an entry of a table points at. */
-export type Referred = "data" | "an L2 table" | "bits of a bitmap";
+export type ReferenceTarget = "data" | "an L2 table" | "bits of a bitmap";
 
 /** From where the refcounts of a {@linkcode Transaction} come. */
-export interface RenewalSource extends CountsSource {
+export interface TransactionOptions extends RefcountSource {
   /** Whether the counts have been held against all references. Else what would free a table is refused. */
-  readonly examined?: boolean;
+  readonly compared?: boolean;
 }
 
 /**
@@ -63,64 +63,67 @@ export interface RenewalSource extends CountsSource {
  *
  * @throws ImageError `corrupt` where the refcounts cannot be relied upon
  */
-export async function transactionOf(
+export async function beginTransaction(
   storage: WritableStorage,
   header: Header,
   context: CheckContext,
-  source: RenewalSource = {},
+  options: TransactionOptions = {},
 ): Promise<Transaction> {
   const geometry = geometryOf(header);
   const { clusterSize } = geometry;
-  const stored = await storedCounts(storage, header);
-  if (source.counts === undefined) await requireUsable(storage, header, stored);
-  const places = source.counts || source.examined ? null : await placesOf(storage, header, stored);
-  const counts = await renewedCounts(storage, header, stored, source, context);
-  const { anew, order, reach, blocks, get, add } = counts;
-  const oldBlocks = new Map(stored.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
-  const fresh = new Set<number>();
+  const onDisk = await readOnDiskRefcounts(storage, header);
+  if (options.refcounts === undefined) await checkRefcountStructure(storage, header, onDisk);
+  const metadata = options.refcounts || options.compared ? null : await metadataRangesOf(storage, header, onDisk);
+  const update = await refcountUpdate(storage, header, onDisk, options, context);
+  const { rebuilds, order, clustersPerBlock, blocks, refcount, adjust } = update;
+  const oldBlocks = new Map(onDisk.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
+  const newClusters = new Set<number>();
   let end = Math.ceil(storage.size / clusterSize);
 
-  function refer(fileOffset: number, by: number, as: Referred): Promise<void> | void {
+  function addReferences(fileOffset: number, by: number, target: ReferenceTarget): Promise<void> | void {
     const cluster = fileOffset / clusterSize;
     if (!Number.isInteger(cluster)) {
-      throw mustRepair(
+      throw corruptImage(
         storage,
-        `a table says that ${as} begins at byte ${fileOffset}, which is no cluster`,
+        `a table says that ${target} begins at byte ${fileOffset}, which is no cluster`,
         fileOffset,
       );
     }
     // What a change has put into a free cluster must not be taken for the guest's.
-    const holding = places?.at(cluster) ?? (as === "data" && fresh.has(cluster) ? "a new table" : null);
-    if (holding !== null && holding !== as && !(as === "an L2 table" && holding === "an L2 table of a snapshot")) {
-      const problem = `an entry of a table points at cluster ${cluster}, which holds ${holding}, must hold ${as}`;
-      throw mustRepair(storage, problem, fileOffset);
+    const structure = metadata?.at(cluster) ?? (target === "data" && newClusters.has(cluster) ? "a new table" : null);
+    if (
+      structure !== null && structure !== target &&
+      !(target === "an L2 table" && structure === "an L2 table of a snapshot")
+    ) {
+      const problem = `an entry of a table points at cluster ${cluster}, which holds ${structure}, must hold ${target}`;
+      throw corruptImage(storage, problem, fileOffset);
     }
-    return add(cluster, by, 1);
+    return adjust(cluster, by, 1);
   }
 
   async function allocate(count: number, atEnd = false): Promise<number> {
-    let first = atEnd ? -1 : await counts.findFree(count);
+    let first = atEnd ? -1 : await update.findFree(count);
     if (first < 0) {
-      first = await counts.findRoom(end, count);
+      first = await update.findPastEnd(end, count);
       end = first + count;
     }
     for (let nth = 0; nth < count; nth++) {
-      const holding = places?.at(first + nth) ?? null;
-      if (holding !== null) {
-        const problem = `the refcount of cluster ${first + nth}, which holds ${holding}, is 0`;
-        throw mustRepair(storage, problem, (first + nth) * clusterSize);
+      const structure = metadata?.at(first + nth) ?? null;
+      if (structure !== null) {
+        const problem = `the refcount of cluster ${first + nth}, which holds ${structure}, is 0`;
+        throw corruptImage(storage, problem, (first + nth) * clusterSize);
       }
-      await add(first + nth, 1);
-      fresh.add(first + nth);
+      await adjust(first + nth, 1);
+      newClusters.add(first + nth);
     }
     return first;
   }
 
-  async function drop(fileOffset: number, length: number): Promise<void> {
-    for (let at = fileOffset; at < fileOffset + length; at += clusterSize) await add(at / clusterSize, -1);
+  async function release(fileOffset: number, length: number): Promise<void> {
+    for (let at = fileOffset; at < fileOffset + length; at += clusterSize) await adjust(at / clusterSize, -1);
   }
 
-  async function place(bytes: Uint8Array): Promise<number> {
+  async function write(bytes: Uint8Array): Promise<number> {
     const count = Math.max(1, Math.ceil(bytes.length / clusterSize));
     const fileOffset = await allocate(count) * clusterSize;
     const whole = bytes.length === count * clusterSize ? bytes : new Uint8Array(count * clusterSize);
@@ -130,43 +133,45 @@ export async function transactionOf(
   }
 
   /** Gives every changed block a place, until none changes any more by that; and the table. Cluster of each block. */
-  async function settle(): Promise<{ places: Map<number, number>; table: number; clusters: number }> {
-    const places = new Map<number, number>();
-    if (source.counts === undefined) {
-      await drop(header.refcountTable.fileOffset, header.refcountTable.clusters * clusterSize);
-      if (anew) { for (const { fileOffset } of stored.blocks) await add(fileOffset / clusterSize, -1); }
+  async function allocateRefcountStructure(): Promise<
+    { metadata: Map<number, number>; table: number; clusters: number }
+  > {
+    const metadata = new Map<number, number>();
+    if (options.refcounts === undefined) {
+      await release(header.refcountTable.fileOffset, header.refcountTable.clusters * clusterSize);
+      if (rebuilds) { for (const { fileOffset } of onDisk.blocks) await adjust(fileOffset / clusterSize, -1); }
     }
     let table = -1;
     let clusters = 0;
     while (true) {
-      const open = [...blocks.keys()].filter((index) => !places.has(index));
+      const open = [...blocks.keys()].filter((index) => !metadata.has(index));
       for (const index of open) {
-        places.set(index, await allocate(1));
-        const old = anew ? undefined : oldBlocks.get(index);
-        if (old !== undefined) await add(old / clusterSize, -1);
+        metadata.set(index, await allocate(1));
+        const old = rebuilds ? undefined : oldBlocks.get(index);
+        if (old !== undefined) await adjust(old / clusterSize, -1);
       }
-      const needed = Math.ceil(tableEntries(places) * 8 / clusterSize);
+      const needed = Math.ceil(tableEntries(metadata) * 8 / clusterSize);
       if (needed > clusters) {
-        if (needed * clusterSize > REFCOUNT_TABLE_BYTES_MAX) throw tableTooLong(storage);
-        if (table >= 0) await drop(table * clusterSize, clusters * clusterSize);
+        if (needed * clusterSize > REFCOUNT_TABLE_BYTES_MAX) throw refcountTableTooLong(storage);
+        if (table >= 0) await release(table * clusterSize, clusters * clusterSize);
         clusters = needed;
         table = await allocate(clusters);
-      } else if (places.size === blocks.size) return { places, table, clusters };
+      } else if (metadata.size === blocks.size) return { metadata, table, clusters };
     }
   }
 
-  function tableEntries(places: ReadonlyMap<number, number>): number {
-    let entries = anew ? 1 : Math.max(1, (stored.blocks.at(-1)?.index ?? -1) + 1);
-    for (const index of places.keys()) entries = Math.max(entries, index + 1);
+  function tableEntries(metadata: ReadonlyMap<number, number>): number {
+    let entries = rebuilds ? 1 : Math.max(1, (onDisk.blocks.at(-1)?.index ?? -1) + 1);
+    for (const index of metadata.keys()) entries = Math.max(entries, index + 1);
     return entries;
   }
 
-  async function finish(changes: Partial<Header>): Promise<void> {
-    const { places, table, clusters } = await settle();
+  async function commit(changes: Partial<Header>): Promise<void> {
+    const { metadata, table, clusters } = await allocateRefcountStructure();
     const bytes = new Uint8Array(clusters * clusterSize);
     const view = viewOf(bytes);
-    if (!anew) { for (const { index, fileOffset } of stored.blocks) setU64(view, index * 8, fileOffset); }
-    for (const [index, cluster] of places) {
+    if (!rebuilds) { for (const { index, fileOffset } of onDisk.blocks) setU64(view, index * 8, fileOffset); }
+    for (const [index, cluster] of metadata) {
       setU64(view, index * 8, cluster * clusterSize);
       await storage.writeAt(blocks.get(index)!, cluster * clusterSize);
     }
@@ -174,29 +179,29 @@ export async function transactionOf(
     if (storage.size < end * clusterSize) await storage.truncate(end * clusterSize);
     await storage.sync();
     const refcountTable = { fileOffset: table * clusterSize, clusters };
-    await replaceHeader(storage, {
+    await writeHeader(storage, {
       ...header,
       unknownAutoclear: NO_BITS,
       ...changes,
       refcountOrder: order,
       refcountTable,
     });
-    await tidy();
+    await deallocate();
   }
 
   /** Gives back to the host what nobody needs any more. */
-  async function tidy(): Promise<void> {
+  async function deallocate(): Promise<void> {
     const unused: number[] = [];
-    for (const cluster of new Set(counts.freed)) if (await get(cluster) === 0) unused.push(cluster);
+    for (const cluster of new Set(update.freed)) if (await refcount(cluster) === 0) unused.push(cluster);
     let last = Math.max(end, Math.ceil(storage.size / clusterSize));
     while (last > 0) {
-      const index = Math.floor((last - 1) / reach);
+      const index = Math.floor((last - 1) / clustersPerBlock);
       // A file may be long and hold next to nothing.
-      if (!blocks.has(index) && (anew || !oldBlocks.has(index))) last = index * reach;
-      else if (await get(last - 1) === 0) last--;
+      if (!blocks.has(index) && (rebuilds || !oldBlocks.has(index))) last = index * clustersPerBlock;
+      else if (await refcount(last - 1) === 0) last--;
       else break;
     }
-    await giveBack(storage, unused.filter((cluster) => cluster < last), clusterSize);
+    await punchHoles(storage, unused.filter((cluster) => cluster < last), clusterSize);
     if (last * clusterSize < storage.size) await storage.truncate(last * clusterSize);
     await storage.sync();
   }
@@ -206,19 +211,19 @@ export async function transactionOf(
     header,
     geometry,
     context,
-    get,
-    add,
-    refer,
+    refcount,
+    adjustRefcount: adjust,
+    addReferences,
     allocate,
-    place,
-    drop,
-    isNew: (fileOffset) => fresh.has(fileOffset / clusterSize),
-    finish,
+    write,
+    release,
+    isNew: (fileOffset) => newClusters.has(fileOffset / clusterSize),
+    commit,
   };
 }
 
 /** Writes what differs of the first cluster, and waits until it is on stable storage. */
-export async function replaceHeader(storage: WritableStorage, header: Header): Promise<void> {
+export async function writeHeader(storage: WritableStorage, header: Header): Promise<void> {
   const next = encodeHeader(header);
   const old = new Uint8Array(next.length);
   await readPadded(storage, old, 0);
@@ -230,36 +235,44 @@ export async function replaceHeader(storage: WritableStorage, header: Header): P
   await storage.sync();
 }
 
-function tableTooLong(storage: WritableStorage): ImageError {
+function refcountTableTooLong(storage: WritableStorage): ImageError {
   const message = `Cannot change "${storage.label}": its refcount table would be longer than ` +
     `${REFCOUNT_TABLE_BYTES_MAX} bytes; use larger clusters or fewer refcount bits`;
   return new ImageError("unsupported", message, { path: storage.label });
 }
 
 /** The blocks and what the header names must be counted. */
-async function requireUsable(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<void> {
-  const bad = stored.blocks.find(({ problem }) => problem !== null);
-  if (bad) throw mustRepair(storage, `entry ${bad.index} of its refcount table ${bad.problem}`, bad.at);
-  await requireCounted(storage, header, stored.blocks.map(({ fileOffset }) => fileOffset), stored.get);
+async function checkRefcountStructure(
+  storage: WritableStorage,
+  header: Header,
+  onDisk: OnDiskRefcounts,
+): Promise<void> {
+  const bad = onDisk.blocks.find(({ problem }) => problem !== null);
+  if (bad) throw corruptImage(storage, `entry ${bad.index} of its refcount table ${bad.problem}`, bad.at);
+  await checkMetadataRefcounts(storage, header, onDisk.blocks.map(({ fileOffset }) => fileOffset), onDisk.get);
 }
 
 /** Where tables lie, of an image whose tables are each in a place of their own and known to be shared where they are. */
-async function placesOf(storage: WritableStorage, header: Header, stored: StoredCounts): Promise<MetadataRanges> {
+async function metadataRangesOf(
+  storage: WritableStorage,
+  header: Header,
+  onDisk: OnDiskRefcounts,
+): Promise<MetadataRanges> {
   const l1 = new Uint8Array(header.l1.entries * 8);
   if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
-  const refcountTable = Float64Array.from(stored.blocks, ({ fileOffset }) => fileOffset);
+  const refcountTable = Float64Array.from(onDisk.blocks, ({ fileOffset }) => fileOffset);
   // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
   const bitmaps = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
-  const places = await metadataPlaces({ storage, header, l1, refcountTable, bitmaps });
+  const metadata = await readMetadataRanges({ storage, header, l1, refcountTable, bitmaps });
   for (let index = 0; index < header.l1.entries; index++) {
-    const fileOffset = tableAt(viewOf(l1), index);
-    if (fileOffset === 0 || places.at(fileOffset / header.clusterSize) !== "an L2 table of a snapshot") continue;
-    if (await stored.get(fileOffset / header.clusterSize) > 1) continue;
-    throw mustRepair(
+    const fileOffset = l2TableOffset(viewOf(l1), index);
+    if (fileOffset === 0 || metadata.at(fileOffset / header.clusterSize) !== "an L2 table of a snapshot") continue;
+    if (await onDisk.get(fileOffset / header.clusterSize) > 1) continue;
+    throw corruptImage(
       storage,
       `a snapshot has its L2 table of L1 entry ${index}, too, which is counted once`,
       fileOffset,
     );
   }
-  return places;
+  return metadata;
 }

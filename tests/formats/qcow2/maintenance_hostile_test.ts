@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../../formats/errors.ts";
 import type { ChangeContext, CheckReport } from "../../../formats/maintenance.ts";
-import { maintenance } from "../../../formats/qcow2/maintenance.ts";
-import { readHeader } from "../../../formats/qcow2/header/read.ts";
-import { storedCounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
+import { qcow2 } from "../../../formats/qcow2/mod.ts";
+import { readHeader } from "../../../formats/qcow2/header/header.ts";
+import { readOnDiskRefcounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";
@@ -25,30 +25,31 @@ const FILE_MAX = 64 << 20;
 type Verb = (storage: WritableStorage) => Promise<unknown>;
 
 const verbs: { readonly [name: string]: Verb } = {
-  check: (storage) => maintenance.check!(storage, context),
-  "repair of leaks": (storage) => maintenance.repair!(storage, "leaks", context),
-  "repair of all": (storage) => maintenance.repair!(storage, "all", context),
-  growth: (storage) => maintenance.resize!(storage, 100 << 20, "off", context),
-  "preallocated growth": (storage) => maintenance.resize!(storage, 41 << 20, "metadata", context),
-  shrinking: (storage) => maintenance.resize!(storage, 512, "off", context),
-  emptying: (storage) => maintenance.empty!(storage, context),
-  forgetting: (storage) => maintenance.forget!(storage, [{ start: 0, end: 1 << 20 }], context),
-  "another backing file": (storage) => maintenance.setBacking!(storage, { name: "x", format: "raw" }),
+  check: (storage) => qcow2.maintenance!.check!(storage, context),
+  "repair of leaks": (storage) => qcow2.maintenance!.repair!(storage, "leaks", context),
+  "repair of all": (storage) => qcow2.maintenance!.repair!(storage, "all", context),
+  growth: (storage) => qcow2.maintenance!.resize!(storage, 100 << 20, "off", context),
+  "preallocated growth": (storage) => qcow2.maintenance!.resize!(storage, 41 << 20, "metadata", context),
+  shrinking: (storage) => qcow2.maintenance!.resize!(storage, 512, "off", context),
+  emptying: (storage) => qcow2.maintenance!.empty!(storage, context),
+  forgetting: (storage) => qcow2.maintenance!.forget!(storage, [{ start: 0, end: 1 << 20 }], context),
+  "another backing file": (storage) => qcow2.maintenance!.setBacking!(storage, { name: "x", format: "raw" }),
   "a new snapshot": (storage) =>
-    maintenance.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
-  "loading a snapshot": (storage) => maintenance.snapshots!.apply(storage, { idOrName: "1" }, context),
-  "removing a snapshot": (storage) => maintenance.snapshots!.remove(storage, { idOrName: "1" }, context),
-  "other refcounts": (storage) => maintenance.amend!(storage, { refcount_bits: 8 }, context),
-  "another version": (storage) => maintenance.amend!(storage, { compat: "0.10", refcount_bits: 16 }, context),
+    qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
+  "loading a snapshot": (storage) => qcow2.maintenance!.snapshots!.apply(storage, { idOrName: "1" }, context),
+  "removing a snapshot": (storage) => qcow2.maintenance!.snapshots!.remove(storage, { idOrName: "1" }, context),
+  "other refcounts": (storage) => qcow2.maintenance!.amend!(storage, { refcount_bits: 8 }, context),
+  "another version": (storage) => qcow2.maintenance!.amend!(storage, { compat: "0.10", refcount_bits: 16 }, context),
   "a new bitmap": (storage) =>
-    maintenance.administerBitmap!(storage, "b", [{ action: "add", granularity: null, enabled: true }], context),
-  "removing a bitmap": (storage) => maintenance.administerBitmap!(storage, "bits", [{ action: "remove" }], context),
+    qcow2.maintenance!.administerBitmap!(storage, "b", [{ action: "add", granularity: null, enabled: true }], context),
+  "removing a bitmap": (storage) =>
+    qcow2.maintenance!.administerBitmap!(storage, "bits", [{ action: "remove" }], context),
 };
 
 /** What a check finds; the error where the image does not open. */
 async function found(bytes: Uint8Array): Promise<CheckReport | ImageError> {
   try {
-    return await maintenance.check!(new MemoryStorage(bytes), context);
+    return await qcow2.maintenance!.check!(new MemoryStorage(bytes), context);
   } catch (error) {
     assert(error instanceof ImageError, error instanceof Error ? error.stack : String(error));
     return error;
@@ -74,7 +75,7 @@ for (const kind of ["plain", "v2", "extended", "external"] as const) {
   Deno.test(`damaged images fail with an ImageError or become what check finds no worse: ${kind}`, async () => {
     const random = rng(runSeed);
     const storage = new MemoryStorage(golden(kind));
-    await maintenance.repair!(storage, "all", context);
+    await qcow2.maintenance!.repair!(storage, "all", context);
     const sound = storage.bytes();
     const outcomes = { refused: 0, changed: 0 };
     for (let round = 0; round < 60; round++) {
@@ -109,11 +110,11 @@ function damaged(sound: Uint8Array, random: Rng): Uint8Array {
 async function countedPastTheEnd(bytes: Uint8Array): Promise<number> {
   const storage = new MemoryStorage(bytes);
   const header = await readHeader(storage);
-  const { blocks, reach, get } = await storedCounts(storage, header);
+  const { blocks, clustersPerBlock, get } = await readOnDiskRefcounts(storage, header);
   let counted = 0;
   for (const { index } of blocks) {
-    const from = Math.max(index * reach, Math.ceil(bytes.length / header.clusterSize));
-    for (let cluster = from; cluster < (index + 1) * reach; cluster++) if (await get(cluster) > 0) counted++;
+    const from = Math.max(index * clustersPerBlock, Math.ceil(bytes.length / header.clusterSize));
+    for (let cluster = from; cluster < (index + 1) * clustersPerBlock; cluster++) if (await get(cluster) > 0) counted++;
   }
   return counted;
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../../formats/errors.ts";
 import type { ChangeContext } from "../../../formats/maintenance.ts";
-import { maintenance } from "../../../formats/qcow2/maintenance.ts";
+import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes } from "../../support/model.ts";
@@ -14,12 +14,12 @@ const context: ChangeContext = { checkpoint: () => Promise.resolve(), openNamed:
 
 /** Changes that take references from the damaged entry, or add some. */
 const changes: { readonly [name: string]: (storage: MemoryStorage) => Promise<void> } = {
-  emptying: (storage) => maintenance.empty!(storage, context),
-  forgetting: (storage) => maintenance.forget!(storage, [{ start: 0, end: 16 * CLUSTER }], context),
-  shrinking: (storage) => maintenance.resize!(storage, CLUSTER, "off", context),
-  "loading a snapshot": (storage) => maintenance.snapshots!.apply(storage, { idOrName: "1" }, context),
+  emptying: (storage) => qcow2.maintenance!.empty!(storage, context),
+  forgetting: (storage) => qcow2.maintenance!.forget!(storage, [{ start: 0, end: 16 * CLUSTER }], context),
+  shrinking: (storage) => qcow2.maintenance!.resize!(storage, CLUSTER, "off", context),
+  "loading a snapshot": (storage) => qcow2.maintenance!.snapshots!.apply(storage, { idOrName: "1" }, context),
   "a new snapshot": (storage) =>
-    maintenance.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
+    qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
 };
 
 /** The change is refused, and everything that was in the file is as it was. */
@@ -95,9 +95,9 @@ Deno.test("where leaks were references of a lost snapshot, what remains is marke
   viewAll(bytes).setUint32(60, 0);
   viewAll(bytes).setBigUint64(64, 0n);
   const storage = new MemoryStorage(bytes);
-  const before = await maintenance.check!(storage, context);
+  const before = await qcow2.maintenance!.check!(storage, context);
   assert(before.leaks > 0);
-  await maintenance.repair!(storage, "leaks", context);
-  const { corruptions, leaks, problems } = await maintenance.check!(storage, context);
+  await qcow2.maintenance!.repair!(storage, "leaks", context);
+  const { corruptions, leaks, problems } = await qcow2.maintenance!.check!(storage, context);
   assert.deepEqual([corruptions, leaks], [0, 0], JSON.stringify(problems));
 });

@@ -7,7 +7,7 @@ import { ImageError } from "../../../formats/errors.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
-import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
@@ -262,7 +262,7 @@ Deno.test("what a refcount table leaves may hold data, and is written again", as
   });
   const before = (await readHeader(storage)).refcountTable;
   const model = new Uint8Array(size);
-  const writer = await editQcow2(storage, context, { l2Bytes: 4096, refcountBytes: 64 << 10, releases: 16 });
+  const writer = await editQcow2(storage, context, { l2Bytes: 4096, refcountBytes: 64 << 10, pendingReleases: 16 });
   for (let round = 0; round < 2; round++) {
     for (let start = 0; start < size; start += 1 << 17) {
       const bytes = random.bytes(1 << 17);

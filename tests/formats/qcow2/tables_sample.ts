@@ -6,7 +6,7 @@
 import { readBitmapDirectory } from "../../../formats/qcow2/bitmaps/read.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
-import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
 import { readSnapshots } from "../../../formats/qcow2/snapshots/read.ts";

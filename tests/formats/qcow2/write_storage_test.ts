@@ -9,7 +9,7 @@ import { hasQemu, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertJudged, save } from "./write_support.ts";
 
 const runSeed = seed();
-const tight = { l2Bytes: 4096, refcountBytes: 4096, releases: 8 };
+const tight = { l2Bytes: 4096, refcountBytes: 4096, pendingReleases: 8 };
 
 /** `inner` with some of its members replaced. */
 function like(inner: MemoryStorage, changes: Partial<WritableStorage>): WritableStorage {

@@ -10,7 +10,7 @@ import { assertJudged, judgedBytes } from "./write_support.ts";
 const runSeed = seed();
 
 /** Limits so small that tables give way and references are taken away all the time. */
-const tight = { l2Bytes: 4 * 4096, refcountBytes: 4 * 4096, releases: 8 };
+const tight = { l2Bytes: 4 * 4096, refcountBytes: 4 * 4096, pendingReleases: 8 };
 
 for (
   const options of [

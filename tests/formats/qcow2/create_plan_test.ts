@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Bitmap, CreatePlan, NamedFile, OptionValues } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
-import { checkPlan } from "../../../formats/qcow2/plan_check.ts";
-import { countAt, fillOnes, greatestCount, setCount } from "../../../formats/qcow2/refcounts/refcount_block.ts";
+import { checkPlan } from "../../../formats/qcow2/create_plan.ts";
+import { fillOnes, maxRefcount, refcountAt, setRefcount } from "../../../formats/qcow2/refcounts/refcount_block.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { createImage, editImage, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
@@ -172,17 +172,15 @@ Deno.test("refcounts of every width keep to themselves", () => {
     model.fill(1, count / 4, count / 2);
     for (let step = 0; step < 200; step++) {
       const index = random.int(count);
-      model[index] = random.chance(0.2)
-        ? greatestCount(order)
-        : random.int(Math.min(greatestCount(order), 2 ** 31) + 1);
-      setCount(block, order, index, model[index]!);
+      model[index] = random.chance(0.2) ? maxRefcount(order) : random.int(Math.min(maxRefcount(order), 2 ** 31) + 1);
+      setRefcount(block, order, index, model[index]!);
     }
-    assert.deepEqual(Array.from(model, (_, index) => countAt(block, order, index)), model);
+    assert.deepEqual(Array.from(model, (_, index) => refcountAt(block, order, index)), model);
   }
   assert.deepEqual(
     [0, 1, 2, 4].map((order) => {
       const block = new Uint8Array(4);
-      setCount(block, order, 1, 1);
+      setRefcount(block, order, 1, 1);
       return [...block];
     }),
     [[2, 0, 0, 0], [4, 0, 0, 0], [16, 0, 0, 0], [0, 0, 0, 1]],

@@ -5,10 +5,10 @@
  */
 
 /** Clusters that one piece of the counts covers. Few, so that references scattered over a sparse file take little. */
-const PIECE = 1 << 12;
+const PAGE_CLUSTERS = 1 << 12;
 
 /** References by cluster; what nobody refers to takes no memory. */
-export interface Counts {
+export interface RefcountMap {
   get(cluster: number): number;
   /** Adds `times` references, and returns how many there are; a count ends at 2^32 - 1. */
   add(cluster: number, times: number): number;
@@ -17,30 +17,32 @@ export interface Counts {
 }
 
 /** No references. */
-export function emptyCounts(): Counts {
-  const pieces = new Map<number, Uint32Array>();
+export function refcountMap(): RefcountMap {
+  const pages = new Map<number, Uint32Array>();
   let last = -1;
   // References come in stretches, and a map costs more than a comparison.
   let key = -1;
-  let piece: Uint32Array | undefined;
-  const pieceOf = (cluster: number): Uint32Array | undefined => {
-    const wanted = Math.floor(cluster / PIECE);
-    if (wanted !== key) [key, piece] = [wanted, pieces.get(wanted)];
-    return piece;
+  let page: Uint32Array | undefined;
+  const pageOf = (cluster: number): Uint32Array | undefined => {
+    const index = Math.floor(cluster / PAGE_CLUSTERS);
+    if (index !== key) [key, page] = [index, pages.get(index)];
+    return page;
   };
   return {
-    get: (cluster) => pieceOf(cluster)?.[cluster % PIECE] ?? 0,
+    get: (cluster) => pageOf(cluster)?.[cluster % PAGE_CLUSTERS] ?? 0,
     add(cluster, times) {
-      const there = pieceOf(cluster);
-      if (there === undefined) pieces.set(key, piece = new Uint32Array(PIECE));
-      const count = Math.min(0xffff_ffff, piece![cluster % PIECE]! + times);
-      piece![cluster % PIECE] = count;
+      const present = pageOf(cluster);
+      if (present === undefined) pages.set(key, page = new Uint32Array(PAGE_CLUSTERS));
+      const count = Math.min(0xffff_ffff, page![cluster % PAGE_CLUSTERS]! + times);
+      page![cluster % PAGE_CLUSTERS] = count;
       if (cluster > last) last = cluster;
       return count;
     },
     skipTo(cluster) {
       let at = cluster;
-      while (at <= last && !pieces.has(Math.floor(at / PIECE))) at = (Math.floor(at / PIECE) + 1) * PIECE;
+      while (at <= last && !pages.has(Math.floor(at / PAGE_CLUSTERS))) {
+        at = (Math.floor(at / PAGE_CLUSTERS) + 1) * PAGE_CLUSTERS;
+      }
       return at <= last ? at : Infinity;
     },
   };

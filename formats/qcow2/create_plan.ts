@@ -8,6 +8,7 @@ import type { CreatePlan } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { encodeHeader, FEATURE_NAMES, type Header, NO_BITS } from "./header/header.ts";
 import {
+  BACKING_FORMAT_BYTES_MAX,
   BACKING_NAME_BYTES_MAX,
   CLUSTER_BITS,
   EXTENDED_L2_MIN_CLUSTER_BITS,
@@ -19,8 +20,6 @@ import {
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 
-const BACKING_FORMAT_BYTES_MAX = 15;
-
 /**
  * Throws for a plan that cannot be carried out. Pure.
  *
@@ -28,7 +27,7 @@ const BACKING_FORMAT_BYTES_MAX = 15;
  *
  * @example
  * ```ts
- * import { checkPlan } from "./plan_check.ts";
+ * import { checkPlan } from "./create_plan.ts";
  * import assert from "node:assert/strict";
  *
  * const plan = { size: 1 << 30, options: {}, backing: null, compress: false };
@@ -115,7 +114,7 @@ function checkBacking({ backing }: CreatePlan): void {
 }
 
 function checkSize(plan: CreatePlan, settings: CreateSettings): void {
-  const geometry = geometryOf(headerGeometry(settings));
+  const geometry = geometryOf(geometryFields(settings));
   const most = Math.min(L1_BYTES_MAX / 8 * geometry.l2Reach, Number.MAX_SAFE_INTEGER + 1 - (64 << 20));
   const clusters = `clusters of ${sizeText(settings.clusterSize)}`;
   if (!Number.isSafeInteger(plan.size) || plan.size < 0) {
@@ -151,7 +150,7 @@ function sizeText(bytes: number): string {
 }
 
 /** What of the header decides the geometry. */
-function headerGeometry(settings: CreateSettings): { readonly clusterBits: number; readonly extendedL2: boolean } {
+function geometryFields(settings: CreateSettings): { readonly clusterBits: number; readonly extendedL2: boolean } {
   return { clusterBits: Math.log2(settings.clusterSize), extendedL2: settings.extendedL2 };
 }
 
@@ -164,11 +163,11 @@ export function newHeader(plan: CreatePlan): Header {
   const { clusterSize, version } = settings;
   const size = alignUp(plan.size, SECTOR);
   // One at least: a table without entries would have a place that nothing accounts for.
-  const l1Entries = Math.max(1, l1EntriesFor(geometryOf(headerGeometry(settings)), size));
+  const l1Entries = Math.max(1, l1EntriesFor(geometryOf(geometryFields(settings)), size));
   const refcountClusters = refcountTableClusters(settings, size);
   return {
     version,
-    ...headerGeometry(settings),
+    ...geometryFields(settings),
     clusterSize,
     size,
     backing: plan.backing,
@@ -200,7 +199,7 @@ export function newHeader(plan: CreatePlan): Header {
  */
 function refcountTableClusters(settings: CreateSettings, size: number): number {
   const { clusterSize, refcountBits, dataFile } = settings;
-  const geometry = geometryOf(headerGeometry(settings));
+  const geometry = geometryOf(geometryFields(settings));
   const dataClusters = dataFile === null ? Math.ceil(size / clusterSize) : 0;
   const l2Tables = l1EntriesFor(geometry, size);
   const tables = l2Tables + Math.ceil(l2Tables * 8 / clusterSize) + 1;

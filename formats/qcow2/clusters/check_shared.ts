@@ -5,9 +5,9 @@
  * @module
  */
 import { corrupt } from "../../errors.ts";
-import { emptyCounts } from "../refcounts/computed_refcounts.ts";
+import { refcountMap } from "../refcounts/refcount_map.ts";
 import type { Image } from "../image.ts";
-import { decodeCompressed, type Geometry, hostOffsetOf, isCompressed, tableAt } from "../mapping/l2_entry.ts";
+import { decodeCompressed, type Geometry, hostOffsetOf, isCompressed, l2TableOffset } from "../mapping/l2_entry.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /**
@@ -17,15 +17,15 @@ import { REPAIR_FIRST } from "../refuse_corrupt.ts";
  * @param cacheBytes bytes of L2 tables that the cache holds
  * @throws ImageError `corrupt`
  */
-export async function requireShareCounted(image: Image, cacheBytes: number): Promise<void> {
-  const { geometry, storage, tables: { l1, cache }, refcounts, header } = image;
+export async function checkSharedClusters(image: Image, cacheBytes: number): Promise<void> {
+  const { geometry, storage, tables: { l1, cache }, allocator, header } = image;
   if (header.externalData) return;
   const offsets: number[] = [];
   for (let index = 0; index * 8 < l1.byteLength; index++) {
-    if (tableAt(l1, index) !== 0) offsets.push(tableAt(l1, index));
+    if (l2TableOffset(l1, index) !== 0) offsets.push(l2TableOffset(l1, index));
   }
   if (offsets.length * geometry.clusterSize > cacheBytes) return;
-  const references = emptyCounts();
+  const references = refcountMap();
   /** Those with a second reference; most images have none. */
   const shared: number[] = [];
   const inFile = Math.ceil(storage.size / geometry.clusterSize);
@@ -36,7 +36,7 @@ export async function requireShareCounted(image: Image, cacheBytes: number): Pro
   for (const fileOffset of offsets) await cache.look(fileOffset, ({ view }) => eachReferred(geometry, view, add));
   for (const cluster of shared) {
     const found = references.get(cluster);
-    const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);
+    const count = allocator.peekRefcount(cluster) ?? await allocator.refcount(cluster);
     if (count >= found) continue;
     throw corrupt(
       `Cannot write into "${storage.label}": ${found} guest clusters have host cluster ${cluster}, but its refcount is ` +

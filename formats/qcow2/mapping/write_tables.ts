@@ -10,7 +10,7 @@ import type { WritableStorage } from "../../storage/types.ts";
 import { type TableCache, tableCache } from "../../shared/table_cache.ts";
 import { hostOffsetOf, setEntry } from "./l2_entry.ts";
 import type { MetadataRanges } from "../metadata_overlap.ts";
-import type { Refcounts } from "../refcounts/refcounts.ts";
+import type { Allocator } from "../refcounts/allocator.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /** The mapping tables of an image being written. */
@@ -28,7 +28,7 @@ export interface Tables {
   /** Notes that the L2 table of L1 entry `index` was changed. */
   changed(index: number): void;
   /** Whether so many tables wait to be written that the cache might write one by itself. */
-  readonly crowded: boolean;
+  readonly nearlyFull: boolean;
   /** Writes the L2 tables; what they point at must be settled. */
   flushL2(): Promise<void>;
   /** Writes what was changed of the L1 table. */
@@ -42,27 +42,27 @@ export interface TablesSetup {
   /** The active L1 table as on disk. */
   readonly l1: Uint8Array;
   readonly l1FileOffset: number;
-  readonly refcounts: Refcounts;
+  readonly allocator: Allocator;
   /** Where tables lie, which is kept up to date; absent for a new image. */
-  readonly places?: MetadataRanges | undefined;
+  readonly metadata?: MetadataRanges | undefined;
   /** A new image: its tables are nobody else's, and the order of writes is free. */
-  readonly fresh: boolean;
+  readonly isNew: boolean;
   /** Bytes of L2 tables to hold. */
   readonly cacheBytes: number;
   /** Puts refcounts and data on stable storage: what L2 tables point at must be there before them. */
-  settle(): Promise<void>;
+  syncReferenced(): Promise<void>;
   /** Takes away a reference to `cluster`, later, when nothing on disk points at it any more. */
   release(cluster: number): void;
 }
 
 /** The tables as `setup` describes them. */
 export function tablesOf(setup: TablesSetup): Tables {
-  const { storage, clusterSize, refcounts, fresh } = setup;
+  const { storage, clusterSize, allocator, isNew } = setup;
   const l1 = viewOf(setup.l1);
-  let settled = fresh;
-  const settle = () => settled ? Promise.resolve() : setup.settle();
-  const cache = tableCache(afterSettling(storage, settle), clusterSize, setup.cacheBytes);
-  const room = Math.max(2, Math.floor(setup.cacheBytes / clusterSize));
+  let synced = isNew;
+  const syncReferenced = () => synced ? Promise.resolve() : setup.syncReferenced();
+  const cache = tableCache(syncingStorage(storage, syncReferenced), clusterSize, setup.cacheBytes);
+  const maxTables = Math.max(2, Math.floor(setup.cacheBytes / clusterSize));
   const dirty = new Set<number>();
   let dirtyFrom = Infinity;
   let dirtyTo = 0;
@@ -71,21 +71,21 @@ export function tablesOf(setup: TablesSetup): Tables {
     return hostOffsetOf(l1.getUint32(index * 8), l1.getUint32(index * 8 + 4));
   }
 
-  async function place(index: number, content?: Uint8Array): Promise<void> {
-    const { first } = await refcounts.allocate(1);
+  async function allocate(index: number, content?: Uint8Array): Promise<void> {
+    const { first } = await allocator.allocate(1);
     setEntry(l1, index * 8, first * clusterSize, true);
     dirtyFrom = Math.min(dirtyFrom, index);
     dirtyTo = Math.max(dirtyTo, index + 1);
-    setup.places?.add(first, 1, "an L2 table");
-    if (!fresh) dirty.add(first * clusterSize);
+    setup.metadata?.add(first, 1, "an L2 table");
+    if (!isNew) dirty.add(first * clusterSize);
     await cache.make(first * clusterSize, content && (({ bytes }) => bytes.set(content)));
   }
 
   /** Puts a copy in the place of a table that a snapshot shares. */
-  async function makeOwn(index: number, fileOffset: number): Promise<void> {
+  async function copyShared(index: number, fileOffset: number): Promise<void> {
     const cluster = fileOffset / clusterSize;
-    const count = refcounts.peek(cluster) ?? await refcounts.get(cluster);
-    if (count === 1) return requireOwn(index, cluster);
+    const count = allocator.peekRefcount(cluster) ?? await allocator.refcount(cluster);
+    if (count === 1) return refuseSnapshotTable(index, cluster);
     if (count === 0) {
       throw corrupt(
         `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": its refcount is 0; ${REPAIR_FIRST}`,
@@ -93,20 +93,20 @@ export function tablesOf(setup: TablesSetup): Tables {
         fileOffset,
       );
     }
-    await place(index, await cache.look(fileOffset, ({ bytes }) => bytes.slice()));
+    await allocate(index, await cache.look(fileOffset, ({ bytes }) => bytes.slice()));
     setup.release(cluster);
   }
 
   /** Sees to it that there is a table that is nobody else's. */
-  function own(index: number): MaybePromise<void> {
+  function makeWritable(index: number): MaybePromise<void> {
     const fileOffset = offsetOf(index);
-    if (fileOffset === 0) return place(index);
-    if (!fresh) return makeOwn(index, fileOffset);
+    if (fileOffset === 0) return allocate(index);
+    if (!isNew) return copyShared(index, fileOffset);
   }
 
   /** A refcount that leaves out the snapshot would let this change the snapshot, too. */
-  function requireOwn(index: number, cluster: number): void {
-    if (setup.places?.at(cluster) !== "an L2 table of a snapshot") return;
+  function refuseSnapshotTable(index: number, cluster: number): void {
+    if (setup.metadata?.at(cluster) !== "an L2 table of a snapshot") return;
     throw corrupt(
       `Cannot change the L2 table of L1 entry ${index} of "${storage.label}": a snapshot has it, too, but the refcount ` +
         `of its host cluster ${cluster} is 1, must be 2 or more; ${REPAIR_FIRST}`,
@@ -119,22 +119,23 @@ export function tablesOf(setup: TablesSetup): Tables {
     l1,
     cache,
     has: (index) => offsetOf(index) !== 0,
-    change: (index, change) => andThen(own(index), () => cache.look(offsetOf(index), ({ view }) => change(view))),
+    change: (index, change) =>
+      andThen(makeWritable(index), () => cache.look(offsetOf(index), ({ view }) => change(view))),
     changed(index) {
       cache.markDirty(offsetOf(index));
-      if (!fresh) dirty.add(offsetOf(index));
+      if (!isNew) dirty.add(offsetOf(index));
     },
-    get crowded() {
-      return !fresh && dirty.size >= room - 1;
+    get nearlyFull() {
+      return !isNew && dirty.size >= maxTables - 1;
     },
     async flushL2() {
-      settled = true;
+      synced = true;
       await cache.flush();
-      settled = fresh;
+      synced = isNew;
       dirty.clear();
     },
     async flushL1() {
-      const all = fresh && !storage.startsZeroed;
+      const all = isNew && !storage.startsZeroed;
       const [from, to] = all ? [0, setup.l1.length / 8] : [dirtyFrom, dirtyTo];
       if (to > from) await storage.writeAt(setup.l1.subarray(from * 8, to * 8), setup.l1FileOffset + from * 8);
       dirtyFrom = Infinity;
@@ -144,7 +145,7 @@ export function tablesOf(setup: TablesSetup): Tables {
 }
 
 /** `storage`, where writing a table waits for what it points at; for tables that give way in the cache. */
-function afterSettling(storage: WritableStorage, settle: () => Promise<void>): WritableStorage {
+function syncingStorage(storage: WritableStorage, syncReferenced: () => Promise<void>): WritableStorage {
   return {
     label: storage.label,
     get size() {
@@ -154,7 +155,7 @@ function afterSettling(storage: WritableStorage, settle: () => Promise<void>): W
     zeroesCheaply: storage.zeroesCheaply,
     readAt: (into, fileOffset) => storage.readAt(into, fileOffset),
     async writeAt(from, fileOffset) {
-      await settle();
+      await syncReferenced();
       await storage.writeAt(from, fileOffset);
     },
     zeroAt: (start, end) => storage.zeroAt(start, end),

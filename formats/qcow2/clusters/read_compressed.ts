@@ -9,18 +9,18 @@ import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import type { Decompressor } from "../../codec/decompress.ts";
 import { decodeCompressed, isCompressed } from "../mapping/l2_entry.ts";
-import { badEntry, entryAt, entryProblem, type L2Entry, l2PlaceAt } from "../mapping/mapping.ts";
-import type { Source } from "./read.ts";
+import { badEntry, entryAt, entryProblem, type L2Entry, l2TableOffsetAt } from "../mapping/mapping.ts";
+import type { ClusterSource } from "./source.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
 /** A stretch of file bytes. */
-interface Place {
+interface FileRange {
   readonly fileOffset: number;
   readonly length: number;
 }
 
 /** A compressed cluster: where it lies, and where its bytes go. */
-export interface CompressedRead extends Place {
+export interface CompressedRead extends FileRange {
   /** Guest offset. */
   readonly cluster: number;
   /** Position in the cluster of the first byte that is wanted. */
@@ -32,7 +32,7 @@ export interface CompressedRead extends Place {
 const COMPRESSED_SPAN = 1 << 20;
 
 /** Where the compressed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
-export function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: number): Place {
+export function compressedRangeOf({ mapping, storage }: ClusterSource, entry: L2Entry, cluster: number): FileRange {
   const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
   if (fileOffset >= storage.size) {
     throw corrupt(
@@ -46,7 +46,7 @@ export function placeOf({ mapping, storage }: Source, entry: L2Entry, cluster: n
 }
 
 /** Reads compressed bytes. */
-export async function bytesAt(storage: Storage, { fileOffset, length }: Place): Promise<Uint8Array> {
+export async function readRange(storage: Storage, { fileOffset, length }: FileRange): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   await storage.readAt(bytes, fileOffset);
   return bytes;
@@ -54,7 +54,7 @@ export async function bytesAt(storage: Storage, { fileOffset, length }: Place): 
 
 /** What {@linkcode Disk.readCompressed} does. */
 export async function readCompressed(
-  source: Source,
+  source: ClusterSource,
   room: Uint8Array,
   start: number,
   end: number,
@@ -62,48 +62,48 @@ export async function readCompressed(
   const { mapping, storage } = source;
   const { clusterSize } = mapping.geometry;
   if (start % clusterSize !== 0 || end % clusterSize !== 0) return null;
-  const places: Place[] = [];
+  const ranges: FileRange[] = [];
   for (let cluster = start; cluster < end; cluster += clusterSize) {
-    const table = l2PlaceAt(mapping, cluster);
-    const place = table === 0 ? null : await mapping.tables.look(table, ({ view }) => placeIn(source, view, cluster));
-    if (place === null) return null;
-    places.push(place);
+    const table = l2TableOffsetAt(mapping, cluster);
+    const range = table === 0 ? null : await mapping.tables.look(table, ({ view }) => rangeIn(source, view, cluster));
+    if (range === null) return null;
+    ranges.push(range);
   }
-  const units: CompressedCluster[] = [];
-  const take = partsOf(room);
-  for (const { fileOffset, length, places: inside } of spansOf(places)) {
-    const bytes = take(length);
+  const clusters: CompressedCluster[] = [];
+  const takeRoom = partsOf(room);
+  for (const { fileOffset, length, ranges: inside } of spansOf(ranges)) {
+    const bytes = takeRoom(length);
     await storage.readAt(bytes, fileOffset);
-    for (const place of inside) {
-      const unit = compressedAt(source, bytes, place.fileOffset - fileOffset, place.length);
-      if (!unit) return null;
-      units.push({ ...unit, length: clusterSize });
+    for (const range of inside) {
+      const compressed = compressedAt(source, bytes, range.fileOffset - fileOffset, range.length);
+      if (!compressed) return null;
+      clusters.push({ ...compressed, length: clusterSize });
     }
   }
-  return units;
+  return clusters;
 }
 
 /** Where a compressed cluster lies as `table` tells; `null` for one that is not compressed. */
-function placeIn(source: Source, table: DataView, cluster: number): Place | null {
+function rangeIn(source: ClusterSource, table: DataView, cluster: number): FileRange | null {
   const { mapping } = source;
   const entry = entryAt(mapping.geometry, table, cluster);
   if (!isCompressed(entry.high)) return null;
   const problem = entryProblem(mapping, entry, cluster);
   if (problem !== null) throw badEntry(mapping, cluster, problem);
-  return placeOf(source, entry, cluster);
+  return compressedRangeOf(source, entry, cluster);
 }
 
 /** Decompresses clusters, all at once; neighbours in the file are read with one request. */
-export async function decompressElsewhere(
-  source: Source,
+export async function decompressInWorkers(
+  source: ClusterSource,
   decompress: Decompressor,
   clusters: readonly CompressedRead[],
 ): Promise<void> {
   const decompressing: Promise<void>[] = [];
   try {
     for (const span of spansOf(clusters)) {
-      const bytes = await bytesAt(source.storage, span);
-      for (const one of span.places) {
+      const bytes = await readRange(source.storage, span);
+      for (const one of span.ranges) {
         decompressing.push(decompressInto(source, decompress, bytes, one.fileOffset - span.fileOffset, one));
       }
     }
@@ -115,28 +115,32 @@ export async function decompressElsewhere(
 }
 
 /** Decompresses one cluster in this thread. */
-export async function decompressHere(source: Source, compressed: Uint8Array, cluster: number): Promise<Uint8Array> {
+export async function decompressInThread(
+  source: ClusterSource,
+  compressed: Uint8Array,
+  cluster: number,
+): Promise<Uint8Array> {
   const { decompressCluster } = await import("./decompress.ts");
   const { clusterSize } = source.mapping.geometry;
   return decompressCluster(compressed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
 }
 
 async function decompressInto(
-  source: Source,
+  source: ClusterSource,
   decompress: Decompressor,
   span: Uint8Array,
   at: number,
   { length, into, cluster }: CompressedRead,
 ): Promise<void> {
-  const unit = compressedAt(source, span, at, length);
-  if (unit && await decompress(unit.codec, unit.bytes, into)) return;
+  const compressed = compressedAt(source, span, at, length);
+  if (compressed && await decompress(compressed.codec, compressed.bytes, into)) return;
   // Several frames, or damage: here it is found out which, and said.
-  into.set(await decompressHere(source, span.subarray(at, at + length), cluster));
+  into.set(await decompressInThread(source, span.subarray(at, at + length), cluster));
 }
 
 /** The compressed bytes at `at`, cut to what belongs to them; `null` where they are more or less than one zstd frame. */
 function compressedAt(
-  { compressionType }: Source,
+  { compressionType }: ClusterSource,
   span: Uint8Array,
   at: number,
   length: number,
@@ -148,19 +152,19 @@ function compressedAt(
 }
 
 /** Places that follow one another, for one request each. */
-function* spansOf<P extends Place>(places: readonly P[]): Generator<Place & { readonly places: readonly P[] }> {
-  for (let from = 0; from < places.length;) {
-    const { fileOffset } = places[from];
-    let end = fileOffset + places[from].length;
+function* spansOf<P extends FileRange>(ranges: readonly P[]): Generator<FileRange & { readonly ranges: readonly P[] }> {
+  for (let from = 0; from < ranges.length;) {
+    const { fileOffset } = ranges[from];
+    let end = fileOffset + ranges[from].length;
     let to = from + 1;
     // A place ends with the sector that its last byte is in: the next cluster begins there or a little before.
-    for (; to < places.length; to++) {
-      const next = places[to];
+    for (; to < ranges.length; to++) {
+      const next = ranges[to];
       const nextEnd = next.fileOffset + next.length;
       if (next.fileOffset < fileOffset || next.fileOffset > end || nextEnd - fileOffset > COMPRESSED_SPAN) break;
       end = Math.max(end, nextEnd);
     }
-    yield { fileOffset, length: end - fileOffset, places: places.slice(from, to) };
+    yield { fileOffset, length: end - fileOffset, ranges: ranges.slice(from, to) };
     from = to;
   }
 }

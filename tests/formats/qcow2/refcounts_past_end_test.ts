@@ -7,10 +7,10 @@ import type { ChangeContext } from "../../../formats/maintenance.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
-import { readHeader } from "../../../formats/qcow2/header/read.ts";
+import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
-import { maintenance } from "../../../formats/qcow2/maintenance.ts";
-import { storedCounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
+import { qcow2 } from "../../../formats/qcow2/mod.ts";
+import { readOnDiskRefcounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes, readerOf } from "../../support/model.ts";
 import { hasQemu, scratch } from "../../support/qemu.ts";
@@ -79,13 +79,16 @@ const cases: { readonly name: string; readonly clusters: readonly number[] }[] =
 const changes: { readonly name: string; readonly run: (storage: MemoryStorage) => Promise<unknown> }[] = [
   { name: "edit", run: write },
   { name: "edit, compressed", run: (storage) => write(storage, true) },
-  { name: "resize", run: (storage) => maintenance.resize!(storage, 100 << 20, "off", context) },
-  { name: "resize, preallocated", run: (storage) => maintenance.resize!(storage, 41 << 20, "metadata", context) },
-  { name: "amend", run: (storage) => maintenance.amend!(storage, { refcount_bits: 32 }, context) },
+  { name: "resize", run: (storage) => qcow2.maintenance!.resize!(storage, 100 << 20, "off", context) },
+  {
+    name: "resize, preallocated",
+    run: (storage) => qcow2.maintenance!.resize!(storage, 41 << 20, "metadata", context),
+  },
+  { name: "amend", run: (storage) => qcow2.maintenance!.amend!(storage, { refcount_bits: 32 }, context) },
   {
     name: "snapshot",
     run: (storage) =>
-      maintenance.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
+      qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
   },
 ];
 
@@ -107,15 +110,15 @@ for (const { name, clusters } of cases) {
         await change.run(storage);
         assert(storage.size > size);
         assert(storage.size < size + (2 << 20), `The file has grown from ${size} to ${storage.size} bytes`);
-        const stored = await storedCounts(storage, await readHeader(storage));
+        const stored = await readOnDiskRefcounts(storage, await readHeader(storage));
         for (const cluster of clusters) assert.equal(await stored.get(cluster), 1, `cluster ${cluster} is left alone`);
         await using folder = await scratch();
         await Deno.writeFile(folder.file("image.qcow2"), storage.bytes());
         // What is counted beside what is new is a leak now that the file reaches it, no more.
         if (clusters[0]! > REACH) await assertClean(folder.file("image.qcow2"));
-        const { corruptions, checkErrors } = await maintenance.check!(storage, context);
+        const { corruptions, checkErrors } = await qcow2.maintenance!.check!(storage, context);
         assert.deepEqual([corruptions, checkErrors], [0, 0]);
-        await maintenance.repair!(storage, "leaks", context);
+        await qcow2.maintenance!.repair!(storage, "leaks", context);
         await Deno.writeFile(folder.file("image.qcow2"), storage.bytes());
         await assertClean(folder.file("image.qcow2"));
         await assertContent(storage, change.name.startsWith("edit"));
@@ -143,9 +146,9 @@ Deno.test("repair of an image whose refcount table leads far away puts what is n
     setU64(viewOf(bytes), TABLE + index * 8, BLOCK);
     bytes[L2] = 0;
     const storage = new MemoryStorage(bytes);
-    await maintenance.repair!(storage, "all", context);
+    await qcow2.maintenance!.repair!(storage, "all", context);
     assert(storage.size < SOUND.length + 8 * CLUSTER, `The file is ${storage.size} bytes long`);
-    const { corruptions, leaks } = await maintenance.check!(storage, context);
+    const { corruptions, leaks } = await qcow2.maintenance!.check!(storage, context);
     assert.deepEqual([corruptions, leaks], [0, 0]);
   }
 });
@@ -154,7 +157,7 @@ Deno.test("a change refuses an image whose refcount table has a block twice", as
   const bytes = SOUND.slice();
   setU64(viewOf(bytes), TABLE + 8, BLOCK);
   const storage = new MemoryStorage(bytes);
-  await assert.rejects(maintenance.resize!(storage, 100 << 20, "off", context), {
+  await assert.rejects(qcow2.maintenance!.resize!(storage, 100 << 20, "off", context), {
     kind: "corrupt",
     message: /holds a refcount block and a refcount block.*check -r all/,
   });
