@@ -164,7 +164,8 @@ function shortOptions(arg: string, next: string | undefined, options: Options): 
 function given(def: OptionDef, arg: string, next: string | undefined, before: readonly GivenOption[] = []): Step {
   if (def.arg === undefined) return { args: [arg], options: [...before, { def, value: true }] };
   if (next === undefined) {
-    const named = def.alias !== undefined && arg.endsWith(def.alias) ? { short: def.alias, arg: def.arg } : def;
+    const byAlias = def.alias !== undefined && !arg.startsWith("--") && arg.endsWith(def.alias);
+    const named = byAlias ? { short: def.alias!, arg: def.arg } : def;
     return { args: [arg], fault: `Option "${optionTerm(named)}" argument missing` };
   }
   return { args: [arg, next], options: [...before, { def, value: next }] };
