@@ -7,7 +7,7 @@ import { usageError } from "./args/usage.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { onSignals } from "./process.ts";
-import { complaintOf, complaintText, processIo, stackText, wantsDebug } from "./report/report.ts";
+import { diagnosticOf, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import type { Io } from "./report/report.ts";
 
 const ABOUT = "Converts virtual disk images.";
@@ -18,7 +18,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
     return await dispatch(args, io);
   } catch (error) {
     const command = commands.find((one) => one.name === args[0])?.name;
-    io.err(complaintText(complaintOf(error, { command, stage: "words" })));
+    io.err(diagnosticText(diagnosticOf(error, { command, stage: "arguments" })));
     if (wantsDebug()) io.err(stackText(error));
     return 1;
   }

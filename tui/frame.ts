@@ -1,18 +1,18 @@
 /**
- * From one frame to the next with as few bytes as that takes. Pure.
+ * Escape sequences that turn one frame into the next, with as few bytes as possible. Pure.
  *
  * @module
  */
 
-/** Goes to the alternate buffer, hides the cursor, and keeps long lines from wrapping. */
-export const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
-/** Takes all of that back. */
-export const LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
+/** Switches to the alternate screen, hides the cursor and turns line wrapping off. */
+export const ENTER_SCREEN = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+/** Reverts {@linkcode ENTER_SCREEN}. */
+export const LEAVE_SCREEN = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /**
- * What turns a screen that shows `before` into one that shows `after`. `null`: nothing is known of what it shows. The last
- * row is always written, so that the cursor rests on it: Deno wipes the cursor's line, and all beneath it, whenever it
- * loads a module or starts a worker.
+ * Returns the text that turns a screen with the lines `before` into one with the lines `after`. `null`: the content of
+ * the screen is unknown. The last row is always written, so that the cursor stays on it: Deno clears the cursor's line,
+ * and all lines after it, whenever it loads a module or starts a worker.
  *
  * @example
  * ```ts

@@ -4,15 +4,14 @@
  * @module
  */
 import type { Key } from "./keys.ts";
-import { KEPT, type Model, type Page, shownRange } from "./model.ts";
-import type { Updated } from "./update.ts";
+import { KEPT, type Model, type Page, shownRange, stopped, type Transition } from "./model.ts";
 
-/** Lines of a page key. */
-const PAGE = 10;
+/** Lines that a page key scrolls by. */
+const PAGE_LINES = 10;
 
-/** The state after a key. */
-export function afterKey(model: Model, key: Key): Updated {
-  // Ctrl-C comes before everything, whatever is open.
+/** Returns the state after a key. */
+export function afterKey(model: Model, key: Key): Transition {
+  // Ctrl-C works on every page, and while the screen asks.
   if (key === "ctrl-c") return stop(model);
   if (model.asking) return answered(model, key);
   switch (key) {
@@ -40,27 +39,27 @@ export function afterKey(model: Model, key: Key): Updated {
   }
 }
 
-function same(model: Model): Updated {
+function same(model: Model): Transition {
   return { model, effect: null };
 }
 
-function stop(model: Model): Updated {
+function stop(model: Model): Transition {
   if (model.stopping) return { model, effect: "exit" };
-  return { model: { ...model, stopping: true, asking: false, paused: false }, effect: "stop" };
+  return { model: stopped(model), effect: "stop" };
 }
 
-function answered(model: Model, key: Key): Updated {
+function answered(model: Model, key: Key): Transition {
   if (key === "y" || key === "Y") return stop(model);
   return same(["n", "N", "q", "escape", "enter"].includes(key) ? { ...model, asking: false } : model);
 }
 
-function togglePause(model: Model): Updated {
+function togglePause(model: Model): Transition {
   if (model.stopping) return same(model);
   const paused = !model.paused;
   return { model: { ...model, paused }, effect: paused ? "pause" : "resume" };
 }
 
-/** A page; the same key again leaves it. */
+/** Opens a page; the same key again closes it. */
 function opened(model: Model, page: Page): Model {
   return { ...model, page: model.page === page ? "main" : page, scroll: 0 };
 }
@@ -68,15 +67,22 @@ function opened(model: Model, page: Page): Model {
 function moved(model: Model, key: Key): Model {
   if (model.page === "map") return movedMap(model, key);
   if (model.page !== "runs" && model.page !== "errors") return model;
-  const steps: { readonly [key: string]: number } = { up: 1, k: 1, down: -1, j: -1, pageup: PAGE, pagedown: -PAGE };
-  const length = model.page === "runs" ? model.runs.length : model.notes.length;
+  const steps: { readonly [key: string]: number } = {
+    up: 1,
+    k: 1,
+    down: -1,
+    j: -1,
+    pageup: PAGE_LINES,
+    pagedown: -PAGE_LINES,
+  };
+  const length = model.page === "runs" ? model.extents.length : model.notes.length;
   const most = Math.max(0, Math.min(length, KEPT) - 1);
   if (key === "home" || key === "g") return { ...model, scroll: most };
   if (key === "end" || key === "G") return { ...model, scroll: 0 };
   return { ...model, scroll: Math.max(0, Math.min(most, model.scroll + (steps[key] ?? 0))) };
 }
 
-/** Parts of the shown range that the map moves by. */
+/** Fractions of the shown range that the map moves by. */
 const MAP_STEPS: { readonly [key: string]: number } = {
   left: -1 / 16,
   right: 1 / 16,
@@ -97,10 +103,10 @@ function movedMap(model: Model, key: Key): Model {
   return { ...model, zoom: { ...model.zoom, start: Math.max(0, Math.min(last, start + step * (end - start))) } };
 }
 
-/** Fewer buckets than this on a screen would show nothing more. */
+/** With fewer buckets on the screen, a larger scale shows no more detail. */
 const LEAST_BUCKETS = 32;
 
-/** Nearer by `by` levels, the middle kept; all of it again after the nearest. */
+/** Changes the scale by `by` levels around the middle; after the largest scale, shows the whole disk again. */
 function zoomed(model: Model, by: number): Model {
   const { map } = model;
   if (!map) return model;

@@ -1,5 +1,5 @@
 /**
- * Bytes of a terminal become keys. What a read cuts in two is kept for the next one. Pure.
+ * Decodes the bytes of a terminal as keys. A sequence that is split between two reads stays pending. Pure.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 /** A key: the character itself, or a name: `up`, `enter`, `escape`, `ctrl-c`, `alt-x`. */
 export type Key = string;
 
-/** Keys that are complete, and bytes that may be the beginning of another. */
+/** Complete keys, and bytes that may be the beginning of another. */
 export interface ReadKeys {
   readonly keys: readonly Key[];
   readonly pending: Uint8Array;
 }
 
 const ESC = 0x1b;
-/** No sequence is longer; what goes on is not one. */
+/** Longer sequences are dropped. */
 const LONGEST = 32;
 
 const FINALS: { readonly [final: string]: Key } = {
@@ -39,16 +39,16 @@ const TILDES: { readonly [number: string]: Key } = {
 
 const CONTROLS: { readonly [byte: number]: Key } = { 8: "backspace", 9: "tab", 10: "enter", 13: "enter" };
 
-/** One key and the bytes that it takes; no bytes: more are needed; no key: nothing that is known. */
-interface Taken {
+/** A decoded key and its length in bytes. `bytes` of 0: more are needed; no key: an unknown sequence. */
+interface Decoded {
   readonly bytes: number;
   readonly key?: Key;
 }
 
-const MORE: Taken = { bytes: 0 };
+const MORE: Decoded = { bytes: 0 };
 
 /**
- * Reads the keys in `pending` and `bytes`.
+ * Decodes the keys in `pending` and `bytes`.
  *
  * @example
  * ```ts
@@ -65,63 +65,63 @@ export function readKeys(pending: Uint8Array, bytes: Uint8Array): ReadKeys {
   const keys: Key[] = [];
   let at = 0;
   while (at < all.length) {
-    const taken = takeKey(all.subarray(at));
-    if (taken.bytes === 0) break;
-    if (taken.key !== undefined) keys.push(taken.key);
-    at += taken.bytes;
+    const next = decodeKey(all.subarray(at));
+    if (next.bytes === 0) break;
+    if (next.key !== undefined) keys.push(next.key);
+    at += next.bytes;
   }
   return { keys, pending: all.slice(at) };
 }
 
-/** The keys in bytes after which nothing came for a while: an escape that stands alone is the key Esc. */
-export function restOfKeys(pending: Uint8Array): readonly Key[] {
+/** Decodes pending bytes that no further byte has followed for a while: a single escape is the key Esc. */
+export function keysOfPending(pending: Uint8Array): readonly Key[] {
   if (pending[0] !== ESC) return [];
   return ["escape", ...readKeys(new Uint8Array(0), pending.subarray(1)).keys];
 }
 
-function takeKey(bytes: Uint8Array): Taken {
+function decodeKey(bytes: Uint8Array): Decoded {
   const first = bytes[0];
-  if (first === ESC) return takeEscape(bytes);
+  if (first === ESC) return decodeEscape(bytes);
   if (CONTROLS[first] !== undefined) return { bytes: 1, key: CONTROLS[first] };
   if (first === 0x7f) return { bytes: 1, key: "backspace" };
   if (first === 0) return { bytes: 1, key: "ctrl-space" };
   if (first < 0x20) return { bytes: 1, key: `ctrl-${String.fromCharCode(first + 0x60)}` };
-  return takeCharacter(bytes);
+  return decodeCharacter(bytes);
 }
 
-function takeEscape(bytes: Uint8Array): Taken {
+function decodeEscape(bytes: Uint8Array): Decoded {
   if (bytes.length === 1) return MORE;
   const second = String.fromCharCode(bytes[1]);
   if (bytes[1] === ESC) return { bytes: 1, key: "escape" };
-  if (second === "[") return takeSequence(bytes);
+  if (second === "[") return decodeSequence(bytes);
   if (second === "O") {
     if (bytes.length === 2) return MORE;
-    return named(3, FINALS[String.fromCharCode(bytes[2])]);
+    return decoded(3, FINALS[String.fromCharCode(bytes[2])]);
   }
-  const rest = takeKey(bytes.subarray(1));
-  return rest.bytes === 0 ? MORE : named(rest.bytes + 1, rest.key && `alt-${rest.key}`);
+  const rest = decodeKey(bytes.subarray(1));
+  return rest.bytes === 0 ? MORE : decoded(rest.bytes + 1, rest.key && `alt-${rest.key}`);
 }
 
-/** `ESC [`, parameters, and a last byte that says what it is. */
-function takeSequence(bytes: Uint8Array): Taken {
+/** Decodes `ESC [`, parameters, and a final byte that names the sequence. */
+function decodeSequence(bytes: Uint8Array): Decoded {
   let at = 2;
   // Function keys of the Linux console: ESC [ [ A.
   if (bytes[at] === 0x5b) return bytes.length > 3 ? { bytes: 4 } : MORE;
   while (at < bytes.length && bytes[at] >= 0x20 && bytes[at] <= 0x3f) at++;
   if (at > LONGEST) return { bytes: at };
   if (at === bytes.length) return MORE;
-  // Another control character in the middle: the sequence is broken off, that byte is a key of its own.
+  // A control character ends the incomplete sequence, and is a key of its own.
   if (bytes[at] < 0x40 || bytes[at] > 0x7e) return { bytes: at };
   const final = String.fromCharCode(bytes[at]);
   const first = String.fromCharCode(...bytes.subarray(2, at)).split(";")[0];
-  return named(at + 1, final === "~" ? TILDES[first] : FINALS[final]);
+  return decoded(at + 1, final === "~" ? TILDES[first] : FINALS[final]);
 }
 
-function named(bytes: number, key: Key | undefined): Taken {
+function decoded(bytes: number, key: Key | undefined): Decoded {
   return key === undefined ? { bytes } : { bytes, key };
 }
 
-function takeCharacter(bytes: Uint8Array): Taken {
+function decodeCharacter(bytes: Uint8Array): Decoded {
   const first = bytes[0];
   const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
   if (length === 0 || first > 0xf4) return { bytes: 1 };

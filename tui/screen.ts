@@ -1,68 +1,69 @@
 /**
- * The screen of a terminal, and the only file that touches one: frames out, keys in, and everything put back as it was
- * on every way out.
+ * The screen: writes frames, reads keys, and restores the terminal however the process ends. No other file of `tui/`
+ * uses a terminal.
  *
  * @module
  */
-import { difference, ENTER, LEAVE } from "./frame.ts";
-import { readKeys, restOfKeys } from "./keys.ts";
-import { type Model, type ScreenEvent, type ScreenJob, startModel } from "./model.ts";
+import { difference, ENTER_SCREEN, LEAVE_SCREEN } from "./frame.ts";
+import { keysOfPending, readKeys } from "./keys.ts";
+import { type Effect, type Model, type ScreenJob, startModel } from "./model.ts";
+import type { JobEvent } from "./progress.ts";
 import type { Theme } from "./theme.ts";
-import { type Effect, type Message, update } from "./update.ts";
+import { type Message, update } from "./update.ts";
 import { type Size, view } from "./view.ts";
 
-/** What a screen needs of a terminal; tests have one made of strings. */
+/** A terminal. Tests use one that collects strings. */
 export interface Terminal {
   size(): Size;
   write(text: string): void;
-  /** Keys one by one and without echo, or as the shell had it. */
+  /** Turns raw mode on (keys one by one, without echo) or off. */
   raw(on: boolean): void;
-  /** Bytes as they are typed; `null` at the end. */
+  /** Reads typed bytes; `null` at the end of the input. */
   read(): Promise<Uint8Array | null>;
-  /** Calls back when the size has changed; gives a function that ends it. */
+  /** Calls `listener` after each change of the size; the result removes the listener. */
   onResize(listener: () => void): () => void;
-  /** Calls back when the process is about to end in any way that it can hear of. */
+  /** Calls `listener` before the process ends, as far as that can be detected; the result removes the listener. */
   onLeave(listener: () => void): () => void;
-  /** Calls back when the process goes on after it was stopped. */
+  /** Calls `listener` when the process continues after a stop; the result removes the listener. */
   onResume(listener: () => void): () => void;
-  /** Milliseconds of a clock that never goes back. */
+  /** Returns the milliseconds of a monotonic clock. */
   now(): number;
 }
 
-/** A screen that is shown. */
+/** An open screen. */
 export interface Screen {
-  /** Takes in what happens; it is drawn with the next frame. */
-  event(event: ScreenEvent): void;
-  /** The job is being stopped from elsewhere. */
+  /** Takes an event of the job; the next frame shows it. */
+  event(event: JobEvent): void;
+  /** Shows that the job is being stopped, by a signal for instance. */
   stopping(): void;
-  /** Gives the terminal back; the last state for a summary. Once is enough, more is no harm. */
+  /** Restores the terminal and returns the last state, for a summary. May be called again. */
   close(): Model;
 }
 
-/** What a screen is made of. */
+/** The options of a screen. */
 export interface ScreenOptions {
   readonly terminal: Terminal;
   readonly job: ScreenJob;
   readonly theme: Theme;
-  /** What a key wants done outside of the screen. */
+  /** Called for a key with an effect outside of the screen. */
   readonly onEffect: (effect: Exclude<Effect, "redraw">) => void;
-  /** The screen itself has failed and is closed; the job goes on. */
+  /** Called after the screen has failed and was closed; the job continues. */
   readonly onFailure?: (error: unknown) => void;
 }
 
-/** Milliseconds between two frames while a job runs: enough to see it move, and a slow terminal keeps up. */
+/** Milliseconds between two frames while a job runs: movement is visible, and a slow terminal keeps up. */
 const FRAME = 250;
-/** Of the time at most a hundredth goes into frames: on a busy machine they become fewer, down to one a second. */
-const PART = 100;
-const SLOWEST = 1000;
-/** Milliseconds between two frames for keys: an answer at once, but not a frame for each repeated key. */
-const ANSWER = 40;
-/** Milliseconds after which an escape stands alone. */
+/** Frames use at most a hundredth of the time: a slow frame delays the next one, up to {@linkcode SLOWEST_FRAME}. */
+const FRAME_PAUSE = 100;
+const SLOWEST_FRAME = 1000;
+/** Milliseconds between two frames for keys: an immediate response, but not one frame for each repeated key. */
+const KEY_FRAME = 40;
+/** Milliseconds after which a single escape is the key Esc. */
 const ESCAPE = 50;
-/** So many events are taken in at once between two frames, so that they do not pile up. */
+/** Events that are queued before they are taken into the state ahead of the next frame. */
 const BATCH = 4096;
 
-/** Shows a screen. */
+/** Opens a screen. */
 export function openScreen(options: ScreenOptions): Screen {
   const { terminal } = options;
   const state = new ScreenState(options);
@@ -76,7 +77,7 @@ export function openScreen(options: ScreenOptions): Screen {
     timer = setTimeout(() => {
       state.draw();
       if (!state.closed) next();
-    }, Math.min(SLOWEST, Math.max(FRAME, PART * state.cost)));
+    }, Math.min(SLOWEST_FRAME, Math.max(FRAME, FRAME_PAUSE * state.cost)));
   };
   next();
   state.onClose = () => {
@@ -86,8 +87,8 @@ export function openScreen(options: ScreenOptions): Screen {
   state.enter();
   listen(state, terminal);
   return {
-    event: (event) => state.take(event),
-    stopping: () => state.tell({ type: "stopping" }),
+    event: (event) => state.queue(event),
+    stopping: () => state.send({ type: "stopping" }),
     close: () => state.close(),
   };
 }
@@ -102,24 +103,24 @@ async function listen(state: ScreenState, terminal: Terminal): Promise<void> {
     if (bytes === null || state.closed) return;
     const read = readKeys(pending, bytes);
     pending = read.pending;
-    read.keys.forEach((key) => state.tell({ type: "key", key }));
+    read.keys.forEach((key) => state.send({ type: "key", key }));
     if (pending.length === 0) continue;
     timer = setTimeout(() => {
-      restOfKeys(pending).forEach((key) => state.tell({ type: "key", key }));
+      keysOfPending(pending).forEach((key) => state.send({ type: "key", key }));
       pending = new Uint8Array(0);
     }, ESCAPE);
   }
 }
 
-/** The parts of a screen that change. */
+/** The mutable state of a screen. */
 class ScreenState {
   closed = false;
   /** Milliseconds that the last frame took. */
   cost = 0;
   onClose: () => void = () => {};
   #model: Model;
-  #events: ScreenEvent[] = [];
-  /** What the terminal shows; `null`: unknown. */
+  #events: JobEvent[] = [];
+  /** The lines on the terminal; `null`: unknown. */
   #shown: readonly string[] | null = null;
   #size: Size = { columns: 0, rows: 0 };
   #drawnAt = -Infinity;
@@ -129,21 +130,21 @@ class ScreenState {
     this.#model = startModel(options.job, options.terminal.now());
   }
 
-  /** Takes the terminal; also after the process was stopped and goes on. */
+  /** Prepares the terminal, at the beginning and when the process continues after a stop. */
   enter(): void {
     if (this.closed) return;
     const { terminal } = this.options;
     terminal.raw(true);
-    terminal.write(ENTER);
+    terminal.write(ENTER_SCREEN);
     this.draw(true);
   }
 
-  take(event: ScreenEvent): void {
+  queue(event: JobEvent): void {
     this.#events.push(event);
-    if (this.#events.length >= BATCH) this.#digest();
+    if (this.#events.length >= BATCH) this.#takeEvents();
   }
 
-  tell(message: Message): void {
+  send(message: Message): void {
     if (this.closed) return;
     const { model, effect } = update(this.#model, message);
     this.#model = model;
@@ -156,11 +157,11 @@ class ScreenState {
     if (this.closed) return;
     const begun = performance.now();
     try {
-      this.#digest();
+      this.#takeEvents();
       this.#write(anew);
       this.cost = performance.now() - begun;
     } catch (error) {
-      // A screen that fails must not take the job with it, nor leave the terminal as it is.
+      // The failure of the screen must neither end the job nor leave the terminal in raw mode.
       this.close();
       this.options.onFailure?.(error);
     }
@@ -168,20 +169,20 @@ class ScreenState {
 
   close(): Model {
     if (this.closed) return this.#model;
-    this.#digest();
+    this.#takeEvents();
     this.closed = true;
     clearTimeout(this.#soon);
     this.onClose();
     const { terminal } = this.options;
     try {
-      terminal.write(LEAVE);
+      terminal.write(LEAVE_SCREEN);
     } finally {
       terminal.raw(false);
     }
     return this.#model;
   }
 
-  #digest(): void {
+  #takeEvents(): void {
     const events = this.#events;
     this.#events = [];
     this.#model = update(this.#model, { type: "events", events, now: this.options.terminal.now() }).model;
@@ -190,7 +191,7 @@ class ScreenState {
   #write(anew: boolean): void {
     const { terminal, theme } = this.options;
     const size = terminal.size();
-    // Not every host says when the size changes, so every frame asks.
+    // Not every host signals a change of the size, so every frame reads it.
     if (anew || size.columns !== this.#size.columns || size.rows !== this.#size.rows) this.#shown = null;
     this.#size = size;
     this.#drawnAt = terminal.now();
@@ -201,7 +202,7 @@ class ScreenState {
   }
 
   #drawSoon(): void {
-    const wait = this.#drawnAt + ANSWER - this.options.terminal.now();
+    const wait = this.#drawnAt + KEY_FRAME - this.options.terminal.now();
     if (wait <= 0) return this.draw();
     this.#soon ??= setTimeout(() => {
       this.#soon = undefined;
@@ -210,12 +211,12 @@ class ScreenState {
   }
 }
 
-/** Whether this process has a terminal for both keys and pictures. */
+/** Whether standard input and standard error of this process are a terminal. */
 export function hasTerminal(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
-/** The terminal of this process: keys from standard input, pictures to standard error. */
+/** Returns the terminal of this process: keys from standard input, frames to standard error. */
 export function hostTerminal(): Terminal {
   const encoder = new TextEncoder();
   const buffer = new Uint8Array(1024);
@@ -231,7 +232,7 @@ export function hostTerminal(): Terminal {
       try {
         for (let rest = encoder.encode(text); rest.length > 0;) rest = rest.subarray(Deno.stderr.writeSync(rest));
       } catch {
-        // The terminal has gone; the signal that says so ends the job.
+        // The terminal is closed; SIGHUP ends the job.
       }
     },
     raw(on) {
@@ -260,7 +261,7 @@ function onSignal(name: Deno.Signal, listener: () => void): () => void {
   try {
     Deno.addSignalListener(name, listener);
   } catch {
-    // Windows has neither.
+    // Windows has neither of the signals.
     return () => {};
   }
   return () => Deno.removeSignalListener(name, listener);

@@ -1,15 +1,11 @@
 /**
- * Text in columns: what a terminal needs, not what a string counts. Pure.
+ * Widths of text in terminal columns, and cutting text to them. Pure.
  *
  * @module
  */
-/** Text that cannot steer a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (one) => `\\u{${one.codePointAt(0)!.toString(16)}}`);
-}
 
 /**
- * Columns that a text takes; before {@linkcode loadWidths} has ended, of some texts only that it takes no more.
+ * Returns the columns of a text; for wide text before {@linkcode loadWidths} has ended, an upper bound.
  *
  * @example
  * ```ts
@@ -25,17 +21,17 @@ export function printable(text: string): string {
 export function columnsOf(text: string): number {
   if (NARROW.test(text)) return text.length;
   if (stringWidth) return stringWidth(text);
-  // The next frame will know.
+  // From the next frame on the width is exact.
   loadWidths(text);
   return WIDEST * text.length;
 }
 
-/** No character takes more columns for each of its UTF-16 units. */
+/** No character is wider than this many columns for each of its UTF-16 code units. */
 const WIDEST = 2;
 
 /**
- * ASCII, Latin, Greek and Cyrillic letters and the glyphs of the theme, of one column each. Nearly all text is that, and
- * to look is a hundred times faster than to segment.
+ * ASCII, Latin, Greek and Cyrillic letters and the glyphs of the theme: one column each. Nearly all text matches, and
+ * this test is a hundred times faster than segmentation.
  */
 const NARROW =
   /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0386-\u0482\u048a-\u052f\u2013\u2026\u2192\u2581-\u2591\u25b6\u2713]*$/;
@@ -43,34 +39,34 @@ const NARROW =
 let stringWidth: ((text: string) => number) | undefined;
 let loading: Promise<void> | undefined;
 
-/** Loads what measures wide text, if `text` is such: to load it costs more time than all else that a screen needs. */
+/** Loads string-width if `text` needs it: that takes longer than loading all other modules of the screen. */
 export async function loadWidths(text: string): Promise<void> {
   if (NARROW.test(text)) return;
   loading ??= import("string-width").then((loaded) => void (stringWidth = loaded.default));
-  // Without it text is cut earlier than it need be, and nothing else.
+  // Without string-width, wide text is cut earlier than necessary.
   await loading.catch(() => {});
 }
 
 let segmenter: Intl.Segmenter | undefined;
 
-/** What a reader takes for single characters. */
+/** Splits a text into characters as a reader sees them (grapheme clusters). */
 export function characters(text: string): string[] {
   if (NARROW.test(text)) return text.split("");
   segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
   return [...segmenter.segment(text)].map((one) => one.segment);
 }
 
-/** The beginning of a text, as many whole characters as fit into `columns`. */
+/** Returns the beginning of a text: as many whole characters as fit into `columns`. */
 export function head(text: string, columns: number): string {
-  return taken(characters(text), columns).join("");
+  return fitting(characters(text), columns).join("");
 }
 
-/** The end of a text, as many whole characters as fit into `columns`. */
+/** Returns the end of a text: as many whole characters as fit into `columns`. */
 export function tail(text: string, columns: number): string {
-  return taken(characters(text).reverse(), columns).reverse().join("");
+  return fitting(characters(text).reverse(), columns).reverse().join("");
 }
 
-function taken(all: readonly string[], columns: number): string[] {
+function fitting(all: readonly string[], columns: number): string[] {
   const kept: string[] = [];
   let left = columns;
   for (const one of all) {
@@ -81,13 +77,13 @@ function taken(all: readonly string[], columns: number): string[] {
   return kept;
 }
 
-/** A text in at most `columns`; `mark` stands for what is cut off at its end. */
+/** Cuts a text to at most `columns`; `mark` replaces the removed end. */
 export function cut(text: string, columns: number, mark: string): string {
   if (columnsOf(text) <= columns) return text;
   return columns <= mark.length ? head(text, columns) : head(text, columns - mark.length) + mark;
 }
 
-/** A path in at most `columns`: its end says most, so its middle goes. */
+/** Cuts a path to at most `columns`; `mark` replaces its middle, because the end matters most. */
 export function shortened(path: string, columns: number, mark: string): string {
   if (columnsOf(path) <= columns) return path;
   const room = columns - mark.length;
@@ -96,13 +92,7 @@ export function shortened(path: string, columns: number, mark: string): string {
   return head(path, front) + mark + tail(path, room - front);
 }
 
-/** A text filled up with spaces to `columns`. */
-export function padded(text: string, columns: number, side: "left" | "right" = "right"): string {
-  const space = " ".repeat(Math.max(0, columns - columnsOf(text)));
-  return side === "right" ? text + space : space + text;
-}
-
-/** Items as lines of at most `columns`, `gap` spaces between two. An item that is too long stands alone. */
+/** Distributes items to lines of at most `columns`, with `gap` columns between two. A longer item has its own line. */
 export function flowed<Item>(
   items: readonly Item[],
   columns: number,

@@ -1,11 +1,11 @@
 /**
- * How things look: glyphs and colours, both of which a user can do without.
+ * Glyphs and colours. The screen is complete without colours, and with ASCII alone.
  *
  * @module
  */
 import { columnsOf, cut, head } from "./text.ts";
 
-/** What a text is, not which colour it has. */
+/** The meaning of a text, from which its colour follows. */
 export type Style =
   | "title"
   | "dim"
@@ -20,7 +20,7 @@ export type Style =
   | "flight"
   | "verified";
 
-/** Characters that are drawn with. */
+/** The characters of bars, marks and charts. */
 export interface Glyphs {
   readonly arrow: string;
   readonly done: string;
@@ -30,11 +30,11 @@ export interface Glyphs {
   readonly empty: string;
   readonly cut: string;
   readonly dash: string;
-  /** From nothing to everything. */
+  /** From the lowest value to the highest. */
   readonly sparks: readonly string[];
 }
 
-/** A look. */
+/** Glyphs, and whether to use colour. */
 export interface Theme {
   readonly glyphs: Glyphs;
   readonly colour: boolean;
@@ -64,7 +64,7 @@ const ASCII: Glyphs = {
   sparks: ["_", ".", ":", "-", "=", "+", "*", "#"],
 };
 
-/** Blue and orange hues, which most colour-blind people tell apart; a letter stands in every cell as well. */
+/** SGR codes. Most colour-blind people can distinguish blue and orange hues; every cell has a letter as well. */
 const SGR: { readonly [style in Style]: string } = {
   title: "1",
   dim: "2",
@@ -80,39 +80,39 @@ const SGR: { readonly [style in Style]: string } = {
   verified: "30;42",
 };
 
-/** The look that fits the terminal and the wishes of its user. */
-export function themeOf(wish: { readonly ascii: boolean; readonly colour: boolean }): Theme {
-  return { glyphs: wish.ascii ? ASCII : UNICODE, colour: wish.colour };
+/** Returns the theme for the options of the user. */
+export function themeOf(options: { readonly ascii: boolean; readonly colour: boolean }): Theme {
+  return { glyphs: options.ascii ? ASCII : UNICODE, colour: options.colour };
 }
 
-/** A piece of a line. */
+/** A part of a line in one style. */
 export interface Span {
   readonly text: string;
   readonly style?: Style;
-  /** Columns of the text, where whoever made it knows. */
+  /** Columns of the text, where already computed. */
   readonly columns?: number;
 }
 
 /** A line before it is painted. */
 export type Line = readonly Span[];
 
-/** A span. */
+/** Returns a span. */
 export function span(text: string, style?: Style): Span {
   return style === undefined ? { text } : { text, style };
 }
 
-/** Columns of a line. */
+/** Returns the columns of a line. */
 export function lineColumns(line: Line): number {
   return line.reduce((sum, one) => sum + (one.columns ?? columnsOf(one.text)), 0);
 }
 
-/** Two parts at both ends of a line; the left one gives way. */
+/** Joins two parts at both ends of a line; without enough room, returns the left one alone. */
 export function spread(left: Line, right: Line, columns: number): Line {
   const space = columns - lineColumns(left) - lineColumns(right);
   return space >= 1 ? [...left, span(" ".repeat(space)), ...right] : left;
 }
 
-/** The bytes of a line, never more than `columns` wide whatever the spans hold. */
+/** Returns the text of a line with its colours, cut to `columns`. */
 export function painted(line: Line, columns: number, theme: Theme): string {
   let text = "";
   let left = columns;
@@ -126,13 +126,7 @@ export function painted(line: Line, columns: number, theme: Theme): string {
   return text;
 }
 
-/** A bar of `columns`; `part` is from 0 to 1. */
-export function barText(part: number, columns: number, { glyphs }: Theme): string {
-  const full = Math.floor(Math.max(0, Math.min(1, part)) * columns);
-  return glyphs.full.repeat(full) + glyphs.empty.repeat(columns - full);
-}
-
-/** Values as small bars, the largest as high as it goes; as many as fit, each the mean of its part. */
+/** Draws values as a chart of at most `columns` characters, each the mean of its part, scaled to the largest. */
 export function sparkText(values: readonly number[], columns: number, { glyphs }: Theme): string {
   const count = Math.min(values.length, columns);
   if (count <= 0) return "";

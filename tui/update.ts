@@ -1,168 +1,131 @@
 /**
- * What happens becomes a new state. Pure. Events come in batches, one for each frame, so that the copy of the map is
- * made once for many of them.
+ * Messages become a new state. Pure. Events come in batches, one for each frame, so that the map is copied once for many
+ * of them.
  *
  * @module
  */
-import { copyOf, type DiskMap, mark, type Range } from "./diskmap.ts";
-import type { Key } from "./keys.ts";
-import { addLoad, type Busy } from "./load.ts";
-import {
-  currentPhase,
-  type Done,
-  doneWork,
-  KEPT,
-  mapFor,
-  type Model,
-  type Note,
-  type ScreenEvent,
-  type SettledRun,
-} from "./model.ts";
+import { copyOf, type DiskMap, emptyMap, mark, type Range } from "./diskmap.ts";
 import { afterKey } from "./key_update.ts";
-import { advanceRate, startRate } from "./rate.ts";
+import type { Key } from "./keys.ts";
+import { isLeftToBacking, KEPT, type Model, type Note, stopped, type Transition } from "./model.ts";
+import { advance, type FinishedExtent, type JobEvent, tick } from "./progress.ts";
+import { addStageTimes } from "./stage_times.ts";
 
-/** What the screen is told. */
+/** An input of the screen. */
 export type Message =
   /** Time has passed, and these events, perhaps none, have come. */
-  | { readonly type: "events"; readonly events: readonly ScreenEvent[]; readonly now: number }
+  | { readonly type: "events"; readonly events: readonly JobEvent[]; readonly now: number }
   | { readonly type: "key"; readonly key: Key }
   /** The job is being stopped, by a signal for instance. */
   | { readonly type: "stopping" };
 
-/** What a key wants from outside. `exit`: at once, without waiting for the job. */
-export type Effect = "pause" | "resume" | "stop" | "exit" | "redraw";
-
-/** A new state, and what is to be done. */
-export interface Updated {
-  readonly model: Model;
-  readonly effect: Effect | null;
-}
-
-/** Phases that go through the whole disk and have a speed. */
-const COPIES: readonly string[] = ["copy", "verify"];
-
-/** The state after a message. */
-export function update(model: Model, message: Message): Updated {
+/** Returns the state after a message. */
+export function update(model: Model, message: Message): Transition {
   switch (message.type) {
     case "events":
       return { model: afterEvents(model, message.events, message.now), effect: null };
     case "key":
       return afterKey(model, message.key);
     case "stopping":
-      return { model: { ...model, stopping: true, asking: false, paused: false }, effect: null };
+      return { model: stopped(model), effect: null };
   }
 }
 
-/** A state that a batch is being gathered in. */
-type Draft = Omit<{ -readonly [key in keyof Model]: Model[key] }, "done" | "inFlight" | "runs" | "notes"> & {
-  done: { -readonly [key in keyof Done]: number };
+/** A state that changes in place while a batch is taken in. */
+type Draft = Omit<{ -readonly [key in keyof Model]: Model[key] }, "inFlight" | "extents" | "notes"> & {
   inFlight: Range[];
-  runs: SettledRun[];
+  extents: FinishedExtent[];
   notes: Note[];
 };
 
-function afterEvents(model: Model, events: readonly ScreenEvent[], now: number): Model {
-  if (events.length === 0) return timed(model, now);
+function afterEvents(model: Model, events: readonly JobEvent[], now: number): Model {
+  if (events.length === 0) return atTime(model, now);
   const draft: Draft = {
     ...model,
-    done: { ...model.done },
     map: model.map && copyOf(model.map),
     inFlight: [...model.inFlight],
-    runs: [...model.runs],
+    extents: [...model.extents],
     notes: [...model.notes],
-    now,
   };
-  for (const event of events) take(draft, event, now);
-  draft.runs = draft.runs.slice(-KEPT);
+  for (const event of events) {
+    draft.progress = advance(draft.progress, event, now);
+    apply(draft, event, now);
+  }
+  draft.extents = draft.extents.slice(-KEPT);
   draft.notes = draft.notes.slice(-KEPT);
-  return timed(draft, now);
+  return atTime(draft, now);
 }
 
-function timed(model: Model, now: number): Model {
-  const running = !model.paused && COPIES.includes(currentPhase(model));
-  return { ...model, now, rate: advanceRate(model.rate, now, doneWork(model), running) };
+function atTime(model: Model, now: number): Model {
+  return { ...model, now, progress: tick(model.progress, now, model.paused) };
 }
 
-function take(draft: Draft, event: ScreenEvent, now: number): void {
+function apply(draft: Draft, event: JobEvent, now: number): void {
   switch (event.type) {
     case "phase":
-      return takePhase(draft, event.phase, now);
+      return beginPhase(draft, event.phase, now);
     case "plan":
       draft.sources = event.sources;
       draft.target = event.target;
-      draft.totals = event.totals;
-      draft.map = mapFor(event.target.size);
+      draft.map = event.target.size > 0 ? emptyMap(event.target.size) : null;
       return;
     case "begin":
       draft.inFlight.push({ start: event.start, end: event.end });
       return;
     case "extent":
-      return takeRun(draft, event);
+      return addExtent(draft, event);
     case "load": {
       const { type: _, ...busy } = event;
-      draft.load = addLoad(draft.load, now, busy satisfies Busy);
+      draft.stageTimes = addStageTimes(draft.stageTimes, now, busy);
       return;
     }
     case "bad":
-      draft.done.bad += event.end - event.start;
       if (draft.map) mark(draft.map, "error", event);
-      return addNote(draft, { kind: "error", message: event.message, range: event });
+      return addNote(draft, { severity: "error", message: event.message, range: event });
     case "warning":
-      return addNote(draft, { kind: "warning", message: event.message });
+      return addNote(draft, { severity: "warning", message: event.message });
   }
 }
 
 function addNote(draft: Draft, note: Note): void {
   draft.notes.push(note);
   draft.noteCount++;
-  // Disks with many bad places say so many thousand times within one batch.
+  // A disk with many bad sectors can emit thousands of them within one batch.
   if (draft.notes.length > 2 * KEPT) draft.notes = draft.notes.slice(-KEPT);
 }
 
-function takePhase(draft: Draft, name: string, now: number): void {
-  const known = draft.phases.some((phase) => phase.name === name);
+function beginPhase(draft: Draft, name: string, now: number): void {
   const ended = draft.phases.map((phase) =>
     phase.startedAt !== undefined && phase.endedAt === undefined ? { ...phase, endedAt: now } : phase
   );
   const begun = { name, startedAt: now };
-  if (known) {
+  if (ended.some((phase) => phase.name === name)) {
     draft.phases = ended.map((phase) => phase.name === name ? begun : phase);
   } else {
     const at = ended.findLastIndex((phase) => phase.startedAt !== undefined) + 1;
     draft.phases = ended.toSpliced(at, 0, begun);
   }
   draft.inFlight = [];
-  if (COPIES.includes(name)) draft.rate = startRate(now);
 }
 
-function takeRun(draft: Draft, run: SettledRun): void {
-  draft.inFlight = draft.inFlight.filter((piece) => piece.end <= run.start || piece.start >= run.end);
-  draft.runs.push(run);
-  draft.runCount++;
-  if (draft.runs.length > 2 * KEPT) draft.runs = draft.runs.slice(-KEPT);
-  const length = run.end - run.start;
-  if (currentPhase(draft) === "verify") {
-    draft.done.verified += length;
-    if (draft.map) mark(draft.map, "verified", run);
-    return;
-  }
-  draft.done[run.action === "copy" ? "data" : run.action] += length;
-  draft.done.zeroes += run.zeroes;
-  if (isLeftToBacking(draft, run)) draft.done.backing += length;
-  if (draft.map) markRun(draft, draft.map, run, length);
+function addExtent(draft: Draft, extent: FinishedExtent): void {
+  draft.inFlight = draft.inFlight.filter((range) => range.end <= extent.start || range.start >= extent.end);
+  draft.extents.push(extent);
+  draft.extentCount++;
+  if (draft.extents.length > 2 * KEPT) draft.extents = draft.extents.slice(-KEPT);
+  const verifies = draft.progress.phase === "verify";
+  if (!verifies && isLeftToBacking(draft, extent)) draft.leftToBacking += extent.end - extent.start;
+  if (draft.map === null) return;
+  if (verifies) mark(draft.map, "verified", extent);
+  else markExtent(draft, draft.map, extent);
 }
 
-function markRun(draft: Draft, map: DiskMap, run: SettledRun, length: number): void {
-  if (run.action === "copy") {
-    const zeroes = run.zeroes / length;
-    mark(map, draft.job.compress ? "compressed" : "data", run, 1 - zeroes);
-    mark(map, "zero", run, zeroes);
+function markExtent(draft: Draft, map: DiskMap, extent: FinishedExtent): void {
+  if (extent.action === "copy") {
+    const zeroes = extent.zeroes / (extent.end - extent.start);
+    mark(map, draft.job.compress ? "compressed" : "data", extent, 1 - zeroes);
+    mark(map, "zero", extent, zeroes);
   } else {
-    mark(map, isLeftToBacking(draft, run) ? "backing" : "zero", run);
+    mark(map, isLeftToBacking(draft, extent) ? "backing" : "zero", extent);
   }
-}
-
-/** A hole that nobody writes; without a backing file it reads as zeroes. */
-function isLeftToBacking(model: { readonly job: Model["job"] }, run: SettledRun): boolean {
-  return run.action === "skip" && run.kind === "hole" && model.job.keepsBacking;
 }

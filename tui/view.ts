@@ -9,14 +9,14 @@ import { pageLines } from "./view_pages.ts";
 import {
   barLine,
   countLines,
+  extentLine,
+  extentsHeading,
   footerLine,
   legendLines,
   mapHeading,
   mapLines,
   noteLine,
   rateLine,
-  runLine,
-  runsHeading,
   stageLines,
   titleLine,
 } from "./view_parts.ts";
@@ -28,10 +28,10 @@ export interface Size {
   readonly rows: number;
 }
 
-/** Below this there is room for a bar only. */
+/** A smaller terminal has room for a bar only. */
 export const LEAST: Size = { columns: 40, rows: 8 };
 
-/** Above this a line is too long for the eye, and a frame too long for a slow terminal. */
+/** Wider lines are hard to read, and too many bytes for a slow terminal. */
 const MOST_COLUMNS = 300;
 
 /** Whether a terminal has room for the screen. */
@@ -40,7 +40,7 @@ export function fits({ columns, rows }: Size): boolean {
 }
 
 /**
- * The lines of the screen, at most `size.rows`, none wider than `size.columns`.
+ * Returns the lines of the screen: at most `size.rows`, none wider than `size.columns`.
  *
  * @example
  * ```ts
@@ -75,7 +75,7 @@ function linesOf(model: Model, columns: number, rows: number, theme: Theme): Lin
   return [...top, ...body, ...space, footer];
 }
 
-/** A terminal that was made too small: the bar. */
+/** Returns the bar alone, for a terminal that has become too small. */
 function smallLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
   const bar = barLine(model, columns, theme);
   if (model.asking || model.stopping) {
@@ -84,23 +84,29 @@ function smallLines(model: Model, columns: number, rows: number, theme: Theme): 
   return rows >= 2 ? [bar, [span(`The screen needs ${LEAST.columns}x${LEAST.rows}`, "dim")]] : [bar];
 }
 
-/** A part of the main page: how many lines it wants, and how to make so many. */
-interface Part {
+/** A section of the main page. */
+interface Section {
+  /** Fewest lines. */
   readonly least: number;
+  /** Most lines. */
   readonly most: number;
+  /** Builds `rows` lines. */
   readonly lines: (rows: number) => Line[];
 }
 
-/** Parts in the order in which they stand; a smaller number comes first when there is not room for all. */
-function partsOf(model: Model, columns: number, theme: Theme): (Part & { readonly rank: number })[] {
-  const { map, notes, runs } = model;
+/** A section with its rank: where the room is short, a smaller number goes first. */
+type Ranked = Section & { readonly rank: number };
+
+/** Returns the sections from top to bottom. */
+function sectionsOf(model: Model, columns: number, theme: Theme): Ranked[] {
+  const { map, notes, extents } = model;
   const legend = legendLines(model, columns);
   const counts = countLines(model, columns);
   const stages = stageLines(model, columns, theme);
   const whole = { start: 0, end: map?.size ?? 0 };
-  const blank: Part = { least: 1, most: 1, lines: () => [[]] };
+  const blank: Section = { least: 1, most: 1, lines: () => [[]] };
   const noted = Math.min(notes.length, 5);
-  const fixed = (lines: readonly Line[]): Part => ({
+  const fixed = (lines: readonly Line[]): Section => ({
     least: lines.length,
     most: lines.length,
     lines: () => [...lines],
@@ -116,14 +122,14 @@ function partsOf(model: Model, columns: number, theme: Theme): (Part & { readonl
     { rank: 2, ...fixed(counts) },
     { rank: 0, ...fixed([rateLine(model, columns, theme)]) },
     { rank: 5, ...fixed(stages) },
-    ...(runs.length > 0
+    ...(extents.length > 0
       ? [{ rank: 10, ...blank }, {
         rank: 6,
         least: 2,
         most: 21,
         lines: (rows: number) => [
-          runsHeading(model),
-          ...runs.slice(-Math.max(1, rows - 1)).map((run) => runLine(run, model, columns)),
+          extentsHeading(model),
+          ...extents.slice(-Math.max(1, rows - 1)).map((extent) => extentLine(extent, model, columns)),
         ],
       }]
       : []),
@@ -139,25 +145,25 @@ function partsOf(model: Model, columns: number, theme: Theme): (Part & { readonl
 }
 
 function mainLines(model: Model, columns: number, room: number, theme: Theme): Line[] {
-  const parts = partsOf(model, columns, theme);
-  const rows = shares(parts, room);
-  return parts.flatMap((part, at) => rows[at] > 0 ? part.lines(rows[at]) : []);
+  const sections = sectionsOf(model, columns, theme);
+  const rows = rowsOf(sections, room);
+  return sections.flatMap((section, at) => rows[at] > 0 ? section.lines(rows[at]) : []);
 }
 
-/** Lines for each part: first what each needs, by rank, then what is left, one by one to those that can use it. */
-export function shares(parts: readonly (Part & { readonly rank: number })[], room: number): number[] {
-  const rows = parts.map(() => 0);
+/** Distributes `room` lines: first the fewest of each section by rank, then the rest one by one, up to the most. */
+function rowsOf(sections: readonly Ranked[], room: number): number[] {
+  const rows = sections.map(() => 0);
   let left = room;
-  const ranked = parts.map((_, at) => at).sort((one, other) => parts[one].rank - parts[other].rank);
+  const ranked = sections.map((_, at) => at).sort((one, other) => sections[one].rank - sections[other].rank);
   for (const at of ranked) {
-    if (parts[at].least > left) continue;
-    rows[at] = parts[at].least;
+    if (sections[at].least > left) continue;
+    rows[at] = sections[at].least;
     left -= rows[at];
   }
   for (let given = true; given && left > 0;) {
     given = false;
     for (const at of ranked) {
-      if (left === 0 || rows[at] === 0 || rows[at] >= parts[at].most) continue;
+      if (left === 0 || rows[at] === 0 || rows[at] >= sections[at].most) continue;
       rows[at]++;
       left--;
       given = true;

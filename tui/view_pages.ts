@@ -1,13 +1,12 @@
 /**
- * The pages besides the main one: help, runs, errors, and the map from nearer. Pure.
+ * The pages besides the main one: help, runs, errors, and the map at a larger scale. Pure.
  *
  * @module
  */
+import { bytesText } from "./human.ts";
 import { type Model, shownRange } from "./model.ts";
-import { padded } from "./text.ts";
 import { type Line, span, type Theme } from "./theme.ts";
-import { bytesText } from "./units.ts";
-import { legendLines, mapHeading, mapLines, noteLine, runLine, runsHeading } from "./view_parts.ts";
+import { extentLine, extentsHeading, legendLines, mapHeading, mapLines, noteLine } from "./view_parts.ts";
 
 const HELP: readonly (readonly [string, string])[] = [
   ["?", "this help"],
@@ -23,47 +22,53 @@ const HELP: readonly (readonly [string, string])[] = [
 ];
 
 const LEGEND: readonly string[] = [
-  ". to do   > in flight   D data copied   P compressed",
+  ". to do   > in flight   D data copied   C compressed",
   "z zero, nothing written   b left to the backing file",
   "V verified   E unreadable or wrong",
 ];
 
-/** The lines between the bar and the keys. */
+/** Returns the lines between the bar and the keys. */
 export function pageLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
   switch (model.page) {
     case "help":
       return helpLines(rows);
     case "runs":
-      return listLines(model, runsHeading(model), model.runs.map((run) => () => runLine(run, model, columns)), rows);
+      return extentsLines(model, columns, rows);
     case "errors":
       return errorLines(model, columns, rows, theme);
     default:
-      return nearMapLines(model, columns, rows);
+      return mapPageLines(model, columns, rows);
   }
 }
 
 function helpLines(rows: number): Line[] {
-  const keys = HELP.map(([key, what]) => [span(padded(key, 8), "key"), span(what)]);
+  const keys = HELP.map(([key, what]) => [span(key.padEnd(8), "key"), span(what)]);
   const legend = LEGEND.map((line) => [span(line)]);
   const room = rows - keys.length;
   return room > legend.length ? [...keys, [], ...legend] : keys;
 }
 
-/** The end of a list, scrolled back; lines are made only where they are seen. */
+/** Returns the heading and the visible part of a list; only visible lines are built. */
 function listLines(model: Model, heading: Line, items: readonly (() => Line)[], rows: number): Line[] {
   const room = Math.max(1, rows - 1);
   const last = Math.max(Math.min(room, items.length), items.length - model.scroll);
   return [heading, ...items.slice(Math.max(0, last - room), last).map((line) => line())];
 }
 
+function extentsLines(model: Model, columns: number, rows: number): Line[] {
+  const items = model.extents.map((extent) => () => extentLine(extent, model, columns));
+  return listLines(model, extentsHeading(model), items, rows);
+}
+
 function errorLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
   if (model.noteCount === 0) return [[span("No warnings, no errors", "good")]];
-  const bad = model.done.bad > 0 ? `, ${bytesText(model.done.bad)} unreadable` : "";
-  const heading = [span("Warnings and errors", "key"), span(`: ${model.noteCount}${bad}`)];
+  const { bad } = model.progress.done;
+  const unreadable = bad > 0 ? `, ${bytesText(bad)} unreadable` : "";
+  const heading = [span("Warnings and errors", "key"), span(`: ${model.noteCount}${unreadable}`)];
   return listLines(model, heading, model.notes.map((note) => () => noteLine(note, columns, theme)), rows);
 }
 
-function nearMapLines(model: Model, columns: number, rows: number): Line[] {
+function mapPageLines(model: Model, columns: number, rows: number): Line[] {
   const { map } = model;
   if (!map) return [[span("There is no map before the plan", "dim")]];
   const legend = rows >= 4 ? legendLines(model, columns).slice(0, Math.floor(rows / 3)) : [];

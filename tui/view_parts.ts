@@ -1,26 +1,17 @@
 /**
- * The parts of the main page. Pure: from the state to lines that are not painted yet.
+ * The parts of the main page: from the state to lines that are not painted yet. Pure.
  *
  * @module
  */
 import { cellsOf, type CellState, LETTERS, type Range } from "./diskmap.ts";
-import { stageLoads } from "./load.ts";
-import { currentPhase, doneWork, type Model, type Note, type SettledRun, totalWork } from "./model.ts";
+import { barText, bytesText, percentText, shortTimeText, timeText, visible } from "./human.ts";
+import { isLeftToBacking, type Model, type Note } from "./model.ts";
+import { doneWork, elapsedSeconds, type FinishedExtent, totalWork } from "./progress.ts";
 import { currentRate, meanRate, timeLeft, timeLeftText } from "./rate.ts";
-import { columnsOf, cut, flowed, printable, shortened } from "./text.ts";
-import {
-  barText,
-  type Line,
-  lineColumns,
-  type Span,
-  span,
-  sparkText,
-  spread,
-  type Style,
-  type Theme,
-} from "./theme.ts";
-import { bytesText, percentText, shortTimeText, timeText } from "./units.ts";
-import { named } from "./view_phases.ts";
+import { stageLoads } from "./stage_times.ts";
+import { columnsOf, cut, flowed, shortened } from "./text.ts";
+import { type Line, lineColumns, type Span, span, sparkText, spread, type Style, type Theme } from "./theme.ts";
+import { phaseLabel } from "./view_phases.ts";
 
 const DOING: { readonly [phase: string]: string } = {
   inspect: "Inspecting",
@@ -41,48 +32,48 @@ const STATE_STYLES: { readonly [state in CellState]: Style } = {
   error: "bad",
 };
 
-/** What is done right now, in a word. */
-export function doingText(model: Model): string {
-  if (model.stopping) return "Stopping";
-  return model.paused ? "Paused" : named(DOING, currentPhase(model) || "inspect");
+/** Returns the present action in a word. */
+function doingText({ stopping, paused, progress }: Model): string {
+  if (stopping) return "Stopping";
+  return paused ? "Paused" : phaseLabel(DOING, progress.phase ?? "inspect");
 }
 
-/** Source → target, and how long it has been. */
+/** Returns source → target, and the time since the beginning. */
 export function titleLine(model: Model, columns: number, { glyphs }: Theme): Line {
   const { job, target } = model;
-  const right = ` ${timeText((model.now - model.startedAt) / 1000)}`;
+  const right = ` ${timeText(elapsedSeconds(model.progress, model.now))}`;
   const format = model.sources?.[0]?.layers[0]?.format;
   const more = job.sources.length > 1 ? ` +${job.sources.length - 1}` : "";
   const from = `${format ? ` (${format})` : ""}${more}`;
   const size = target ? `, ${bytesText(target.size)}` : "";
-  const wish = job.destination === undefined ? "" : ` for ${printable(job.destination)}`;
-  const to = ` (${target?.format ?? job.format}${size})${wish}`;
+  const destination = job.destination === undefined ? "" : ` for ${visible(job.destination)}`;
+  const to = ` (${target?.format ?? job.format}${size})${destination}`;
   const room = columns - right.length - glyphs.arrow.length - 2;
   const sides = columnsOf(from) + columnsOf(to);
-  // The names matter most: what stands in brackets goes where it would leave them less than this.
+  // The names matter most: the text in brackets is left out where it would leave them less room than this.
   const brackets = room - sides >= 24;
   const names = room - (brackets ? sides : 0);
-  const [source, goal] = shared(printable(job.sources[0] ?? ""), printable(job.target), names, glyphs.cut);
+  const [sourceName, targetName] = fitted(visible(job.sources[0] ?? ""), visible(job.target), names, glyphs.cut);
   const left = [
-    span(source, "title"),
+    span(sourceName, "title"),
     span(`${brackets ? from : ""} ${glyphs.arrow} `),
-    span(goal, "title"),
+    span(targetName, "title"),
     span(brackets ? to : ""),
   ];
   return spread(left, [span(right)], columns);
 }
 
-/** Two names in `columns` together; the shorter one gives what it does not need to the other. */
-function shared(first: string, second: string, columns: number, mark: string): [string, string] {
+/** Cuts two names to `columns` together; a longer one may use the room that a shorter one leaves. */
+function fitted(first: string, second: string, columns: number, mark: string): [string, string] {
   const half = Math.floor(columns / 2);
   const one = Math.min(columnsOf(first), Math.max(half, columns - columnsOf(second)));
   return [shortened(first, one, mark), shortened(second, columns - one, mark)];
 }
 
-/** How much of the present phase is done. */
+/** Returns the bar of the present phase. */
 export function barLine(model: Model, columns: number, theme: Theme): Line {
-  const total = totalWork(model);
-  const done = doneWork(model);
+  const total = totalWork(model.progress);
+  const done = doneWork(model.progress);
   const doing = doingText(model);
   if (total === 0) return [span(doing, "now")];
   const count = ` ${percentText(done, total).padStart(5)}`;
@@ -92,13 +83,13 @@ export function barLine(model: Model, columns: number, theme: Theme): Line {
   const width = Math.max(0, long ? room - of.length : room);
   return [
     span(`${doing} `, "now"),
-    span(barText(done / total, width, theme), "key"),
+    span(barText(done / total, width, theme.glyphs), "key"),
     span(count),
     span(long ? of : ""),
   ];
 }
 
-/** The map as `rows` lines of letters. */
+/** Returns the map as `rows` lines of letters. */
 export function mapLines(model: Model, range: Range, columns: number, rows: number): Line[] {
   const { map } = model;
   if (!map) return [];
@@ -106,7 +97,7 @@ export function mapLines(model: Model, range: Range, columns: number, rows: numb
   return Array.from({ length: rows }, (_, row) => joined(cells.slice(row * columns, (row + 1) * columns)));
 }
 
-/** Neighbours of one state become one span. */
+/** Returns one span for each sequence of equal cells. */
 function joined(cells: readonly CellState[]): Line {
   const spans: Span[] = [];
   for (let at = 0; at < cells.length;) {
@@ -118,27 +109,27 @@ function joined(cells: readonly CellState[]): Line {
   return spans;
 }
 
-/** Heading of the map. */
+/** Returns the heading of the map. */
 export function mapHeading(range: Range, size: number, cells: number): Line {
   const cell = `one letter = ${bytesText((range.end - range.start) / cells)}`;
   const whole = range.start === 0 && range.end === size;
-  const what = whole ? bytesText(size) : `${bytesText(range.start)} to ${bytesText(range.end)} of ${bytesText(size)}`;
-  return [span("Disk", "key"), span(` ${what}, ${cell}`)];
+  const bytes = whole ? bytesText(size) : `${bytesText(range.start)} to ${bytesText(range.end)} of ${bytesText(size)}`;
+  return [span("Disk", "key"), span(` ${bytes}, ${cell}`)];
 }
 
-/** Bytes of the whole disk by state. */
-export function legendOf(model: Model): { readonly state: CellState; readonly name: string; readonly bytes: number }[] {
-  const { done, job, map } = model;
+/** Returns the bytes of the whole disk by state. */
+function legendOf(model: Model): { readonly state: CellState; readonly name: string; readonly bytes: number }[] {
+  const { job, map, leftToBacking, progress: { done, phase } } = model;
   const copied = done.data - done.zeroes;
   const flight = model.inFlight.reduce((sum, one) => sum + one.end - one.start, 0);
-  const settled = done.data + done.zero + done.skip;
-  const todo = Math.max(0, (map?.size ?? 0) - settled - (currentPhase(model) === "copy" ? flight : 0));
+  const finished = done.data + done.zero + done.skip;
+  const todo = Math.max(0, (map?.size ?? 0) - finished - (phase === "copy" ? flight : 0));
   const rows = [
     { state: "todo", name: "to do", bytes: todo },
     { state: "flight", name: "in flight", bytes: flight },
     { state: job.compress ? "compressed" : "data", name: job.compress ? "compressed" : "data", bytes: copied },
-    { state: "zero", name: "zero", bytes: done.zeroes + done.zero + done.skip - done.backing },
-    { state: "backing", name: "backing", bytes: done.backing },
+    { state: "zero", name: "zero", bytes: done.zeroes + done.zero + done.skip - leftToBacking },
+    { state: "backing", name: "backing", bytes: leftToBacking },
     { state: "verified", name: "verified", bytes: done.verified },
     { state: "error", name: "unreadable", bytes: done.bad },
   ] as const;
@@ -146,7 +137,7 @@ export function legendOf(model: Model): { readonly state: CellState; readonly na
   return rows.filter((row) => row.bytes > 0 || always.includes(row.state));
 }
 
-/** The legend in as many lines as it needs. */
+/** Returns the legend. */
 export function legendLines(model: Model, columns: number): Line[] {
   const items = legendOf(model).map(({ state, name, bytes }) => [
     span(LETTERS[state], STATE_STYLES[state]),
@@ -161,26 +152,26 @@ function spaced(items: readonly Line[], columns: number, gap: number): Line[] {
   );
 }
 
-/** What was read, written and skipped. */
+/** Returns the bytes that were read, written and skipped. */
 export function countLines(model: Model, columns: number): Line[] {
-  const { done } = model;
+  const { done } = model.progress;
   const written = done.data - done.zeroes;
-  const settled = done.data + done.zero + done.skip;
+  const finished = done.data + done.zero + done.skip;
   const pairs = [
     ["Read", bytesText(done.data)],
     ["Written", bytesText(written)],
     ["Skipped", bytesText(done.skip + done.zeroes + done.zero)],
-    ["Ratio", settled === 0 ? "-" : percentText(written, settled)],
+    ["Ratio", finished === 0 ? "-" : percentText(written, finished)],
   ];
   return spaced(pairs.map(([name, value]) => [span(name, "key"), span(` ${value}`)]), columns, 3);
 }
 
-/** Speed and the time that is left. */
+/** Returns the rate, the remaining time and the history of the rate. */
 export function rateLine(model: Model, columns: number, theme: Theme): Line {
-  const { rate } = model;
+  const { rate } = model.progress;
   const now = currentRate(rate);
   const mean = meanRate(rate);
-  const left = timeLeft(rate, totalWork(model) - doneWork(model));
+  const left = timeLeft(rate, totalWork(model.progress) - doneWork(model.progress));
   const eta = left === null || model.paused || model.stopping ? "" : timeLeftText(left, theme.glyphs.dash, timeText);
   const speed = model.paused ? "paused" : now > 0 ? `${bytesText(now)}/s` : "-";
   const base: Line = [span("Rate", "key"), span(` ${speed}`)];
@@ -193,70 +184,66 @@ export function rateLine(model: Model, columns: number, theme: Theme): Line {
   return room < 8 ? line : [...line, span("  "), span(sparkText(rate.history, Math.min(60, room), theme), "good")];
 }
 
-const STAGE_NAMES: { readonly [stage: string]: string } = {
-  read: "read",
-  decompress: "decompress",
-  compress: "compress",
-  write: "write",
-};
-
-/** How busy each stage is, and which one limits. */
+/** Returns how busy each stage is, and which one limits; with bars where all stages then still fit on one line. */
 export function stageLines(model: Model, columns: number, theme: Theme): Line[] {
-  const stages = stageLoads(model.load, model.job.workers);
+  const stages = stageLoads(model.stageTimes, model.job.workers);
   if (stages.length === 0) return [];
-  const width = columns >= 100 ? 10 : 0;
-  const items: Line[] = stages.map(({ stage, share, limits }) => [
-    span(STAGE_NAMES[stage] ?? printable(stage)),
-    span(width > 0 ? ` ${barText(share, width, theme)}` : ""),
-    span(` ${Math.round(share * 100)} %`),
-    span(limits ? " limits" : "", "now"),
-  ]);
-  return spaced([[span("Busy", "key")], ...items], columns, 2);
+  const lines = (barColumns: number) => {
+    const items: Line[] = stages.map(({ stage, share, limits }) => [
+      span(visible(stage)),
+      span(barColumns > 0 ? ` ${barText(share, barColumns, theme.glyphs)}` : ""),
+      span(` ${Math.round(share * 100)} %`),
+      span(limits ? " limits" : "", "now"),
+    ]);
+    return spaced([[span("Busy", "key")], ...items], columns, 2);
+  };
+  const withBars = lines(10);
+  return columns >= 100 && withBars.length === 1 ? withBars : lines(0);
 }
 
-const ACTS: { readonly [action in SettledRun["action"]]: string } = {
+const ACTIONS: { readonly [action in FinishedExtent["action"]]: string } = {
   copy: "copied",
   zero: "zeroes written",
   skip: "skipped",
 };
 
-/** What was done with a piece, in words. */
-function actText(run: SettledRun, model: Model): string {
-  if (currentPhase(model) === "verify") return "verified";
-  if (run.action === "skip" && run.kind === "hole" && model.job.keepsBacking) return "left to backing";
-  if (run.action !== "copy") return ACTS[run.action];
-  if (run.zeroes === run.end - run.start) return "found zero";
-  const done = model.job.compress ? "compressed" : ACTS.copy;
-  return run.zeroes > 0 ? `${done}, ${bytesText(run.zeroes)} zero` : done;
+/** Returns what was done with an extent, in words. */
+function actionText(extent: FinishedExtent, model: Model): string {
+  if (model.progress.phase === "verify") return "verified";
+  if (isLeftToBacking(model, extent)) return "left to backing";
+  if (extent.action !== "copy") return ACTIONS[extent.action];
+  if (extent.zeroes === extent.end - extent.start) return "found zero";
+  const done = model.job.compress ? "compressed" : ACTIONS.copy;
+  return extent.zeroes > 0 ? `${done}, ${bytesText(extent.zeroes)} zero` : done;
 }
 
-/** Heading of the list of runs. */
-export function runsHeading(model: Model): Line {
-  return [span("Last runs", "key"), span(` of ${model.runCount}: offset, length, status, what was done, time`)];
+/** Returns the heading of the list of extents. */
+export function extentsHeading(model: Model): Line {
+  return [span("Last runs", "key"), span(` of ${model.extentCount}: offset, length, status, what was done, time`)];
 }
 
-/** One piece on one line. */
-export function runLine(run: SettledRun, model: Model, columns: number): Line {
+/** Returns an extent as one line. */
+export function extentLine(extent: FinishedExtent, model: Model, columns: number): Line {
   const wide = columns >= 60;
-  const offset = bytesText(run.start).padStart(10);
-  const length = bytesText(run.end - run.start).padStart(10);
-  const exact = columns >= 100 ? `${String(run.start).padStart(16)} ` : "";
-  const text = `${exact}${offset} ${length}  ${run.kind.padEnd(5)}${actText(run, model)}`;
-  const time = shortTimeText(run.seconds);
+  const offset = bytesText(extent.start).padStart(10);
+  const length = bytesText(extent.end - extent.start).padStart(10);
+  const exact = columns >= 100 ? `${String(extent.start).padStart(16)} ` : "";
+  const text = `${exact}${offset} ${length}  ${extent.kind.padEnd(5)}${actionText(extent, model)}`;
+  const time = shortTimeText(extent.seconds);
   return wide
     ? spread([span(cut(text, columns - time.length - 2, "~"))], [span(time)], Math.min(columns, 100))
     : [span(text)];
 }
 
-/** One message on one line. */
+/** Returns a warning or an error as one line. */
 export function noteLine(note: Note, columns: number, { glyphs }: Theme): Line {
-  const place = note.range ? ` at ${bytesText(note.range.start)}` : "";
-  const kind = note.kind === "error" ? "Error" : "Warning";
-  const text = `${place}: ${printable(note.message)}`;
-  return [span(kind, note.kind === "error" ? "bad" : "now"), span(cut(text, columns - kind.length, glyphs.cut))];
+  const location = note.range ? ` at ${bytesText(note.range.start)}` : "";
+  const [label, style] = note.severity === "error" ? ["Error", "bad"] as const : ["Warning", "now"] as const;
+  const text = `${location}: ${visible(note.message)}`;
+  return [span(label, style), span(cut(text, columns - label.length, glyphs.cut))];
 }
 
-/** The keys, as many as fit, or the question that waits for an answer. */
+/** Returns the keys, as many as fit, or the open question. */
 export function footerLine(model: Model, columns: number): Line {
   if (model.asking) return [span("Stop the conversion? y stops it, n goes on", "now")];
   if (model.stopping) return [span("Stopping; Ctrl-C again leaves at once", "now")];
@@ -266,16 +253,16 @@ export function footerLine(model: Model, columns: number): Line {
     : model.page === "main"
     ? []
     : [["arrows", "scroll"]];
-  const keys = [...back, ...moves, ["?", "help"], ["p", model.paused ? "resume" : "pause"], ["q", "stop"], [
-    "l",
-    "runs",
-  ], [
-    "e",
-    "errors",
-  ], ["m", "map"]] as const;
-  const items = keys.filter(([key], at) => keys.findIndex(([other]) => other === key) === at).map(([key, what]) => [
-    span(key, "key"),
-    span(` ${what}`),
-  ]);
+  const always = [
+    ["?", "help"],
+    ["p", model.paused ? "resume" : "pause"],
+    ["q", "stop"],
+    ["l", "runs"],
+    ["e", "errors"],
+    ["m", "map"],
+  ] as const;
+  const keys = [...back, ...moves, ...always];
+  const items = keys.filter(([key], at) => keys.findIndex(([other]) => other === key) === at)
+    .map(([key, label]) => [span(key, "key"), span(` ${label}`)]);
   return spaced(items, columns, 2)[0] ?? [];
 }

@@ -1,12 +1,11 @@
 /**
- * The phases of a job in one line. Pure.
+ * The line of the phases. Pure.
  *
  * @module
  */
 import type { Model, PhaseState } from "./model.ts";
-import { printable } from "./text.ts";
+import { timeText, visible } from "./human.ts";
 import { type Line, lineColumns, type Span, span, type Style, type Theme } from "./theme.ts";
-import { timeText } from "./units.ts";
 
 const LABELS: { readonly [phase: string]: string } = {
   inspect: "Inspect",
@@ -16,12 +15,12 @@ const LABELS: { readonly [phase: string]: string } = {
   finish: "Finish",
 };
 
-/** What a table calls a phase; one that it does not know has its own name. */
-export function named(table: { readonly [name: string]: string }, name: string): string {
-  return table[name] ?? printable(name.charAt(0).toUpperCase() + name.slice(1));
+/** Returns the label of a phase; a phase that is not in the table has its own name. */
+export function phaseLabel(labels: { readonly [name: string]: string }, name: string): string {
+  return labels[name] ?? visible(name.charAt(0).toUpperCase() + name.slice(1));
 }
 
-/** The phases with their times, as much of that as fits. */
+/** Returns the phases, with their times where there is room. */
 export function phasesLine(model: Model, columns: number, theme: Theme): Line {
   const forms = [
     ...[true, false].flatMap((times) => [2, 1].map((gap) => phasesForm(model, theme, { times, gap, space: " " }))),
@@ -30,10 +29,13 @@ export function phasesLine(model: Model, columns: number, theme: Theme): Line {
   return forms.find((line) => lineColumns(line) <= columns) ?? forms.at(-1)!;
 }
 
-/** Whether times are told, columns between two phases, and what stands between a mark and its name. */
+/** How the line is set. */
 interface PhasesForm {
+  /** Whether it has times. */
   readonly times: boolean;
+  /** Columns between two phases. */
   readonly gap: number;
+  /** Text between a mark and its label. */
   readonly space: string;
 }
 
@@ -41,7 +43,7 @@ function phasesForm(model: Model, { glyphs }: Theme, { times, gap, space }: Phas
   return model.phases.flatMap((phase, at) => {
     const [mark, style] = markOf(phase, glyphs);
     const time = phase.startedAt === undefined ? "" : ` ${timeText(phaseSeconds(phase, model.now))}`;
-    const name = span(`${mark}${space}${named(LABELS, phase.name)}${times ? time : ""}`, style);
+    const name = span(`${mark}${space}${phaseLabel(LABELS, phase.name)}${times ? time : ""}`, style);
     return at === 0 ? [name] : [span(" ".repeat(gap)), name];
   });
 }

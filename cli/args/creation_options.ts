@@ -4,7 +4,7 @@
  * @module
  */
 import type { Format, OptionSpec } from "../../mod.ts";
-import { sizeText } from "../report/units.ts";
+import { sizeText } from "../../tui/human.ts";
 import { type ListItem, optionValues } from "./option_list.ts";
 
 /** Creation options as given; those for backing file and size are set apart. */

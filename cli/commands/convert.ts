@@ -13,10 +13,9 @@ import { allowRefOption, cacheOption, objectOption, permissionsOption, progressO
 import type { Arrival, Destination } from "../destinations/check.ts";
 import { convertExit } from "../exit_codes.ts";
 import { onSignals } from "../process.ts";
-import { tellJob } from "../progress/choose.ts";
-import { tell } from "../progress/progress.ts";
-import type { Telling } from "../progress/progress.ts";
-import { complaintOf, stackText, visible, wantsDebug } from "../report/report.ts";
+import { conversionReporter, reporterFor } from "../progress/choose.ts";
+import type { Reporter } from "../progress/progress.ts";
+import { diagnosticOf, stackText, visible, wantsDebug } from "../report/report.ts";
 import type { Io, Where } from "../report/report.ts";
 import { helpOf } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, OptionDef } from "./command.ts";
@@ -171,7 +170,7 @@ export async function parseConvert(
 
 async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
   const { def, io, signal } = context;
-  let stage: Where["stage"] = "words";
+  let stage: Where["stage"] = "arguments";
   try {
     const request = await parseConvert(args);
     switch (request.kind) {
@@ -189,7 +188,8 @@ async function runConvert(args: readonly string[], context: CommandContext): Pro
     await printPermissions(def, args, await jobFiles(request.job), io);
     return 0;
   } catch (error) {
-    return reportFailure(error, stage, tell(wantsJson(args) ? "json" : "none", false, io), io, signal);
+    const progress = reporterFor({ progress: wantsJson(args) ? "json" : "none", quiet: false }, io);
+    return reportFailure(error, stage, progress, io, signal);
   }
 }
 
@@ -205,7 +205,7 @@ async function work(
   { io: terminal, signal: raised }: CommandContext,
 ): Promise<number> {
   const io = besideTarget(job.target.path, terminal);
-  const progress = await tellJob({ job, view, words }, io, raised);
+  const progress = await conversionReporter({ job, view, args: words }, io, raised);
   const { signal, paused } = progress;
   // qemu-img and dd report their progress on these signals; without a listener they would end the process.
   const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
@@ -216,9 +216,9 @@ async function work(
     const checked = view.destination && await checkArrival(view.destination, summary);
     progress.end({ ok: true, code: 0, summary });
     // On a terminal the screen has shown the digest already; a program that reads the output always gets it.
-    const shown = progress.tellsDigest === true && io.outIsTerminal === true;
+    const shown = progress.writesDigest === true && io.outIsTerminal === true;
     if (summary.sha256 !== undefined && !shown) {
-      const { digestLine } = await import("../report/human.ts");
+      const { digestLine } = await import("../report/results.ts");
       io.out(digestLine(summary.sha256, job.target.path));
     }
     if (checked && !view.quiet && view.progress !== "json") {
@@ -258,12 +258,12 @@ async function checkArrival(destination: Destination, summary: ConvertSummary): 
 function reportFailure(
   error: unknown,
   stage: Where["stage"],
-  progress: Telling,
+  progress: Reporter,
   io: Io,
   signal: AbortSignal,
 ): number {
   const code = convertExit(error, signal);
-  progress.end({ ok: false, code, complaint: complaintOf(error, { command: "convert", stage }) });
+  progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: "convert", stage }) });
   if (wantsDebug()) io.err(stackText(error));
   return code;
 }

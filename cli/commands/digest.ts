@@ -20,7 +20,7 @@ import {
 } from "../args/read_options.ts";
 import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { digestLine } from "../report/human.ts";
+import { digestLine } from "../report/results.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 

@@ -16,7 +16,8 @@ import {
   READING,
   readingOptions,
 } from "../args/read_options.ts";
-import { bothSizes, snapshotTable, threeDigits } from "../report/human.ts";
+import { bothSizes, threeDigits } from "../../tui/human.ts";
+import { snapshotTable } from "../report/results.ts";
 import { visible } from "../report/report.ts";
 import { runCommand } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";

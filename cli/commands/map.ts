@@ -126,7 +126,7 @@ async function list(request: MapRequest, entries: AsyncIterable<MapEntry>, io: I
     if (text.length < PRINTED_AT_ONCE) continue;
     io.out(text);
     text = "";
-    if (io.outHasLeft?.()) break;
+    if (io.outIsClosed?.()) break;
   }
   return form === "json" ? `${text}${count === 0 ? entryJson({ ...NO_ENTRY, start }) : ""}]\n` : text;
 }

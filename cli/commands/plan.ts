@@ -10,7 +10,7 @@ import { creationOptionsText } from "../args/creation_options.ts";
 import { outputForm, outputOption } from "../args/read_options.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { visible } from "../report/report.ts";
-import { bytesText, timeText } from "../report/units.ts";
+import { bytesText, timeText } from "../../tui/human.ts";
 import { convertCommand } from "./convert.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";

@@ -8,7 +8,7 @@ import type { Format } from "../../mod.ts";
 import { outputForm, refuseFiles } from "../args/read_options.ts";
 import { lackOf, sizeRuleOf } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
-import { sizeText } from "../report/units.ts";
+import { sizeText } from "../../tui/human.ts";
 import { runCommand } from "./run_command.ts";
 import type { LoadedCommand } from "./command.ts";
 

@@ -9,9 +9,9 @@ import { convertExit } from "../exit_codes.ts";
 import { onSignals } from "../process.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import {
-  type Complaint,
-  complaintOf,
-  complaintText,
+  type Diagnostic,
+  diagnosticOf,
+  diagnosticText,
   type Io,
   stackText,
   wantsDebug,
@@ -36,7 +36,7 @@ export async function runCommand<Request>(
   context: CommandContext,
 ): Promise<number> {
   const { def, io, signal } = context;
-  let stage: Where["stage"] = "words";
+  let stage: Where["stage"] = "arguments";
   try {
     const parsed = parseArgs(def, args);
     const request = parsed === null ? await helpOf(def) : await read(parsed, io);
@@ -53,7 +53,7 @@ export async function runCommand<Request>(
     stage = "work";
     return await work(request, context);
   } catch (error) {
-    io.err(complaintText(complaintOf(error, { command: def.name, stage })));
+    io.err(diagnosticText(diagnosticOf(error, { command: def.name, stage })));
     return failureCode(error, io, signal, 1);
   }
 }
@@ -92,7 +92,7 @@ export interface JobResult {
   readonly code?: number;
   readonly summary?: ConvertSummary;
   /** Set where the job could not be done. */
-  readonly failure?: Complaint;
+  readonly failure?: Diagnostic;
   /** Printed to standard error and standard output after the progress. */
   readonly err?: string;
   readonly out?: string;
@@ -104,8 +104,8 @@ export async function runJob(
   { def, io, signal }: CommandContext,
   job: (hooks: JobHooks) => Promise<JobResult>,
 ): Promise<number> {
-  const { tellFor } = await import("../progress/progress.ts");
-  const progress = tellFor(view, io, label);
+  const { reporterFor } = await import("../progress/choose.ts");
+  const progress = reporterFor(view, io, label);
   // qemu-img and dd report their progress on these signals; without a listener they would end the process.
   const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
   try {
@@ -114,13 +114,13 @@ export async function runJob(
       onEvent: progress.event,
       onWarning: progress.warn,
     });
-    progress.end(failure ? { ok: false, code, complaint: failure } : { ok: true, code, summary });
+    progress.end(failure ? { ok: false, code, diagnostic: failure } : { ok: true, code, summary });
     if (err) io.err(err);
     if (out) io.out(out);
     return code;
   } catch (error) {
     const code = failureCode(error, io, signal, codeOf());
-    progress.end({ ok: false, code, complaint: complaintOf(error, { command: def.name, stage: "work" }) });
+    progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: def.name, stage: "work" }) });
     return code;
   } finally {
     removeListeners();

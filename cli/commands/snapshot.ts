@@ -10,7 +10,7 @@ import { isOn, textOf } from "../args/parse_args.ts";
 import { formatOption, permissionsOption, progressOptions, progressView, READING } from "../args/read_options.ts";
 import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
-import { snapshotTable } from "../report/human.ts";
+import { snapshotTable } from "../report/results.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 

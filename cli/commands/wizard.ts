@@ -10,7 +10,7 @@ import { usageError } from "../args/usage.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
 import { denoCommand, programPath } from "../permissions.ts";
 import { isSet } from "../process.ts";
-import { complaintOf, type Io } from "../report/report.ts";
+import { diagnosticOf, type Io } from "../report/report.ts";
 import { BACK, LEAVE, type Prompter, type Way } from "../wizard/prompter.ts";
 import {
   type Answers,
@@ -126,7 +126,7 @@ function sourceFault(path: string): string | undefined {
 }
 
 function messageOf(error: unknown): string {
-  return complaintOf(error, { command: "wizard", stage: "work" }).message;
+  return diagnosticOf(error, { command: "wizard", stage: "work" }).message;
 }
 
 async function askOutput({ prompter, host, formats }: Asking, answers: Answers): Promise<Answers | Way> {

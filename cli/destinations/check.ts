@@ -8,7 +8,7 @@ import type { ConvertSummary } from "../../mod.ts";
 import { nextCommands } from "./recipes.ts";
 import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./rules.ts";
 import type { Preset, Recipe } from "./table.ts";
-import { bytesText } from "../report/units.ts";
+import { bytesText } from "../../tui/human.ts";
 
 /** A destination and the way to write for it. */
 export interface Destination {

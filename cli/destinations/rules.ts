@@ -6,7 +6,7 @@
 import type { Facts } from "../../mod.ts";
 import type { Preset, Recipe, RuleName } from "./table.ts";
 import { sizeRuleOf } from "./recipes.ts";
-import { bytesText } from "../report/units.ts";
+import { bytesText } from "../../tui/human.ts";
 
 /** What is known of a finished file, from reading it again. Sizes are bytes. */
 export interface FinishedFile {

@@ -1,15 +1,14 @@
 /**
- * Progress as one line that is written over, for terminals.
+ * Progress as one line that is overwritten, for terminals.
  *
  * @module
  */
-import { doneWork, isInBytes, isMeasured, percent, rate, secondsLeft, totalWork } from "./model.ts";
-import type { Progress } from "./model.ts";
-import { bytesText, timeText } from "../report/units.ts";
-import { complaintText } from "../report/report.ts";
-import type { Io } from "../report/report.ts";
-import type { Renderer } from "./progress.ts";
+import { barText, bytesText, timeText } from "../../tui/human.ts";
+import { doneWork, isInBytes, isMeasured, percent, type Progress, secondsLeft, totalWork } from "../../tui/progress.ts";
+import { currentRate } from "../../tui/rate.ts";
+import { diagnosticText, type Io } from "../report/report.ts";
 import { summaryText } from "./plain.ts";
+import type { Renderer } from "./progress.ts";
 
 /** Milliseconds between two frames: smooth enough, and a slow terminal keeps up. */
 const FRAME = 100;
@@ -17,46 +16,53 @@ const MIN_BAR = 10;
 const MAX_BAR = 40;
 const CLEAR = "\r\x1b[K";
 
-const PHASES = { inspect: "Inspecting", plan: "Planning", finish: "Finishing" } as const;
+const PHASES: { readonly [phase: string]: string } = { plan: "Planning", finish: "Finishing" };
 
-/** The bar itself, `width` columns. */
-export function barText(value: number, width: number, plain: boolean): string {
-  const [full, empty] = plain ? ["#", "-"] : ["█", "░"];
-  const cells = Math.floor(width * value / 100);
-  return full.repeat(cells) + empty.repeat(width - cells);
+const BLOCKS = { full: "█", empty: "░" };
+const ASCII_BLOCKS = { full: "#", empty: "-" };
+
+/** What a line is made for. */
+export interface BarStyle {
+  /** Name of the work. */
+  readonly label: string;
+  readonly columns: number;
+  /** ASCII alone. */
+  readonly plain: boolean;
 }
 
-/** The line for a state, at most `columns` wide: what matters least is left out first. */
-export function barLine(state: Progress, now: number, columns: number, plain: boolean): string {
-  const label = state.phase === "copy" ? state.label : PHASES[state.phase ?? "inspect"];
-  if (!isMeasured(state)) return label.slice(0, columns);
-  const value = percent(state);
-  const speed = rate(state, now);
-  const left = secondsLeft(state, now);
-  const head = `${label} ${String(Math.floor(value)).padStart(3)} %`;
+/** Returns the line of a state, at most `columns` wide: the least important parts are left out first. */
+export function barLine(state: Progress, { label, columns, plain }: BarStyle): string {
+  const isCopying = state.phase === "copy";
+  const doing = isCopying ? label : PHASES[state.phase ?? ""] ?? "Inspecting";
+  if (!isMeasured(state)) return doing.slice(0, columns);
+  const head = `${doing} ${String(Math.floor(percent(state))).padStart(3)} %`;
   const parts: string[] = [];
   if (isInBytes(state)) {
+    const rate = currentRate(state.rate);
     parts.push(`${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}`.padStart(22));
-    if (state.phase === "copy") parts.push((speed > 0 ? `${bytesText(speed)}/s` : "").padStart(12));
+    if (isCopying) parts.push((rate > 0 ? `${bytesText(rate)}/s` : "").padStart(12));
   }
-  if (state.phase === "copy") {
+  if (isCopying) {
+    const left = secondsLeft(state);
     parts.push((left === undefined ? "" : `${timeText(left)} left`).padStart(12));
   }
   for (; parts.length > 0; parts.pop()) {
     const tail = parts.join(" ");
     const room = columns - head.length - tail.length - 4;
-    if (room >= MIN_BAR) return `${head} [${barText(value, Math.min(room, MAX_BAR), plain)}] ${tail}`.trimEnd();
+    if (room < MIN_BAR) continue;
+    const bar = barText(percent(state) / 100, Math.min(room, MAX_BAR), plain ? ASCII_BLOCKS : BLOCKS);
+    return `${head} [${bar}] ${tail}`.trimEnd();
   }
   return head.slice(0, columns);
 }
 
-/** A bar on `io.err`. */
-export function barRenderer(io: Io): Renderer {
+/** Writes a bar to `io.err`. */
+export function barRenderer(io: Io, label: string): Renderer {
   let shownAt = -Infinity;
   const show = (state: Progress, now: number) => {
     shownAt = now;
     // One column less: a line that fills the last one makes some terminals wrap.
-    io.err(`${CLEAR}${barLine(state, now, io.columns() - 1, io.plain)}`);
+    io.err(CLEAR + barLine(state, { label, columns: io.columns() - 1, plain: io.plain }));
   };
   return {
     event(state, event, now) {
@@ -67,7 +73,7 @@ export function barRenderer(io: Io): Renderer {
       show(state, io.now());
     },
     end(outcome) {
-      if (!outcome.ok) return io.err(`${CLEAR}${complaintText(outcome.complaint)}`);
+      if (!outcome.ok) return io.err(`${CLEAR}${diagnosticText(outcome.diagnostic)}`);
       io.err(CLEAR + (outcome.summary === undefined ? "" : `${summaryText(outcome.summary)}\n`));
     },
   };

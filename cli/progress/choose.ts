@@ -1,61 +1,99 @@
 /**
- * Which form of progress a conversion gets: what is wished for, as far as the terminal can show it.
+ * The choice among the forms of progress: the one the user asks for, as far as the terminal can show it.
  *
  * @module
  */
-import type { ConvertJob } from "../../mod.ts";
-import type { ConvertView } from "../args/convert_args.ts";
 import { isSet } from "../process.ts";
-import { formFor, ioFor, tellFor, type Telling } from "./progress.ts";
-import type { JobTelling } from "./screen.ts";
 import type { Io } from "../report/report.ts";
+import { accessibleRenderer } from "./accessible.ts";
+import { barRenderer } from "./bar.ts";
+import { jsonRenderer } from "./json.ts";
+import { plainRenderer, silentRenderer } from "./plain.ts";
+import type { ConversionReporter, ProgressForm, ProgressView, Renderer, Reporter } from "./progress.ts";
+import { qemuRenderer } from "./qemu.ts";
+import { reporterWith } from "./reporter.ts";
+import type { ScreenedJob } from "./screen.ts";
 
-/** What is shown, and for whom. */
-export interface JobShown {
-  readonly job: ConvertJob;
-  readonly view: ConvertView;
-  /** The words after `convert`. */
-  readonly words: readonly string[];
+/** Returns a reporter in the form that `view` asks for. `label`: the name of the work. */
+export function reporterFor(view: ProgressView, io: Io, label = "Copying"): Reporter {
+  const form = formFor(view);
+  const own = withPlain(view, io);
+  return reporterWith(rendererFor(form, own, label), { asEvents: form === "json", quiet: view.quiet }, own);
 }
 
-/** Shows a conversion. `signal` is raised by the signals of the process. */
-export async function tellJob(shown: JobShown, io: Io, signal: AbortSignal): Promise<JobTelling> {
+/** Returns the form for a view: `accessible` replaces all forms but those that programs read. */
+function formFor({ progress, accessible }: ProgressView): ProgressForm {
+  const forPeople = progress !== "json" && progress !== "qemu" && progress !== "none";
+  return forPeople && (accessible || isSet("ACCESSIBLE")) ? "accessible" : progress;
+}
+
+/** Returns `io`, restricted to plain characters where the view asks for ASCII. */
+function withPlain({ ascii }: ProgressView, io: Io): Io {
+  return ascii ? { ...io, plain: true, columns: io.columns, now: io.now } : io;
+}
+
+function rendererFor(form: ProgressForm, io: Io, label: string): Renderer {
+  switch (form) {
+    case "qemu":
+      return qemuRenderer(io);
+    case "bar":
+      return barRenderer(io, label);
+    case "plain":
+      return plainRenderer(io, true);
+    case "json":
+      return jsonRenderer(io);
+    case "none":
+      return silentRenderer(io);
+    case "accessible":
+      return accessibleRenderer(io, label);
+    // Only conversions have a screen.
+    case "screen":
+    case "auto":
+      // A short job in a pipe writes nothing, as with qemu-img.
+      return io.errIsTerminal ? barRenderer(io, label) : plainRenderer(io, false);
+  }
+}
+
+/** Returns a reporter for a conversion, with a screen where the user asks for one and the terminal can show it. */
+export async function conversionReporter(
+  shown: ScreenedJob,
+  io: Io,
+  signal: AbortSignal,
+): Promise<ConversionReporter> {
   const { view } = shown;
-  if (formFor(view) !== "screen") return plainly(tellFor(view, io), signal);
-  const screen = await import("../../tui/screen.ts");
+  if (formFor(view) !== "screen") return withoutScreen(view, io, signal);
+  const { hasTerminal, hostTerminal } = await import("../../tui/screen.ts");
   const { fits, LEAST } = await import("../../tui/view.ts");
-  const problem = screenProblem(screen.hasTerminal(), () => fits(screen.hostTerminal().size()), LEAST);
+  const problem = screenProblem(hasTerminal(), () => fits(hostTerminal().size()), LEAST);
   if (problem !== undefined) {
     if (!view.quiet) io.err(`diskcast: ${problem}\n`);
-    return plainly(tellFor({ ...view, progress: "auto" }, io), signal);
+    return withoutScreen({ ...view, progress: "auto" }, io, signal);
   }
-  const { screenTelling } = await import("./screen.ts");
-  const terminal = screen.hostTerminal();
-  const look = { ascii: view.ascii === true || Deno.build.os === "windows", colour: !Deno.noColor };
-  return await screenTelling({
+  const { screenReporter } = await import("./screen.ts");
+  return await screenReporter({
     ...shown,
-    io: ioFor(view, io),
+    io: withPlain(view, io),
     signal,
-    terminal,
-    look,
-    leave: (code) => Deno.exit(code),
+    terminal: hostTerminal(),
+    look: { ascii: view.ascii === true || Deno.build.os === "windows", colour: !Deno.noColor },
+    exit: (code) => Deno.exit(code),
   });
 }
 
-function plainly(telling: Telling, signal: AbortSignal): JobTelling {
-  return { ...telling, signal, phase: () => {} };
+function withoutScreen(view: ProgressView, io: Io, signal: AbortSignal): ConversionReporter {
+  return { ...reporterFor(view, io), signal, phase: () => {} };
 }
 
-/** Why there is no screen. */
-export function screenProblem(
+/** Returns why there can be no screen; `undefined`: there can. */
+function screenProblem(
   hasTerminal: boolean,
   fits: () => boolean,
   least: { readonly columns: number; readonly rows: number },
 ): string | undefined {
   if (!hasTerminal) {
-    return "the screen needs a terminal as standard input and standard error; progress is told as --progress=auto does";
+    return "the screen needs a terminal as standard input and standard error; progress is shown as with --progress=auto";
   }
-  if (isSet("TERM", "dumb")) return "this terminal cannot show a screen; progress is told as --progress=auto does";
+  if (isSet("TERM", "dumb")) return "this terminal cannot show a screen; progress is shown as with --progress=auto";
   if (fits()) return undefined;
   return `the screen needs ${least.columns} columns and ${least.rows} rows; the bar is shown instead`;
 }

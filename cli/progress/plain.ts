@@ -1,45 +1,43 @@
 /**
- * Progress as lines, for logs.
+ * Progress as lines, for logs; and no progress at all.
  *
  * @module
  */
 import type { ConvertSummary } from "../../mod.ts";
-import { doneWork, isInBytes, isMeasured, percent, rate, secondsLeft, totalWork } from "./model.ts";
-import type { Progress } from "./model.ts";
-import { bytesText, timeText } from "../report/units.ts";
-import { complaintText, visible } from "../report/report.ts";
-import type { Io } from "../report/report.ts";
+import { bytesText, timeText } from "../../tui/human.ts";
+import { doneWork, isInBytes, isMeasured, percent, type Progress, secondsLeft, totalWork } from "../../tui/progress.ts";
+import { currentRate } from "../../tui/rate.ts";
+import { diagnosticText, type Io, visible } from "../report/report.ts";
 import type { Renderer } from "./progress.ts";
 
-/** Milliseconds that must lie between two lines. */
+/** Least milliseconds between two lines. */
 const PAUSE = 10_000;
 /** After the pause: a line for this much progress... */
 const POINTS = 5;
 /** ...or after this time, so that a log shows that the job is alive. */
 const ALIVE = 60_000;
 
-/** One line for a finished job. */
+/** Formats a finished job as one line. */
 export function summaryText(summary: ConvertSummary): string {
   const { data, zeroes } = summary.totals;
-  const nothing = summary.size - data + zeroes;
-  return `${visible(summary.path)}: ${bytesText(data - zeroes)} of data, ${
-    bytesText(Math.max(0, nothing))
-  } of zeroes or holes,` +
+  const zero = bytesText(Math.max(0, summary.size - data + zeroes));
+  return `${visible(summary.path)}: ${bytesText(data - zeroes)} of data, ${zero} of zeroes or holes,` +
     ` ${bytesText(summary.fileSize)} in the file, ${timeText(summary.seconds)}`;
 }
 
-/** One line for a job under way. */
-export function statusText(state: Progress, now: number): string {
-  const speed = rate(state, now);
-  const left = secondsLeft(state, now);
+/** Formats a job under way as one line. */
+export function statusText(state: Progress): string {
+  const isCopying = state.phase === "copy";
+  const rate = isCopying ? currentRate(state.rate) : 0;
+  const left = isCopying ? secondsLeft(state) : undefined;
   const bytes = isInBytes(state)
-    ? `, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` + (speed > 0 ? `, ${bytesText(speed)}/s` : "")
+    ? `, ${bytesText(doneWork(state))} of ${bytesText(totalWork(state))}` + (rate > 0 ? `, ${bytesText(rate)}/s` : "")
     : "";
   return `${Math.floor(percent(state))} %${bytes}` +
     (left === undefined ? "" : `, ${timeText(left)} left`);
 }
 
-/** Lines on `io.err`. `always`: a last line however short the job was; else only after other lines. */
+/** Writes lines to `io.err`. `always`: a last line however short the job was; else only after other lines. */
 export function plainRenderer(io: Io, always: boolean): Renderer {
   let shown = 0;
   let shownAt = io.now();
@@ -50,12 +48,21 @@ export function plainRenderer(io: Io, always: boolean): Renderer {
       const value = percent(state);
       if (wrote && value - shown < POINTS && now - shownAt < ALIVE) return;
       [shown, shownAt, wrote] = [value, now, true];
-      io.err(`${statusText(state, now)}\n`);
+      io.err(`${statusText(state)}\n`);
     },
     note: (text) => io.err(`${text}\n`),
     end(outcome) {
-      if (!outcome.ok) io.err(complaintText(outcome.complaint));
+      if (!outcome.ok) io.err(diagnosticText(outcome.diagnostic));
       else if ((always || wrote) && outcome.summary !== undefined) io.err(`${summaryText(outcome.summary)}\n`);
     },
+  };
+}
+
+/** Writes warnings and errors alone. */
+export function silentRenderer(io: Io): Renderer {
+  return {
+    event: () => {},
+    note: (text) => io.err(`${text}\n`),
+    end: (outcome) => outcome.ok || io.err(diagnosticText(outcome.diagnostic)),
   };
 }

@@ -6,7 +6,7 @@
 import type { MapEntry } from "../../mod.ts";
 import { cellsOf, type CellState, type DiskMap, emptyMap, mark } from "../../tui/diskmap.ts";
 import { type Line, painted, span, type Theme } from "../../tui/theme.ts";
-import { bytesText } from "./units.ts";
+import { bytesText } from "../../tui/human.ts";
 
 /** What a picture shows. */
 const STATES = ["data", "compressed", "backing", "zero"] as const;
@@ -20,7 +20,7 @@ const NAMES: { readonly [state in State]: string } = {
 };
 
 /** The letter of each state: colour is never the only sign. */
-const LETTERS: { readonly [state in State]: string } = { data: "D", compressed: "P", backing: "b", zero: "." };
+const LETTERS: { readonly [state in State]: string } = { data: "D", compressed: "C", backing: "b", zero: "." };
 
 /** A disk, or a part of it, being counted. */
 export interface Picture {

@@ -1,72 +1,75 @@
 /**
- * What people see: results to stdout, talk to stderr.
+ * Output to the user: results on standard output, everything else on standard error, errors as diagnostics.
  *
  * @module
  */
 import { ImageError } from "../../mod.ts";
+import { visible } from "../../tui/human.ts";
 import { isSet } from "../process.ts";
 
-/** Where a command writes, and what it may know of the terminal. */
+export { visible };
+
+/** The output of a command, and the properties of its terminal. */
 export interface Io {
-  /** Results. */
+  /** Writes results. */
   out(text: string): void;
-  /** Everything else. */
+  /** Writes everything else. */
   err(text: string): void;
-  /** Whether the reader of `out` has left: more results are for nobody. */
-  outHasLeft?(): boolean;
+  /** Whether the other end of `out` is closed, so that more results are useless. */
+  outIsClosed?(): boolean;
   /** Whether `out` is a terminal. */
   readonly outIsTerminal?: boolean;
   /** Whether `err` is a terminal. */
   readonly errIsTerminal: boolean;
-  /** Whether somebody can answer questions. */
+  /** Whether questions can be answered. */
   readonly inIsTerminal?: boolean;
-  /** Whether plain characters are wanted: no colours, no block letters. */
+  /** Whether only plain characters may be written: no colours, no block letters. */
   readonly plain: boolean;
-  /** Columns of the terminal; 80 where unknown. */
+  /** Returns the columns of the terminal; 80 where unknown. */
   columns(): number;
-  /** Milliseconds of a clock that never goes back. */
+  /** Returns the milliseconds of a monotonic clock. */
   now(): number;
 }
 
-/** Where text goes. */
+/** A file that text is written to. */
 export interface Sink {
-  /** Returns how many of the bytes it took. */
+  /** Writes some of the bytes and returns their number. */
   writeSync(bytes: Uint8Array): number;
 }
 
 /**
- * Writes all of `text`. A reader that has left is no failure: `diskcast --help | head` ends quietly.
+ * Returns a function that writes all of a text. A closed pipe is no error: `diskcast --help | head` ends quietly.
  *
- * @param failed hears of other failures, each time that something more is to be written; nothing is
- * @param left hears of that
+ * @param onError called for other errors, at every later text again; nothing more is written
+ * @param onClosed called for a closed pipe, at every later text again
  */
 export function writer(
   sink: Sink,
-  failed: (error: unknown) => void,
-  left: () => void = () => {},
+  onError: (error: unknown) => void,
+  onClosed: () => void = () => {},
 ): (text: string) => void {
   const encoder = new TextEncoder();
-  let gone: { readonly error: unknown } | undefined;
+  let failure: { readonly error: unknown } | undefined;
   return (text) => {
-    for (let rest = encoder.encode(text); !gone && rest.length > 0;) {
+    for (let rest = encoder.encode(text); !failure && rest.length > 0;) {
       try {
         rest = rest.subarray(sink.writeSync(rest));
       } catch (error) {
         if (error instanceof Deno.errors.WouldBlock) {
-          // Another program has made the pipe or terminal, which it shares, non-blocking.
+          // Another program that shares the pipe or terminal has made it non-blocking.
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
           continue;
         }
-        gone = { error };
+        failure = { error };
       }
     }
-    if (gone?.error instanceof Deno.errors.BrokenPipe) left();
-    else if (gone) failed(gone.error);
+    if (failure?.error instanceof Deno.errors.BrokenPipe) onClosed();
+    else if (failure) onError(failure.error);
   };
 }
 
-/** Results that nobody gets are a failure of the command. */
-function outputFailed(cause: unknown): never {
+/** Throws: a command whose results cannot be written has failed. */
+function throwOutputError(cause: unknown): never {
   const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/ \(os error \d+\)$/, "");
   throw new ImageError("io", `Cannot write to standard output: ${reason.toLowerCase()}`, { cause });
 }
@@ -79,13 +82,13 @@ function columns(): number {
   }
 }
 
-/** The terminal or pipes of this process. */
+/** Returns the terminal or pipes of this process. */
 export function processIo(): Io {
-  let hasLeft = false;
+  let isClosed = false;
   return {
-    out: writer(Deno.stdout, outputFailed, () => hasLeft = true),
-    outHasLeft: () => hasLeft,
-    // There is nowhere left to tell of it, and talk is not worth a job.
+    out: writer(Deno.stdout, throwOutputError, () => isClosed = true),
+    outIsClosed: () => isClosed,
+    // An error on standard error cannot be reported, and must not end the job.
     err: writer(Deno.stderr, () => {}),
     outIsTerminal: Deno.stdout.isTerminal(),
     errIsTerminal: Deno.stderr.isTerminal(),
@@ -96,8 +99,8 @@ export function processIo(): Io {
   };
 }
 
-/** What is told of a failure. */
-export interface Complaint {
+/** The report of an error. */
+export interface Diagnostic {
   readonly kind: ImageError["kind"] | "bug";
   readonly message: string;
   /** What the user can do. */
@@ -106,31 +109,31 @@ export interface Complaint {
   readonly offset?: number;
 }
 
-/** Where a failure happened; the hints depend on it. */
+/** Where an error happened; the hint depends on it. */
 export interface Where {
   readonly command: string | undefined;
-  /** Reading the words of the command line, looking for permissions, or the work itself. */
-  readonly stage: "words" | "permissions" | "work";
+  /** Reading the arguments, computing the permissions, or the work itself. */
+  readonly stage: "arguments" | "permissions" | "work";
 }
 
-/** Any thrown value in words. */
-export function complaintOf(error: unknown, where: Where): Complaint {
-  if (!(error instanceof ImageError)) return foreignComplaint(error, where);
+/** Returns the diagnostic of any thrown value. */
+export function diagnosticOf(error: unknown, where: Where): Diagnostic {
+  if (!(error instanceof ImageError)) return diagnosticOfOther(error, where);
   return {
     kind: error.kind,
-    message: withPlace(error),
+    message: withPath(error),
     hint: hintFor(error.kind, where),
     ...(error.path !== undefined && { path: error.path }),
     ...(error.offset !== undefined && { offset: error.offset }),
   };
 }
 
-function withPlace(error: ImageError): string {
+function withPath(error: ImageError): string {
   const { message, path } = error;
   return path === undefined || message.includes(path) ? message : `${message} (in "${path}")`;
 }
 
-function foreignComplaint(error: unknown, where: Where): Complaint {
+function diagnosticOfOther(error: unknown, where: Where): Diagnostic {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof Deno.errors.NotCapable) {
     return { kind: "permission", message: text, hint: hintFor("permission", where) };
@@ -143,7 +146,7 @@ function foreignComplaint(error: unknown, where: Where): Complaint {
 }
 
 function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | undefined {
-  if (kind === "usage" && stage === "words") return `see "${command ? `diskcast ${command}` : "diskcast"} --help"`;
+  if (kind === "usage" && stage === "arguments") return `see "${command ? `diskcast ${command}` : "diskcast"} --help"`;
   if (kind === "permission" && stage === "permissions") {
     return "to find what the job needs, the images must be read: add --allow-read to this command";
   }
@@ -153,33 +156,17 @@ function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | 
   return undefined;
 }
 
-/**
- * Text that cannot steer a terminal: names of files and what images contain may hold control characters.
- *
- * @example
- * ```ts
- * import { visible } from "./report.ts";
- * import assert from "node:assert/strict";
- *
- * assert.equal(visible("a\x1b[31mb"), "a\\u{1b}[31mb");
- * ```
- */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (control) => `\\u{${control.codePointAt(0)!.toString(16)}}`);
+/** Formats a diagnostic as lines. */
+export function diagnosticText({ message, hint }: Diagnostic): string {
+  return `diskcast: ${visible(message)}\n${hint === undefined ? "" : `Hint: ${hint}\n`}`;
 }
 
-/** A complaint as lines for people. */
-export function complaintText(complaint: Complaint): string {
-  const hint = complaint.hint === undefined ? "" : `Hint: ${complaint.hint}\n`;
-  return `diskcast: ${visible(complaint.message)}\n${hint}`;
-}
-
-/** Whether DISKCAST_DEBUG is set and may be read; asks nobody. */
+/** Whether DISKCAST_DEBUG is set and may be read; never prompts for a permission. */
 export function wantsDebug(): boolean {
   return isSet("DISKCAST_DEBUG");
 }
 
-/** The stack of an error and of its causes. */
+/** Formats the stack of an error and of its causes. */
 export function stackText(error: unknown): string {
   const lines: string[] = [];
   for (let at: unknown = error; at instanceof Error; at = at.cause) lines.push(at.stack ?? at.message);

@@ -9,7 +9,7 @@ import { lackOf, recipesOf } from "../destinations/recipes.ts";
 import { recipeText, sizeRuleText } from "../commands/presets.ts";
 import { presets } from "../destinations/table.ts";
 import type { ChoiceQuestion } from "./prompter.ts";
-import { bytesText } from "../report/units.ts";
+import { bytesText } from "../../tui/human.ts";
 import {
   adapters,
   type Answers,

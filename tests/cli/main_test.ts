@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ImageError } from "../../mod.ts";
 import { main } from "../../cli/main.ts";
 import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
-import { complaintOf, complaintText, writer } from "../../cli/report/report.ts";
+import { diagnosticOf, diagnosticText, writer } from "../../cli/report/report.ts";
 import { nearest } from "../../cli/args/usage.ts";
 import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
 import { type Outcome, run, scratch } from "../support/qemu.ts";
@@ -96,15 +96,15 @@ Deno.test("exit codes follow the kind of failure and the signal", () => {
 });
 
 Deno.test("complaints name the file and tell what to do", () => {
-  const text = (error: unknown) => complaintText(complaintOf(error, { command: "convert", stage: "work" }));
+  const text = (error: unknown) => diagnosticText(diagnosticOf(error, { command: "convert", stage: "work" }));
   assert.equal(text(new ImageError("io", "Cannot read", { path: "/a" })), 'diskcast: Cannot read (in "/a")\n');
   assert.equal(text(new ImageError("io", 'Cannot read "/a"', { path: "/a" })), 'diskcast: Cannot read "/a"\n');
   assert.equal(text(new ImageError("io", "a\x1b[2J\nb\u202e")), "diskcast: a\\u{1b}[2J\\u{a}b\\u{202e}\n");
   assert.match(text(new ImageError("permission", "x")), /Hint: .*--print-permissions/);
   assert.match(text(new Deno.errors.NotCapable("x")), /Hint: .*--print-permissions/);
-  const stages = [["words", /--help/], ["work", /^[^\n]*\n$/]] as const;
+  const stages = [["arguments", /--help/], ["work", /^[^\n]*\n$/]] as const;
   for (const [stage, hint] of stages) {
-    assert.match(complaintText(complaintOf(new ImageError("usage", "x"), { command: "convert", stage })), hint);
+    assert.match(diagnosticText(diagnosticOf(new ImageError("usage", "x"), { command: "convert", stage })), hint);
   }
   assert.match(text(new TypeError("x is undefined")), /Internal error: x is undefined\nHint: .*report/);
 });

@@ -8,8 +8,8 @@ import { samplePath } from "../support/sample.ts";
 /** The modules of a format's operations, evaluated only for the formats of the job. */
 const OPERATIONS = /^formats\/(\w+)\/(?:\w+\/)?(open|create|edit|check|repair|resize|writer)\.ts$/;
 
-/** The screen, without its table of units. */
-const SCREEN = /^tui\/(?!units\.ts$)/;
+/** The screen, without the state of progress and the texts that all forms of progress share. */
+const SCREEN = /^tui\/(?!(human|progress|rate)\.ts$)/;
 
 /** Modules of other commands, and of options that are not given. */
 const ELSEWHERE =

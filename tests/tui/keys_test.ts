@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readKeys, restOfKeys } from "../../tui/keys.ts";
+import { keysOfPending, readKeys } from "../../tui/keys.ts";
 import { seed } from "../support/qemu.ts";
 
 const encoder = new TextEncoder();
@@ -33,23 +33,23 @@ for (const [typed, keys] of rows) {
   });
 }
 
-Deno.test("keys: an escape waits for what follows, and stands alone when nothing does", () => {
+Deno.test("keys: an escape stays pending, and is the key Esc when nothing follows", () => {
   const { keys, pending } = readKeys(nothing, encoder.encode("a\x1b"));
   assert.deepEqual(keys, ["a"]);
   assert.deepEqual([...pending], [0x1b]);
-  assert.deepEqual(restOfKeys(pending), ["escape"]);
-  assert.deepEqual(restOfKeys(encoder.encode("\x1b[")), ["escape", "["]);
-  assert.deepEqual(restOfKeys(nothing), []);
+  assert.deepEqual(keysOfPending(pending), ["escape"]);
+  assert.deepEqual(keysOfPending(encoder.encode("\x1b[")), ["escape", "["]);
+  assert.deepEqual(keysOfPending(nothing), []);
 });
 
-Deno.test("keys: bytes that are no text are dropped and hold nothing up", () => {
+Deno.test("keys: invalid bytes are dropped and do not block", () => {
   assert.deepEqual(readKeys(nothing, new Uint8Array([0xff, 0xc0, 0x80, 0x71])).keys, ["q"]);
   assert.deepEqual(readKeys(nothing, new Uint8Array([0xe6, 0x71])).keys, ["q"]);
   const endless = readKeys(nothing, encoder.encode(`\x1b[${"1;".repeat(100)}`));
   assert(endless.pending.length < 40);
 });
 
-Deno.test("keys: whatever comes, byte by byte is the same as at once", () => {
+Deno.test("keys: any bytes decode the same one by one and at once", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       const whole = readKeys(nothing, bytes);
@@ -60,7 +60,7 @@ Deno.test("keys: whatever comes, byte by byte is the same as at once", () => {
         keys.push(...read.keys);
         pending = read.pending;
       }
-      // A sequence that is given up for its length is given up earlier when it comes slowly.
+      // A sequence that is dropped for its length is dropped earlier when it comes byte by byte.
       if (bytes.length < 32) assert.deepEqual(keys, whole.keys);
       assert(pending.length <= 40);
     }),

@@ -4,8 +4,8 @@ import { columnsOf, cut, loadWidths, shortened } from "../../tui/text.ts";
 
 const WIDE = ["磁盘", "e\u0301", "👩‍👩‍👧", "─│", "サーバー.vmdk", "\u00ad"];
 
-// The first test of this file, and each file has modules of its own: nothing is loaded yet.
-Deno.test("until it is known how wide a text is, it is taken for no narrower than it is", async () => {
+// This must be the first test of the file: each file has modules of its own, so string-width is not loaded yet.
+Deno.test("before string-width is loaded, the width is an upper bound", async () => {
   await loadWidths("/Übersicht/диск/δίσκος.raw");
   assert.equal(columnsOf("e\u0301"), 4, "narrow names load nothing");
   for (const text of WIDE) {
@@ -14,7 +14,7 @@ Deno.test("until it is known how wide a text is, it is taken for no narrower tha
       assert(stringWidth(cut(text, columns, "…")) <= columns && stringWidth(shortened(text, columns, "…")) <= columns);
     }
   }
-  // Whoever asks for the width of such a text has it loaded.
+  // The width of a wide text has been asked for, which loads string-width.
   await new Promise((resolve) => setTimeout(resolve, 0));
   await loadWidths("e\u0301");
   for (const text of WIDE) assert.equal(columnsOf(text), stringWidth(text), text);

@@ -7,22 +7,22 @@ const ignore = tmuxIsMissing();
 const MIB = 1024 ** 2;
 
 /** A shell in a terminal, with a disk of 48 MiB to convert. */
-interface Desk extends AsyncDisposable {
+interface Session extends AsyncDisposable {
   readonly folder: Scratch;
   readonly pane: Pane;
-  /** Types a conversion; its process says its number in a file. */
+  /** Types a conversion; its process writes its ID to a file. */
   start(options: string, more?: string): Promise<void>;
-  /** Number of the process. */
+  /** Returns the ID of the process. */
   pid(): number;
-  /** Waits for the end, and finds the terminal as it was; the exit code. */
+  /** Waits for the end, and checks that the terminal is restored. */
   ended(): Promise<{ readonly code: number; readonly text: string }>;
 }
 
-function quoted(words: readonly string[]): string {
-  return words.map((word) => `'${word}'`).join(" ");
+function quoted(args: readonly string[]): string {
+  return args.map((arg) => `'${arg}'`).join(" ");
 }
 
-async function desk(columns = 100, rows = 30): Promise<Desk> {
+async function session(columns = 100, rows = 30): Promise<Session> {
   const folder = await scratch();
   const disk = new Uint8Array(48 * MIB).map((_, at) => at >> 3 ^ at);
   disk.fill(0, 8 * MIB, 16 * MIB);
@@ -44,8 +44,8 @@ async function desk(columns = 100, rows = 30): Promise<Desk> {
     pid: () => Number(Deno.readTextFileSync(folder.file("pid"))),
     async ended() {
       const text = await pane.until(/^END=\d+/m);
-      const words = (name: string) => Deno.readTextFileSync(folder.file(name)).replace(/rows \d+; columns \d+;/, "");
-      assert.equal(words("after"), words("before"), "the terminal's settings");
+      const settings = (name: string) => Deno.readTextFileSync(folder.file(name)).replace(/rows \d+; columns \d+;/, "");
+      assert.equal(settings("after"), settings("before"), "the terminal's settings");
       assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
       await pane.line("echo it is shown");
       await pane.until(/^it is shown/m);
@@ -58,24 +58,24 @@ async function desk(columns = 100, rows = 30): Promise<Desk> {
   };
 }
 
-/** Takes what an earlier run has left off the screen, so that it is not taken for this one's. */
-async function cleared({ pane }: Desk): Promise<void> {
+/** Clears the output of an earlier conversion from the screen. */
+async function cleared({ pane }: Session): Promise<void> {
   await pane.line("clear");
   await pane.gone(/END=/);
 }
 
-/** Slow enough to be watched. */
+/** Options for a conversion that is slow enough to watch. */
 const SLOW = "--progress=screen -r 1M";
 
-function noTarget({ folder }: Desk): void {
+function noTarget({ folder }: Session): void {
   const names = [...Deno.readDirSync(folder.path)].map((entry) => entry.name);
   assert.deepEqual(names.filter((name) => name.includes("out.qcow2")), [], "nothing is left of the target");
 }
 
 Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into and stopped", ignore }, async () => {
-  await using table = await desk();
-  const { pane } = table;
-  await table.start(SLOW);
+  await using terminal = await session();
+  const { pane } = terminal;
+  await terminal.start(SLOW);
   await pane.until(/Copying .*%[^]*D+>[^]*\? help/);
   assert.deepEqual(await pane.modes(), { alternate: true, cursor: false });
   assert.match(await pane.text(), /^disk\.raw \(raw\) → out\.qcow2 \(qcow2, 48\.0 MiB\)/);
@@ -120,92 +120,92 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
   await pane.press("n");
   await pane.gone(/Stop the conversion\?/);
   await pane.press("q", "y");
-  const { code, text } = await table.ended();
+  const { code, text } = await terminal.ended();
   assert.equal(code, 130);
   assert.match(text, /diskcast: Cancelled/);
-  noTarget(table);
+  noTarget(terminal);
 });
 
-Deno.test({ name: "tmux: SIGTERM in the middle of a copy, and while it rests", ignore }, async () => {
-  await using table = await desk();
-  for (const rests of [false, true]) {
-    await cleared(table);
-    await table.start(SLOW);
-    await table.pane.until(/Copying .*%/);
-    if (rests) {
-      await table.pane.press("p");
-      await table.pane.until(/^Paused/m);
+Deno.test({ name: "tmux: SIGTERM in the middle of a copy, and during a pause", ignore }, async () => {
+  await using terminal = await session();
+  for (const paused of [false, true]) {
+    await cleared(terminal);
+    await terminal.start(SLOW);
+    await terminal.pane.until(/Copying .*%/);
+    if (paused) {
+      await terminal.pane.press("p");
+      await terminal.pane.until(/^Paused/m);
     }
-    Deno.kill(table.pid(), "SIGTERM");
-    const { code } = await table.ended();
+    Deno.kill(terminal.pid(), "SIGTERM");
+    const { code } = await terminal.ended();
     assert.equal(code, 143);
-    noTarget(table);
+    noTarget(terminal);
   }
 });
 
-Deno.test({ name: "tmux: Ctrl-C stops; SIGHUP and SIGQUIT leave the terminal as it was", ignore }, async () => {
-  await using table = await desk();
-  await table.start(SLOW);
-  await table.pane.until(/Copying .*%/);
-  await table.pane.press("C-c");
-  assert.equal((await table.ended()).code, 130);
-  noTarget(table);
+Deno.test({ name: "tmux: Ctrl-C stops; after SIGHUP and SIGQUIT the terminal is restored", ignore }, async () => {
+  await using terminal = await session();
+  await terminal.start(SLOW);
+  await terminal.pane.until(/Copying .*%/);
+  await terminal.pane.press("C-c");
+  assert.equal((await terminal.ended()).code, 130);
+  noTarget(terminal);
   for (const [signal, code] of [["SIGHUP", 129], ["SIGQUIT", 131]] as const) {
-    await cleared(table);
-    await table.start(SLOW);
-    await table.pane.until(/Copying .*%/);
-    Deno.kill(table.pid(), signal);
-    assert.equal((await table.ended()).code, code);
+    await cleared(terminal);
+    await terminal.start(SLOW);
+    await terminal.pane.until(/Copying .*%/);
+    Deno.kill(terminal.pid(), signal);
+    assert.equal((await terminal.ended()).code, code);
   }
 });
 
 Deno.test(
-  { name: "tmux: the keys stay on the last line while workers start, which makes Deno wipe it", ignore },
+  { name: "tmux: the keys stay on the last line while workers start, although Deno clears it", ignore },
   async () => {
-    await using table = await desk();
-    await table.start("-c -m 2 -r 4M --progress=screen");
-    // Units that are compressed are there: the workers have started.
-    await table.pane.until(/P compressed [^0]/);
-    const lines = (await table.pane.until(/\? help/)).trimEnd().split("\n");
+    await using terminal = await session();
+    await terminal.start("-c -m 2 -r 4M --progress=screen");
+    // There are compressed clusters: the workers have started.
+    await terminal.pane.until(/C compressed [^0]/);
+    const lines = (await terminal.pane.until(/\? help/)).trimEnd().split("\n");
     assert.match(lines.at(-1)!, /^\? help {2}p pause/);
     assert.equal(lines.length, 30);
-    await table.pane.press("C-c");
-    assert.equal((await table.ended()).code, 130);
+    await terminal.pane.press("C-c");
+    assert.equal((await terminal.ended()).code, 130);
   },
 );
 
 Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
-  await using table = await desk();
-  await table.start("--progress=screen --digest");
-  const { code, text } = await table.ended();
+  await using terminal = await session();
+  await terminal.start("--progress=screen --digest");
+  const { code, text } = await terminal.ended();
   assert.equal(code, 0);
   assert.match(text, /disk\.raw → .*out\.qcow2\n {2}disk {4}48\.0 MiB, of which 40\.0 MiB are data\n/);
   assert.match(text, / {2}file .*qcow2\n {2}time {4}0:0\d.*\/s read\n/);
-  const words = "diskcast convert -f raw -O qcow2 --progress=screen --digest disk.raw out.qcow2";
-  assert(text.replaceAll("\n", "").includes(`again   ${words}`), text);
-  const bytes = await crypto.subtle.digest("SHA-256", await Deno.readFile(table.folder.file("disk.raw")));
+  const command = "diskcast convert -f raw -O qcow2 --progress=screen --digest disk.raw out.qcow2";
+  assert(text.replaceAll("\n", "").includes(`again   ${command}`), text);
+  const bytes = await crypto.subtle.digest("SHA-256", await Deno.readFile(terminal.folder.file("disk.raw")));
   assert.equal(text.split(new Uint8Array(bytes).toHex()).length, 2, "once, although both outputs are the terminal");
 });
 
-Deno.test({ name: "tmux: a failure is told after the screen has gone", ignore }, async () => {
-  await using table = await desk();
-  await table.start("--progress=screen -o cluster_size=3");
-  const { code, text } = await table.ended();
+Deno.test({ name: "tmux: an error is written after the screen is closed", ignore }, async () => {
+  await using terminal = await session();
+  await terminal.start("--progress=screen -o cluster_size=3");
+  const { code, text } = await terminal.ended();
   assert.equal(code, 1);
   assert.match(text, /^diskcast: .*cluster_size/m);
 });
 
 Deno.test({ name: "tmux: where there is no room, there is the bar; without a terminal, lines", ignore }, async () => {
-  await using table = await desk(39, 20);
-  await table.start("--progress=screen");
-  const { code, text } = await table.ended();
+  await using terminal = await session(39, 20);
+  await terminal.start("--progress=screen");
+  const { code, text } = await terminal.ended();
   assert.equal(code, 0);
   assert.match(text.replaceAll("\n", ""), /diskcast: the screen needs 40 columns and 8 rows; the bar is shown instead/);
-  await table.pane.resize(100, 30);
-  for (const away of ["< /dev/null", "2> told"]) {
-    await cleared(table);
-    await table.start("--progress=screen", `${away}; cat told 2>/dev/null`);
-    const { text } = await table.ended();
+  await terminal.pane.resize(100, 30);
+  for (const away of ["< /dev/null", "2> written"]) {
+    await cleared(terminal);
+    await terminal.start("--progress=screen", `${away}; cat written 2>/dev/null`);
+    const { text } = await terminal.ended();
     assert.match(text.replaceAll("\n", ""), /the screen needs a terminal as standard input and standard error/, away);
   }
 });
@@ -218,17 +218,20 @@ openScreen({ terminal: hostTerminal(), job, theme: themeOf({ ascii: true, colour
 setTimeout(() => { ${what} }, 500);
 `;
 
-Deno.test({ name: "tmux: an exception, a lost rejection and an exit put the terminal back", ignore }, async () => {
-  await using table = await desk();
+Deno.test({ name: "tmux: an exception, an unhandled rejection and an exit restore the terminal", ignore }, async () => {
+  await using terminal = await session();
   const config = new URL("../../deno.json", import.meta.url).pathname;
-  const ways = [["throw new Error('lost')", 1], ["Promise.reject(new Error('lost'))", 1], ["Deno.exit(7)", 7]] as const;
+  const ways = [["throw new Error('unhandled')", 1], ["Promise.reject(new Error('unhandled'))", 1], [
+    "Deno.exit(7)",
+    7,
+  ]] as const;
   for (const [what, expected] of ways) {
-    await Deno.writeTextFile(table.folder.file("crash.ts"), crash(what));
-    await cleared(table);
-    await table.pane.line(
+    await Deno.writeTextFile(terminal.folder.file("crash.ts"), crash(what));
+    await cleared(terminal);
+    await terminal.pane.line(
       `'${Deno.execPath()}' run --no-prompt --cached-only --config '${config}' crash.ts; code=$?; stty -a > after; ` +
         `echo "END=$code"`,
     );
-    assert.equal((await table.ended()).code, expected, what);
+    assert.equal((await terminal.ended()).code, expected, what);
   }
 });

@@ -62,7 +62,7 @@ for (const [name, keys] of [["help", "?"], ["runs", "l"], ["errors", "e"], ["map
   });
 }
 
-/** A line as it is seen. */
+/** A line without its escape sequences. */
 const seen = (line: string) => stripVTControlCharacters(line);
 
 /** States of all kinds. */
@@ -95,7 +95,7 @@ Deno.test("no line is wider than the terminal, no screen higher, in any size and
         assert(lines.length <= rows);
         for (const line of lines) {
           assert(stringWidth(line) <= columns, `${stringWidth(line)} > ${columns}: ${line}`);
-          // Nothing but colours steers the terminal, whatever names and messages hold.
+          // Names and messages cannot control the terminal: colours are the only escape sequences.
           assert.doesNotMatch(seen(line), /[\p{Cc}\u202e]/u);
         }
       },
@@ -111,7 +111,7 @@ Deno.test("at 40 columns and 8 rows there are still map, bar, rate and keys", ()
   for (const word of [/Copying █/, /^z?D+/m, /^Rate /m, /\? help/]) assert.match(text, word);
 });
 
-Deno.test("at 40 columns all phases of a destination are told", () => {
+Deno.test("at 40 columns all phases of a destination are shown", () => {
   const job = jobOf({ destination: "Microsoft Azure", phases: [...PHASES, "verify"] });
   const lines = view(halfway(job), { columns: 40, rows: 8 }, plain);
   assert.equal(lines[1], "✓Inspect ✓Plan ▶Copy ·Finish ·Verify");
@@ -138,14 +138,14 @@ Deno.test("the plain look is ASCII alone", () => {
   }
 });
 
-Deno.test("widths of what is looked at quickly are those of string-width", () => {
+Deno.test("widths that are computed without string-width are the same", () => {
   for (const theme of [plain, ascii]) {
     for (const glyph of Object.values(theme.glyphs).flat()) assert.equal(columnsOf(glyph), stringWidth(glyph), glyph);
   }
   for (const text of ["disk", "磁盘", "e\u0301", "👩‍👩‍👧", "é", "", "─│"]) assert.equal(columnsOf(text), stringWidth(text));
 });
 
-Deno.test("names are cut between characters, never within", () => {
+Deno.test("names are cut between characters", () => {
   assert.equal(head("磁盘盘", 5), "磁盘");
   assert.equal(tail("ae\u0301", 1), "e\u0301");
   assert.equal(cut("abcdef", 4, "…"), "abc…");
@@ -155,7 +155,7 @@ Deno.test("names are cut between characters, never within", () => {
   }
 });
 
-Deno.test("a frame writes the lines that differ, and the last one, on which the cursor rests", () => {
+Deno.test("a frame writes the lines that differ, and the last one, on which the cursor stays", () => {
   assert.equal(difference(["a", "b", "c"], ["a", "x", "c"]), "\x1b[2;1H\x1b[2Kx\x1b[3;1H\x1b[2Kc");
   assert.equal(difference(["a", "b", "c"], ["a", "x"]), "\x1b[2;1H\x1b[2Kx\x1b[3;1H\x1b[2K");
   assert.equal(difference(null, ["a"]), "\x1b[0m\x1b[2J\x1b[1;1H\x1b[2Ka");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inspect } from "../../../mod.ts";
-import { threeDigits } from "../../../cli/report/human.ts";
+import { threeDigits } from "../../../tui/human.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { hasQemu, qemuImg, qemuImgOk, scratch } from "../../support/qemu.ts";
 import { watchedFiles } from "../../support/files.ts";

@@ -63,7 +63,7 @@ Deno.test("map ends when its pipe is closed", { ignore: !hasQemu }, async () => 
   await qemuIo(path, ...Array.from({ length: 2000 }, (_, index) => `write ${index}k 512`));
   const lengths: number[] = [];
   for (const left of [false, true]) {
-    const io = { ...fakeIo(), outHasLeft: () => left };
+    const io = { ...fakeIo(), outIsClosed: () => left };
     let length = 0;
     io.out = (text) => void (length += text.length);
     assert.equal(await main(["map", "--output=json", path], io), 0);

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import type { ConvertJob, ConvertSummary } from "../../../mod.ts";
-import { tell } from "../../../cli/progress/progress.ts";
-import { accessibleRenderer, durationText } from "../../../cli/progress/accessible.ts";
-import { startProgress } from "../../../cli/progress/model.ts";
-import { screenTelling, type ScreenWish, summaryLines } from "../../../cli/progress/screen.ts";
-import { tellJob } from "../../../cli/progress/choose.ts";
+import { accessibleRenderer } from "../../../cli/progress/accessible.ts";
+import { screenReporter, type ScreenSetup, summaryLines } from "../../../cli/progress/screen.ts";
+import { conversionReporter, reporterFor } from "../../../cli/progress/choose.ts";
+import { advance, type JobEvent, startProgress, tick } from "../../../tui/progress.ts";
 import type { Terminal } from "../../../tui/screen.ts";
 import { MIB } from "../../tui/support.ts";
 import { fakeIo } from "../support.ts";
@@ -21,7 +20,7 @@ const summary: ConvertSummary = {
   seconds: 2,
 };
 
-/** A terminal of strings, into which a test types. */
+/** A terminal that collects strings and into which a test types. */
 function fakeTerminal() {
   const waiting: ((bytes: Uint8Array | null) => void)[] = [];
   let written = "";
@@ -47,29 +46,29 @@ function fakeTerminal() {
   };
 }
 
-function open(more: Partial<ScreenWish> = {}) {
+function open(more: Partial<ScreenSetup> = {}) {
   const host = fakeTerminal();
   const io = fakeIo(true);
-  const left: number[] = [];
-  const telling = screenTelling({
+  const exits: number[] = [];
+  const opening = screenReporter({
     job,
     view,
-    words: ["a.raw", "b file.qcow2"],
+    args: ["a.raw", "b file.qcow2"],
     io,
     signal: new AbortController().signal,
     terminal: host.terminal,
     look: { ascii: true, colour: false },
-    leave: (code) => left.push(code),
+    exit: (code) => exits.push(code),
     ...more,
   });
-  return telling.then((telling) => ({ host, io, left, telling }));
+  return opening.then((reporter) => ({ host, io, exits, reporter }));
 }
 
-Deno.test("the screen takes the terminal, and gives it back with a summary", async () => {
-  const { host, io, telling } = await open();
+Deno.test("the screen restores the terminal, and writes a summary", async () => {
+  const { host, io, reporter } = await open();
   assert(host.isRaw() && host.written().startsWith("\x1b[?1049h\x1b[?25l"));
-  telling.event({ type: "warning", message: "odd \x1b" });
-  telling.end({ ok: true, code: 0, summary });
+  reporter.event({ type: "warning", message: "odd \x1b" });
+  reporter.end({ ok: true, code: 0, summary });
   assert(!host.isRaw() && host.written().endsWith("\x1b[?25h\x1b[?1049l"));
   assert.deepEqual(io.stderr.split("\n"), [
     "diskcast: warning: odd \\u{1b}",
@@ -83,47 +82,47 @@ Deno.test("the screen takes the terminal, and gives it back with a summary", asy
   await host.type(null);
 });
 
-Deno.test("p holds the job until p again; q and y stop it", async () => {
-  const { host, telling } = await open();
-  assert.equal(telling.paused!(), null);
+Deno.test("p pauses the job until p again; q and y stop it", async () => {
+  const { host, reporter } = await open();
+  assert.equal(reporter.paused!(), null);
   await host.type("p");
-  const rest = telling.paused!();
-  assert(rest instanceof Promise);
+  const pause = reporter.paused!();
+  assert(pause instanceof Promise);
   await host.type("p");
-  await rest;
-  assert.equal(telling.paused!(), null);
+  await pause;
+  assert.equal(reporter.paused!(), null);
   await host.type("q");
-  assert(!telling.signal.aborted);
+  assert(!reporter.signal.aborted);
   await host.type("y");
-  assert(telling.signal.aborted);
-  assert.equal(telling.signal.reason, "SIGINT");
-  telling.end({ ok: false, code: 130, complaint: { kind: "cancelled", message: "Cancelled", hint: undefined } });
+  assert(reporter.signal.aborted);
+  assert.equal(reporter.signal.reason, "SIGINT");
+  reporter.end({ ok: false, code: 130, diagnostic: { kind: "cancelled", message: "Cancelled", hint: undefined } });
   await host.type(null);
 });
 
-Deno.test("a job that is stopped while it rests goes on to its end", async () => {
-  const { host, telling } = await open();
+Deno.test("a job that is stopped during a pause continues to its end", async () => {
+  const { host, reporter } = await open();
   await host.type("p");
-  const rest = telling.paused!();
+  const pause = reporter.paused!();
   await host.type("\x03");
-  await rest;
-  assert(telling.signal.aborted);
-  telling.end({ ok: false, code: 130, complaint: { kind: "cancelled", message: "Cancelled", hint: undefined } });
+  await pause;
+  assert(reporter.signal.aborted);
+  reporter.end({ ok: false, code: 130, diagnostic: { kind: "cancelled", message: "Cancelled", hint: undefined } });
   await host.type(null);
 });
 
-Deno.test("Ctrl-C after a signal, or twice, leaves at once, with the terminal given back", async () => {
+Deno.test("Ctrl-C after a signal, or twice, exits at once, with the terminal restored", async () => {
   const signals = new AbortController();
-  const { host, left, telling } = await open({ signal: signals.signal });
+  const { host, exits, reporter } = await open({ signal: signals.signal });
   signals.abort("SIGTERM");
-  assert.equal(telling.signal.reason, "SIGTERM");
+  assert.equal(reporter.signal.reason, "SIGTERM");
   await host.type("\x03");
-  assert.deepEqual(left, [130]);
+  assert.deepEqual(exits, [130]);
   assert(!host.isRaw() && host.written().endsWith("\x1b[?1049l"));
-  telling.end({ ok: false, code: 143, complaint: { kind: "cancelled", message: "Cancelled", hint: undefined } });
+  reporter.end({ ok: false, code: 143, diagnostic: { kind: "cancelled", message: "Cancelled", hint: undefined } });
 });
 
-Deno.test("the command in the summary is one that a shell takes", () => {
+Deno.test("the command in the summary is quoted for a shell", () => {
   const lines = summaryLines(summary, job, ["-O", "qcow2", "it's", "$x"], false);
   if (Deno.build.os !== "windows") assert.equal(lines.at(-1), `  again   diskcast convert -O qcow2 'it'\\''s' '$x'`);
   assert.equal(lines[0], "a.raw → /b.qcow2");
@@ -131,43 +130,48 @@ Deno.test("the command in the summary is one that a shell takes", () => {
   assert.deepEqual(digested.filter((line) => !lines.includes(line)).slice(1, 2), ["  sha256  ab12"]);
 });
 
-Deno.test("without a terminal the screen says so, and tells as auto does; quiet says nothing", async () => {
-  // A test has no terminal, or one whose keys it must not take.
+Deno.test("without a terminal the screen is replaced by auto, with a message; quiet writes none", async () => {
+  // In a terminal, the screen would read the keys of the user who runs the tests.
   if (Deno.stdin.isTerminal() && Deno.stderr.isTerminal()) return;
   for (const quiet of [false, true]) {
     const io = fakeIo();
-    const telling = await tellJob({ job, view: { ...view, quiet }, words: [] }, io, new AbortController().signal);
-    assert.equal(telling.paused, undefined);
+    const reporter = await conversionReporter(
+      { job, view: { ...view, quiet }, args: [] },
+      io,
+      new AbortController().signal,
+    );
+    assert.equal(reporter.paused, undefined);
     assert.equal(/^diskcast: the screen needs a terminal .*\n$/.test(io.stderr), !quiet);
-    telling.end({ ok: true, code: 0, summary });
+    reporter.end({ ok: true, code: 0, summary });
   }
 });
 
-Deno.test("accessible: sentences, one every half minute, nothing written over and no glyphs", () => {
+Deno.test("accessible: sentences, one every half minute, nothing overwritten and ASCII alone", () => {
   const io = fakeIo(true);
-  let tick = () => {};
-  const renderer = accessibleRenderer(io, (milliseconds, call) => {
+  let tickTimer = () => {};
+  const renderer = accessibleRenderer(io, "Copying", (milliseconds, call) => {
     assert.equal(milliseconds, 30_000);
-    tick = call;
-    return () => tick = () => {};
+    tickTimer = call;
+    return () => tickTimer = () => {};
   });
-  const at = (now: number, state: Parameters<typeof renderer.event>[0]) => {
+  let state = startProgress(0);
+  const event = (now: number, event: JobEvent) => {
     io.clock = now;
-    return state;
+    state = tick(advance(state, event, now), now);
+    renderer.event(state, event, now);
   };
-  const begun = startProgress(0);
-  renderer.event(at(0, { ...begun, phase: "inspect" }), { type: "phase", phase: "inspect" }, 0);
+  event(0, { type: "phase", phase: "inspect" });
   io.clock = 30_000;
-  tick();
-  const totals = { data: 100 * MIB, zero: 0, skip: 0 };
-  const copy = { ...begun, phase: "copy", totals, recent: [{ at: 31_000, done: 0 }] } as const;
-  renderer.event(at(31_000, copy), { type: "phase", phase: "copy" }, 31_000);
-  const later = { ...copy, done: { data: 45 * MIB, zero: 0, skip: 0 } };
-  renderer.event(at(60_000, later), { type: "begin", start: 0, end: 1 }, 60_000);
-  io.clock = 61_000;
-  tick();
-  renderer.end({ ok: true, code: 0, summary }, later, 62_000);
-  tick();
+  tickTimer();
+  event(30_500, { type: "totals", totals: { data: 100 * MIB, zero: 0, skip: 0 } });
+  event(31_000, { type: "phase", phase: "copy" });
+  const range = { kind: "data", action: "copy", zeroes: 0, seconds: 1 } as const;
+  for (let second = 32; second <= 61; second++) {
+    event(second * 1000, { type: "extent", start: 0, end: 1.5 * MIB, ...range });
+  }
+  tickTimer();
+  renderer.end({ ok: true, code: 0, summary }, state, 62_000);
+  tickTimer();
   assert.deepEqual(io.stderr.split("\n"), [
     "Looking at the source.",
     "Looking at the source, still working after 30 seconds.",
@@ -179,26 +183,21 @@ Deno.test("accessible: sentences, one every half minute, nothing written over an
   assert.match(io.stderr, /^[\x20-\x7e\n]*$/);
 });
 
-Deno.test("accessible goes before bar and screen, and not before what programs read", async () => {
-  const told = async (progress: "screen" | "json") => {
+Deno.test("accessible replaces bar and screen, and not the forms that programs read", async () => {
+  const written = async (progress: "screen" | "json") => {
     const io = fakeIo(true);
-    const shown = { job, view: { ...view, progress, accessible: true }, words: [] };
-    const telling = await tellJob(shown, io, new AbortController().signal);
-    telling.event({ type: "phase", phase: "inspect" });
-    telling.end({ ok: true, code: 0, summary: undefined });
+    const shown = { job, view: { ...view, progress, accessible: true }, args: [] };
+    const reporter = await conversionReporter(shown, io, new AbortController().signal);
+    reporter.event({ type: "phase", phase: "inspect" });
+    reporter.end({ ok: true, code: 0, summary: undefined });
     return io.stderr;
   };
-  assert.equal(await told("screen"), "Looking at the source.\n");
-  assert.match(await told("json"), /^\{"v":1,"type":"phase"/);
+  assert.equal(await written("screen"), "Looking at the source.\n");
+  assert.match(await written("json"), /^\{"v":1,"type":"phase"/);
 });
 
-Deno.test("commands without a screen of their own tell as auto does", () => {
+Deno.test("for commands without a screen, screen is auto", () => {
   const io = fakeIo(false);
-  tell("screen", false, io).end({ ok: true, code: 0, summary: undefined });
+  reporterFor({ progress: "screen", quiet: false }, io).end({ ok: true, code: 0, summary: undefined });
   assert.equal(io.stderr, "");
-});
-
-Deno.test("durations in words", () => {
-  const rows = [[0.1, "1 second"], [45, "45 seconds"], [120, "2 minutes"], [7200, "2 hours"]] as const;
-  for (const [seconds, text] of rows) assert.equal(durationText(seconds), text);
 });

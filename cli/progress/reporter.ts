@@ -1,0 +1,72 @@
+/**
+ * Events of a job to a renderer: keeps the state, and decides which warnings are written.
+ *
+ * @module
+ */
+import { advance, type JobEvent, startProgress, tick } from "../../tui/progress.ts";
+import { type Io, visible } from "../report/report.ts";
+import { statusText } from "./plain.ts";
+import type { Renderer, Reporter } from "./progress.ts";
+
+/** Read errors that are reported one by one. */
+const READ_ERRORS_SHOWN = 20;
+
+/** Returns a filter of read errors: one damaged table can cause a million of them. `null`: write nothing. */
+function readErrorFilter(): (message: string) => string | null {
+  let shown = 0;
+  let last: string | undefined;
+  return (message) => {
+    if (message === last || shown > READ_ERRORS_SHOWN) return null;
+    last = message;
+    return ++shown > READ_ERRORS_SHOWN
+      ? "more cannot be read; it is counted, and no longer reported one by one"
+      : message;
+  };
+}
+
+/** How warnings are written. */
+export interface WarningOptions {
+  /** Warnings are events of the renderer, and not lines beside it. */
+  readonly asEvents: boolean;
+  /** Warnings beside the renderer are left out. */
+  readonly quiet: boolean;
+}
+
+/** Returns a reporter that writes with `renderer`. */
+export function reporterWith(renderer: Renderer, { asEvents, quiet }: WarningOptions, io: Io): Reporter {
+  let state = startProgress(io.now());
+  const render = (event: JobEvent) => {
+    const now = io.now();
+    state = tick(advance(state, event, now), now);
+    renderer.event(state, event, now);
+  };
+  const filtered = readErrorFilter();
+  const warn = (message: string) => {
+    if (asEvents) render({ type: "warning", message });
+    else if (!quiet) renderer.note(`diskcast: warning: ${visible(message)}`, state);
+  };
+  return {
+    warn,
+    status() {
+      state = tick(state, io.now());
+      renderer.note(statusText(state), state);
+    },
+    event(event) {
+      if (event.type === "warning") return warn(event.message);
+      if (event.type === "bad" && !asEvents) {
+        const line = filtered(event.message);
+        if (line !== null) warn(line);
+      }
+      render(event);
+    },
+    end(outcome) {
+      const bad = outcome.ok ? outcome.summary?.bad ?? [] : [];
+      if (bad.length > 0 && !asEvents) {
+        const bytes = bad.reduce((sum, range) => sum + range.end - range.start, 0);
+        const ranges = bad.length === 1 ? "1 place" : `${bad.length} places`;
+        warn(`${bytes} bytes in ${ranges} could not be read and became zeroes`);
+      }
+      renderer.end(outcome, state, io.now());
+    },
+  };
+}
