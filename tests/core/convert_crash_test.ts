@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import { tryCrashes } from "../support/crash_matrix.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../support/qemu.ts";
+import { tornAt } from "../support/model.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";
 
 const SIZE = 1 << 20;
@@ -33,7 +34,7 @@ for (const compress of [false, true]) {
         state: () => Promise.resolve(""),
         async mixed() {
           const now = await guestBytes(path);
-          const torn = now.findIndex((byte, at) => byte !== before[at] && byte !== bytes[at]);
+          const torn = tornAt(now, before, bytes);
           assert.equal(torn, -1, `guest byte ${torn} is neither old nor new`);
           assert.deepEqual(await judgedBytes(path, "kept"), kept);
         },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { commit } from "../../core/commit.ts";
 import { rebase } from "../../core/rebase.ts";
-import { assertBytes, fingerprint } from "../support/model.ts";
+import { assertBytes, fingerprint, tornAt } from "../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { assertCheck, tryCrashes } from "../support/crash_matrix.ts";
 
@@ -158,7 +158,7 @@ Deno.test({
         await Deno.writeFile(path, start);
         assertBytes(await guestBytes(path), before);
         const now = await guestBytes(middle);
-        const torn = now.findIndex((byte, at) => byte !== (old[at] ?? 0) && byte !== before[at]);
+        const torn = tornAt(now, old, before);
         assert.equal(torn, -1, `guest byte ${torn} of the base is neither old nor new`);
       },
       random,

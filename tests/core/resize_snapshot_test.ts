@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { resize } from "../../core/resize.ts";
 import { changeSnapshots } from "../../core/snapshot.ts";
 import { assertBytes, fingerprint } from "../support/model.ts";
-import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, type Scratch, scratch, seed } from "../support/qemu.ts";
+import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, rounds, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";
 import { assertCheck, tryCrashes } from "../support/crash_matrix.ts";
 
@@ -74,7 +74,7 @@ async function work(options: string, random: Rng): Promise<void> {
   const path = await makeImage(folder, options, size, random);
   const image = { path, format: "qcow2" };
   const kept = new Map<string, Uint8Array>();
-  for (let step = 0; step < 24; step++) {
+  for (let step = 0; step < rounds(10, 24); step++) {
     const before = await judgedBytes(path);
     const names = [...kept.keys()];
     switch (random.int(5)) {

@@ -110,5 +110,5 @@ export async function tryVerbs(format: Format, image: Uint8Array): Promise<numbe
 }
 
 function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+  return one.length === other.length && Buffer.compare(one, other) === 0;
 }

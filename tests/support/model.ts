@@ -328,6 +328,14 @@ export function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** The first position where `now` has neither the old nor the new byte, -1 without one; past its end, an array is zero. */
+export function tornAt(now: Uint8Array, before: Uint8Array, after: Uint8Array): number {
+  for (let at = 0; at < now.length; at++) {
+    if (now[at] !== (before[at] ?? 0) && now[at] !== (after[at] ?? 0)) return at;
+  }
+  return -1;
+}
+
 /** `bytes` with zeroes up to `length`. */
 export function padded(bytes: Uint8Array, length: number): Uint8Array {
   if (bytes.length === length) return bytes;

@@ -156,6 +156,14 @@ export function seed(): number {
   return value;
 }
 
+/**
+ * How often a test repeats itself with other random values: `usual` in the ordinary run, `fuzzed` times where `TEST_SEED`
+ * is set, as `deno task fuzz` does.
+ */
+export function rounds(usual: number, fuzzed: number): number {
+  return readEnv("TEST_SEED") ? fuzzed : usual;
+}
+
 /** Random numbers from a seed. */
 export interface Rng {
   /** A whole number from `low` up to, not including, `high`; with one argument from 0. */
@@ -170,12 +178,22 @@ export interface Rng {
 
 /** The same numbers for the same seed, on every machine (mulberry32). */
 export function rng(seed: number): Rng {
-  let state = seed >>> 0;
+  let state = seed | 0;
+  const fill = (words: Uint32Array): void => {
+    // In a local variable, the state of many numbers stays in a register.
+    let now = state;
+    for (let at = 0; at < words.length; at++) {
+      now = (now + 0x6d2b79f5) | 0;
+      let mixed = Math.imul(now ^ (now >>> 15), now | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      words[at] = mixed ^ (mixed >>> 14);
+    }
+    state = now;
+  };
+  const one = new Uint32Array(1);
   const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
+    fill(one);
+    return one[0];
   };
   const int = (low: number, high?: number): number => {
     const [from, to] = high === undefined ? [0, low] : [low, high];
@@ -187,7 +205,7 @@ export function rng(seed: number): Rng {
     pick: (values) => values[int(values.length)],
     bytes(length) {
       const words = new Uint32Array(Math.ceil(length / 4));
-      for (let at = 0; at < words.length; at++) words[at] = next();
+      fill(words);
       return new Uint8Array(words.buffer, 0, length);
     },
   };

@@ -6,7 +6,7 @@ import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { readOnDiskRefcounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
-import { type Rng, rng, seed } from "../../support/qemu.ts";
+import { type Rng, rng, rounds, seed } from "../../support/qemu.ts";
 import { WatchedStorage } from "../../support/storage.ts";
 import { golden } from "./golden.ts";
 
@@ -78,7 +78,7 @@ for (const kind of ["plain", "v2", "extended", "external"] as const) {
     await qcow2.maintenance!.repair!(storage, "all", context);
     const sound = storage.bytes();
     const outcomes = { refused: 0, changed: 0 };
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < rounds(20, 60); round++) {
       const bytes = damaged(sound, random);
       const before = await found(bytes);
       const hidden = before instanceof ImageError ? 0 : await countedPastTheEnd(bytes);

@@ -1,6 +1,17 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { guestBytes, hasQemu, mapJson, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
+import {
+  guestBytes,
+  hasQemu,
+  mapJson,
+  qemuImgOk,
+  qemuIo,
+  type Rng,
+  rng,
+  rounds,
+  scratch,
+  seed,
+} from "../../support/qemu.ts";
 import { bytesOf, mapLines, openPath, runLines, runsOf } from "./support.ts";
 
 /** An image to make: creation options, and what differs from the usual. */
@@ -91,7 +102,7 @@ type Opened = Awaited<ReturnType<typeof openPath>>;
 async function unalignedReads(disk: Opened, expected: Uint8Array, random: Rng): Promise<void> {
   const runs = (await runsOf(disk)).filter(({ kind }) => kind === "data");
   if (runs.length === 0) return;
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < rounds(80, 200); round++) {
     const run = random.pick(runs);
     const start = run.start + random.int(run.end - run.start);
     const into = new Uint8Array(1 + random.int(Math.min(300_000, run.end - start))).fill(0xee);
@@ -103,7 +114,7 @@ async function unalignedReads(disk: Opened, expected: Uint8Array, random: Rng): 
 /** A run from anywhere to anywhere agrees with the whole map. */
 async function shortRuns(disk: Opened, random: Rng): Promise<void> {
   const runs = await runsOf(disk);
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < rounds(80, 200); round++) {
     const start = random.int(disk.size);
     const limit = start + 1 + random.int(disk.size - start);
     const run = await disk.extentAt(start, limit);

@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
-import { rng, seed } from "../../support/qemu.ts";
+import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
 
 const context: OpenContext = { openNamed: () => Promise.reject(new Error("VDI names no further files")) };
@@ -146,7 +146,7 @@ Deno.test("hostile VDI: blocks at one place, or at a place that there is not, ar
 
 Deno.test("hostile VDI: random damage", async () => {
   const random = rng(seed());
-  for (let count = 0; count < 600; count++) {
+  for (let count = 0; count < rounds(200, 600); count++) {
     const bytes = image.slice();
     const told: string[] = [];
     for (let poke = random.int(1, 4); poke > 0; poke--) {

@@ -13,7 +13,18 @@ import {
   readerOf,
   resized,
 } from "../../support/model.ts";
-import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
+import {
+  guestBytes,
+  hasQemu,
+  qemuImg,
+  qemuImgOk,
+  qemuIo,
+  type Rng,
+  rng,
+  rounds,
+  scratch,
+  seed,
+} from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, buildVdi, DISCARDED, FREE, randomImage, UUID } from "./build.ts";
 
@@ -44,7 +55,7 @@ for (const type of [1, 2, 4] as const) {
   const name = { 1: "dynamic", 2: "static", 4: "differencing" }[type];
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
     const random = rng(runSeed);
-    for (let round = 0; round < 25; round++) {
+    for (let round = 0; round < rounds(10, 25); round++) {
       const { start, below } = randomStart(random, type);
       const model = await contentOf(vdi, new MemoryStorage(start), below);
       // Up to a map of several sectors, which the first blocks are in the way of.

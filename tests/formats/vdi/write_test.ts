@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { assertBytes, contentOf, openImage, readerOf, workAtRandom } from "../../support/model.ts";
-import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, run, scratch, seed } from "../../support/qemu.ts";
+import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, rounds, run, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { buildVdi, DISCARDED, randomImage, UUID } from "./build.ts";
 
@@ -162,7 +162,7 @@ Deno.test({
   async fn() {
     await using folder = await scratch();
     const random = rng(runSeed);
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < rounds(5, 10); round++) {
       const size = random.int(1, 16_000) * 512;
       const [source, path, theirs] = [
         folder.file("source.raw"),

@@ -22,7 +22,7 @@ import {
   setBat,
 } from "./build.ts";
 import { startBounds } from "../../support/bounds.ts";
-import { rng, seed } from "../../support/qemu.ts";
+import { rng, rounds, seed } from "../../support/qemu.ts";
 import { filled } from "./support.ts";
 
 type Image = Uint8Array<ArrayBuffer>;
@@ -279,7 +279,7 @@ Deno.test("random damage, sealed again, is refused or read, and soon", async () 
     ]]),
   });
   const seen = new Set<string>();
-  for (let round = 0; round < 600; round++) {
+  for (let round = 0; round < rounds(200, 600); round++) {
     const image = sound.slice();
     const told: string[] = [];
     for (let count = random.int(1, 4); count > 0; count--) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { tryVerbs } from "../../support/hostile.ts";
-import { type Rng, rng, seed } from "../../support/qemu.ts";
+import { type Rng, rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, build, GUID, type LogChange, logEntry, MIB, ring, type Spec } from "./build.ts";
 import { filled } from "./support.ts";
 
@@ -23,7 +23,7 @@ function randomLog(random: Rng): Spec {
 Deno.test("damaged images under every verb are changed or refused, and soon", async () => {
   const random = rng(runSeed);
   let done = 0;
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < rounds(10, 30); round++) {
     const blocks = { 0: { state: 6, content: filled(1) }, 2: { state: 6, content: filled(2) } };
     const image = build(
       random.chance(0.3) ? randomLog(random) : { size: 3 * MIB + 512, blocks, fixed: random.chance(0.2) },

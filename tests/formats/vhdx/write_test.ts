@@ -13,6 +13,7 @@ import {
   qemuIo,
   type Rng,
   rng,
+  rounds,
   type Scratch,
   scratch,
   seed,
@@ -73,7 +74,7 @@ async function randomDisk(folder: Scratch, random: Rng): Promise<string> {
   const size = random.int(66, 80) * MIB + random.int(8) * 512;
   using file = await Deno.open(path, { create: true, write: true });
   await file.truncate(size);
-  for (let count = 0; count < 25; count++) {
+  for (let count = 0; count < rounds(12, 25); count++) {
     const bytes = random.bytes(random.int(1, 700) * 512);
     file.seekSync(random.int((size - bytes.length) / 512) * 512, Deno.SeekMode.Start);
     file.writeSync(bytes);

@@ -3,7 +3,7 @@ import { allFormats } from "../../../formats/mod.ts";
 import { looksLikeDescriptor } from "../../../formats/vmdk/descriptor.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { assertBytes, peekOf } from "../../support/model.ts";
-import { guestBytes, hasQemu, rng, scratch, seed } from "../../support/qemu.ts";
+import { guestBytes, hasQemu, rng, rounds, scratch, seed } from "../../support/qemu.ts";
 import { cowd, descriptor, encode, type Grain, SECTOR, type SeGrain, seSparse, sparse } from "./build.ts";
 import { bytesOf, type Files, openFiles, openPath, runLines } from "./support.ts";
 
@@ -77,7 +77,7 @@ Deno.test("compressed grains that lie anywhere, of random bytes", async () => {
   const { bytes } = sparse(grains, { compressed: "stream", version: 3 });
   const expected = expand(grains, 8192);
   await using disk = await openFiles({ "a.vmdk": bytes });
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < rounds(40, 100); round++) {
     const run = await disk.extentAt(random.int(disk.size), disk.size);
     const start = random.int(run.start, run.end);
     if (run.kind !== "data") continue;

@@ -4,7 +4,7 @@ import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
 import type { Storage } from "../../../formats/storage/types.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { startBounds } from "../../support/bounds.ts";
-import { rng, seed } from "../../support/qemu.ts";
+import { rng, rounds, seed } from "../../support/qemu.ts";
 import { type Built, cowd, descriptor, encode, type Grain, SECTOR, seSparse, sparse } from "./build.ts";
 import { bytesOf, type Files, openFiles } from "./support.ts";
 
@@ -307,7 +307,7 @@ Deno.test("random damage is refused or read", async () => {
     return { bytes, places: [0, 512, directory, table, firstGrain, bytes.length - 1024] };
   });
   images.push({ bytes: cowdImage, places: [0, 2048, 2048 + SECTOR] });
-  for (let round = 0; round < 1500; round++) {
+  for (let round = 0; round < rounds(500, 1500); round++) {
     const { bytes, places } = random.pick(images);
     const image = bytes.slice();
     for (let count = random.int(1, 5); count > 0; count--) {

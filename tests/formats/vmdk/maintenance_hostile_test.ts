@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { tryVerbs } from "../../support/hostile.ts";
-import { rng, seed } from "../../support/qemu.ts";
+import { rng, rounds, seed } from "../../support/qemu.ts";
 import { make } from "./support.ts";
 
 const runSeed = seed();
@@ -19,7 +19,7 @@ Deno.test("damaged images under every verb are changed or refused, and soon", as
       .filter((at) => at < sound.length - 4096);
     let done = await tryVerbs(vmdk, sound);
     assert(done > 2);
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < rounds(15, 40); round++) {
       const image = sound.slice(0, random.chance(0.1) ? random.int(sound.length) : sound.length);
       for (let count = random.int(1, 6); count > 0; count--) {
         // Header, descriptor, directories and the tables behind them.

@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
-import { rng, seed } from "../../support/qemu.ts";
+import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
 const context: OpenContext = { openNamed: () => Promise.reject(new Error("VHD names no further files")) };
@@ -176,7 +176,7 @@ Deno.test("hostile VHD: blocks over one another are not written", async () => {
 
 Deno.test("hostile VHD: random damage with right checksums", async () => {
   const random = rng(seed());
-  for (let count = 0; count < 600; count++) {
+  for (let count = 0; count < rounds(200, 600); count++) {
     const bytes = random.pick([images.dynamic, images.differencing, images.fixed]).slice();
     const told: string[] = [];
     for (let poke = random.int(1, 5); poke > 0; poke--) {

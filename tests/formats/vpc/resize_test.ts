@@ -13,7 +13,18 @@ import {
   openImage,
   resized,
 } from "../../support/model.ts";
-import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, run, type Scratch, scratch, seed } from "../../support/qemu.ts";
+import {
+  guestBytes,
+  hasQemu,
+  qemuImgOk,
+  qemuIo,
+  rng,
+  rounds,
+  run,
+  type Scratch,
+  scratch,
+  seed,
+} from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { AT, buildVhd, randomImage, seal } from "./build.ts";
 
@@ -43,7 +54,7 @@ const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
 for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] as const) {
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
     const random = rng(runSeed);
-    for (let round = 0; round < 25; round++) {
+    for (let round = 0; round < rounds(10, 25); round++) {
       const { built, below: beneath } = randomImage(random, type === 2 ? 3 : type);
       const below = type === 4 ? beneath : NOTHING;
       const data = random.bytes(built.size);

@@ -6,7 +6,7 @@ import { vpc } from "../../../formats/vpc/mod.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes, openImage, readAll, workAtRandom } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
-import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, run, scratch, seed } from "../../support/qemu.ts";
+import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, rounds, run, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { seal } from "./build.ts";
 
@@ -206,7 +206,7 @@ Deno.test({
   async fn() {
     await using folder = await scratch();
     const random = rng(runSeed);
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < rounds(5, 12); round++) {
       const options: { [name: string]: string | boolean } = {
         subformat: random.pick(["dynamic", "fixed"]),
         force_size: random.chance(0.3),
