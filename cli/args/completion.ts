@@ -5,7 +5,7 @@
  */
 import type { Format } from "../../mod.ts";
 import type { CommandDef, CommandSummary, OptionDef } from "../commands/command.ts";
-import { recipesOf } from "../destinations/recipes.ts";
+import { writableRecipes } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
 
 /** Flags for the scripts of the shells, added up: what else to complete, and whether a space follows. */
@@ -148,7 +148,9 @@ function optionValues(
       );
     }
     case "destination":
-      return fixed(presets.filter((one) => recipesOf(one, formats).length > 0).map((one) => [one.name, one.title]));
+      return fixed(
+        presets.filter((one) => writableRecipes(one, formats).length > 0).map((one) => [one.name, one.title]),
+      );
     case "options":
       return creationOption(value, formatBefore(before, command, formats), formats);
     case "mode":
@@ -169,7 +171,7 @@ function formatBefore(before: readonly string[], command: CommandDef, formats: r
     const value = option?.attached === "" ? before[at + 1] : option?.attached.replace(/^=/, "");
     if (option?.long === "target-format" || option?.long === "format") format = value ?? format;
     const preset = option?.long === "for" ? presets.find(({ name }) => name === value) : undefined;
-    if (preset !== undefined) format = recipesOf(preset, formats)[0]?.format ?? format;
+    if (preset !== undefined) format = writableRecipes(preset, formats)[0]?.format ?? format;
   });
   return format;
 }

@@ -10,7 +10,7 @@ import type { ConvertRequest, ConvertView } from "../args/convert_args.ts";
 import { creationOptionsText } from "../args/creation_options.ts";
 import { parseArgs } from "../args/parse_args.ts";
 import { allowRefOption, cacheOption, objectOption, permissionsOption, progressOptions } from "../args/read_options.ts";
-import type { Arrival, Destination } from "../destinations/check.ts";
+import type { Destination, DestinationCheck } from "../destinations/check.ts";
 import { convertExit } from "../exit_codes.ts";
 import { onSignals } from "../process.ts";
 import { conversionReporter, reporterFor } from "../progress/choose.ts";
@@ -213,7 +213,7 @@ async function work(
     view.warnings.forEach(progress.warn);
     const summary = await convert(job, { onEvent: progress.event, signal, ...(paused && { paused }) });
     if (view.destination) progress.phase("verify");
-    const checked = view.destination && await checkArrival(view.destination, summary);
+    const checked = view.destination && await checkResult(view.destination, summary);
     progress.end({ ok: true, code: 0, summary });
     // On a terminal the screen has shown the digest already; a program that reads the output always gets it.
     const shown = progress.writesDigest === true && io.outIsTerminal === true;
@@ -245,9 +245,9 @@ function besideTarget(target: string, io: Io): Io {
  *
  * @throws ImageError `unsupported` where the destination would refuse it; the file stays
  */
-async function checkArrival(destination: Destination, summary: ConvertSummary): Promise<Arrival> {
-  const { arrival } = await import("../destinations/check.ts");
-  const checked = await arrival(destination, summary, WINDOWS);
+async function checkResult(destination: Destination, summary: ConvertSummary): Promise<DestinationCheck> {
+  const { checkForDestination } = await import("../destinations/check.ts");
+  const checked = await checkForDestination(destination, summary, WINDOWS);
   if (checked.verdict.ok) return checked;
   const { verdictText } = await import("../destinations/rules.ts");
   const message = `"${summary.path}" is complete, but ${verdictText(destination.preset, checked.verdict)}`;

@@ -6,9 +6,8 @@
 import { allFormats } from "../../mod.ts";
 import type { Format } from "../../mod.ts";
 import { outputForm, refuseFiles } from "../args/read_options.ts";
-import { lackOf, sizeRuleOf } from "../destinations/recipes.ts";
-import { type Preset, presets, type Recipe } from "../destinations/table.ts";
-import { sizeText } from "../../tui/human.ts";
+import { recipeProblem, recipeText, sizeRuleOf, sizeRuleText } from "../destinations/recipes.ts";
+import { type Preset, presets } from "../destinations/table.ts";
 import { runCommand } from "./run_command.ts";
 import type { LoadedCommand } from "./command.ts";
 
@@ -33,28 +32,13 @@ export const presetsCommand: LoadedCommand = {
     ),
 };
 
-/** Returns format and options of a recipe as `convert` takes them: `vpc, subformat=fixed`. */
-export function recipeText(recipe: Recipe): string {
-  return [recipe.format, ...Object.entries(recipe.options).map(([name, value]) => `${name}=${value}`)].join(", ");
-}
-
-/** Returns the limits of the disk size; empty where there are none. */
-export function sizeRuleText(preset: Preset): string {
-  const { multipleOf = 1, least, most } = preset.size;
-  return [
-    ...(multipleOf > 512 ? [`whole ${sizeText(multipleOf)}`] : []),
-    ...(least === undefined ? [] : [`at least ${sizeText(least)}`]),
-    ...(most === undefined ? [] : [`at most ${sizeText(most)}`]),
-  ].join(", ");
-}
-
 /** Returns the destinations as lines for people. */
 export function presetsText(all: readonly Preset[], formats: readonly Format[]): string {
   const width = Math.max(0, ...all.map(({ name }) => name.length));
   return all.map((preset) => {
     const recipes = preset.recipes.map((recipe) => {
-      const lack = lackOf(recipe, formats);
-      return recipeText(recipe) + (lack === null ? "" : ` (${lack})`);
+      const problem = recipeProblem(recipe, formats);
+      return recipeText(recipe) + (problem === null ? "" : ` (${problem})`);
     });
     const size = sizeRuleText(preset);
     const lines = [
@@ -73,7 +57,7 @@ export function presetsJson(all: readonly Preset[], formats: readonly Format[]):
     recipes: preset.recipes.map((recipe) => ({
       ...recipe,
       size: sizeRuleOf(preset, recipe),
-      lacks: lackOf(recipe, formats),
+      lacks: recipeProblem(recipe, formats),
     })),
   }));
   return `${JSON.stringify(rows, null, 2)}\n`;

@@ -1,23 +1,23 @@
 /**
- * Looks at a finished file for its destination: reads it again and applies the rules.
+ * The check of a finished file for its destination: reads it again and applies the rules.
  *
  * @module
  */
 import { openDisk, partitionTable } from "../../mod.ts";
 import type { ConvertSummary } from "../../mod.ts";
+import { bytesText } from "../../tui/human.ts";
 import { nextCommands } from "./recipes.ts";
 import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./rules.ts";
 import type { Preset, Recipe } from "./table.ts";
-import { bytesText } from "../../tui/human.ts";
 
-/** A destination and the way to write for it. */
+/** A destination and the recipe that is chosen for it. */
 export interface Destination {
   readonly preset: Preset;
   readonly recipe: Recipe;
 }
 
 /**
- * Reads the info of a finished file.
+ * Reads the information of a finished file.
  *
  * @throws ImageError where it cannot be read
  */
@@ -30,24 +30,24 @@ export async function finishedFile(path: string, format: string): Promise<Finish
     size: disk.size,
     format: disk.layers[0]!.disk.format,
     layers: disk.layers.length,
-    facts: disk.layers[0]!.disk.info,
+    info: disk.layers[0]!.disk.info,
     table: table.kind,
     backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
   };
 }
 
-/** What a finished file means for its destination, in lines. */
-export interface Arrival {
+/** Whether a destination takes a finished file, and the lines that report it. */
+export interface DestinationCheck {
   readonly verdict: Verdict;
   readonly lines: readonly string[];
 }
 
-/** Checks what a job has written. */
-export async function arrival(
+/** Checks the target of a finished conversion. */
+export async function checkForDestination(
   { preset, recipe }: Destination,
   summary: ConvertSummary,
   windows: boolean,
-): Promise<Arrival> {
+): Promise<DestinationCheck> {
   const file = await finishedFile(summary.path, summary.format);
   const verdict = verdictOf(preset, recipe, file);
   const next = verdict.ok ? nextCommands(preset, file, windows) : [];
@@ -61,7 +61,7 @@ export async function arrival(
   };
 }
 
-/** What was done to the disk itself. */
+/** Returns how the disk was lengthened; empty where it was not. */
 export function sizeLines({ added, gpt, size }: Pick<ConvertSummary, "added" | "gpt" | "size">): string[] {
   if (added === undefined) return [];
   const moved = gpt === "moved" ? "; the backup of its partition table is at the new end" : "";

@@ -1,148 +1,150 @@
 /**
- * Whether a destination will take a finished file: rules on info. Pure.
+ * The rules of destinations for a finished file. Pure.
  *
  * @module
  */
-import type { Facts } from "../../mod.ts";
-import type { Preset, Recipe, RuleName } from "./table.ts";
-import { sizeRuleOf } from "./recipes.ts";
 import { bytesText } from "../../tui/human.ts";
+import { sizeRuleOf } from "./recipes.ts";
+import type { Preset, Recipe, RuleName } from "./table.ts";
 
-/** What is known of a finished file, from reading it again. Sizes are bytes. */
+/** The properties of a finished file, read from the file. Sizes are bytes. */
 export interface FinishedFile {
   readonly path: string;
   readonly fileSize: number;
   /** Guest bytes. */
   readonly size: number;
   readonly format: string;
-  /** How many files it is made of, those beneath it included. */
+  /** Number of layers: 1, and one for each image of the backing chain. */
   readonly layers: number;
-  readonly facts: Facts;
+  /** As `Disk` has it. */
+  readonly info: { readonly [name: string]: unknown };
   readonly table: "gpt" | "mbr" | "damaged" | "none";
-  /** Of a GPT: whether its backup is sound and in the last sector. */
+  /** Of a GPT: whether its backup is valid and in the last sector. */
   readonly backupAtEnd: boolean;
 }
 
-/** What a rule says: a fault, or what is well; `null` where it does not apply. */
-export type Finding = { readonly fault: string } | { readonly well: string } | null;
+/** The result of a rule; `null` where it does not apply. */
+type Finding = { readonly problem: string } | { readonly passed: string } | null;
 
 type Rule = (file: FinishedFile) => Finding;
 
 const MIB = 2 ** 20;
 
-/** One fact as text. */
-function fact(file: FinishedFile, name: string): string | undefined {
-  const value = file.facts[name];
+/** Returns a field of the information as text. */
+function infoText(file: FinishedFile, name: string): string | undefined {
+  const value = file.info[name];
   return value === undefined || value === null ? undefined : String(value);
 }
 
 const RULES: { readonly [name in RuleName]: Rule } = {
   "vhd-footer": (file) => {
     if (file.format !== "vpc") return null;
-    if (file.facts["footer-damaged"] !== false) return { fault: "its footer is damaged" };
-    if (file.facts["current-size"] !== file.size) {
-      return { fault: `its footer states ${fact(file, "current-size")} bytes, and the disk has ${file.size}` };
+    if (file.info["footer-damaged"] !== false) return { problem: "its footer is damaged" };
+    if (file.info["current-size"] !== file.size) {
+      return { problem: `its footer states ${infoText(file, "current-size")} bytes, and the disk has ${file.size}` };
     }
     if (file.fileSize !== file.size + 512) {
-      return { fault: `the file has ${file.fileSize} bytes; it must have those of the disk and a footer of 512` };
+      return { problem: `the file has ${file.fileSize} bytes; it must have those of the disk and a footer of 512` };
     }
-    const creator = fact(file, "creator") ?? "";
-    // Such a footer makes readers go by the geometry, which is coarser than the size.
-    if (["vpc", "qemu"].includes(creator)) return { fault: `its footer names "${creator}" as its creator` };
-    return { well: "footer valid" };
+    const creator = infoText(file, "creator") ?? "";
+    // With these creators, readers take the size from the geometry, which is less exact.
+    if (["vpc", "qemu"].includes(creator)) return { problem: `its footer names "${creator}" as its creator` };
+    return { passed: "footer valid" };
   },
   "vhd-blocks": (file) => {
     if (file.format !== "vpc") return null;
-    if (fact(file, "subformat") !== "dynamic") return { fault: "it is not a dynamic VHD" };
-    const block = file.facts["block-size"];
+    if (infoText(file, "subformat") !== "dynamic") return { problem: "it is not a dynamic VHD" };
+    const block = file.info["block-size"];
     return block === 2 * MIB
-      ? { well: "blocks of 2 MiB" }
-      : { fault: `its blocks have ${block} bytes, and must have 2 MiB` };
+      ? { passed: "blocks of 2 MiB" }
+      : { problem: `its blocks have ${block} bytes, and must have 2 MiB` };
   },
   "vmdk-stream": (file) => {
     if (file.format !== "vmdk") return null;
-    const type = fact(file, "create-type");
-    if (type !== "streamOptimized") return { fault: `it is of the type ${type}, and must be streamOptimized` };
-    return { well: `adapter ${fact(file, "adapter-type")}` };
+    const type = infoText(file, "create-type");
+    if (type !== "streamOptimized") return { problem: `it is of the type ${type}, and must be streamOptimized` };
+    return { passed: `adapter ${infoText(file, "adapter-type")}` };
   },
   "vhdx-clean": (file) => {
     if (file.format !== "vhdx") return null;
-    if (file.facts["log-in-use"] !== false) return { fault: "its log holds changes that are not carried out" };
-    return { well: `blocks of ${bytesText(Number(file.facts["block-size"]))}, log clean` };
+    if (file.info["log-in-use"] !== false) return { problem: "its log holds changes that have not been replayed" };
+    return { passed: `blocks of ${bytesText(Number(file.info["block-size"]))}, log clean` };
   },
   "vdi-blocks": (file) => {
     if (file.format !== "vdi") return null;
-    const block = file.facts["block-size"];
+    const block = file.info["block-size"];
     return block === MIB
-      ? { well: "blocks of 1 MiB" }
-      : { fault: `its blocks have ${block} bytes, and must have 1 MiB` };
+      ? { passed: "blocks of 1 MiB" }
+      : { problem: `its blocks have ${block} bytes, and must have 1 MiB` };
   },
   "raw-exact": (file) => {
     if (file.format !== "raw") return null;
-    return file.fileSize === file.size ? null : { fault: `the file has ${file.fileSize} bytes, the disk ${file.size}` };
+    return file.fileSize === file.size
+      ? null
+      : { problem: `the file has ${file.fileSize} bytes, the disk ${file.size}` };
   },
   "disk.raw": (file) => {
     const name = file.path.replace(/^.*[/\\]/, "");
     return name === "disk.raw"
-      ? { well: "named disk.raw" }
-      : { fault: `it is called "${name}", and must be "disk.raw"` };
+      ? { passed: "named disk.raw" }
+      : { problem: `it is called "${name}", and must be "disk.raw"` };
   },
   "partitions": (file) => {
-    if (file.table === "damaged") return { fault: "its partition table is damaged" };
+    if (file.table === "damaged") return { problem: "its partition table is damaged" };
     if (file.table === "gpt" && !file.backupAtEnd) {
-      return { fault: "the backup of its GPT is not at the end of the disk" };
+      return { problem: "the backup of its GPT is not at the end of the disk" };
     }
-    return file.table === "none" ? null : { well: file.table === "gpt" ? "GPT sound" : "MBR" };
+    return file.table === "none" ? null : { passed: file.table === "gpt" ? "GPT valid" : "MBR" };
   },
 };
 
-/** Whether it is of the kind that was to be written. */
-function kindFinding(file: FinishedFile, recipe: Recipe): Finding {
-  const kind = recipe.options["subformat"] ?? "";
+/** Checks format and subformat. */
+function formatFinding(file: FinishedFile, recipe: Recipe): Finding {
+  const subformat = recipe.options["subformat"] ?? "";
   const title = FORMAT_TITLES[recipe.format] ?? recipe.format;
-  if (file.format !== recipe.format) return { fault: `it is ${file.format}, and must be ${recipe.format}` };
-  const found = fact(file, "subformat") ?? fact(file, "create-type");
-  if (kind !== "" && found !== kind) return { fault: `it is ${found}, and must be ${kind}` };
-  return { well: kind === "" ? title : `${kind} ${title}` };
+  if (file.format !== recipe.format) return { problem: `it is ${file.format}, and must be ${recipe.format}` };
+  const found = infoText(file, "subformat") ?? infoText(file, "create-type");
+  if (subformat !== "" && found !== subformat) return { problem: `it is ${found}, and must be ${subformat}` };
+  return { passed: subformat === "" ? title : `${subformat} ${title}` };
 }
 
 const FORMAT_TITLES: { readonly [name: string]: string } = { vpc: "VHD", vhdx: "VHDX", vmdk: "VMDK", vdi: "VDI" };
 
-/** Whether the disk is as large as it must be. */
+/** Checks the size of the disk. */
 function sizeFinding(file: FinishedFile, preset: Preset, recipe: Recipe): Finding {
   const { multipleOf = 1, least = 0, most = Infinity } = sizeRuleOf(preset, recipe);
-  if (file.size < least) return { fault: `the disk has ${file.size} bytes, at least ${least} are needed` };
-  if (file.size > most) return { fault: `the disk has ${file.size} bytes, at most ${most} are taken` };
+  if (file.size < least) return { problem: `the disk has ${file.size} bytes, at least ${least} are needed` };
+  if (file.size > most) return { problem: `the disk has ${file.size} bytes, at most ${most} are taken` };
   if (file.size % multipleOf !== 0) {
-    return { fault: `the disk has ${file.size} bytes, and must have whole ${bytesText(multipleOf)}` };
+    return { problem: `the disk has ${file.size} bytes, and must have whole ${bytesText(multipleOf)}` };
   }
-  return { well: file.size % MIB === 0 ? `${file.size / MIB} MiB` : `${file.size} bytes` };
+  return { passed: file.size % MIB === 0 ? `${file.size / MIB} MiB` : `${file.size} bytes` };
 }
 
-/** What a destination says of a finished file. */
+/** Whether a destination takes a finished file. */
 export interface Verdict {
   readonly ok: boolean;
-  /** What is wrong; where nothing is: what is well. */
+  /** The problems; where there are none, the rules that passed. */
   readonly findings: readonly string[];
 }
 
-/** Applies every rule of a destination to a finished file. */
+/** Applies all rules of a destination to a finished file. */
 export function verdictOf(preset: Preset, recipe: Recipe, file: FinishedFile): Verdict {
-  const alone: Finding = file.layers === 1 || preset.asks.includes("backing")
+  const standalone: Finding = file.layers === 1 || preset.asks.includes("backing")
     ? null
-    : { fault: "it needs another file beneath it" };
+    : { problem: "it needs a backing file" };
   const findings = [
-    kindFinding(file, recipe),
+    formatFinding(file, recipe),
     sizeFinding(file, preset, recipe),
-    alone,
+    standalone,
     ...preset.rules.map((name) => RULES[name](file)),
   ].filter((finding) => finding !== null);
-  const faults = findings.flatMap((finding) => "fault" in finding ? [finding.fault] : []);
-  const well = findings.flatMap((finding) => "well" in finding ? [finding.well] : []);
-  return { ok: faults.length === 0, findings: faults.length > 0 ? faults : well };
+  const problems = findings.flatMap((finding) => "problem" in finding ? [finding.problem] : []);
+  const passed = findings.flatMap((finding) => "passed" in finding ? [finding.passed] : []);
+  return { ok: problems.length === 0, findings: problems.length > 0 ? problems : passed };
 }
 
-/** A verdict as one line. */
+/** Formats a verdict as one line. */
 export function verdictText(preset: Preset, { ok, findings }: Verdict): string {
   return `${preset.title} ${ok ? "will take it" : "will not take it"}: ${findings.join(", ")}`;
 }

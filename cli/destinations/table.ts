@@ -1,12 +1,12 @@
 /**
- * Destinations: where a disk will run, and what that place takes. Data and nothing else; the wizard, `--for`, the
- * checks of finished files and docs/destinations.md read it.
+ * The destinations where a disk can run, and the files that they take: data alone. The wizard, `--for`, the check of
+ * finished files and docs/destinations.md read it.
  *
  * @module
  */
 import type { SizeRule } from "../../mod.ts";
 
-/** One way to write the file for a destination. */
+/** A format with options that a destination takes. */
 export interface Recipe {
   /** As in `-O`. */
   readonly format: string;
@@ -14,13 +14,13 @@ export interface Recipe {
   readonly options: { readonly [name: string]: string };
   /** Ending of the file's name. */
   readonly extension: string;
-  /** The whole name, where the destination wants one. */
+  /** The whole name, where the destination requires one. */
   readonly fileName?: string;
-  /** Where this way has a narrower limit than the destination. Bytes. */
+  /** Most guest bytes, where the limit is lower than that of the destination. */
   readonly most?: number;
 }
 
-/** Rules that a finished file must obey besides format, options and size; each is a function in destination_rules.ts. */
+/** Rules for a finished file besides format, options and size; each is a function in rules.ts. */
 export type RuleName =
   | "vhd-footer"
   | "vhd-blocks"
@@ -36,19 +36,22 @@ export interface Preset {
   /** As in `--for`. */
   readonly name: string;
   readonly title: string;
-  /** Best first. Which of them can be written is the registry's to say. */
+  /** Best first. `writableRecipes` selects those that this program can write. */
   readonly recipes: readonly Recipe[];
   readonly size: SizeRule;
-  /** Questions that it leaves open, beside those that the source raises. */
+  /** Questions of the wizard besides those that depend on the source. */
   readonly asks: readonly ("compress" | "backing" | "adapter")[];
   readonly rules: readonly RuleName[];
-  /** What to type there: {file}, {name}, {stem} (name without ending), {format} and {bytes} (of the disk) are filled in. */
+  /**
+   * Commands to type next. {file}, {folder}, {name}, {stem} (the name without ending), {format} and {bytes} (of the disk)
+   * are filled in.
+   */
   readonly next: readonly string[];
-  /** What to know. */
+  /** Facts for the user. */
   readonly notes: readonly string[];
-  /** What it could take and this program does not write yet. */
+  /** Files that the destination takes and this program does not write yet. */
   readonly later?: string;
-  /** Where the facts are from, and when they were looked up. */
+  /** Where the data is from, and when it was looked up. */
   readonly sources: readonly string[];
   readonly date: string;
 }
@@ -68,7 +71,7 @@ const STREAM: Recipe = {
 };
 const ONE_FILE: Recipe = { format: "vmdk", options: { subformat: "monolithicSparse" }, extension: "vmdk" };
 
-/** In the order in which they are offered. */
+/** In the order of the wizard and of `presets`. */
 export const presets: readonly Preset[] = [
   {
     name: "aws",
@@ -159,7 +162,7 @@ export const presets: readonly Preset[] = [
     asks: ["adapter"],
     rules: ["partitions"],
     next: [],
-    notes: ['Choose "Use an existing virtual disk" in the wizard for a new machine', "ESXi does not take this kind"],
+    notes: ['Choose "Use an existing virtual disk" in the wizard for a new machine', "ESXi does not take such files"],
     sources: ["https://www.starwindsoftware.com/v2v-help/VirtualDiskFiles.html"],
     date: DATE,
   },

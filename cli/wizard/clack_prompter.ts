@@ -1,25 +1,25 @@
 /**
- * The one file that knows @clack/prompts: questions as a rail of answers in the terminal.
+ * Questions with @clack/prompts, which draws them in the terminal. No other file imports that package.
  *
  * @module
  */
 import process from "node:process";
-import { BACK, type ChoiceQuestion, LEAVE, type Prompter, type TextQuestion, type Way } from "./prompter.ts";
-import { visible } from "../report/report.ts";
+import { BACK, type ChoiceQuestion, LEAVE, type Navigation, type Prompter, type TextQuestion } from "./prompter.ts";
+import { visible } from "../../tui/human.ts";
 
-/** What the terminal is to show. */
+/** Characters and colours of the terminal. */
 export interface PromptStyle {
-  /** Only ASCII. */
+  /** ASCII alone. */
   readonly ascii: boolean;
   readonly color: boolean;
 }
 
-/** Most lines of a list that are shown at once. */
+/** Most visible lines of a list. */
 const LIST_LINES = 12;
 
 /**
- * Loads @clack/prompts. It reads the environment as soon as it is loaded, and Deno would ask the user for each variable;
- * what it would find decides about colours and characters only, so it gets an environment that says just that.
+ * Loads @clack/prompts. It reads environment variables while it loads, and Deno would prompt for each of them. The
+ * variables affect colours and characters only, so the package gets an environment with those alone.
  */
 async function loadClack({ ascii, color }: PromptStyle): Promise<typeof import("@clack/prompts")> {
   const env: Record<string, string> = {
@@ -31,10 +31,10 @@ async function loadClack({ ascii, color }: PromptStyle): Promise<typeof import("
   return await import("@clack/prompts");
 }
 
-/** Glyphs that the package shows in every terminal, and characters of the same width for them. */
+/** Glyphs that the package writes even to terminals without Unicode, and their replacements of the same width. */
 const ASCII: { readonly [glyph: string]: string } = { "↑": "^", "↓": "v", "•": "-", "—": "-", "█": "_", "…": "." };
 
-/** Standard error with {@linkcode ASCII} alone. */
+/** Returns a proxy of standard error that replaces the glyphs of {@linkcode ASCII}. */
 function asciiOutput(output: typeof process.stderr): typeof process.stderr {
   const plain = (text: string) => text.replace(/[↑↓•—█…]/g, (glyph) => ASCII[glyph]!);
   return new Proxy(output, {
@@ -46,28 +46,28 @@ function asciiOutput(output: typeof process.stderr): typeof process.stderr {
   });
 }
 
-/** What is typed can always be taken, also where nothing may be listed; where it is no name yet, names come first. */
-function offers(typed: string, names: readonly string[]): string[] {
+/** Returns the names with the typed text among them, which is always a choice: first if it is a name, else last. */
+function pathChoices(typed: string, names: readonly string[]): string[] {
   const others = names.filter((name) => name !== typed);
   if (typed === "") return others;
   return others.length === names.length ? [...others, typed] : [typed, ...others];
 }
 
-/** Asks in the terminal, on standard error. A raised `signal` leaves. */
+/** Returns a prompter for the terminal, on standard error. An aborted `signal` leaves. */
 export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Promise<Prompter> {
   const clack = await loadClack(style);
   const common = { output: style.ascii ? asciiOutput(process.stderr) : process.stderr, signal };
   let lastKey = "";
-  // Esc and Ctrl-C both cancel a question; here the one goes back and the other leaves.
+  // The package cancels a question for Esc and for Ctrl-C; here Esc goes back and Ctrl-C leaves.
   process.stdin.prependListener("keypress", (_: unknown, key?: { name?: string; sequence?: string }) => {
     lastKey = key?.name ?? key?.sequence ?? "";
   });
-  const wayOf = (answer: string | symbol): string | Way => {
+  const answerOf = (answer: string | symbol): string | Navigation => {
     if (typeof answer === "string") return answer;
     return lastKey === "escape" && !signal.aborted ? BACK : LEAVE;
   };
-  const path = async ({ message, initial, validate, complete }: TextQuestion): Promise<string | Way> =>
-    wayOf(
+  const path = async ({ message, initial, validate, complete }: TextQuestion): Promise<string | Navigation> =>
+    answerOf(
       await clack.autocomplete<string>({
         ...common,
         message,
@@ -76,7 +76,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
         maxItems: LIST_LINES,
         options() {
           const typed = this.userInput;
-          return offers(typed, complete?.(typed) ?? []).map((value) => ({ value, label: visible(value) }));
+          return pathChoices(typed, complete?.(typed) ?? []).map((value) => ({ value, label: visible(value) }));
         },
         filter: () => true,
         validate: (value) => typeof value === "string" ? validate?.(value) : "Give a path",
@@ -87,7 +87,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
     async text(question) {
       if (question.complete !== undefined) return await path(question);
       const { message, initial, validate } = question;
-      return wayOf(
+      return answerOf(
         await clack.text({
           ...common,
           message,
@@ -97,7 +97,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
       );
     },
     async choose({ message, choices, initial }: ChoiceQuestion) {
-      return wayOf(
+      return answerOf(
         await clack.select<string>({
           ...common,
           message,
@@ -112,7 +112,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
       );
     },
     note: (title, lines) => clack.note(lines.map(visible).join("\n"), title, { ...common, format: (line) => line }),
-    complain: (message) => clack.log.error(visible(message), common),
+    error: (message) => clack.log.error(visible(message), common),
     end(text) {
       clack.outro(visible(text), common);
       process.stdin.pause();

@@ -1,45 +1,45 @@
 /**
- * What the wizard does with files: looks at the source, plans, and asks for permissions in its own words before Deno
- * does. It writes nothing.
+ * The file access of the wizard: opens the source, plans, and explains each permission before Deno prompts for it. It
+ * writes nothing.
  *
  * @module
  */
 import { dirname, resolve } from "node:path";
 import { ImageError, jobFiles, openDisk, planConversion } from "../../mod.ts";
 import type { ConversionPlan, ConvertJob, JobFiles } from "../../mod.ts";
-import type { BrokenSource, SourceFacts } from "./wizard.ts";
+import type { BrokenSource, SourceInfo } from "./answers.ts";
 
-/** A permission of Deno that is not there yet. */
-export interface Wanted {
+/** A permission of Deno that the wizard needs. */
+export interface NeededPermission {
   readonly name: "read" | "write";
   readonly path: string;
-  /** What for, in words. */
+  /** The purpose, in words. */
   readonly why: string;
 }
 
-/** What the wizard needs of the host. Tests hand in another. */
+/** The host of the wizard. Tests pass in another. */
 export interface WizardHost {
-  /** Asks for what is missing; `false`: Deno or the user said no. */
-  allow(wanted: readonly Wanted[]): Promise<boolean>;
-  /** Opens a source, its chain and all, and closes it again. Throws where there is nothing to be told of it. */
-  inspect(path: string): Promise<SourceFacts | BrokenSource>;
+  /** Requests the permissions that are missing; `false`: denied. */
+  request(needed: readonly NeededPermission[]): Promise<boolean>;
+  /** Opens a source with its backing chain and closes it again. Throws where not even the top layer can be opened. */
+  inspect(path: string): Promise<SourceInfo | BrokenSource>;
   plan(job: ConvertJob): Promise<{ readonly plan: ConversionPlan; readonly warnings: readonly string[] }>;
   files(job: ConvertJob): Promise<JobFiles>;
-  /** Whether something has this name; `false` also where that may not be looked at. */
+  /** Whether a file has this name; `false` also without the permission to read it. */
   exists(path: string): boolean;
-  /** Free bytes where `path` will be; absent where that is not known. */
+  /** Returns the free bytes of the file system of `path`; `undefined` where unknown. */
   freeSpace(path: string): Promise<number | undefined>;
-  /** Names that begin with `typed`, folders with a separator at the end; only where that may be listed. */
+  /** Returns the names that begin with `typed`, folders with a separator at the end; empty without the permission. */
   complete(typed: string): readonly string[];
 }
 
-/** Longer chains are not followed while looking for permissions; opening refuses them anyway. */
+/** Longer chains are not followed for permissions; opening refuses them anyway. */
 const CHAIN_MAX = 64;
 
-/** The host itself. `explain` hears of permissions before Deno asks for them. */
-export function wizardHost(explain: (wanted: readonly Wanted[]) => void): WizardHost {
-  const allow = async (wanted: readonly Wanted[]): Promise<boolean> => {
-    const missing = wanted.filter((one) => !granted(one));
+/** Returns the host of this process. `explain` is called with permissions before Deno prompts for them. */
+export function wizardHost(explain: (needed: readonly NeededPermission[]) => void): WizardHost {
+  const request = async (needed: readonly NeededPermission[]): Promise<boolean> => {
+    const missing = needed.filter((one) => !granted(one));
     if (missing.length === 0) return true;
     explain(missing);
     for (const { name, path } of missing) {
@@ -48,14 +48,14 @@ export function wizardHost(explain: (wanted: readonly Wanted[]) => void): Wizard
     return true;
   };
   return {
-    allow,
+    request,
     async inspect(path) {
-      const { layers, next } = await lookDown(path, allow);
+      const { layers, next } = await openChain(path, request);
       try {
         return await inspectSource(path);
       } catch (error) {
         if (!(error instanceof ImageError) || layers.length === 0 || next === null) throw error;
-        return { layers, missing: next, fault: error.message };
+        return { layers, missing: next, error: error.message };
       }
     },
     async plan(job) {
@@ -70,27 +70,27 @@ export function wizardHost(explain: (wanted: readonly Wanted[]) => void): Wizard
   };
 }
 
-function granted({ name, path }: Pick<Wanted, "name" | "path">): boolean {
+function granted({ name, path }: Pick<NeededPermission, "name" | "path">): boolean {
   return Deno.permissions.querySync({ name, path }).state === "granted";
 }
 
-/** The layers that could be opened, and what lies beneath the last of them. */
-interface Look {
-  readonly layers: SourceFacts["layers"];
+/** The layers that could be opened, from the top down, and the backing file of the last of them. */
+interface Chain {
+  readonly layers: SourceInfo["layers"];
   readonly next: string | null;
 }
 
-/** Opens one layer of a chain after the other, having asked for each. What cannot be found is left to the real opening. */
-async function lookDown(path: string, allow: WizardHost["allow"]): Promise<Look> {
-  const layers: SourceFacts["layers"][number][] = [];
+/** Opens the layers of a chain one by one, after a request for each. Stops at one that cannot be opened. */
+async function openChain(path: string, request: WizardHost["request"]): Promise<Chain> {
+  const layers: SourceInfo["layers"][number][] = [];
   let next: string | null = path;
   while (next !== null && layers.length < CHAIN_MAX) {
-    const why = layers.length === 0 ? "to read the source" : `to read what lies beneath "${path}"`;
-    if (!await allow([{ name: "read", path: next, why }])) throw refused(next);
-    const layer: Layer | null = await layerAt(next);
+    const why = layers.length === 0 ? "to read the source" : `to read a backing file of "${path}"`;
+    if (!await request([{ name: "read", path: next, why }])) throw permissionError(next);
+    const layer: Layer | null = await openLayer(next);
     if (layer === null) break;
     layers.push({ path: next, format: layer.format, size: layer.size });
-    next = layer.beneath === null ? null : resolve(dirname(next), layer.beneath);
+    next = layer.backing === null ? null : resolve(dirname(next), layer.backing);
   }
   return { layers, next };
 }
@@ -98,26 +98,26 @@ async function lookDown(path: string, allow: WizardHost["allow"]): Promise<Look>
 interface Layer {
   readonly format: string;
   readonly size: number;
-  /** As the image names it. */
-  readonly beneath: string | null;
+  /** The backing file, as the image names it. */
+  readonly backing: string | null;
 }
 
-async function layerAt(path: string): Promise<Layer | null> {
+async function openLayer(path: string): Promise<Layer | null> {
   try {
     await using opened = await openDisk({ path, backing: null });
     const { disk } = opened.layers[0]!;
-    return { format: disk.format, size: disk.size, beneath: disk.backing?.name || null };
+    return { format: disk.format, size: disk.size, backing: disk.backing?.name || null };
   } catch (error) {
     if (error instanceof ImageError) return null;
     throw error;
   }
 }
 
-function refused(path: string): ImageError {
+function permissionError(path: string): ImageError {
   return new ImageError("permission", `Cannot read "${path}": Deno was not allowed to`, { path });
 }
 
-async function inspectSource(path: string): Promise<SourceFacts> {
+async function inspectSource(path: string): Promise<SourceInfo> {
   await using disk = await openDisk(path);
   const layers = disk.layers.map((layer) => ({
     path: layer.path,
@@ -157,7 +157,7 @@ async function freeSpace(path: string): Promise<number | undefined> {
   }
 }
 
-/** More names than this are too many to choose from. */
+/** Most names to choose from. */
 const NAMES_MAX = 200;
 
 function complete(typed: string): readonly string[] {
@@ -177,8 +177,8 @@ function complete(typed: string): readonly string[] {
   return names.sort();
 }
 
-/** What a job needs, in words. The folder of the target is written: its file appears there under another name first. */
-export function wantedFor(files: JobFiles, target: string): Wanted[] {
+/** Returns the permissions of a job. The folder of the target is written: the file has a temporary name there first. */
+export function permissionsFor(files: JobFiles, target: string): NeededPermission[] {
   const folder = dirname(resolve(target));
   return [
     ...files.read.map((path) => ({
@@ -190,7 +190,7 @@ export function wantedFor(files: JobFiles, target: string): Wanted[] {
   ];
 }
 
-/** The target's own path, which is looked at before it is planned. */
-export function targetWanted(path: string): Wanted[] {
+/** Returns the permission to look for the target's name, before the job is planned. */
+export function targetPermission(path: string): NeededPermission[] {
   return [{ name: "read", path: resolve(path), why: "to see whether the new file's name is taken" }];
 }

@@ -1,65 +1,68 @@
 /**
- * Questions as plain lines: numbered choices, typed answers, no glyphs and nothing that is drawn over.
+ * Questions as plain lines: numbered choices, typed answers, ASCII alone and nothing overwritten.
  *
  * @module
  */
-import { BACK, type ChoiceQuestion, LEAVE, type Prompter, type TextQuestion, type Way } from "./prompter.ts";
-import { visible } from "../report/report.ts";
+import { BACK, type ChoiceQuestion, LEAVE, type Navigation, type Prompter, type TextQuestion } from "./prompter.ts";
+import { visible } from "../../tui/human.ts";
 
-/** Where lines come from and go to; `null`: there will be no more. */
+/** Input and output in lines. */
 export interface Lines {
+  /** Reads a line; `null`: the input has ended. */
   read(): Promise<string | null>;
   write(text: string): void;
 }
 
-/** Asks with lines. "back" or "b" goes back, the end of the input leaves. */
+/** Returns a prompter for lines. "back" or "b" goes back, the end of the input leaves. */
 export function plainPrompter(lines: Lines): Prompter {
-  const say = (text: string) => lines.write(`${visible(text)}\n`);
-  const answer = async (prompt: string): Promise<string | Way> => {
+  const writeLine = (text: string) => lines.write(`${visible(text)}\n`);
+  const answer = async (prompt: string): Promise<string | Navigation> => {
     lines.write(prompt);
     const line = (await lines.read())?.trim();
     if (line === undefined) return LEAVE;
     return /^(b|back)$/i.test(line) ? BACK : line;
   };
   return {
-    begin: (title) => say(`${title}. Type "back" for the question before; Ctrl-C leaves.`),
+    begin: (title) => writeLine(`${title}. Type "back" for the question before; Ctrl-C leaves.`),
     async text(question: TextQuestion) {
       for (;;) {
-        say("");
-        say(question.message);
+        writeLine("");
+        writeLine(question.message);
         const initial = question.initial ? ` (Enter: ${visible(question.initial)})` : "";
         const given = await answer(`Answer${initial}: `);
         if (typeof given === "symbol") return given;
         const text = given === "" ? question.initial ?? "" : given;
-        const fault = question.validate?.(text);
-        if (fault === undefined) return text;
-        say(fault);
+        const problem = question.validate?.(text);
+        if (problem === undefined) return text;
+        writeLine(problem);
       }
     },
     async choose({ message, choices, initial }: ChoiceQuestion) {
-      const usual = choices.findIndex(({ value }) => value === initial);
+      const initialAt = choices.findIndex(({ value }) => value === initial);
       for (;;) {
-        say("");
-        say(message);
-        choices.forEach(({ label, hint }, at) => say(`${at + 1}. ${label}${hint === undefined ? "" : ` (${hint})`}`));
-        const given = await answer(`Number${usual < 0 ? "" : ` (Enter: ${usual + 1})`}: `);
+        writeLine("");
+        writeLine(message);
+        choices.forEach(({ label, hint }, at) =>
+          writeLine(`${at + 1}. ${label}${hint === undefined ? "" : ` (${hint})`}`)
+        );
+        const given = await answer(`Number${initialAt < 0 ? "" : ` (Enter: ${initialAt + 1})`}: `);
         if (typeof given === "symbol") return given;
-        const at = given === "" ? usual : /^\d+$/.test(given) ? Number(given) - 1 : -1;
+        const at = given === "" ? initialAt : /^\d+$/.test(given) ? Number(given) - 1 : -1;
         if (choices[at] !== undefined) return choices[at].value;
-        say(`Type a number from 1 to ${choices.length}`);
+        writeLine(`Type a number from 1 to ${choices.length}`);
       }
     },
     note(title, text) {
-      say("");
-      say(`${title}:`);
-      text.forEach(say);
+      writeLine("");
+      writeLine(`${title}:`);
+      text.forEach(writeLine);
     },
-    complain: (message) => say(`Error: ${message}`),
-    end: say,
+    error: (message) => writeLine(`Error: ${message}`),
+    end: writeLine,
   };
 }
 
-/** Lines of the terminal; they end when `signal` is raised. */
+/** Returns the lines of standard input; they end when `signal` is aborted. */
 export function terminalLines(write: (text: string) => void, signal: AbortSignal): Lines {
   const decoder = new TextDecoder();
   const aborted = new Promise<null>((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true }));

@@ -1,20 +1,21 @@
 /**
- * How the wizard asks: questions as values, so that a terminal, plain lines and a test can all answer them.
+ * Questions of the wizard as values: a terminal, plain lines and a test can answer them.
  *
  * @module
  */
 
-/** Instead of an answer: the question before, or out. */
+/** Goes back to the previous question, instead of an answer. */
 export const BACK = Symbol("back");
+/** Leaves the wizard, instead of an answer. */
 export const LEAVE = Symbol("leave");
-/** What may come instead of an answer. */
-export type Way = typeof BACK | typeof LEAVE;
+/** A step away from a question without an answer. */
+export type Navigation = typeof BACK | typeof LEAVE;
 
 /** One of several answers. */
 export interface Choice {
   readonly value: string;
   readonly label: string;
-  /** A few words more. */
+  /** A short explanation. */
   readonly hint?: string;
 }
 
@@ -22,29 +23,29 @@ export interface Choice {
 export interface TextQuestion {
   readonly message: string;
   readonly initial?: string;
-  /** What is wrong with an answer; `undefined`: nothing. */
+  /** Returns the problem of an answer; `undefined`: none. */
   readonly validate?: (text: string) => string | undefined;
-  /** Names that begin like the answer so far, where it is a path. */
+  /** For a path: returns the names that begin with the text so far. */
   readonly complete?: (text: string) => readonly string[];
 }
 
-/** A question with given answers. */
+/** A question with fixed answers. */
 export interface ChoiceQuestion {
   readonly message: string;
   readonly choices: readonly Choice[];
   readonly initial?: string;
 }
 
-/** Asks one question at a time. Every answer may be {@linkcode BACK} or {@linkcode LEAVE} instead. */
+/** Asks one question at a time. */
 export interface Prompter {
-  /** The first words. */
+  /** Writes the title. */
   begin(title: string): void;
-  text(question: TextQuestion): Promise<string | Way>;
-  choose(question: ChoiceQuestion): Promise<string | Way>;
-  /** Says something between questions. */
+  text(question: TextQuestion): Promise<string | Navigation>;
+  choose(question: ChoiceQuestion): Promise<string | Navigation>;
+  /** Writes lines between questions. */
   note(title: string, lines: readonly string[]): void;
-  /** Says what went wrong. */
-  complain(message: string): void;
-  /** The last words; gives the terminal back. */
+  /** Writes an error message. */
+  error(message: string): void;
+  /** Writes the last line and restores the terminal. */
   end(text: string): void;
 }

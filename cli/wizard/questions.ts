@@ -1,12 +1,11 @@
 /**
- * The questions of the wizard in words. Pure.
+ * The texts of the wizard. Pure.
  *
  * @module
  */
 import type { ConversionPlan } from "../../mod.ts";
 import { sizeLines } from "../destinations/check.ts";
-import { lackOf, recipesOf } from "../destinations/recipes.ts";
-import { recipeText, sizeRuleText } from "../commands/presets.ts";
+import { recipeProblem, recipeText, sizeRuleText, writableRecipes } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
 import type { ChoiceQuestion } from "./prompter.ts";
 import { bytesText } from "../../tui/human.ts";
@@ -15,19 +14,19 @@ import {
   type Answers,
   type BrokenSource,
   chainLines,
+  defaultAdapter,
+  destinationOf,
   formatOf,
-  placeOf,
-  type SourceFacts,
+  type SourceInfo,
   type Step,
-  usualAdapter,
-  type World,
-} from "./wizard.ts";
+  type WizardContext,
+} from "./answers.ts";
 
 /** The steps that are answered by a choice. */
 export type ChoiceStep = Exclude<Step, "source" | "output">;
 
-/** What a source is, in lines. */
-export function sourceLines(source: SourceFacts, unicode: boolean): string[] {
+/** Returns the lines about a source. */
+export function sourceLines(source: SourceInfo, unicode: boolean): string[] {
   const { format, size, allocated, layers, snapshots } = source;
   return [
     `${format}, ${bytesText(size)} as the guest sees it, ${bytesText(allocated)} on this host`,
@@ -36,26 +35,26 @@ export function sourceLines(source: SourceFacts, unicode: boolean): string[] {
   ];
 }
 
-/** What is known of a source of which something is missing. */
+/** Returns the lines about a source whose backing chain is incomplete. */
 export function brokenLines({ layers, missing }: BrokenSource, unicode: boolean): string[] {
   const { format, size } = layers[0]!;
   const chain = chainLines([...layers, { path: missing, format: "cannot be opened" }], unicode);
   return [`${format}, ${bytesText(size)} as the guest sees it`, "Backing chain:", ...chain.map((line) => `  ${line}`)];
 }
 
-/** The question of a step. */
-export function choiceFor(step: ChoiceStep, answers: Answers, world: World): ChoiceQuestion {
+/** Returns the question of a step. */
+export function choiceFor(step: ChoiceStep, answers: Answers, context: WizardContext): ChoiceQuestion {
   switch (step) {
-    case "place":
-      return placeQuestion(answers, world);
+    case "destination":
+      return destinationQuestion(answers, context);
     case "format":
-      return formatQuestion(answers, world);
+      return formatQuestion(answers, context);
     case "snapshot":
       return {
         message: "Which state of the disk?",
         choices: [
           { value: "", label: "The current one" },
-          ...(world.source?.snapshots ?? []).map(({ id, name }) => ({
+          ...(context.source?.snapshots ?? []).map(({ id, name }) => ({
             value: id,
             label: `Snapshot ${name}`,
             hint: id,
@@ -65,10 +64,10 @@ export function choiceFor(step: ChoiceStep, answers: Answers, world: World): Cho
       };
     case "backing":
       return {
-        message: `"${world.source?.layers[1]?.path}" lies beneath the source. What is to become of it?`,
+        message: `The source has the backing file "${context.source?.layers[1]?.path}". Merge it?`,
         choices: [
-          { value: "flatten", label: "Take everything into the new file", hint: "it needs no other" },
-          { value: "keep", label: "Keep it beneath the new file", hint: "only what differs is copied" },
+          { value: "flatten", label: "Merge it into the new file", hint: "the new file needs no other" },
+          { value: "keep", label: "Keep it as backing file of the new one", hint: "only the differences are copied" },
         ],
         initial: answers.backing ?? "flatten",
       };
@@ -85,11 +84,11 @@ export function choiceFor(step: ChoiceStep, answers: Answers, world: World): Cho
     case "adapter":
       return {
         message: "Which disk interface will the machine have?",
-        choices: adapters(formatOf(answers, world.formats)).map((value) => ({ value, label: value })),
-        initial: answers.adapter ?? usualAdapter(answers, world.formats),
+        choices: adapters(formatOf(answers, context.formats)).map((value) => ({ value, label: value })),
+        initial: answers.adapter ?? defaultAdapter(answers, context.formats),
       };
     case "size":
-      return sizeQuestion(answers, world.source?.size ?? 0);
+      return sizeQuestion(answers, context.source?.size ?? 0);
     case "overwrite":
       return {
         message: `"${answers.output}" exists. Replace it?`,
@@ -115,25 +114,25 @@ export function choiceFor(step: ChoiceStep, answers: Answers, world: World): Cho
   }
 }
 
-function placeQuestion(answers: Answers, { formats }: World): ChoiceQuestion {
-  const offered = presets.filter((preset) => recipesOf(preset, formats).length > 0);
+function destinationQuestion(answers: Answers, { formats }: WizardContext): ChoiceQuestion {
+  const offered = presets.filter((preset) => writableRecipes(preset, formats).length > 0);
   return {
     message: "Where will this disk run?",
     choices: [
       ...offered.map((preset) => ({
         value: preset.name,
         label: preset.title,
-        hint: [recipeText(recipesOf(preset, formats)[0]!), sizeRuleText(preset)].filter(Boolean).join("; "),
+        hint: [recipeText(writableRecipes(preset, formats)[0]!), sizeRuleText(preset)].filter(Boolean).join("; "),
       })),
       { value: "", label: "Somewhere else", hint: "choose a format" },
     ],
-    ...(answers.place !== undefined && { initial: answers.place }),
+    ...(answers.destination !== undefined && { initial: answers.destination }),
   };
 }
 
-function formatQuestion(answers: Answers, { formats }: World): ChoiceQuestion {
-  const preset = placeOf(answers);
-  const recipes = preset === undefined ? undefined : recipesOf(preset, formats);
+function formatQuestion(answers: Answers, { formats }: WizardContext): ChoiceQuestion {
+  const preset = destinationOf(answers);
+  const recipes = preset === undefined ? undefined : writableRecipes(preset, formats);
   const choices = recipes === undefined
     ? formats.filter(({ create }) => create !== undefined).map(({ name, title }) => ({
       value: name,
@@ -161,35 +160,35 @@ function sizeQuestion(answers: Answers, size: number): ChoiceQuestion {
   };
 }
 
-/** Destinations that cannot be served yet, and why. */
-export function lackLines({ formats }: World): string[] {
-  return presets.filter((preset) => recipesOf(preset, formats).length === 0).map((preset) =>
-    `${preset.title}: ${lackOf(preset.recipes[0]!, formats)}`
+/** Returns the destinations that this program cannot write for, each with the reason. */
+export function unsupportedLines({ formats }: WizardContext): string[] {
+  return presets.filter((preset) => writableRecipes(preset, formats).length === 0).map((preset) =>
+    `${preset.title}: ${recipeProblem(preset.recipes[0]!, formats)}`
   );
 }
 
-/** What a destination wants people to know. */
-export function placeLines(answers: Answers): string[] {
-  const preset = placeOf(answers);
+/** Returns the notes of the chosen destination. */
+export function destinationNotes(answers: Answers): string[] {
+  const preset = destinationOf(answers);
   if (preset === undefined) return [];
   return [...preset.notes, ...(preset.later === undefined ? [] : [`Not written yet: ${preset.later}`])];
 }
 
-/** What the review shows. */
+/** The content of the review. */
 export interface Review {
   readonly plan: ConversionPlan;
   readonly warnings: readonly string[];
-  /** Free bytes at the target. */
+  /** Free bytes in the file system of the target. */
   readonly free: number | undefined;
   readonly command: string;
   readonly denoCommand: string;
 }
 
-/** The review in lines. */
+/** Returns the review as lines. */
 export function reviewLines({ plan, warnings, free, command, denoCommand }: Review): string[] {
   const { totals, target, predicted, sources } = plan;
-  const skipped = totals.skip > 0 ? `, ${bytesText(totals.skip)} left alone (zero, or kept beneath)` : "";
-  const room = free === undefined ? "free space is told with --allow-sys=statfs" : `${bytesText(free)} free there`;
+  const skipped = totals.skip > 0 ? `, ${bytesText(totals.skip)} left out (zero, or in the backing file)` : "";
+  const room = free === undefined ? "free space is shown with --allow-sys=statfs" : `${bytesText(free)} free there`;
   return [
     `${sources.map(({ path }) => path).join(" + ")} -> ${target.path}`,
     `${target.format}, a disk of ${bytesText(target.size)}`,

@@ -1,7 +1,7 @@
-/** docs/destinations.md says what the data says; `UPDATE_DOCS=1` with this test writes its table anew. */
+/** Compares docs/destinations.md with the table of destinations; `UPDATE_DOCS=1` with this test writes it anew. */
 import assert from "node:assert/strict";
 import { presets } from "../../../cli/destinations/table.ts";
-import { recipeText, sizeRuleText } from "../../../cli/commands/presets.ts";
+import { recipeText, sizeRuleText } from "../../../cli/destinations/recipes.ts";
 
 const path = new URL("../../../docs/destinations.md", import.meta.url);
 const BEGIN = "<!-- from cli/destinations/table.ts -->\n";
@@ -9,11 +9,11 @@ const END = "<!-- end -->\n";
 
 function sections(): string {
   return presets.map((preset) => {
-    const ways = preset.recipes.map((recipe) => `\`${recipeText(recipe)}\``).join(", or ");
+    const recipes = preset.recipes.map((recipe) => `\`${recipeText(recipe)}\``).join(", or ");
     const size = sizeRuleText(preset);
     const lines = [
       `### ${preset.name}: ${preset.title}`,
-      `Written as ${ways}.${size === "" ? "" : ` The disk: ${size}.`}`,
+      `Written as ${recipes}.${size === "" ? "" : ` The disk: ${size}.`}`,
       ...(preset.notes.length > 0 ? [preset.notes.map((note) => `- ${note}`).join("\n")] : []),
       ...(preset.next.length > 0 ? ["```\n" + preset.next.join("\n") + "\n```"] : []),
       ...(preset.later === undefined ? [] : [`Not written yet: ${preset.later}.`]),
@@ -23,7 +23,7 @@ function sections(): string {
   }).join("\n");
 }
 
-Deno.test("docs/destinations.md has every destination as the program knows it", () => {
+Deno.test("docs/destinations.md has every destination of the table", () => {
   const text = Deno.readTextFileSync(path);
   const [from, to] = [text.indexOf(BEGIN) + BEGIN.length, text.indexOf(END)];
   assert.ok(from >= BEGIN.length && to >= from);

@@ -7,7 +7,7 @@ import { openPane, type Pane, tmuxIsMissing } from "../../support/pane.ts";
 const ignore = tmuxIsMissing();
 const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
 
-/** Starts the program in `folder`, on a screen that holds all it says; the exit code is shown when it ends. */
+/** Starts the program in `folder`, in a terminal with room for all its output; prints the exit code at the end. */
 async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promise<Pane> {
   const pane = await openPane(100, 150);
   const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${program}' ${args}`;
@@ -25,26 +25,27 @@ async function disk(folder: Scratch): Promise<void> {
   await Deno.writeFile(folder.file("disk.raw"), bytes);
 }
 
-/** The names in the folder, without what the test itself keeps there. */
+/** Returns the names in the folder, without the files of the test itself. */
 function names(folder: Scratch): string[] {
   return [...Deno.readDirSync(folder.path)].map(({ name }) => name).filter((name) => !name.startsWith("audit")).sort();
 }
 
-/** Fails unless the terminal is as a shell wants it: cursor shown, no alternate screen, whole lines, what is typed shown. */
+/** Fails unless the terminal is restored: cursor visible, no alternate screen, line input, echo. */
 async function assertRestored(pane: Pane): Promise<void> {
   assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
   await pane.line("stty -a | tr ';' '\\n' | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig | sort | tr '\\n' '+'");
   await pane.until(/^echo\+icanon\+isig\+/m);
 }
 
-/** Every permission that was looked at, as `read path`. */
+/** Returns every permission that was checked, as `read path`. */
 function audited(folder: Scratch): string[] {
   const lines = Deno.readTextFileSync(folder.file("audit")).trim().split("\n").map((line) => JSON.parse(line));
   return [...new Set(lines.map(({ permission, value }) => `${permission} ${value}`))].sort();
 }
 
 Deno.test({
-  name: "in a terminal: from the first question to the finished file, by keys alone, with the paths chosen and no more",
+  name:
+    "in a terminal: from the first question to the finished file, by keys alone, with permissions for its folder alone",
   ignore,
   async fn() {
     await using folder = await scratch();
@@ -86,19 +87,19 @@ Deno.test({
 
 Deno.test({
   name:
-    "in a terminal: Ctrl-C at a question leaves with 130, and SIGTERM with 143; nothing is written, all is restored",
+    "in a terminal: Ctrl-C at a question exits with 130, SIGTERM with 143; nothing is written, the terminal is restored",
   ignore,
   async fn() {
-    for (const how of ["C-c", "TERM"]) {
+    for (const end of ["C-c", "TERM"]) {
       await using folder = await scratch();
       await disk(folder);
       await using screen = await start(folder, "wizard disk.raw");
       await screen.until(/Where will this disk run/);
-      if (how === "C-c") await screen.press("C-c");
+      if (end === "C-c") await screen.press("C-c");
       else {
         Deno.kill(Number(Deno.readTextFileSync(folder.file("audit.pid"))), "SIGTERM");
       }
-      await screen.until(how === "C-c" ? /code=130\./ : /code=143\./);
+      await screen.until(end === "C-c" ? /code=130\./ : /code=143\./);
       assert.deepEqual(names(folder), ["disk.raw"]);
       await assertRestored(screen);
     }
@@ -106,14 +107,14 @@ Deno.test({
 });
 
 Deno.test({
-  name: "in a terminal: before Deno asks, the program says what for; a no is no harm",
+  name: "in a terminal: the program explains a permission before Deno prompts; it can be denied",
   ignore,
   async fn() {
     await using folder = await scratch();
     await disk(folder);
     await using screen = await start(folder, "wizard disk.raw", "");
     const asked = await screen.until(/Allow\? \[y/);
-    // Deno throws away what was typed before its question.
+    // Deno drops input that was typed before its prompt.
     await new Promise((resolve) => setTimeout(resolve, 500));
     assert.ok(asked.indexOf("to read the source") >= 0, asked);
     assert.ok(asked.indexOf("to read the source") < asked.indexOf("requests read access"));

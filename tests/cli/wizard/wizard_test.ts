@@ -1,44 +1,44 @@
-/** The wizard without a terminal: answers become a command line and a job, and every question can be left backwards. */
+/** The wizard without a terminal: answers become a command line and a job, and every question can go back. */
 import assert from "node:assert/strict";
 import { allFormats, createImage, ImageError } from "../../../mod.ts";
 import {
   BACK,
   type ChoiceQuestion,
   LEAVE,
+  type Navigation,
   type Prompter,
   type TextQuestion,
-  type Way,
 } from "../../../cli/wizard/prompter.ts";
 import { type Lines, plainPrompter } from "../../../cli/wizard/plain_prompter.ts";
 import {
+  adjacentStep,
   type Answers,
+  argsOf,
   chainLines,
   commandLine,
-  neighbour,
-  outputFault,
-  type SourceFacts,
+  outputProblem,
+  type SourceInfo,
   type Step,
   stepsFor,
   suggestedOutput,
-  wordsOf,
-  type World,
-} from "../../../cli/wizard/wizard.ts";
-import { type Wanted, type WizardHost, wizardHost } from "../../../cli/wizard/host.ts";
-import { askAll, jobOf } from "../../../cli/commands/wizard.ts";
+  type WizardContext,
+} from "../../../cli/wizard/answers.ts";
+import { type NeededPermission, type WizardHost, wizardHost } from "../../../cli/wizard/host.ts";
+import { askAll, jobOf } from "../../../cli/wizard/ask.ts";
 import { main } from "../../../cli/main.ts";
 import { fakeIo } from "../support.ts";
 import { scratch } from "../../support/qemu.ts";
 
-const plain: SourceFacts = {
+const plain: SourceInfo = {
   format: "vmdk",
   size: 1 << 30,
   allocated: 1 << 20,
   layers: [{ path: "/d/a.vmdk", format: "vmdk", size: 1 << 30 }],
   snapshots: [],
 };
-const raw: SourceFacts = { ...plain, format: "raw", layers: [{ path: "/d/a.raw", format: "raw", size: 1 << 30 }] };
-const odd: SourceFacts = { ...raw, size: (1 << 30) + 512 };
-const chained: SourceFacts = {
+const raw: SourceInfo = { ...plain, format: "raw", layers: [{ path: "/d/a.raw", format: "raw", size: 1 << 30 }] };
+const odd: SourceInfo = { ...raw, size: (1 << 30) + 512 };
+const chained: SourceInfo = {
   ...plain,
   format: "qcow2",
   layers: [
@@ -48,166 +48,166 @@ const chained: SourceFacts = {
   snapshots: [{ id: "1", name: "before" }],
 };
 
-/** Answers, the source they are about, the steps that are asked, and the command line. */
-const table: readonly (readonly [SourceFacts, Answers, string, string])[] = [
+/** Source, answers, the steps that apply, and the command line. */
+const table: readonly (readonly [SourceInfo, Answers, string, string])[] = [
   [
     plain,
-    { source: "/d/a.vmdk", place: "azure", output: "/d/a.vhd" },
-    "source place output review",
+    { source: "/d/a.vmdk", destination: "azure", output: "/d/a.vhd" },
+    "source destination output review",
     "diskcast convert --for azure /d/a.vmdk /d/a.vhd",
   ],
   [
     raw,
-    { source: "/d/a.raw", place: "azure", output: "/d/a.vhd" },
-    "source place output review",
+    { source: "/d/a.raw", destination: "azure", output: "/d/a.vhd" },
+    "source destination output review",
     "diskcast convert -f raw --for azure /d/a.raw /d/a.vhd",
   ],
   [
     plain,
-    { source: "a b.vmdk", place: "proxmox", format: "qcow2", compress: "yes", output: "x.qcow2" },
-    "source place format compress output review",
+    { source: "a b.vmdk", destination: "proxmox", format: "qcow2", compress: "yes", output: "x.qcow2" },
+    "source destination format compress output review",
     "diskcast convert --for proxmox -c 'a b.vmdk' x.qcow2",
   ],
   [
     plain,
-    { source: "a.vmdk", place: "proxmox", format: "raw", compress: "yes", output: "x.raw" },
-    "source place format output review",
+    { source: "a.vmdk", destination: "proxmox", format: "raw", compress: "yes", output: "x.raw" },
+    "source destination format output review",
     "diskcast convert --for proxmox -O raw a.vmdk x.raw",
   ],
   [
     plain,
-    { source: "a.vmdk", place: "esxi", adapter: "buslogic", output: "x.vmdk" },
-    "source place adapter output review",
+    { source: "a.vmdk", destination: "esxi", adapter: "buslogic", output: "x.vmdk" },
+    "source destination adapter output review",
     "diskcast convert --for esxi -o adapter_type=buslogic a.vmdk x.vmdk",
   ],
   [
     plain,
-    { source: "a.vmdk", place: "esxi", adapter: "lsilogic", output: "x.vmdk" },
-    "source place adapter output review",
+    { source: "a.vmdk", destination: "esxi", adapter: "lsilogic", output: "x.vmdk" },
+    "source destination adapter output review",
     "diskcast convert --for esxi a.vmdk x.vmdk",
   ],
   [
     plain,
-    { source: "a.vmdk", place: "", format: "vhdx", output: "-x" },
-    "source place format output review",
+    { source: "a.vmdk", destination: "", format: "vhdx", output: "-x" },
+    "source destination format output review",
     "diskcast convert -O vhdx -- a.vmdk -x",
   ],
   [
     chained,
     {
       source: "top.qcow2",
-      place: "libvirt",
+      destination: "libvirt",
       format: "qcow2",
       snapshot: "",
       backing: "keep",
       compress: "no",
       output: "x",
     },
-    "source place format snapshot backing compress output review",
+    "source destination format snapshot backing compress output review",
     "diskcast convert --for libvirt -B /d/base.qcow2 -F qcow2 top.qcow2 x",
   ],
   [
     chained,
     {
       source: "top.qcow2",
-      place: "libvirt",
+      destination: "libvirt",
       format: "qcow2",
       snapshot: "1",
       backing: "keep",
       compress: "no",
       output: "x",
     },
-    "source place format snapshot compress output review",
+    "source destination format snapshot compress output review",
     "diskcast convert -l snapshot.id=1 --for libvirt top.qcow2 x",
   ],
   [
     chained,
-    { source: "top.qcow2", place: "azure", snapshot: "", output: "x.vhd" },
-    "source place snapshot output review",
+    { source: "top.qcow2", destination: "azure", snapshot: "", output: "x.vhd" },
+    "source destination snapshot output review",
     "diskcast convert --for azure top.qcow2 x.vhd",
   ],
   [
     odd,
-    { source: "a.raw", place: "esxi", adapter: "lsilogic", size: "round", output: "x.vmdk" },
-    "source place adapter size output review",
+    { source: "a.raw", destination: "esxi", adapter: "lsilogic", size: "round", output: "x.vmdk" },
+    "source destination adapter size output review",
     "diskcast convert -f raw --for esxi --round=1M a.raw x.vmdk",
   ],
   [
     odd,
-    { source: "a.raw", place: "", format: "vmdk", adapter: "ide", size: "keep", digest: true, output: "x.vmdk" },
-    "source place format compress adapter size output review",
+    { source: "a.raw", destination: "", format: "vmdk", adapter: "ide", size: "keep", digest: true, output: "x.vmdk" },
+    "source destination format compress adapter size output review",
     "diskcast convert -f raw -O vmdk --digest a.raw x.vmdk",
   ],
-  // These say how long the disk is to be.
+  // These destinations determine the size of the disk.
   [
     odd,
-    { source: "a.raw", place: "azure", size: "round", output: "x.vhd" },
-    "source place output review",
+    { source: "a.raw", destination: "azure", size: "round", output: "x.vhd" },
+    "source destination output review",
     "diskcast convert -f raw --for azure a.raw x.vhd",
   ],
   [
     odd,
-    { source: "a.raw", place: "xcp-ng", format: "vpc", output: "x.vhd" },
-    "source place format output review",
+    { source: "a.raw", destination: "xcp-ng", format: "vpc", output: "x.vhd" },
+    "source destination format output review",
     "diskcast convert -f raw --for xcp-ng a.raw x.vhd",
   ],
   [
     { ...chained, size: odd.size },
     {
       source: "top.qcow2",
-      place: "libvirt",
+      destination: "libvirt",
       format: "qcow2",
       snapshot: "",
       backing: "keep",
       size: "round",
       output: "x",
     },
-    "source place format snapshot backing compress output review",
+    "source destination format snapshot backing compress output review",
     "diskcast convert --for libvirt -B /d/base.qcow2 -F qcow2 top.qcow2 x",
   ],
 ];
 
 for (const [source, answers, steps, line] of table) {
   Deno.test(`answers become: ${line}`, async () => {
-    const world: World = { formats: allFormats, source };
-    assert.equal(stepsFor(answers, world).join(" "), steps);
-    const words = wordsOf(answers, world);
-    assert.equal(commandLine(words, false), line);
-    const job = await jobOf(words, allFormats);
+    const context: WizardContext = { formats: allFormats, source };
+    assert.equal(stepsFor(answers, context).join(" "), steps);
+    const args = argsOf(answers, context);
+    assert.equal(commandLine(args, false), line);
+    const job = await jobOf(args, allFormats);
     assert.equal(job.sources[0].path, answers.source);
     assert.equal(job.target.path, answers.output);
     assert.equal(job.target.compress ?? false, line.includes(" -c "));
     assert.equal(job.target.backing?.path, line.includes("-B") ? "/d/base.qcow2" : undefined);
-    assert.equal(typeof job.target.guestSize, answers.place === "" ? "undefined" : "object");
+    assert.equal(typeof job.target.guestSize, answers.destination === "" ? "undefined" : "object");
     assert.equal(job.digest ?? false, answers.digest ?? false);
   });
 }
 
-Deno.test("every question has its neighbours, and what does not apply is passed over", () => {
+Deno.test("every question has the previous and the next one that apply", () => {
   for (const [source, answers] of table) {
-    const world: World = { formats: allFormats, source, taken: true };
-    const steps = stepsFor(answers, world);
+    const context: WizardContext = { formats: allFormats, source, targetExists: true };
+    const steps = stepsFor(answers, context);
     assert.ok(steps.includes("overwrite"));
     steps.forEach((step, at) => {
-      assert.equal(neighbour(step, 1, answers, world), steps[at + 1]);
-      assert.equal(neighbour(step, -1, answers, world), steps[at - 1]);
+      assert.equal(adjacentStep(step, 1, answers, context), steps[at + 1]);
+      assert.equal(adjacentStep(step, -1, answers, context), steps[at - 1]);
     });
   }
 });
 
-Deno.test("names for the target", () => {
+Deno.test("suggested names and problems of the target", () => {
   const none = () => false;
-  const base = { source: "/d/a.b.vmdk", place: "azure" };
+  const base = { source: "/d/a.b.vmdk", destination: "azure" };
   assert.equal(suggestedOutput(base, allFormats, none), "/d/a.b.vhd");
   assert.equal(suggestedOutput({ ...base, source: "a.vhd" }, allFormats, none), "a-converted.vhd");
   assert.equal(suggestedOutput(base, allFormats, () => true), "/d/a.b-converted.vhd");
-  assert.equal(suggestedOutput({ ...base, place: "gcp" }, allFormats, none), "/d/disk.raw");
-  assert.equal(suggestedOutput({ source: "a", place: "", format: "qcow2" }, allFormats, none), "a.qcow2");
-  assert.match(outputFault("", base, allFormats)!, /path/);
-  assert.match(outputFault("/d/", base, allFormats)!, /folder/);
-  assert.match(outputFault(base.source, base, allFormats)!, /source/);
-  assert.match(outputFault("x.raw", { ...base, place: "gcp" }, allFormats)!, /disk\.raw/);
-  assert.equal(outputFault("x/disk.raw", { ...base, place: "gcp" }, allFormats), undefined);
+  assert.equal(suggestedOutput({ ...base, destination: "gcp" }, allFormats, none), "/d/disk.raw");
+  assert.equal(suggestedOutput({ source: "a", destination: "", format: "qcow2" }, allFormats, none), "a.qcow2");
+  assert.match(outputProblem("", base, allFormats)!, /path/);
+  assert.match(outputProblem("/d/", base, allFormats)!, /folder/);
+  assert.match(outputProblem(base.source, base, allFormats)!, /source/);
+  assert.match(outputProblem("x.raw", { ...base, destination: "gcp" }, allFormats)!, /disk\.raw/);
+  assert.equal(outputProblem("x/disk.raw", { ...base, destination: "gcp" }, allFormats), undefined);
 });
 
 Deno.test("a chain is a tree", () => {
@@ -215,9 +215,9 @@ Deno.test("a chain is a tree", () => {
   assert.deepEqual(chainLines(chained.layers, false)[1], "`- base.qcow2 (qcow2)");
 });
 
-/** Answers from a list, by the words of the question; keeps what was said. */
-function scripted(script: (string | Way)[]): Prompter & { said: string[]; asked: string[] } {
-  const said: string[] = [];
+/** Returns a prompter that takes its answers from a list and keeps all output. */
+function scripted(script: (string | Navigation)[]): Prompter & { output: string[]; asked: string[] } {
+  const output: string[] = [];
   const asked: string[] = [];
   const next = (message: string) => {
     asked.push(message);
@@ -226,9 +226,9 @@ function scripted(script: (string | Way)[]): Prompter & { said: string[]; asked:
     return Promise.resolve(answer);
   };
   return {
-    said,
+    output,
     asked,
-    begin: (title) => said.push(title),
+    begin: (title) => output.push(title),
     async text({ message, initial, validate }: TextQuestion) {
       const answer = await next(message);
       if (typeof answer === "symbol") return answer;
@@ -243,16 +243,16 @@ function scripted(script: (string | Way)[]): Prompter & { said: string[]; asked:
       assert.ok(choices.some((choice) => choice.value === value), `${message}: ${value}`);
       return value!;
     },
-    note: (title, lines) => said.push(title, ...lines),
-    complain: (message) => said.push(`Error: ${message}`),
-    end: (text) => said.push(text),
+    note: (title, lines) => output.push(title, ...lines),
+    error: (message) => output.push(`Error: ${message}`),
+    end: (text) => output.push(text),
   };
 }
 
-/** A host whose source is `source`; counts what it is asked to plan. */
-function fakeHost(source: SourceFacts, more: Partial<WizardHost> = {}): WizardHost {
+/** Returns a host with the given source. */
+function fakeHost(source: SourceInfo, more: Partial<WizardHost> = {}): WizardHost {
   return {
-    allow: () => Promise.resolve(true),
+    request: () => Promise.resolve(true),
     inspect: (path) =>
       path.includes("none")
         ? Promise.reject(new ImageError("missing", `Cannot open "${path}": there is no such file`))
@@ -275,30 +275,30 @@ function fakeHost(source: SourceFacts, more: Partial<WizardHost> = {}): WizardHo
   };
 }
 
-const asked = (script: (string | Way)[], source: SourceFacts, more?: Partial<WizardHost>) => {
+const asked = (script: (string | Navigation)[], source: SourceInfo, more?: Partial<WizardHost>) => {
   const prompter = scripted(script);
-  const words = askAll({ prompter, host: fakeHost(source, more), formats: allFormats, unicode: true });
-  return words.then((found) => ({ words: found, prompter, left: script.length }));
+  const args = askAll({ prompter, host: fakeHost(source, more), formats: allFormats, unicode: true });
+  return args.then((found) => ({ args: found, prompter, left: script.length }));
 };
 
 Deno.test("from the first question to the command", async () => {
-  const { words, prompter, left } = await asked(["/d/none", "/d/a.vmdk", "azure", "", "run"], plain);
-  assert.deepEqual(words, ["convert", "--for", "azure", "/d/a.vmdk", "/d/a.vhd"]);
+  const { args, prompter, left } = await asked(["/d/none", "/d/a.vmdk", "azure", "", "run"], plain);
+  assert.deepEqual(args, ["convert", "--for", "azure", "/d/a.vmdk", "/d/a.vhd"]);
   assert.equal(left, 0);
-  const said = prompter.said.join("\n");
-  assert.match(said, /Error: Cannot open "\/d\/none"/);
-  assert.match(said, /vmdk, 1.0 GiB as the guest sees it/);
-  assert.match(said, /5.0 MiB of data/);
-  assert.match(said, /At most about 6.0 MiB will be taken; 1.0 MiB free there\nThere may be too little space/);
-  assert.match(said, /Warning: a warning/);
-  assert.match(said, /diskcast convert --for azure \/d\/a.vmdk \/d\/a.vhd/);
-  assert.match(said, /deno run --allow-read=\/d\/a.vmdk --allow-write=\/d \S+ convert --for azure/);
+  const output = prompter.output.join("\n");
+  assert.match(output, /Error: Cannot open "\/d\/none"/);
+  assert.match(output, /vmdk, 1.0 GiB as the guest sees it/);
+  assert.match(output, /5.0 MiB of data/);
+  assert.match(output, /At most about 6.0 MiB will be taken; 1.0 MiB free there\nThere may be too little space/);
+  assert.match(output, /Warning: a warning/);
+  assert.match(output, /diskcast convert --for azure \/d\/a.vmdk \/d\/a.vhd/);
+  assert.match(output, /deno run --allow-read=\/d\/a.vmdk --allow-write=\/d \S+ convert --for azure/);
 });
 
 Deno.test("one step back from every question", async () => {
   const forward: readonly (readonly [Step, string])[] = [
     ["source", "/d/top.qcow2"],
-    ["place", "libvirt"],
+    ["destination", "libvirt"],
     ["format", "qcow2"],
     ["snapshot", ""],
     ["backing", "keep"],
@@ -312,87 +312,96 @@ Deno.test("one step back from every question", async () => {
   assert.equal(straight.left, 0);
   for (let at = 1; at < forward.length; at++) {
     const answers = forward.map(([, answer]) => answer);
-    const script: (string | Way)[] = [...answers.slice(0, at), BACK, ...answers.slice(at - 1)];
-    const { words, prompter, left } = await asked(script, chained, exists);
-    assert.deepEqual(words, straight.words, forward[at][0]);
+    const script: (string | Navigation)[] = [...answers.slice(0, at), BACK, ...answers.slice(at - 1)];
+    const { args, prompter, left } = await asked(script, chained, exists);
+    assert.deepEqual(args, straight.args, forward[at][0]);
     assert.equal(left, 0, forward[at][0]);
     assert.equal(prompter.asked[at + 1], prompter.asked[at - 1], `back from ${forward[at][0]}`);
   }
   // The review offers it as an answer, too, and the first question has nothing before it.
-  const script: (string | Way)[] = [BACK, ...forward.slice(0, -1).map(([, answer]) => answer), "back", "yes", "run"];
-  assert.deepEqual((await asked(script, chained, exists)).words, straight.words);
+  const script: (string | Navigation)[] = [
+    BACK,
+    ...forward.slice(0, -1).map(([, answer]) => answer),
+    "back",
+    "yes",
+    "run",
+  ];
+  assert.deepEqual((await asked(script, chained, exists)).args, straight.args);
 });
 
 Deno.test("a disk that ends within a MiB may be made longer; the review takes the SHA-256 in, and out again", async () => {
   const script = ["/d/a.raw", "esxi", "=", "round", "", "digest", "digest", "digest", "run"];
-  const { words, prompter, left } = await asked(script, odd);
-  assert.deepEqual(words?.slice(0, 7), ["convert", "-f", "raw", "--for", "esxi", "--round=1M", "--digest"]);
+  const { args, prompter, left } = await asked(script, odd);
+  assert.deepEqual(args?.slice(0, 7), ["convert", "-f", "raw", "--for", "esxi", "--round=1M", "--digest"]);
   assert.equal(left, 0);
   assert.match(prompter.asked.join("\n"), /1073742336 bytes, which are not whole MiB/);
-  const commands = prompter.said.filter((line) => line.startsWith("  diskcast convert"));
+  const commands = prompter.output.filter((line) => line.startsWith("  diskcast convert"));
   assert.deepEqual(commands.map((line) => line.includes("--digest")), [false, true, false, true]);
 });
 
 Deno.test("leaving at every question gives no command", async () => {
-  const answers: (string | Way)[] = ["/d/a.vmdk", "esxi", "=", "", "run"];
+  const answers: (string | Navigation)[] = ["/d/a.vmdk", "esxi", "=", "", "run"];
   for (let at = 0; at < answers.length; at++) {
-    const { words, left } = await asked([...answers.slice(0, at), LEAVE], plain);
-    assert.deepEqual([words, left], [null, 0]);
+    const { args, left } = await asked([...answers.slice(0, at), LEAVE], plain);
+    assert.deepEqual([args, left], [null, 0]);
   }
-  assert.equal((await asked([...answers.slice(0, -1), "leave"], plain)).words, null);
+  assert.equal((await asked([...answers.slice(0, -1), "leave"], plain)).args, null);
 });
 
-Deno.test("a name that is taken is asked for again, and an answer that depends on another is forgotten", async () => {
+Deno.test("the path of an existing target is asked for again, and answers that depend on another are dropped", async () => {
   const taken = { exists: (path: string) => path === "/d/taken.vhd" };
-  const { words } = await asked(["/d/a.vmdk", "azure", "/d/taken.vhd", "no", "/d/free.vhd", "run"], plain, taken);
-  assert.equal(words?.at(-1), "/d/free.vhd");
+  const { args } = await asked(["/d/a.vmdk", "azure", "/d/taken.vhd", "no", "/d/free.vhd", "run"], plain, taken);
+  assert.equal(args?.at(-1), "/d/free.vhd");
   // From proxmox and raw back to virtualbox: its own best format, its own name.
   const back = await asked(["/d/a.vmdk", "proxmox", "raw", BACK, BACK, "virtualbox", "=", "", "run"], plain);
-  assert.deepEqual(back.words, ["convert", "--for", "virtualbox", "/d/a.vmdk", "/d/a.vdi"]);
+  assert.deepEqual(back.args, ["convert", "--for", "virtualbox", "/d/a.vmdk", "/d/a.vdi"]);
 });
 
-Deno.test("a plan that fails is said, and the way is back", async () => {
+Deno.test("a plan that fails is an error, and goes back", async () => {
   let failed = false;
   const plan: WizardHost["plan"] = (job) => {
     if (failed) return fakeHost(plain).plan(job);
     failed = true;
     return Promise.reject(new ImageError("usage", "Cannot make the disk: it is too large"));
   };
-  const { words, prompter } = await asked(["/d/a.vmdk", "azure", "", "", "run"], plain, { plan });
-  assert.match(prompter.said.join("\n"), /Error: Cannot make the disk/);
-  assert.equal(words?.[2], "azure");
+  const { args, prompter } = await asked(["/d/a.vmdk", "azure", "", "", "run"], plain, { plan });
+  assert.match(prompter.output.join("\n"), /Error: Cannot make the disk/);
+  assert.equal(args?.[2], "azure");
 });
 
-Deno.test("the host looks at real files, and writes nothing", async () => {
+Deno.test("the host reads real files, and writes nothing", async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("a.raw"), new Uint8Array(5000).fill(1));
   await Deno.mkdir(folder.file("ab"));
-  const host = wizardHost((wanted: readonly Wanted[]) => assert.fail(JSON.stringify(wanted)));
+  const host = wizardHost((wanted: readonly NeededPermission[]) => assert.fail(JSON.stringify(wanted)));
   const prompter = scripted([folder.file("a.raw"), "azure", "", "run"]);
-  const words = await askAll({ prompter, host, formats: allFormats, unicode: true });
-  assert.deepEqual(words?.slice(0, 5), ["convert", "-f", "raw", "--for", "azure"]);
-  assert.match(prompter.said.join("\n"), /20.0 MiB of zeroes will be added at the end of the disk, to 20971520 bytes/);
+  const args = await askAll({ prompter, host, formats: allFormats, unicode: true });
+  assert.deepEqual(args?.slice(0, 5), ["convert", "-f", "raw", "--for", "azure"]);
+  assert.match(
+    prompter.output.join("\n"),
+    /20.0 MiB of zeroes will be added at the end of the disk, to 20971520 bytes/,
+  );
   assert.deepEqual([...Deno.readDirSync(folder.file("."))].map(({ name }) => name).sort(), ["a.raw", "ab"]);
   assert.deepEqual(host.complete(folder.file("a")), [folder.file("a.raw"), folder.file("ab") + "/"]);
   assert.deepEqual(host.complete(folder.file("no/such")), []);
 });
 
-Deno.test("of a chain that is broken it is shown how far it goes, and another source is asked for", async () => {
+Deno.test("an incomplete backing chain is shown, and another source is asked for", async () => {
   await using folder = await scratch();
   const [top, middle, gone] = ["top.qcow2", "middle.qcow2", "gone.raw"].map((name) => folder.file(name));
   await Deno.writeFile(gone, new Uint8Array(1 << 20));
   await createImage({ path: middle, format: "qcow2", backing: { path: gone, format: "raw" } });
   await createImage({ path: top, format: "qcow2", backing: { path: middle, format: "qcow2" } });
   await Deno.remove(gone);
-  const host = wizardHost((wanted: readonly Wanted[]) => assert.fail(JSON.stringify(wanted)));
+  const host = wizardHost((wanted: readonly NeededPermission[]) => assert.fail(JSON.stringify(wanted)));
   const prompter = scripted([top, LEAVE]);
   assert.equal(await askAll({ prompter, host, formats: allFormats, unicode: false }), null);
-  const said = prompter.said.join("\n");
-  assert.match(said, /^qcow2, 1\.0 MiB as the guest sees it$/m);
-  assert.match(said, /`- middle\.qcow2 \(qcow2\)\n +`- gone\.raw \(cannot be opened\)\nError: .*gone\.raw/);
+  const output = prompter.output.join("\n");
+  assert.match(output, /^qcow2, 1\.0 MiB as the guest sees it$/m);
+  assert.match(output, /`- middle\.qcow2 \(qcow2\)\n +`- gone\.raw \(cannot be opened\)\nError: .*gone\.raw/);
 });
 
-/** Lines typed by a user, and what was written. */
+/** Returns lines that a user types; keeps the output. */
 function typed(...input: string[]): Lines & { text: string } {
   const lines = {
     text: "",
@@ -402,7 +411,7 @@ function typed(...input: string[]): Lines & { text: string } {
   return lines;
 }
 
-Deno.test("plain questions: numbers, usual answers, back, end of input, no glyphs", async () => {
+Deno.test("plain questions: numbers, initial answers, back, end of input, ASCII alone", async () => {
   const choices = [{ value: "a", label: "First" }, { value: "b", label: "Second", hint: "usual" }];
   const lines = typed("9", "x", "1", "", "back", "typed", "", "b");
   const prompter = plainPrompter(lines);
@@ -422,7 +431,7 @@ Deno.test("plain questions: numbers, usual answers, back, end of input, no glyph
   assert.match(lines.text, /^[\x0a\x20-\x7e]*$/, "plain ASCII");
 });
 
-Deno.test("no question in a pipe: what is missing is named", async () => {
+Deno.test("no question in a pipe: the error names what is missing", async () => {
   for (const args of [["wizard"], ["wizard", "a.raw"], []]) {
     const io = fakeIo(false);
     assert.equal(await main(args, io), 1);

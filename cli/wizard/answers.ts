@@ -1,18 +1,18 @@
 /**
- * The wizard without its terminal: which question comes next, and what the answers mean. Answers become the words of a
- * command line, and those become the job: the wizard can do nothing that `convert` cannot. Pure.
+ * The answers of the wizard: which question comes next, and the arguments of `convert` that follow from the answers. The
+ * job is parsed from these arguments, so the wizard can do nothing that `convert` cannot. Pure.
  *
  * @module
  */
 import type { Format, OptionSpec } from "../../mod.ts";
-import { recipesOf } from "../destinations/recipes.ts";
+import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
 import { shellWord } from "../permissions.ts";
 
 /** The questions. */
 export type Step =
   | "source"
-  | "place"
+  | "destination"
   | "format"
   | "snapshot"
   | "backing"
@@ -23,96 +23,97 @@ export type Step =
   | "overwrite"
   | "review";
 
-/** What was answered so far. A question that was not asked has no answer. */
+/** The answers so far. A question that was not asked has none. */
 export interface Answers {
   /** Path of the source. */
   readonly source?: string;
   /** Name of the destination; empty: none, only a format. */
-  readonly place?: string;
+  readonly destination?: string;
   readonly format?: string;
   /** ID of the snapshot; empty: the current state. */
   readonly snapshot?: string;
   readonly backing?: "keep" | "flatten";
   readonly compress?: "yes" | "no";
   readonly adapter?: string;
-  /** Whether the disk is to become one of whole MiB. */
+  /** Whether to round the disk up to whole MiB. */
   readonly size?: "round" | "keep";
   /** Path of the target. */
   readonly output?: string;
   readonly overwrite?: "yes" | "no";
-  /** Whether the SHA-256 of the disk is wanted. It is asked for in the review. */
+  /** Whether to print the SHA-256 of the disk; a choice of the review. */
   readonly digest?: boolean;
 }
 
-/** What is known of a source that has been opened. Sizes are bytes. */
-export interface SourceFacts {
+/** The properties of a source. Sizes are bytes. */
+export interface SourceInfo {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** What its files take of the host's space. */
+  /** Allocated bytes of its files on the host. */
   readonly allocated: number;
   /** From the top down. */
   readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
   readonly snapshots: readonly { readonly id: string; readonly name: string }[];
 }
 
-/** A source that cannot be converted: something of its chain is missing. */
+/** A source that cannot be converted: its backing chain is incomplete. */
 export interface BrokenSource {
-  /** From the top down, as far as they could be opened. */
-  readonly layers: SourceFacts["layers"];
-  /** The one beneath them. */
+  /** The layers that could be opened, from the top down. */
+  readonly layers: SourceInfo["layers"];
+  /** Path of the next layer. */
   readonly missing: string;
-  readonly fault: string;
+  /** Message of the error. */
+  readonly error: string;
 }
 
-/** What the questions depend on, besides the answers. */
-export interface World {
+/** The values that the questions depend on, besides the answers. */
+export interface WizardContext {
   readonly formats: readonly Format[];
-  readonly source?: SourceFacts | undefined;
-  /** Whether a file has the name of the target. */
-  readonly taken?: boolean;
+  readonly source?: SourceInfo | undefined;
+  /** Whether the target exists. */
+  readonly targetExists?: boolean;
 }
 
-/** The destination that was chosen. */
-export function placeOf({ place }: Answers): Preset | undefined {
-  return presets.find(({ name }) => name === place);
+/** Returns the chosen destination. */
+export function destinationOf({ destination }: Answers): Preset | undefined {
+  return presets.find(({ name }) => name === destination);
 }
 
-/** The way to write that was chosen, or the only one. */
+/** Returns the chosen recipe, or the best one. */
 export function chosenRecipe(answers: Answers, formats: readonly Format[]): Recipe | undefined {
-  const preset = placeOf(answers);
+  const preset = destinationOf(answers);
   if (preset === undefined) return undefined;
-  const recipes = recipesOf(preset, formats);
+  const recipes = writableRecipes(preset, formats);
   return recipes.find(({ format }) => format === answers.format) ?? recipes[0];
 }
 
-/** The format that will be written, as far as that is settled. */
+/** Returns the format of the target, where the answers determine it. */
 export function formatOf(answers: Answers, formats: readonly Format[]): Format | undefined {
-  const name = chosenRecipe(answers, formats)?.format ?? (answers.place === "" ? answers.format : undefined);
+  const name = chosenRecipe(answers, formats)?.format ?? (answers.destination === "" ? answers.format : undefined);
   return formats.find((one) => one.name === name);
 }
 
-/** The questions that the answers and the source leave, in order. */
-export function stepsFor(answers: Answers, { formats, source, taken }: World): Step[] {
-  const preset = placeOf(answers);
+/** Returns the questions that apply to the answers and the source, in order. */
+export function stepsFor(answers: Answers, { formats, source, targetExists }: WizardContext): Step[] {
+  const preset = destinationOf(answers);
   const format = formatOf(answers, formats);
-  const open = (question: Preset["asks"][number]) => preset === undefined || preset.asks.includes(question);
-  const recipes = preset === undefined ? [] : recipesOf(preset, formats);
+  const asks = (question: Preset["asks"][number]) => preset === undefined || preset.asks.includes(question);
+  const recipes = preset === undefined ? [] : writableRecipes(preset, formats);
   const names = new Set(recipes.map((recipe) => recipe.format));
   const hasChain = (source?.layers.length ?? 0) > 1;
-  const backing = hasChain && format?.has.overlays === true && open("backing") && !answers.snapshot;
+  const backing = hasChain && format?.has.overlays === true && asks("backing") && !answers.snapshot;
   const applies: { readonly [step in Step]: boolean } = {
     source: true,
-    place: true,
+    destination: true,
     format: preset === undefined || names.size > 1,
     snapshot: (source?.snapshots.length ?? 0) > 0,
     backing,
-    compress: format?.has.compression === true && open("compress"),
-    adapter: open("adapter") && adapters(format).length > 0,
-    // Over a backing file that is kept, the disk stays as long as it is.
-    size: !(backing && answers.backing === "keep") && roundingIsOpen(preset, source),
+    compress: format?.has.compression === true && asks("compress"),
+    adapter: asks("adapter") && adapters(format).length > 0,
+    // With a kept backing file, the size of the disk cannot change.
+    size: !(backing && answers.backing === "keep") && mayRound(preset, source),
     output: true,
-    overwrite: taken === true,
+    overwrite: targetExists === true,
     review: true,
   };
   return ORDER.filter((step) => applies[step]);
@@ -120,7 +121,7 @@ export function stepsFor(answers: Answers, { formats, source, taken }: World): S
 
 const ORDER: readonly Step[] = [
   "source",
-  "place",
+  "destination",
   "format",
   "snapshot",
   "backing",
@@ -132,24 +133,24 @@ const ORDER: readonly Step[] = [
   "review",
 ];
 
-/** What many places store disks by; a disk that is not a whole number of them is made longer by some and refused by others. */
+/** The unit of many destinations: some lengthen a disk that is not a multiple of it, others refuse it. */
 const MIB = 2 ** 20;
 
-/** Whether the length is the user's to choose: the disk ends within a MiB, and the destination does not mind. */
-function roundingIsOpen(preset: Preset | undefined, source: SourceFacts | undefined): boolean {
+/** Returns whether the user can choose the size: it is no multiple of 1 MiB, and the destination takes both sizes. */
+function mayRound(preset: Preset | undefined, source: SourceInfo | undefined): boolean {
   if (source === undefined || source.size % MIB === 0) return false;
   const { multipleOf = 1, least = 0 } = preset?.size ?? {};
   return multipleOf < MIB && source.size > least;
 }
 
-/** The question after `step`, or before it; `undefined` where there is none. */
-export function neighbour(step: Step, by: 1 | -1, answers: Answers, world: World): Step | undefined {
-  const steps = stepsFor(answers, world);
+/** Returns the question after `step` (`by` 1) or before it (-1); `undefined` where there is none. */
+export function adjacentStep(step: Step, by: 1 | -1, answers: Answers, context: WizardContext): Step | undefined {
+  const steps = stepsFor(answers, context);
   const rank = ORDER.indexOf(step);
   return by === 1 ? steps.find((one) => ORDER.indexOf(one) > rank) : steps.findLast((one) => ORDER.indexOf(one) < rank);
 }
 
-/** Controllers that a format can be made for. */
+/** Returns the controllers that a format can name. */
 export function adapters(format: Format | undefined): readonly string[] {
   return adapterOption(format)?.values ?? [];
 }
@@ -158,17 +159,17 @@ function adapterOption(format: Format | undefined): OptionSpec | undefined {
   return format?.createOptions.find(({ name }) => name === "adapter_type");
 }
 
-/** The controller that is taken where nobody says another. */
-export function usualAdapter(answers: Answers, formats: readonly Format[]): string {
-  const ofPlace = chosenRecipe(answers, formats)?.options["adapter_type"];
-  return ofPlace ?? String(adapterOption(formatOf(answers, formats))?.default ?? "");
+/** Returns the controller that the target names by default. */
+export function defaultAdapter(answers: Answers, formats: readonly Format[]): string {
+  const ofRecipe = chosenRecipe(answers, formats)?.options["adapter_type"];
+  return ofRecipe ?? String(adapterOption(formatOf(answers, formats))?.default ?? "");
 }
 
-/** A name for the target beside the source. */
+/** Returns a path for the target, in the folder of the source. */
 export function suggestedOutput(
   answers: Answers,
   formats: readonly Format[],
-  taken: (path: string) => boolean,
+  exists: (path: string) => boolean,
 ): string {
   const recipe = chosenRecipe(answers, formats);
   const source = answers.source ?? "";
@@ -177,54 +178,54 @@ export function suggestedOutput(
   const stem = source.slice(folder.length).replace(/\.[^.]*$/, "") || "disk";
   const ending = recipe?.extension ?? formatOf(answers, formats)?.extensions[0] ?? "img";
   const plain = `${folder}${stem}.${ending}`;
-  return plain === source || taken(plain) ? `${folder}${stem}-converted.${ending}` : plain;
+  return plain === source || exists(plain) ? `${folder}${stem}-converted.${ending}` : plain;
 }
 
-/** What is wrong with a path for the target; `undefined`: nothing. */
-export function outputFault(path: string, answers: Answers, formats: readonly Format[]): string | undefined {
+/** Returns the problem of a path for the target; `undefined`: none. */
+export function outputProblem(path: string, answers: Answers, formats: readonly Format[]): string | undefined {
   if (path.trim() === "") return "Give the path of a new file";
   if (/[/\\]$/.test(path)) return "That is a folder; give the path of a file";
   if (path === answers.source) return "That is the source; give another name";
-  const wanted = chosenRecipe(answers, formats)?.fileName;
-  if (wanted !== undefined && path.replace(/^.*[/\\]/, "") !== wanted) return `There the file must be called ${wanted}`;
+  const name = chosenRecipe(answers, formats)?.fileName;
+  if (name !== undefined && path.replace(/^.*[/\\]/, "") !== name) return `There the file must be called ${name}`;
   return undefined;
 }
 
-/** The words after `diskcast` that do what was answered. */
-export function wordsOf(answers: Answers, { formats, source }: World): string[] {
+/** Returns the arguments of `diskcast` that follow from the answers. */
+export function argsOf(answers: Answers, { formats, source }: WizardContext): string[] {
   const recipe = chosenRecipe(answers, formats);
   const steps = stepsFor(answers, source === undefined ? { formats } : { formats, source });
   const asked = (step: Step) => steps.includes(step);
-  const first = placeOf(answers) && recipesOf(placeOf(answers)!, formats)[0];
+  const first = destinationOf(answers) && writableRecipes(destinationOf(answers)!, formats)[0];
   const keep = asked("backing") && answers.backing === "keep" ? source?.layers[1] : undefined;
   const adapter = asked("adapter") ? answers.adapter : undefined;
   return [
     "convert",
-    // A raw image has no mark of its own: that it is one is said and not guessed.
+    // A raw image has no magic number: without -f, probing would only assume the format.
     ...(source?.format === "raw" ? ["-f", "raw"] : []),
     ...(asked("snapshot") && answers.snapshot ? ["-l", `snapshot.id=${answers.snapshot.replaceAll(",", ",,")}`] : []),
-    ...(recipe === undefined ? ["-O", answers.format ?? "raw"] : ["--for", answers.place!]),
+    ...(recipe === undefined ? ["-O", answers.format ?? "raw"] : ["--for", answers.destination!]),
     ...(recipe !== undefined && recipe.format !== first?.format ? ["-O", recipe.format] : []),
-    ...(adapter === undefined || adapter === usualAdapter(answers, formats) ? [] : ["-o", `adapter_type=${adapter}`]),
+    ...(adapter === undefined || adapter === defaultAdapter(answers, formats) ? [] : ["-o", `adapter_type=${adapter}`]),
     ...(asked("size") && answers.size === "round" ? ["--round=1M"] : []),
     ...(keep === undefined ? [] : ["-B", keep.path, "-F", keep.format]),
     ...(asked("compress") && answers.compress === "yes" ? ["-c"] : []),
     ...(answers.digest ? ["--digest"] : []),
-    ...fileWords([answers.source ?? "", answers.output ?? ""]),
+    ...fileArgs([answers.source ?? "", answers.output ?? ""]),
   ];
 }
 
-/** File names that no option can be mistaken for. */
-function fileWords(files: readonly string[]): string[] {
+/** File names that no option can be mistargetExists for. */
+function fileArgs(files: readonly string[]): string[] {
   return files.some((file) => file.startsWith("-")) ? ["--", ...files] : [...files];
 }
 
-/** The words as a line for a shell. */
-export function commandLine(words: readonly string[], windows: boolean): string {
-  return ["diskcast", ...words].map((word) => shellWord(word, windows)).join(" ");
+/** Returns the arguments as a line for a shell. */
+export function commandLine(args: readonly string[], windows: boolean): string {
+  return ["diskcast", ...args].map((arg) => shellWord(arg, windows)).join(" ");
 }
 
-/** A backing chain as a tree: each file stands on the one beneath it. */
+/** Returns a backing chain as a tree: each file is the parent of its backing file. */
 export function chainLines(
   layers: readonly { readonly path: string; readonly format: string }[],
   unicode: boolean,
