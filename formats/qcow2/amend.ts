@@ -9,11 +9,12 @@ import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FEATURE_NAMES, type Header, NO_BITS, readHeader } from "./header/header.ts";
 import { isCompressed, isZeroFlagged, l2TableOffset, setEntry } from "./mapping/l2_entry.ts";
+import { readL1 } from "./mapping/mapping.ts";
 import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
 import { resizeQcow2 } from "./resize.ts";
 import { writeSnapshots } from "./snapshots/write.ts";
 import { readSnapshots } from "./snapshots/read.ts";
-import { addEntryReferences, readL1, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
+import { addEntryReferences, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**

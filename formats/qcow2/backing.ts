@@ -10,8 +10,9 @@ import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { NO_BITS, readHeader } from "./header/header.ts";
 import { l1IndexOf, l2IndexOf, l2TableOffset, setEntry, setSubclusters } from "./mapping/l2_entry.ts";
+import { readL1 } from "./mapping/mapping.ts";
 import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
-import { addEntryReferences, readL1, readL2, releaseL1, writeL1, writeL2 } from "./transaction/l1_tables.ts";
+import { addEntryReferences, readL2, releaseL1, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**

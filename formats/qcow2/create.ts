@@ -90,7 +90,7 @@ async function emptyImage(
     header,
     storage,
     data,
-    l1: new Uint8Array(header.l1.entries * 8),
+    l1: new DataView(new ArrayBuffer(header.l1.entries * 8)),
     refcountTable: new Float64Array(header.refcountTable.clusters * header.clusterSize / 8),
     end: 0,
     isNew: true,

@@ -18,6 +18,7 @@ import {
   REFCOUNT_TABLE_BYTES_MAX,
 } from "./header/types.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
+import { refcountsPerBlock } from "./refcounts/refcount_block.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 
 /**
@@ -127,8 +128,8 @@ function checkSize(plan: CreatePlan, settings: CreateSettings): void {
     );
   }
   if (settings.preallocation === "off" || settings.dataFile !== null) return;
-  const reach = settings.clusterSize * (settings.clusterSize * 8 / settings.refcountBits);
-  const host = REFCOUNT_TABLE_BYTES_MAX / 8 * reach;
+  const blockReach = settings.clusterSize * refcountsPerBlock(settings.clusterSize, Math.log2(settings.refcountBits));
+  const host = REFCOUNT_TABLE_BYTES_MAX / 8 * blockReach;
   // Tables take their part of what refcounts can count: L1, L2, and the refcounts themselves.
   const perCluster = geometry.l2EntryBytes + settings.refcountBits / 8;
   const fits = Math.floor(host / (1 + 1.02 * perCluster / settings.clusterSize)) - (64 << 20);
@@ -203,7 +204,7 @@ function refcountTableClusters(settings: CreateSettings, size: number): number {
   const dataClusters = dataFile === null ? Math.ceil(size / clusterSize) : 0;
   const l2Tables = l1EntriesFor(geometry, size);
   const tables = l2Tables + Math.ceil(l2Tables * 8 / clusterSize) + 1;
-  const perBlock = clusterSize * 8 / refcountBits;
+  const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
   // Each block counts itself, too; the table is counted roughly.
   const blocks = Math.ceil((dataClusters + tables) / (perBlock - 1) * (1 + 16 / clusterSize)) + 2;
   const most = REFCOUNT_TABLE_BYTES_MAX / clusterSize;

@@ -15,7 +15,8 @@ import { openData } from "./open.ts";
 import { encodeHeader, type Header, NO_BITS, readHeader } from "./header/header.ts";
 import { EDIT_LIMITS, type Image, imageOf, type Limits } from "./image.ts";
 import { readMetadataRanges } from "./metadata_overlap.ts";
-import { refcountAt } from "./refcounts/refcount_block.ts";
+import { readL1 } from "./mapping/mapping.ts";
+import { refcountAt, refcountsPerBlock } from "./refcounts/refcount_block.ts";
 import { checkSharedClusters } from "./clusters/check_shared.ts";
 import { checkMetadataRefcounts, refuseCorrupt } from "./refuse_corrupt.ts";
 import { checkCompressible } from "./clusters/write_compressed.ts";
@@ -87,8 +88,7 @@ async function openImage(
   limits: Limits,
 ): Promise<Image> {
   const data = await openData(header, storage, context);
-  const l1 = new Uint8Array(header.l1.entries * 8);
-  if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
+  const l1 = await readL1(storage, header.l1);
   const refcountTable = await readRefcountTable(storage, header);
   // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
   const trusted = header.bitmapsConsistent ? bitmaps : [];
@@ -141,13 +141,13 @@ async function readRefcountTable(storage: WritableStorage, header: Header): Prom
  */
 async function usedEnd(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
   const block = new Uint8Array(header.clusterSize);
-  const reach = header.clusterSize * 8 / 2 ** header.refcountOrder;
+  const perBlock = refcountsPerBlock(header.clusterSize, header.refcountOrder);
   const inFile = Math.ceil(storage.size / header.clusterSize);
-  for (let index = Math.min(table.length, Math.ceil(inFile / reach)) - 1; index >= 0; index--) {
+  for (let index = Math.min(table.length, Math.ceil(inFile / perBlock)) - 1; index >= 0; index--) {
     if (table[index] === 0) continue;
     await storage.readAt(block, table[index]!);
-    for (let nth = Math.min(reach, inFile - index * reach) - 1; nth >= 0; nth--) {
-      if (refcountAt(block, header.refcountOrder, nth) !== 0) return index * reach + nth + 1;
+    for (let nth = Math.min(perBlock, inFile - index * perBlock) - 1; nth >= 0; nth--) {
+      if (refcountAt(block, header.refcountOrder, nth) !== 0) return index * perBlock + nth + 1;
     }
   }
   return 0;

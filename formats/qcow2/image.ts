@@ -71,7 +71,7 @@ export interface ImageSetup {
   readonly storage: WritableStorage;
   readonly data: WritableStorage;
   /** The active L1 table as on disk. */
-  readonly l1: Uint8Array;
+  readonly l1: DataView;
   /** The refcount table; see `AllocatorSetup`. */
   readonly refcountTable: Float64Array;
   /** The cluster after the last one in use that the file has. */

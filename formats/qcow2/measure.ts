@@ -9,6 +9,7 @@ import type { Bitmap, CreatePlan, Measure, Measured } from "../contract.ts";
 import { BITMAP_ENTRY_BYTES } from "./header/types.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
+import { refcountsPerBlock } from "./refcounts/refcount_block.ts";
 import { checkPlan } from "./create_plan.ts";
 
 /** Bytes of an entry of the L1 table, the refcount table and a bitmap table. */
@@ -59,7 +60,7 @@ function tableBytes(size: number, settings: CreateSettings): number {
 
 /** Clusters of refcount blocks and their table; they count themselves, too. */
 function refcountClusters(counted: number, { clusterSize, refcountBits }: CreateSettings): number {
-  const perBlock = clusterSize * 8 / refcountBits;
+  const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
   let clusters = 0;
   for (;;) {
     const blocks = unitsOf(counted + clusters, perBlock);

@@ -58,7 +58,7 @@ export interface MetadataSetup {
   readonly storage: Storage;
   readonly header: Header;
   /** The active L1 table as on disk. */
-  readonly l1: Uint8Array;
+  readonly l1: DataView;
   /** File offsets of refcount blocks, 0 for none. */
   readonly refcountTable: Float64Array;
   /** The bitmap directory; empty where it cannot be trusted. */
@@ -210,7 +210,7 @@ function addActiveTables(setup: MetadataSetup, ranges: MetadataRanges): void {
   const { storage, header } = setup;
   const { clusterSize } = header;
   const { l2Reach } = geometryOf(header);
-  const l1 = viewOf(setup.l1);
+  const { l1 } = setup;
   for (let at = 0; at < l1.byteLength; at += 8) {
     const [high, low] = [l1.getUint32(at), l1.getUint32(at + 4)];
     if (high === 0 && low === 0) continue;

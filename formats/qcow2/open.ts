@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { viewOf } from "../bytes.ts";
 import type { Disk, NamedFile, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import { andThen } from "../maybe_promise.ts";
@@ -15,7 +14,7 @@ import { type Header, readHeader } from "./header/header.ts";
 import { checkL1Table } from "./header/check.ts";
 import { hostHoleSplitter } from "./mapping/host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
-import { extentAt, type Mapping } from "./mapping/mapping.ts";
+import { extentAt, type L1Location, type Mapping, readL1 } from "./mapping/mapping.ts";
 import { readCompressed } from "./clusters/read_compressed.ts";
 import { readGuest } from "./clusters/read.ts";
 import { type ClusterSource, decompressedClusters } from "./clusters/source.ts";
@@ -62,7 +61,7 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
 /** A state of the disk: its size and L1 table. */
 interface SizedL1 {
   readonly size: number;
-  readonly l1: { readonly fileOffset: number; readonly entries: number };
+  readonly l1: L1Location;
 }
 
 /** The state that a snapshot keeps, checked. An old snapshot that does not state its size has that of the disk. */
@@ -100,15 +99,14 @@ export async function openData<S extends Storage>(
 async function sourceOf(header: Header, opened: SizedL1, storage: Storage, data: Storage): Promise<ClusterSource> {
   const geometry = geometryOf(header);
   // Entries past the end of the disk hold machine state of snapshots.
-  const l1 = new Uint8Array(l1EntriesFor(geometry, opened.size) * 8);
-  if (l1.length > 0) await storage.readAt(l1, opened.l1.fileOffset);
+  const l1 = await readL1(storage, opened.l1, l1EntriesFor(geometry, opened.size));
   const mapping: Mapping = {
     geometry,
     version: header.version,
     externalData: header.externalData,
     label: storage.label,
     fileSize: storage.size,
-    l1: viewOf(l1),
+    l1,
     data,
     tables: tableCache(storage, geometry.clusterSize, L2_CACHE_BYTES),
   };

@@ -4,13 +4,14 @@
  * @module
  */
 import { l2TableOffset } from "./mapping/l2_entry.ts";
+import { readL1 } from "./mapping/mapping.ts";
 import { type CheckContext, partOf, type RepairKind } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkCopiedFlags, checkQcow2, compareRefcounts, type RefcountComparison } from "./check.ts";
 import { computeRefcounts } from "./refcounts/compute_refcounts.ts";
 import { type Header, readHeader } from "./header/header.ts";
 import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
-import { readL1, updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
+import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 
 /**
  * Mends the image in `storage`: leaks, or everything that can be mended without guessing. Marks that say that something

@@ -22,9 +22,10 @@ import {
   setEntry,
   setSubclusters,
 } from "./mapping/l2_entry.ts";
+import { readL1 } from "./mapping/mapping.ts";
 import { beginTransaction, type Transaction } from "./transaction/transaction.ts";
 import { zeroTail } from "./resize_tail.ts";
-import { addEntryReferences, addL2References, readL1, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
+import { addEntryReferences, addL2References, readL2, writeL1, writeL2 } from "./transaction/l1_tables.ts";
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**

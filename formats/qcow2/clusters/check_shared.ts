@@ -7,7 +7,13 @@
 import { corrupt } from "../../errors.ts";
 import { refcountMap } from "../refcounts/refcount_map.ts";
 import type { Image } from "../image.ts";
-import { decodeCompressed, type Geometry, hostOffsetOf, isCompressed, l2TableOffset } from "../mapping/l2_entry.ts";
+import {
+  compressedHostClusters,
+  type Geometry,
+  hostOffsetOf,
+  isCompressed,
+  l2TableOffset,
+} from "../mapping/l2_entry.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /**
@@ -49,7 +55,7 @@ export async function checkSharedClusters(image: Image, cacheBytes: number): Pro
 
 /** Calls `add` with each host cluster that an entry of an L2 table has. */
 function eachReferred(geometry: Geometry, table: DataView, add: (cluster: number) => void): void {
-  const { clusterSize, clusterBits, l2EntryBytes } = geometry;
+  const { clusterSize, l2EntryBytes } = geometry;
   for (let at = 0; at < table.byteLength; at += l2EntryBytes) {
     const [high, low] = [table.getUint32(at), table.getUint32(at + 4)];
     if ((high | low) === 0) continue;
@@ -58,8 +64,7 @@ function eachReferred(geometry: Geometry, table: DataView, add: (cluster: number
       if (host !== 0) add(Math.floor(host / clusterSize));
       continue;
     }
-    const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
-    const last = Math.floor((fileOffset + length - 1) / clusterSize);
-    for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) add(cluster);
+    const { first, last } = compressedHostClusters(geometry, high, low);
+    for (let cluster = first; cluster <= last; cluster++) add(cluster);
   }
 }

@@ -11,7 +11,7 @@ import { clusterStart, type Image, knownZero, readWithBacking } from "../image.t
 import {
   CLUSTER,
   clusterStatus,
-  decodeCompressed,
+  compressedHostClusters,
   hostOffsetOf,
   isCompressed,
   isCopied,
@@ -262,15 +262,12 @@ export function bitRange(from: number, to: number): number {
  * @throws ImageError `corrupt` where they are to tables: those would be freed, and given out to the guest
  */
 export function releaseEntry(image: Image, { high, low }: L2Entry, guestCluster: number): void {
-  const { clusterBits, clusterSize } = image.geometry;
   if (isCompressed(high)) {
-    const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
-    const last = Math.floor((fileOffset + length - 1) / clusterSize);
-    const first = Math.floor(fileOffset / clusterSize);
+    const { first, last } = compressedHostClusters(image.geometry, high, low);
     for (let cluster = first; cluster <= last; cluster++) image.metadata?.refuseMetadata(cluster, guestCluster);
     for (let cluster = first; cluster <= last; cluster++) image.release(cluster);
   } else if (!image.header.externalData && hostOffsetOf(high, low) !== 0) {
-    const cluster = hostOffsetOf(high, low) / clusterSize;
+    const cluster = hostOffsetOf(high, low) / image.geometry.clusterSize;
     image.metadata?.refuseMetadata(cluster, guestCluster);
     image.release(cluster);
   }

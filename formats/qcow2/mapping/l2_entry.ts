@@ -158,6 +158,16 @@ export function decodeCompressed(clusterBits: number, high: number, low: number)
   return { fileOffset, length: (moreSectors + 1) * 512 - (low & 511) };
 }
 
+/** Returns the first and the last host cluster that the compressed data of an entry lies in. */
+export function compressedHostClusters(
+  { clusterBits, clusterSize }: Geometry,
+  high: number,
+  low: number,
+): { readonly first: number; readonly last: number } {
+  const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
+  return { first: Math.floor(fileOffset / clusterSize), last: Math.floor((fileOffset + length - 1) / clusterSize) };
+}
+
 /**
  * Writes the L2 entry of a compressed cluster (its first 8 bytes). `length` is that of the compressed bytes.
  * `fileOffset` must be below {@linkcode compressedOffsetLimit}.

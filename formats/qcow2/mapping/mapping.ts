@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
 import type { MaybePromise } from "../../maybe_promise.ts";
 import { compressedExtent, dataExtent, type Extent, holeExtent, zeroExtent } from "../../extent.ts";
@@ -43,6 +44,20 @@ export interface Mapping extends EntryRules {
   readonly tables: TableCache;
   /** Where uncompressed clusters lie: the image file, or its external data file. */
   readonly data: Storage;
+}
+
+/** Where an L1 table lies. */
+export interface L1Location {
+  readonly fileOffset: number;
+  readonly entries: number;
+}
+
+/** Reads an L1 table; `entries` says how many entries the result has: more are empty, fewer are cut off. */
+export async function readL1(storage: Storage, l1: L1Location, entries: number = l1.entries): Promise<DataView> {
+  const bytes = new Uint8Array(entries * 8);
+  const there = Math.min(entries, l1.entries) * 8;
+  if (there > 0) await storage.readAt(bytes.subarray(0, there), l1.fileOffset);
+  return viewOf(bytes);
 }
 
 /**

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
 import { andThen, type MaybePromise } from "../../maybe_promise.ts";
 import type { WritableStorage } from "../../storage/types.ts";
@@ -40,7 +39,7 @@ export interface TablesSetup {
   readonly storage: WritableStorage;
   readonly clusterSize: number;
   /** The active L1 table as on disk. */
-  readonly l1: Uint8Array;
+  readonly l1: DataView;
   readonly l1FileOffset: number;
   readonly allocator: Allocator;
   /** Where tables lie, which is kept up to date; absent for a new image. */
@@ -58,7 +57,7 @@ export interface TablesSetup {
 /** The tables as `setup` describes them. */
 export function tablesOf(setup: TablesSetup): Tables {
   const { storage, clusterSize, allocator, isNew } = setup;
-  const l1 = viewOf(setup.l1);
+  const { l1 } = setup;
   let synced = isNew;
   const syncReferenced = () => synced ? Promise.resolve() : setup.syncReferenced();
   const cache = tableCache(syncingStorage(storage, syncReferenced), clusterSize, setup.cacheBytes);
@@ -136,8 +135,11 @@ export function tablesOf(setup: TablesSetup): Tables {
     },
     async flushL1() {
       const all = isNew && !storage.startsZeroed;
-      const [from, to] = all ? [0, setup.l1.length / 8] : [dirtyFrom, dirtyTo];
-      if (to > from) await storage.writeAt(setup.l1.subarray(from * 8, to * 8), setup.l1FileOffset + from * 8);
+      const [from, to] = all ? [0, l1.byteLength / 8] : [dirtyFrom, dirtyTo];
+      if (to > from) {
+        const bytes = new Uint8Array(l1.buffer, l1.byteOffset + from * 8, (to - from) * 8);
+        await storage.writeAt(bytes, setup.l1FileOffset + from * 8);
+      }
       dirtyFrom = Infinity;
       dirtyTo = 0;
     },

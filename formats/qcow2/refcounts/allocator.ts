@@ -11,7 +11,7 @@ import { tableCache } from "../../shared/table_cache.ts";
 import type { Header } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
 import type { MetadataRanges } from "../metadata_overlap.ts";
-import { fillOnes, maxRefcount, refcountAt, setRefcount } from "./refcount_block.ts";
+import { fillOnes, maxRefcount, refcountAt, refcountsPerBlock, setRefcount } from "./refcount_block.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /** Where the refcount table lies. */
@@ -77,7 +77,7 @@ export interface AllocatorSetup {
 export function allocatorOf(setup: AllocatorSetup): Allocator {
   const { storage, clusterSize, refcountOrder: order, isNew, metadata } = setup;
   /** Clusters that one block counts. */
-  const perBlock = clusterSize * 8 / 2 ** order;
+  const perBlock = refcountsPerBlock(clusterSize, order);
   const blocks = tableCache(storage, clusterSize, setup.cacheBytes);
   let table = setup.table;
   let { tableLocation, end } = setup;

@@ -8,7 +8,7 @@ import type { Storage } from "../../storage/types.ts";
 import { tableCache } from "../../shared/table_cache.ts";
 import type { Header } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { refcountAt } from "./refcount_block.ts";
+import { refcountAt, refcountsPerBlock } from "./refcount_block.ts";
 import { readPadded } from "../file_reads.ts";
 
 const CACHE_BYTES = 4 << 20;
@@ -62,7 +62,7 @@ export async function readOnDiskRefcounts(storage: Storage, header: Header): Pro
     return fileOffset >= storage.size ? "points past the end of the file" : null;
   }
 
-  const clustersPerBlock = clusterSize * 8 / 2 ** order;
+  const clustersPerBlock = refcountsPerBlock(clusterSize, order);
   const cache = tableCache(paddedStorage(storage, clusterSize), clusterSize, CACHE_BYTES);
   async function blockAt(index: number): Promise<Uint8Array | null> {
     const fileOffset = usable.get(index);

@@ -5,6 +5,11 @@
  */
 import { corrupt } from "../../errors.ts";
 
+/** Returns how many clusters one refcount block counts. */
+export function refcountsPerBlock(clusterSize: number, order: number): number {
+  return clusterSize * 8 / 2 ** order;
+}
+
 /** Greatest count that an entry of `1 << order` bits holds; at most 2^53 - 1, which no count reaches. */
 export function maxRefcount(order: number): number {
   return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;

@@ -12,9 +12,10 @@ import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
 import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
 import { checkL1Table } from "../header/check.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
+import { readL1 } from "../mapping/mapping.ts";
 import { beginTransaction, type Transaction } from "../transaction/transaction.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from "./read.ts";
-import { addL1References, readL1, releaseL1, updateCopiedFlags, writeL1 } from "../transaction/l1_tables.ts";
+import { addL1References, releaseL1, updateCopiedFlags, writeL1 } from "../transaction/l1_tables.ts";
 import { refuseCorrupt } from "../refuse_corrupt.ts";
 
 /** Machine state size, disk size, instruction count. */

@@ -5,31 +5,17 @@
  */
 import { viewOf } from "../../bytes.ts";
 import type { CheckContext } from "../../maintenance.ts";
-import type { Storage } from "../../storage/types.ts";
 import {
-  decodeCompressed,
+  compressedHostClusters,
   hostOffsetOf,
   isCompressed,
   isCopied,
   l2TableOffset,
   setEntry,
 } from "../mapping/l2_entry.ts";
+import { type L1Location, readL1 } from "../mapping/mapping.ts";
 import type { Transaction } from "./transaction.ts";
 import { corruptImage } from "../refuse_corrupt.ts";
-
-/** Where an L1 table lies. */
-export interface L1Location {
-  readonly fileOffset: number;
-  readonly entries: number;
-}
-
-/** Reads an L1 table; `entries` says how many entries the result has: more are empty, fewer are cut off. */
-export async function readL1(storage: Storage, l1: L1Location, entries: number = l1.entries): Promise<DataView> {
-  const bytes = new Uint8Array(entries * 8);
-  const there = Math.min(entries, l1.entries) * 8;
-  if (there > 0) await storage.readAt(bytes.subarray(0, there), l1.fileOffset);
-  return viewOf(bytes);
-}
 
 /** Reads an L2 table. */
 export async function readL2({ storage, geometry }: Transaction, fileOffset: number): Promise<DataView> {
@@ -52,7 +38,7 @@ export async function addEntryReferences(
   at: number,
   by: number,
 ): Promise<void> {
-  const { header, geometry: { clusterSize, clusterBits } } = transaction;
+  const { header, geometry } = transaction;
   const [high, low] = [l2.getUint32(at), l2.getUint32(at + 4)];
   if ((high | low) === 0) return;
   if (!isCompressed(high)) {
@@ -62,10 +48,9 @@ export async function addEntryReferences(
     if (waiting) await waiting;
     return;
   }
-  const { fileOffset, length } = decodeCompressed(clusterBits, high, low);
-  const last = Math.floor((fileOffset + length - 1) / clusterSize);
-  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) {
-    await transaction.addReferences(cluster * clusterSize, by, "data");
+  const { first, last } = compressedHostClusters(geometry, high, low);
+  for (let cluster = first; cluster <= last; cluster++) {
+    await transaction.addReferences(cluster * geometry.clusterSize, by, "data");
   }
 }
 

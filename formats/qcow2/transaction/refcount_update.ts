@@ -7,7 +7,7 @@ import { ImageError } from "../../errors.ts";
 import type { CheckContext } from "../../maintenance.ts";
 import type { Storage } from "../../storage/types.ts";
 import type { Header } from "../header/header.ts";
-import { maxRefcount, refcountAt, setRefcount } from "../refcounts/refcount_block.ts";
+import { maxRefcount, refcountAt, refcountsPerBlock, setRefcount } from "../refcounts/refcount_block.ts";
 import type { OnDiskRefcounts } from "../refcounts/on_disk_refcounts.ts";
 import { corruptImage } from "../refuse_corrupt.ts";
 
@@ -54,7 +54,7 @@ export async function refcountUpdate(
 ): Promise<RefcountUpdate> {
   const { clusterSize } = header;
   const order = source.refcountOrder ?? header.refcountOrder;
-  const clustersPerBlock = clusterSize * 8 / 2 ** order;
+  const clustersPerBlock = refcountsPerBlock(clusterSize, order);
   const rebuilds = source.refcounts !== undefined || order !== header.refcountOrder;
   const blocks = new Map<number, Uint8Array>();
   const freed: number[] = [];

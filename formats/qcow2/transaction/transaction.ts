@@ -14,6 +14,7 @@ import { encodeHeader, type Header, NO_BITS } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
 import { punchHoles } from "../image.ts";
 import { type Geometry, geometryOf, l2TableOffset } from "../mapping/l2_entry.ts";
+import { readL1 } from "../mapping/mapping.ts";
 import { type MetadataRanges, readMetadataRanges } from "../metadata_overlap.ts";
 import { type RefcountSource, refcountUpdate } from "./refcount_update.ts";
 import { readPadded } from "../file_reads.ts";
@@ -258,14 +259,13 @@ async function metadataRangesOf(
   header: Header,
   onDisk: OnDiskRefcounts,
 ): Promise<MetadataRanges> {
-  const l1 = new Uint8Array(header.l1.entries * 8);
-  if (l1.length > 0) await storage.readAt(l1, header.l1.fileOffset);
+  const l1 = await readL1(storage, header.l1);
   const refcountTable = Float64Array.from(onDisk.blocks, ({ fileOffset }) => fileOffset);
   // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
   const bitmaps = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
   const metadata = await readMetadataRanges({ storage, header, l1, refcountTable, bitmaps });
   for (let index = 0; index < header.l1.entries; index++) {
-    const fileOffset = l2TableOffset(viewOf(l1), index);
+    const fileOffset = l2TableOffset(l1, index);
     if (fileOffset === 0 || metadata.at(fileOffset / header.clusterSize) !== "an L2 table of a snapshot") continue;
     if (await onDisk.get(fileOffset / header.clusterSize) > 1) continue;
     throw corruptImage(
