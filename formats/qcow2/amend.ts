@@ -1,5 +1,5 @@
 /**
- * Changing what was chosen when an image was created.
+ * Changes of options of an existing image.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import { addEntryReferences, readL2, writeL1, writeL2 } from "./transaction/l1_t
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
- * Changes the options of an image. The size is one step, everything else is another.
+ * Changes the options of an image. Resizing is one transaction, all other changes are another.
  *
- * @throws ImageError `usage` for options that cannot stand together; `unsupported` where the image has something that
- * the options do not allow
+ * @throws ImageError `usage` for options that exclude each other; `unsupported` where the image has contents that the
+ * options do not allow
  */
 export async function amendQcow2(
   storage: WritableStorage,
@@ -33,13 +33,13 @@ export async function amendQcow2(
   const next = nextHeader(storage, before, options);
   checkNext(storage, next);
   const size = options["size"];
-  // Version 3 can do more, so that the size changes under it.
+  // Version 3 allows more, so the size changes while the image has version 3.
   if (typeof size === "number" && before.version === 3) await grow(storage, before, size, context);
   await changeHeader(storage, next, context);
   if (typeof size === "number" && before.version === 2) await grow(storage, before, size, context);
 }
 
-/** Everything but the size. */
+/** Changes all options but the size. */
 async function changeHeader(storage: WritableStorage, next: Header, context: ChangeContext): Promise<void> {
   const header = await readHeader(storage);
   const { size, l1, refcountTable, bitmaps } = header;
@@ -64,7 +64,7 @@ async function grow(storage: WritableStorage, header: Header, size: number, cont
   await resizeQcow2(storage, size, "off", context);
 }
 
-/** The header as the options want it. */
+/** Returns the header with the changed options. */
 function nextHeader(storage: WritableStorage, header: Header, options: OptionValues): Header {
   const text = (name: string) => options[name] === undefined ? undefined : String(options[name]);
   const compat = text("compat");
@@ -83,7 +83,7 @@ function nextHeader(storage: WritableStorage, header: Header, options: OptionVal
     ...header,
     version,
     refcountOrder: typeof bits === "number" ? Math.log2(bits) : header.refcountOrder,
-    // Version 2 does not know of it, and nothing is lost.
+    // Version 2 has no lazy refcounts. Nothing is lost without them.
     lazyRefcounts: version === 3 && (typeof lazy === "boolean" ? lazy : header.lazyRefcounts),
     backing: nextBacking(header, text("backing_file"), text("backing_fmt")),
     dataFileName: dataFile ?? header.dataFileName,
@@ -136,7 +136,7 @@ function checkNext(storage: WritableStorage, next: Header): void {
   throw new ImageError("unsupported", `Cannot amend "${path}" to compat=0.10: ${found[1]}`, { path });
 }
 
-/** Snapshots with all that their entries must have in version 3. */
+/** Returns the snapshot table with the extra data that version 3 requires. */
 async function completeSnapshots(transaction: Transaction): Promise<Header["snapshots"]> {
   const { storage, header } = transaction;
   const snapshots = await readSnapshots(storage, header);
@@ -144,7 +144,7 @@ async function completeSnapshots(transaction: Transaction): Promise<Header["snap
   return await writeSnapshots(transaction, snapshots, snapshots);
 }
 
-/** An L1 table whose clusters have no zero flags, which version 2 does not know. */
+/** Returns an active L1 table whose L2 tables have no zero flags, which version 2 does not have. */
 async function withoutZeroFlags(transaction: Transaction): Promise<Header["l1"]> {
   const { storage, header, context } = transaction;
   for (const snapshot of await readSnapshots(storage, header)) {
@@ -172,7 +172,7 @@ async function withoutZeroFlags(transaction: Transaction): Promise<Header["l1"]>
   return await writeL1(transaction, l1);
 }
 
-/** Where in a table the entries with a zero flag are. */
+/** Returns the byte offsets of the entries with a zero flag in an L2 table. */
 function zeroFlaggedEntries(l2: DataView): number[] {
   const found: number[] = [];
   for (let at = 0; at < l2.byteLength; at += 8) {
@@ -181,7 +181,7 @@ function zeroFlaggedEntries(l2: DataView): number[] {
   return found;
 }
 
-/** Zeroes as nothing, or as data where something lies beneath. */
+/** Replaces a zero cluster: deallocates it, or allocates a cluster of zeroes where a backing file would show. */
 async function expand(transaction: Transaction, l2: DataView, at: number): Promise<void> {
   const { header, geometry: { clusterSize } } = transaction;
   await addEntryReferences(transaction, l2, at, -1);

@@ -1,5 +1,5 @@
 /**
- * What lies beneath an image: naming another file, and letting it show.
+ * The backing file of an image: its name in the header, and deallocation of clusters so that it shows.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { addEntryReferences, readL2, releaseL1, writeL1, writeL2 } from "./trans
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
- * Names `backing` as the file beneath, or none. Nothing else changes.
+ * Writes the name of the backing file into the header, or removes it. Nothing else changes.
  *
  * @throws ImageError `usage` for a name that does not fit or has no format
  */
@@ -37,7 +37,7 @@ export async function setQcow2Backing(storage: WritableStorage, backing: NamedFi
   await writeHeader(storage, { ...header, backing, unknownAutoclear: NO_BITS });
 }
 
-/** Forgets everything that the active state says. Snapshots and bitmaps stay. */
+/** Deallocates all clusters of the active L1 table. Snapshots and bitmaps stay. */
 export async function emptyQcow2(storage: WritableStorage, context: ChangeContext): Promise<void> {
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
@@ -51,7 +51,7 @@ export async function emptyQcow2(storage: WritableStorage, context: ChangeContex
   await transaction.commit({ l1: await writeL1(transaction, l1) });
 }
 
-/** Forgets the clusters inside these ranges of guest bytes, which rise. */
+/** Deallocates the clusters inside these ranges of guest bytes, which are in ascending order. */
 export async function forgetQcow2(
   storage: WritableStorage,
   ranges: readonly { readonly start: number; readonly end: number }[],

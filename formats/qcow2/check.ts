@@ -1,5 +1,6 @@
 /**
- * Checking an image: refcounts against references, and the flags that say "nobody else's".
+ * Check of an image: on-disk refcounts against computed refcounts, and the "copied" flags (bit 63) of L1 and L2
+ * entries.
  *
  * @module
  */
@@ -15,7 +16,7 @@ import { type OnDiskRefcounts, readOnDiskRefcounts, refcountOrInfinity } from ".
 /**
  * Checks the image in `storage`.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  *
  * @example
  * ```ts
@@ -36,7 +37,7 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
   const header = await readHeader(storage);
   const comparison = await compareRefcounts(storage, header, partOf(context, 0, 0.7));
   const { onDisk } = comparison;
-  // Where all flags are set and all counts are one there is nothing to find, and the tables need not be read again.
+  // Where every flag is set and every refcount is 1, all flags are right, and the tables need not be read again.
   if (!comparison.allOnes || !comparison.walk.allCopied) {
     await checkCopiedFlags(comparison, partOf(context, 0.7, 1), onDisk);
   }
@@ -52,21 +53,21 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
   };
 }
 
-/** What is known of an image after its refcounts have been held against its references. */
+/** The computed and the on-disk refcounts of an image, compared. */
 export interface RefcountComparison {
   readonly walk: Walk;
   readonly onDisk: OnDiskRefcounts;
-  /** The last cluster that is in use. */
+  /** The last cluster in use. */
   readonly highest: number;
-  /** Whether the refcount structure itself is damaged, so that it must be made anew. */
+  /** Whether refcount blocks or their table are damaged, so that they must be rebuilt. */
   readonly rebuild: boolean;
-  /** Whether a refcount is too low, or too high to be one. */
+  /** Whether a refcount is too low, or above any possible value. */
   readonly unreliable: boolean;
-  /** Whether every cluster that is referred to has a refcount of one. */
+  /** Whether every cluster with references has the refcount 1. */
   readonly allOnes: boolean;
 }
 
-/** Counts references and compares. */
+/** Computes the refcounts of an image and compares the on-disk ones with them. */
 export async function compareRefcounts(
   storage: Storage,
   header: Header,
@@ -110,7 +111,7 @@ async function compareBlocks(
   for (let index = 0; index * clustersPerBlock < clusters; index++) {
     const block = await onDisk.blockAt(index);
     const end = Math.min(clusters, (index + 1) * clustersPerBlock);
-    // Without a block there is nothing to compare but what is referred to.
+    // Without a block all on-disk refcounts are 0, so only clusters with references can differ.
     let cluster = block === null ? refcounts.skipTo(index * clustersPerBlock) : index * clustersPerBlock;
     for (; cluster < end; cluster++) {
       const has = block === null ? 0 : refcountOrInfinity(block, order, cluster - index * clustersPerBlock);
@@ -123,7 +124,7 @@ async function compareBlocks(
       unreliable ||= has < needs || has === Infinity;
       rebuild ||= block === null;
     }
-    // A gap in a sparse file may be many blocks long.
+    // A gap in a sparse file may span many blocks.
     if (block === null && cluster >= end) {
       index = Math.max(index, Math.floor(Math.min(cluster, clusters) / clustersPerBlock) - 1);
     }
@@ -132,16 +133,17 @@ async function compareBlocks(
   return { highest, rebuild, unreliable, allOnes };
 }
 
-/** A flag of the active tables that must be otherwise. */
+/** A wrong "copied" flag (bit 63) in the active tables. */
 export interface WrongFlag {
-  /** File offset of the table, and of the entry in it. */
+  /** File offsets of the table and of the entry in it. */
   readonly table: number;
   readonly at: number;
   readonly copied: boolean;
 }
 
 /**
- * Holds bit 63 of every entry of the active state against the refcount of what it points at.
+ * Compares bit 63 of every entry of the active L1 and L2 tables with the refcount of the cluster that the entry points
+ * at.
  *
  * @returns the entries whose flag is wrong
  */

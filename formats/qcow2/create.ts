@@ -1,5 +1,5 @@
 /**
- * New images: the smallest valid one, and the writer that fills it.
+ * Creation of an image: the smallest valid one, and the writer that fills it.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { checkPlan, newHeader } from "./create_plan.ts";
 import { type GuestTarget, tableWriter, writerOf } from "./writer.ts";
 
 /**
- * Starts a new image in `storage`, which is empty or a device; nothing that was in it is kept. The header is written by
- * `finish`, so before that it is no image.
+ * Starts a new image in `storage`, which is empty or a device, and whose contents are lost. `finish` writes the header,
+ * so before that there is no image.
  *
- * @throws ImageError `usage` for a plan against the rules, and what `context.createNamed` throws.
+ * @throws ImageError `usage` for an invalid plan, and the errors of `context.createNamed`
  *
  * @example
  * ```ts
@@ -60,7 +60,7 @@ export async function createQcow2(
   });
 }
 
-/** Where guest bytes go. What allocates beforehand and what compress are loaded for images that are to have it. */
+/** Returns the target of guest bytes. Preallocation and compression are loaded only for an image that uses them. */
 async function targetOf(
   image: Image,
   plan: CreatePlan,
@@ -77,7 +77,7 @@ async function targetOf(
   return tableWriter(image, compressionOf(compressionType, context.compressor));
 }
 
-/** An image without data. */
+/** Returns an image without data. Header, refcount table and L1 table have their clusters. */
 async function emptyImage(
   storage: WritableStorage,
   data: WritableStorage,

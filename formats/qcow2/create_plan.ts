@@ -22,9 +22,9 @@ import { refcountsPerBlock } from "./refcounts/refcount_block.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 
 /**
- * Throws for a plan that cannot be carried out. Pure.
+ * Checks that a plan can be carried out. Pure.
  *
- * @throws ImageError `usage`.
+ * @throws ImageError `usage`
  *
  * @example
  * ```ts
@@ -130,7 +130,7 @@ function checkSize(plan: CreatePlan, settings: CreateSettings): void {
   if (settings.preallocation === "off" || settings.dataFile !== null) return;
   const blockReach = settings.clusterSize * refcountsPerBlock(settings.clusterSize, Math.log2(settings.refcountBits));
   const host = REFCOUNT_TABLE_BYTES_MAX / 8 * blockReach;
-  // Tables take their part of what refcounts can count: L1, L2, and the refcounts themselves.
+  // Refcounts also count the tables: L1, L2, and the refcount structure itself.
   const perCluster = geometry.l2EntryBytes + settings.refcountBits / 8;
   const fits = Math.floor(host / (1 + 1.02 * perCluster / settings.clusterSize)) - (64 << 20);
   if (plan.size > fits) {
@@ -141,7 +141,7 @@ function checkSize(plan: CreatePlan, settings: CreateSettings): void {
   }
 }
 
-/** A size for people, rounded down. */
+/** Formats a size in binary units, rounded down. */
 function sizeText(bytes: number): string {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let index = 0;
@@ -150,20 +150,20 @@ function sizeText(bytes: number): string {
   return `${Math.floor(value * 100) / 100} ${units[index]}`;
 }
 
-/** What of the header decides the geometry. */
+/** Returns the header fields that determine the geometry. */
 function geometryFields(settings: CreateSettings): { readonly clusterBits: number; readonly extendedL2: boolean } {
   return { clusterBits: Math.log2(settings.clusterSize), extendedL2: settings.extendedL2 };
 }
 
 /**
- * The header of a new image. Pure. The refcount table follows the first cluster and the L1 table follows the refcount
- * table.
+ * Returns the header of a new image. Pure. The refcount table follows the first cluster, and the L1 table follows the
+ * refcount table.
  */
 export function newHeader(plan: CreatePlan): Header {
   const settings = settingsOf(plan);
   const { clusterSize, version } = settings;
   const size = alignUp(plan.size, SECTOR);
-  // One at least: a table without entries would have a place that nothing accounts for.
+  // At least one: `qemu-img check` does not count the cluster of a table without entries.
   const l1Entries = Math.max(1, l1EntriesFor(geometryOf(geometryFields(settings)), size));
   const refcountClusters = refcountTableClusters(settings, size);
   return {
@@ -195,8 +195,8 @@ export function newHeader(plan: CreatePlan): Header {
 }
 
 /**
- * Clusters of the refcount table for an image that is full: it never has to move then, and a new image never has to be
- * read back.
+ * Returns the clusters of the refcount table of an image that is fully allocated. With these the table never moves, so
+ * that a new image is never read back.
  */
 function refcountTableClusters(settings: CreateSettings, size: number): number {
   const { clusterSize, refcountBits, dataFile } = settings;
@@ -205,7 +205,7 @@ function refcountTableClusters(settings: CreateSettings, size: number): number {
   const l2Tables = l1EntriesFor(geometry, size);
   const tables = l2Tables + Math.ceil(l2Tables * 8 / clusterSize) + 1;
   const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
-  // Each block counts itself, too; the table is counted roughly.
+  // Each block counts itself, too; the table is estimated.
   const blocks = Math.ceil((dataClusters + tables) / (perBlock - 1) * (1 + 16 / clusterSize)) + 2;
   const most = REFCOUNT_TABLE_BYTES_MAX / clusterSize;
   return Math.min(most, Math.ceil(blocks * 8 / clusterSize));

@@ -1,5 +1,5 @@
 /**
- * Existing images, opened for writing.
+ * Opening an existing image for writing.
  *
  * @module
  */
@@ -23,11 +23,11 @@ import { checkCompressible } from "./clusters/write_compressed.ts";
 import { tableWriter, writerOf } from "./writer.ts";
 
 /**
- * Opens the image in `storage` for writing. Snapshots keep what they hold; enabled bitmaps record what is written. The
- * file stays valid at every moment: if the program ends early, clusters may be leaked, no more.
+ * Opens the image in `storage` for writing. Snapshots keep their contents, and enabled bitmaps record the changes. The
+ * file is valid at every moment: a program that ends early leaks clusters at most.
  *
- * @throws ImageError `corrupt` for a broken image, `unsupported` for one that must be repaired first or has features
- * that cannot be kept right, and what `context` throws.
+ * @throws ImageError `corrupt` for a corrupt image; `unsupported` for one that must be repaired first, or with features
+ * that this program cannot maintain; and the errors of `context`
  *
  * @example
  * ```ts
@@ -90,7 +90,7 @@ async function openImage(
   const data = await openData(header, storage, context);
   const l1 = await readL1(storage, header.l1);
   const refcountTable = await readRefcountTable(storage, header);
-  // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
+  // Another program may have reused the clusters of inconsistent bitmaps.
   const trusted = header.bitmapsConsistent ? bitmaps : [];
   const metadata = await readMetadataRanges({ storage, header, l1, refcountTable, bitmaps: trusted });
   const backing = header.backing === null ? null : await context.openBacking(header.backing);
@@ -100,7 +100,7 @@ async function openImage(
     data,
     l1,
     refcountTable,
-    // A table without a refcount must not be taken for the free end of the file.
+    // A table whose refcount is 0 must not count as free space at the end of the file.
     end: Math.max(metadata.end, await usedEnd(storage, header, refcountTable)),
     metadata,
     isNew: false,
@@ -108,7 +108,7 @@ async function openImage(
     limits,
     openBacking: () => Promise.resolve(backing),
   });
-  // A refcount block that is said to be free is found when it would be given out.
+  // A refcount block with the refcount 0 is detected when it would be allocated.
   await checkMetadataRefcounts(storage, header, [], (cluster) => image.allocator.refcount(cluster));
   await checkSharedClusters(image, limits.l2Bytes);
   return image;
@@ -136,8 +136,8 @@ async function readRefcountTable(storage: WritableStorage, header: Header): Prom
 }
 
 /**
- * The cluster after the last one of the file with a refcount above zero. What is counted beyond the file says nothing of
- * where the image ends: one damaged entry of the refcount table counts clusters petabytes away.
+ * Returns the cluster after the last one of the file with a refcount above 0. Refcounts of clusters past the end of the
+ * file are ignored: a single damaged entry of the refcount table can count clusters petabytes away.
  */
 async function usedEnd(storage: WritableStorage, header: Header, table: Float64Array): Promise<number> {
   const block = new Uint8Array(header.clusterSize);
@@ -172,11 +172,11 @@ function isZero(table: DataView): boolean {
   return true;
 }
 
-/** What other programs must see before the first byte is changed. */
+/** Writes the header and bitmap flags that other programs must see before the first byte changes. */
 async function beginChanges(image: Image, tracker: BitmapTracker): Promise<void> {
   const { high, low } = image.header.unknownAutoclear;
   if (high !== 0 || low !== 0) {
-    // What these features describe would not be kept right.
+    // The structures of these features would become stale.
     image.header = { ...image.header, unknownAutoclear: NO_BITS };
     await image.storage.writeAt(encodeHeader(image.header), 0);
   }
@@ -184,14 +184,14 @@ async function beginChanges(image: Image, tracker: BitmapTracker): Promise<void>
   await image.storage.sync();
 }
 
-/** Writes everything, in an order in which the file is valid at every moment. */
+/** Writes all metadata, in an order in which the file is valid at every moment. */
 async function finishChanges(image: Image, tracker: BitmapTracker, added: AddedBitmaps): Promise<void> {
   const { storage } = image;
   await tracker.writeBits();
   const before = image.header;
   const newDirectory = await added.finish();
   const after = image.header;
-  // The new directory is made known only after everything that it points at.
+  // The header names the new directory only after everything that it points at is on stable storage.
   if (newDirectory) image.header = { ...after, bitmaps: before.bitmaps, bitmapsConsistent: before.bitmapsConsistent };
   await image.commit();
   const end = image.allocator.end * image.geometry.clusterSize;

@@ -1,5 +1,5 @@
 /**
- * Reads of an image file: past its end, and of many small structures that follow one another.
+ * Reads of an image file that go past its end, and reads of many small structures that follow one another.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The core of an image being written, new or old: its tables, its clusters, and the order in which they reach the file.
+ * An image being written, new or existing: its tables, its clusters, and the order in which they reach the file.
  *
  * @module
  */
@@ -16,56 +16,59 @@ import type { MetadataRanges } from "./metadata_overlap.ts";
 import { type Allocator, allocatorOf, type RefcountTableLocation } from "./refcounts/allocator.ts";
 import { type Tables, tablesOf } from "./mapping/write_tables.ts";
 
-/** How much of an image is held in memory. */
+/** Bounds of the memory that an image being written takes. */
 export interface Limits {
-  /** Bytes of L2 tables. */
+  /** Bytes of L2 tables in the cache. */
   readonly l2Bytes: number;
-  /** Bytes of refcount blocks. */
+  /** Bytes of refcount blocks in the cache. */
   readonly refcountBytes: number;
-  /** References that are released with the next commit, at most; more of them start one. */
+  /** References that wait for {@linkcode Image.release} to take effect; when there are more, a commit is due. */
   readonly pendingReleases: number;
 }
 
 /** Enough for 128 GiB of disk and 4 TiB of file, with clusters of 64 KiB. */
 export const EDIT_LIMITS: Limits = { l2Bytes: 16 << 20, refcountBytes: 4 << 20, pendingReleases: 1 << 16 };
 
-/** A new image is written from front to end: few tables are at hand at a time. */
+/** A new image is written from front to end, so it needs few tables at a time. */
 export const CREATE_LIMITS: Limits = { ...EDIT_LIMITS, l2Bytes: 4 << 20 };
 
 /** An image being written. */
 export interface Image {
-  /** As it will be written next. */
+  /** The header that is written next. */
   header: Header;
   readonly geometry: Geometry;
   readonly storage: WritableStorage;
-  /** Where uncompressed clusters lie: the image file, or the external data file. */
+  /** Storage of uncompressed clusters: the image file, or the external data file. */
   readonly data: WritableStorage;
   readonly allocator: Allocator;
   readonly tables: Tables;
-  /** Where tables lie, which guest data must keep out of; absent for a new image, whose entries are all its own. */
+  /**
+   * Clusters with metadata, which guest data must not overwrite; absent for a new image, whose entries are all written
+   * by this program.
+   */
   readonly metadata?: MetadataRanges | undefined;
-  /** Whether this is a new image. */
+  /** Whether the image is being created. */
   readonly isNew: boolean;
-  /** Whether zeroed clusters keep their place in the file. */
+  /** Whether zeroed clusters keep their host cluster. */
   readonly keepsAllocations: boolean;
-  /** From this offset of {@linkcode data} on, what was never written reads as zeroes. */
+  /** Bytes of {@linkcode data} from this offset on read as zeroes until they are written. */
   readonly zeroedFrom: number;
-  /** What shows where this image states nothing; null where it has no backing file. */
+  /** Opens the backing file, whose contents show in unallocated clusters; null where there is none. */
   openBacking(): Promise<GuestReader | null>;
-  /** Fills `into` with this layer's guest bytes; where it states nothing, with zeroes. */
+  /** Fills `into` with guest bytes of this layer alone; unallocated clusters read as zeroes. */
   readLayer(into: Uint8Array, guestStart: number): Promise<void>;
   readonly mapping: Mapping;
-  /** Takes away a reference to `cluster` later, when nothing on disk points at it any more. */
+  /** Releases a reference to `cluster` with the next commit, after no pointer to it is left on disk. */
   release(cluster: number): void;
-  /** Whether it is time for {@linkcode commit}. */
+  /** Whether {@linkcode commit} must be called. */
   readonly commitDue: boolean;
-  /** How often references were taken away; what was free before may be in use after. */
+  /** How many times references were released. Clusters that were in use at an earlier number may be free now. */
   readonly releases: number;
-  /** Writes everything in an order that never leaves a pointer to what is not there. */
+  /** Writes all tables, in an order in which no pointer on disk precedes its target. */
   commit(): Promise<void>;
 }
 
-/** What {@linkcode imageOf} needs. */
+/** Parameters of {@linkcode imageOf}. */
 export interface ImageSetup {
   readonly header: Header;
   readonly storage: WritableStorage;
@@ -74,7 +77,7 @@ export interface ImageSetup {
   readonly l1: DataView;
   /** The refcount table; see `AllocatorSetup`. */
   readonly refcountTable: Float64Array;
-  /** The cluster after the last one in use that the file has. */
+  /** The cluster after the last one in use inside the file. */
   readonly end: number;
   /** See {@linkcode Image}. */
   readonly metadata?: MetadataRanges | undefined;
@@ -84,7 +87,7 @@ export interface ImageSetup {
   openBacking(): Promise<GuestReader | null>;
 }
 
-/** The image that `setup` describes. */
+/** Returns an image being written. */
 export function imageOf(setup: ImageSetup): Image {
   const { storage, data, isNew, limits, metadata } = setup;
   const geometry = geometryOf(setup.header);
@@ -163,7 +166,7 @@ export function imageOf(setup: ImageSetup): Image {
     tables: tables.cache,
     data,
   };
-  // Decompressed clusters are not kept: they may be written over.
+  // Decompressed clusters are not cached: they may be overwritten.
   const decompressed = { get: () => undefined, set: () => {} };
   const source: ClusterSource = { mapping, storage, data, compressionType: header.compressionType, decompressed };
 
@@ -197,7 +200,7 @@ export function imageOf(setup: ImageSetup): Image {
   };
 }
 
-/** Gives the space of freed clusters back to the host. */
+/** Punches holes for the freed `clusters`, where the host can zero cheaply. */
 export async function punchHoles(storage: WritableStorage, clusters: number[], clusterSize: number): Promise<void> {
   if (!storage.zeroesCheaply) return;
   clusters.sort((a, b) => a - b);
@@ -211,7 +214,11 @@ export async function punchHoles(storage: WritableStorage, clusters: number[], c
   }
 }
 
-/** What shows beneath an image that states nothing at a place, which it must be possible to read. */
+/**
+ * Returns the backing file, or null where the header names none.
+ *
+ * @throws ImageError `unsupported` where the header names one that is not open
+ */
 export async function openedBacking(image: Image): Promise<GuestReader | null> {
   if (image.header.backing === null) return null;
   const backing = await image.openBacking();
@@ -224,7 +231,7 @@ export async function openedBacking(image: Image): Promise<GuestReader | null> {
   );
 }
 
-/** Whether all of `[from, to)` is known to read as zeroes without reading data. */
+/** Whether the tables of all layers say that the guest bytes `[from, to)` read as zeroes; reads no data. */
 export async function knownZero(image: Image, from: number, to: number): Promise<boolean> {
   const end = Math.min(to, image.header.size);
   for (let at = from; at < end;) {
@@ -248,7 +255,7 @@ async function backingReadsZero(image: Image, from: number, to: number): Promise
   return true;
 }
 
-/** Fills `into` with guest bytes from `from` on as a reader sees them; zeroes past the end of the disk. */
+/** Fills `into` with guest bytes from `from` on, backing file included; zeroes past the end of the disk. */
 export async function readWithBacking(image: Image, into: Uint8Array, from: number): Promise<void> {
   const end = Math.min(from + into.length, image.header.size);
   into.fill(0, Math.max(0, end - from));
@@ -269,7 +276,7 @@ async function readBacking(image: Image, into: Uint8Array, from: number): Promis
   if (there > 0) await backing!.read(into.subarray(0, there), from);
 }
 
-/** The guest offset where the cluster of `guestOffset` begins. */
+/** Returns the guest offset of the start of the cluster that holds `guestOffset`. */
 export function clusterStart(image: Image, guestOffset: number): number {
   return alignDown(guestOffset, image.geometry.clusterSize);
 }

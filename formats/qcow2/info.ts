@@ -1,5 +1,5 @@
 /**
- * What `info` shows of a qcow2 image, under the names that `qemu-img info --output=json` gives.
+ * The format information of a qcow2 image, with the names of `qemu-img info --output=json`.
  *
  * @module
  */
@@ -7,7 +7,10 @@ import type { Bitmap, FormatInfo, InfoValue } from "../contract.ts";
 import type { Header } from "./header/header.ts";
 import type { Snapshot } from "./snapshots/read.ts";
 
-/** FormatInfo of an image. Names as in QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag and snapshots. */
+/**
+ * Returns the information about an image: the names of QEMU's `ImageInfoSpecificQCow2`, then cluster size, dirty flag
+ * and snapshots.
+ */
 export function infoOf(header: Header, snapshots: readonly Snapshot[], bitmaps: readonly Bitmap[]): FormatInfo {
   return {
     "compat": header.version === 2 ? "0.10" : "1.1",

@@ -1,6 +1,6 @@
 /**
- * How long the file of a new image can become, as `qemu-img measure` reckons: the tables of a disk that is all data,
- * and the clusters that hold data now.
+ * The file size of a new image, computed as `qemu-img measure` does: the tables of a fully allocated disk, and the
+ * clusters that hold data now.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import { checkPlan } from "./create_plan.ts";
 const ENTRY_BYTES = 8;
 
 /**
- * Measures a new image.
+ * Returns the sizes that a new image can have.
  *
- * @throws ImageError `usage` for a plan against the rules
+ * @throws ImageError `usage` for an invalid plan
  *
  * @example
  * ```ts
@@ -48,7 +48,10 @@ export function measureQcow2(plan: CreatePlan): Measure {
   };
 }
 
-/** Header, L1 and L2 tables and refcounts of an image that is full; tables are whole clusters. */
+/**
+ * Returns the bytes of header, L1 and L2 tables and refcounts of a fully allocated image. Each table takes whole
+ * clusters.
+ */
 function tableBytes(size: number, settings: CreateSettings): number {
   const { clusterSize, extendedL2 } = settings;
   const geometry = geometryOf({ clusterBits: Math.log2(clusterSize), extendedL2 });
@@ -58,7 +61,7 @@ function tableBytes(size: number, settings: CreateSettings): number {
   return tables + refcountClusters((tables + size) / clusterSize, settings) * clusterSize;
 }
 
-/** Clusters of refcount blocks and their table; they count themselves, too. */
+/** Returns the clusters of refcount blocks and their table, which count themselves, too. */
 function refcountClusters(counted: number, { clusterSize, refcountBits }: CreateSettings): number {
   const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
   let clusters = 0;
@@ -70,7 +73,7 @@ function refcountClusters(counted: number, { clusterSize, refcountBits }: Create
   }
 }
 
-/** Bitmaps with every bit stored, their tables and the directory. */
+/** Returns the bytes of bitmaps with every bit stored, their tables and the directory. */
 function bitmapBytes(bitmaps: readonly Bitmap[], size: number, { clusterSize }: CreateSettings): number {
   let bytes = 0;
   let directory = 0;

@@ -1,8 +1,8 @@
 /**
- * Where an existing image keeps its own tables, so that no damaged entry leads guest data into them.
+ * The clusters of an existing image that hold metadata, so that no damaged entry directs guest data into them.
  *
- * A sound image gives every table clusters of its own (specification, "Host cluster management"), but a refcount of one
- * does not show that: it says how many refer to a cluster, not who does.
+ * In a valid image each table has clusters of its own (specification, "Host cluster management"). A refcount does not
+ * prove that: it states how many references a cluster has, not from where.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import { readSnapshots } from "./snapshots/read.ts";
 import { REPAIR_FIRST } from "./refuse_corrupt.ts";
 import { windowReader } from "./file_reads.ts";
 
-/** Clusters outside tables in one piece that are held: memory stays below some hundred MiB, whatever a file says. */
+/** Maximum number of clusters that are recorded one by one. Bounds the memory to some hundred MiB for any file. */
 const SCATTERED_MAX = 1 << 23;
-/** Bytes of snapshots' L1 tables that are read; the L2 tables of what lies beyond are not looked after. */
+/** Maximum bytes of snapshots' L1 tables that are read; L2 tables of further entries are not protected. */
 const SNAPSHOT_L1_BYTES_MAX = 32 << 20;
 
-/** What a host cluster holds, as messages name it. */
+/** Names of metadata structures in messages. */
 export type Structure =
   | "the header"
   | "the active L1 table"
@@ -35,41 +35,41 @@ export type Structure =
   | "an L2 table of a snapshot"
   | "bits of a bitmap";
 
-/** The host clusters with an image's tables. Clusters are numbered from the start of the file. */
+/** The host clusters with metadata of an image. Clusters are numbered from the start of the file. */
 export interface MetadataRanges {
-  /** The cluster after the last that holds a table. */
+  /** The cluster after the last one with metadata. */
   readonly end: number;
-  /** What `cluster` holds; null where that is no table. */
+  /** Returns the structure in `cluster`; null for a cluster without metadata. */
   at(cluster: number): Structure | null;
-  /** Notes that `count` clusters from `first` on, which were free, hold tables now. */
+  /** Records that `count` clusters from `first` on, which were free, hold metadata now. */
   add(first: number, count: number, structure: Structure): void;
-  /** Notes that a table has left its place. */
+  /** Records that a table has moved away. */
   remove(first: number, count: number): void;
   /**
-   * Refuses a cluster that an L2 entry gives to the guest, but that holds a table.
+   * Refuses a cluster with metadata that an L2 entry points at.
    *
    * @throws ImageError `corrupt`, with guest offset and host cluster
    */
   refuseMetadata(cluster: number, guestOffset: number): void;
 }
 
-/** What {@linkcode readMetadataRanges} needs of an image. */
+/** Parameters of {@linkcode readMetadataRanges}. */
 export interface MetadataSetup {
   readonly storage: Storage;
   readonly header: Header;
   /** The active L1 table as on disk. */
   readonly l1: DataView;
-  /** File offsets of refcount blocks, 0 for none. */
+  /** File offsets of refcount blocks; 0 for an unallocated one. */
   readonly refcountTable: Float64Array;
-  /** The bitmap directory; empty where it cannot be trusted. */
+  /** The bitmap directory; empty where it is not consistent. */
   readonly bitmaps: readonly BitmapEntry[];
 }
 
 /**
- * The places of an image's tables, as its header and tables name them.
+ * Reads header, L1 and bitmap tables, and returns the clusters with metadata.
  *
- * @throws ImageError `corrupt` where two tables share a cluster or an L1 entry names none; `unsupported` for more than
- * can be held; and what reading snapshots throws
+ * @throws ImageError `corrupt` where two structures share a cluster, or an L1 entry points at no cluster; `unsupported`
+ * for too much metadata; and the errors of reading snapshots
  */
 export async function readMetadataRanges(setup: MetadataSetup): Promise<MetadataRanges> {
   const { storage, header, refcountTable } = setup;
@@ -86,7 +86,7 @@ export async function readMetadataRanges(setup: MetadataSetup): Promise<Metadata
   return ranges;
 }
 
-/** Neighbouring clusters with one table. */
+/** Consecutive clusters with one structure. */
 interface ClusterRange {
   readonly first: number;
   readonly end: number;
@@ -116,7 +116,7 @@ function tableRanges({ storage, header, bitmaps }: MetadataSetup, snapshots: Sna
   return found;
 }
 
-/** The pieces in order. Snapshots may share L1 tables, which are never written here; nothing else may be shared. */
+/** Sorts the ranges. Snapshots may share L1 tables, which are never written; nothing else may be shared. */
 function mergedRanges(found: readonly ClusterRange[], label: string, clusterSize: number): ClusterRange[] {
   const sorted = [...found].sort((a, b) => a.first - b.first || a.end - b.end);
   const merged: ClusterRange[] = [];
@@ -193,7 +193,7 @@ function overlap(label: string, clusterSize: number, cluster: number, one: strin
   );
 }
 
-/** Adds a cluster that must be nobody else's; `what` names it in the message. */
+/** Adds a cluster that no other structure may share; `what` names it in the message. */
 function addExclusive(
   { storage, header }: MetadataSetup,
   ranges: MetadataRanges,
@@ -228,7 +228,9 @@ function addActiveTables(setup: MetadataSetup, ranges: MetadataRanges): void {
   }
 }
 
-/** The clusters of bitmaps, which are changed in place, too. Entries that cannot be are told when they are used. */
+/**
+ * Adds the clusters of bitmap data, which are overwritten in place. Invalid entries are reported when they are used.
+ */
 async function addBitmapBits(setup: MetadataSetup, ranges: MetadataRanges): Promise<void> {
   const { storage, header: { clusterSize }, bitmaps } = setup;
   const bytesAt = windowReader(storage);
@@ -242,7 +244,7 @@ async function addBitmapBits(setup: MetadataSetup, ranges: MetadataRanges): Prom
   }
 }
 
-/** What snapshots refer to is never changed here, so a bad entry of theirs is no obstacle. */
+/** Adds the L2 tables of snapshots. Invalid entries are skipped, because no table of a snapshot is ever changed. */
 async function addSnapshotTables(setup: MetadataSetup, ranges: MetadataRanges, snapshots: Snapshots): Promise<void> {
   const { storage, header: { clusterSize } } = setup;
   let bytesLeft = SNAPSHOT_L1_BYTES_MAX;

@@ -12,7 +12,7 @@ import { AMEND_OPTIONS, CREATE_OPTIONS } from "./options.ts";
 const backing = () => import("./backing.ts");
 const snapshots = () => import("./snapshots/write.ts");
 
-/** Changes of existing images; each loads its module when it is called. */
+/** Operations on existing images. Each loads its module with the first call. */
 const maintenance: Maintenance = {
   check: async (storage, context) => (await import("./check.ts")).checkQcow2(storage, context),
   repair: async (storage, repairKind, context) =>
@@ -33,7 +33,7 @@ const maintenance: Maintenance = {
   amend: async (storage, options, context) => (await import("./amend.ts")).amendQcow2(storage, options, context),
 };
 
-/** qcow2 images. */
+/** The qcow2 format. */
 export const qcow2: Format = {
   name: "qcow2",
   title: "QEMU copy-on-write disk, version 2 and 3",

@@ -1,5 +1,5 @@
 /**
- * A qcow2 image as a disk.
+ * Opening a qcow2 image for reading.
  *
  * @module
  */
@@ -20,15 +20,18 @@ import { readGuest } from "./clusters/read.ts";
 import { type ClusterSource, decompressedClusters } from "./clusters/source.ts";
 import { chooseSnapshot, readSnapshots, type Snapshot } from "./snapshots/read.ts";
 
-/** Bytes of L2 tables held: those of 32 GiB of disk with clusters of 64 KiB. A copy walks from front to end. */
+/**
+ * Bytes of L2 tables in the cache: enough for 32 GiB of disk with clusters of 64 KiB. A copy reads from front to end.
+ */
 const L2_CACHE_BYTES = 4 << 20;
 
 /**
  * Opens a qcow2 image of version 2 or 3, or one of its snapshots, for reading. Dirty and corrupt images open too: the
- * dirty bit speaks of refcounts, which reading does not need.
+ * dirty bit concerns refcounts, which reading does not need.
  *
- * @throws ImageError `corrupt` where it contradicts the specification; `unsupported` for encryption, unknown features
- * and a nameless data file; `missing` for a snapshot that is not there; and what `context.openNamed` throws.
+ * @throws ImageError `corrupt` where the image contradicts the specification; `unsupported` for encryption, unknown
+ * features, and an external data file without a name; `missing` for a snapshot that does not exist; and the errors of
+ * `context.openNamed`
  */
 export async function openQcow2(storage: Storage, context: OpenContext): Promise<Disk> {
   const header = await readHeader(storage);
@@ -58,13 +61,15 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   };
 }
 
-/** A state of the disk: its size and L1 table. */
+/** An L1 table and the size of the disk that it maps: the active one or that of a snapshot. */
 interface SizedL1 {
   readonly size: number;
   readonly l1: L1Location;
 }
 
-/** The state that a snapshot keeps, checked. An old snapshot that does not state its size has that of the disk. */
+/**
+ * Checks and returns the L1 table of a snapshot. An old snapshot that does not state a disk size has that of the image.
+ */
 function snapshotL1(snapshot: Snapshot, header: Header, storage: Storage): SizedL1 {
   const reach = snapshot.l1.entries * geometryOf(header).l2Reach;
   const size = snapshot.diskSize ?? Math.min(header.size, reach);
@@ -74,9 +79,9 @@ function snapshotL1(snapshot: Snapshot, header: Header, storage: Storage): Sized
 }
 
 /**
- * Where uncompressed clusters lie: `storage` itself, or the data file that the image names.
+ * Returns the storage with uncompressed clusters: `storage` itself, or the data file that the image names.
  *
- * @throws ImageError `unsupported` where it names none, and what `context.openNamed` throws.
+ * @throws ImageError `unsupported` where the image names none, and the errors of `context.openNamed`
  */
 export async function openData<S extends Storage>(
   header: Header,
@@ -98,7 +103,7 @@ export async function openData<S extends Storage>(
 
 async function sourceOf(header: Header, opened: SizedL1, storage: Storage, data: Storage): Promise<ClusterSource> {
   const geometry = geometryOf(header);
-  // Entries past the end of the disk hold machine state of snapshots.
+  // L1 entries past the end of the disk hold the machine state of snapshots.
   const l1 = await readL1(storage, opened.l1, l1EntriesFor(geometry, opened.size));
   const mapping: Mapping = {
     geometry,

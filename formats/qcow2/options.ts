@@ -1,12 +1,12 @@
 /**
- * Options of a new image and of changing one, as data; those of a new one also as values with their meaning.
+ * Options for creating an image and for amending one, and the settings of a new image.
  *
  * @module
  */
 import type { CreatePlan, OptionSpec } from "../contract.ts";
 import type { CompressionType } from "./header/types.ts";
 
-/** What `createOptions` of the format says. */
+/** The `createOptions` of the format. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "compat",
@@ -56,7 +56,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   { name: "data_file_raw", type: "flag", help: "keep the data file a raw image by itself", default: false },
 ];
 
-/** What `amendOptions` says: the options that an existing image can change. */
+/** The `amendOptions` of the format: those that an existing image can change. */
 export const AMEND_OPTIONS: readonly OptionSpec[] = [
   {
     name: "compat",
@@ -73,10 +73,10 @@ export const AMEND_OPTIONS: readonly OptionSpec[] = [
   { name: "data_file_raw", type: "flag", help: "off: the data file need not be a raw image by itself any longer" },
 ];
 
-/** What to allocate beforehand. */
+/** How much to allocate when an image is created. */
 export type Preallocation = "off" | "metadata" | "falloc" | "full";
 
-/** The options of a plan, absent ones filled in. */
+/** The options of a plan with all defaults filled in. */
 export interface CreateSettings {
   readonly version: 2 | 3;
   readonly clusterSize: number;
@@ -89,7 +89,7 @@ export interface CreateSettings {
   readonly dataFileRaw: boolean;
 }
 
-/** The settings that `plan` asks for; not checked against one another. */
+/** Returns the settings of `plan`, not checked against one another. */
 export function settingsOf({ options }: CreatePlan): CreateSettings {
   const compat = options.compat ?? "1.1";
   const dataFileRaw = options.data_file_raw === true;
@@ -97,7 +97,7 @@ export function settingsOf({ options }: CreatePlan): CreateSettings {
   return {
     version: compat === "0.10" || compat === "v2" ? 2 : 3,
     clusterSize: numberOf(options.cluster_size, 65536),
-    // A raw data file must hold every cluster at its own place from the start.
+    // A raw data file holds each guest cluster at its guest offset, so every cluster is allocated from the start.
     preallocation: dataFileRaw && preallocation === "off" ? "metadata" : preallocation,
     lazyRefcounts: options.lazy_refcounts === true,
     refcountBits: numberOf(options.refcount_bits, 16),

@@ -1,5 +1,5 @@
 /**
- * Images that must be repaired before anything in them is changed.
+ * Errors for images that must be repaired before they can be changed.
  *
  * @module
  */
@@ -7,16 +7,16 @@ import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Header } from "./header/header.ts";
 
-/** What every message about them ends with. */
+/** The advice at the end of every such message. */
 export const REPAIR_FIRST = 'run "diskcast check -r all" (or "qemu-img check -r all") on it first';
 
-/** An image whose tables or refcounts are wrong, so that it must not be changed. */
+/** Returns the error for an image with wrong tables or refcounts. */
 export function corruptImage({ label }: Storage, problem: string, fileOffset?: number): ImageError {
   return corrupt(`Cannot change "${label}": ${problem}; ${REPAIR_FIRST}`, label, fileOffset);
 }
 
 /**
- * Refuses an image that says itself that it must be repaired.
+ * Refuses an image whose header has the dirty or corrupt bit set.
  *
  * @throws ImageError `unsupported`
  */
@@ -31,7 +31,7 @@ export function refuseCorrupt({ label }: Storage, header: Header): void {
 }
 
 /**
- * Refuses an image whose header names a table without a refcount: it would be given out as free.
+ * Refuses an image whose header names a table with the refcount 0: its clusters would be allocated as free.
  *
  * @param blocks file offsets of the refcount blocks
  * @throws ImageError `corrupt`

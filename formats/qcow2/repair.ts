@@ -1,5 +1,5 @@
 /**
- * Mending an image: refcounts become what is referred to, flags become true. In one step, as every change.
+ * Repair of an image: refcounts become the computed ones, and "copied" flags follow. All in one transaction.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { beginTransaction, type Transaction, writeHeader } from "./transaction/t
 import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 
 /**
- * Mends the image in `storage`: leaks, or everything that can be mended without guessing. Marks that say that something
- * is wrong go when nothing is any more.
+ * Repairs the image in `storage`: its leaks, or everything that can be repaired without guessing. Clears the dirty and
+ * corrupt bits where a check then finds no error.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  */
 export async function repairQcow2(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
@@ -42,21 +42,21 @@ export async function repairQcow2(storage: WritableStorage, what: RepairKind, co
   await clearMarks(storage, partOf(context, 0.8, 1));
 }
 
-/** Takes away what nobody refers to. Counts that are too low stay as they are. */
+/** Frees clusters without references. Refcounts that are too low stay. */
 async function freeLeaks(
   storage: WritableStorage,
   header: Header,
   comparison: RefcountComparison,
   context: CheckContext,
 ): Promise<void> {
-  // What nobody else refers to any more must be marked so, or it would be the next thing found wrong.
+  // A cluster whose last other reference is released needs its "copied" flag, so the flags are repaired too.
   if (!comparison.unreliable) return await repairInPlace(storage, header, comparison, context);
-  // The counts that are left are not to be relied upon, neither for finding free clusters nor for marks.
+  // The remaining refcounts are unreliable, both for finding free clusters and for flags.
   const refcounts = await cappedRefcounts(storage, header, comparison, context);
   await (await beginTransaction(storage, header, context, { refcounts })).commit({});
 }
 
-/** The lower of what is stated and what is needed, without the refcount structure. */
+/** Returns the lower of on-disk and computed refcount of each cluster, without the refcount structure. */
 async function cappedRefcounts(
   storage: WritableStorage,
   header: Header,
@@ -73,7 +73,7 @@ async function cappedRefcounts(
 }
 
 async function releaseLeaks(transaction: Transaction, { walk, onDisk }: RefcountComparison): Promise<void> {
-  // Also past the end of the file, which is going to be longer.
+  // Includes clusters past the end of the file, because the file will grow.
   for (const { index } of onDisk.blocks) {
     for (let cluster = index * onDisk.clustersPerBlock; cluster < (index + 1) * onDisk.clustersPerBlock; cluster++) {
       const surplus = await onDisk.get(cluster) - walk.refcounts.get(cluster);
@@ -82,7 +82,7 @@ async function releaseLeaks(transaction: Transaction, { walk, onDisk }: Refcount
   }
 }
 
-/** Leaks and flags. */
+/** Repairs leaks and flags. */
 async function repairInPlace(
   storage: WritableStorage,
   header: Header,
@@ -94,7 +94,7 @@ async function repairInPlace(
   await finishWithFlags(transaction, header);
 }
 
-/** A new refcount structure from what is referred to. */
+/** Builds a new refcount structure from the computed refcounts. */
 async function rebuildRefcounts(storage: WritableStorage, header: Header, context: CheckContext): Promise<void> {
   const { refcounts } = await computeRefcounts(storage, header, context);
   await finishWithFlags(await beginTransaction(storage, header, context, { refcounts }), header);
@@ -105,7 +105,7 @@ async function finishWithFlags(transaction: Transaction, header: Header): Promis
   const l1 = await readL1(storage, header.l1);
   for (let index = 0; index < header.l1.entries; index++) {
     const fileOffset = l2TableOffset(l1, index);
-    // What is beyond help must not stand in the way of the rest.
+    // An L2 table that cannot be read must not prevent the repair of refcounts.
     if (fileOffset % clusterSize !== 0 || fileOffset + clusterSize > storage.size) return await transaction.commit({});
   }
   await updateCopiedFlags(transaction, l1);
@@ -113,7 +113,7 @@ async function finishWithFlags(transaction: Transaction, header: Header): Promis
   await transaction.commit({ l1: { ...await writeL1(transaction, l1), entries: header.l1.entries } });
 }
 
-/** Takes the marks away when the image is sound. */
+/** Clears the dirty and corrupt bits of an image without errors. */
 async function clearMarks(storage: WritableStorage, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
   if (!header.dirty && !header.corrupt) return;

@@ -1,5 +1,5 @@
 /**
- * Another size for the disk.
+ * Resizing the disk of an image.
  *
  * @module
  */
@@ -29,9 +29,9 @@ import { addEntryReferences, addL2References, readL2, writeL1, writeL2 } from ".
 import { refuseCorrupt } from "./refuse_corrupt.ts";
 
 /**
- * Makes the disk `size` guest bytes long. What is cut off is gone; what is new reads as zeroes.
+ * Makes the disk `size` guest bytes long. Bytes past a lower size are lost; new bytes read as zeroes.
  *
- * @throws ImageError `usage` for a size that cannot be; `unsupported` for an image that cannot change its size
+ * @throws ImageError `usage` for an invalid size; `unsupported` for an image that cannot change its size
  */
 export async function resizeQcow2(
   storage: WritableStorage,
@@ -76,7 +76,7 @@ function checkSize({ label }: WritableStorage, header: Header, size: number): vo
   }
 }
 
-/** Forgets everything from guest byte `start` on, which is at a cluster. */
+/** Deallocates all clusters from guest byte `start` on, which is at a cluster boundary. */
 async function deallocateFrom(transaction: Transaction, l1: DataView, start: number): Promise<void> {
   const { geometry } = transaction;
   for (let index = l1IndexOf(geometry, start); index * 8 < l1.byteLength; index++) {
@@ -94,7 +94,7 @@ async function deallocateFrom(transaction: Transaction, l1: DataView, start: num
   }
 }
 
-/** Forgets the entries from `first` on; whether there were any. */
+/** Deallocates the entries from `first` on. Returns whether there were any. */
 async function deallocateEntries(transaction: Transaction, l2: DataView, first: number): Promise<boolean> {
   const { l2EntryBytes, extended } = transaction.geometry;
   let changed = false;
@@ -109,7 +109,7 @@ async function deallocateEntries(transaction: Transaction, l2: DataView, first: 
   return changed;
 }
 
-/** Makes the new end read as zeroes, and allocates it if that is wanted. */
+/** Makes the new end read as zeroes, and allocates it if `growth` says so. */
 async function grow(
   transaction: Transaction,
   l1: DataView,
@@ -128,13 +128,13 @@ async function grow(
     await external.truncate(size);
     await external.sync();
   }
-  // A raw data file by itself is the disk, so that every cluster has its place in it.
+  // A raw data file alone is the disk, so every cluster is allocated in it.
   const wanted = header.rawExternalData && growth === "off" ? "metadata" : growth;
   if (wanted !== "off") await preallocateGrowth(transaction, l1, external && { data, held }, start, size, wanted);
   else await hideBacking(transaction, l1, backing, start, size);
 }
 
-/** States zeroes where the file beneath has something. */
+/** Marks clusters as zero where the backing file would show. */
 async function hideBacking(
   transaction: Transaction,
   l1: DataView,
@@ -145,7 +145,7 @@ async function hideBacking(
   const end = Math.min(size, backing?.size ?? 0);
   if (end <= start) return;
   const { header, geometry, context } = transaction;
-  // Version 2 has no zero clusters: there it takes clusters that were never written.
+  // Version 2 has no zero clusters, so unwritten clusters are allocated.
   if (header.version === 2) return await preallocateGrowth(transaction, l1, null, start, end, "metadata");
   await eachCluster(transaction, l1, start, end, context, (l2, at) => {
     setEntry(l2, at, 0, false, !geometry.extended);
@@ -153,7 +153,7 @@ async function hideBacking(
   });
 }
 
-/** Gives every cluster of the new end a place that reads as zeroes. */
+/** Allocates every cluster of the new end, which reads as zeroes. */
 async function preallocateGrowth(
   transaction: Transaction,
   l1: DataView,
@@ -167,22 +167,22 @@ async function preallocateGrowth(
   if (end <= start) return;
   const data = external?.data ?? storage;
   const base = external ? start : await transaction.allocate((end - start) / clusterSize, true) * clusterSize;
-  // Taking space takes longer than stating it.
+  // Reserving space takes longer than writing the tables.
   const stating = growth === "metadata" ? context : partOf(context, 0, 0.1);
   await eachCluster(transaction, l1, start, end, stating, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);
   });
   const baseEnd = base + Math.min(end, external ? size : end) - start;
-  // A data file may still hold what was cut off before; nobody sees it today.
+  // A data file may still hold bytes of a longer disk, which are past its end now.
   if (external && external.held > base) await data.zeroAt(base, Math.min(external.held, baseEnd));
-  // What is past the end of the file reads as zeroes whatever is done.
+  // Bytes past the end of the file read as zeroes in either case.
   if (growth === "metadata") await data.truncate(Math.max(data.size, baseEnd));
   else await data.reserve(base, baseEnd, growth === "full");
   await data.sync();
 }
 
-/** Changes the entries of all clusters of `[start, end)`; tables are made and copied as they must be. */
+/** Changes the entries of all clusters of `[start, end)`. L2 tables are allocated or copied as needed. */
 async function eachCluster(
   transaction: Transaction,
   l1: DataView,

@@ -1,5 +1,5 @@
 /**
- * The cluster in which a disk ends that is going to be longer: what lies in it past the end must become zeroes.
+ * The last cluster of a disk that grows: bytes past the old end must read as zeroes.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { readPadded } from "./file_reads.ts";
 import { addEntryReferences, readL2, writeL2 } from "./transaction/l1_tables.ts";
 
 /**
- * Makes the rest of the last cluster read as zeroes once the disk is longer; today nobody sees it.
+ * Makes the bytes of the last cluster past the end of the disk zero, before the disk grows over them.
  *
  * @param external the data file, where the image has one
  */
@@ -69,7 +69,7 @@ export async function zeroTail(
   await writeL2(transaction, l1, index, l2);
 }
 
-/** The last cluster as the guest sees it, with zeroes past its end. */
+/** Returns the guest bytes of the last cluster, with zeroes past the end of the disk. */
 async function readLastCluster(
   { header, storage, geometry }: Transaction,
   cluster: number,

@@ -1,5 +1,5 @@
 /**
- * An image being written, as the engine sees it.
+ * The writer of an image: serializes the calls of the copy.
  *
  * @module
  */
@@ -13,26 +13,31 @@ import { compressClusters, compressedAllocator, writeCompressedClusters } from "
 import { writeData } from "./clusters/write_data.ts";
 import { writeZero } from "./clusters/write_zeroes.ts";
 
-/** Where guest bytes go. */
+/** The target of guest bytes. */
 export interface GuestTarget {
-  /** Does what can be done while other calls are under way; returns what is left to do. */
+  /** Prepares a write concurrently with other calls, and returns the function that does the rest. */
   prepare?(bytes: Uint8Array, start: number): Promise<() => Promise<void>>;
   write(content: Content, start: number): Promise<void>;
   zero(start: number, end: number): Promise<void>;
 }
 
-/** What {@linkcode writerOf} puts together. */
+/** Parameters of {@linkcode writerOf}. */
 export interface WriterParts {
   readonly traits: WriterTraits;
   readonly target: GuestTarget;
-  /** Before each change of the guest bytes `[start, end)`; the first time for anything, too. */
+  /**
+   * Is called before each change of the guest bytes `[start, end)`, and before each added bitmap with an empty range.
+   */
   begin(start: number, end: number): Promise<void>;
-  /** Those that are added; absent where the image cannot have bitmaps. */
+  /** The bitmaps to add; absent where the image cannot have bitmaps. */
   bitmaps?(): Promise<Pick<AddedBitmaps, "check" | "add">>;
   finish(): Promise<void>;
 }
 
-/** Writing through the tables of `image`; `compress` compresses clusters, null writes data as they are. */
+/**
+ * Returns a target that writes through the tables of `image`. `compress` compresses clusters; null writes them
+ * uncompressed.
+ */
 export function tableWriter(image: Image, compress: CompressCluster | null): GuestTarget {
   const allocator = compressedAllocator(image);
   return {
@@ -47,7 +52,7 @@ export function tableWriter(image: Image, compress: CompressCluster | null): Gue
   };
 }
 
-/** A writer. Its calls may overlap: clusters are compressed at the same time, everything else is done one after another. */
+/** Returns a writer. Its calls may overlap: clusters are compressed concurrently, all other work is serialized. */
 export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts): DiskWriter {
   const one = serialize();
   const change = (start: number, end: number, action: () => Promise<void>): Promise<void> =>
@@ -62,7 +67,7 @@ export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts
       const end = start + from.length;
       const prepared = target.prepare?.(from, start);
       if (prepared === undefined) return change(start, end, () => target.write(inMemory(from), start));
-      // A failure is told where the result is asked for.
+      // The caller gets the rejection from `change` below.
       prepared.catch(() => {});
       // In the order of the calls, so that the same calls make the same file.
       return change(start, end, async () => await (await prepared)());

@@ -1,5 +1,5 @@
 /**
- * Adding, removing and changing persistent bitmaps (specification, "Bitmaps"), in one step.
+ * Adding, removing and changing persistent bitmaps (specification, "Bitmaps"), in one transaction.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { beginTransaction, type Transaction } from "../transaction/transaction.t
 import { refuseCorrupt } from "../refuse_corrupt.ts";
 
 /**
- * Carries out `actions` on the bitmap `name`: all of them, or none.
+ * Applies `actions` to the bitmap `name`: all of them, or none.
  *
- * @throws ImageError `missing` where it is not there, `usage` where it is there already or cannot be as wanted,
- * `unsupported` for an inconsistent bitmap, which can only be removed
+ * @throws ImageError `missing` for a bitmap that does not exist; `usage` for one that already exists or for invalid
+ * parameters; `unsupported` for an inconsistent bitmap, which can only be removed
  */
 export async function administerBitmap(
   storage: WritableStorage,
@@ -31,7 +31,7 @@ export async function administerBitmap(
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
   const transaction = await beginTransaction(storage, header, context);
-  // Where the image says that its bitmaps are not kept right, their place may hold anything by now.
+  // Another program may have reused the clusters of inconsistent bitmaps.
   let entries = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
   for (const action of actions) entries = await applyAction(transaction, entries, name, action);
   const bitmaps = await writeDirectory(transaction, entries);
@@ -127,11 +127,11 @@ async function changeBitmap(
   }
 }
 
-/** A table whose clusters of bits are copied before they change. */
+/** A bitmap table whose clusters are copied before they change. */
 interface OpenTable {
   readonly transaction: Transaction;
   readonly view: DataView;
-  /** The cluster of bits at hand; -1 for none. */
+  /** Index of the cluster in `bits`; -1 for none. */
   index: number;
   bits: Uint8Array;
 }
@@ -173,7 +173,7 @@ async function mergeBitmap(transaction: Transaction, entry: BitmapEntry, from: B
   return { ...entry, table: { ...entry.table, fileOffset: await transaction.write(bytes) } };
 }
 
-/** The stretches of set bits, as first bit and the bit after the last. Pure. */
+/** Returns the ranges of set bits, each as its first bit and the bit after its last. Pure. */
 export function* setBitRanges(bits: Uint8Array): Generator<readonly [number, number]> {
   let first = -1;
   for (let byte = 0; byte < bits.length; byte++) {
@@ -202,7 +202,7 @@ async function load(table: OpenTable, index: number): Promise<void> {
   else if ((low & 1) !== 0) table.bits.fill(0xff);
 }
 
-/** Puts the bits at hand into a new cluster. */
+/** Writes the loaded bits into a new cluster. */
 async function store(table: OpenTable): Promise<void> {
   const { transaction, view, index, bits } = table;
   if (index < 0) return;

@@ -1,5 +1,5 @@
 /**
- * Persistent dirty bitmaps (specification, "Bitmaps"), reading side.
+ * Persistent dirty bitmaps (specification, "Bitmaps"): parser of the directory, reads of the bits.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export const BITMAP_FLAG = { inUse: 1, auto: 2, extraDataCompatible: 4 } as cons
 /** One entry of the bitmap directory. */
 export interface BitmapEntry {
   readonly name: string;
-  /** Where its bitmap table lies and how many entries that has. */
+  /** File offset and number of entries of the bitmap table. */
   readonly table: { readonly fileOffset: number; readonly entries: number };
   readonly flags: number;
   readonly type: number;
@@ -30,11 +30,11 @@ export interface BitmapEntry {
 }
 
 /**
- * The bitmap directory; empty where the image has no bitmaps. If the image says itself that its bitmaps are not
- * consistent (autoclear bit 0 is clear), a directory that cannot be read counts as empty: whoever wrote the image last
- * did not know of it and may have used its place for something else.
+ * Reads the bitmap directory; empty where the image has no bitmaps. If autoclear bit 0 is clear, a directory that
+ * cannot be read counts as empty: the program that wrote the image last did not support bitmaps and may have reused the
+ * directory's clusters.
  *
- * @throws ImageError `corrupt`.
+ * @throws ImageError `corrupt`
  */
 export async function readBitmapDirectory(storage: Storage, header: Header): Promise<BitmapEntry[]> {
   if (header.bitmaps === null) return [];
@@ -102,7 +102,7 @@ async function readEntry(bytesAt: WindowReader, at: number, end: number, index: 
   return { entry, length };
 }
 
-/** Bytes of bitmap data that a disk of `size` guest bytes needs. */
+/** Returns the bytes of bitmap data for a disk of `size` guest bytes. */
 export function bitmapBytes(size: number, granularityBits: number): number {
   return Math.ceil(Math.ceil(size / 2 ** granularityBits) / 8);
 }
@@ -117,7 +117,7 @@ function checkEntry(entry: BitmapEntry, header: Header, storage: Storage): void 
     throw fail(`its granularity bits are ${entry.granularityBits}, must be 9 to 31`);
   }
   const needed = Math.ceil(bitmapBytes(header.size, entry.granularityBits) / header.clusterSize);
-  // A bitmap that is in use may be older than the size of the disk.
+  // A bitmap in use may date from another size of the disk.
   if ((entry.flags & BITMAP_FLAG.inUse) === 0 && entry.table.entries !== needed) {
     throw fail(`its table has ${entry.table.entries} entries, must have ${needed}`);
   }
@@ -128,9 +128,9 @@ function checkEntry(entry: BitmapEntry, header: Header, storage: Storage): void 
 }
 
 /**
- * The bitmaps of an image as the contract gives them; none for bitmaps whose extra data forbids to use them.
+ * Returns the bitmaps of an image, without those whose extra data forbids their use.
  *
- * @throws ImageError `corrupt` as {@linkcode readBitmapDirectory} does; and from `pieces` for bad table entries.
+ * @throws ImageError `corrupt` as {@linkcode readBitmapDirectory} does; and from `pieces` for invalid table entries
  */
 export function bitmapsOf(entries: readonly BitmapEntry[], storage: Storage, header: Header): Bitmap[] {
   return entries
@@ -144,7 +144,7 @@ export function bitmapsOf(entries: readonly BitmapEntry[], storage: Storage, hea
     }));
 }
 
-/** The bits, a cluster of the bitmap at a time; parts that are all clear are left out. */
+/** Yields the bits, one cluster of the bitmap at a time; clusters without set bits are skipped. */
 async function* bitmapPieces(
   entry: BitmapEntry,
   storage: Storage,
@@ -175,7 +175,7 @@ interface TableEntry {
   readonly clusterSize: number;
 }
 
-/** Fills `bits` as the table entry with these halves says; false if they are all clear. */
+/** Fills `bits` from the cluster of the table entry with these halves. Returns false if no bit is set. */
 async function readBits(bits: Uint8Array, high: number, low: number, tableEntry: TableEntry): Promise<boolean> {
   const { entry, at, storage, clusterSize } = tableEntry;
   const fileOffset = hostOffsetOf(high, low);
@@ -199,8 +199,8 @@ async function readBits(bits: Uint8Array, high: number, low: number, tableEntry:
 }
 
 /**
- * Clears the bits from number `from` on: those past the end of the disk, which the specification wants clear, and which a
- * table entry for "all ones" sets.
+ * Clears the bits from number `from` on: those past the end of the disk, which the specification requires to be clear,
+ * and which an "all ones" table entry sets.
  */
 export function clearBitsFrom(bits: Uint8Array, from: number): void {
   const byte = Math.floor(from / 8);

@@ -12,10 +12,10 @@ import { hostOffsetOf } from "../mapping/l2_entry.ts";
 import type { Transaction } from "../transaction/transaction.ts";
 
 /**
- * Prepares the bitmaps for a disk of `size` guest bytes. What is new is clear.
+ * Resizes the bitmaps for a disk of `size` guest bytes. New bits are clear.
  *
- * @returns what changes in the header
- * @throws ImageError `unsupported` for a bitmap whose bits are not to be trusted
+ * @returns the changed header fields
+ * @throws ImageError `unsupported` for an inconsistent bitmap
  */
 export async function resizeBitmaps(transaction: Transaction, size: number): Promise<Partial<Header>> {
   const { header, storage } = transaction;
@@ -31,7 +31,7 @@ export async function resizeBitmaps(transaction: Transaction, size: number): Pro
   return { bitmaps: await writeDirectory(transaction, resized) };
 }
 
-/** Writes a directory in place of the old one; null for no bitmaps. */
+/** Writes a directory in place of the old one. Returns null for no bitmaps. */
 export async function writeDirectory(
   transaction: Transaction,
   entries: readonly BitmapEntry[],
@@ -66,14 +66,14 @@ async function resizeBitmap(transaction: Transaction, entry: BitmapEntry, size: 
   return { ...entry, table: { fileOffset: count === 0 ? 0 : await transaction.write(bytes), entries: count } };
 }
 
-/** The table of a bitmap. */
+/** Reads the table of a bitmap. */
 export async function readTable({ storage }: Transaction, { table }: BitmapEntry): Promise<DataView> {
   const bytes = new Uint8Array(table.entries * 8);
   if (bytes.length > 0) await storage.readAt(bytes, table.fileOffset);
   return viewOf(bytes);
 }
 
-/** Gives up the bits that entry `index` of a table points at. */
+/** Releases the cluster of bits that entry `index` of a table points at. */
 export async function releaseBits(transaction: Transaction, table: DataView, index: number): Promise<void> {
   const fileOffset = hostOffsetOf(table.getUint32(index * 8), table.getUint32(index * 8 + 4));
   if (fileOffset !== 0) await transaction.addReferences(fileOffset, -1, "bits of a bitmap");

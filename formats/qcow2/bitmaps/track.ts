@@ -1,5 +1,5 @@
 /**
- * Recording of changes in the enabled bitmaps of an existing image (specification, "Dirty tracking bitmaps").
+ * Recording of writes in the enabled bitmaps of an existing image (specification, "Dirty tracking bitmaps").
  *
  * @module
  */
@@ -11,36 +11,36 @@ import type { Image } from "../image.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
 import { readPadded } from "../file_reads.ts";
 
-/** The bitmaps of an image being changed. */
+/** The bitmaps of an image being written. */
 export interface BitmapTracker {
-  /** All bitmaps, as they shall stand in the directory when the image is finished. */
+  /** All bitmaps as the directory has them after the last write. */
   entries(): readonly BitmapEntry[];
-  /** Before the first change: what is recorded here is not in the file yet, which the file must say. */
+  /** Marks the enabled bitmaps as in use in the file, before the first write: their new bits are only in memory. */
   begin(): Promise<void>;
-  /** Records that the guest bytes `[start, end)` change. */
+  /** Sets the bits of the guest bytes `[start, end)`. */
   touch(start: number, end: number): void;
-  /** Writes the bits. Nothing points at new clusters yet. */
+  /** Writes the bits. No table points at the new clusters yet. */
   writeBits(): Promise<void>;
-  /** Writes the tables of the bitmaps; new clusters must be counted on stable storage. */
+  /** Writes the changed table entries. The refcounts of new clusters must be on stable storage before. */
   writeTables(): Promise<void>;
-  /** Writes the directory in its place: the bitmaps are consistent again. */
+  /** Writes the directory in place, which makes the bitmaps consistent again. */
   writeDirectory(): Promise<void>;
 }
 
-/** One enabled bitmap, with the clusters of bits that were set here. */
+/** An enabled bitmap with the bits to set, by cluster of the bitmap. */
 interface Tracked {
   readonly entry: BitmapEntry;
   readonly set: Map<number, Uint8Array>;
-  /** Table entries to be written: number and file offset of the bits. */
+  /** Changed table entries: index, and file offset of the bits. */
   readonly moved: Map<number, number>;
 }
 
-/** The bitmaps of `image`, as its directory says. */
+/** Returns the tracker for the bitmaps in the directory of `image`. */
 export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): BitmapTracker {
   const consistent = image.header.bitmapsConsistent;
   const inUse = (entry: BitmapEntry) => ({ ...entry, flags: entry.flags | BITMAP_FLAG.inUse });
   const isEnabled = ({ flags }: BitmapEntry) => (flags & (BITMAP_FLAG.auto | BITMAP_FLAG.inUse)) === BITMAP_FLAG.auto;
-  // Bits with extra data of unknown meaning cannot be kept right: such a bitmap stays "in use" for good.
+  // Bits with extra data of unknown meaning cannot be maintained: such a bitmap stays in use.
   const usable = ({ flags, extra }: BitmapEntry) =>
     extra.length === 0 || (flags & BITMAP_FLAG.extraDataCompatible) !== 0;
   const final = directory.map((entry) => !consistent || (isEnabled(entry) && !usable(entry)) ? inUse(entry) : entry);
@@ -81,7 +81,7 @@ export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): 
   };
 }
 
-/** Sets the bits `[from, to)` in clusters of `clusterSize` bytes, which are made as they are needed. */
+/** Sets the bits `[from, to)`, in clusters of `clusterSize` bytes that are added as needed. */
 function setBits(set: Map<number, Uint8Array>, clusterSize: number, from: number, to: number): void {
   const perCluster = clusterSize * 8;
   for (let bit = from; bit < to;) {
@@ -94,7 +94,7 @@ function setBits(set: Map<number, Uint8Array>, clusterSize: number, from: number
   }
 }
 
-/** Sets the bits `[from, to)` of `bits`; the first is the lowest of its byte. */
+/** Sets the bits `[from, to)` of `bits`. Bit 0 is the lowest of byte 0. */
 export function fillBits(bits: Uint8Array, from: number, to: number): void {
   const wholeFrom = Math.ceil(from / 8);
   const wholeTo = Math.floor(to / 8);
@@ -104,7 +104,7 @@ export function fillBits(bits: Uint8Array, from: number, to: number): void {
   for (let bit = Math.max(headEnd, wholeTo * 8); bit < to; bit++) bits[bit >>> 3] = bits[bit >>> 3]! | 1 << (bit & 7);
 }
 
-/** Adds bits to one cluster of a bitmap in the file. */
+/** Merges bits into one cluster of a bitmap in the file. */
 async function mergeBits(image: Image, { entry, moved }: Tracked, index: number, bits: Uint8Array): Promise<void> {
   const { storage, geometry: { clusterSize } } = image;
   if (index >= entry.table.entries) return;
@@ -127,7 +127,7 @@ async function mergeBits(image: Image, { entry, moved }: Tracked, index: number,
     for (let nth = 0; nth < clusterSize; nth++) bits[nth] = bits[nth]! | old[nth]!;
     return await storage.writeAt(bits, fileOffset);
   }
-  // Bit 0 of an entry without a place: all ones already.
+  // Bit 0 of an entry without a cluster: all bits are set already.
   if ((view.getUint32(4) & 1) !== 0) return;
   const { first } = await image.allocator.allocate(1);
   await storage.writeAt(bits, first * clusterSize);

@@ -1,5 +1,5 @@
 /**
- * Persistent dirty bitmaps (specification, "Bitmaps"), writing side.
+ * Persistent dirty bitmaps (specification, "Bitmaps"): adding them to an image being written.
  *
  * @module
  */
@@ -10,24 +10,24 @@ import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, DIRTY_TRACKI
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, BITMAPS_MAX } from "../header/types.ts";
 import type { Image } from "../image.ts";
 
-/** What other programs read: clusters of bits are at most 512 MiB, directories at most 64 MiB. */
+/** Limits of QEMU: 512 MiB of bits, 64 MiB of directory. */
 const BITS_BYTES_MAX = 512 << 20;
 const DIRECTORY_BYTES_MAX = 64 << 20;
 
-/** Bitmaps that are added to an image. */
+/** Bitmaps to add to an image. */
 export interface AddedBitmaps {
-  /** Refuses those that cannot be added one after another. */
+  /** Checks that these bitmaps can be added one after another. */
   check(bitmaps: readonly Bitmap[]): void;
-  /** Adds one, with its bits. */
+  /** Writes a bitmap with its bits and table. */
   add(bitmap: Bitmap): Promise<void>;
-  /** Writes a directory of all bitmaps if some were added, and notes it in the header; whether it did. */
+  /** Writes a directory of all bitmaps and enters it in the header. Returns whether bitmaps were added. */
   finish(): Promise<boolean>;
 }
 
 /**
- * Bitmaps to be added to `image`.
+ * Returns the bitmaps to add to `image`.
  *
- * @param present those that it has; they are asked for again at the end
+ * @param present returns the existing bitmaps; is called again by `finish`
  */
 export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]): AddedBitmaps {
   const added: BitmapEntry[] = [];
@@ -47,7 +47,11 @@ export function addedBitmaps(image: Image, present: () => readonly BitmapEntry[]
   };
 }
 
-/** Refuses a bitmap that cannot be added to those that there are. */
+/**
+ * Checks that a bitmap can be added beside `others`.
+ *
+ * @throws ImageError `usage` or `unsupported`
+ */
 export function checkBitmap(
   { header, storage }: Pick<Image, "header" | "storage">,
   bitmap: Pick<Bitmap, "name" | "granularity" | "inconsistent">,
@@ -76,7 +80,7 @@ export function checkBitmap(
   }
 }
 
-/** Writes bits and table of a new bitmap; returns its entry. */
+/** Writes bits and table of a new bitmap. Returns its directory entry. */
 async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
   const granularityBits = Math.log2(bitmap.granularity);
   const entries = Math.ceil(bitmapBytes(image.header.size, granularityBits) / image.geometry.clusterSize);
@@ -93,13 +97,13 @@ async function writeBitmap(image: Image, bitmap: Bitmap): Promise<BitmapEntry> {
   };
 }
 
-/** Clusters of bits, one at a time, and the table that points at them. */
+/** Returns a writer of bits, which holds one cluster at a time, with the table of its clusters. */
 function bitsWriter(image: Image, bitCount: number) {
   const { storage, geometry: { clusterSize }, allocator } = image;
   const entries = Math.ceil(bitCount / 8 / clusterSize);
   const table = new Uint8Array(entries * 8);
   const view = viewOf(table);
-  /** The cluster being filled: its number in the bitmap, and its bits. */
+  /** The cluster in memory: its index in the bitmap, and its bits. */
   let current = -1;
   let bits = new Uint8Array(0);
 
@@ -123,7 +127,7 @@ function bitsWriter(image: Image, bitCount: number) {
   return {
     table,
     flush,
-    /** Takes bits in; `offset` in bytes of the bitmap. */
+    /** Merges bits; `offset` in bytes of the bitmap. */
     async put(offset: number, piece: Uint8Array): Promise<void> {
       for (let done = 0; done < piece.length;) {
         const index = Math.floor((offset + done) / clusterSize);
@@ -138,7 +142,7 @@ function bitsWriter(image: Image, bitCount: number) {
   };
 }
 
-/** Puts a table into clusters of its own; returns its file offset. */
+/** Writes a table into new clusters. Returns its file offset. */
 async function writeTable(image: Image, bytes: Uint8Array): Promise<number> {
   const { clusterSize } = image.geometry;
   const whole = new Uint8Array(alignUp(bytes.length, clusterSize));
@@ -163,7 +167,7 @@ async function writeDirectory(image: Image, entries: readonly BitmapEntry[]): Pr
   image.header = { ...image.header, bitmaps, bitmapsConsistent: true };
 }
 
-/** A bitmap directory as on disk. Pure. */
+/** Encodes a bitmap directory. Pure. */
 export function directoryBytes(entries: readonly BitmapEntry[]): Uint8Array {
   const names = entries.map(({ name }) => new TextEncoder().encode(name));
   const lengths = entries.map(({ extra }, nth) => alignUp(BITMAP_ENTRY_BYTES + extra.length + names[nth]!.length, 8));

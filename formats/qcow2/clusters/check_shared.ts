@@ -1,6 +1,6 @@
 /**
- * Host clusters that more entries of an existing image have than their refcounts say: to write one guest cluster would
- * change the other.
+ * Host clusters that several L2 entries of an existing image share without refcounts that say so: a write to one guest
+ * cluster would change the other.
  *
  * @module
  */
@@ -17,8 +17,8 @@ import {
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /**
- * Refuses an image in which two guest clusters have one host cluster whose refcount leaves that out. Looks through all
- * L2 tables where they fit into the cache, so that none is read a second time; of a larger image only a check finds it.
+ * Refuses an image in which two L2 entries point at a host cluster with a lower refcount. Reads all L2 tables if they
+ * fit the cache, so that none is read twice. In a larger image only `check` finds such clusters.
  *
  * @param cacheBytes bytes of L2 tables that the cache holds
  * @throws ImageError `corrupt`
@@ -32,11 +32,11 @@ export async function checkSharedClusters(image: Image, cacheBytes: number): Pro
   }
   if (offsets.length * geometry.clusterSize > cacheBytes) return;
   const references = refcountMap();
-  /** Those with a second reference; most images have none. */
+  /** Clusters with a second reference; most images have none. */
   const shared: number[] = [];
   const inFile = Math.ceil(storage.size / geometry.clusterSize);
   const add = (cluster: number) => {
-    // What is past the end of the file is told when it is read.
+    // Entries that point past the end of the file are reported when they are used.
     if (cluster < inFile && references.add(cluster, 1) === 2) shared.push(cluster);
   };
   for (const fileOffset of offsets) await cache.look(fileOffset, ({ view }) => eachReferred(geometry, view, add));
@@ -53,7 +53,7 @@ export async function checkSharedClusters(image: Image, cacheBytes: number): Pro
   }
 }
 
-/** Calls `add` with each host cluster that an entry of an L2 table has. */
+/** Calls `add` with each host cluster that an entry of an L2 table points at. */
 function eachReferred(geometry: Geometry, table: DataView, add: (cluster: number) => void): void {
   const { clusterSize, l2EntryBytes } = geometry;
   for (let at = 0; at < table.byteLength; at += l2EntryBytes) {

@@ -1,21 +1,21 @@
 /**
- * How clusters are compressed (specification, `compression_type`).
+ * Compression of clusters (specification, `compression_type`).
  *
  * @module
  */
 import { type Codec, type Compressor, inlineCompressor } from "../../codec/compress.ts";
 import type { CompressionType } from "../header/types.ts";
 
-/** What `compression_type` means. Readers inflate with a window of 4 KiB and no more. */
+/** Returns the codec of a compression type. QEMU inflates with a window of 4 KiB, so deflate uses 12 bits. */
 export function codecOf(type: CompressionType): Codec {
   return type === "zstd" ? { name: "zstd", level: -1 } : { name: "deflate", windowBits: 12, level: -1 };
 }
 
-/** Compresses one whole cluster, here or elsewhere; null if that does not make it smaller. */
+/** Compresses one whole cluster. Returns null if that does not make it smaller. */
 export type CompressCluster = (cluster: Uint8Array) => Promise<Uint8Array | null>;
 
 /**
- * Compressing for an image of this compression type; by `compressor` where the engine has handed in one.
+ * Returns the compression of an image of this type, which uses `compressor` if there is one.
  *
  * @example
  * ```ts

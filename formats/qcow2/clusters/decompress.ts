@@ -1,5 +1,5 @@
 /**
- * Compressed clusters to bytes (specification, "Compressed Clusters Descriptor" and `compression_type`). Pure.
+ * Decompression of clusters (specification, "Compressed Clusters Descriptor" and `compression_type`). Pure.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import type { CompressionType } from "../header/types.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
 /**
- * One cluster, from its compressed bytes; whatever follows the stream is ignored.
+ * Decompresses one cluster. Bytes after the stream are ignored.
  *
- * @param compressed from the first byte of the stream on
+ * @param compressed bytes from the start of the stream on
  * @param what names the cluster in messages
- * @throws ImageError `corrupt` where the stream is broken or does not give exactly `clusterSize` bytes.
+ * @throws ImageError `corrupt` where the stream is damaged or does not give exactly `clusterSize` bytes
  */
 export function decompressCluster(
   compressed: Uint8Array,
@@ -36,7 +36,7 @@ export function decompressCluster(
       label,
     );
   }
-  // Not a Buffer, so that results compare equal to bytes from elsewhere.
+  // A plain Uint8Array, because a Buffer compares unequal to one with the same bytes.
   return new Uint8Array(cluster.buffer, cluster.byteOffset, cluster.length);
 }
 
@@ -46,9 +46,9 @@ function reason(cause: unknown, clusterSize: number): string {
   return "the stream is damaged";
 }
 
-/** Images are written with a window of 12 bits; the largest window reads those and all others. */
+/** Writers use a window of 12 bits. The default window, the largest, decompresses those and all others. */
 function inflate(compressed: Uint8Array, clusterSize: number): Uint8Array {
-  // A flush mode of "sync" gives what there is when the input ends early: then the length tells.
+  // With this flush mode, input that ends early gives a short result instead of an error; the caller checks the length.
   return inflateRawSync(compressed, { maxOutputLength: clusterSize, finishFlush: constants.Z_SYNC_FLUSH });
 }
 

@@ -1,5 +1,5 @@
 /**
- * Allocating everything at creation.
+ * Preallocation of a new image.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import type { Preallocation } from "../options.ts";
 import { writeZeroes } from "./write_data.ts";
 
 /**
- * Maps every guest cluster to its own place, all places in the order of the guest. Without a backing file all of it is
- * data that reads as zeroes; with one (extended L2 entries) the subclusters stay as they are.
+ * Maps every guest cluster to a host cluster, in guest order. Without a backing file all clusters are data that reads
+ * as zeroes; with one (extended L2 entries) the subclusters stay unallocated.
  *
  * @returns the offset in `image.data` of guest byte 0
  */
@@ -33,12 +33,12 @@ export async function preallocate(image: Image, mode: Preallocation): Promise<nu
       image.tables.changed(index);
     });
   }
-  // A data file ends with the disk, so that it is the disk's raw image.
+  // A data file is as long as the disk, so that it is the disk's raw image.
   await reserveZeroed(data, base, header.externalData ? header.size : base + clusters * clusterSize, mode);
   return base;
 }
 
-/** Makes `[start, end)` read as zeroes, with space on the host where `mode` wants that. */
+/** Makes `[start, end)` read as zeroes, with space on the host where `mode` asks for it. */
 async function reserveZeroed(data: WritableStorage, start: number, end: number, mode: Preallocation): Promise<void> {
   if (data.startsZeroed) {
     if (mode !== "metadata") await data.reserve(start, end, mode === "full");
@@ -49,14 +49,14 @@ async function reserveZeroed(data: WritableStorage, start: number, end: number, 
   }
 }
 
-/** Writing where every guest byte has its place: no table is asked. */
+/** Returns a writer for guest bytes that are all allocated in guest order, so that it needs no table. */
 export function linearWriter(image: Image, base: number, mode: Preallocation) {
   const { data } = image;
   return {
     write: (content: Content, start: number) => content.writeTo(data, base + start),
     async zero(start: number, end: number): Promise<void> {
       if (mode === "metadata") return await data.zeroAt(base + start, base + end);
-      // A hole would give back the space that was asked for.
+      // A hole would deallocate the reserved space.
       await writeZeroes(data, base + start, base + end);
     },
   };

@@ -1,5 +1,5 @@
 /**
- * Guest bytes from clusters: neighbouring host clusters with one request, compressed clusters through a small cache.
+ * Reads of guest bytes: neighbouring host clusters with one request, compressed clusters through a small cache.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import {
 import type { ClusterSource } from "./source.ts";
 
 /**
- * Fills `into` with this layer's guest bytes from `start` on. What the layer does not hold comes as zeroes.
+ * Fills `into` with guest bytes of this layer from `start` on. Unallocated clusters read as zeroes.
  *
- * @throws ImageError `corrupt` for bad tables and damaged compressed clusters.
+ * @throws ImageError `corrupt` for invalid tables and damaged compressed clusters
  */
 export async function readGuest(source: ClusterSource, into: Uint8Array, start: number): Promise<void> {
   const { mapping } = source;
@@ -38,24 +38,27 @@ export async function readGuest(source: ClusterSource, into: Uint8Array, start: 
   await decompress(source, target.compressed);
 }
 
-/** Where guest bytes go: guest offset `start` is the first byte of `into`. */
+/** The destination of a read: guest offset `start` is the first byte of `into`. */
 interface Target {
   readonly into: Uint8Array;
   readonly start: number;
-  /** What is to be read. */
+  /** Ranges to read. */
   readonly spans: Span[];
-  /** What is to be decompressed. */
+  /** Clusters to decompress. */
   readonly compressed: CompressedRead[];
 }
 
-/** File bytes that are to be read with one request, growing while neighbours follow; `at` is a position of the target. */
+/** File bytes to read with one request, extended while neighbours follow; `at` is a position in the destination. */
 interface Span {
   readonly at: number;
   readonly fileOffset: number;
   length: number;
 }
 
-/** Finds out where the guest bytes `[from, to)` lie, all of them covered by `table`, and fills in zeroes. */
+/**
+ * Collects the spans and compressed clusters of the guest bytes `[from, to)`, all of them mapped by `table`, and fills
+ * in zeroes.
+ */
 function locate(source: ClusterSource, table: DataView, target: Target, from: number, to: number): void {
   const { mapping } = source;
   const { into, start, spans, compressed } = target;
@@ -79,14 +82,14 @@ function locate(source: ClusterSource, table: DataView, target: Target, from: nu
   }
 }
 
-/** Adds what is to be read: to the span before, where it follows on both sides. */
+/** Adds a range to read: extends the last span where it continues it in the guest and in the file. */
 function addSpan(spans: Span[], at: number, fileOffset: number, length: number): void {
   const last = spans.at(-1);
   if (last && last.at + last.length === at && last.fileOffset + last.length === fileOffset) last.length += length;
   else spans.push({ at, fileOffset, length });
 }
 
-/** Decompresses clusters: whole ones elsewhere, where that is possible. */
+/** Decompresses clusters: whole ones by workers, if there are any. */
 async function decompress(source: ClusterSource, compressed: readonly CompressedRead[]): Promise<void> {
   const elsewhere: CompressedRead[] = [];
   for (const one of compressed) {

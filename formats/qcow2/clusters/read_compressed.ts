@@ -1,5 +1,5 @@
 /**
- * Compressed clusters: where they lie, reading them, and having them decompressed here or elsewhere.
+ * Compressed clusters: their file ranges, reads of their bytes, and decompression by workers or in this thread.
  *
  * @module
  */
@@ -13,25 +13,28 @@ import { badEntry, entryAt, entryProblem, type L2Entry, l2TableOffsetAt } from "
 import type { ClusterSource } from "./source.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
-/** A stretch of file bytes. */
+/** A range of file bytes. */
 interface FileRange {
   readonly fileOffset: number;
   readonly length: number;
 }
 
-/** A compressed cluster: where it lies, and where its bytes go. */
+/** A compressed cluster to read: its file range and its destination. */
 export interface CompressedRead extends FileRange {
-  /** Guest offset. */
+  /** Guest offset of the cluster. */
   readonly cluster: number;
-  /** Position in the cluster of the first byte that is wanted. */
+  /** Position in the cluster of the first byte to read. */
   readonly from: number;
   readonly into: Uint8Array;
 }
 
-/** Compressed clusters that follow one another are read together up to this many bytes. */
+/** Maximum bytes of consecutive compressed clusters that are read with one request. */
 const COMPRESSED_SPAN = 1 << 20;
 
-/** Where the compressed bytes of the compressed cluster at guest offset `cluster` lie, and maybe some that follow. */
+/**
+ * Returns the file range of the compressed cluster at guest offset `cluster`. It may end after the stream, in bytes of
+ * other clusters.
+ */
 export function compressedRangeOf({ mapping, storage }: ClusterSource, entry: L2Entry, cluster: number): FileRange {
   const { fileOffset, length } = decodeCompressed(mapping.geometry.clusterBits, entry.high, entry.low);
   if (fileOffset >= storage.size) {
@@ -41,18 +44,18 @@ export function compressedRangeOf({ mapping, storage }: ClusterSource, entry: L2
       storage.label,
     );
   }
-  // The last sector of a file need not be whole.
+  // The file may end inside the last sector.
   return { fileOffset, length: Math.min(length, storage.size - fileOffset) };
 }
 
-/** Reads compressed bytes. */
+/** Reads the bytes of a file range. */
 export async function readRange(storage: Storage, { fileOffset, length }: FileRange): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   await storage.readAt(bytes, fileOffset);
   return bytes;
 }
 
-/** What {@linkcode Disk.readCompressed} does. */
+/** Implements {@linkcode Disk.readCompressed}. */
 export async function readCompressed(
   source: ClusterSource,
   room: Uint8Array,
@@ -83,7 +86,7 @@ export async function readCompressed(
   return clusters;
 }
 
-/** Where a compressed cluster lies as `table` tells; `null` for one that is not compressed. */
+/** Returns the file range of a compressed cluster mapped by `table`; null for one that is not compressed. */
 function rangeIn(source: ClusterSource, table: DataView, cluster: number): FileRange | null {
   const { mapping } = source;
   const entry = entryAt(mapping.geometry, table, cluster);
@@ -93,7 +96,7 @@ function rangeIn(source: ClusterSource, table: DataView, cluster: number): FileR
   return compressedRangeOf(source, entry, cluster);
 }
 
-/** Decompresses clusters, all at once; neighbours in the file are read with one request. */
+/** Decompresses clusters concurrently. Neighbours in the file are read with one request. */
 export async function decompressInWorkers(
   source: ClusterSource,
   decompress: Decompressor,
@@ -108,7 +111,7 @@ export async function decompressInWorkers(
       }
     }
   } finally {
-    // Nobody may write into the target once this call has ended.
+    // No worker may write into the destination after this call has ended.
     await Promise.allSettled(decompressing);
   }
   await Promise.all(decompressing);
@@ -134,11 +137,14 @@ async function decompressInto(
 ): Promise<void> {
   const compressed = compressedAt(source, span, at, length);
   if (compressed && await decompress(compressed.codec, compressed.bytes, into)) return;
-  // Several frames, or damage: here it is found out which, and said.
+  // Several frames, or a damaged one: this thread decompresses them or reports the damage.
   into.set(await decompressInThread(source, span.subarray(at, at + length), cluster));
 }
 
-/** The compressed bytes at `at`, cut to what belongs to them; `null` where they are more or less than one zstd frame. */
+/**
+ * Returns the compressed bytes at `at`, without those that follow the stream; null where they are not exactly one zstd
+ * frame.
+ */
 function compressedAt(
   { compressionType }: ClusterSource,
   span: Uint8Array,
@@ -151,13 +157,13 @@ function compressedAt(
   return whole === null ? null : { codec: "zstd", bytes: bytes.subarray(0, whole) };
 }
 
-/** Places that follow one another, for one request each. */
+/** Groups consecutive ranges into spans, one request each. */
 function* spansOf<P extends FileRange>(ranges: readonly P[]): Generator<FileRange & { readonly ranges: readonly P[] }> {
   for (let from = 0; from < ranges.length;) {
     const { fileOffset } = ranges[from];
     let end = fileOffset + ranges[from].length;
     let to = from + 1;
-    // A place ends with the sector that its last byte is in: the next cluster begins there or a little before.
+    // A range ends with the sector of its last byte, so the next cluster begins at that end or in the sector before.
     for (; to < ranges.length; to++) {
       const next = ranges[to];
       const nextEnd = next.fileOffset + next.length;

@@ -1,5 +1,5 @@
 /**
- * Writing compressed clusters: one after another, without regard to clusters of the file.
+ * Writes of compressed clusters: one after another, not aligned to host clusters.
  *
  * @module
  */
@@ -10,33 +10,36 @@ import { clusterStart, type Image } from "../image.ts";
 import { compressedOffsetLimit, l1IndexOf, l2IndexOf, setCompressed, setSubclusters } from "../mapping/l2_entry.ts";
 import { checkedEntry, releaseEntry, writeData } from "./write_data.ts";
 
-/** One cluster of guest bytes that was compressed, or not. */
+/** One cluster of guest bytes, after compression. */
 export interface ClusterToWrite {
   readonly guestStart: number;
-  /** As they are; the last of the disk may be short. */
+  /** The uncompressed bytes; the last cluster of the disk may be short. */
   readonly plain: Uint8Array;
-  /** Null where they are to be written as they are. */
+  /** Null for a cluster that is written uncompressed. */
   readonly compressed: Uint8Array | null;
 }
 
-/** The place where compressed clusters are being laid. */
+/** Allocation of file bytes for compressed clusters. */
 export interface CompressedAllocator {
-  /** File offset for `length` bytes, less than a cluster; null if compressed data cannot lie as far back as that. */
+  /**
+   * Returns a file offset for `length` bytes, less than a cluster; null if it is above the limit of a compressed
+   * cluster descriptor.
+   */
   allocate(length: number): Promise<number | null>;
 }
 
-/** A place for compressed clusters of `image`. */
+/** Returns an allocation of compressed clusters for `image`. */
 export function compressedAllocator(image: Image): CompressedAllocator {
   const { clusterSize, clusterBits } = image.geometry;
   const { allocator } = image;
   const limit = compressedOffsetLimit(clusterBits);
-  /** File offset after the last compressed cluster; at the start of a cluster: nothing is begun. */
+  /** File offset after the last compressed cluster. At a cluster boundary no host cluster is partly filled. */
   let next = 0;
   let releases = -1;
 
-  /** Whether one more compressed cluster can refer to the cluster that is begun. */
+  /** Whether one more compressed cluster can refer to the partly filled host cluster. */
   async function canShare(): Promise<boolean> {
-    // Once references were taken away, the begun cluster may be somebody else's.
+    // After references were released, the partly filled cluster may belong to another guest cluster.
     if (next % clusterSize === 0 || releases !== image.releases) return false;
     const count = await allocator.refcount(Math.floor(next / clusterSize));
     return count < allocator.maxRefcount;
@@ -63,7 +66,10 @@ export function compressedAllocator(image: Image): CompressedAllocator {
   };
 }
 
-/** Cuts `bytes` at clusters and compresses each whole one; a short one at the end of the disk is filled with zeroes first. */
+/**
+ * Splits `bytes` at cluster boundaries and compresses each whole cluster. A short one at the end of the disk is padded
+ * with zeroes.
+ */
 export async function compressClusters(
   image: Image,
   bytes: Uint8Array,
@@ -83,7 +89,7 @@ export async function compressClusters(
   return await Promise.all(clusters);
 }
 
-/** `length`: what to fill the clusterSize up to before it is compressed; 0 to leave it as it is. */
+/** Compresses one cluster, padded to `length` bytes; 0 leaves it uncompressed. */
 async function compressCluster(
   guestStart: number,
   plain: Uint8Array,
@@ -99,7 +105,7 @@ async function compressCluster(
   return { guestStart, plain, compressed: await compress(cluster) };
 }
 
-/** Writes clusters that follow one another on the disk. */
+/** Writes consecutive guest clusters. */
 export async function writeCompressedClusters(
   image: Image,
   area: CompressedAllocator,
@@ -120,14 +126,14 @@ export async function writeCompressedClusters(
   if (image.commitDue) await image.commit();
 }
 
-/** A compressed cluster with its place in the file. */
+/** A compressed cluster with its file offset. */
 interface AllocatedCluster {
   readonly guestCluster: number;
   readonly bytes: Uint8Array;
   readonly fileOffset: number;
 }
 
-/** Writes compressed clusters, neighbours with one request, then the entries that point at them. */
+/** Writes compressed clusters, neighbours with one request, then the L2 entries that point at them. */
 async function writeAllocated(image: Image, allocated: readonly AllocatedCluster[]): Promise<void> {
   for (let from = 0; from < allocated.length;) {
     const start = allocated[from]!.fileOffset;
@@ -168,7 +174,11 @@ function mapCompressed(
   image.tables.changed(index);
 }
 
-/** Throws where `image` cannot have compressed clusters. */
+/**
+ * Throws where `image` cannot have compressed clusters.
+ *
+ * @throws ImageError `unsupported`
+ */
 export function checkCompressible(image: Image): void {
   if (!image.header.externalData) return;
   throw new ImageError(

@@ -1,5 +1,5 @@
 /**
- * Writing guest bytes: in place where a cluster is the image's own, else into new clusters.
+ * Writes of guest bytes: in place where no other reference to a host cluster exists, else into new clusters.
  *
  * @module
  */
@@ -39,7 +39,11 @@ export async function writeData(image: Image, content: Content, guestStart: numb
   }
 }
 
-/** The checked entry of `table` for `guestCluster`. */
+/**
+ * Returns the entry of `table` for `guestCluster`.
+ *
+ * @throws ImageError `corrupt` for an invalid entry
+ */
 export function checkedEntry(image: Image, table: DataView, guestCluster: number): L2Entry {
   const entry = entryAt(image.geometry, table, guestCluster);
   const problem = entryProblem(image.mapping, entry, guestCluster);
@@ -52,20 +56,23 @@ export function isAllocated(image: Image, { high, low }: L2Entry): boolean {
   return !isCompressed(high) && (hostOffsetOf(high, low) !== 0 || (image.header.externalData && isCopied(high)));
 }
 
-/** Host clusters that stand for consecutive guest clusters. */
+/** Consecutive host clusters for consecutive guest clusters. */
 interface Span {
-  /** First guest cluster, and the end of the last; guest bytes. */
+  /** Guest offsets of the start of the first cluster and the end of the last. */
   readonly from: number;
   readonly to: number;
   /** File offset of the first host cluster. */
   readonly host: number;
-  /** Whether the clusters were there, and are the image's own. */
+  /** Whether the clusters were allocated before, with one reference each. */
   readonly inPlace: boolean;
-  /** Whether what is not written reads as zeroes. */
+  /** Whether bytes that are not written read as zeroes. */
   readonly zeroed: boolean;
 }
 
-/** Writes the start of `content` at `start`, as far as one span of host clusters goes; returns where it ends. */
+/**
+ * Writes the start of `content` at `start`, up to the end of one span of host clusters. Returns the guest offset where
+ * it ends.
+ */
 async function writeSpan(image: Image, index: number, content: Content, start: number, limit: number): Promise<number> {
   const span = await spanAt(image, index, start, limit);
   const end = Math.min(span.to, limit);
@@ -76,7 +83,7 @@ async function writeSpan(image: Image, index: number, content: Content, start: n
   return end;
 }
 
-/** The host clusters for the guest bytes from `start` on, allocated if they must be; at most to `limit`. */
+/** Returns the host clusters for the guest bytes from `start` on, allocated if needed; up to `limit`. */
 async function spanAt(image: Image, index: number, start: number, limit: number): Promise<Span> {
   const from = clusterStart(image, start);
   const entry = await image.tables.change(index, (table) => checkedEntry(image, table, from));
@@ -86,7 +93,10 @@ async function spanAt(image: Image, index: number, start: number, limit: number)
   return { from, to, host, inPlace: true, zeroed: false };
 }
 
-/** Where the image's own clusters end that follow the one at `from`, whose place is `host`. */
+/**
+ * Returns the guest offset where the exclusive host clusters end that follow the one at `from`, whose file offset is
+ * `host`.
+ */
 function exclusiveEnd(image: Image, table: DataView, from: number, host: number, limit: number): number {
   const { clusterSize } = image.geometry;
   let to = from + clusterSize;
@@ -99,13 +109,13 @@ function exclusiveEnd(image: Image, table: DataView, from: number, host: number,
   return to;
 }
 
-/** Whether the place of this entry may be written: nobody else refers to it. */
+/** Whether the host cluster of this entry may be written in place: it has no other reference. */
 async function isExclusive(image: Image, entry: L2Entry, guestCluster: number): Promise<boolean> {
   if (!isAllocated(image, entry)) return false;
   if (image.isNew || image.header.externalData) return true;
   const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
   image.metadata?.refuseMetadata(cluster, guestCluster);
-  // The refcount decides, not bit 63: a wrong bit must not cost a snapshot its data.
+  // The refcount decides, not bit 63: a wrong bit must not overwrite data of a snapshot.
   const count = image.allocator.peekRefcount(cluster) ?? await image.allocator.refcount(cluster);
   if (count > 0) return count === 1;
   throw corrupt(
@@ -116,7 +126,7 @@ async function isExclusive(image: Image, entry: L2Entry, guestCluster: number): 
   );
 }
 
-/** Whether {@linkcode isExclusive} is true, as far as that is known without waiting. */
+/** {@linkcode isExclusive} as far as refcounts in the cache show it; false if unknown. */
 function isKnownExclusive(image: Image, entry: L2Entry, guestCluster: number): boolean {
   if (image.isNew || image.header.externalData) return true;
   const cluster = hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize;
@@ -124,14 +134,14 @@ function isKnownExclusive(image: Image, entry: L2Entry, guestCluster: number): b
   return image.allocator.peekRefcount(cluster) === 1;
 }
 
-/** Whether others refer to the place of this entry, too, as far as that is known without waiting. */
+/** Whether a refcount in the cache shows that the host cluster of this entry has other references. */
 function isKnownShared(image: Image, entry: L2Entry): boolean {
   if (image.isNew || image.header.externalData) return false;
   const count = image.allocator.peekRefcount(hostOffsetOf(entry.high, entry.low) / image.geometry.clusterSize);
   return count !== undefined && count > 1;
 }
 
-/** New host clusters from guest cluster `from` on, as far as the guest clusters need some. */
+/** Allocates host clusters from guest cluster `from` on, as far as consecutive guest clusters need them. */
 async function allocateSpan(image: Image, index: number, from: number, limit: number): Promise<Span> {
   const { clusterSize } = image.geometry;
   const { to, hole } = await image.tables.change(index, (table) => unallocatedEnd(image, table, from, limit));
@@ -144,14 +154,17 @@ async function allocateSpan(image: Image, index: number, from: number, limit: nu
   return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
 }
 
-/** Where the clusters end that need a place, the one at `from` being the first, and whether that is a hole. */
+/**
+ * Returns the guest offset where the clusters end that need an allocation, the first of which is at `from`, and whether
+ * they are holes.
+ */
 function unallocatedEnd(image: Image, table: DataView, from: number, limit: number): { to: number; hole: boolean } {
   const { clusterSize } = image.geometry;
   const hole = isEmpty(entryAt(image.geometry, table, from));
   let to = from + clusterSize;
   while (to < limit) {
     const next = checkedEntry(image, table, to);
-    // Only holes of a data file were never written; of other clusters a span may have any mixture.
+    // In a data file only holes were never written; other clusters can be mixed in one span.
     if (image.header.externalData && isEmpty(next) !== hole) break;
     if (isAllocated(image, next) && !isKnownShared(image, next)) break;
     to += clusterSize;
@@ -164,9 +177,9 @@ function isEmpty({ high, low, zeroBits, allocatedBits }: L2Entry): boolean {
 }
 
 /**
- * Fills what lies between the bytes to be written and the edge of the clusters or subclusters that become data by it.
+ * Fills the bytes between the written ones and the edge of the clusters or subclusters that become data.
  *
- * @param at where the written bytes begin (`head`), or where they end
+ * @param at guest offset where the written bytes begin (`head`) or end
  */
 async function fillEdge(image: Image, index: number, span: Span, at: number, head: boolean): Promise<void> {
   const { clusterSize } = image.geometry;
@@ -179,7 +192,7 @@ async function fillEdge(image: Image, index: number, span: Span, at: number, hea
   if (to > from) await fill(image, span, from, to);
 }
 
-/** Up to which multiple bytes around `at` must be filled; 1 for not at all. */
+/** Returns the alignment, in bytes, to which the bytes around `at` must be filled; 1 for none. */
 function fillGranularity(image: Image, entry: L2Entry, at: number, inPlace: boolean): number {
   const { clusterSize, subclusterSize, extended } = image.geometry;
   const status = clusterStatus(entry.high, entry.low, extended, image.header.externalData);
@@ -190,7 +203,7 @@ function fillGranularity(image: Image, entry: L2Entry, at: number, inPlace: bool
   return subclusterStatus(entry.zeroBits, entry.allocatedBits, subcluster) === CLUSTER.data ? 1 : subclusterSize;
 }
 
-/** Gives the guest bytes `[from, to)` their present content in the clusters of `span`. */
+/** Copies the present content of the guest bytes `[from, to)` into the clusters of `span`. */
 async function fill(image: Image, span: Span, from: number, to: number): Promise<void> {
   const host = span.host + (from - span.from);
   if (!await knownZero(image, from, to)) {
@@ -211,7 +224,7 @@ export async function writeZeroes(data: WritableStorage, start: number, end: num
   }
 }
 
-/** Lets the entries of the guest bytes `[start, end)` point at the clusters of `span`. */
+/** Points the entries of the guest bytes `[start, end)` at the clusters of `span`. */
 function mapSpan(image: Image, table: DataView, index: number, span: Span, start: number, end: number): void {
   const { geometry } = image;
   let changed = false;
@@ -230,7 +243,7 @@ function mapSpan(image: Image, table: DataView, index: number, span: Span, start
   if (changed || !span.inPlace) image.tables.changed(index);
 }
 
-/** Marks the subclusters that `[start, end)` touches as data; returns whether that changes anything. */
+/** Marks the subclusters that `[start, end)` touches as data. Returns whether that changes the entry. */
 function mapSubclusters(
   image: Image,
   table: DataView,
@@ -251,15 +264,15 @@ function mapSubclusters(
   return true;
 }
 
-/** The bits `[from, to)`; at most 32. */
+/** Returns a mask of the bits `[from, to)`, at most 32. */
 export function bitRange(from: number, to: number): number {
   return (to - from === 32 ? 0xffffffff : ((1 << (to - from)) - 1) << from) >>> 0;
 }
 
 /**
- * Takes away the references of an entry that is to be replaced.
+ * Releases the references of an entry that is about to be replaced.
  *
- * @throws ImageError `corrupt` where they are to tables: those would be freed, and given out to the guest
+ * @throws ImageError `corrupt` where they point at metadata, which would be freed and allocated for guest data
  */
 export function releaseEntry(image: Image, { high, low }: L2Entry, guestCluster: number): void {
   if (isCompressed(high)) {

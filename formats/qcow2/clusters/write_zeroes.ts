@@ -1,5 +1,5 @@
 /**
- * Making guest bytes read as zeroes, at the least cost that the version allows.
+ * Writes of zeroes: the cheapest way that the version of the format allows.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export async function writeZero(image: Image, start: number, end: number): Promi
   if (header.version === 2 && header.backing !== null) return await zeroByWriting(image, start, end);
   const { clusterSize } = geometry;
   const firstWhole = alignUp(start, clusterSize);
-  // The last cluster is whole for the disk even where the disk ends in it.
+  // A cluster that the disk ends in counts as whole.
   const lastWhole = end === header.size ? alignUp(end, clusterSize) : clusterStart(image, end);
   if (firstWhole > lastWhole) return await zeroPart(image, start, end);
   if (start < firstWhole) await zeroPart(image, start, Math.min(firstWhole, end));
@@ -74,7 +74,7 @@ function zeroCluster(image: Image, table: DataView, index: number, guestCluster:
   image.tables.changed(index);
 }
 
-/** Whether the entry by itself says that its whole cluster reads as zeroes. */
+/** Whether the entry alone makes its whole cluster read as zeroes. */
 function readsZero(image: Image, entry: L2Entry): boolean {
   const { geometry, header } = image;
   switch (clusterStatus(entry.high, entry.low, geometry.extended, header.externalData)) {
@@ -93,7 +93,7 @@ function readsZero(image: Image, entry: L2Entry): boolean {
 
 /** Makes a part of one cluster read as zeroes. */
 async function zeroPart(image: Image, start: number, end: number): Promise<void> {
-  // What is beneath may be exchanged: only what this layer says counts.
+  // The backing file may be replaced later, so only entries of this layer count.
   if (await statesZero(image, start, end)) return;
   const { clusterSize, extended, subclusterSize } = image.geometry;
   const cluster = clusterStart(image, start);
@@ -107,7 +107,7 @@ async function zeroPart(image: Image, start: number, end: number): Promise<void>
   if (lastWhole < end) await zeroByWriting(image, lastWhole, end);
 }
 
-/** Whether this layer by itself makes `[from, to)` read as zeroes. */
+/** Whether entries of this layer alone make `[from, to)` read as zeroes. */
 async function statesZero(image: Image, from: number, to: number): Promise<boolean> {
   for (let at = from; at < to;) {
     const extent = await extentAt(image.mapping, at, to);
@@ -117,7 +117,7 @@ async function statesZero(image: Image, from: number, to: number): Promise<boole
   return true;
 }
 
-/** Whether `[from, to)` reads as zeroes but for `[start, end)`. A new image is never read back for that. */
+/** Whether `[from, to)` outside `[start, end)` reads as zeroes. A new image is never read back for that. */
 async function restIsZero(image: Image, from: number, to: number, start: number, end: number): Promise<boolean> {
   return await isZero(image, from, start) && await isZero(image, end, Math.min(to, image.header.size));
 }
@@ -140,7 +140,10 @@ async function holdsData(image: Image, guest: number): Promise<boolean> {
   });
 }
 
-/** Marks the subclusters that lie whole in `[start, end)` as zero; false if the cluster has none of its own. */
+/**
+ * Marks the subclusters that lie entirely in `[start, end)` as zero. Returns false for a compressed cluster, which has
+ * none.
+ */
 async function zeroSubclusters(image: Image, cluster: number, start: number, end: number): Promise<boolean> {
   const index = l1IndexOf(image.geometry, cluster);
   return await image.tables.change(index, (table) => zeroSubclustersIn(image, table, index, cluster, start, end));

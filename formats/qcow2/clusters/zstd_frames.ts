@@ -1,6 +1,6 @@
 /**
- * Where a zstd frame ends. The decoder of the platform takes whole frames only, while compressed clusters end at a
- * sector: what follows the last frame belongs to other clusters. Facts from RFC 8878, section 3.1. Pure.
+ * Length of zstd frames. The platform's decoder accepts whole frames only, while the range of a compressed cluster ends
+ * with a sector: bytes after the last frame belong to other clusters. Format: RFC 8878, section 3.1. Pure.
  *
  * @module
  */
@@ -13,7 +13,8 @@ const BLOCK_RLE = 1;
 const BLOCK_RESERVED = 3;
 
 /**
- * Length in bytes of the frame (data or skippable) that begins at `start`, or null where no whole frame lies there.
+ * Returns the length in bytes of the frame (data or skippable) that begins at `start`, or null where no whole frame
+ * lies there.
  */
 export function zstdFrameLength(bytes: Uint8Array, start: number): number | null {
   if (start + 8 > bytes.length) return null;
@@ -31,7 +32,7 @@ export function zstdFrameLength(bytes: Uint8Array, start: number): number | null
   return end > bytes.length ? null : end - start;
 }
 
-/** Bytes of the frame header after its descriptor: window descriptor, dictionary ID, content size. */
+/** Returns the bytes of the frame header after its descriptor: window descriptor, dictionary ID, content size. */
 function frameHeaderRest(descriptor: number): number {
   const single = (descriptor & 0x20) !== 0;
   const sizeFlag = descriptor >>> 6;

@@ -1,5 +1,5 @@
 /**
- * Limits of a parsed qcow2 header: tables inside the file, features that may stand together.
+ * Limits of a parsed qcow2 header: tables inside the file, and features that exclude each other.
  *
  * @module
  */
@@ -15,9 +15,9 @@ import {
 import { geometryOf, l1EntriesFor } from "../mapping/l2_entry.ts";
 
 /**
- * Checks everything that the fields of `header` must be to one another and to the file.
+ * Checks the fields of `header` against one another and against the file.
  *
- * @throws ImageError `corrupt`, or `unsupported` for limits of this program.
+ * @throws ImageError `corrupt`, or `unsupported` for limits of this program
  */
 export function checkHeader(header: Header, label: string, fileSize: number): void {
   checkFeatures(header, label);
@@ -27,11 +27,11 @@ export function checkHeader(header: Header, label: string, fileSize: number): vo
 }
 
 /**
- * Checks that a table lies at a cluster, outside the first one, and inside the file.
+ * Checks that a table begins at a cluster boundary, outside the first cluster, and ends inside the file.
  *
- * @param bytes its length
- * @param fieldAt file offset of the field that states where it lies
- * @throws ImageError `corrupt`.
+ * @param bytes length of the table
+ * @param fieldAt file offset of the header field with the table's offset
+ * @throws ImageError `corrupt`
  */
 export function checkTable(
   what: string,
@@ -58,9 +58,9 @@ export function checkTable(
 }
 
 /**
- * Checks an L1 table, the active one or that of a snapshot: length, place, and that it covers `size` guest bytes.
+ * Checks the active L1 table or that of a snapshot: its length, its file offset, and that it covers `size` guest bytes.
  *
- * @throws ImageError `corrupt`, or `unsupported` for one of more than 32 MiB.
+ * @throws ImageError `corrupt`, or `unsupported` for a table of more than 32 MiB
  */
 export function checkL1Table(
   what: string,

@@ -1,5 +1,5 @@
 /**
- * The first cluster of a qcow2 image, from values.
+ * The encoder of the first cluster of a qcow2 image.
  *
  * @module
  */
@@ -19,11 +19,11 @@ import {
 } from "./types.ts";
 
 /**
- * The whole first cluster: header, extensions, backing file name, zeroes. Pure.
- * The feature name table is optional and left out where it does not fit. `headerLength` is not taken from `header`:
- * it follows from the version and the unknown fields.
+ * Returns the whole first cluster: header, extensions, backing file name, zeroes. Pure.
+ * The feature name table is optional, and left out where it does not fit. `headerLength` is computed from the version
+ * and the unknown fields; that of `header` is ignored.
  *
- * @throws ImageError `usage` where names and extensions do not fit the cluster, or a name is longer than a reader takes.
+ * @throws ImageError `usage` where names and extensions do not fit the cluster, or a name is longer than readers accept
  */
 export function encodeHeader(header: Header): Uint8Array {
   const name = new TextEncoder().encode(header.backing?.name ?? "");
@@ -63,7 +63,7 @@ function checkLength(what: string, length: number, most: number): void {
   );
 }
 
-/** Length of the extension area with its end mark. */
+/** Returns the length of the extension area with its end mark, in bytes. */
 function extensionBytes(extensions: readonly RawExtension[]): number {
   return extensions.reduce((sum, { data }) => sum + 8 + alignUp(data.length, 8), 8);
 }

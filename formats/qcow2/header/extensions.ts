@@ -1,5 +1,5 @@
 /**
- * The header extension area (specification, "Header extensions"): bytes to values and back.
+ * The header extension area (specification, "Header extensions"): parser and encoder.
  *
  * @module
  */
@@ -19,10 +19,10 @@ import {
 
 const FEATURE_NAME_BYTES = 48;
 const BITMAPS_EXTENSION_BYTES = 24;
-/** A directory entry has 24 bytes and a name of at most 1023; extra data is not used by anyone. */
+/** A directory entry has 24 bytes and a name of at most 1023. No program writes extra data. */
 const DIRECTORY_BYTES_MAX = BITMAPS_MAX * (BITMAP_ENTRY_BYTES + 1024);
 
-/** What the extension area states. */
+/** The contents of the extension area. */
 export interface Extensions {
   readonly backingFormat: string | null;
   readonly dataFileName: string | null;
@@ -31,16 +31,16 @@ export interface Extensions {
   readonly unknown: readonly UnknownExtension[];
 }
 
-/** One extension as it lies in the area. */
+/** One extension, not interpreted. */
 export interface RawExtension {
   readonly type: number;
   readonly data: Uint8Array;
 }
 
 /**
- * Cuts the extension area `[start, end)` of the first cluster into extensions.
+ * Splits the extension area `[start, end)` of the first cluster into extensions.
  *
- * @throws ImageError `corrupt` where an extension ends past the area.
+ * @throws ImageError `corrupt` where an extension ends past the area
  */
 export function splitExtensions(cluster: Uint8Array, start: number, end: number, label: string): RawExtension[] {
   const view = viewOf(cluster);
@@ -65,8 +65,8 @@ export function splitExtensions(cluster: Uint8Array, start: number, end: number,
 }
 
 /**
- * Text of a name in an image: UTF-8, ended by its length or the first zero byte, whichever comes first.
- * Writers in C stop at the zero byte, so a name with one can never have been meant in full.
+ * Decodes a name in an image: UTF-8, up to the first zero byte. Programs in C stop there, so no writer can have meant
+ * the bytes that follow.
  */
 export function nameText(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
@@ -74,10 +74,10 @@ export function nameText(bytes: Uint8Array): string {
 }
 
 /**
- * What the extensions mean. `bitmapsConsistent` is autoclear bit 0: without it a senseless bitmaps extension is
- * dropped, with it the extension must be present and right.
+ * Interprets the extensions. `bitmapsConsistent` is autoclear bit 0: where it is clear, an invalid bitmaps extension is
+ * dropped; where it is set, the extension must be present and valid.
  *
- * @throws ImageError `corrupt`.
+ * @throws ImageError `corrupt`
  */
 export function readExtensions(
   raw: readonly RawExtension[],
@@ -104,7 +104,10 @@ export function readExtensions(
   return { backingFormat, dataFileName, bitmaps, featureNames, unknown };
 }
 
-/** Only for the name of an unknown feature in a message; so it must work on an area that is not valid as a whole. */
+/**
+ * Parses the feature name table. It serves only to name unknown features in a message, so it accepts a table that is
+ * not valid as a whole.
+ */
 export function featureNamesOf(data: Uint8Array): FeatureName[] {
   const names: FeatureName[] = [];
   for (let at = 0; at + FEATURE_NAME_BYTES <= data.length; at += FEATURE_NAME_BYTES) {
@@ -170,7 +173,10 @@ function bitmapsProblem(data: Uint8Array, clusterSize: number, fileSize: number)
   return null;
 }
 
-/** The extensions of `header`, in the order in which they are written; the feature names come where there is room. */
+/**
+ * Returns the extensions of `header` in the order in which they are written; with feature names only where there is
+ * room for them.
+ */
 export function extensionsOf(header: Header, withFeatureNames: boolean): RawExtension[] {
   const utf8 = new TextEncoder();
   const list: RawExtension[] = [];

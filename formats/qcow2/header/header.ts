@@ -1,5 +1,5 @@
 /**
- * The qcow2 header: bytes to values, every limit checked. The way back is `encodeHeader`.
+ * The qcow2 header: parser with all limits checked. The encoder is `encodeHeader`.
  *
  * @module
  */
@@ -41,7 +41,7 @@ const KNOWN_INCOMPATIBLE = Object.values(INCOMPATIBLE).reduce((sum, bit) => sum 
 const KNOWN_COMPATIBLE = COMPATIBLE.lazyRefcounts;
 const KNOWN_AUTOCLEAR = AUTOCLEAR.bitmaps | AUTOCLEAR.rawExternalData;
 
-/** The bytes being parsed and what is needed to speak about them. */
+/** The first cluster being parsed, and the name of the image in messages. */
 interface Source {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -65,8 +65,8 @@ export async function readHeader(storage: Storage): Promise<Header> {
 /**
  * Checks magic, version and cluster size from at least the first 72 bytes.
  *
- * @returns the cluster size in bytes: how much {@linkcode parseHeader} needs.
- * @throws ImageError `corrupt`, or `unsupported` for a version or cluster size that nobody reads.
+ * @returns the cluster size in bytes, which is the number of bytes that {@linkcode parseHeader} needs
+ * @throws ImageError `corrupt`, or `unsupported` for a version or cluster size that no program reads
  */
 export function headerClusterSize(head: Uint8Array, label: string): number {
   if (head.length < HEADER_LENGTH_V2) {
@@ -95,13 +95,13 @@ export function headerClusterSize(head: Uint8Array, label: string): number {
 }
 
 /**
- * The header of a qcow2 image (specification, "Header" and "Header extensions"). Pure.
+ * Parses the header of a qcow2 image (specification, "Header" and "Header extensions"). Pure.
  *
- * @param bytes the first cluster; what is missing because the file ends before counts as zeroes
- * @param label what messages call the image
+ * @param bytes the first cluster; where the file ends before, the missing bytes count as zeroes
+ * @param label name of the image in messages
  * @param fileSize length of the file in bytes; tables must lie inside
- * @throws ImageError `corrupt` for a header that contradicts the specification; `unsupported` for unknown
- * incompatible features, encryption, and limits of this program.
+ * @throws ImageError `corrupt` for a header that contradicts the specification; `unsupported` for unknown incompatible
+ * features, encryption, and limits of this program
  *
  * @example
  * ```ts
@@ -171,7 +171,10 @@ function headerLengthOf({ view, label }: Source, version: 2 | 3, clusterSize: nu
   return length;
 }
 
-/** File offset of the backing file name, or 0. The name must lie between the header and the end of the first cluster. */
+/**
+ * Returns the file offset of the backing file name, or 0. The name must lie between the header and the end of the first
+ * cluster.
+ */
 function backingNameStart(source: Source, headerLength: number): number {
   const { view, label, bytes } = source;
   const start = roundedU64(view, 8);
@@ -199,7 +202,8 @@ function backingNameStart(source: Source, headerLength: number): number {
 }
 
 /**
- * The extensions; but before any complaint about them the refusal of unknown features, which may change their rules.
+ * Splits the extension area, but reports unknown incompatible features before any error in it: such a feature may
+ * change the rules for extensions.
  */
 function splitAfterFeatures(source: Source, start: number, end: number, version: 2 | 3): RawExtension[] {
   let raw: RawExtension[] = [];

@@ -1,5 +1,5 @@
 /**
- * What a qcow2 header holds, as values, and the numbers that the specification gives to it.
+ * The fields of a qcow2 header, and the constants of the specification.
  *
  * @module
  */
@@ -9,32 +9,32 @@ import type { NamedFile } from "../../contract.ts";
 export const MAGIC = 0x514649fb;
 /** Length of a version 2 header, in bytes. */
 export const HEADER_LENGTH_V2 = 72;
-/** Least length of a version 3 header, in bytes. */
+/** Minimum length of a version 3 header, in bytes. */
 export const HEADER_LENGTH_V3 = 104;
 /** Length of a version 3 header with the compression type and its padding, in bytes. */
 export const HEADER_LENGTH_NOW = 112;
 
-/** Cluster bits: the least that the specification allows, and the greatest that any program reads. */
+/** Cluster bits: the minimum of the specification, and the maximum that QEMU reads. */
 export const CLUSTER_BITS = { min: 9, max: 21 } as const;
 /** Extended L2 entries need clusters of at least 16 KiB. */
 export const EXTENDED_L2_MIN_CLUSTER_BITS = 14;
-/** Greatest L1 table, in bytes. */
+/** Maximum length of an L1 table, in bytes. */
 export const L1_BYTES_MAX = 32 << 20;
-/** Greatest refcount table, in bytes. */
+/** Maximum length of a refcount table, in bytes. */
 export const REFCOUNT_TABLE_BYTES_MAX = 8 << 20;
-/** Greatest length of a backing file name, in bytes. */
+/** Maximum length of a backing file name, in bytes. */
 export const BACKING_NAME_BYTES_MAX = 1023;
-/** Greatest length of a backing format name, in bytes: QEMU takes no longer one. */
+/** Maximum length of a backing format name, in bytes: QEMU accepts no longer one. */
 export const BACKING_FORMAT_BYTES_MAX = 15;
 /** Fixed part of a snapshot table entry, in bytes. */
 export const SNAPSHOT_ENTRY_BYTES = 40;
-/** Greatest number of internal snapshots. */
+/** Maximum number of internal snapshots. */
 export const SNAPSHOTS_MAX = 65536;
 /** Fixed part of a bitmap directory entry, in bytes. */
 export const BITMAP_ENTRY_BYTES = 24;
-/** Greatest length of a bitmap's name, in bytes. */
+/** Maximum length of a bitmap's name, in bytes. */
 export const BITMAP_NAME_BYTES_MAX = 1023;
-/** Greatest number of persistent bitmaps. */
+/** Maximum number of persistent bitmaps. */
 export const BITMAPS_MAX = 65535;
 
 /** Incompatible feature bits (low half). */
@@ -60,7 +60,7 @@ export const EXTENSION = {
   dataFileName: 0x44415441,
 } as const;
 
-/** A 64-bit mask by halves, because JavaScript's bit operators end at 32 bits. Both unsigned. */
+/** A 64-bit mask as two unsigned 32-bit halves, because JavaScript's bit operators work on 32 bits. */
 export interface Halves {
   readonly high: number;
   readonly low: number;
@@ -76,7 +76,7 @@ export function roundedU64(view: DataView, at: number): number {
 
 /** One row of the feature name table. */
 export interface FeatureName {
-  /** Which field: 0 incompatible, 1 compatible, 2 autoclear; others are kept as they are. */
+  /** The field: 0 incompatible, 1 compatible, 2 autoclear. Rows for other fields are kept. */
   readonly field: number;
   /** Bit number in the field, 0 to 63. */
   readonly bit: number;
@@ -84,7 +84,7 @@ export interface FeatureName {
   readonly name: string;
 }
 
-/** The feature names that a new image states: every bit known here. */
+/** The feature name table of a new image: every bit known to this program. */
 export const FEATURE_NAMES: readonly FeatureName[] = [
   { field: 0, bit: 0, name: "dirty bit" },
   { field: 0, bit: 1, name: "corrupt bit" },
@@ -96,7 +96,7 @@ export const FEATURE_NAMES: readonly FeatureName[] = [
   { field: 2, bit: 1, name: "raw external data" },
 ];
 
-/** Where the bitmap directory lies. */
+/** Location and size of the bitmap directory. */
 export interface BitmapsExtension {
   readonly count: number;
   /** Length of the directory in bytes. */
@@ -104,22 +104,22 @@ export interface BitmapsExtension {
   readonly directoryFileOffset: number;
 }
 
-/** A header extension that is only kept. */
+/** A header extension that is not interpreted, and written back unchanged. */
 export interface UnknownExtension {
   readonly type: number;
   readonly data: Uint8Array;
 }
 
-/** How compressed clusters are compressed. */
+/** Compression method of compressed clusters. */
 export type CompressionType = "zlib" | "zstd";
 
-/** All that stands in the first cluster. Sizes in bytes, offsets in file bytes. */
+/** The contents of the first cluster. Sizes in bytes, offsets in file bytes. */
 export interface Header {
   readonly version: 2 | 3;
   readonly clusterBits: number;
   /** `2 ** clusterBits`. */
   readonly clusterSize: number;
-  /** Guest bytes. */
+  /** Size of the disk, in guest bytes. */
   readonly size: number;
   readonly backing: NamedFile | null;
   readonly l1: { readonly fileOffset: number; readonly entries: number };
@@ -127,34 +127,34 @@ export interface Header {
   /** A refcount has `1 << refcountOrder` bits; 0 to 6. */
   readonly refcountOrder: number;
   readonly snapshots: { readonly fileOffset: number; readonly count: number };
-  /** 72 for version 2, else at least 104 and a multiple of 8. */
+  /** 72 for version 2; for version 3 at least 104 and a multiple of 8. */
   readonly headerLength: number;
 
-  /** Refcounts may be wrong. */
+  /** Refcounts may be wrong (incompatible bit 0). */
   readonly dirty: boolean;
-  /** Any structure may be wrong; never write. */
+  /** Any structure may be wrong (incompatible bit 1): the image must not be written. */
   readonly corrupt: boolean;
-  /** Guest clusters lie in another file. */
+  /** Guest clusters lie in an external data file (incompatible bit 2). */
   readonly externalData: boolean;
   readonly compressionType: CompressionType;
-  /** L2 entries of 128 bits, with subclusters. */
+  /** L2 entries have 128 bits and subclusters (incompatible bit 4). */
   readonly extendedL2: boolean;
   readonly lazyRefcounts: boolean;
-  /** Whether the bitmaps extension can be trusted (autoclear bit 0). */
+  /** Whether the bitmaps extension is consistent with the image (autoclear bit 0). */
   readonly bitmapsConsistent: boolean;
-  /** The data file is a raw image of the disk by itself (autoclear bit 1). */
+  /** The data file alone is a raw image of the disk (autoclear bit 1). */
   readonly rawExternalData: boolean;
-  /** Compatible features not known here: kept. */
+  /** Compatible features unknown to this program; written back unchanged. */
   readonly unknownCompatible: Halves;
-  /** Autoclear features not known here: a writer must clear them. */
+  /** Autoclear features unknown to this program; a writer must clear them. */
   readonly unknownAutoclear: Halves;
 
-  /** The external data file as the image names it. */
+  /** Name of the external data file, as the image states it. */
   readonly dataFileName: string | null;
   readonly bitmaps: BitmapsExtension | null;
   readonly featureNames: readonly FeatureName[];
-  /** Kept in their order, to be written again. */
+  /** Extensions unknown to this program, in their order; written back unchanged. */
   readonly unknownExtensions: readonly UnknownExtension[];
-  /** Header bytes from 112 on, of fields not known here: kept. */
+  /** Header bytes from 112 on, of fields unknown to this program; written back unchanged. */
   readonly unknownFields: Uint8Array;
 }

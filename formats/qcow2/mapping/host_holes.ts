@@ -1,6 +1,6 @@
 /**
- * Clusters that are allocated but were never written: an image with preallocated metadata maps every guest cluster to
- * a hole of the host file. Seen as data, all of it would be read; the host knows better.
+ * Allocated clusters that were never written. In an image with preallocated metadata every guest cluster is mapped to a
+ * hole of the host file. Reported as data, all of it would be read.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { Extent } from "../../extent.ts";
 import { locatedExtent } from "../../shared/located_extent.ts";
 import type { Storage } from "../../storage/types.ts";
 
-/** How many extents of the file are looked at before it counts as one without holes. */
+/** Number of extents of the file to examine before it counts as a file without large holes. */
 const EXTENTS_ASKED = 16;
-/** A hole of fewer clusters is a cluster that was written in part, and no sign of preallocation. */
+/** Minimum size of a large hole, in clusters. A smaller one is a partly written cluster, not preallocation. */
 const CLUSTERS_OF_A_HOLE = 4;
 
-/** Shortens an extent of uncompressed data to what the host has at its start: data, or a hole, which is zero. */
+/** Shortens an extent of uncompressed data to the first extent of the host file: data, or a hole, which is zero. */
 export type SplitAtHoles = (extent: Extent) => MaybePromise<Extent>;
 
 /**
- * A {@linkcode SplitAtHoles} for clusters that lie in `data`, or null where the host cannot tell holes. Each answer costs a
- * system call, so the host is asked only about a file with large holes.
+ * Returns a {@linkcode SplitAtHoles} for clusters in `data`, or null where the host cannot report holes. Each answer
+ * costs a system call, so only files with a large hole are asked.
  */
 export function hostHoleSplitter(data: Storage, clusterSize: number): SplitAtHoles | null {
   const holeAt = data.holeAt?.bind(data);

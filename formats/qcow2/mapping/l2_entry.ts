@@ -1,11 +1,11 @@
 /**
  * L1 and L2 entries (specification, "Cluster mapping" and "Extended L2 Entries"). An entry is handled as two unsigned
- * 32-bit halves: it has flags in bits 62 and 63, which no `number` holds together with the rest. Pure.
+ * 32-bit halves, because its flags in bits 62 and 63 exceed the exact integers of a `number`. Pure.
  *
  * @module
  */
 
-/** How an image cuts the guest's bytes. Sizes in bytes. */
+/** Sizes of clusters and tables of an image. Sizes in bytes. */
 export interface Geometry {
   readonly clusterBits: number;
   readonly clusterSize: number;
@@ -22,7 +22,7 @@ export interface Geometry {
   readonly subclusterSize: number;
 }
 
-/** The geometry of an image with such a header. */
+/** Returns the geometry of an image with these header fields. */
 export function geometryOf(header: { readonly clusterBits: number; readonly extendedL2: boolean }): Geometry {
   const clusterSize = 2 ** header.clusterBits;
   const l2EntryBytes = header.extendedL2 ? 16 : 8;
@@ -40,82 +40,84 @@ export function geometryOf(header: { readonly clusterBits: number; readonly exte
   };
 }
 
-/** How many L1 entries `size` guest bytes need. */
+/** Returns how many L1 entries `size` guest bytes need. */
 export function l1EntriesFor(geometry: Geometry, size: number): number {
   return Math.ceil(size / geometry.l2Reach);
 }
 
-/** Which L1 entry covers `guestOffset`. */
+/** Returns the index of the L1 entry that covers `guestOffset`. */
 export function l1IndexOf(geometry: Geometry, guestOffset: number): number {
   return Math.floor(guestOffset / geometry.l2Reach);
 }
 
-/** Which entry of its L2 table covers `guestOffset`. */
+/** Returns the index in its L2 table of the entry that covers `guestOffset`. */
 export function l2IndexOf(geometry: Geometry, guestOffset: number): number {
   return Math.floor((guestOffset % geometry.l2Reach) / geometry.clusterSize);
 }
 
-/** Which subcluster of its cluster holds `guestOffset`; 0 without extended L2 entries. */
+/** Returns the index in its cluster of the subcluster that holds `guestOffset`; 0 without extended L2 entries. */
 export function subclusterOf(geometry: Geometry, guestOffset: number): number {
   return Math.floor((guestOffset % geometry.clusterSize) / geometry.subclusterSize);
 }
 
-/** Bits 9 to 55: the file offset of an L1 entry, of a standard L2 entry, or of a bitmap or refcount table entry. */
+/**
+ * Returns bits 9 to 55: the file offset in an L1 entry, in a standard L2 entry, or in a bitmap or refcount table entry.
+ */
 export function hostOffsetOf(high: number, low: number): number {
   return (high & 0x00ffffff) * 2 ** 32 + ((low & 0xfffffe00) >>> 0);
 }
 
-/** File offset of the L2 table of entry `index` of an L1 table; 0 for none. */
+/** Returns the file offset of the L2 table of L1 entry `index`; 0 for none. */
 export function l2TableOffset(l1: DataView, index: number): number {
   return hostOffsetOf(l1.getUint32(index * 8), l1.getUint32(index * 8 + 4));
 }
 
-/** Bit 63: the refcount of what the entry points at is exactly one. */
+/** Returns bit 63: the refcount of the cluster that the entry points at is exactly one. */
 export function isCopied(high: number): boolean {
   return high >>> 31 === 1;
 }
 
-/** Bit 62 of an L2 entry. */
+/** Returns bit 62 of an L2 entry. */
 export function isCompressed(high: number): boolean {
   return (high & 0x40000000) !== 0;
 }
 
-/** Bit 0 of a standard L2 entry without subclusters. */
+/** Returns bit 0 of a standard L2 entry without subclusters. */
 export function isZeroFlagged(low: number): boolean {
   return (low & 1) !== 0;
 }
 
-/** Whether bits are set that an L1 entry must not have. */
+/** Whether reserved bits of an L1 entry are set. */
 export function l1ReservedSet(high: number, low: number): boolean {
   return (high & 0x7f000000) !== 0 || (low & 0x1ff) !== 0;
 }
 
-/** Whether bits are set that a standard L2 entry must not have. Bit 0 is one of them with extended entries. */
+/** Whether reserved bits of a standard L2 entry are set. With extended entries bit 0 is reserved, too. */
 export function l2ReservedSet(high: number, low: number, extended: boolean): boolean {
   return (high & 0x3f000000) !== 0 || (low & (extended ? 0x1ff : 0x1fe)) !== 0;
 }
 
-/** What an L2 entry says about its cluster. */
+/** The status of a cluster in its L2 entry. */
 export const CLUSTER = {
-  /** Nothing: what is beneath shows. */
+  /** Unallocated: the backing file shows. */
   unallocated: 0,
-  /** Zeroes, without a host cluster. */
+  /** Zeroes without a host cluster. */
   zero: 1,
-  /** Zeroes, with a host cluster kept for later. */
+  /** Zeroes with a host cluster that stays allocated. */
   zeroAllocated: 2,
   /** Data in a host cluster. */
   data: 3,
   /** Compressed data. */
   compressed: 4,
-  /** Extended entry: ask each subcluster. */
+  /** Extended entry: each subcluster has a status of its own. */
   subclusters: 5,
 } as const;
 /** One of {@linkcode CLUSTER}. */
 export type ClusterStatus = (typeof CLUSTER)[keyof typeof CLUSTER];
 
 /**
- * What the entry with these halves says. `externalData`: with a data file, host offset 0 is a place like any other
- * where bit 63 is set.
+ * Returns the status of the entry with these halves. With `externalData`, host offset 0 is an allocation where bit 63
+ * is set.
  */
 export function clusterStatus(high: number, low: number, extended: boolean, externalData: boolean): ClusterStatus {
   if (isCompressed(high)) return CLUSTER.compressed;
@@ -125,32 +127,36 @@ export function clusterStatus(high: number, low: number, extended: boolean, exte
   return allocated ? CLUSTER.data : CLUSTER.unallocated;
 }
 
-/** What an extended entry says about one subcluster, from the halves of its bitmap (zero bits high, allocation low). */
+/**
+ * Returns the status of a subcluster, from the halves of the subcluster bitmap (zero bits high, allocation bits low).
+ */
 export function subclusterStatus(zeroBits: number, allocatedBits: number, index: number): ClusterStatus {
   if ((zeroBits >>> index & 1) !== 0) return CLUSTER.zero;
   return (allocatedBits >>> index & 1) !== 0 ? CLUSTER.data : CLUSTER.unallocated;
 }
 
-/** Where compressed data lies: file bytes `[fileOffset, fileOffset + length)`; the stream may end before. */
+/** The file range of compressed data: `[fileOffset, fileOffset + length)`; the stream may end before. */
 export interface CompressedSpan {
   readonly fileOffset: number;
   readonly length: number;
 }
 
-/** How many bits of the high half belong to the offset of a compressed cluster: `x - 32` of the specification. */
+/**
+ * Returns how many bits of the high half belong to the offset of a compressed cluster: `x - 32` of the specification.
+ */
 function compressedHighBits(clusterBits: number): number {
   return 62 - (clusterBits - 8) - 32;
 }
 
 /**
- * The file offset below which compressed data must begin: `2 ** x`, and at most 2 ** 56, where bits that the field
- * has above 55 must be zero.
+ * Returns the file offset below which compressed data must begin: `2 ** x`, and at most 2 ** 56, because bits of the
+ * field above 55 must be zero.
  */
 export function compressedOffsetLimit(clusterBits: number): number {
   return 2 ** Math.min(56, 32 + compressedHighBits(clusterBits));
 }
 
-/** Where the compressed data of an entry lies. */
+/** Returns the file range of the compressed data of an entry. */
 export function decodeCompressed(clusterBits: number, high: number, low: number): CompressedSpan {
   const highBits = compressedHighBits(clusterBits);
   const fileOffset = (high & ((1 << highBits) - 1)) * 2 ** 32 + (low >>> 0);
@@ -158,7 +164,7 @@ export function decodeCompressed(clusterBits: number, high: number, low: number)
   return { fileOffset, length: (moreSectors + 1) * 512 - (low & 511) };
 }
 
-/** Returns the first and the last host cluster that the compressed data of an entry lies in. */
+/** Returns the first and the last host cluster of the compressed data of an entry. */
 export function compressedHostClusters(
   { clusterBits, clusterSize }: Geometry,
   high: number,
@@ -169,7 +175,7 @@ export function compressedHostClusters(
 }
 
 /**
- * Writes the L2 entry of a compressed cluster (its first 8 bytes). `length` is that of the compressed bytes.
+ * Writes the L2 entry of a compressed cluster (its first 8 bytes). `length` is the length of the compressed bytes.
  * `fileOffset` must be below {@linkcode compressedOffsetLimit}.
  */
 export function setCompressed(

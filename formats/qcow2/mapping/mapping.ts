@@ -1,5 +1,5 @@
 /**
- * From guest bytes to L2 entries, and from L2 entries to runs.
+ * Look-up of L2 entries by guest offset, and the extents that they map.
  *
  * @module
  */
@@ -26,33 +26,33 @@ import {
   subclusterStatus,
 } from "./l2_entry.ts";
 
-/** What decides whether an L2 entry is valid. */
+/** The parameters that decide whether an L2 entry is valid. */
 export interface EntryRules {
   readonly geometry: Geometry;
   readonly version: 2 | 3;
   readonly externalData: boolean;
 }
 
-/** The mapping of one state of the disk: the active one or a snapshot. */
+/** The mapping of an L1 table, the active one or that of a snapshot. */
 export interface Mapping extends EntryRules {
-  /** What messages call the image. */
+  /** Name of the image in messages. */
   readonly label: string;
   /** Length of the image file in bytes; tables lie inside. */
   readonly fileSize: number;
-  /** The L1 table, as far as the disk reaches. */
+  /** The L1 table, up to the end of the disk. */
   readonly l1: DataView;
   readonly tables: TableCache;
-  /** Where uncompressed clusters lie: the image file, or its external data file. */
+  /** Storage of uncompressed clusters: the image file, or the external data file. */
   readonly data: Storage;
 }
 
-/** Where an L1 table lies. */
+/** File offset and number of entries of an L1 table. */
 export interface L1Location {
   readonly fileOffset: number;
   readonly entries: number;
 }
 
-/** Reads an L1 table; `entries` says how many entries the result has: more are empty, fewer are cut off. */
+/** Reads the first `entries` entries of an L1 table. Entries past the end of the table are empty. */
 export async function readL1(storage: Storage, l1: L1Location, entries: number = l1.entries): Promise<DataView> {
   const bytes = new Uint8Array(entries * 8);
   const there = Math.min(entries, l1.entries) * 8;
@@ -61,9 +61,9 @@ export async function readL1(storage: Storage, l1: L1Location, entries: number =
 }
 
 /**
- * The file offset of the L2 table for `guestOffset`; 0 where it is not allocated.
+ * Returns the file offset of the L2 table for `guestOffset`; 0 where it is not allocated.
  *
- * @throws ImageError `corrupt` where the L1 entry cannot be.
+ * @throws ImageError `corrupt` for an invalid L1 entry
  */
 export function l2TableOffsetAt(mapping: Mapping, guestOffset: number): number {
   const index = l1IndexOf(mapping.geometry, guestOffset);
@@ -87,7 +87,7 @@ function l1Problem({ geometry, fileSize }: Mapping, high: number, low: number, f
   return end > fileSize ? `it ends at byte ${end}, past the end of the file (${fileSize})` : null;
 }
 
-/** One L2 entry by its halves; the bitmap halves are 0 without extended entries. */
+/** One L2 entry in halves; the bitmap halves are 0 without extended entries. */
 export interface L2Entry {
   readonly high: number;
   readonly low: number;
@@ -95,7 +95,7 @@ export interface L2Entry {
   readonly allocatedBits: number;
 }
 
-/** The entry of `table` for `guestOffset`. */
+/** Returns the entry of `table` for `guestOffset`. */
 export function entryAt(geometry: Geometry, table: DataView, guestOffset: number): L2Entry {
   const at = l2IndexOf(geometry, guestOffset) * geometry.l2EntryBytes;
   return {
@@ -107,9 +107,9 @@ export function entryAt(geometry: Geometry, table: DataView, guestOffset: number
 }
 
 /**
- * What is wrong with an entry, or null. Pure.
+ * Returns the defect of an entry, or null. Pure.
  *
- * @param guestCluster guest offset of the cluster; with a data file, host and guest offsets are the same
+ * @param guestCluster guest offset of the cluster; in a data file, host and guest offset must be the same
  */
 export function entryProblem(rules: EntryRules, entry: L2Entry, guestCluster: number): string | null {
   const { high, low, zeroBits, allocatedBits } = entry;
@@ -131,7 +131,7 @@ export function entryProblem(rules: EntryRules, entry: L2Entry, guestCluster: nu
   return null;
 }
 
-/** The error for a bad entry. */
+/** Returns the error for an invalid entry. */
 export function badEntry(mapping: Mapping, guestOffset: number, problem: string): Error {
   return corrupt(
     `Cannot read the L2 entry for guest byte ${guestOffset} of "${mapping.label}": ${problem}`,
@@ -139,7 +139,10 @@ export function badEntry(mapping: Mapping, guestOffset: number, problem: string)
   );
 }
 
-/** The extent of a status; the two zero statuses are one. `offset`: where it lies in the data file, null for nowhere. */
+/**
+ * Returns the extent of a status; both zero statuses give the same. `offset` is its offset in the data file; null for
+ * none.
+ */
 function extentOf({ data }: Mapping, status: ClusterStatus, start: number, end: number, offset: number | null): Extent {
   if (status === CLUSTER.compressed) return compressedExtent(start, end);
   const location = offset === null ? undefined : { storage: data, offset };
@@ -147,7 +150,10 @@ function extentOf({ data }: Mapping, status: ClusterStatus, start: number, end: 
   return status === CLUSTER.unallocated ? holeExtent(start, end, location) : zeroExtent(start, end, location);
 }
 
-/** Where a valid entry keeps `guestOffset`; null where it has no host cluster of its own. */
+/**
+ * Returns the offset in the data file of `guestOffset`, mapped by a valid entry; null where it has no host cluster of
+ * its own.
+ */
 function hostOffsetAt(
   { geometry, externalData }: EntryRules,
   { high, low }: L2Entry,
@@ -165,7 +171,7 @@ export interface ClusterPart {
 }
 
 /**
- * The status at `guestOffset` and how far it reaches inside its cluster.
+ * Returns the status at `guestOffset` and the end of the part of its cluster with that status.
  *
  * @param entry a valid entry
  */
@@ -183,9 +189,9 @@ export function statusAt(rules: EntryRules, entry: L2Entry, guestOffset: number)
 }
 
 /**
- * The run at `start`, as far as its L2 table tells and at most to `limit`.
+ * Returns the extent at `start`, up to the end of its L2 table and at most to `limit`.
  *
- * @throws ImageError `corrupt` for an entry at `start` that cannot be; bad entries further on only end the run.
+ * @throws ImageError `corrupt` for an invalid entry at `start`; later invalid entries only end the extent
  */
 export function extentAt(mapping: Mapping, start: number, limit: number): MaybePromise<Extent> {
   const offset = l2TableOffsetAt(mapping, start);
@@ -193,7 +199,7 @@ export function extentAt(mapping: Mapping, start: number, limit: number): MaybeP
   return mapping.tables.look(offset, ({ view }) => extentIn(mapping, view, start, limit));
 }
 
-/** The run at `start`, as far as `table` tells, which covers `start`. */
+/** Returns the extent at `start`, mapped by `table`. */
 function extentIn(mapping: Mapping, table: DataView, start: number, limit: number): Extent {
   const { geometry } = mapping;
   const end = Math.min(limit, (l1IndexOf(geometry, start) + 1) * geometry.l2Reach);
@@ -215,12 +221,12 @@ function extentIn(mapping: Mapping, table: DataView, start: number, limit: numbe
 }
 
 /**
- * How far entries of the plainest kinds go on: empty ones, and those whose host clusters follow one another. A table of a
- * large disk has little else, so these are told apart without taking an entry to pieces.
+ * Skips entries that continue the one at `start`: empty ones after an empty one, consecutive host clusters after a host
+ * cluster. The table of a large disk has little else, so these are compared without decoding them.
  *
  * @param start guest offset of the entry that they continue
  * @param from guest offset of the next cluster
- * @returns the guest offset of the first entry that must be looked at
+ * @returns the guest offset of the first entry that must be decoded
  */
 export function contiguousEnd(geometry: Geometry, table: DataView, start: number, from: number, end: number): number {
   const { clusterSize, extended } = geometry;
@@ -230,7 +236,7 @@ export function contiguousEnd(geometry: Geometry, table: DataView, start: number
   return from + clusterSize * contiguousEntries(table, index, most, clusterSize);
 }
 
-/** How many entries after entry `index` continue it; at most `most`. Counts in small numbers: there are many. */
+/** Returns how many entries after entry `index` continue it; at most `most`. Computes in 32-bit halves for speed. */
 function contiguousEntries(table: DataView, index: number, most: number, clusterSize: number): number {
   let at = index * 8;
   let high = table.getUint32(at);
@@ -249,7 +255,7 @@ function contiguousEntries(table: DataView, index: number, most: number, cluster
   return most;
 }
 
-/** How many entries from entry `index` on are empty; at most `most`. */
+/** Returns how many entries from entry `index` on are empty; at most `most`. */
 function emptyEntries(table: DataView, index: number, most: number): number {
   const words = new Uint32Array(table.buffer, table.byteOffset + index * 8, most * 2);
   let word = 0;
@@ -263,7 +269,10 @@ function emptyEntries(table: DataView, index: number, most: number): number {
   return word >> 1;
 }
 
-/** Where the empty L1 entries end that begin at `start`; the L1 table is in memory, so this costs no look-up. */
+/**
+ * Returns the guest offset where the empty L1 entries end that begin at `start`. The L1 table is in memory, so this
+ * costs no read.
+ */
 function emptyEnd({ geometry, l1 }: Mapping, start: number, limit: number): number {
   let index = l1IndexOf(geometry, start) + 1;
   while (index * geometry.l2Reach < limit && l1.getUint32(index * 8) === 0 && l1.getUint32(index * 8 + 4) === 0) {

@@ -12,7 +12,7 @@ import type { MetadataRanges } from "../metadata_overlap.ts";
 import type { Allocator } from "../refcounts/allocator.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
-/** The mapping tables of an image being written. */
+/** The L1 and L2 tables of an image being written. */
 export interface Tables {
   /** The active L1 table as on disk. */
   readonly l1: DataView;
@@ -20,21 +20,21 @@ export interface Tables {
   /** Whether an L2 table exists for L1 entry `index`. */
   has(index: number): boolean;
   /**
-   * Lends the L2 table of L1 entry `index`, made or copied if it must be, to `change`, which calls {@linkcode changed} if
-   * it changes anything, and must not keep the table.
+   * Calls `change` with the L2 table of L1 entry `index`, which is allocated or copied first if needed. `change` must
+   * call {@linkcode changed} if it changes the table, and must not keep the table.
    */
   change<T>(index: number, change: (table: DataView) => T): MaybePromise<T>;
-  /** Notes that the L2 table of L1 entry `index` was changed. */
+  /** Marks the L2 table of L1 entry `index` as dirty. */
   changed(index: number): void;
-  /** Whether so many tables wait to be written that the cache might write one by itself. */
+  /** Whether the cache holds so many dirty tables that it might evict one. */
   readonly nearlyFull: boolean;
-  /** Writes the L2 tables; what they point at must be settled. */
+  /** Writes the dirty L2 tables. Their targets must be on stable storage. */
   flushL2(): Promise<void>;
-  /** Writes what was changed of the L1 table. */
+  /** Writes the changed part of the L1 table. */
   flushL1(): Promise<void>;
 }
 
-/** How the tables of an image are kept. */
+/** Parameters of {@linkcode tablesOf}. */
 export interface TablesSetup {
   readonly storage: WritableStorage;
   readonly clusterSize: number;
@@ -42,19 +42,19 @@ export interface TablesSetup {
   readonly l1: DataView;
   readonly l1FileOffset: number;
   readonly allocator: Allocator;
-  /** Where tables lie, which is kept up to date; absent for a new image. */
+  /** Clusters with metadata, which is kept up to date; absent for a new image. */
   readonly metadata?: MetadataRanges | undefined;
-  /** A new image: its tables are nobody else's, and the order of writes is free. */
+  /** A new image: no table is shared with a snapshot, and the order of writes is free. */
   readonly isNew: boolean;
-  /** Bytes of L2 tables to hold. */
+  /** Bytes of L2 tables in the cache. */
   readonly cacheBytes: number;
-  /** Puts refcounts and data on stable storage: what L2 tables point at must be there before them. */
+  /** Writes refcounts and syncs data: the targets of L2 tables must be on stable storage before the tables. */
   syncReferenced(): Promise<void>;
-  /** Takes away a reference to `cluster`, later, when nothing on disk points at it any more. */
+  /** Releases a reference to `cluster` later, after no pointer to it is left on disk. */
   release(cluster: number): void;
 }
 
-/** The tables as `setup` describes them. */
+/** Returns the tables of an image being written. */
 export function tablesOf(setup: TablesSetup): Tables {
   const { storage, clusterSize, allocator, isNew } = setup;
   const { l1 } = setup;
@@ -80,7 +80,7 @@ export function tablesOf(setup: TablesSetup): Tables {
     await cache.make(first * clusterSize, content && (({ bytes }) => bytes.set(content)));
   }
 
-  /** Puts a copy in the place of a table that a snapshot shares. */
+  /** Replaces a table that a snapshot shares by a copy. */
   async function copyShared(index: number, fileOffset: number): Promise<void> {
     const cluster = fileOffset / clusterSize;
     const count = allocator.peekRefcount(cluster) ?? await allocator.refcount(cluster);
@@ -96,14 +96,14 @@ export function tablesOf(setup: TablesSetup): Tables {
     setup.release(cluster);
   }
 
-  /** Sees to it that there is a table that is nobody else's. */
+  /** Allocates the table, or copies it if it is shared. */
   function makeWritable(index: number): MaybePromise<void> {
     const fileOffset = offsetOf(index);
     if (fileOffset === 0) return allocate(index);
     if (!isNew) return copyShared(index, fileOffset);
   }
 
-  /** A refcount that leaves out the snapshot would let this change the snapshot, too. */
+  /** If the refcount omits the snapshot, a change of the table would also change the snapshot. */
   function refuseSnapshotTable(index: number, cluster: number): void {
     if (setup.metadata?.at(cluster) !== "an L2 table of a snapshot") return;
     throw corrupt(
@@ -146,7 +146,7 @@ export function tablesOf(setup: TablesSetup): Tables {
   };
 }
 
-/** `storage`, where writing a table waits for what it points at; for tables that give way in the cache. */
+/** Decorates `storage`: a write of a table first syncs its targets. This concerns tables that the cache evicts. */
 function syncingStorage(storage: WritableStorage, syncReferenced: () => Promise<void>): WritableStorage {
   return {
     label: storage.label,
