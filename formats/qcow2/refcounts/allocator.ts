@@ -1,5 +1,6 @@
 /**
- * Refcounts and the allocation of host clusters (specification, "Host cluster management").
+ * Refcounts of an image being written, and the allocation of its host clusters (specification, "Host cluster
+ * management").
  *
  * @module
  */
@@ -14,66 +15,68 @@ import type { MetadataRanges } from "../metadata_overlap.ts";
 import { fillOnes, maxRefcount, refcountAt, refcountsPerBlock, setRefcount } from "./refcount_block.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
-/** Where the refcount table lies. */
+/** File offset and length of the refcount table. */
 export type RefcountTableLocation = Header["refcountTable"];
 
 /** Host clusters `[first, first + count)`, counted from the start of the file. */
 export interface Clusters {
   readonly first: number;
   readonly count: number;
-  /** Whether they were never given out before: they lie past everything else. */
+  /** Whether the clusters lie past all others and were never allocated before. */
   readonly atEnd: boolean;
 }
 
-/** The refcounts of one image, and who gives out its clusters. Clusters are numbered from the start of the file. */
+/** The refcounts of one image and the allocation of its clusters. Clusters are numbered from the start of the file. */
 export interface Allocator {
   /** The cluster after the last one in use. */
   readonly end: number;
-  /** Greatest count of a cluster. */
+  /** Maximum refcount of a cluster. */
   readonly maxRefcount: number;
-  /** Where the refcount table is to lie after {@linkcode flush}. */
+  /** Location of the refcount table after {@linkcode flush}. */
   readonly tableLocation: RefcountTableLocation;
-  /** The count of `cluster`. */
+  /** Returns the refcount of `cluster`. */
   refcount(cluster: number): MaybePromise<number>;
-  /** The count of `cluster`, if it is known without waiting. */
+  /** Returns the refcount of `cluster` if its block is in the cache. */
   peekRefcount(cluster: number): number | undefined;
   /**
-   * Gives out 1 to `count` neighbouring clusters, with count one: free ones where there are some, else new ones.
+   * Allocates 1 to `count` consecutive clusters, with the refcount 1: free ones if there are any, else at the end.
    *
-   * @throws ImageError `unsupported` where the refcount table would outgrow its limit.
+   * @throws ImageError `unsupported` where the refcount table would exceed its limit
    */
   allocate(count: number): Promise<Clusters>;
-  /** Gives out exactly `count` neighbouring clusters, past everything else. Returns the first. */
+  /** Allocates exactly `count` consecutive clusters past all others. Returns the first. */
   allocateAtEnd(count: number): Promise<number>;
-  /** Adds one reference. The caller has seen that there is room for it. */
+  /** Adds one reference. The caller has checked the refcount against {@linkcode maxRefcount}. */
   increment(cluster: number): Promise<void>;
-  /** Takes one reference away; returns what is left. */
+  /** Releases one reference. Returns the remaining refcount. */
   decrement(cluster: number): Promise<number>;
-  /** Writes blocks, then the table. */
+  /** Writes the dirty refcount blocks, then the refcount table. */
   flush(): Promise<void>;
 }
 
-/** How the refcounts of an image are kept. */
+/** Parameters of {@linkcode allocatorOf}. */
 export interface AllocatorSetup {
   readonly storage: WritableStorage;
   readonly clusterSize: number;
   readonly refcountOrder: number;
   readonly tableLocation: RefcountTableLocation;
-  /** The refcount table as file offsets of blocks, 0 for none; its length is what fits `place`. */
+  /** File offsets of the refcount blocks, 0 for none. Its length is the one at `tableLocation`. */
   readonly table: Float64Array;
-  /** A new image: freed clusters are not used again, so nothing ever has to be read back; the order of writes is free. */
+  /** A new image: freed clusters are not reused, so no block is ever read back; the order of writes is free. */
   readonly isNew: boolean;
-  /** Bytes of refcount blocks to hold. */
+  /** Bytes of refcount blocks in the cache. */
   readonly cacheBytes: number;
-  /** The cluster after the last one in use that the file has. */
+  /** The cluster after the last one in use inside the file. */
   readonly end: number;
-  /** Where tables lie, which is kept up to date; absent for a new image. */
+  /** Clusters with metadata, which is kept up to date; absent for a new image. */
   readonly metadata?: MetadataRanges | undefined;
-  /** Called when the moved table is on stable storage, to make it known; its `old` places may then be freed. */
+  /**
+   * Is called when the moved table is on stable storage: the header must name it before the `old` locations are freed.
+   */
   onTableMoved(old: readonly RefcountTableLocation[]): Promise<void>;
 }
 
-/** The refcounts as `setup` describes them. */
+/** Returns the allocator of an image. */
 export function allocatorOf(setup: AllocatorSetup): Allocator {
   const { storage, clusterSize, refcountOrder: order, isNew, metadata } = setup;
   /** Clusters that one block counts. */
@@ -81,9 +84,9 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
   const blocks = tableCache(storage, clusterSize, setup.cacheBytes);
   let table = setup.table;
   let { tableLocation, end } = setup;
-  /** No cluster below is free. */
+  /** No cluster below this one is free. */
   let firstFree = 0;
-  /** Former places of the table, which {@linkcode flush} gives up. */
+  /** Former locations of the table, which {@linkcode flush} releases. */
   let oldTables: RefcountTableLocation[] = [];
   let dirtyFrom = Infinity;
   let dirtyTo = 0;
@@ -120,13 +123,13 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     dirtyTo = Math.max(dirtyTo, index + 1);
   }
 
-  /** Tables must never be given out, whatever a damaged image says of them. */
+  /** Refuses to allocate clusters with metadata, whose refcount of 0 is wrong. */
   function refuseMetadataClusters(from: number, to: number): void {
     if (metadata === undefined) return;
     for (let cluster = from; cluster < to; cluster++) if (metadata.at(cluster) !== null) throw uncounted(cluster);
   }
 
-  /** Free clusters at or after `hint`, as far as blocks exist: null if there are none. */
+  /** Allocates free clusters from `firstFree` on that existing blocks count. Returns null if there are none. */
   async function findFree(count: number): Promise<Clusters | null> {
     while (firstFree < end) {
       const index = Math.floor(firstFree / perBlock);
@@ -144,7 +147,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     return null;
   }
 
-  /** Free clusters at or after `hint` that `block`, the one at `index`, counts, now with count one. */
+  /** Allocates free clusters from `firstFree` on that `block`, the one at `index`, counts. */
   function allocateFree(block: Uint8Array, index: number, count: number): Clusters | null {
     const limit = Math.min(perBlock, end - index * perBlock);
     let from = firstFree - index * perBlock;
@@ -157,12 +160,15 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     return { first: index * perBlock + from, count: to - from, atEnd: false };
   }
 
-  /** Makes the table long enough for block `index`; returns how many clusters it needs elsewhere, 0 if it fits. */
+  /**
+   * Extends the table in memory up to block `index`. Returns the number of clusters that it needs at a new location, 0
+   * if it fits.
+   */
   function growTable(index: number): number {
     if (index < table.length) return 0;
     const perCluster = clusterSize / 8;
     const maxEntries = REFCOUNT_TABLE_BYTES_MAX / 8;
-    // Half as much again, so that an image that grows and grows seldom moves its table.
+    // Grows by half, so that a growing image seldom moves its table.
     const entries = Math.min(maxEntries, alignUp(Math.max(index + 2, Math.ceil(table.length * 1.5)), perCluster));
     if (index >= entries) {
       throw new ImageError(
@@ -178,7 +184,10 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     return entries / perCluster;
   }
 
-  /** New clusters `[first, last)`: `count` of them, and behind these the blocks that are missing to count them all. */
+  /**
+   * Computes new clusters `[first, last)`: `count` of them, followed by the missing refcount blocks that count them
+   * all.
+   */
   function layout(first: number, count: number): { last: number; present: number[]; missing: number[] } {
     let last = first + count;
     const present: number[] = [];
@@ -187,7 +196,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
       if ((table[index] ?? 0) !== 0) {
         present.push(index);
       } else {
-        // A new block lies behind what it counts, and may count itself.
+        // A new block lies after the clusters that it counts, and may count itself.
         missing.push(index);
         last++;
       }
@@ -195,7 +204,10 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     return { last, present, missing };
   }
 
-  /** The last cluster of `[first, last)` with a count, or -1: an old image may count what its file does not reach. */
+  /**
+   * Returns the last cluster of `[first, last)` with a refcount above 0, or -1. An existing image may count clusters
+   * past the end of its file.
+   */
   async function lastCounted(first: number, last: number, present: readonly number[]): Promise<number> {
     for (const index of present.toReversed()) {
       const from = Math.max(first, index * perBlock);
@@ -223,7 +235,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
       const from = Math.max(first, index * perBlock) - index * perBlock;
       fillOnes(block, order, from, Math.min(perBlock, last - index * perBlock));
     };
-    // Before new blocks come into the cache, so that the block used last need not be read back.
+    // Before new blocks enter the cache, so that the block used last is not read back.
     for (const index of present) {
       const fileOffset = table[index]!;
       await blocks.look(fileOffset, ({ bytes }) => {
@@ -293,7 +305,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     },
     async allocateAtEnd(count) {
       const first = await allocateAtEnd(count);
-      // Of an old image, bitmaps alone ask for neighbours: for their tables.
+      // In an existing image only bitmap tables need consecutive clusters.
       metadata?.add(first, count, "a bitmap table");
       return first;
     },

@@ -1,6 +1,6 @@
 /**
- * How often every host cluster is referred to, by walking everything that refers (specification, "Host cluster
- * management", "Cluster mapping", "Snapshots", "Bitmaps"), and what is wrong on the way.
+ * Computed refcounts: a walk over all references to host clusters (specification, "Host cluster management", "Cluster
+ * mapping", "Snapshots", "Bitmaps"), which also reports invalid entries.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { type RefcountMap, refcountMap } from "./refcount_map.ts";
 import { readPadded } from "../file_reads.ts";
 import { readSnapshots } from "../snapshots/read.ts";
 
-/** Collects what is wrong. */
+/** Collects the problems of an image. */
 export interface Findings {
   readonly problems: Problem[];
   corruptions: number;
@@ -34,7 +34,7 @@ export interface Findings {
   note(kind: Problem["kind"], message: string, fileOffset?: number, times?: number): void;
 }
 
-/** Nothing wrong yet. */
+/** Returns an empty list of findings. */
 export function noFindings(): Findings {
   return {
     problems: [],
@@ -51,7 +51,7 @@ export function noFindings(): Findings {
   };
 }
 
-/** What a walk knows of an image. */
+/** The state and the results of a walk over an image. */
 export interface Walk {
   readonly storage: Storage;
   readonly header: Header;
@@ -59,15 +59,17 @@ export interface Walk {
   readonly refcounts: RefcountMap;
   readonly findings: Findings;
   readonly context: CheckContext;
-  /** Whether every entry of the active state points at a cluster and says that it is nobody else's. */
+  /** Whether every entry of the active tables points at a cluster and has its "copied" flag (bit 63). */
   allCopied: boolean;
-  /** Room for one L2 table. */
+  /** Buffer for one L2 table. */
   readonly table: Uint8Array;
-  /** How the active state's clusters lie. */
+  /** Counts of the active clusters, for the report. */
   readonly clusters: { -readonly [name in keyof NonNullable<CheckReport["clusters"]>]: number };
 }
 
-/** Counts every reference of an image. The refcount structure itself is counted by the caller. */
+/**
+ * Computes the refcount of every cluster of an image. The caller adds the references to the refcount structure itself.
+ */
 export async function computeRefcounts(storage: Storage, header: Header, context: CheckContext): Promise<Walk> {
   const walk: Walk = {
     storage,
@@ -81,7 +83,7 @@ export async function computeRefcounts(storage: Storage, header: Header, context
     clusters: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, compressed: 0 },
   };
   addReference(walk, 0, header.clusterSize, "header");
-  /** L2 tables: how often each is referred to, and whether the active state does. */
+  /** L2 tables by file offset: their number of references, and whether the active L1 table refers to them. */
   const tables = new Map<number, { times: number; active: boolean }>();
   await walkL1(walk, header.l1, "active L1 table", tables, true);
   await walkSnapshots(walk, tables);
@@ -94,12 +96,12 @@ export async function computeRefcounts(storage: Storage, header: Header, context
   return walk;
 }
 
-/** Counts one reference to file bytes `[fileOffset, fileOffset + length)`. */
+/** Adds references to the clusters of the file bytes `[fileOffset, fileOffset + length)`. */
 export function addReference(walk: Walk, fileOffset: number, length: number, what: string, times = 1): void {
   if (length <= 0) return;
   const { storage, geometry: { clusterSize }, refcounts, findings } = walk;
   const end = fileOffset + length;
-  // The last cluster of a file may be there in part.
+  // The last cluster of a file may be incomplete.
   if (fileOffset > storage.size || end - storage.size >= clusterSize) {
     findings.note(
       "corruption",
@@ -186,12 +188,12 @@ async function walkL2(walk: Walk, fileOffset: number, times: number, active: boo
 
 const NO_BITS = { zero: 0, used: 0 };
 
-/** Calls `visit` with the place of every entry of an L2 table that is not all zero: in large tables most are. */
+/** Calls `visit` with the byte offset of every entry of an L2 table that is not all zero; in large tables most are. */
 export function eachEntry(table: Uint8Array, entryBytes: number, visit: (at: number) => void): void {
   const words = new Uint32Array(table.buffer, table.byteOffset, table.length / 4);
   const step = entryBytes / 4;
   for (let word = 0; word < words.length; word += 8) {
-    // The shortest table has 512 bytes, so that there are whole eights.
+    // The shortest table has 512 bytes, a multiple of eight words.
     const some = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! |
       words[word + 5]! | words[word + 6]! | words[word + 7]!;
     if (some === 0) continue;
@@ -202,10 +204,10 @@ export function eachEntry(table: Uint8Array, entryBytes: number, visit: (at: num
   }
 }
 
-/** The last cluster seen, to tell what lies in one piece. */
+/** The position of the walk in an L2 table, and the end of the last host cluster, which shows fragmentation. */
 interface Position {
   next: number;
-  /** Where in its table the entry at hand is. */
+  /** Byte offset of the current entry in its table. */
   at: number;
   readonly active: boolean;
 }

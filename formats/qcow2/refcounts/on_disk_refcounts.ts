@@ -1,5 +1,5 @@
 /**
- * The refcounts as an image states them (specification, "Host cluster management"), as far as they can be read.
+ * On-disk refcounts of an image that may be damaged (specification, "Host cluster management").
  *
  * @module
  */
@@ -13,28 +13,28 @@ import { readPadded } from "../file_reads.ts";
 
 const CACHE_BYTES = 4 << 20;
 
-/** One entry of the refcount table that is not zero. */
+/** A refcount table entry that is not zero. */
 export interface BlockEntry {
   readonly index: number;
   /** File offset of the entry. */
   readonly at: number;
   /** File offset of the block. */
   readonly fileOffset: number;
-  /** What is wrong with the entry; null for a block that can be used. */
+  /** The defect of the entry; null for a usable block. */
   readonly problem: string | null;
 }
 
-/** The refcounts of an image as it states them. */
+/** The on-disk refcounts of an image. */
 export interface OnDiskRefcounts {
   readonly blocks: readonly BlockEntry[];
   /** Clusters that one block counts. */
   readonly clustersPerBlock: number;
   /** Entries of the refcount table. */
   readonly tableEntries: number;
-  /** The block at this index of the table; null where there is none that can be used. */
+  /** Reads the block at this index of the table; null where there is no usable one. */
   blockAt(index: number): Promise<Uint8Array | null>;
   get(cluster: number): Promise<number>;
-  /** The same, where it is known without waiting. */
+  /** Returns the refcount of `cluster` if its block was the last one read. */
   peek(cluster: number): number | undefined;
 }
 
@@ -88,7 +88,7 @@ export async function readOnDiskRefcounts(storage: Storage, header: Header): Pro
   };
 }
 
-/** The count at `index`; `Infinity` for one that no image reaches. */
+/** Returns the refcount at `index`; `Infinity` for one above 2^53 - 1. */
 export function refcountOrInfinity(block: Uint8Array, order: number, index: number): number {
   try {
     return refcountAt(block, order, index);
@@ -97,7 +97,7 @@ export function refcountOrInfinity(block: Uint8Array, order: number, index: numb
   }
 }
 
-/** `storage` as if it ended at a cluster. */
+/** Decorates `storage`: its size is a multiple of the cluster size, and bytes past the end read as zeroes. */
 function paddedStorage(storage: Storage, clusterSize: number): Storage {
   return {
     label: storage.label,

@@ -10,15 +10,15 @@ export function refcountsPerBlock(clusterSize: number, order: number): number {
   return clusterSize * 8 / 2 ** order;
 }
 
-/** Greatest count that an entry of `1 << order` bits holds; at most 2^53 - 1, which no count reaches. */
+/** Returns the maximum refcount of an entry of `1 << order` bits; at most 2^53 - 1, which no refcount reaches. */
 export function maxRefcount(order: number): number {
   return order === 6 ? Number.MAX_SAFE_INTEGER : 2 ** (2 ** order) - 1;
 }
 
 /**
- * The count at `index`.
+ * Returns the refcount at `index`.
  *
- * @throws ImageError `corrupt` for a 64-bit count above 2^53 - 1.
+ * @throws ImageError `corrupt` for a 64-bit refcount above 2^53 - 1
  */
 export function refcountAt(block: Uint8Array, order: number, index: number): number {
   if (order === 4) return block[index * 2]! << 8 | block[index * 2 + 1]!;
@@ -34,7 +34,7 @@ export function refcountAt(block: Uint8Array, order: number, index: number): num
   return high * 2 ** 32 + low;
 }
 
-/** Sets the count at `index`; `count` must not be above {@linkcode maxRefcount}. */
+/** Sets the refcount at `index`; `count` must not exceed {@linkcode maxRefcount}. */
 export function setRefcount(block: Uint8Array, order: number, index: number, count: number): void {
   if (order < 3) {
     const bit = index << order;
@@ -50,7 +50,7 @@ export function setRefcount(block: Uint8Array, order: number, index: number, cou
   }
 }
 
-/** Sets the counts of `[from, to)` to one; they must be zero. */
+/** Sets the refcounts of `[from, to)`, which must be 0, to 1. */
 export function fillOnes(block: Uint8Array, order: number, from: number, to: number): void {
   if (order < 3) {
     for (let index = from; index < to; index++) setRefcount(block, order, index, 1);

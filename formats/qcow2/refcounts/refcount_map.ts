@@ -1,26 +1,26 @@
 /**
- * How often host clusters are referred to, as a walk over the tables finds it.
+ * A sparse map of computed refcounts.
  *
  * @module
  */
 
-/** Clusters that one piece of the counts covers. Few, so that references scattered over a sparse file take little. */
+/** Clusters of one page. Few, so that references scattered over a sparse file take little memory. */
 const PAGE_CLUSTERS = 1 << 12;
 
-/** References by cluster; what nobody refers to takes no memory. */
+/** Refcounts by cluster. Clusters without references take no memory. */
 export interface RefcountMap {
   get(cluster: number): number;
-  /** Adds `times` references, and returns how many there are; a count ends at 2^32 - 1. */
+  /** Adds `times` references. Returns the new refcount, which saturates at 2^32 - 1. */
   add(cluster: number, times: number): number;
-  /** The first cluster at or after `cluster` that may be referred to; `Infinity` if there is none. */
+  /** Returns the first cluster at or after `cluster` that may have references; `Infinity` if there is none. */
   skipTo(cluster: number): number;
 }
 
-/** No references. */
+/** Returns an empty map. */
 export function refcountMap(): RefcountMap {
   const pages = new Map<number, Uint32Array>();
   let last = -1;
-  // References come in stretches, and a map costs more than a comparison.
+  // Consecutive references mostly fall into one page, and a comparison is faster than a look-up.
   let key = -1;
   let page: Uint32Array | undefined;
   const pageOf = (cluster: number): Uint32Array | undefined => {

@@ -10,9 +10,9 @@ import type { Storage } from "../../storage/types.ts";
 import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
-/** More extra data than anyone writes. */
+/** Limit of extra data in an entry; programs write 24 bytes at most. */
 const EXTRA_BYTES_MAX = 1024;
-/** Greatest snapshot table, in bytes. */
+/** Maximum length of a snapshot table, in bytes. */
 const TABLE_BYTES_MAX = 64 << 20;
 
 /** One internal snapshot. */
@@ -20,32 +20,32 @@ export interface Snapshot {
   readonly id: string;
   readonly name: string;
   readonly l1: { readonly fileOffset: number; readonly entries: number };
-  /** When it was taken, in seconds since 1970 and nanoseconds of that second. */
+  /** Date of the snapshot: seconds since 1970, and nanoseconds of that second. */
   readonly dateSeconds: number;
   readonly dateNanoseconds: number;
-  /** How long the guest had run, in nanoseconds; exact. */
+  /** Run time of the guest, in nanoseconds; exact. */
   readonly clockNanoseconds: bigint;
-  /** Bytes of the saved machine state; 0 if none is saved. */
+  /** Bytes of saved machine state; 0 if none is saved. */
   readonly vmStateSize: number;
-  /** Guest bytes at that time; null where an old image does not state it. */
+  /** Size of the disk in the snapshot, in guest bytes; null where an old image does not state it. */
   readonly diskSize: number | null;
-  /** Instructions run, or null. */
+  /** Number of instructions that the guest had executed, or null. */
   readonly instructions: bigint | null;
-  /** All extra data, for rewriting. */
+  /** All extra data, which is written back unchanged. */
   readonly extra: Uint8Array;
 }
 
-/** A snapshot in the table of an image. */
+/** A snapshot with the length of its table entry. */
 export interface TableSnapshot extends Snapshot {
-  /** Length of its entry with padding. */
+  /** Length of the entry with padding, in bytes. */
   readonly bytes: number;
 }
 
 /**
- * The snapshot table of an image; empty where it has none.
+ * Reads the snapshot table of an image; empty where it has none.
  *
- * @throws ImageError `corrupt` where an entry ends past the file or states what cannot be; `unsupported` for a table
- * above 64 MiB.
+ * @throws ImageError `corrupt` for an entry that ends past the file or is invalid; `unsupported` for a table of more
+ * than 64 MiB
  */
 export async function readSnapshots(storage: Storage, header: Header): Promise<TableSnapshot[]> {
   const snapshots: TableSnapshot[] = [];
@@ -97,7 +97,7 @@ function checkEnd(end: number, at: number, index: number, { label, size }: Stora
 }
 
 /**
- * One entry of the snapshot table. Pure.
+ * Parses one entry of the snapshot table. Pure.
  *
  * @param bytes the entry without its padding; its length fields are those of `bytes`
  * @param what names the entry in messages
@@ -124,16 +124,16 @@ export function parseSnapshot(bytes: Uint8Array, what: string, label: string): S
     clockNanoseconds: view.getBigUint64(24),
     vmStateSize: extra.length >= 8 ? number64(extraView, 0, "machine state size") : view.getUint32(32),
     diskSize: extra.length >= 16 ? number64(extraView, 8, "disk size") : null,
-    // All bits set stands for "not counted".
+    // All bits set means "not counted".
     instructions: instructions === 0xffff_ffff_ffff_ffffn ? null : instructions,
     extra,
   };
 }
 
 /**
- * The snapshot that the user means: by ID and name, by one of them, or by ID first and then by name.
+ * Finds the snapshot of a choice: by ID and name, by one of them, or first by ID and then by name.
  *
- * @throws ImageError `missing`, with the snapshots that there are.
+ * @throws ImageError `missing`, with a list of the snapshots
  */
 export function chooseSnapshot(snapshots: readonly Snapshot[], choice: SnapshotChoice, label: string): Snapshot {
   const found = findSnapshot(snapshots, choice);

@@ -1,5 +1,5 @@
 /**
- * Taking, loading and removing internal snapshots (specification, "Snapshots").
+ * Creating, applying and removing internal snapshots (specification, "Snapshots").
  *
  * @module
  */
@@ -18,12 +18,12 @@ import { chooseSnapshot, readSnapshots, type Snapshot, type TableSnapshot } from
 import { addL1References, releaseL1, updateCopiedFlags, writeL1 } from "../transaction/l1_tables.ts";
 import { refuseCorrupt } from "../refuse_corrupt.ts";
 
-/** Machine state size, disk size, instruction count. */
+/** Bytes of extra data: machine state size, disk size, instruction count. */
 const EXTRA_BYTES = 24;
 const NAME_BYTES_MAX = 65535;
 const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
 
-/** What every change of snapshots begins with. */
+/** The start of every change of snapshots. */
 interface Begun {
   readonly header: Header;
   readonly present: readonly TableSnapshot[];
@@ -42,7 +42,7 @@ async function begin(storage: WritableStorage, context: ChangeContext): Promise<
 }
 
 /**
- * Takes a snapshot of the disk as it is.
+ * Creates a snapshot of the active disk.
  *
  * @throws ImageError `unsupported` where the image cannot have one more
  */
@@ -89,16 +89,16 @@ function checkNew(storage: WritableStorage, name: string, present: readonly Snap
   });
 }
 
-/** One more than the greatest number that is an ID. */
+/** Returns the highest numeric ID plus one. */
 function freeId(present: readonly Snapshot[]): string {
   const numbers = present.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id >= 0);
   return String(numbers.reduce((most, id) => Math.max(most, id), 0) + 1);
 }
 
 /**
- * Makes the disk what it was when the snapshot was taken; the snapshot stays.
+ * Makes the contents of a snapshot the active disk. The snapshot stays.
  *
- * @throws ImageError `missing` for a snapshot that is not there; `unsupported` where bitmaps would become wrong
+ * @throws ImageError `missing` for a snapshot that does not exist; `unsupported` where bitmaps would become wrong
  */
 export async function applySnapshot(
   storage: WritableStorage,
@@ -111,9 +111,9 @@ export async function applySnapshot(
   await refuseBitmaps(storage, header, size);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size }, header, storage.label, storage.size);
-  // What lies past the end of the disk is the machine's state, and belongs to the snapshot alone.
+  // L1 entries past the end of the disk hold the machine state, which only the snapshot keeps.
   const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(transaction.geometry, size)));
-  // In this order no count is above what it is in the end; the snapshot holds what both have in common.
+  // In this order no refcount exceeds its final value, and shared clusters keep the reference of the snapshot.
   await releaseL1(transaction, header.l1, partOf(context, 0, 0.3));
   await addL1References(transaction, l1, 1, partOf(context, 0.3, 0.6));
   await updateCopiedFlags(transaction, l1, partOf(context, 0.6, 1));
@@ -138,9 +138,9 @@ async function refuseBitmaps(storage: WritableStorage, header: Header, size: num
 }
 
 /**
- * Removes a snapshot; the disk stays as it is.
+ * Removes a snapshot. The active disk stays as it is.
  *
- * @throws ImageError `missing` for a snapshot that is not there
+ * @throws ImageError `missing` for a snapshot that does not exist
  */
 export async function removeSnapshot(
   storage: WritableStorage,
@@ -180,7 +180,7 @@ export async function writeSnapshots(
   return { fileOffset: await transaction.write(bytes), count: after.length };
 }
 
-/** One entry of the snapshot table with its padding. Extra data not known here is kept. Pure. */
+/** Encodes one entry of the snapshot table with its padding. Unknown extra data is kept. Pure. */
 export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
   const utf8 = new TextEncoder();
   const [id, name] = [utf8.encode(snapshot.id), utf8.encode(snapshot.name)];
@@ -194,7 +194,7 @@ export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
   view.setUint32(16, snapshot.dateSeconds);
   view.setUint32(20, snapshot.dateNanoseconds);
   view.setBigUint64(24, snapshot.clockNanoseconds);
-  // The field of old programs; what does not fit stands in the extra data alone.
+  // The field of old programs. A larger size is stated by the extra data alone.
   view.setUint32(32, snapshot.vmStateSize <= 0xffff_ffff ? snapshot.vmStateSize : 0);
   view.setUint32(36, extra.length);
   bytes.set(extra, SNAPSHOT_ENTRY_BYTES);

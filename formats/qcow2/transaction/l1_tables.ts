@@ -1,5 +1,5 @@
 /**
- * States of the disk within a change: the active one and those of snapshots, each an L1 table and what it leads to.
+ * L1 tables within a transaction, the active one and those of snapshots: references of their entries, and new tables.
  *
  * @module
  */
@@ -17,7 +17,11 @@ import { type L1Location, readL1 } from "../mapping/mapping.ts";
 import type { Transaction } from "./transaction.ts";
 import { corruptImage } from "../refuse_corrupt.ts";
 
-/** Reads an L2 table. */
+/**
+ * Reads an L2 table.
+ *
+ * @throws ImageError `corrupt` for an offset that is no cluster of the file
+ */
 export async function readL2({ storage, geometry }: Transaction, fileOffset: number): Promise<DataView> {
   if (fileOffset % geometry.clusterSize !== 0 || fileOffset + geometry.clusterSize > storage.size) {
     throw corruptImage(
@@ -31,7 +35,7 @@ export async function readL2({ storage, geometry }: Transaction, fileOffset: num
   return viewOf(bytes);
 }
 
-/** Adds `by` references to what the entry at byte `at` of an L2 table points at. */
+/** Adds `by` references to the clusters of the entry at byte `at` of an L2 table. */
 export async function addEntryReferences(
   transaction: Transaction,
   l2: DataView,
@@ -54,7 +58,7 @@ export async function addEntryReferences(
   }
 }
 
-/** Adds `by` references to everything that an L2 table points at. */
+/** Adds `by` references to the clusters of all entries of an L2 table. */
 export async function addL2References(transaction: Transaction, l2: DataView, by: number): Promise<void> {
   const { l2EntryBytes } = transaction.geometry;
   for (let at = 0; at < l2.byteLength; at += l2EntryBytes) {
@@ -63,7 +67,7 @@ export async function addL2References(transaction: Transaction, l2: DataView, by
   }
 }
 
-/** Adds `by` references to everything that an L1 table leads to; not to the table itself. */
+/** Adds `by` references to all L2 tables of an L1 table and their clusters; not to the L1 table itself. */
 export async function addL1References(
   transaction: Transaction,
   l1: DataView,
@@ -79,7 +83,7 @@ export async function addL1References(
   }
 }
 
-/** Takes away everything that an L1 table leads to, and the table. */
+/** Releases all L2 tables of an L1 table, their clusters, and the L1 table itself. */
 export async function releaseL1(
   transaction: Transaction,
   l1: L1Location,
@@ -90,9 +94,9 @@ export async function releaseL1(
 }
 
 /**
- * Puts `l2` in the place of the table of entry `index`: over it where it is new, else into a new cluster.
+ * Writes `l2` as the table of L1 entry `index`: in place if the transaction allocated it, else into a new cluster.
  *
- * @param shares how many references move from the old table to the new one
+ * @param references how many references move from the old table to the new one
  */
 export async function writeL2(
   transaction: Transaction,
@@ -114,8 +118,8 @@ export async function writeL2(
 }
 
 /**
- * Makes bit 63 of every entry of the active state say whether what it points at is nobody else's, as it will be; tables
- * that change are copied. The last step before the L1 table is written.
+ * Sets bit 63 of every entry of an L1 table and its L2 tables according to the refcounts after the transaction. Changed
+ * tables are copied. Must be the last step before the L1 table is written.
  */
 export async function updateCopiedFlags(
   transaction: Transaction,
@@ -141,7 +145,7 @@ export async function updateCopiedFlags(
   }
 }
 
-/** Whether a flag was changed. */
+/** Sets bit 63 of the entries of an L2 table. Returns whether one changed. */
 async function updateL2CopiedFlags(transaction: Transaction, l2: DataView): Promise<boolean> {
   const { header, geometry: { clusterSize, l2EntryBytes } } = transaction;
   if (header.externalData) return false;
@@ -162,7 +166,7 @@ async function updateL2CopiedFlags(transaction: Transaction, l2: DataView): Prom
 /** Writes an L1 table into new clusters. */
 export async function writeL1(transaction: Transaction, l1: DataView): Promise<L1Location> {
   const bytes = new Uint8Array(l1.buffer, l1.byteOffset, l1.byteLength);
-  // A table without entries would have a place that nothing accounts for.
+  // `qemu-img check` does not count the cluster of a table without entries.
   const whole = bytes.length === 0 ? new Uint8Array(8) : bytes;
   return { fileOffset: await transaction.write(whole), entries: whole.length / 8 };
 }

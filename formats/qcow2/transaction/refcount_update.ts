@@ -1,5 +1,5 @@
 /**
- * The refcounts of an image within a change: as they were, and as they will be.
+ * The refcounts of a transaction: on-disk blocks, and copies of those that change.
  *
  * @module
  */
@@ -11,40 +11,46 @@ import { maxRefcount, refcountAt, refcountsPerBlock, setRefcount } from "../refc
 import type { OnDiskRefcounts } from "../refcounts/on_disk_refcounts.ts";
 import { corruptImage } from "../refuse_corrupt.ts";
 
-/** From where refcounts come, if not from the image as they are. */
+/** Replacements of the on-disk refcounts. */
 export interface RefcountSource {
-  /** All counts, which replace those that the image states; of the refcount structure itself none. */
+  /** Refcounts of all clusters but those of the refcount structure, in place of the on-disk ones. */
   readonly refcounts?: { get(cluster: number): number; skipTo(cluster: number): number };
-  /** Another width of refcounts, as in the header. */
+  /** Another refcount order, as in the header. */
   readonly refcountOrder?: number;
 }
 
 /** Refcounts that change. Clusters are numbered from the start of the file. */
 export interface RefcountUpdate {
-  /** Whether all blocks are made anew. */
+  /** Whether all blocks are rebuilt. */
   readonly rebuilds: boolean;
-  /** Their width, as in the header. */
+  /** The refcount order, as in the header. */
   readonly order: number;
   /** Clusters that one block counts. */
   readonly clustersPerBlock: number;
-  /** The blocks that change, as they will be. */
+  /** The changed blocks, by index. */
   readonly blocks: ReadonlyMap<number, Uint8Array>;
-  /** Clusters whose count has become 0, at least for a while. */
+  /** Clusters whose refcount became 0, at least temporarily. */
   readonly freed: readonly number[];
-  /** The refcount of `cluster` after the change. */
+  /** Returns the refcount of `cluster` after the transaction. */
   refcount(cluster: number): Promise<number> | number;
-  /** Adds `by` to the refcount of `cluster`, which must be `least` before. Returns nothing where that needed no waiting. */
+  /**
+   * Adds `by` to the refcount of `cluster`, which must be at least `minBefore` before. Returns nothing if its block was
+   * in memory.
+   */
   adjust(cluster: number, by: number, minBefore?: number): Promise<void> | void;
-  /** The first of `count` neighbours in the file that are free before and after the change; -1 for none. */
+  /**
+   * Returns the first of `count` consecutive clusters of the file that are free before and after the transaction; -1
+   * for none.
+   */
   findFree(count: number): Promise<number>;
   /**
-   * The first of `count` neighbours at or after `end` that nobody has. Refcounts may go further than the file, even by a
-   * damaged entry that makes an odd block count the far end of nowhere: what they count is left alone.
+   * Returns the first of `count` consecutive clusters at or after `end` with the refcount 0. Refcounts may exist for
+   * clusters far past the end of the file, even because of a single damaged entry; such clusters are not allocated.
    */
   findPastEnd(end: number, count: number): Promise<number>;
 }
 
-/** The refcounts `stored` in an image with this header, or those of `source`, to be changed. */
+/** Begins a change of the refcounts `onDisk`, or of those in `source`. */
 export async function refcountUpdate(
   storage: Storage,
   header: Header,
@@ -59,14 +65,14 @@ export async function refcountUpdate(
   const blocks = new Map<number, Uint8Array>();
   const freed: number[] = [];
   const oldEnd = Math.ceil(storage.size / clusterSize);
-  /** No single cluster below is free. */
+  /** No cluster below this one is free. */
   let firstFree = 0;
-  /** So many free neighbours are nowhere; within a change none become free. */
+  /** The file has no such number of consecutive free clusters. A transaction does not free any before its end. */
   let unavailableCount = Infinity;
 
   if (rebuilds) await copyAll();
 
-  /** Copies all counts into new blocks. */
+  /** Copies all refcounts into new blocks. */
   async function copyAll(): Promise<void> {
     const { refcounts } = source;
     if (refcounts !== undefined) {
@@ -135,7 +141,7 @@ export async function refcountUpdate(
     for (let index = Math.floor(firstFree / clustersPerBlock); index * clustersPerBlock < oldEnd; index++) {
       const before = await onDisk.blockAt(index);
       const after = blocks.get(index);
-      // Where there is no block, the file has clusters that nobody gave out; they are left alone.
+      // Without a block, the clusters of the file were never allocated; they stay unused.
       if (before === null) {
         length = 0;
         continue;

@@ -1,7 +1,7 @@
 /**
- * Changes of an image in one step. Everything new is written where nothing is: tables, refcount blocks, the refcount
- * table. The header, which names them all in its first sector, is written last. Before that the image is the old one to
- * the byte, after it the new one; there is nothing between, not even a leak.
+ * Changes of an image in one atomic step. New tables, refcount blocks and the refcount table go into free clusters. The
+ * header, which names them in its first sector, is written last. Before that write the image is the old one to the
+ * byte, after it the new one; an interruption does not even leak clusters.
  *
  * @module
  */
@@ -21,48 +21,57 @@ import { readPadded } from "../file_reads.ts";
 import { type OnDiskRefcounts, readOnDiskRefcounts } from "../refcounts/on_disk_refcounts.ts";
 import { checkMetadataRefcounts, corruptImage } from "../refuse_corrupt.ts";
 
-/** A change being prepared. Clusters are numbered from the start of the file. */
+/** A transaction in preparation. Clusters are numbered from the start of the file. */
 export interface Transaction {
   readonly storage: WritableStorage;
-  /** The header as it is in the file. */
+  /** The header in the file. */
   readonly header: Header;
   readonly geometry: Geometry;
   readonly context: CheckContext;
-  /** The refcount of `cluster` after the change. */
+  /** Returns the refcount of `cluster` after the transaction. */
   refcount(cluster: number): Promise<number> | number;
-  /** Adds `by` references. Returns nothing where that needed no waiting. */
+  /** Adds `by` references. Returns nothing if the refcount block was in memory. */
   adjustRefcount(cluster: number, by: number): Promise<void> | void;
   /**
-   * Adds `by` references to what an entry of a table points at.
+   * Adds `by` references to the target of a table entry.
    *
-   * @throws ImageError `corrupt` where the entry cannot be: it leads into another table, or to what is free
+   * @throws ImageError `corrupt` for an entry that points at other metadata or at a free cluster
    */
   addReferences(fileOffset: number, by: number, target: ReferenceTarget): Promise<void> | void;
-  /** Gives out `count` neighbouring clusters that are free before and after the change; `atEnd`: past the file's end. */
+  /**
+   * Allocates `count` consecutive clusters that are free before and after the transaction; with `atEnd`, past the end
+   * of the file.
+   */
   allocate(count: number, atEnd?: boolean): Promise<number>;
-  /** Puts `bytes` into new clusters; returns their file offset. */
+  /** Writes `bytes` into new clusters. Returns their file offset. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Takes a reference from each cluster of `[fileOffset, fileOffset + length)`. */
+  /** Releases a reference to each cluster of `[fileOffset, fileOffset + length)`. */
   release(fileOffset: number, length: number): Promise<void>;
-  /** Whether the cluster at `fileOffset` came from {@linkcode allocate}: it may be written. */
+  /** Whether {@linkcode allocate} returned the cluster at `fileOffset`, so that it may be overwritten. */
   isNew(fileOffset: number): boolean;
-  /** Writes the refcounts, then the header with these changes: now the change is made. */
+  /**
+   * Writes the refcounts, then the header with these changes, which completes the transaction. Then deallocates free
+   * clusters.
+   */
   commit(changes: Partial<Header>): Promise<void>;
 }
 
-/** What an entry of a table points at. */
+/** The target of a table entry. */
 export type ReferenceTarget = "data" | "an L2 table" | "bits of a bitmap";
 
-/** From where the refcounts of a {@linkcode Transaction} come. */
+/** Options of {@linkcode beginTransaction}. */
 export interface TransactionOptions extends RefcountSource {
-  /** Whether the counts have been held against all references. Else what would free a table is refused. */
+  /**
+   * Whether the on-disk refcounts have been compared with the computed ones. If not, the release of metadata is
+   * refused.
+   */
   readonly compared?: boolean;
 }
 
 /**
- * Begins a change of the image in `storage`, of which `header` is the header.
+ * Begins a transaction on the image in `storage` with this `header`.
  *
- * @throws ImageError `corrupt` where the refcounts cannot be relied upon
+ * @throws ImageError `corrupt` where the refcounts are unreliable
  */
 export async function beginTransaction(
   storage: WritableStorage,
@@ -90,7 +99,7 @@ export async function beginTransaction(
         fileOffset,
       );
     }
-    // What a change has put into a free cluster must not be taken for the guest's.
+    // A table that the transaction wrote into a free cluster must not count as guest data.
     const structure = metadata?.at(cluster) ?? (target === "data" && newClusters.has(cluster) ? "a new table" : null);
     if (
       structure !== null && structure !== target &&
@@ -133,7 +142,10 @@ export async function beginTransaction(
     return fileOffset;
   }
 
-  /** Gives every changed block a place, until none changes any more by that; and the table. Cluster of each block. */
+  /**
+   * Allocates the changed blocks, until the allocation changes no further block, and the refcount table. Returns the
+   * cluster of each block.
+   */
   async function allocateRefcountStructure(): Promise<
     { metadata: Map<number, number>; table: number; clusters: number }
   > {
@@ -190,14 +202,14 @@ export async function beginTransaction(
     await deallocate();
   }
 
-  /** Gives back to the host what nobody needs any more. */
+  /** Punches holes for free clusters and truncates the file after the last one in use. */
   async function deallocate(): Promise<void> {
     const unused: number[] = [];
     for (const cluster of new Set(update.freed)) if (await refcount(cluster) === 0) unused.push(cluster);
     let last = Math.max(end, Math.ceil(storage.size / clusterSize));
     while (last > 0) {
       const index = Math.floor((last - 1) / clustersPerBlock);
-      // A file may be long and hold next to nothing.
+      // A long file may be nearly empty.
       if (!blocks.has(index) && (rebuilds || !oldBlocks.has(index))) last = index * clustersPerBlock;
       else if (await refcount(last - 1) === 0) last--;
       else break;
@@ -223,7 +235,7 @@ export async function beginTransaction(
   };
 }
 
-/** Writes what differs of the first cluster, and waits until it is on stable storage. */
+/** Writes the changed bytes of the first cluster, and syncs. */
 export async function writeHeader(storage: WritableStorage, header: Header): Promise<void> {
   const next = encodeHeader(header);
   const old = new Uint8Array(next.length);
@@ -242,7 +254,7 @@ function refcountTableTooLong(storage: WritableStorage): ImageError {
   return new ImageError("unsupported", message, { path: storage.label });
 }
 
-/** The blocks and what the header names must be counted. */
+/** Checks that the refcount blocks are valid, and that they and the tables in the header have refcounts. */
 async function checkRefcountStructure(
   storage: WritableStorage,
   header: Header,
@@ -253,7 +265,10 @@ async function checkRefcountStructure(
   await checkMetadataRefcounts(storage, header, onDisk.blocks.map(({ fileOffset }) => fileOffset), onDisk.get);
 }
 
-/** Where tables lie, of an image whose tables are each in a place of their own and known to be shared where they are. */
+/**
+ * Returns the clusters with metadata. Each structure must have clusters of its own; an L2 table shared with a snapshot
+ * must have a refcount that says so.
+ */
 async function metadataRangesOf(
   storage: WritableStorage,
   header: Header,
@@ -261,7 +276,7 @@ async function metadataRangesOf(
 ): Promise<MetadataRanges> {
   const l1 = await readL1(storage, header.l1);
   const refcountTable = Float64Array.from(onDisk.blocks, ({ fileOffset }) => fileOffset);
-  // Bitmaps that are not consistent count for nothing: their place may have been used for something else.
+  // Another program may have reused the clusters of inconsistent bitmaps.
   const bitmaps = header.bitmapsConsistent ? await readBitmapDirectory(storage, header) : [];
   const metadata = await readMetadataRanges({ storage, header, l1, refcountTable, bitmaps });
   for (let index = 0; index < header.l1.entries; index++) {
