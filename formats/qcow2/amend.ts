@@ -117,8 +117,8 @@ function checkNext(storage: WritableStorage, next: Header): void {
   if (next.rawExternalData && next.backing !== null) {
     throw new ImageError(
       "unsupported",
-      `Cannot amend "${path}": its data file by itself is the disk, so that nothing ` +
-        "can lie beneath",
+      `Cannot amend "${path}": its data file by itself is the disk, so it ` +
+        "can have no backing file",
       { path },
     );
   }

@@ -25,12 +25,16 @@ export async function setQcow2Backing(storage: WritableStorage, backing: NamedFi
   refuseCorrupt(storage, header);
   const path = storage.label;
   if (backing !== null && (backing.format === undefined || backing.format === "")) {
-    throw new ImageError("usage", `Cannot use "${backing.name}" beneath "${path}": its format must be stated`, {
-      path,
-    });
+    throw new ImageError(
+      "usage",
+      `Cannot use "${backing.name}" as the backing file of "${path}": its format must be stated`,
+      {
+        path,
+      },
+    );
   }
   if (backing !== null && header.rawExternalData) {
-    throw new ImageError("unsupported", `Cannot use a file beneath "${path}": its data file by itself is the disk`, {
+    throw new ImageError("unsupported", `Cannot set a backing file of "${path}": its data file by itself is the disk`, {
       path,
     });
   }

@@ -163,7 +163,7 @@ export function newHeader(plan: CreatePlan): Header {
   const settings = settingsOf(plan);
   const { clusterSize, version } = settings;
   const size = alignUp(plan.size, SECTOR);
-  // At least one: `qemu-img check` does not count the cluster of a table without entries.
+  // At least one: the cluster of a table without entries would have no reference.
   const l1Entries = Math.max(1, l1EntriesFor(geometryOf(geometryFields(settings)), size));
   const refcountClusters = refcountTableClusters(settings, size);
   return {

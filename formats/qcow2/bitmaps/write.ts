@@ -64,7 +64,7 @@ export function checkBitmap(
     });
   };
   if (header.version === 2) refuse("unsupported", "bitmaps need compat=1.1");
-  if (bitmap.inconsistent) refuse("unsupported", "it is inconsistent, so its bits say nothing");
+  if (bitmap.inconsistent) refuse("unsupported", "it is inconsistent, so its bits are not valid");
   const nameBytes = new TextEncoder().encode(name).length;
   if (nameBytes < 1 || nameBytes > BITMAP_NAME_BYTES_MAX) {
     refuse("usage", `its name has ${nameBytes} bytes, must have 1 to ${BITMAP_NAME_BYTES_MAX}`);

@@ -251,7 +251,7 @@ function walkCompressed(
   wrong: (problem: string) => void,
 ): void {
   const { header, clusters } = walk;
-  if (isCopied(high)) wrong("is compressed and marked as nobody else's");
+  if (isCopied(high)) wrong("is compressed, but has its copied flag (bit 63) set");
   if (header.externalData) return wrong("is compressed, which an image with external data cannot have");
   if (hasBits) return wrong("is compressed and has subclusters");
   const { fileOffset, length } = decodeCompressed(header.clusterBits, high & 0x7fffffff, low);

@@ -10,7 +10,7 @@ import type { Storage } from "../../storage/types.ts";
 import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
-/** Limit of extra data in an entry; programs write 24 bytes at most. */
+/** Maximum extra data of an entry, in bytes; the specification defines 24. */
 const EXTRA_BYTES_MAX = 1024;
 /** Maximum length of a snapshot table, in bytes. */
 const TABLE_BYTES_MAX = 64 << 20;

@@ -128,7 +128,7 @@ async function refuseBitmaps(storage: WritableStorage, header: Header, size: num
   if (enabled) {
     const message =
       `Cannot load a snapshot of "${path}": its bitmap "${enabled.name}" records changes, and would not ` +
-      "know of this one; disable or remove it first";
+      "record this one; disable or remove it first";
     throw new ImageError("unsupported", message, { path });
   }
   if (bitmaps.length === 0 || size === header.size) return;

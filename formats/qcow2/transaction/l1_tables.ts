@@ -166,7 +166,7 @@ async function updateL2CopiedFlags(transaction: Transaction, l2: DataView): Prom
 /** Writes an L1 table into new clusters. */
 export async function writeL1(transaction: Transaction, l1: DataView): Promise<L1Location> {
   const bytes = new Uint8Array(l1.buffer, l1.byteOffset, l1.byteLength);
-  // `qemu-img check` does not count the cluster of a table without entries.
+  // The cluster of a table without entries would have no reference.
   const whole = bytes.length === 0 ? new Uint8Array(8) : bytes;
   return { fileOffset: await transaction.write(whole), entries: whole.length / 8 };
 }
