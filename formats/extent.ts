@@ -98,10 +98,16 @@ export function sameStatus(a: Extent, b: Extent): boolean {
   return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.compressed === b.compressed);
 }
 
+/** Whether two extents, the second beginning where the first ends, lie in one piece of a file. */
+export function isContiguous({ start, end, location }: Extent, next: Extent): boolean {
+  const after = next.location;
+  if (location === undefined || after === undefined) return false;
+  return after.offset === location.offset + (end - start) && after.storage === location.storage;
+}
+
 /** Joins two extents of one status, the second beginning where the first ends; located where both lie in one piece. */
 export function joinExtents(a: Extent, b: Extent): Extent {
-  const { location, ...rest } = a;
-  const contiguous = location !== undefined && location.storage === b.location?.storage &&
-    b.location.offset === location.offset + (a.end - a.start);
-  return { ...(contiguous ? a : rest), end: b.end };
+  if (isContiguous(a, b)) return { ...a, end: b.end };
+  const { location: _, ...rest } = a;
+  return { ...rest, end: b.end };
 }

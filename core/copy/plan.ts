@@ -10,6 +10,7 @@ import {
   type Extent,
   type ExtentKind,
   type GuestReader,
+  isContiguous,
   joinExtents,
   type MaybePromise,
   sameStatus,
@@ -102,8 +103,7 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
 /** Adds an extent behind the others, joined with the last one where both lie in one piece of a file. */
 function append(extents: Extent[], extent: Extent): void {
   const last = extents[extents.length - 1];
-  const joined = last.location && extent.location && sameStatus(last, extent) ? joinExtents(last, extent) : null;
-  if (joined?.location) extents[extents.length - 1] = joined;
+  if (isContiguous(last, extent) && sameStatus(last, extent)) extents[extents.length - 1] = joinExtents(last, extent);
   else extents.push(extent);
 }
 
