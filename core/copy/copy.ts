@@ -28,6 +28,7 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
   });
   const target = job.hash ? hashingTarget(copyTargetOf(job), job.hash) : copyTargetOf(job);
   const current: Copy = { job, target, pipeline, times: stageTimesOf(job), pieces };
+  const leave = job.hash ? hashSkipped : skip;
   const movers = [...job.movers, inlineCopy].map((moverOf) => moverOf(current));
   try {
     // Find the next step: guest bytes with one status and one action.
@@ -35,7 +36,7 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
       for (let at = step.start; at < step.end;) {
         if (step.action === "skip") {
           // Nothing to read, nothing to write.
-          at = job.hash ? await hashSkipped(current, step, at) : await skip(current, step, at);
+          at = await leave(current, step, at);
         } else if (step.action === "zero") {
           // Nothing to read.
           at = await zero(current, step, at);
@@ -50,7 +51,7 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
     await pipeline.drained();
     current.times.report(true);
   } catch (error) {
-    // What went wrong first comes first.
+    // If an earlier piece has failed, its error is the one to throw.
     await pipeline.drained();
     throw error;
   } finally {
@@ -59,7 +60,7 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
   return totals;
 }
 
-/** Lets the first mover take it that does; the last one takes everything. */
+/** Asks the movers in order; returns the end of the part that one has taken. The last mover takes everything. */
 async function move(movers: readonly Mover[], step: Step, start: number): Promise<number> {
   for (const mover of movers) {
     const end = await mover(step, start);
