@@ -15,16 +15,16 @@ export async function amend(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const changed = await openForChange(image, options, stack);
-  const verb = verbOf(changed, "amend", "amend");
+  const { run } = verbOf(changed, "amend", "amend");
   const { format, storage, context } = changed;
   refuseFixed(format, given);
-  const values = createOptions(format.name, format.maintenance?.amendOptions ?? [], given);
-  await atWork(options, () => verb(storage, values, context));
+  const values = createOptions(format.name, format.maintenance?.amend?.options ?? [], given);
+  await atWork(options, () => run(storage, values, context));
 }
 
 /** Refuses by name what is fixed once an image exists. */
 function refuseFixed(format: Format, given: { readonly [name: string]: unknown }): void {
-  const can = format.maintenance?.amendOptions?.map((spec) => spec.name) ?? [];
+  const can = format.maintenance?.amend?.options?.map((spec) => spec.name) ?? [];
   const fixed = Object.keys(given).find((name) =>
     !can.includes(name) && format.createOptions.some((spec) => spec.name === name)
   );

@@ -31,10 +31,10 @@ export async function changeBitmap(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const changed = await openForChange(image, options, stack);
-  const administer = verbOf(changed, "administerBitmap", "change bitmaps of");
+  const bitmaps = verbOf(changed, "bitmaps", "change bitmaps of");
   const actions: BitmapAction[] = [];
   for (const change of changes) actions.push(await actionOf(change, changed, stack));
-  await atWork(options, () => administer(changed.storage, name, actions, changed.context));
+  await atWork(options, () => bitmaps.change(changed.storage, name, actions, changed.context));
 }
 
 async function actionOf(

@@ -7,9 +7,9 @@ import {
   type CheckContext,
   type CheckReport,
   type Format,
-  partOf,
-  type RepairKind,
+  type RepairScope,
   resolve,
+  stageContext,
   type Storage,
 } from "../formats/mod.ts";
 import {
@@ -28,7 +28,7 @@ import { formatNamed, probe } from "./open/probe.ts";
 /** What {@linkcode check} may be told. */
 export interface CheckOptions extends ChangeOptions {
   /** Mend what is wrong, too. */
-  readonly repair?: RepairKind | undefined;
+  readonly repair?: RepairScope | undefined;
 }
 
 /** What {@linkcode check} finds; after a repair what is left. */
@@ -72,12 +72,12 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
 async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
   const { format, storage, context } = await openForChange(spec, options, stack);
   options.onEvent?.({ type: "phase", phase: "copy" });
-  const before = await reportOf(format, storage, partOf(context, 0, 0.3));
+  const before = await reportOf(format, storage, stageContext(context, 0, 0.3));
   const repair = format.maintenance?.repair;
   if (before === null || repair === undefined) return resultOf(spec, format, before, NOTHING_FIXED);
-  await repair(storage, options.repair ?? "leaks", partOf(context, 0.3, 0.7));
+  await repair(storage, options.repair ?? "leaks", stageContext(context, 0.3, 0.7));
   await storage.sync();
-  const after = await reportOf(format, storage, partOf(context, 0.7, 1)) ?? before;
+  const after = await reportOf(format, storage, stageContext(context, 0.7, 1)) ?? before;
   options.onEvent?.({ type: "phase", phase: "finish" });
   return resultOf(spec, format, after, {
     corruptionsFixed: Math.max(0, before.corruptions - after.corruptions),

@@ -124,8 +124,8 @@ export class Conversion {
       tellRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
     }
     const source = pad(longer.reader, alignUp(longer.reader.size, traits.sector));
-    if (job.bitmaps && !target.writer.addBitmap) throw lacksBitmaps(job.target, target.format);
-    if (bitmaps.length > 0) await target.writer.checkBitmaps?.(bitmaps);
+    if (job.bitmaps && !target.writer.bitmaps) throw lacksBitmaps(job.target, target.format);
+    if (bitmaps.length > 0) await target.writer.bitmaps?.check(bitmaps);
     const { added, gpt } = longer;
     const size = { size: traits.size, ...(added > 0 && { added }), ...(gpt && { gpt }) };
     return {
@@ -172,7 +172,7 @@ export class Conversion {
         ...(hash && { hash }),
       });
       this.emit({ type: "phase", phase: "finish" });
-      for (const bitmap of bitmaps) await writer.addBitmap?.(bitmap);
+      for (const bitmap of bitmaps) await writer.bitmaps?.add(bitmap);
       await writer.finish();
       throwIfCancelled(this.context.signal);
       const fileSize = storage.size;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type GuestReader, ImageError, partOf } from "../formats/mod.ts";
+import { type GuestReader, ImageError, stageContext } from "../formats/mod.ts";
 import { reportingCheckpoint } from "./open_for_change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
@@ -55,9 +55,9 @@ export async function estimateConversion(
   const { source, target: { writer } } = await conversion.prepare(stack);
   const told = { checkpoint: reportingCheckpoint(conversion.throttle, onEvent) };
   onEvent?.({ type: "phase", phase: "copy" });
-  const status = await countStatus(source, partOf(told, 0, 0.5).checkpoint);
+  const status = await countStatus(source, stageContext(told, 0, 0.5).checkpoint);
   const data = status.data.bytes + status.compressed.bytes;
-  const { checkpoint } = partOf(told, 0.5, 1);
+  const { checkpoint } = stageContext(told, 0.5, 1);
   const { sampled, readSeconds, writeSeconds, compress } = await takeSamples({
     source,
     data,

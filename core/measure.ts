@@ -15,8 +15,8 @@ import {
   ImageError,
   type Measure,
   type Measured,
-  partOf,
   resolve,
+  stageContext,
   type WritableStorage,
   zeroes,
 } from "../formats/mod.ts";
@@ -123,9 +123,9 @@ async function measureFor(
 ): Promise<MeasureSummary> {
   const { reader, bitmaps } = content;
   if (plan.compress) {
-    const decompressed = await measureFor(format, { ...plan, compress: false }, content, partOf(told, 0, 0.4));
-    const { size, data, unit } = await written(format, plan, reader, partOf(told, 0.4, 0.7));
-    const share = await compressedShare(format, plan, content, data, partOf(told, 0.7, 1));
+    const decompressed = await measureFor(format, { ...plan, compress: false }, content, stageContext(told, 0, 0.4));
+    const { size, data, unit } = await written(format, plan, reader, stageContext(told, 0.4, 0.7));
+    const share = await compressedShare(format, plan, content, data, stageContext(told, 0.7, 1));
     const compressed = compressedSize(size, data, share);
     // The last clusterSize that compressed data lies in may be full or empty.
     return { ...decompressed, required: compressed.size, requiredError: compressed.error + unit };
@@ -135,8 +135,8 @@ async function measureFor(
     return sizeOf(await dataIn(reader, unit, told), bitmaps);
   }
   return {
-    required: (await written(format, plan, reader, partOf(told, 0, 0.5))).size,
-    fullyAllocated: (await written(format, plan, fullReader(reader.size), partOf(told, 0.5, 1))).size,
+    required: (await written(format, plan, reader, stageContext(told, 0, 0.5))).size,
+    fullyAllocated: (await written(format, plan, fullReader(reader.size), stageContext(told, 0.5, 1))).size,
   };
 }
 

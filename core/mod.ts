@@ -555,7 +555,7 @@ export async function changeBitmap(
 }
 
 /**
- * Changes options of an image; which there are, `maintenance.amendOptions` of its format says.
+ * Changes options of an image; which there are, `maintenance.amend.options` of its format says.
  *
  * @param given as given by a user: text, or already typed
  * @throws ImageError `usage` for an option that there is not; `unsupported` for one that an existing image cannot change

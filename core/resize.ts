@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type GrowthKind, ImageError } from "../formats/mod.ts";
+import { ImageError, type Preallocation } from "../formats/mod.ts";
 import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 
 /** What {@linkcode resize} may be told. */
@@ -11,7 +11,7 @@ export interface ResizeOptions extends ChangeOptions {
   /** The disk may become shorter: what lies at its end is lost. */
   readonly shrink?: boolean;
   /** What to allocate for the new end. Default: nothing. */
-  readonly growth?: GrowthKind;
+  readonly growth?: Preallocation;
 }
 
 /** What {@linkcode resize} did. Guest bytes. */

@@ -1,43 +1,43 @@
 /**
- * Bytes and numbers: the one place where fields of an image become numbers.
+ * Bytes and numbers: rounding, and the fields of an image as numbers.
  *
  * @module
  */
 import { corrupt } from "./errors.ts";
 
-/** The sector of every format here, in bytes. */
+/** Bytes of a sector, in every format here. */
 export const SECTOR = 512;
 
-/** `value` rounded down to a multiple of `clusterSize`. Exact up to 2^53. */
+/** Returns `value` rounded down to a multiple of `unit`. Exact up to 2^53. */
 export function alignDown(value: number, unit: number): number {
   return value - value % unit;
 }
 
-/** `value` rounded up to a multiple of `clusterSize`. Exact up to 2^53. */
+/** Returns `value` rounded up to a multiple of `unit`. Exact up to 2^53. */
 export function alignUp(value: number, unit: number): number {
   const rest = value % unit;
   return rest === 0 ? value : value - rest + unit;
 }
 
-/** How many units of `clusterSize` bytes `value` bytes need. */
-export function unitsOf(value: number, unit: number): number {
-  return Math.ceil(value / unit);
+/** Returns `value / divisor`, rounded up: the number of clusters, blocks or sectors that `value` bytes need. */
+export function ceilDiv(value: number, divisor: number): number {
+  return Math.ceil(value / divisor);
 }
 
-/** Whether `value` is a power of two, from 1 on. Exact up to 2^53. */
+/** Returns whether `value` is a power of two, from 1 on. Exact up to 2^53. */
 export function isPowerOfTwo(value: number): boolean {
   if (!Number.isSafeInteger(value) || value < 1) return false;
   while (value % 2 === 0) value /= 2;
   return value === 1;
 }
 
-/** A view for reading fields. Never copies. */
+/** Returns a view of `bytes` for reading and writing fields, without a copy. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /**
- * An unsigned 64-bit field as a number.
+ * Returns an unsigned 64-bit field as a number.
  *
  * @throws ImageError `corrupt` above 2^53 - 1: no size or offset of a real image is that large.
  *
@@ -68,7 +68,7 @@ export function setU64(view: DataView, at: number, value: number, littleEndian =
 
 const ZEROES = new Uint8Array(1 << 20);
 
-/** A shared, read-only buffer of zeroes, of at most 1 MiB. Never write to it. */
+/** Returns a shared buffer of zeroes, of at most 1 MiB. Callers must not write to it. */
 export function zeroes(length: number): Uint8Array {
   return ZEROES.subarray(0, length);
 }
@@ -76,15 +76,15 @@ export function zeroes(length: number): Uint8Array {
 let compareBytes: typeof Buffer.compare | undefined;
 
 /**
- * Whether both hold the same bytes. The first call takes as long as a small image to convert: the global `Buffer` loads
- * much of Node when it is first touched. Later ones compare 30 GB/s.
+ * Returns whether both hold the same bytes. The first call takes about as long as converting a small image, because the
+ * global `Buffer` loads much of Node on first use; later calls compare 30 GB/s.
  */
 export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
   compareBytes ??= Buffer.compare;
   return compareBytes(one, other) === 0;
 }
 
-/** Bytes as text: ASCII is kept, all else is shown as `?`, and the text ends at the first zero byte. */
+/** Returns bytes as text: ASCII is kept, all else becomes `?`, and the text ends at the first zero byte. */
 export function asciiText(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) {
@@ -94,8 +94,8 @@ export function asciiText(bytes: Uint8Array): string {
   return text;
 }
 
-/** Hands out parts of `room`, one after the other, and memory of its own where that is used up. */
-export function partsOf(room: Uint8Array): (length: number) => Uint8Array {
+/** Returns a function that allocates successive parts of `room`, and new memory once `room` is used up. */
+export function bufferAllocator(room: Uint8Array): (length: number) => Uint8Array {
   let taken = 0;
   return (length) => {
     if (taken + length > room.length) return new Uint8Array(length);

@@ -1,17 +1,18 @@
 /**
- * The one error class. Every failure that bad input, the host or the user can cause is an {@linkcode ImageError};
- * anything else that is thrown is a bug.
+ * The one error class. Every failure caused by bad input, the host or the user is an {@linkcode ImageError}; any other
+ * exception is a bug.
  *
  * @module
  */
 
 /**
- * What went wrong, as far as a caller must tell failures apart:
+ * The kinds of failures that callers treat differently:
  *
- * - `usage`: options that contradict each other, or a value out of its limits
- * - `missing`: a file or snapshot that is not there
- * - `permission`: Deno or the operating system does not allow it
- * - `refused`: allowed, but not safe: a target that is also a source, a locked file, a file named by an image outside its folder
+ * - `usage`: options that contradict each other, or a value outside its limits
+ * - `missing`: a file or snapshot that does not exist
+ * - `permission`: Deno or the operating system denies access
+ * - `refused`: possible, but not safe: a target that is also a source, a locked file, a file outside the folder of the
+ *   image that names it
  * - `corrupt`: the image contradicts its own specification
  * - `unsupported`: a valid image or request that this program cannot serve
  * - `io`: reading, writing or syncing failed
@@ -27,19 +28,19 @@ export type ErrorKind =
   | "io"
   | "cancelled";
 
-/** Where a failure happened and what caused it. */
+/** The location and the cause of a failure. */
 export interface ErrorDetails {
-  /** The file the failure is about. */
+  /** Path of the file. */
   readonly path?: string | undefined;
-  /** File offset in bytes, where one place of the file is at fault. */
+  /** File offset of the wrong bytes. */
   readonly offset?: number | undefined;
-  /** The error beneath this one. */
+  /** The underlying error. */
   readonly cause?: unknown;
 }
 
 /**
- * A failure with its kind, file, place and cause. The message says what was being done, what was found and what must
- * be; it has no final stop.
+ * A failure with its kind, file, file offset and cause. The message states the action, what was found and what must be,
+ * without a final stop.
  *
  * @example
  * ```ts
@@ -55,16 +56,16 @@ export interface ErrorDetails {
  * ```
  */
 export class ImageError extends Error {
-  /** The same for all failures; {@linkcode kind} tells them apart. */
+  /** The same for all failures; see {@linkcode kind}. */
   override readonly name = "ImageError";
-  /** Which sort of failure this is. */
+  /** The kind of failure. */
   readonly kind: ErrorKind;
-  /** The file the failure is about. */
+  /** Path of the file. */
   readonly path: string | undefined;
   /** File offset in bytes. */
   readonly offset: number | undefined;
 
-  /** `message` says what was being done, what was found, and what can be done about it. */
+  /** `message` states the action, what was found, what must be, and what the user can do. */
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = kind;
@@ -73,12 +74,12 @@ export class ImageError extends Error {
   }
 }
 
-/** An image that contradicts its specification. Shorthand for the most frequent failure of a format. */
+/** Returns the error for an image that contradicts its specification, the most frequent failure of a format. */
 export function corrupt(message: string, path?: string, offset?: number): ImageError {
   return new ImageError("corrupt", message, { path, offset });
 }
 
-/** Throws `cancelled` if the signal has been raised. */
+/** Throws `cancelled` if the signal is aborted. */
 export function throwIfCancelled(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new ImageError("cancelled", "Cancelled", { cause: signal.reason });
 }

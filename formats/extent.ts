@@ -1,12 +1,12 @@
 /**
- * Extents: guest bytes of one status, and where they lie. Pure helpers clip and join them in one place, so that neither a
- * format nor a layer above needs arithmetic of its own.
+ * Extents: ranges of guest bytes of one status, with their locations. The functions here clip and join them, so that no
+ * other module needs such arithmetic of its own.
  *
  * @module
  */
 import type { Storage } from "./storage/types.ts";
 
-/** A place in a file. */
+/** A position in a file. */
 export interface Location {
   readonly storage: Storage;
   /** File offset in bytes. */
@@ -14,11 +14,11 @@ export interface Location {
 }
 
 /**
- * Guest bytes `[start, end)` of one disk layer that read one way.
+ * Guest bytes `[start, end)` of one layer, all of one status.
  *
- * - `data`: the layer holds them; `compressed` where they must be decompressed
- * - `zero`: the layer states that they are zero
- * - `hole`: the layer states nothing: the backing file shows, or zeroes where there is none
+ * - `data`: the layer holds the bytes; `compressed` where they must be decompressed
+ * - `zero`: the layer states that the bytes are zero
+ * - `hole`: the layer holds nothing: the backing file shows, or zeroes where there is none
  */
 export type Extent =
   & {
@@ -27,15 +27,15 @@ export type Extent =
     /** Guest byte after the last. */
     readonly end: number;
     /**
-     * Where the extent lies, uncompressed and in one piece: a located extent ends where the file stops being contiguous.
-     * Zeroes and holes have a location where the layer has allocated space for them. The last bytes of a located extent
-     * may lie past the end of a file that was cut off. Absent: only the layer can read the extent.
+     * The location of the extent, which is uncompressed and contiguous there: a located extent ends where the file stops
+     * being contiguous. Zeroes and holes have a location where the layer has allocated space for them. A located extent may
+     * go on past the end of a truncated file. Absent: only the layer can read the extent.
      */
     readonly location?: Location;
   }
   & (
     | { readonly kind: "data"; readonly compressed: boolean }
-    /** `unwritten`: the layer has allocated data here, and the host shows a hole at its location. */
+    /** `unwritten`: the layer has allocated data here, and the file has a hole at its location. */
     | { readonly kind: "zero"; readonly unwritten?: true }
     | { readonly kind: "hole" }
   );
@@ -43,24 +43,24 @@ export type Extent =
 /** The status of an extent. */
 export type ExtentKind = Extent["kind"];
 
-/** Uncompressed data. */
+/** Returns an extent of uncompressed data. */
 export function dataExtent(start: number, end: number, location?: Location): Extent {
   return location === undefined
     ? { start, end, kind: "data", compressed: false }
     : { start, end, kind: "data", compressed: false, location };
 }
 
-/** Compressed data. */
+/** Returns an extent of compressed data. */
 export function compressedExtent(start: number, end: number): Extent {
   return { start, end, kind: "data", compressed: true };
 }
 
-/** Zeroes that the layer states. */
+/** Returns an extent that the layer states to be zero. */
 export function zeroExtent(start: number, end: number, location?: Location): Extent {
   return location === undefined ? { start, end, kind: "zero" } : { start, end, kind: "zero", location };
 }
 
-/** Guest bytes of which the layer states nothing. */
+/** Returns an extent of which the layer holds nothing. */
 export function holeExtent(start: number, end: number, location?: Location): Extent {
   return location === undefined ? { start, end, kind: "hole" } : { start, end, kind: "hole", location };
 }
@@ -88,24 +88,27 @@ export function clipExtent(extent: Extent, start: number, end: number): Extent {
   };
 }
 
-/** Returns `extent` with all guest bytes `distance` further on; its location stays. */
+/** Returns `extent` moved by `distance` guest bytes; its location stays. */
 export function shiftExtent(extent: Extent, distance: number): Extent {
   return distance === 0 ? extent : { ...extent, start: extent.start + distance, end: extent.end + distance };
 }
 
-/** Whether two extents have one status, compression included. */
+/** Returns whether two extents have the same status, compression included. */
 export function sameStatus(a: Extent, b: Extent): boolean {
   return a.kind === b.kind && (a.kind !== "data" || b.kind !== "data" || a.compressed === b.compressed);
 }
 
-/** Whether two extents, the second beginning where the first ends, lie in one piece of a file. */
+/** Returns whether two extents, the second of which begins where the first ends, are contiguous in one file. */
 export function isContiguous({ start, end, location }: Extent, next: Extent): boolean {
   const after = next.location;
   if (location === undefined || after === undefined) return false;
   return after.offset === location.offset + (end - start) && after.storage === location.storage;
 }
 
-/** Joins two extents of one status, the second beginning where the first ends; located where both lie in one piece. */
+/**
+ * Returns one extent for two of the same status, the second of which begins where the first ends. It has a location where
+ * both are contiguous in the file.
+ */
 export function joinExtents(a: Extent, b: Extent): Extent {
   if (isContiguous(a, b)) return { ...a, end: b.end };
   const { location: _, ...rest } = a;

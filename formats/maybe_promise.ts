@@ -1,15 +1,15 @@
 /**
- * Answers that are mostly at hand. A look-up in a table that is in memory costs less than a promise does; so it answers
- * at once, and only a table that must be read first makes it a promise. `await` takes both.
+ * Results that are usually available without waiting. A look-up in a table in memory costs less than a promise, so it
+ * returns its value directly; it returns a promise only where the table must be read first. `await` accepts both.
  *
  * @module
  */
 
-/** A value, or one that will be there. */
+/** A value, or a promise of it. */
 export type MaybePromise<T> = T | Promise<T>;
 
 /**
- * `next` of `value`: at once where the value is at hand.
+ * Returns `next(value)`; calls `next` directly where `value` is no promise.
  *
  * @example
  * ```ts

@@ -1,9 +1,13 @@
 /**
- * The formats as the engine sees them: contract, registry, storage. Nothing above this folder imports past this file.
+ * The formats as the engine uses them: contract, registry, storage. Modules outside this folder import this file only.
  *
  * @module
  */
 export type * from "./contract.ts";
+export type * from "./guest_reader.ts";
+export type * from "./options.ts";
+export type * from "./bitmaps.ts";
+export type * from "./snapshots.ts";
 export * from "./maintenance.ts";
 export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
 export { andThen, type MaybePromise } from "./maybe_promise.ts";

@@ -1,16 +1,16 @@
 /**
- * Memory that files are read into and written from.
+ * Buffers for reading and writing files.
  *
  * @module
  */
 
 /**
- * `length` bytes, zero at first, that begin with a page of the processor where the host can do that. Workers may share
- * them. Stands alone: workers run its text.
+ * Returns `length` zeroed bytes, aligned to a page of the processor where the host supports that. Workers may share
+ * them.
  *
- * The kernel copies between a file and memory with one instruction, and with processors of AMD this takes up to twice as
- * long where the memory begins a few bytes behind the start of a page: 16, where the C library puts whatever is large.
- * JavaScript cannot say where memory begins, but that of WebAssembly begins with a page.
+ * The kernel copies between a file and memory with one instruction, which on AMD processors takes up to twice as long
+ * where the memory begins a few bytes after the start of a page, as large allocations of the C library do (16 bytes).
+ * JavaScript cannot align memory, but memory of WebAssembly begins at a page.
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ export function pageMemory(length: number): Uint8Array {
     const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     return new Uint8Array(buffer, 0, length);
   } catch {
-    // Without a compiler there is no WebAssembly, and with little address space no memory of it.
+    // Fails without a just-in-time compiler (no WebAssembly), or where address space is scarce.
     return new Uint8Array(new SharedArrayBuffer(length));
   }
 }

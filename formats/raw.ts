@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GrowthKind } from "./maintenance.ts";
+import type { Preallocation } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
 import { dataExtent, zeroExtent } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
@@ -48,7 +48,7 @@ export const raw: Format = {
 };
 
 /** A raw image is as long as its file. */
-async function resizeRaw(storage: WritableStorage, size: number, growth: GrowthKind): Promise<void> {
+async function resizeRaw(storage: WritableStorage, size: number, growth: Preallocation): Promise<void> {
   const { orCutBack, refuseMetadata } = await import("./shared/growth.ts");
   const before = storage.size;
   refuseMetadata(storage, growth);

@@ -1,7 +1,7 @@
 /**
- * The formats that this program knows. Adding one is a line here; probing, help and the conformance suite read it.
- * Every program evaluates what stands here, so a format's own module holds facts, and its verbs load their code when
- * they are called.
+ * The formats of this program. A new format needs one line here; probing, help, the wizard and the conformance suite use
+ * this list. Every start of the program evaluates the modules imported here, so the module of a format holds properties
+ * only, and its verbs import their code when they are called.
  *
  * @module
  */
@@ -13,5 +13,5 @@ import { vhdx } from "./vhdx/mod.ts";
 import { vmdk } from "./vmdk/mod.ts";
 import { vpc } from "./vpc/mod.ts";
 
-/** In the order in which they are probed; raw is what is left and comes last. */
+/** In the order of probing. Raw comes last: it is the format of a file that no other format recognises. */
 export const allFormats: readonly Format[] = [vpc, qcow2, vdi, vhdx, vmdk, raw];

@@ -62,14 +62,14 @@ function amendRequest(parsed: ParsedArgs): AmendRequest | string {
     return { ...onlyImageToEdit(parsed, "amend", false), values: undefined, view };
   }
   if (items.length === 0) throw usageError("Cannot tell what to amend: give options with -o");
-  const names = allFormats.flatMap(({ maintenance }) => maintenance?.amendOptions ?? []).map((spec) => spec.name);
+  const names = allFormats.flatMap(({ maintenance }) => maintenance?.amend?.options ?? []).map((spec) => spec.name);
   return { ...onlyImageToEdit(parsed, "amend"), values: optionValues(items, names), view };
 }
 
 /** Returns the options that images of a format can amend, as `-o help` prints them. */
 function amendableText(name: string): string {
   const { maintenance } = formatOfOption(name, allFormats, "-f");
-  const specs = maintenance?.amendOptions ?? [];
+  const specs = maintenance?.amend?.options ?? [];
   if (specs.length === 0) return `Images of format "${name}" have no options that can be amended\n`;
   return `Amendable options of format "${name}":\n${optionLines(specs)}`;
 }

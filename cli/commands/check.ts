@@ -4,7 +4,7 @@
  * @module
  */
 import { changeFiles, check } from "../../mod.ts";
-import type { CheckResult, RepairKind } from "../../mod.ts";
+import type { CheckResult, RepairScope } from "../../mod.ts";
 import { editOptions, type ImageToEdit, onlyImageToEdit, refuseForceShare } from "../args/edit_options.ts";
 import { textOf } from "../args/parse_args.ts";
 import {
@@ -63,13 +63,13 @@ Examples:
 const UNSUPPORTED = 63;
 
 interface CheckRequest extends ImageToEdit {
-  readonly repair: RepairKind | undefined;
+  readonly repair: RepairScope | undefined;
   readonly form: "human" | "json";
   readonly view: ProgressView;
 }
 
 function checkRequest(parsed: ParsedArgs): CheckRequest {
-  const repair = repairKind(textOf(parsed, "repair"));
+  const repair = repairScope(textOf(parsed, "repair"));
   refuseForceShare(parsed, repair !== undefined);
   return {
     ...onlyImageToEdit(parsed, "check", repair !== undefined),
@@ -79,7 +79,7 @@ function checkRequest(parsed: ParsedArgs): CheckRequest {
   };
 }
 
-function repairKind(text: string | undefined): RepairKind | undefined {
+function repairScope(text: string | undefined): RepairScope | undefined {
   if (text === undefined || text === "leaks" || text === "all") return text;
   throw usageError(`Cannot repair "${text}": -r must be leaks or all`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { changeFiles, parseSize, resize } from "../../mod.ts";
-import type { GrowthKind } from "../../mod.ts";
+import type { Preallocation } from "../../mod.ts";
 import { editOptions, type ImageToEdit, imageToEdit } from "../args/edit_options.ts";
 import { isOn, textOf } from "../args/parse_args.ts";
 import { formatOption, permissionsOption, progressOptions, progressView, READING } from "../args/read_options.ts";
@@ -50,11 +50,11 @@ interface ResizeRequest extends ImageToEdit {
   /** Bytes. */
   readonly size: number | { readonly by: number };
   readonly shrink: boolean;
-  readonly growth: GrowthKind;
+  readonly growth: Preallocation;
   readonly view: ProgressView;
 }
 
-const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
+const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
 function resizeRequest(parsed: ParsedArgs): ResizeRequest {
   const [name, size, ...more] = parsed.files;

@@ -5,7 +5,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
-import { asciiText, type GuestReader, isPowerOfTwo, unitsOf, viewOf } from "../../formats/mod.ts";
+import { asciiText, ceilDiv, type GuestReader, isPowerOfTwo, viewOf } from "../../formats/mod.ts";
 import type { Patch } from "../open/patched.ts";
 
 /** Field offsets of the header, UEFI table 5.5. */
@@ -87,8 +87,8 @@ async function readGpt(disk: GuestReader, header: Uint8Array, sector: number): P
   const length = entriesLength(header);
   const firstLba = lba(header, AT.entriesLba);
   const lastUsable = lba(header, AT.lastUsable);
-  if (firstLba < 2 || firstLba + unitsOf(length, sector) > sectors) return "its entries lie outside the disk";
-  const entries = await readAt(disk, firstLba * sector, unitsOf(length, sector) * sector);
+  if (firstLba < 2 || firstLba + ceilDiv(length, sector) > sectors) return "its entries lie outside the disk";
+  const entries = await readAt(disk, firstLba * sector, ceilDiv(length, sector) * sector);
   if (crc32(entries.subarray(0, length)) !== viewOf(header).getUint32(AT.entriesCrc, true)) {
     return "the checksum of the entries is wrong";
   }

@@ -96,7 +96,7 @@ function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): 
 export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
   const createNamed = () => Promise.resolve(new MemoryStorage());
   await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, backing: null });
-  if (writer && !writer.addBitmap) throw lacksBitmaps(spec, format);
+  if (writer && !writer.bitmaps) throw lacksBitmaps(spec, format);
 }
 
 /** The refusal of a target that can have no bitmaps. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { NamedFile, OptionValues } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
+import type { OptionValues } from "../options.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import { type CheckContext, type CheckReport, partOf } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, stageContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { addReference, computeRefcounts, eachEntry, type Walk } from "./refcounts/compute_refcounts.ts";
 import { type Header, readHeader } from "./header/header.ts";
@@ -35,11 +35,11 @@ import { type OnDiskRefcounts, readOnDiskRefcounts, refcountOrInfinity } from ".
  */
 export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {
   const header = await readHeader(storage);
-  const comparison = await compareRefcounts(storage, header, partOf(context, 0, 0.7));
+  const comparison = await compareRefcounts(storage, header, stageContext(context, 0, 0.7));
   const { onDisk } = comparison;
   // Where every flag is set and every refcount is 1, all flags are right, and the tables need not be read again.
   if (!comparison.allOnes || !comparison.walk.allCopied) {
-    await checkCopiedFlags(comparison, partOf(context, 0.7, 1), onDisk);
+    await checkCopiedFlags(comparison, stageContext(context, 0.7, 1), onDisk);
   }
   const { findings, clusters } = comparison.walk;
   const { problems, corruptions, leaks, checkErrors } = findings;
@@ -73,7 +73,7 @@ export async function compareRefcounts(
   header: Header,
   context: CheckContext,
 ): Promise<RefcountComparison> {
-  const walk = await computeRefcounts(storage, header, partOf(context, 0, 0.7));
+  const walk = await computeRefcounts(storage, header, stageContext(context, 0, 0.7));
   const onDisk = await readOnDiskRefcounts(storage, header);
   const { clusterSize, refcountTable } = header;
   addReference(walk, refcountTable.fileOffset, refcountTable.clusters * clusterSize, "refcount table");
@@ -91,7 +91,7 @@ export async function compareRefcounts(
     walk.findings.note("corruption", `The refcount block ${index} is referred to ${times} times`, at);
     rebuild = true;
   }
-  return { walk, onDisk, ...await compareBlocks(walk, onDisk, rebuild, partOf(context, 0.7, 1)) };
+  return { walk, onDisk, ...await compareBlocks(walk, onDisk, rebuild, stageContext(context, 0.7, 1)) };
 }
 
 async function compareBlocks(

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Bitmap, FormatInfo, InfoValue } from "../contract.ts";
+import type { FormatInfo, InfoValue } from "../contract.ts";
+import type { Bitmap } from "../bitmaps.ts";
 import type { Header } from "./header/header.ts";
 import type { Snapshot } from "./snapshots/read.ts";
 

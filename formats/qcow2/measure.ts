@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { alignUp, unitsOf } from "../bytes.ts";
-import type { Bitmap, CreatePlan, Measure, Measured } from "../contract.ts";
+import { alignUp, ceilDiv } from "../bytes.ts";
+import type { CreatePlan, Measure, Measured } from "../contract.ts";
+import type { Bitmap } from "../bitmaps.ts";
 import { BITMAP_ENTRY_BYTES } from "./header/types.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
@@ -66,8 +67,8 @@ function refcountClusters(counted: number, { clusterSize, refcountBits }: Create
   const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
   let clusters = 0;
   for (;;) {
-    const blocks = unitsOf(counted + clusters, perBlock);
-    const needed = blocks + unitsOf(blocks * ENTRY_BYTES, clusterSize);
+    const blocks = ceilDiv(counted + clusters, perBlock);
+    const needed = blocks + ceilDiv(blocks * ENTRY_BYTES, clusterSize);
     if (needed === clusters) return clusters;
     clusters = needed;
   }
@@ -79,7 +80,7 @@ function bitmapBytes(bitmaps: readonly Bitmap[], size: number, { clusterSize }: 
   let directory = 0;
   for (const { name, granularity, inconsistent } of bitmaps) {
     if (inconsistent) continue;
-    const clusters = unitsOf(unitsOf(unitsOf(size, granularity), 8), clusterSize);
+    const clusters = ceilDiv(ceilDiv(ceilDiv(size, granularity), 8), clusterSize);
     bytes += clusters * clusterSize + alignUp(clusters * ENTRY_BYTES, clusterSize);
     directory += alignUp(BITMAP_ENTRY_BYTES + new TextEncoder().encode(name).length, 8);
   }

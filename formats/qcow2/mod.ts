@@ -15,8 +15,7 @@ const snapshots = () => import("./snapshots/write.ts");
 /** Operations on existing images. Each loads its module with the first call. */
 const maintenance: Maintenance = {
   check: async (storage, context) => (await import("./check.ts")).checkQcow2(storage, context),
-  repair: async (storage, repairKind, context) =>
-    (await import("./repair.ts")).repairQcow2(storage, repairKind, context),
+  repair: async (storage, scope, context) => (await import("./repair.ts")).repairQcow2(storage, scope, context),
   resize: async (storage, size, growth, context) =>
     (await import("./resize.ts")).resizeQcow2(storage, size, growth, context),
   setBacking: async (storage, file) => (await backing()).setQcow2Backing(storage, file),
@@ -27,10 +26,14 @@ const maintenance: Maintenance = {
     apply: async (storage, choice, context) => (await snapshots()).applySnapshot(storage, choice, context),
     remove: async (storage, choice, context) => (await snapshots()).removeSnapshot(storage, choice, context),
   },
-  administerBitmap: async (storage, name, actions, context) =>
-    (await import("./bitmaps/change.ts")).administerBitmap(storage, name, actions, context),
-  amendOptions: AMEND_OPTIONS,
-  amend: async (storage, options, context) => (await import("./amend.ts")).amendQcow2(storage, options, context),
+  bitmaps: {
+    change: async (storage, name, actions, context) =>
+      (await import("./bitmaps/change.ts")).applyBitmapActions(storage, name, actions, context),
+  },
+  amend: {
+    options: AMEND_OPTIONS,
+    run: async (storage, options, context) => (await import("./amend.ts")).amendQcow2(storage, options, context),
+  },
 };
 
 /** The qcow2 format. */

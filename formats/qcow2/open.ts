@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Disk, NamedFile, OpenContext } from "../contract.ts";
+import type { Disk, OpenContext } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { andThen } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";

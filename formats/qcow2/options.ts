@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { CreatePlan, OptionSpec } from "../contract.ts";
+import type { CreatePlan } from "../contract.ts";
+import type { OptionSpec } from "../options.ts";
 import type { CompressionType } from "./header/types.ts";
 
 /** The `createOptions` of the format. */

@@ -5,7 +5,7 @@
  */
 import { l2TableOffset } from "./mapping/l2_entry.ts";
 import { readL1 } from "./mapping/mapping.ts";
-import { type CheckContext, partOf, type RepairKind } from "../maintenance.ts";
+import { type CheckContext, type RepairScope, stageContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkCopiedFlags, checkQcow2, compareRefcounts, type RefcountComparison } from "./check.ts";
 import { computeRefcounts } from "./refcounts/compute_refcounts.ts";
@@ -19,10 +19,10 @@ import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
  *
  * @throws ImageError where the image does not open
  */
-export async function repairQcow2(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+export async function repairQcow2(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
-  const comparison = await compareRefcounts(storage, header, partOf(context, 0, 0.4));
-  const repairing = partOf(context, 0.4, 0.8);
+  const comparison = await compareRefcounts(storage, header, stageContext(context, 0, 0.4));
+  const repairing = stageContext(context, 0.4, 0.8);
   const wrongCounts = comparison.rebuild || comparison.unreliable;
   if (what === "leaks") {
     if (comparison.walk.findings.leaks > 0 && !comparison.rebuild) {
@@ -39,7 +39,7 @@ export async function repairQcow2(storage: WritableStorage, what: RepairKind, co
       await repairInPlace(storage, header, comparison, repairing);
     }
   }
-  await clearMarks(storage, partOf(context, 0.8, 1));
+  await clearMarks(storage, stageContext(context, 0.8, 1));
 }
 
 /** Frees clusters without references. Refcounts that are too low stay. */

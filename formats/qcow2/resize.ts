@@ -4,10 +4,10 @@
  * @module
  */
 import { alignDown, alignUp, SECTOR } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { orCutBack } from "../shared/growth.ts";
-import { type ChangeContext, type CheckContext, type GrowthKind, partOf } from "../maintenance.ts";
+import { type ChangeContext, type CheckContext, type Preallocation, stageContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizeBitmaps } from "./bitmaps/resize.ts";
 import { openData } from "./open.ts";
@@ -36,7 +36,7 @@ import { refuseCorrupt } from "./refuse_corrupt.ts";
 export async function resizeQcow2(
   storage: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   const header = await readHeader(storage);
@@ -115,7 +115,7 @@ async function grow(
   l1: DataView,
   data: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   const { header, storage } = transaction;
@@ -160,7 +160,7 @@ async function preallocateGrowth(
   external: { readonly data: WritableStorage; readonly held: number } | null,
   start: number,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
 ): Promise<void> {
   const { storage, context, geometry: { clusterSize, extended } } = transaction;
   const end = alignUp(size, clusterSize);
@@ -168,7 +168,7 @@ async function preallocateGrowth(
   const data = external?.data ?? storage;
   const base = external ? start : await transaction.allocate((end - start) / clusterSize, true) * clusterSize;
   // Reserving space takes longer than writing the tables.
-  const stating = growth === "metadata" ? context : partOf(context, 0, 0.1);
+  const stating = growth === "metadata" ? context : stageContext(context, 0, 0.1);
   await eachCluster(transaction, l1, start, end, stating, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignDown } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { openQcow2 } from "./open.ts";
 import {

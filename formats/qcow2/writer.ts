@@ -4,7 +4,8 @@
  * @module
  */
 import { type Content, inMemory } from "../content.ts";
-import type { Bitmap, DiskWriter, WriterTraits } from "../contract.ts";
+import type { DiskWriter, WriterTraits } from "../contract.ts";
+import type { Bitmap } from "../bitmaps.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { AddedBitmaps } from "./bitmaps/write.ts";
 import type { CompressCluster } from "./clusters/compress.ts";
@@ -78,12 +79,14 @@ export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts
     }),
     zero: (start, end) => change(start, end, () => target.zero(start, end)),
     ...(bitmaps && {
-      addBitmap: (bitmap: Bitmap) =>
-        one(async () => {
-          await begin(0, 0);
-          await (await bitmaps()).add(bitmap);
-        }),
-      checkBitmaps: async (wanted: readonly Bitmap[]) => (await bitmaps()).check(wanted),
+      bitmaps: {
+        check: async (wanted: readonly Bitmap[]) => (await bitmaps()).check(wanted),
+        add: (bitmap: Bitmap) =>
+          one(async () => {
+            await begin(0, 0);
+            await (await bitmaps()).add(bitmap);
+          }),
+      },
     }),
     finish: () => one(finish),
     [Symbol.asyncDispose]: () => Promise.resolve(),

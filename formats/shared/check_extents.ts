@@ -7,7 +7,7 @@ import type { Disk, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { Extent, Location } from "../extent.ts";
 import { SECTOR } from "../bytes.ts";
-import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
 import { fileRanges } from "./overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 
@@ -43,7 +43,7 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
     let corruptions = 0;
     const note = (message: string, fileOffset?: number) => {
       corruptions++;
-      if (problems.length >= PROBLEMS_MAX) return;
+      if (problems.length >= MAX_PROBLEMS) return;
       problems.push({ kind: "corruption", message, ...(fileOffset !== undefined && { fileOffset }) });
     };
     const add = ({ start, end, location: { offset } }: Located) => ranges.add(offset, offset + end - start);
@@ -53,7 +53,7 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
     const guests = count === 0 ? [] : await guestsAt(disk, context, starts);
     corruptions += count;
     for (const [index, fileOffset] of starts.entries()) {
-      if (problems.length >= PROBLEMS_MAX) break;
+      if (problems.length >= MAX_PROBLEMS) break;
       const [one, other] = guests[index];
       const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
       problems.push({ kind: "corruption", message, fileOffset });

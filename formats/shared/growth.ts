@@ -4,10 +4,11 @@
  * @module
  */
 import { alignDown, alignUp, SECTOR } from "../bytes.ts";
-import type { DiskWriter, GuestReader } from "../contract.ts";
+import type { DiskWriter } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { writeZeroes } from "./uninitialised_blocks.ts";
-import type { CheckContext, GrowthKind } from "../maintenance.ts";
+import type { CheckContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
 /** Bytes that are filled between two pauses. */
@@ -20,7 +21,7 @@ const STEP = 32 << 20;
 export type Filling = "holes" | "reserved" | "written";
 
 /** How new places are to be filled; a file without holes gets none by itself. */
-export function fillingOf(growth: GrowthKind, isSparse: boolean): Filling {
+export function fillingOf(growth: Preallocation, isSparse: boolean): Filling {
   if (growth === "falloc") return "reserved";
   return growth === "full" || !isSparse ? "written" : "holes";
 }
@@ -83,7 +84,7 @@ export function checkNewSize(
 }
 
 /** Throws `usage` where `metadata` is asked for and every guest byte has its place anyway. */
-export function refuseMetadata({ label }: WritableStorage, growth: GrowthKind): void {
+export function refuseMetadata({ label }: WritableStorage, growth: Preallocation): void {
   if (growth !== "metadata") return;
   const message = `Cannot preallocate metadata of "${label}": every byte of its disk has a place in the file anyway; ` +
     `falloc and full take the space`;

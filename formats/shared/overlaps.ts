@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PROBLEMS_MAX } from "../maintenance.ts";
+import { MAX_PROBLEMS } from "../maintenance.ts";
 
 /** Places in a file that lie over one another. */
 export interface Overlaps {
@@ -58,7 +58,7 @@ export function fileRanges(): FileRanges {
       for (let at = 1; at < count; at++) {
         if (sorted[at] >= sortedEnds[at - 1]) continue;
         overlaps++;
-        if (found.length < PROBLEMS_MAX) found.push(sorted[at]);
+        if (found.length < MAX_PROBLEMS) found.push(sorted[at]);
       }
       return { count: overlaps, starts: found };
     },

@@ -5,7 +5,7 @@
  * @module
  */
 import { zeroes } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
 /** Bytes written at once when zeroes are written or a lower layer is copied. */

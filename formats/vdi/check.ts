@@ -4,7 +4,7 @@
  * @module
  */
 import type { CheckContext, CheckReport, Problem } from "../maintenance.ts";
-import { PROBLEMS_MAX } from "../maintenance.ts";
+import { MAX_PROBLEMS } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { readImage } from "./open.ts";
 import { type PlaceFault, placesOf } from "./block_allocation.ts";
@@ -21,7 +21,7 @@ export async function checkVdi(storage: Storage, context: CheckContext): Promise
   let corruptions = 0;
   const note = (message: string, fileOffset: number) => {
     corruptions++;
-    if (problems.length < PROBLEMS_MAX) problems.push({ kind: "corruption", message, fileOffset });
+    if (problems.length < MAX_PROBLEMS) problems.push({ kind: "corruption", message, fileOffset });
   };
   const found: { readonly [Fault in PlaceFault]: string } = {
     outside: `and there are ${map.entries}`,

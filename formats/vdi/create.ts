@@ -4,7 +4,7 @@
  * @module
  */
 import { newBlockTable } from "../shared/block_table.ts";
-import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
 import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
@@ -45,7 +45,7 @@ export async function createVdi(storage: WritableStorage, plan: CreatePlan): Pro
 }
 
 function newHeader(size: number, isStatic: boolean): Header {
-  const blocks = unitsOf(size, BLOCK_SIZE);
+  const blocks = ceilDiv(size, BLOCK_SIZE);
   return {
     type: isStatic ? "static" : "dynamic",
     comment: "",

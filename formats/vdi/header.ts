@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { alignUp, asciiText, isPowerOfTwo, SECTOR, setU64, u64, unitsOf, viewOf } from "../bytes.ts";
+import { alignUp, asciiText, ceilDiv, isPowerOfTwo, SECTOR, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 
 /** The number at byte 64. */
@@ -113,8 +113,8 @@ function faultOf(header: Header, headerEnd: number, sectorSize: number): string 
     return `its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`;
   }
   if (extraBytes % SECTOR !== 0) return `its blocks have ${extraBytes} extra bytes, no multiple of ${SECTOR}`;
-  if (blocks < unitsOf(size, blockSize)) {
-    return `its block map has ${blocks} entries, and ${size} bytes need ${unitsOf(size, blockSize)}`;
+  if (blocks < ceilDiv(size, blockSize)) {
+    return `its block map has ${blocks} entries, and ${size} bytes need ${ceilDiv(size, blockSize)}`;
   }
   if (mapOffset < headerEnd) return `its block map lies at ${mapOffset}, in the header that ends at ${headerEnd}`;
   const mapEnd = mapOffset + blocks * 4;

@@ -4,7 +4,8 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
-import type { Disk, FormatInfo, NamedFile } from "../contract.ts";
+import type { Disk, FormatInfo } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { CreatePlan, OptionSpec } from "../contract.ts";
+import type { CreatePlan } from "../contract.ts";
+import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
 /** Most guest bytes: 512 TiB less 128 MiB, where the block map ends at 2 GiB. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { FREE } from "../shared/block_table.ts";
-import type { CheckContext, RepairKind } from "../maintenance.ts";
+import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { compact } from "./compact.ts";
 import { blockEnd, dataOffsetOf, isAllocated, readImage, type VdiImage } from "./open.ts";
@@ -17,7 +17,7 @@ import { type PlaceFault, placesOf } from "./block_allocation.ts";
  *
  * @throws ImageError where it does not open
  */
-export async function repairVdi(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+export async function repairVdi(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   const checkpoint = () => context.checkpoint();
   const image = await readImage(storage);
   const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };

@@ -4,10 +4,10 @@
  * @module
  */
 import { FREE, openBlockTable } from "../shared/block_table.ts";
-import { unitsOf } from "../bytes.ts";
+import { ceilDiv } from "../bytes.ts";
 import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
 import { compact } from "./compact.ts";
@@ -31,14 +31,14 @@ const BATCH = 1024;
 export async function resizeVdi(
   storage: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   checkNewSize(storage, size, { bytes: MAX_SIZE, text: "512 TiB less 128 MiB" });
   const image = await readImage(storage);
   if (image.header.type === "static") refuseMetadata(storage, growth);
   if (size === image.header.size) return;
-  const entries = Math.max(image.map.entries, unitsOf(size, image.header.blockSize));
+  const entries = Math.max(image.map.entries, ceilDiv(size, image.header.blockSize));
   const places = await soundPlaces(image, () => context.checkpoint(), entries);
   if (size > image.header.size) await grow(storage, image, size, growth, context);
   else await shrink(storage, image, size, places.end, context);
@@ -52,7 +52,7 @@ async function shrink(
   placesEnd: number,
   { checkpoint }: ChangeContext,
 ): Promise<void> {
-  const blocks = unitsOf(size, header.blockSize);
+  const blocks = ceilDiv(size, header.blockSize);
   await rewriteHeader(storage, { size, blocks, allocated: placesEnd, modifiedUuid: randomUuid("mixed") });
   await storage.sync();
   await compact(storage, () => checkpoint());
@@ -63,11 +63,11 @@ async function grow(
   storage: WritableStorage,
   { backing, header: { blockSize, size: oldSize } }: VdiImage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   const below = backing === null ? null : await context.openBacking(backing);
-  const blocks = unitsOf(size, blockSize);
+  const blocks = ceilDiv(size, blockSize);
   const image = await makeRoom(storage, blocks, () => context.checkpoint());
   const longer = await lengthenMap(storage, image, size, blocks);
   const places = await soundPlaces(image, () => context.checkpoint(), blocks);
@@ -125,7 +125,7 @@ async function lengthenMap(
 /** Gives every block of the new end a place. */
 async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
   const { map, header: { blockSize } } = target;
-  const first = unitsOf(oldSize, blockSize);
+  const first = ceilDiv(oldSize, blockSize);
   for (let index = first; index < map.entries; index++) {
     const entry = (await map.load(index)).entry(index);
     if (!isAllocated(entry)) await allocate(target, index);

@@ -5,7 +5,8 @@
  */
 import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, SECTOR } from "../bytes.ts";
-import type { DiskWriter, GuestReader } from "../contract.ts";
+import type { DiskWriter } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { PIECE, readsZero, type UninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";

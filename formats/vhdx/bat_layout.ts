@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { unitsOf } from "../bytes.ts";
+import { ceilDiv } from "../bytes.ts";
 import type { Metadata } from "./metadata.ts";
 
 /** Sectors that one sector bitmap block, of 1 MiB, describes ([MS-VHDX] 2.4). */
@@ -27,10 +27,10 @@ export interface Geometry {
 /** The cut that the metadata ask for. */
 export function geometryOf(metadata: Pick<Metadata, "size" | "blockSize" | "logicalSector" | "parent">): Geometry {
   const { size, blockSize, logicalSector: sectorSize } = metadata;
-  const blocks = unitsOf(size, blockSize);
+  const blocks = ceilDiv(size, blockSize);
   const chunkRatio = SECTORS_OF_CHUNK * sectorSize / blockSize;
   // Only a differencing image needs the bitmap of the last chunk.
-  const bitmaps = metadata.parent ? unitsOf(blocks, chunkRatio) : Math.floor(Math.max(0, blocks - 1) / chunkRatio);
+  const bitmaps = metadata.parent ? ceilDiv(blocks, chunkRatio) : Math.floor(Math.max(0, blocks - 1) / chunkRatio);
   const entries = metadata.parent ? bitmaps * (chunkRatio + 1) : blocks + bitmaps;
   return { size, blockSize, sectorSize, blocks, chunkRatio, entries };
 }

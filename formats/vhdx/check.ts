@@ -5,7 +5,7 @@
  */
 import { checkExtents } from "../shared/check_extents.ts";
 import { ImageError } from "../errors.ts";
-import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { openVhdx } from "./open.ts";
 import { damagedHeaders, HEADERS_AT } from "./header.ts";
@@ -39,7 +39,7 @@ export async function checkVhdx(storage: Storage, context: CheckContext): Promis
   const corruptions = report.corruptions + found.length;
   const leaks = report.corruptions > 0 ? 0 : await leakedMib(storage, image, context);
   if (leaks > 0) found.push({ kind: "leak", message: `${leaks} MiB at the end of the file are in use by nothing` });
-  return { ...report, problems: [...found, ...report.problems].slice(0, PROBLEMS_MAX), corruptions, leaks };
+  return { ...report, problems: [...found, ...report.problems].slice(0, MAX_PROBLEMS), corruptions, leaks };
 }
 
 /** Whole MiB at the end of the file that nothing is in. */

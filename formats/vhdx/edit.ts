@@ -5,7 +5,8 @@
  * @module
  */
 import { alignDown, alignUp } from "../bytes.ts";
-import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
+import type { DiskWriter, EditContext } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import { serialize } from "../shared/mutex.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { alignUp, isPowerOfTwo, SECTOR } from "../bytes.ts";
-import type { CreatePlan, OptionSpec } from "../contract.ts";
+import type { CreatePlan } from "../contract.ts";
+import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 import { MAX_BLOCK, MAX_SIZE, MIB, MIN_BLOCK } from "./limits.ts";
 

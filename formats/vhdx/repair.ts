@@ -5,7 +5,7 @@
  * @module
  */
 import { corrupt } from "../errors.ts";
-import type { CheckContext, RepairKind } from "../maintenance.ts";
+import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkVhdx } from "./check.ts";
 import { NO_GUID } from "./guid.ts";
@@ -25,7 +25,7 @@ const MAX_FILE = 2 ** 47;
  *
  * @throws ImageError where it does not open
  */
-export async function repairVhdx(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+export async function repairVhdx(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   // What the log says is only carried out where it leads to an image.
   const { dirty, storage: seen } = await readImage(storage);
   if (what === "all") {

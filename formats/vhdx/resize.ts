@@ -8,7 +8,7 @@ import { alignUp, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import { orCutBack } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockAt, PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
 import { type Geometry, geometryOf } from "./bat_layout.ts";
@@ -27,7 +27,7 @@ interface Resizing {
   readonly image: Image;
   /** The cut of the disk as it shall be. */
   readonly next: Geometry;
-  readonly growth: GrowthKind;
+  readonly growth: Preallocation;
   /** Whether the file has no holes, so that none shall be made in it. */
   readonly fills: boolean;
   readonly context: Pick<ChangeContext, "checkpoint">;
@@ -42,7 +42,7 @@ interface Resizing {
 export async function resizeVhdx(
   storage: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: Pick<ChangeContext, "checkpoint">,
 ): Promise<void> {
   const image = await readImage(storage);
@@ -68,7 +68,7 @@ export async function resizeVhdx(
   await storage.sync();
 }
 
-function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size: number, growth: GrowthKind): void {
+function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size: number, growth: Preallocation): void {
   const refuse = (kind: "usage" | "unsupported", why: string) => {
     throw new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
   };

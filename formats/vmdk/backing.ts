@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, SECTOR, viewOf } from "../bytes.ts";
-import type { NamedFile } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import type { ChangeContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";

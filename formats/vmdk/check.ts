@@ -4,7 +4,7 @@
  * @module
  */
 import { checkExtents } from "../shared/check_extents.ts";
-import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { openVmdk } from "./open.ts";
 import { readLayout } from "./extent_files.ts";
@@ -23,7 +23,7 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
   const found: Problem[] = [];
   let [corruptions, leaks] = [report.corruptions, 0];
   const tell = (message: string, fileOffset: number) => {
-    if (found.length < PROBLEMS_MAX) found.push({ kind: "corruption", message, fileOffset });
+    if (found.length < MAX_PROBLEMS) found.push({ kind: "corruption", message, fileOffset });
   };
   for (const extent of await plainExtents(layout)) {
     const { label } = extent.storage;
@@ -43,7 +43,7 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
       found.push({ kind: "leak", message: `${leaked} grains at the end of "${label}" are in use by nothing` });
     }
   }
-  return { ...report, problems: [...report.problems, ...found].slice(0, PROBLEMS_MAX), corruptions, leaks };
+  return { ...report, problems: [...report.problems, ...found].slice(0, MAX_PROBLEMS), corruptions, leaks };
 }
 
 function what({ first, second }: TableFault): string {

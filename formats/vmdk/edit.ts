@@ -4,7 +4,8 @@
  * @module
  */
 import { SECTOR, viewOf } from "../bytes.ts";
-import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
+import type { DiskWriter, EditContext } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { inlineCompressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { encodeHeader, FLAG, type SparseHeader, tablesOf } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { alignDown, partsOf, viewOf } from "../bytes.ts";
-import type { CompressedCluster } from "../contract.ts";
+import { alignDown, bufferAllocator, viewOf } from "../bytes.ts";
+import type { CompressedCluster } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Decompressor } from "../codec/decompress.ts";
@@ -107,7 +107,7 @@ export function compressedReader(
       // Where no marker tells its length, and at the end of the disk, what a grain gives shows when it is decompressed.
       if (!hasMarkers || start % grainBytes !== 0 || end % grainBytes !== 0) return null;
       const units: CompressedCluster[] = [];
-      for await (const { stream } of streams(await grainsOf(map, start, end), partsOf(room))) {
+      for await (const { stream } of streams(await grainsOf(map, start, end), bufferAllocator(room))) {
         units.push({ codec: "zlib", bytes: stream, length: grainBytes });
       }
       return units;

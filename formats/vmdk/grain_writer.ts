@@ -5,7 +5,8 @@
  * @module
  */
 import { SECTOR, viewOf } from "../bytes.ts";
-import type { FixedLocation, GuestReader } from "../contract.ts";
+import type { FixedLocation } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG, type SparseHeader } from "./header.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { viewOf } from "../bytes.ts";
-import type { CompressedCluster, Disk, NamedFile, OpenContext } from "../contract.ts";
+import type { Disk, OpenContext } from "../contract.ts";
+import type { CompressedCluster, NamedFile } from "../guest_reader.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
-import type { CreatePlan, OptionSpec } from "../contract.ts";
+import type { CreatePlan } from "../contract.ts";
+import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
 /** The kinds of image that are written. */

@@ -6,7 +6,7 @@
  * @module
  */
 import { alignUp, SECTOR, viewOf } from "../bytes.ts";
-import type { ChangeContext, RepairKind } from "../maintenance.ts";
+import type { ChangeContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkVmdk, leakedGrains } from "./check.ts";
 import { UNCLEAN_AT } from "./header.ts";
@@ -26,7 +26,7 @@ const MAX_TAKEN = 1 << 20;
  *
  * @throws ImageError where it does not open
  */
-export async function repairVmdk(storage: WritableStorage, what: RepairKind, context: ChangeContext): Promise<void> {
+export async function repairVmdk(storage: WritableStorage, what: RepairScope, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   if (what === "all") {
     for (const extent of await plainExtents(layout)) await mendTables(extent, context);

@@ -5,10 +5,10 @@
  * @module
  */
 import { SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { orCutBack } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind, NewFile } from "../maintenance.ts";
+import type { ChangeContext, NewFile, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withExtents, withNewContentId } from "./descriptor_edit.ts";
 import { changeHeader, checkRoom, descriptorBytes, type HeaderChange, storeDescriptor } from "./descriptor_write.ts";
@@ -39,7 +39,7 @@ interface Plan {
   readonly added: readonly (NewExtent & { readonly guestStart: number })[];
   /** The new descriptor. */
   readonly text: Uint8Array;
-  readonly growth: GrowthKind;
+  readonly growth: Preallocation;
   readonly context: ChangeContext;
 }
 
@@ -51,7 +51,7 @@ interface Plan {
 export async function resizeVmdk(
   storage: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));

@@ -5,10 +5,10 @@
  * @module
  */
 import { alignDown, alignUp, SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { orCutBack } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_write.ts";
 import { giveBack } from "./give_back.ts";
@@ -33,7 +33,7 @@ export interface SparseChange {
   readonly size: number;
   /** What shows through its holes; null where that is nothing. */
   readonly below: GuestReader | null;
-  readonly growth: GrowthKind;
+  readonly growth: Preallocation;
   readonly context: Pick<ChangeContext, "checkpoint">;
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import { alignDown, SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { Compressor } from "../codec/compress.ts";

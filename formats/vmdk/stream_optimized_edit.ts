@@ -5,7 +5,7 @@
  * @module
  */
 import { alignUp, SECTOR, viewOf } from "../bytes.ts";
-import type { GuestReader } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG } from "./header.ts";

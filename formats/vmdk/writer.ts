@@ -4,7 +4,8 @@
  * @module
  */
 import { SECTOR } from "../bytes.ts";
-import type { DiskWriter, FixedLocation, GuestReader, WriterTraits } from "../contract.ts";
+import type { DiskWriter, FixedLocation, WriterTraits } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { shiftExtent } from "../extent.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { ExtentWriter } from "./grain_writer.ts";

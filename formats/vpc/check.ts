@@ -5,7 +5,7 @@
  */
 import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../maintenance.ts";
+import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { extentsOf } from "./block_locations.ts";
 import { faultOfCopy } from "./footer_copies.ts";
@@ -25,7 +25,7 @@ export async function checkVpc(storage: Storage, { checkpoint }: CheckContext): 
   let corruptions = 0;
   const note: Note = (message, fileOffset) => {
     corruptions++;
-    if (problems.length >= PROBLEMS_MAX) return;
+    if (problems.length >= MAX_PROBLEMS) return;
     problems.push({ kind: "corruption", message, ...(fileOffset !== undefined && { fileOffset }) });
   };
   const image = await readImage(storage, (what, at) => note(`The checksum of the ${what} is wrong`, at));

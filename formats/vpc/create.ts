@@ -4,7 +4,7 @@
  * @module
  */
 import { newBlockTable } from "../shared/block_table.ts";
-import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
 import { uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
@@ -66,7 +66,7 @@ function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
 }
 
 function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSettings, footer: Uint8Array): DiskWriter {
-  const entries = unitsOf(size, BLOCK_SIZE);
+  const entries = ceilDiv(size, BLOCK_SIZE);
   const tableBytes = alignUp(entries * 4, SECTOR);
   const place = { fileOffset: TABLE_AT, entries, littleEndian: false };
   const fill = !isSparse

@@ -4,7 +4,8 @@
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
-import type { DiskWriter, EditContext, GuestReader } from "../contract.ts";
+import type { DiskWriter, EditContext } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { hasNoHoles, uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";

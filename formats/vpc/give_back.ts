@@ -4,7 +4,7 @@
  * @module
  */
 import { openBlockTable } from "../shared/block_table.ts";
-import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES } from "./dynamic_header.ts";
 import { extentsOf } from "./block_locations.ts";
@@ -20,7 +20,7 @@ export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: ()
   const size = Math.max(image.size, image.footer.currentSize);
   if (image.blocks === null) return alignUp(size, SECTOR);
   const { header, headerOffset } = image.blocks;
-  const entries = Math.min(unitsOf(size, header.blockSize), header.tableEntries);
+  const entries = Math.min(ceilDiv(size, header.blockSize), header.tableEntries);
   const table = openBlockTable(storage, { fileOffset: header.tableOffset, entries, littleEndian: false });
   let isWhole = true;
   const { end } = await extentsOf({ ...image.blocks, size, table }, checkpoint, (_index, { offset }) => {

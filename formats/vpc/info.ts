@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { FormatInfo, NamedFile } from "../contract.ts";
+import type { FormatInfo } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { asciiText } from "../bytes.ts";
 import { uuidText } from "../shared/uuid.ts";
 import { DYNAMIC, EPOCH, FIXED } from "./footer.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { PIECE } from "../shared/uninitialised_blocks.ts";
 import type { CheckContext } from "../maintenance.ts";
@@ -15,7 +15,7 @@ import { takePlace } from "./writer.ts";
 
 /** Bytes that the table of a disk of `size` guest bytes takes, whole sectors. */
 export function tableBytesFor({ header }: Blocks, size: number): number {
-  return alignUp(unitsOf(size, header.blockSize) * 4, SECTOR);
+  return alignUp(ceilDiv(size, header.blockSize) * 4, SECTOR);
 }
 
 /**

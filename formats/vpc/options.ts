@@ -4,7 +4,8 @@
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
-import type { CreatePlan, OptionSpec } from "../contract.ts";
+import type { CreatePlan } from "../contract.ts";
+import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
 /** Most guest bytes: 2040 GiB, the limit of Hyper-V and of every reader. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { setU64, viewOf } from "../bytes.ts";
-import type { NamedFile } from "../contract.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../shared/uuid.ts";

@@ -7,7 +7,7 @@ import { FREE } from "../shared/block_table.ts";
 import { alignUp, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
 import { fillingOf, fillNew } from "../shared/growth.ts";
-import type { CheckContext, RepairKind } from "../maintenance.ts";
+import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
 import { extentsOf } from "./block_locations.ts";
@@ -26,7 +26,7 @@ import { takePlace } from "./writer.ts";
  *
  * @throws ImageError where it does not open
  */
-export async function repairVpc(storage: WritableStorage, what: RepairKind, context: CheckContext): Promise<void> {
+export async function repairVpc(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   const checkpoint = () => context.checkpoint();
   if (what === "all") {
     await mendChecksums(storage);

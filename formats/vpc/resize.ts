@@ -4,7 +4,7 @@
  * @module
  */
 import { checkNewSize } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { readImage } from "./structures.ts";
 import { MAX_SIZE } from "./options.ts";
@@ -20,7 +20,7 @@ import { resizeFixed } from "./resize_fixed.ts";
 export async function resizeVpc(
   storage: WritableStorage,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   checkNewSize(storage, size, { bytes: MAX_SIZE, text: "2040 GiB" });

@@ -4,10 +4,10 @@
  * @module
  */
 import { FREE, openBlockTable } from "../shared/block_table.ts";
-import { alignUp, SECTOR, unitsOf } from "../bytes.ts";
+import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
 import { clearNewEnd, fillingOf, fillNew, orCutBack } from "../shared/growth.ts";
-import type { ChangeContext, GrowthKind } from "../maintenance.ts";
+import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
 import { editing } from "./edit.ts";
@@ -32,10 +32,10 @@ export async function growBlocks(
   image: VpcImage,
   blocks: Blocks,
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
-  refuseManyBlocks(storage, unitsOf(size, blocks.header.blockSize));
+  refuseManyBlocks(storage, ceilDiv(size, blocks.header.blockSize));
   await endOfBlocks(blocks, () => context.checkpoint());
   const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
@@ -77,7 +77,7 @@ async function lengthenTable(storage: WritableStorage, blocks: Blocks, size: num
     await storage.writeAt(free.subarray(0, Math.min(free.length, newEnd - at)), at);
   }
   await storage.sync();
-  const entries = unitsOf(size, header.blockSize);
+  const entries = ceilDiv(size, header.blockSize);
   if (entries > header.tableEntries) await stateTableEntries(storage, headerOffset, entries);
   const place = { fileOffset: tableOffset, entries, littleEndian: false };
   return { ...blocks, size, table: openBlockTable(storage, place) };
@@ -95,7 +95,7 @@ async function stateTableEntries(storage: WritableStorage, headerOffset: number,
 /** Gives every block of the new end a place. */
 async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
   const { table } = target;
-  const first = unitsOf(oldSize, target.blockSize);
+  const first = ceilDiv(oldSize, target.blockSize);
   for (let index = first; index < table.entries; index++) {
     if ((await table.load(index)).entry(index) === FREE) await allocate(target, index);
     if (index % BATCH === 0) await target.fresh.finish();
@@ -119,7 +119,7 @@ export async function shrinkBlocks(
   await writeFooters(storage, resizedFooter(image.bytes, size), image.endOffset);
   const { table, header, headerOffset, bitmapBytes } = blocks;
   const dropped: number[] = [];
-  for (let index = unitsOf(size, header.blockSize); index < table.entries; index++) {
+  for (let index = ceilDiv(size, header.blockSize); index < table.entries; index++) {
     const entry = (await table.load(index)).entry(index);
     if (entry === FREE) continue;
     dropped.push(entry * SECTOR);
@@ -128,7 +128,7 @@ export async function shrinkBlocks(
   }
   await table.flush();
   await storage.sync();
-  await stateTableEntries(storage, headerOffset, unitsOf(size, header.blockSize));
+  await stateTableEntries(storage, headerOffset, ceilDiv(size, header.blockSize));
   await giveBack(storage, await readImage(storage), () => context.checkpoint());
   if (!isSparse) return;
   for (const start of dropped) {

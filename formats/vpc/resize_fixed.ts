@@ -6,7 +6,7 @@
 import { alignUp, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
 import { fillingOf, fillNew, refuseMetadata } from "../shared/growth.ts";
-import type { CheckContext, GrowthKind } from "../maintenance.ts";
+import type { CheckContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizedFooter } from "./footer.ts";
 import { cutTo } from "./footer_copies.ts";
@@ -22,7 +22,7 @@ export async function resizeFixed(
   storage: WritableStorage,
   image: FoundFooter & { readonly size: number },
   size: number,
-  growth: GrowthKind,
+  growth: Preallocation,
   { checkpoint }: CheckContext,
 ): Promise<void> {
   refuseMetadata(storage, growth);

@@ -4,7 +4,7 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
-import { SECTOR, unitsOf, viewOf } from "../bytes.ts";
+import { ceilDiv, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { bitmapBytesOf, decodeDynamicHeader, type DynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
@@ -153,7 +153,7 @@ function blocksOf(
   const agrees = ({ tableOffset, tableEntries, blockSize }: DynamicHeader) =>
     // What a header says of a parent, nothing else in the file says.
     footer.type === DYNAMIC && tableOffset === headerOffset + HEADER_BYTES &&
-    tableEntries === unitsOf(footer.currentSize, blockSize);
+    tableEntries === ceilDiv(footer.currentSize, blockSize);
   const header = decodeDynamicHeader(
     bytes,
     label,
@@ -164,7 +164,7 @@ function blocksOf(
     }),
   );
   const { tableOffset, tableEntries, blockSize } = header;
-  const needed = unitsOf(size, blockSize);
+  const needed = ceilDiv(size, blockSize);
   if (needed > tableEntries) {
     throw corrupt(
       `Cannot use the block allocation table of "${label}": it has ${tableEntries} entries, ` +

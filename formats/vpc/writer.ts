@@ -5,7 +5,8 @@
  */
 import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, alignUp, SECTOR, zeroes } from "../bytes.ts";
-import type { DiskWriter, GuestReader, WriterTraits } from "../contract.ts";
+import type { DiskWriter, WriterTraits } from "../contract.ts";
+import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { readsZero, type UninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import { serialize } from "../shared/mutex.ts";

@@ -5,7 +5,8 @@
  */
 import { setU64 } from "../../bytes.ts";
 import { ImageError } from "../../errors.ts";
-import type { BitmapAction, BitmapSource, ChangeContext } from "../../maintenance.ts";
+import type { ChangeContext } from "../../maintenance.ts";
+import type { BitmapAction, BitmapSource } from "../../bitmaps.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, DIRTY_TRACKING, readBitmapDirectory } from "./read.ts";
 import { readTable, releaseBits, writeDirectory } from "./resize.ts";
@@ -22,7 +23,7 @@ import { refuseCorrupt } from "../refuse_corrupt.ts";
  * @throws ImageError `missing` for a bitmap that does not exist; `usage` for one that already exists or for invalid
  * parameters; `unsupported` for an inconsistent bitmap, which can only be removed
  */
-export async function administerBitmap(
+export async function applyBitmapActions(
   storage: WritableStorage,
   name: string,
   actions: readonly BitmapAction[],

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, viewOf } from "../../bytes.ts";
-import type { Bitmap } from "../../contract.ts";
+import type { Bitmap } from "../../bitmaps.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { checkTable } from "../header/check.ts";

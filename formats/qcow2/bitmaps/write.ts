@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, isPowerOfTwo, setU64, u64, viewOf } from "../../bytes.ts";
-import type { Bitmap } from "../../contract.ts";
+import type { Bitmap } from "../../bitmaps.ts";
 import { ImageError } from "../../errors.ts";
 import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, DIRTY_TRACKING } from "./read.ts";
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, BITMAPS_MAX } from "../header/types.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { partsOf } from "../../bytes.ts";
-import type { CompressedCluster } from "../../contract.ts";
+import { bufferAllocator } from "../../bytes.ts";
+import type { CompressedCluster } from "../../guest_reader.ts";
 import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import type { Decompressor } from "../../codec/decompress.ts";
@@ -73,7 +73,7 @@ export async function readCompressed(
     ranges.push(range);
   }
   const clusters: CompressedCluster[] = [];
-  const takeRoom = partsOf(room);
+  const takeRoom = bufferAllocator(room);
   for (const { fileOffset, length, ranges: inside } of spansOf(ranges)) {
     const bytes = takeRoom(length);
     await storage.readAt(bytes, fileOffset);

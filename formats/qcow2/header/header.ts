@@ -4,7 +4,7 @@
  * @module
  */
 import { viewOf } from "../../bytes.ts";
-import type { NamedFile } from "../../contract.ts";
+import type { NamedFile } from "../../guest_reader.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { checkHeader } from "./check.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NamedFile } from "../../contract.ts";
+import type { NamedFile } from "../../guest_reader.ts";
 
 /** `QFI\xfb`, the first four bytes, big-endian. */
 export const MAGIC = 0x514649fb;

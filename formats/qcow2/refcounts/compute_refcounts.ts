@@ -5,7 +5,7 @@
  * @module
  */
 import { viewOf } from "../../bytes.ts";
-import { type CheckContext, type CheckReport, type Problem, PROBLEMS_MAX } from "../../maintenance.ts";
+import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../../maintenance.ts";
 import type { Storage } from "../../storage/types.ts";
 import { bitmapTableReservedSet, readBitmapDirectory } from "../bitmaps/read.ts";
 import type { Header } from "../header/header.ts";
@@ -45,7 +45,7 @@ export function noFindings(): Findings {
       if (kind === "corruption") this.corruptions += times;
       else if (kind === "leak") this.leaks += times;
       else this.checkErrors += times;
-      if (this.problems.length >= PROBLEMS_MAX) return;
+      if (this.problems.length >= MAX_PROBLEMS) return;
       this.problems.push({ kind, message, ...(fileOffset !== undefined && { fileOffset }) });
     },
   };

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, viewOf } from "../../bytes.ts";
-import type { SnapshotChoice } from "../../contract.ts";
+import type { SnapshotChoice } from "../../snapshots.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";

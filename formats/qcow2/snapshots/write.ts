@@ -4,9 +4,9 @@
  * @module
  */
 import { alignUp, setU64, viewOf } from "../../bytes.ts";
-import type { SnapshotChoice } from "../../contract.ts";
+import type { NewSnapshot, SnapshotChoice } from "../../snapshots.ts";
 import { ImageError } from "../../errors.ts";
-import { type ChangeContext, type NewSnapshot, partOf } from "../../maintenance.ts";
+import { type ChangeContext, stageContext } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
 import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
@@ -54,8 +54,8 @@ export async function createSnapshot(
   const { header, present, transaction } = await begin(storage, context);
   checkNew(storage, name, present);
   const l1 = await readL1(storage, header.l1);
-  await addL1References(transaction, l1, 1, partOf(context, 0, 0.5));
-  await updateCopiedFlags(transaction, l1, partOf(context, 0.5, 1), 2);
+  await addL1References(transaction, l1, 1, stageContext(context, 0, 0.5));
+  await updateCopiedFlags(transaction, l1, stageContext(context, 0.5, 1), 2);
   const active = await writeL1(transaction, l1);
   const kept = await writeL1(transaction, l1);
   await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
@@ -114,9 +114,9 @@ export async function applySnapshot(
   // L1 entries past the end of the disk hold the machine state, which only the snapshot keeps.
   const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(transaction.geometry, size)));
   // In this order no refcount exceeds its final value, and shared clusters keep the reference of the snapshot.
-  await releaseL1(transaction, header.l1, partOf(context, 0, 0.3));
-  await addL1References(transaction, l1, 1, partOf(context, 0.3, 0.6));
-  await updateCopiedFlags(transaction, l1, partOf(context, 0.6, 1));
+  await releaseL1(transaction, header.l1, stageContext(context, 0, 0.3));
+  await addL1References(transaction, l1, 1, stageContext(context, 0.3, 0.6));
+  await updateCopiedFlags(transaction, l1, stageContext(context, 0.6, 1));
   await transaction.commit({ l1: await writeL1(transaction, l1), size });
 }
 
@@ -151,9 +151,9 @@ export async function removeSnapshot(
   const chosen = chooseSnapshot(present, choice, storage.label);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
-  await releaseL1(transaction, chosen.l1, partOf(context, 0, 0.5));
+  await releaseL1(transaction, chosen.l1, stageContext(context, 0, 0.5));
   const l1 = await readL1(storage, header.l1);
-  await updateCopiedFlags(transaction, l1, partOf(context, 0.5, 1));
+  await updateCopiedFlags(transaction, l1, stageContext(context, 0.5, 1));
   const active = await writeL1(transaction, l1);
   await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
   const snapshots = await writeSnapshots(transaction, present, present.filter((one) => one !== chosen));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Bitmap } from "../../../formats/contract.ts";
+import type { Bitmap } from "../../../formats/bitmaps.ts";
 import { hasQemu, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
 import { openPath } from "./support.ts";
 

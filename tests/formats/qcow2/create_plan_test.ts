@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import type { Bitmap, CreatePlan, NamedFile, OptionValues } from "../../../formats/contract.ts";
+import type { CreatePlan } from "../../../formats/contract.ts";
+import type { Bitmap } from "../../../formats/bitmaps.ts";
+import type { NamedFile } from "../../../formats/guest_reader.ts";
+import type { OptionValues } from "../../../formats/options.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { checkPlan } from "../../../formats/qcow2/create_plan.ts";
@@ -132,15 +135,15 @@ Deno.test({
           yield { offset: 0, bits };
         },
       });
-      await image.writer.addBitmap!(bitmap("a", 65536, new Uint8Array([0x81, 0xff])));
-      await image.writer.addBitmap!(bitmap("b", 512, new Uint8Array(161).fill(0xff), false));
-      await image.writer.addBitmap!(bitmap("empty", 2 ** 31, new Uint8Array(1)));
+      await image.writer.bitmaps!.add(bitmap("a", 65536, new Uint8Array([0x81, 0xff])));
+      await image.writer.bitmaps!.add(bitmap("b", 512, new Uint8Array(161).fill(0xff), false));
+      await image.writer.bitmaps!.add(bitmap("empty", 2 ** 31, new Uint8Array(1)));
       for (const bad of [bitmap("a", 512, new Uint8Array(1)), bitmap("", 512, new Uint8Array(1))]) {
         const { writer } = await createImage(qcow2, 1024);
-        await writer.addBitmap!(bitmap("a", 512, new Uint8Array(1)));
-        await assert.rejects(writer.addBitmap!(bad), ImageError);
+        await writer.bitmaps!.add(bitmap("a", 512, new Uint8Array(1)));
+        await assert.rejects(writer.bitmaps!.add(bad), ImageError);
       }
-      assert.equal((await createImage(qcow2, 1024, { compat: "0.10" })).writer.addBitmap, undefined);
+      assert.equal((await createImage(qcow2, 1024, { compat: "0.10" })).writer.bitmaps, undefined);
       await image.writer.finish();
       await using folder = await scratch();
       const path = await save(image, folder);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { OptionValues } from "../../../formats/contract.ts";
+import type { OptionValues } from "../../../formats/options.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { assertBytes, createImage, openImage, padded, readAll, workAtRandom } from "../../support/model.ts";
 import { hasQemu, rng, scratch, seed } from "../../support/qemu.ts";

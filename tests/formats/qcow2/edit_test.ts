@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, resolve } from "node:path";
-import type { Bitmap, DiskWriter } from "../../../formats/contract.ts";
+import type { DiskWriter } from "../../../formats/contract.ts";
+import type { Bitmap } from "../../../formats/bitmaps.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
@@ -226,7 +227,7 @@ Deno.test({
         yield { offset: 0, bits };
       },
     };
-    await edit(path, null, false, (writer) => writer.addBitmap!(added));
+    await edit(path, null, false, (writer) => writer.bitmaps!.add(added));
     await assertClean(path);
     assert.deepEqual([...await bitsOf(path, "new")], [...bits]);
     assert.equal((await bitsOf(path, "old"))[2], 1);
@@ -236,7 +237,7 @@ Deno.test({
       ["old", ["auto"]],
       ["new", []],
     ]);
-    await assert.rejects(edit(path, null, false, (writer) => writer.addBitmap!(added)), { kind: "usage" });
+    await assert.rejects(edit(path, null, false, (writer) => writer.bitmaps!.add(added)), { kind: "usage" });
   },
 });
 

@@ -38,12 +38,13 @@ const verbs: { readonly [name: string]: Verb } = {
     qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
   "loading a snapshot": (storage) => qcow2.maintenance!.snapshots!.apply(storage, { idOrName: "1" }, context),
   "removing a snapshot": (storage) => qcow2.maintenance!.snapshots!.remove(storage, { idOrName: "1" }, context),
-  "other refcounts": (storage) => qcow2.maintenance!.amend!(storage, { refcount_bits: 8 }, context),
-  "another version": (storage) => qcow2.maintenance!.amend!(storage, { compat: "0.10", refcount_bits: 16 }, context),
+  "other refcounts": (storage) => qcow2.maintenance!.amend!.run(storage, { refcount_bits: 8 }, context),
+  "another version": (storage) =>
+    qcow2.maintenance!.amend!.run(storage, { compat: "0.10", refcount_bits: 16 }, context),
   "a new bitmap": (storage) =>
-    qcow2.maintenance!.administerBitmap!(storage, "b", [{ action: "add", granularity: null, enabled: true }], context),
+    qcow2.maintenance!.bitmaps!.change(storage, "b", [{ action: "add", granularity: null, enabled: true }], context),
   "removing a bitmap": (storage) =>
-    qcow2.maintenance!.administerBitmap!(storage, "bits", [{ action: "remove" }], context),
+    qcow2.maintenance!.bitmaps!.change(storage, "bits", [{ action: "remove" }], context),
 };
 
 /** What a check finds; the error where the image does not open. */

@@ -84,7 +84,7 @@ const changes: { readonly name: string; readonly run: (storage: MemoryStorage) =
     name: "resize, preallocated",
     run: (storage) => qcow2.maintenance!.resize!(storage, 41 << 20, "metadata", context),
   },
-  { name: "amend", run: (storage) => qcow2.maintenance!.amend!(storage, { refcount_bits: 32 }, context) },
+  { name: "amend", run: (storage) => qcow2.maintenance!.amend!.run(storage, { refcount_bits: 32 }, context) },
   {
     name: "snapshot",
     run: (storage) =>

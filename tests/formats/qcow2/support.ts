@@ -4,7 +4,8 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
-import type { Disk, OpenContext, SnapshotChoice } from "../../../formats/contract.ts";
+import type { Disk, OpenContext } from "../../../formats/contract.ts";
+import type { SnapshotChoice } from "../../../formats/snapshots.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";

@@ -52,7 +52,7 @@ export async function sample(enabled = false): Promise<Sample> {
   const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, compress: false };
   const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
   for (const start of [0, REACH]) await writer.write(new Uint8Array(16 * CLUSTER).fill(1), start);
-  await writer.addBitmap!({
+  await writer.bitmaps!.add({
     name: "changes",
     granularity: 512,
     enabled,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { CreatePlan, OptionValues } from "../../../formats/contract.ts";
+import type { CreatePlan } from "../../../formats/contract.ts";
+import type { OptionValues } from "../../../formats/options.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";

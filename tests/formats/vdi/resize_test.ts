@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { check, openDisk, resize } from "../../../mod.ts";
-import type { GrowthKind } from "../../../formats/maintenance.ts";
+import type { Preallocation } from "../../../formats/maintenance.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { tryCrashes, tryMemoryCrashes } from "../../support/crash_matrix.ts";
@@ -36,7 +36,7 @@ const { check: checkVdi, repair: repairVdi, resize: resizeVdi } = vdi.maintenanc
 >;
 const NOTHING = new Uint8Array(0);
 
-const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
+const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
 /** Nothing is wrong, and no place is wasted: growing leaves gaps as they are. */
 async function assertTidy(storage: MemoryStorage, mayHaveGaps: boolean): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import { resize } from "../../../core/resize.ts";
-import type { GrowthKind } from "../../../formats/mod.ts";
+import type { Preallocation } from "../../../formats/mod.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, diskState, readAll } from "../../support/model.ts";
@@ -51,7 +51,7 @@ for (const subformat of ["dynamic", "fixed"]) {
       }
       for (let step = 0; step < 6; step++) {
         const size = random.int(1, random.pick([9000, 60_000])) * 512;
-        const kinds: GrowthKind[] = subformat === "fixed" ? ["off", "falloc", "full"] : ["off", "metadata", "full"];
+        const kinds: Preallocation[] = subformat === "fixed" ? ["off", "falloc", "full"] : ["off", "metadata", "full"];
         const growth = size > now.length ? random.pick(kinds) : "off";
         await resize({ path, format: "vhdx" }, size, { shrink: true, growth });
         const next = new Uint8Array(size);
@@ -79,7 +79,7 @@ async function stateOf(path: string, random: Rng): Promise<string> {
   return await diskState(disk);
 }
 
-const CRASHES: { readonly [name: string]: { from: number; to: number; fixed?: boolean; growth?: GrowthKind } } = {
+const CRASHES: { readonly [name: string]: { from: number; to: number; fixed?: boolean; growth?: Preallocation } } = {
   "growing": { from: 3 * MIB + 1536, to: 9 * MIB },
   "growing so that the BAT moves": { from: 3 * MIB + 1536, to: 140_000 * MIB },
   "growing with preallocation": { from: 3 * MIB + 1536, to: 9 * MIB, growth: "full" },
@@ -139,7 +139,7 @@ Deno.test("what cannot change its size is refused, and stays as it is", async ()
   const two = build({ size: 3 * MIB, blocks: { 0: { state: 6, content: filled(1) } } });
   setBat(new DataView(two.buffer), 2, 6, AT.blocks);
   const fixed = { fixed: true, blocks: { 0: { state: 6, content: filled(1) } } };
-  const cases: [Uint8Array, number, GrowthKind, RegExp][] = [
+  const cases: [Uint8Array, number, Preallocation, RegExp][] = [
     [build({ size: MIB, parent }), 2 * MIB, "off", /differencing/],
     [build({ size: MIB, logGuid: GUID.log, log }), 2 * MIB, "off", /log is in use/],
     [build({ size: MIB, sector: 4096 }), 2 * MIB + 512, "off", /whole ones/],

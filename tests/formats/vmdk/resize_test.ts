@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { resize } from "../../../core/resize.ts";
 import { convert } from "../../../core/convert.ts";
-import type { GrowthKind } from "../../../formats/mod.ts";
+import type { Preallocation } from "../../../formats/mod.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, diskState } from "../../support/model.ts";
@@ -68,7 +68,7 @@ for (const options of KINDS) {
       let now = model;
       for (let step = 0; step < 5; step++) {
         const size = random.int(1, random.pick([6000, 90_000])) * 512;
-        const growth: GrowthKind = size > now.length
+        const growth: Preallocation = size > now.length
           ? random.pick(
             options.includes("Flat") ? ["off", "falloc", "full"] : ["off", "off", "metadata", "falloc", "full"],
           )
@@ -96,7 +96,7 @@ async function stateOf(path: string): Promise<string> {
   return await diskState(disk);
 }
 
-const CRASHES: { readonly [name: string]: { options: string; from: number; to: number; growth?: GrowthKind } } = {
+const CRASHES: { readonly [name: string]: { options: string; from: number; to: number; growth?: Preallocation } } = {
   "growing within a table": { options: "subformat=monolithicSparse", from: 3 * MIB + 1536, to: 9 * MIB },
   "growing by many tables": { options: "subformat=monolithicSparse", from: 3 * MIB + 1536, to: 5000 * MIB },
   "growing with preallocation": {

@@ -4,7 +4,9 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
-import type { Disk, DiskWriter, NamedFile, OptionValues } from "../../../formats/contract.ts";
+import type { Disk, DiskWriter } from "../../../formats/contract.ts";
+import type { NamedFile } from "../../../formats/guest_reader.ts";
+import type { OptionValues } from "../../../formats/options.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { OptionValues } from "../../../formats/contract.ts";
+import type { OptionValues } from "../../../formats/options.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { check, openDisk, resize } from "../../../mod.ts";
-import type { GrowthKind } from "../../../formats/maintenance.ts";
+import type { Preallocation } from "../../../formats/maintenance.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { tryCrashes, tryMemoryCrashes } from "../../support/crash_matrix.ts";
@@ -49,7 +49,7 @@ async function assertMends(left: MemoryStorage, below: Uint8Array, state: string
   assert.equal(`${fingerprint(await contentOf(vpc, mended, below))} ${await namesIn(mended)}`, state);
 }
 
-const GROWTHS: readonly GrowthKind[] = ["off", "metadata", "falloc", "full"];
+const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
 for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] as const) {
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
