@@ -51,6 +51,11 @@ export function emptyMap(size: number): DiskMap {
   return { size, bucket, counts: new Float64Array(Math.ceil(size / bucket) * STATES) };
 }
 
+/** Returns the number of buckets. */
+export function bucketCount({ counts }: DiskMap): number {
+  return counts.length / STATES;
+}
+
 /** Returns a copy of a map. */
 export function copyOf(map: DiskMap): DiskMap {
   return { ...map, counts: map.counts.slice() };

@@ -184,21 +184,23 @@ export function rateLine(model: Model, columns: number, theme: Theme): Line {
   return room < 8 ? line : [...line, span("  "), span(sparkText(rate.history, Math.min(60, room), theme), "good")];
 }
 
-/** Returns how busy each stage is, and which one limits; with bars where all stages then still fit on one line. */
+/** Columns of the bar of a stage. */
+const STAGE_BAR = 10;
+
+/** Returns how busy each stage is, and which one limits; with bars where all stages then fit on one line. */
 export function stageLines(model: Model, columns: number, theme: Theme): Line[] {
   const stages = stageLoads(model.stageTimes, model.job.workers);
   if (stages.length === 0) return [];
-  const lines = (barColumns: number) => {
-    const items: Line[] = stages.map(({ stage, share, limits }) => [
-      span(visible(stage)),
-      span(barColumns > 0 ? ` ${barText(share, barColumns, theme.glyphs)}` : ""),
-      span(` ${Math.round(share * 100)} %`),
-      span(limits ? " limits" : "", "now"),
-    ]);
-    return spaced([[span("Busy", "key")], ...items], columns, 2);
-  };
-  const withBars = lines(10);
-  return columns >= 100 && withBars.length === 1 ? withBars : lines(0);
+  // The widest values count, so that bars do not come and go with the values.
+  const widest = stages.reduce((sum, { stage }) => sum + `  ${stage}  100 %`.length + STAGE_BAR, "Busy limits".length);
+  const hasBars = widest <= columns;
+  const items: Line[] = stages.map(({ stage, share, limits }) => [
+    span(visible(stage)),
+    span(hasBars ? ` ${barText(share, STAGE_BAR, theme.glyphs)}` : ""),
+    span(` ${Math.round(share * 100)} %`),
+    span(limits ? " limits" : "", "now"),
+  ]);
+  return spaced([[span("Busy", "key")], ...items], columns, 2);
 }
 
 const ACTIONS: { readonly [action in FinishedExtent["action"]]: string } = {

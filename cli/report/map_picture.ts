@@ -1,14 +1,14 @@
 /**
- * The map of a disk as a picture: letters and colours for a terminal, or SVG. Pure.
+ * The picture of `map`: letters and colours for a terminal, or SVG. Pure.
  *
  * @module
  */
 import type { MapEntry } from "../../mod.ts";
-import { cellsOf, type CellState, type DiskMap, emptyMap, mark } from "../../tui/diskmap.ts";
+import { bucketCount, cellsOf, type CellState, type DiskMap, emptyMap, mark } from "../../tui/diskmap.ts";
 import { type Line, painted, span, type Theme } from "../../tui/theme.ts";
 import { bytesText } from "../../tui/human.ts";
 
-/** What a picture shows. */
+/** The states of a picture, in the order of its legend. */
 const STATES = ["data", "compressed", "backing", "zero"] as const;
 type State = typeof STATES[number];
 
@@ -19,18 +19,19 @@ const NAMES: { readonly [state in State]: string } = {
   zero: "zero or nothing",
 };
 
-/** The letter of each state: colour is never the only sign. */
+/** The letter of each state: colour never stands alone. */
 const LETTERS: { readonly [state in State]: string } = { data: "D", compressed: "C", backing: "b", zero: "." };
 
-/** A disk, or a part of it, being counted. */
+/** The picture of a disk, or of a part of it. */
 export interface Picture {
   /** First guest byte. */
   readonly start: number;
   readonly map: DiskMap;
+  /** Bytes by state. */
   readonly totals: { [state in State]: number };
 }
 
-/** A picture of guest bytes `[start, end)`, still empty. */
+/** Returns an empty picture of guest bytes `[start, end)`. */
 export function emptyPicture(start: number, end: number): Picture {
   return { start, map: emptyMap(end - start), totals: { data: 0, compressed: 0, backing: 0, zero: 0 } };
 }
@@ -49,15 +50,15 @@ function stateOf({ zero, depth, compressed }: MapEntry): State {
   return compressed ? "compressed" : "data";
 }
 
-/** Rows of a picture in a terminal, at most. */
-const ROWS = 16;
+/** Most rows of a picture, in a terminal and as SVG. */
+const MOST_ROWS = 16;
 
-/** The picture as lines of at most `columns`, with a legend. */
+/** Returns the picture as lines of at most `columns`, with a legend. */
 export function pictureText({ start, map, totals }: Picture, columns: number, theme: Theme): string {
   const margin = 11;
   const width = Math.max(8, Math.min(columns - margin - 1, 128));
-  const buckets = Math.max(1, map.counts.length / 6);
-  const rows = Math.max(1, Math.min(ROWS, Math.ceil(buckets / width)));
+  const buckets = Math.max(1, bucketCount(map));
+  const rows = Math.max(1, Math.min(MOST_ROWS, Math.ceil(buckets / width)));
   const cells = map.size === 0 ? [] : cellsOf(map, { start: 0, end: map.size }, Math.min(rows * width, buckets), []);
   const lines: Line[] = [];
   for (let at = 0; at < cells.length; at += width) {
@@ -78,7 +79,7 @@ function spansOf(cells: readonly CellState[]): Line {
   return spans.map(({ state, text }) => span(text, state));
 }
 
-/** A whole map has no other states. */
+/** Returns the state of a cell. The map of a picture has no states but {@linkcode STATES}. */
 function knownState(cell: CellState): State {
   return STATES.find((state) => state === cell) ?? "zero";
 }
@@ -87,9 +88,8 @@ function legend(state: State, bytes: number): Line {
   return [span(LETTERS[state], state), span(` ${NAMES[state]}: ${bytesText(bytes)}`)];
 }
 
-/** Cells of one row of an SVG, and rows at most; one user unit is one cell. */
+/** Cells of one row of an SVG; each is one user unit wide. */
 const SVG_WIDTH = 512;
-const SVG_ROWS = 16;
 const ROW_HEIGHT = 24;
 
 const COLOURS: { readonly [state in State]: string } = {
@@ -99,10 +99,10 @@ const COLOURS: { readonly [state in State]: string } = {
   zero: "#e2e8f0",
 };
 
-/** The picture as a document of its own; every rectangle tells its guest bytes when pointed at. */
+/** Returns the picture as an SVG document; each rectangle has its guest bytes as a tooltip. */
 export function pictureSvg({ start, map, totals }: Picture, title: string): string {
-  const buckets = Math.max(1, map.counts.length / 6);
-  const rows = Math.max(1, Math.min(SVG_ROWS, Math.ceil(buckets / SVG_WIDTH)));
+  const buckets = Math.max(1, bucketCount(map));
+  const rows = Math.max(1, Math.min(MOST_ROWS, Math.ceil(buckets / SVG_WIDTH)));
   const cells = map.size === 0 ? [] : cellsOf(map, { start: 0, end: map.size }, rows * SVG_WIDTH, []);
   const guest = (cell: number) => start + Math.floor(map.size * cell / (rows * SVG_WIDTH));
   const parts: string[] = [];
@@ -123,16 +123,17 @@ ${svgLegend(totals, rows * ROW_HEIGHT + 16)}
 `;
 }
 
-interface Place {
+/** Position and width in cells. */
+interface CellRange {
   readonly column: number;
   readonly row: number;
   readonly width: number;
 }
 
-function rectangle(state: CellState, { column, row, width }: Place, [from, to]: readonly [number, number]): string {
+function rectangle(state: CellState, { column, row, width }: CellRange, [from, to]: readonly [number, number]): string {
   const known = knownState(state);
-  const place = `x="${column}" y="${row * ROW_HEIGHT}" width="${width}" height="${ROW_HEIGHT - 2}"`;
-  return `<rect ${place} fill="${COLOURS[known]}"><title>${NAMES[known]}: bytes ${from} to ${to}</title></rect>`;
+  const box = `x="${column}" y="${row * ROW_HEIGHT}" width="${width}" height="${ROW_HEIGHT - 2}"`;
+  return `<rect ${box} fill="${COLOURS[known]}"><title>${NAMES[known]}: bytes ${from} to ${to}</title></rect>`;
 }
 
 function svgLegend(totals: Picture["totals"], y: number): string {

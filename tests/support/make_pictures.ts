@@ -1,5 +1,5 @@
 /**
- * Makes the pictures of the documentation anew, from real runs in a real terminal: `deno task pictures`. Needs tmux.
+ * Writes the pictures of the documentation from conversions in a terminal: `deno task pictures`. Needs tmux.
  *
  * @module
  */
@@ -19,7 +19,7 @@ await pane.line(`cd ${folder.path} && export COLORTERM= TERM=xterm-256color && c
 const diskcast = `${Deno.execPath()} run --no-prompt --allow-read=. --allow-write=. ${program}`;
 
 await pane.line(`clear; ${diskcast} convert -r 10M --progress=screen -c -O qcow2 -f raw disk.raw disk.qcow2`);
-// In the middle of the work, when every state of the map is to be seen.
+// In the middle of the copy, the map shows every state.
 await pane.until(/Copy/i);
 await new Promise((resolve) => setTimeout(resolve, 2000));
 await save("screen.svg");
@@ -34,7 +34,7 @@ await pane.until(/Where is the new file to go/);
 await save("wizard.svg");
 await pane.press("C-c");
 
-/** A disk of 512 MiB with islands of text and noise, as disks are. */
+/** Writes a disk of 512 MiB with ranges of random and of repeated bytes, and holes between them. */
 async function makeDisk(path: string): Promise<void> {
   const random = rng(2026);
   using file = await Deno.open(path, { createNew: true, write: true });
@@ -48,7 +48,7 @@ async function makeDisk(path: string): Promise<void> {
 }
 
 async function save(name: string): Promise<void> {
-  // The folder of this run says nothing; what is shown is the same on every machine but for the figures.
+  // Without the path of the temporary folder, pictures differ in their figures only.
   const painted = (await pane.painted()).replaceAll(folder.path, "~");
   await Deno.writeTextFile(new URL(name, docs), terminalSvg(painted, COLUMNS));
   console.log(`docs/${name}`);

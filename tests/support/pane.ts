@@ -1,11 +1,11 @@
 /**
- * A real terminal for tests: a shell in tmux, which a test types into and reads from.
+ * A terminal for tests: a shell in tmux. A test types into it and reads its screen.
  *
  * @module
  */
 import { inCi } from "./qemu.ts";
 
-/** What the terminal itself is in: the modes that a program must put back. */
+/** The modes of a terminal that a program must restore. */
 export interface Modes {
   readonly alternate: boolean;
   readonly cursor: boolean;
@@ -17,11 +17,11 @@ export interface Pane extends AsyncDisposable {
   line(text: string): Promise<void>;
   /** Presses keys as tmux names them: `q`, `Enter`, `C-c`, `Escape`. */
   press(...keys: string[]): Promise<void>;
-  /** What is on the screen. */
+  /** Returns the screen. */
   text(): Promise<string>;
-  /** What is on the screen, with the escape sequences of its colours. */
+  /** Returns the screen with the escape sequences of its colours. */
   painted(): Promise<string>;
-  /** Waits until the screen matches; the screen. Fails after a while, and shows it. */
+  /** Waits until the screen matches, and returns it. Throws after the timeout, with the screen. */
   until(pattern: RegExp, milliseconds?: number): Promise<string>;
   /** Waits until the screen does not match. */
   gone(pattern: RegExp): Promise<string>;
@@ -29,10 +29,10 @@ export interface Pane extends AsyncDisposable {
   modes(): Promise<Modes>;
 }
 
-/** Whether there is tmux. */
+/** Whether tmux is installed. */
 export const hasTmux: boolean = canStart();
 
-/** Says once why tests are left out; in CI that is a failure. */
+/** Returns whether tmux is missing, and logs that tests are skipped; throws in CI. */
 export function tmuxIsMissing(): boolean {
   if (hasTmux) return false;
   if (inCi) throw new Error("tmux is not installed, and CI must test in a real terminal (Debian: tmux)");
@@ -69,9 +69,9 @@ export async function openPane(columns = 100, rows = 30): Promise<Pane> {
     },
     [Symbol.asyncDispose]: async () => void (await tmux("kill-server").catch(() => {})),
   };
-  // A shell takes its prompt from the environment or not; this way all do.
+  // Not every shell takes its prompt from the environment.
   await pane.line("PS1='READY''>'");
-  // Whatever the shell had shown before: a line that came early is echoed behind its first prompt.
+  // A line that comes early is echoed after the first prompt of the shell, so `READY>` may stand anywhere.
   await pane.until(/READY>/);
   return pane;
 }

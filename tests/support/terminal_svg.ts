@@ -1,5 +1,5 @@
 /**
- * A terminal's screen, as tmux paints it, as an SVG picture. Pure.
+ * A screen of tmux as an SVG picture. Pure.
  *
  * @module
  */
@@ -9,7 +9,7 @@ const CELL = { width: 8.4, height: 17 };
 const MARGIN = 14;
 const PAPER = "#14181f";
 const INK = "#d5dbe5";
-/** The eight colours and their bright ones, readable on the dark paper. */
+/** The eight colours and their bright variants, readable on the dark paper. */
 const COLOURS = [
   ["#3b4252", "#ef6b73", "#8fca72", "#e5c07b", "#6cb1f0", "#c792ea", "#56c8d8", "#d5dbe5"],
   ["#6b7688", "#ff8790", "#a9e08c", "#ffd68a", "#8cc6ff", "#dcaaff", "#7de3f2", "#ffffff"],
@@ -26,7 +26,7 @@ interface Style {
 const PLAIN: Style = { ink: INK, paper: null, bold: false, dim: false, reverse: false };
 
 /**
- * The picture of a screen.
+ * Returns the picture of a screen.
  *
  * @param painted lines with SGR sequences
  * @param columns width in cells
@@ -63,13 +63,13 @@ function spanOf(text: string, column: number, row: number, style: Style): string
   const length = stringWidth(text) * CELL.width;
   const [ink, paper] = style.reverse ? [style.paper ?? PAPER, style.ink] : [style.ink, style.paper];
   const box = `<rect x="${round(x)}" y="${y}" width="${round(length)}" height="${CELL.height}" fill="${paper}"/>`;
-  const look = `fill="${ink}"${style.bold ? ' font-weight="bold"' : ""}${style.dim ? ' opacity="0.65"' : ""}`;
-  const words = `<text x="${round(x)}" y="${round(y + 13)}" textLength="${round(length)}" ` +
-    `lengthAdjust="spacingAndGlyphs" xml:space="preserve" ${look}>${escaped(text)}</text>`;
-  return [...(paper === null ? [] : [box]), ...(text.trim() === "" ? [] : [words])];
+  const attributes = `fill="${ink}"${style.bold ? ' font-weight="bold"' : ""}${style.dim ? ' opacity="0.65"' : ""}`;
+  const element = `<text x="${round(x)}" y="${round(y + 13)}" textLength="${round(length)}" ` +
+    `lengthAdjust="spacingAndGlyphs" xml:space="preserve" ${attributes}>${escaped(text)}</text>`;
+  return [...(paper === null ? [] : [box]), ...(text.trim() === "" ? [] : [element])];
 }
 
-/** The style after an SGR sequence. */
+/** Returns the style after an SGR sequence. */
 function styled(style: Style, codes: string): Style {
   const list = codes === "" ? [0] : codes.split(";").map(Number);
   let next = style;
@@ -100,7 +100,7 @@ function simple(style: Style, code: number): Style {
   return style;
 }
 
-/** A colour of the 256: the sixteen, the cube, the greys. */
+/** Returns one of the 256 colours: the sixteen, the cube, the greys. */
 function indexed(index: number): string {
   if (index < 16) return COLOURS[index < 8 ? 0 : 1][index % 8];
   if (index >= 232) return `rgb(${Array(3).fill(8 + (index - 232) * 10).join(",")})`;

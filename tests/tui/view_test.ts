@@ -163,3 +163,15 @@ Deno.test("a frame writes the lines that differ, and the last one, on which the 
   const two = view(after(warned, 18_100), { columns: 120, rows: 40 }, bright);
   assert(difference(one, two).length < 500, "only clocks have moved");
 });
+
+Deno.test("stages have bars only where all of them fit on one line", () => {
+  const busy = { type: "load", read: 4, decompress: 8, compress: 4, write: 12.5 } as const;
+  const model = after(halfway(jobOf({ compress: true })), 17_500, busy);
+  const busyLines = (columns: number) =>
+    view(model, { columns, rows: 30 }, ascii).filter((line) => /^Busy /.test(line));
+  assert.match(
+    busyLines(120)[0],
+    /^Busy {2}read #*-* \d+ % {2}decompress #*-* \d+ % {2}compress #*-* \d+ % {2}write #/,
+  );
+  assert.match(busyLines(100)[0], /^Busy {2}read \d+ % {2}decompress \d+ % {2}compress \d+ % {2}write \d+ % limits$/);
+});

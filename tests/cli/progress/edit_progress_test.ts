@@ -3,7 +3,7 @@ import { runNamed } from "../../../cli/commands/mod.ts";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { fakeIo } from "../support.ts";
 
-/** Words for each command that takes long on a large image, `top.qcow2` over `base.qcow2`. */
+/** Arguments of each command that takes long on a large image: `top.qcow2` with the backing file `base.qcow2`. */
 const CHANGES: readonly (readonly string[])[] = [
   ["check", "top.qcow2"],
   ["check", "-r", "all", "top.qcow2"],
@@ -21,7 +21,7 @@ const CHANGES: readonly (readonly string[])[] = [
 
 async function makeImages(folder: { file(name: string): string }): Promise<string> {
   const [base, top] = [folder.file("base.qcow2"), folder.file("top.qcow2")];
-  const create = (...words: string[]) => qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", ...words);
+  const create = (...args: string[]) => qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", ...args);
   await create(base, "8M");
   await qemuIo(base, "write -P 1 0 8M");
   await create("-b", "base.qcow2", "-F", "qcow2", top, "8M");
@@ -35,26 +35,26 @@ async function makeImages(folder: { file(name: string): string }): Promise<strin
   return top;
 }
 
-function run(words: readonly string[], top: string, signal: AbortSignal, io = fakeIo()): Promise<number> {
-  const args = words.slice(1).map((word) => word === "top.qcow2" ? top : word);
-  return runNamed(words[0]!, ["--progress=json", ...args], { io, signal });
+function run(args: readonly string[], top: string, signal: AbortSignal, io = fakeIo()): Promise<number> {
+  const paths = args.slice(1).map((arg) => arg === "top.qcow2" ? top : arg);
+  return runNamed(args[0]!, ["--progress=json", ...paths], { io, signal });
 }
 
-Deno.test("commands on large images tell how far they are", { ignore: !hasQemu }, async (t) => {
+Deno.test("commands on large images report how far they are", { ignore: !hasQemu }, async (t) => {
   await using folder = await scratch();
   const top = await makeImages(folder);
   const before = await Deno.readFile(top);
-  const below = await Deno.readFile(folder.file("base.qcow2"));
-  for (const words of CHANGES) {
-    await t.step(words.join(" "), async () => {
+  const backing = await Deno.readFile(folder.file("base.qcow2"));
+  for (const args of CHANGES) {
+    await t.step(args.join(" "), async () => {
       await Deno.writeFile(top, before);
-      await Deno.writeFile(folder.file("base.qcow2"), below);
+      await Deno.writeFile(folder.file("base.qcow2"), backing);
       const io = fakeIo();
-      // Every look at the clock is a second later, so that no line is left out.
+      // The clock advances by a second with every reading, so that no line is left out.
       const ticking = { ...io, err: io.err, out: io.out, now: () => io.clock += 1000 };
       const texts: string[] = [];
       ticking.err = (text) => void texts.push(text);
-      assert.equal(await run(words, top, new AbortController().signal, ticking), 0, texts.join(""));
+      assert.equal(await run(args, top, new AbortController().signal, ticking), 0, texts.join(""));
       const lines = texts.join("").trim().split("\n").map((line) => JSON.parse(line));
       const shares = lines.filter(({ type }) => type === "status").map(({ percent }) => percent);
       assert(shares.length > 2, `${shares}`);
@@ -73,7 +73,7 @@ Deno.test(
     const random = rng(seed());
     const top = await makeImages(folder);
     const before = await Deno.readFile(top);
-    const below = await Deno.readFile(folder.file("base.qcow2"));
+    const backing = await Deno.readFile(folder.file("base.qcow2"));
     const stateOf = async () => {
       const info = JSON.parse(await qemuImgOk("info", "--output=json", top));
       const digest = await crypto.subtle.digest("SHA-256", await guestBytes(top) as BufferSource);
@@ -81,52 +81,55 @@ Deno.test(
       return JSON.stringify([snapshots.length, size, data["refcount-bits"], new Uint8Array(digest).toHex()]);
     };
     const old = await stateOf();
-    for (const words of CHANGES) {
-      await t.step(words.join(" "), async () => {
+    for (const args of CHANGES) {
+      await t.step(args.join(" "), async () => {
         const restore = async () => {
           await Deno.writeFile(top, before);
-          await Deno.writeFile(folder.file("base.qcow2"), below);
+          await Deno.writeFile(folder.file("base.qcow2"), backing);
         };
         await restore();
-        let pieces = 0;
+        let readings = 0;
         const count = fakeIo();
-        await run(words, top, new AbortController().signal, { ...count, now: () => (pieces++, 0) });
+        await run(args, top, new AbortController().signal, { ...count, now: () => (readings++, 0) });
         const states = [old, await stateOf()];
         let stopped = 0;
         for (let tries = 0; tries < 5; tries++) {
           await restore();
-          // The clock is looked at for every event.
-          let left = random.int(2, pieces);
+          // The clock is read for every event.
+          let left = random.int(2, readings);
           const controller = new AbortController();
           const io = { ...fakeIo(), now: () => (left-- === 0 && controller.abort("SIGINT"), 0) };
-          const code = await run(words, top, controller.signal, io);
+          const code = await run(args, top, controller.signal, io);
           assert(code === 130 || code === 0, `${code}`);
           if (code === 130) stopped++;
           assert([0, 3].includes((await qemuImg("check", "-q", top)).code));
           assert(states.includes(await stateOf()), `after try ${tries}\n${states.join("\n")}`);
         }
-        assert(stopped > 0, `never stopped, of ${pieces} events`);
+        assert(stopped > 0, `never stopped, of ${readings} events`);
       });
     }
   },
 );
 
-Deno.test("every long command is told in sentences, with its own name; a screen is for convert alone", async () => {
+Deno.test("every long command is reported in sentences, with its own name; only convert has a screen", async () => {
   const io = fakeIo();
   const signal = new AbortController().signal;
   assert.equal(await runNamed("check", ["--accessible", "tests/samples/sample.qcow2"], { io, signal }), 0);
   assert.match(io.stderr, /^Checking\.$/m);
-  const told = fakeIo();
-  assert.equal(await runNamed("check", ["--progress=screen", "tests/samples/sample.qcow2"], { io: told, signal }), 1);
-  assert.match(told.stderr, /only convert has one/);
+  const refused = fakeIo();
+  assert.equal(
+    await runNamed("check", ["--progress=screen", "tests/samples/sample.qcow2"], { io: refused, signal }),
+    1,
+  );
+  assert.match(refused.stderr, /only convert has one/);
 });
 
-// Elsewhere taking space means writing all of it.
+// Other systems allocate space by writing all of it.
 const reserves = Deno.build.os === "linux";
 
-Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !reserves }, async () => {
+Deno.test("create reports how far it is; stopped, it leaves nothing", { ignore: !reserves }, async () => {
   await using folder = await scratch();
-  const words = ["--progress=json", "-o", "preallocation=falloc", folder.file("a.raw"), "2G"];
+  const args = ["--progress=json", "-o", "preallocation=falloc", folder.file("a.raw"), "2G"];
   const io = fakeIo();
   let seen = 0;
   const counted = {
@@ -134,12 +137,12 @@ Deno.test("create tells how far it is; stopped, it leaves nothing", { ignore: !r
     err: (text: string) => void (seen += text.split('"percent":').length - 1),
     now: () => io.clock += 1000,
   };
-  assert.equal(await runNamed("create", words, { io: counted, signal: new AbortController().signal }), 0);
+  assert.equal(await runNamed("create", args, { io: counted, signal: new AbortController().signal }), 0);
   assert(seen > 4, `${seen}`);
   await Deno.remove(folder.file("a.raw"));
   const controller = new AbortController();
-  let looks = 0;
-  const stopping = { ...fakeIo(), now: () => (++looks === 6 && controller.abort("SIGINT"), 0) };
-  assert.equal(await runNamed("create", words, { io: stopping, signal: controller.signal }), 130);
+  let readings = 0;
+  const stopping = { ...fakeIo(), now: () => (++readings === 6 && controller.abort("SIGINT"), 0) };
+  assert.equal(await runNamed("create", args, { io: stopping, signal: controller.signal }), 130);
   assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.path)), []);
 });
