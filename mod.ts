@@ -1,11 +1,11 @@
 /**
  * diskcast: converts virtual disk images.
  *
- * {@linkcode convert} does a whole job on paths; {@linkcode openDisk} reads one image, with everything beneath it, as
- * runs of guest bytes. Both take the files and folders that they touch from the job alone, neither prints nor exits, and
- * every failure is an {@linkcode ImageError}. All sizes and offsets are bytes.
+ * {@linkcode convert} does a whole job on paths; {@linkcode openDisk} reads one image, with its backing files, as
+ * extents of guest bytes. Both touch only files and folders that the job states, neither prints nor exits, and every
+ * failure is an {@linkcode ImageError}. All sizes and offsets are bytes.
  *
- * Extent as a program, this module is the command line.
+ * Run as a program, this module is the command line.
  *
  * @example Convert an image, watch it, and be able to stop it
  * ```ts
@@ -57,17 +57,17 @@ export type {
   DiskWriter,
   EditContext,
   ErrorKind,
-  Extent as Run,
-  ExtentKind as RunKind,
+  Extent,
+  ExtentKind,
   FileIdentity,
   Files,
   FixedLocation,
   Format,
-  FormatInfo as Facts,
+  FormatInfo,
   GuestReader,
   HostCopy,
   HostFile,
-  InfoValue as Fact,
+  InfoValue,
   Location,
   Maintenance,
   MaybePromise,
@@ -104,13 +104,13 @@ export {
   convert,
   createImage,
   digest,
-  estimateConversion as surveyConversion,
+  estimateConversion,
   imageFiles,
   inspect,
   inspectChain,
   jobFiles,
   listSnapshots,
-  mapExtents as mapRuns,
+  mapExtents,
   measure,
   openDisk,
   partitionTable,
@@ -124,7 +124,7 @@ export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetS
 export type {
   ConvertEvent,
   ConvertSummary,
-  GptAction as GptFate,
+  GptAction,
   Phase,
   PlannedTarget,
   ScanEvent,
@@ -149,7 +149,7 @@ export type { ConversionPlan, PlanContext } from "./core/plan_conversion.ts";
 export type { RebaseOptions, RebaseSummary } from "./core/rebase.ts";
 export type { ResizeOptions, ResizeSummary } from "./core/resize.ts";
 export type { SnapshotAction } from "./core/snapshot.ts";
-export type { Estimate as Survey, EstimateContext as SurveyContext, StatusCount } from "./core/estimate.ts";
+export type { Estimate, EstimateContext, StatusCount } from "./core/estimate.ts";
 
 if (import.meta.main) {
   // Not awaited: the command line imports this module, which must be complete first.

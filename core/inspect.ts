@@ -70,8 +70,8 @@ export interface ImageInfo {
   readonly allocated?: number;
   /** Length of the file. */
   readonly fileSize?: number;
-  /** Bytes that it allocates at once; absent where it has no such clusterSize. */
-  readonly unit?: number;
+  /** Bytes of a cluster (block, grain); absent where the format has none. */
+  readonly clusterSize?: number;
   /** Whether it was not closed in good order. */
   readonly dirty: boolean;
   /** The file beneath, as named; `path` is the name seen from where `path` of this image counts from. */
@@ -165,7 +165,7 @@ async function infoOf(
     format: disk.format,
     size: disk.size,
     ...await sizesOf(layer.path),
-    ...(disk.clusterSize > 1 && { unit: disk.clusterSize }),
+    ...(disk.clusterSize > 1 && { clusterSize: disk.clusterSize }),
     dirty: facts["dirty-flag"] === true,
     ...(backing && {
       backing: {

@@ -53,7 +53,7 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
 }
 
 /**
- * Surveys the sources of a job with a new target. Reads a few megabytes, writes nothing.
+ * Estimates the time and the compressed size of a conversion into a new target. Reads a few megabytes, writes nothing.
  *
  * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
  *

@@ -4,7 +4,7 @@
  * @module
  */
 import { imageFiles, inspect, inspectChain } from "../../mod.ts";
-import type { Fact, Facts, ImageInfo, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
+import type { FormatInfo, ImageInfo, InfoValue, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
 import { isOn } from "../args/parse_args.ts";
 import {
   formatOption,
@@ -78,11 +78,11 @@ async function work({ images: [image], options, chain, form }: InfoRequest, { io
 
 /** Returns an image under the names of `qemu-img info --output=json`; only `named-files` is not one of them. */
 export function infoJson(info: ImageInfo): { [name: string]: unknown } {
-  const { path, format, size, allocated, unit, dirty, backing, snapshots, specific, names } = info;
+  const { path, format, size, allocated, clusterSize, dirty, backing, snapshots, specific, names } = info;
   return {
     "virtual-size": size,
     "filename": path,
-    ...(unit !== undefined && { "cluster-size": unit }),
+    ...(clusterSize !== undefined && { "cluster-size": clusterSize }),
     "format": format,
     ...(allocated !== undefined && { "actual-size": allocated }),
     ...(Object.keys(specific).length > 0 && { "format-specific": { "type": format, "data": specific } }),
@@ -130,7 +130,7 @@ export function infoText(info: ImageInfo): string {
     `file format: ${info.format}`,
     `virtual size: ${bothSizes(info.size)}`,
     `disk size: ${info.allocated === undefined ? "unavailable" : threeDigits(info.allocated)}`,
-    ...(info.unit === undefined ? [] : [`cluster_size: ${info.unit}`]),
+    ...(info.clusterSize === undefined ? [] : [`cluster_size: ${info.clusterSize}`]),
     ...(info.dirty ? ["cleanly shut down: no"] : []),
     ...(backing ? backingLines(backing) : []),
   ].map(visible);
@@ -158,7 +158,7 @@ function nameText({ role, name, state, path, reason }: NamedFileInfo): string {
   }
 }
 
-function infoLines(info: Facts, depth: number): string[] {
+function infoLines(info: FormatInfo, depth: number): string[] {
   const indent = "    ".repeat(depth);
   return Object.entries(info).flatMap(([name, value]) => {
     const label = visible(name.replaceAll("-", " "));
@@ -167,10 +167,10 @@ function infoLines(info: Facts, depth: number): string[] {
   });
 }
 
-function isList(value: Fact): value is readonly Fact[] {
+function isList(value: InfoValue): value is readonly InfoValue[] {
   return Array.isArray(value);
 }
 
-function numbered(list: readonly Fact[]): Facts {
+function numbered(list: readonly InfoValue[]): FormatInfo {
   return Object.fromEntries(list.map((value, index) => [`[${index}]`, value]));
 }

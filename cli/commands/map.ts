@@ -4,7 +4,7 @@
  * @module
  */
 import { basename, dirname, join, resolve } from "node:path";
-import { imageFiles, mapRuns, openDisk, parseSize } from "../../mod.ts";
+import { imageFiles, mapExtents, openDisk, parseSize } from "../../mod.ts";
 import type { MapEntry } from "../../mod.ts";
 import { themeOf } from "../../tui/theme.ts";
 import { isOn, textOf } from "../args/parse_args.ts";
@@ -89,7 +89,7 @@ function work(request: MapRequest, context: CommandContext): Promise<number> {
   const { form, images: [image], options, start, length } = request;
   const drawn = form === "svg" || form === "picture";
   return runJob({ view: viewBeside(request.view, drawn), label: "Mapping" }, context, async (hooks) => {
-    const entries = mapRuns(image, { ...options, start, length, ...hooks });
+    const entries = mapExtents(image, { ...options, start, length, ...hooks });
     return { out: await (drawn ? draw : list)(request, entries, context.io) };
   });
 }

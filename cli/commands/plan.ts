@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { allFormats, compressedSize, ImageError, jobFiles, planConversion, surveyConversion } from "../../mod.ts";
-import type { ConversionPlan, ConvertJob, JobFiles, Survey } from "../../mod.ts";
+import { allFormats, compressedSize, estimateConversion, ImageError, jobFiles, planConversion } from "../../mod.ts";
+import type { ConversionPlan, ConvertJob, Estimate, JobFiles } from "../../mod.ts";
 import { convertRequest } from "../args/convert_args.ts";
 import { creationOptionsText } from "../args/creation_options.ts";
 import { outputForm, outputOption } from "../args/read_options.ts";
@@ -50,7 +50,7 @@ async function planRequest(parsed: ParsedArgs): Promise<PlanRequest | string> {
 /** The plan of a conversion, with an estimate and the files that it touches. */
 interface PlanReport {
   readonly plan: ConversionPlan;
-  readonly estimate: Survey;
+  readonly estimate: Estimate;
   readonly files: JobFiles;
 }
 
@@ -60,7 +60,7 @@ function work({ job, form, warnings, view }: PlanRequest, context: CommandContex
     const plan = await planConversion(job, hooks);
     // The plan has given the warnings already.
     const { signal, onEvent } = hooks;
-    const report = { plan, estimate: await surveyConversion(job, { signal, onEvent }), files: await jobFiles(job) };
+    const report = { plan, estimate: await estimateConversion(job, { signal, onEvent }), files: await jobFiles(job) };
     return { out: form === "json" ? `${JSON.stringify(planJson(report), null, 4)}\n` : planText(report) };
   });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { main } from "../../../cli/main.ts";
-import { mapRuns } from "../../../mod.ts";
+import { mapExtents } from "../../../mod.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { hasQemu, type MapEntry, mapJson, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
 import { runMain, samplesIn } from "./support.ts";
@@ -76,7 +76,7 @@ Deno.test("a window of a raw file has offsets of the whole file", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(8192).fill(1));
-  const entries = await Array.fromAsync(mapRuns({ path, format: "raw", offset: 1024, size: 2048 }));
+  const entries = await Array.fromAsync(mapExtents({ path, format: "raw", offset: 1024, size: 2048 }));
   assert.deepEqual(entries.map(({ start, length, offset, file }) => [start, length, offset, file]), [
     [0, 2048, 1024, path],
   ]);

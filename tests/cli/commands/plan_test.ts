@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { convert, surveyConversion } from "../../../mod.ts";
+import { convert, estimateConversion } from "../../../mod.ts";
 import { hasQemu, rng, scratch } from "../../support/qemu.ts";
 import { runMain, samplesIn } from "./support.ts";
 
@@ -40,7 +40,7 @@ Deno.test("samples estimate the compressed size within the reported error", asyn
   }
   await Deno.writeFile(path, bytes);
   const target = { path: folder.file("out"), format: "qcow2", compress: true };
-  const { compress, status, sampled } = await surveyConversion({ sources: [{ path, format: "raw" }], target });
+  const { compress, status, sampled } = await estimateConversion({ sources: [{ path, format: "raw" }], target });
   assert.deepEqual(status.data, { runs: 1, bytes: bytes.length });
   assert.equal(sampled, 8 << 20);
   const { fileSize } = await convert({ sources: [{ path, format: "raw" }], target, sync: "never" });
