@@ -201,11 +201,11 @@ function wantsJson(args: readonly string[]): boolean {
 async function work(
   job: ConvertJob,
   view: ConvertView,
-  words: readonly string[],
+  args: readonly string[],
   { io: terminal, signal: raised }: CommandContext,
 ): Promise<number> {
   const io = besideTarget(job.target.path, terminal);
-  const progress = await conversionReporter({ job, view, args: words }, io, raised);
+  const progress = await conversionReporter({ job, view, args }, io, raised);
   const { signal, paused } = progress;
   // qemu-img and dd report their progress on these signals; without a listener they would end the process.
   const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
