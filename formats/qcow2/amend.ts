@@ -49,10 +49,10 @@ async function changeHeader(storage: WritableStorage, next: Header, context: Cha
     return await writeHeader(storage, changes);
   }
   const transaction = await beginTransaction(storage, header, context, { refcountOrder: next.refcountOrder });
-  const flagless = next.version === 2 && header.version === 3;
+  const dropsZeroFlags = next.version === 2 && header.version === 3;
   await transaction.commit({
     ...changes,
-    ...(flagless && { l1: await withoutZeroFlags(transaction) }),
+    ...(dropsZeroFlags && { l1: await withoutZeroFlags(transaction) }),
     snapshots: await completeSnapshots(transaction),
   });
 }
@@ -124,7 +124,7 @@ function checkNext(storage: WritableStorage, next: Header): void {
     );
   }
   if (next.version === 3) return;
-  const newer: [boolean, string][] = [
+  const version3Only: [boolean, string][] = [
     [next.refcountOrder !== 4, "refcount_bits must be 16 (say so)"],
     [next.lazyRefcounts, "lazy_refcounts must be off"],
     [next.externalData, "its data lie in another file"],
@@ -132,7 +132,7 @@ function checkNext(storage: WritableStorage, next: Header): void {
     [next.compressionType !== "zlib", "its clusters are compressed with zstd"],
     [next.bitmaps !== null, "it has bitmaps"],
   ];
-  const found = newer.find(([has]) => has);
+  const found = version3Only.find(([has]) => has);
   if (!found) return;
   throw new ImageError("unsupported", `Cannot amend "${path}" to compat=0.10: ${found[1]}`, { path });
 }
@@ -165,7 +165,7 @@ async function withoutZeroFlags(transaction: Transaction): Promise<Header["l1"]>
     if (l2TableOffset(l1, index) === 0) continue;
     const l2 = await readL2(transaction, l2TableOffset(l1, index));
     const flagged = zeroFlaggedEntries(l2);
-    for (const at of flagged) await expand(transaction, l2, at);
+    for (const at of flagged) await replaceZeroCluster(transaction, l2, at);
     if (flagged.length > 0) await writeL2(transaction, l1, index, l2);
     await context.checkpoint(index / header.l1.entries);
   }
@@ -183,7 +183,7 @@ function zeroFlaggedEntries(l2: DataView): number[] {
 }
 
 /** Replaces a zero cluster: deallocates it, or allocates a cluster of zeroes where a backing file would show. */
-async function expand(transaction: Transaction, l2: DataView, at: number): Promise<void> {
+async function replaceZeroCluster(transaction: Transaction, l2: DataView, at: number): Promise<void> {
   const { header, geometry: { clusterSize } } = transaction;
   await addEntryReferences(transaction, l2, at, -1);
   if (header.backing === null) return setEntry(l2, at, 0, false);

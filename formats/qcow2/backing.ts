@@ -56,7 +56,7 @@ export async function emptyQcow2(storage: WritableStorage, context: ChangeContex
 }
 
 /** Deallocates the clusters inside these ranges of guest bytes, which are in ascending order. */
-export async function forgetQcow2(
+export async function deallocateQcow2(
   storage: WritableStorage,
   ranges: readonly { readonly start: number; readonly end: number }[],
   context: ChangeContext,

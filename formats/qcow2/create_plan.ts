@@ -12,7 +12,7 @@ import {
   BACKING_NAME_BYTES_MAX,
   CLUSTER_BITS,
   EXTENDED_L2_MIN_CLUSTER_BITS,
-  HEADER_LENGTH_NOW,
+  HEADER_LENGTH_CURRENT,
   HEADER_LENGTH_V2,
   L1_BYTES_MAX,
   REFCOUNT_TABLE_BYTES_MAX,
@@ -67,7 +67,7 @@ function checkClusters({ clusterSize, refcountBits, extendedL2 }: CreateSettings
 
 function checkVersion(settings: CreateSettings): void {
   if (settings.version === 3) return;
-  const newer: [boolean, string][] = [
+  const version3Only: [boolean, string][] = [
     [settings.refcountBits !== 16, `refcount_bits=${settings.refcountBits}`],
     [settings.compressionType === "zstd", "compression_type=zstd"],
     [settings.extendedL2, "extended_l2"],
@@ -75,7 +75,7 @@ function checkVersion(settings: CreateSettings): void {
     [settings.dataFile !== null, "data_file"],
     [settings.dataFileRaw, "data_file_raw"],
   ];
-  const found = newer.find(([used]) => used);
+  const found = version3Only.find(([used]) => used);
   if (found) refuse(`Cannot use "${found[1]}" with "compat=0.10": it needs compat=1.1`);
 }
 
@@ -110,33 +110,37 @@ function checkBacking({ backing }: CreatePlan): void {
     refuse(`Cannot use the backing file "${backing.name}" without its format: it must be stated`);
   }
   if (new TextEncoder().encode(backing.format).length > BACKING_FORMAT_BYTES_MAX) {
-    refuse(`Cannot use the backing format "${backing.format}": it must have at most ${BACKING_FORMAT_BYTES_MAX} bytes`);
+    refuse(
+      `Cannot use the backing format "${backing.format}": it must have at most ${BACKING_FORMAT_BYTES_MAX} bytes`,
+    );
   }
 }
 
 function checkSize(plan: CreatePlan, settings: CreateSettings): void {
   const geometry = geometryOf(geometryFields(settings));
-  const most = Math.min(L1_BYTES_MAX / 8 * geometry.l2Reach, Number.MAX_SAFE_INTEGER + 1 - (64 << 20));
+  const maxSize = Math.min(L1_BYTES_MAX / 8 * geometry.l2Reach, Number.MAX_SAFE_INTEGER + 1 - (64 << 20));
   const clusters = `clusters of ${sizeText(settings.clusterSize)}`;
   if (!Number.isSafeInteger(plan.size) || plan.size < 0) {
     refuse(`Cannot create a disk of ${plan.size} bytes: it must be a whole number from 0 to 2^53 - 1`);
   }
-  if (alignUp(plan.size, SECTOR) > most) {
+  if (alignUp(plan.size, SECTOR) > maxSize) {
     refuse(
       `Cannot create a disk of ${plan.size} bytes with ${clusters}${settings.extendedL2 ? " and extended L2" : ""}: ` +
-        `it must be at most ${most} bytes (${sizeText(most)})`,
+        `it must be at most ${maxSize} bytes (${sizeText(maxSize)})`,
     );
   }
   if (settings.preallocation === "off" || settings.dataFile !== null) return;
   const blockReach = settings.clusterSize * refcountsPerBlock(settings.clusterSize, Math.log2(settings.refcountBits));
-  const host = REFCOUNT_TABLE_BYTES_MAX / 8 * blockReach;
+  const hostBytes = REFCOUNT_TABLE_BYTES_MAX / 8 * blockReach;
   // Refcounts also count the tables: L1, L2, and the refcount structure itself.
   const perCluster = geometry.l2EntryBytes + settings.refcountBits / 8;
-  const fits = Math.floor(host / (1 + 1.02 * perCluster / settings.clusterSize)) - (64 << 20);
-  if (plan.size > fits) {
+  const maxPreallocated = Math.floor(hostBytes / (1 + 1.02 * perCluster / settings.clusterSize)) - (64 << 20);
+  if (plan.size > maxPreallocated) {
     refuse(
       `Cannot preallocate ${plan.size} bytes with ${clusters} and ${settings.refcountBits} refcount bits: ` +
-        `it must be at most ${fits} bytes (${sizeText(fits)}), which the largest refcount table can count`,
+        `it must be at most ${maxPreallocated} bytes (${
+          sizeText(maxPreallocated)
+        }), which the largest refcount table can count`,
     );
   }
 }
@@ -176,7 +180,7 @@ export function newHeader(plan: CreatePlan): Header {
     refcountTable: { fileOffset: clusterSize, clusters: refcountClusters },
     refcountOrder: Math.log2(settings.refcountBits),
     snapshots: { fileOffset: 0, count: 0 },
-    headerLength: version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_NOW,
+    headerLength: version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_CURRENT,
     dirty: false,
     corrupt: false,
     externalData: settings.dataFile !== null,
@@ -207,6 +211,6 @@ function refcountTableClusters(settings: CreateSettings, size: number): number {
   const perBlock = refcountsPerBlock(clusterSize, Math.log2(refcountBits));
   // Each block counts itself, too; the table is estimated.
   const blocks = Math.ceil((dataClusters + tables) / (perBlock - 1) * (1 + 16 / clusterSize)) + 2;
-  const most = REFCOUNT_TABLE_BYTES_MAX / clusterSize;
-  return Math.min(most, Math.ceil(blocks * 8 / clusterSize));
+  const maxClusters = REFCOUNT_TABLE_BYTES_MAX / clusterSize;
+  return Math.min(maxClusters, Math.ceil(blocks * 8 / clusterSize));
 }

@@ -60,10 +60,10 @@ export async function editQcow2(
   const compress = context.compress ? compressionOf(header.compressionType, context.compressor) : null;
   const tracker = bitmapTracker(image, bitmaps);
   const added = addedBitmaps(image, tracker.entries);
-  let begun = false;
+  let started = false;
   async function begin(): Promise<void> {
-    if (begun) return;
-    begun = true;
+    if (started) return;
+    started = true;
     await beginChanges(image, tracker);
   }
   return writerOf({
@@ -71,11 +71,11 @@ export async function editQcow2(
     target: tableWriter(image, compress),
     async begin(start, end) {
       await begin();
-      tracker.touch(start, end);
+      tracker.record(start, end);
     },
     ...(header.version === 3 && { bitmaps: () => Promise.resolve(added) }),
     async finish() {
-      if (begun) await finishChanges(image, tracker, added);
+      if (started) await finishChanges(image, tracker, added);
     },
   });
 }

@@ -123,15 +123,16 @@ async function grow(
   const external = data === storage ? null : data;
   await zeroTail(transaction, l1, external, backing);
   const start = alignUp(header.size, header.clusterSize);
-  const held = data.size;
+  const oldSize = data.size;
   if (external && external.size < size) {
     await external.truncate(size);
     await external.sync();
   }
   // A raw data file alone is the disk, so every cluster is allocated in it.
-  const wanted = header.rawExternalData && growth === "off" ? "metadata" : growth;
-  if (wanted !== "off") await preallocateGrowth(transaction, l1, external && { data, held }, start, size, wanted);
-  else await hideBacking(transaction, l1, backing, start, size);
+  const preallocation = header.rawExternalData && growth === "off" ? "metadata" : growth;
+  if (preallocation !== "off") {
+    await preallocateGrowth(transaction, l1, external && { data, oldSize }, start, size, preallocation);
+  } else await hideBacking(transaction, l1, backing, start, size);
 }
 
 /** Marks clusters as zero where the backing file would show. */
@@ -157,7 +158,7 @@ async function hideBacking(
 async function preallocateGrowth(
   transaction: Transaction,
   l1: DataView,
-  external: { readonly data: WritableStorage; readonly held: number } | null,
+  external: { readonly data: WritableStorage; readonly oldSize: number } | null,
   start: number,
   size: number,
   growth: Preallocation,
@@ -168,14 +169,14 @@ async function preallocateGrowth(
   const data = external?.data ?? storage;
   const base = external ? start : await transaction.allocate((end - start) / clusterSize, true) * clusterSize;
   // Reserving space takes longer than writing the tables.
-  const stating = growth === "metadata" ? context : stageContext(context, 0, 0.1);
-  await eachCluster(transaction, l1, start, end, stating, (l2, at, guest) => {
+  const mappingContext = growth === "metadata" ? context : stageContext(context, 0, 0.1);
+  await eachCluster(transaction, l1, start, end, mappingContext, (l2, at, guest) => {
     setEntry(l2, at, base + (guest - start), true);
     if (extended) setSubclusters(l2, at, 0, 0xffffffff);
   });
   const baseEnd = base + Math.min(end, external ? size : end) - start;
   // A data file may still hold bytes of a longer disk, which are past its end now.
-  if (external && external.held > base) await data.zeroAt(base, Math.min(external.held, baseEnd));
+  if (external && external.oldSize > base) await data.zeroAt(base, Math.min(external.oldSize, baseEnd));
   // Bytes past the end of the file read as zeroes in either case.
   if (growth === "metadata") await data.truncate(Math.max(data.size, baseEnd));
   else await data.reserve(base, baseEnd, growth === "full");

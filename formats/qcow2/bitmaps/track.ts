@@ -18,7 +18,7 @@ export interface BitmapTracker {
   /** Marks the enabled bitmaps as in use in the file, before the first write: their new bits are only in memory. */
   begin(): Promise<void>;
   /** Sets the bits of the guest bytes `[start, end)`. */
-  touch(start: number, end: number): void;
+  record(start: number, end: number): void;
   /** Writes the bits. No table points at the new clusters yet. */
   writeBits(): Promise<void>;
   /** Writes the changed table entries. The refcounts of new clusters must be on stable storage before. */
@@ -28,7 +28,7 @@ export interface BitmapTracker {
 }
 
 /** An enabled bitmap with the bits to set, by cluster of the bitmap. */
-interface Tracked {
+interface TrackedBitmap {
   readonly entry: BitmapEntry;
   readonly set: Map<number, Uint8Array>;
   /** Changed table entries: index, and file offset of the bits. */
@@ -44,7 +44,7 @@ export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): 
   const usable = ({ flags, extra }: BitmapEntry) =>
     extra.length === 0 || (flags & BITMAP_FLAG.extraDataCompatible) !== 0;
   const final = directory.map((entry) => !consistent || (isEnabled(entry) && !usable(entry)) ? inUse(entry) : entry);
-  const tracked: Tracked[] = final.filter((entry) => isEnabled(entry) && usable(entry))
+  const tracked: TrackedBitmap[] = final.filter((entry) => isEnabled(entry) && usable(entry))
     .map((entry) => ({ entry, set: new Map(), moved: new Map() }));
   const changes = consistent && directory.some(isEnabled);
 
@@ -59,7 +59,7 @@ export function bitmapTracker(image: Image, directory: readonly BitmapEntry[]): 
     async begin() {
       await write(final.map((entry) => isEnabled(entry) ? inUse(entry) : entry));
     },
-    touch(start, end) {
+    record(start, end) {
       for (const { entry, set } of tracked) {
         const granularity = 2 ** entry.granularityBits;
         setBits(set, image.geometry.clusterSize, Math.floor(start / granularity), Math.ceil(end / granularity));
@@ -105,7 +105,12 @@ export function fillBits(bits: Uint8Array, from: number, to: number): void {
 }
 
 /** Merges bits into one cluster of a bitmap in the file. */
-async function mergeBits(image: Image, { entry, moved }: Tracked, index: number, bits: Uint8Array): Promise<void> {
+async function mergeBits(
+  image: Image,
+  { entry, moved }: TrackedBitmap,
+  index: number,
+  bits: Uint8Array,
+): Promise<void> {
   const { storage, geometry: { clusterSize } } = image;
   if (index >= entry.table.entries) return;
   const at = entry.table.fileOffset + index * 8;

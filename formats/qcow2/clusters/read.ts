@@ -91,12 +91,12 @@ function addSpan(spans: Span[], at: number, fileOffset: number, length: number):
 
 /** Decompresses clusters: whole ones by workers, if there are any. */
 async function decompress(source: ClusterSource, compressed: readonly CompressedRead[]): Promise<void> {
-  const elsewhere: CompressedRead[] = [];
+  const forWorkers: CompressedRead[] = [];
   for (const one of compressed) {
     const { cluster, from, into } = one;
     let bytes = source.decompressed.get(cluster);
     if (bytes === undefined && source.decompress && into.length === source.mapping.geometry.clusterSize) {
-      elsewhere.push(one);
+      forWorkers.push(one);
       continue;
     }
     if (bytes === undefined) {
@@ -105,5 +105,5 @@ async function decompress(source: ClusterSource, compressed: readonly Compressed
     }
     into.set(bytes.subarray(from, from + into.length));
   }
-  if (source.decompress) await decompressInWorkers(source, source.decompress, elsewhere);
+  if (source.decompress) await decompressInWorkers(source, source.decompress, forWorkers);
 }

@@ -148,10 +148,10 @@ async function allocateSpan(image: Image, index: number, from: number, limit: nu
   if (image.header.externalData) {
     return { from, to, host: from, inPlace: false, zeroed: hole && from >= image.zeroedFrom };
   }
-  const got = await image.allocator.allocate((to - from) / clusterSize);
-  const host = got.first * clusterSize;
-  const zeroed = got.atEnd && host >= image.zeroedFrom;
-  return { from, to: from + got.count * clusterSize, host, inPlace: false, zeroed };
+  const clusters = await image.allocator.allocate((to - from) / clusterSize);
+  const host = clusters.first * clusterSize;
+  const zeroed = clusters.atEnd && host >= image.zeroedFrom;
+  return { from, to: from + clusters.count * clusterSize, host, inPlace: false, zeroed };
 }
 
 /**

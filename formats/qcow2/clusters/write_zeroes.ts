@@ -94,7 +94,7 @@ function readsZero(image: Image, entry: L2Entry): boolean {
 /** Makes a part of one cluster read as zeroes. */
 async function zeroPart(image: Image, start: number, end: number): Promise<void> {
   // The backing file may be replaced later, so only entries of this layer count.
-  if (await statesZero(image, start, end)) return;
+  if (await layerReadsZero(image, start, end)) return;
   const { clusterSize, extended, subclusterSize } = image.geometry;
   const cluster = clusterStart(image, start);
   if (await restIsZero(image, cluster, cluster + clusterSize, start, end)) {
@@ -108,7 +108,7 @@ async function zeroPart(image: Image, start: number, end: number): Promise<void>
 }
 
 /** Whether entries of this layer alone make `[from, to)` read as zeroes. */
-async function statesZero(image: Image, from: number, to: number): Promise<boolean> {
+async function layerReadsZero(image: Image, from: number, to: number): Promise<boolean> {
   for (let at = from; at < to;) {
     const extent = await extentAt(image.mapping, at, to);
     if (extent.kind === "data" || (extent.kind === "hole" && image.header.backing !== null)) return false;

@@ -12,7 +12,7 @@ import {
   BACKING_NAME_BYTES_MAX,
   COMPATIBLE,
   type Header,
-  HEADER_LENGTH_NOW,
+  HEADER_LENGTH_CURRENT,
   HEADER_LENGTH_V2,
   INCOMPATIBLE,
   MAGIC,
@@ -29,7 +29,7 @@ export function encodeHeader(header: Header): Uint8Array {
   const name = new TextEncoder().encode(header.backing?.name ?? "");
   checkLength("backing file", name.length, BACKING_NAME_BYTES_MAX);
   checkLength("backing format", header.backing?.format?.length ?? 0, BACKING_FORMAT_BYTES_MAX);
-  const headerLength = header.version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_NOW + header.unknownFields.length;
+  const headerLength = header.version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_CURRENT + header.unknownFields.length;
   let extensions = extensionsOf(header, header.version === 3);
   let nameAt = headerLength + extensionBytes(extensions);
   if (nameAt + name.length > header.clusterSize) {
@@ -48,7 +48,7 @@ export function encodeHeader(header: Header): Uint8Array {
   writeFields(view, header, name.length === 0 ? 0 : nameAt, name.length);
   if (header.version === 3) {
     writeFieldsV3(view, header, headerLength);
-    bytes.set(header.unknownFields, HEADER_LENGTH_NOW);
+    bytes.set(header.unknownFields, HEADER_LENGTH_CURRENT);
   }
   writeExtensions(bytes, headerLength, extensions);
   bytes.set(name, nameAt);

@@ -25,7 +25,7 @@ import {
   EXTENSION,
   type Halves,
   type Header,
-  HEADER_LENGTH_NOW,
+  HEADER_LENGTH_CURRENT,
   HEADER_LENGTH_V2,
   HEADER_LENGTH_V3,
   INCOMPATIBLE,
@@ -147,7 +147,7 @@ export function parseHeader(bytes: Uint8Array, label: string, fileSize: number):
     bitmaps: extensions.bitmaps,
     featureNames: extensions.featureNames,
     unknownExtensions: extensions.unknown,
-    unknownFields: cluster.slice(Math.min(HEADER_LENGTH_NOW, headerLength), headerLength),
+    unknownFields: cluster.slice(Math.min(HEADER_LENGTH_CURRENT, headerLength), headerLength),
   };
   checkHeader(header, label, fileSize);
   return header;
@@ -207,15 +207,15 @@ function backingNameStart(source: Source, headerLength: number): number {
  */
 function splitAfterFeatures(source: Source, start: number, end: number, version: 2 | 3): RawExtension[] {
   let raw: RawExtension[] = [];
-  let complaint: unknown = null;
+  let extensionError: unknown = null;
   try {
     raw = splitExtensions(source.bytes, start, end, source.label);
   } catch (error) {
-    complaint = error;
+    extensionError = error;
   }
   const table = raw.find(({ type }) => type === EXTENSION.featureNames);
   if (version === 3) refuseUnknownFeatures(source, table?.data ?? new Uint8Array(0));
-  if (complaint !== null) throw complaint;
+  if (extensionError !== null) throw extensionError;
   return raw;
 }
 

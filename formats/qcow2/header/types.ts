@@ -12,7 +12,7 @@ export const HEADER_LENGTH_V2 = 72;
 /** Minimum length of a version 3 header, in bytes. */
 export const HEADER_LENGTH_V3 = 104;
 /** Length of a version 3 header with the compression type and its padding, in bytes. */
-export const HEADER_LENGTH_NOW = 112;
+export const HEADER_LENGTH_CURRENT = 112;
 
 /** Cluster bits: the minimum of the specification, and the maximum that QEMU reads. */
 export const CLUSTER_BITS = { min: 9, max: 21 } as const;

@@ -10,9 +10,9 @@ import { locatedExtent } from "../../shared/located_extent.ts";
 import type { Storage } from "../../storage/types.ts";
 
 /** Number of extents of the file to examine before it counts as a file without large holes. */
-const EXTENTS_ASKED = 16;
+const EXTENTS_MAX = 16;
 /** Minimum size of a large hole, in clusters. A smaller one is a partly written cluster, not preallocation. */
-const CLUSTERS_OF_A_HOLE = 4;
+const LARGE_HOLE_CLUSTERS = 4;
 
 /** Shortens an extent of uncompressed data to the first extent of the host file: data, or a hole, which is zero. */
 export type SplitAtHoles = (extent: Extent) => MaybePromise<Extent>;
@@ -24,23 +24,23 @@ export type SplitAtHoles = (extent: Extent) => MaybePromise<Extent>;
 export function hostHoleSplitter(data: Storage, clusterSize: number): SplitAtHoles | null {
   const holeAt = data.holeAt?.bind(data);
   if (holeAt === undefined) return null;
-  let worthwhile: MaybePromise<boolean> | null = null;
+  let hasHoles: MaybePromise<boolean> | null = null;
   return (extent) => {
-    worthwhile ??= hasLargeHole(holeAt, data.size, clusterSize * CLUSTERS_OF_A_HOLE)
-      .then((found) => worthwhile = found);
+    hasHoles ??= hasLargeHole(holeAt, data.size, clusterSize * LARGE_HOLE_CLUSTERS)
+      .then((found) => hasHoles = found);
     return andThen(
-      worthwhile,
+      hasHoles,
       (found) =>
         found && extent.location ? locatedExtent(data, extent.start, extent.end, extent.location.offset) : extent,
     );
   };
 }
 
-async function hasLargeHole(holeAt: NonNullable<Storage["holeAt"]>, size: number, least: number): Promise<boolean> {
+async function hasLargeHole(holeAt: NonNullable<Storage["holeAt"]>, size: number, minSize: number): Promise<boolean> {
   let at = 0;
-  for (let count = 0; count < EXTENTS_ASKED && at < size; count++) {
+  for (let count = 0; count < EXTENTS_MAX && at < size; count++) {
     const found = await holeAt(at, size);
-    if (found.hole && found.end - at >= least) return true;
+    if (found.hole && found.end - at >= minSize) return true;
     at = found.end;
   }
   return false;

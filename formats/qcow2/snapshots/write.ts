@@ -24,21 +24,21 @@ const NAME_BYTES_MAX = 65535;
 const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
 
 /** The start of every change of snapshots. */
-interface Begun {
+interface SnapshotChange {
   readonly header: Header;
-  readonly present: readonly TableSnapshot[];
+  readonly existing: readonly TableSnapshot[];
   readonly transaction: Transaction;
 }
 
-async function begin(storage: WritableStorage, context: ChangeContext): Promise<Begun> {
+async function begin(storage: WritableStorage, context: ChangeContext): Promise<SnapshotChange> {
   const header = await readHeader(storage);
   refuseCorrupt(storage, header);
   if (header.externalData) {
     const message = `Cannot take or load snapshots of "${storage.label}": its data lie in another file`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const present = await readSnapshots(storage, header);
-  return { header, present, transaction: await beginTransaction(storage, header, context) };
+  const existing = await readSnapshots(storage, header);
+  return { header, existing, transaction: await beginTransaction(storage, header, context) };
 }
 
 /**
@@ -51,8 +51,8 @@ export async function createSnapshot(
   { name, dateSeconds, dateNanoseconds }: NewSnapshot,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, transaction } = await begin(storage, context);
-  checkNew(storage, name, present);
+  const { header, existing, transaction } = await begin(storage, context);
+  checkNew(storage, name, existing);
   const l1 = await readL1(storage, header.l1);
   await addL1References(transaction, l1, 1, stageContext(context, 0, 0.5));
   await updateCopiedFlags(transaction, l1, stageContext(context, 0.5, 1), 2);
@@ -60,7 +60,7 @@ export async function createSnapshot(
   const kept = await writeL1(transaction, l1);
   await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
   const snapshot: Snapshot = {
-    id: freeId(present),
+    id: freeId(existing),
     name,
     l1: kept,
     dateSeconds,
@@ -71,11 +71,11 @@ export async function createSnapshot(
     instructions: null,
     extra: new Uint8Array(0),
   };
-  const snapshots = await writeSnapshots(transaction, present, [...present, snapshot]);
+  const snapshots = await writeSnapshots(transaction, existing, [...existing, snapshot]);
   await transaction.commit({ l1: active, snapshots });
 }
 
-function checkNew(storage: WritableStorage, name: string, present: readonly Snapshot[]): void {
+function checkNew(storage: WritableStorage, name: string, existing: readonly Snapshot[]): void {
   const path = storage.label;
   const bytes = new TextEncoder().encode(name).length;
   if (bytes > NAME_BYTES_MAX) {
@@ -83,15 +83,15 @@ function checkNew(storage: WritableStorage, name: string, present: readonly Snap
       `Cannot take a snapshot of "${path}": its name has ${bytes} bytes, must have at most ${NAME_BYTES_MAX}`;
     throw new ImageError("usage", message, { path });
   }
-  if (present.length < SNAPSHOTS_MAX) return;
-  throw new ImageError("unsupported", `Cannot take a snapshot of "${path}": it has ${present.length} already`, {
+  if (existing.length < SNAPSHOTS_MAX) return;
+  throw new ImageError("unsupported", `Cannot take a snapshot of "${path}": it has ${existing.length} already`, {
     path,
   });
 }
 
 /** Returns the highest numeric ID plus one. */
-function freeId(present: readonly Snapshot[]): string {
-  const numbers = present.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id >= 0);
+function freeId(existing: readonly Snapshot[]): string {
+  const numbers = existing.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id >= 0);
   return String(numbers.reduce((most, id) => Math.max(most, id), 0) + 1);
 }
 
@@ -105,8 +105,8 @@ export async function applySnapshot(
   choice: SnapshotChoice,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, transaction } = await begin(storage, context);
-  const chosen = chooseSnapshot(present, choice, storage.label);
+  const { header, existing, transaction } = await begin(storage, context);
+  const chosen = chooseSnapshot(existing, choice, storage.label);
   const size = chosen.diskSize ?? header.size;
   await refuseBitmaps(storage, header, size);
   const what = `L1 table of snapshot "${chosen.name}"`;
@@ -147,8 +147,8 @@ export async function removeSnapshot(
   choice: SnapshotChoice,
   context: ChangeContext,
 ): Promise<void> {
-  const { header, present, transaction } = await begin(storage, context);
-  const chosen = chooseSnapshot(present, choice, storage.label);
+  const { header, existing, transaction } = await begin(storage, context);
+  const chosen = chooseSnapshot(existing, choice, storage.label);
   const what = `L1 table of snapshot "${chosen.name}"`;
   checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
   await releaseL1(transaction, chosen.l1, stageContext(context, 0, 0.5));
@@ -156,7 +156,7 @@ export async function removeSnapshot(
   await updateCopiedFlags(transaction, l1, stageContext(context, 0.5, 1));
   const active = await writeL1(transaction, l1);
   await transaction.release(header.l1.fileOffset, header.l1.entries * 8);
-  const snapshots = await writeSnapshots(transaction, present, present.filter((one) => one !== chosen));
+  const snapshots = await writeSnapshots(transaction, existing, existing.filter((one) => one !== chosen));
   await transaction.commit({ l1: active, snapshots });
 }
 

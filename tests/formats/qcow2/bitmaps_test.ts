@@ -3,7 +3,7 @@ import type { Bitmap } from "../../../formats/bitmaps.ts";
 import { hasQemu, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
 import { openPath } from "./support.ts";
 
-/** Guest ranges that a bitmap marks, merged. */
+/** Returns the guest ranges of set bits, merged. */
 async function marked(bitmap: Bitmap, size: number): Promise<[number, number][]> {
   const ranges: [number, number][] = [];
   let last = -1;
@@ -51,7 +51,7 @@ Deno.test("qcow2 bitmaps are read as qemu wrote them", { ignore: !hasQemu }, asy
   assert.deepEqual(await marked(bitmaps[2]!, size), []);
 });
 
-Deno.test("qcow2 bitmaps that nobody vouches for are inconsistent", { ignore: !hasQemu }, async () => {
+Deno.test("qcow2 bitmaps without their autoclear bit are inconsistent", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", path, "1M");
@@ -72,7 +72,7 @@ Deno.test("all-ones entries of a qcow2 bitmap end with the disk", { ignore: !has
   await qemuImgOk("bitmap", "--add", path, "one");
   const bytes = await Deno.readFile(path);
   const view = new DataView(bytes.buffer);
-  // The directory's place stands in the bitmaps extension, after the feature names.
+  // The bitmaps extension, which follows the feature names, holds the directory's file offset.
   const extension = bytes.indexOf(0x23, 0x200 - 16);
   assert.equal(view.getUint32(extension), 0x23852875);
   const directory = Number(view.getBigUint64(extension + 24));

@@ -9,7 +9,7 @@ import { assertJudged, judgedBytes } from "./write_support.ts";
 
 const runSeed = seed();
 
-/** Limits so small that tables give way and references are taken away all the time. */
+/** Limits so small that the caches evict tables, and references are released, all the time. */
 const tight = { l2Bytes: 4 * 4096, refcountBytes: 4 * 4096, pendingReleases: 8 };
 
 for (
@@ -31,8 +31,8 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   await using folder = await scratch();
   const path = folder.file("image.qcow2");
   const size = 4 << 20;
-  const below = random.bytes(3 << 20);
-  await Deno.writeFile(folder.file("below.raw"), below);
+  const backing = random.bytes(3 << 20);
+  await Deno.writeFile(folder.file("below.raw"), backing);
   await qemuImgOk(
     "create",
     "-q",
@@ -61,19 +61,19 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   const context = {
     compress: false,
     openNamed: () => Promise.reject(),
-    openBacking: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(backing)),
   };
   for (const compress of [false, true]) {
     const writer = await editQcow2(storage, { ...context, compress }, tight);
-    const noted = noting(writer, touched);
-    if (compress) await compressAtRandom(noted, model, random);
-    else await workAtRandom(noted, model, random, 20);
+    const recording = recordingWriter(writer, touched);
+    if (compress) await compressAtRandom(recording, model, random);
+    else await workAtRandom(recording, model, random, 20);
     await writer.finish();
   }
   await Deno.writeFile(path, ended.bytes());
   await assertJudged(path, model);
   const counts = Array.from({ length: 16 }, () => {
-    // Late in a stretch between two syncs most can go wrong.
+    // Late between two syncs the most writes are pending.
     const least = random.int(1, journal.length);
     const next = journal.findIndex(({ action }, nth) => nth >= least && action === "sync");
     return random.chance(0.5) && next > 0 ? next : random.int(1, journal.length);
@@ -84,27 +84,27 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
     assert(code === 0 || code === 3, `after ${count} of ${journal.length} changes: ${code}\n${stdout}${stderr}`);
     assertBytes(await judgedBytes(path, "kept"), kept);
     const now = await judgedBytes(path);
-    // Where the guest wrote, any byte may be.
+    // A guest byte that was written may have any value.
     let lost = 0;
     while (lost < now.length && (now[lost] === before[lost] || touched[lost] !== 0)) lost++;
     assert.equal(lost, now.length, `guest byte ${lost}, which was never written, was lost`);
   }
 }
 
-/** Writes a few units. */
+/** Writes compressible clusters at random. */
 async function compressAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
-  const { clusterSize: unit, size } = writer.traits;
+  const { clusterSize, size } = writer.traits;
   for (let count = 0; count < 20; count++) {
-    const start = unit * random.int(size / unit);
-    const bytes = random.bytes(unit);
-    bytes.fill(count, unit / 4);
+    const start = clusterSize * random.int(size / clusterSize);
+    const bytes = random.bytes(clusterSize);
+    bytes.fill(count, clusterSize / 4);
     model.set(bytes, start);
     await writer.write(bytes, start);
   }
 }
 
-/** `writer`, marking in `touched` what it is told to change. */
-function noting(writer: DiskWriter, touched: Uint8Array): DiskWriter {
+/** Decorates `writer`: marks the guest bytes of each call in `touched`. */
+function recordingWriter(writer: DiskWriter, touched: Uint8Array): DiskWriter {
   return {
     ...writer,
     async write(from, start) {

@@ -93,7 +93,7 @@ for (const size of [0, 1, 512, 513, 65536, 65537]) {
 }
 
 Deno.test({
-  name: "what qemu-img tells of a new image is what was asked for",
+  name: "qemu-img info shows the options of a new image",
   ignore: !hasQemu,
   async fn() {
     const options = {
@@ -165,7 +165,7 @@ Deno.test({
   },
 });
 
-Deno.test("refcounts of every width keep to themselves", () => {
+Deno.test("setting a refcount of any width leaves its neighbours alone", () => {
   const random = rng(runSeed);
   for (let order = 0; order <= 6; order++) {
     const block = new Uint8Array(512);

@@ -7,12 +7,12 @@ import { assertJudged, save } from "./write_support.ts";
 
 const runSeed = seed();
 
-/** One image to be made. */
+/** An image to create. */
 interface Case {
   readonly options: OptionValues;
   readonly compress?: boolean;
-  /** Whether it has a backing file. */
-  readonly below?: boolean;
+  /** Whether the image has a backing file. */
+  readonly backing?: boolean;
 }
 
 const clusterSizes = [512, 1024, 4096, 16384, 65536, 1 << 20, 2 << 20];
@@ -20,9 +20,9 @@ const clusterSizes = [512, 1024, 4096, 16384, 65536, 1 << 20, 2 << 20];
 const cases: Case[] = [
   ...clusterSizes.flatMap((cluster_size): Case[] => [
     { options: { cluster_size } },
-    { options: { cluster_size }, below: true },
+    { options: { cluster_size }, backing: true },
     { options: { cluster_size, compat: "0.10" } },
-    { options: { cluster_size, compat: "0.10" }, below: true },
+    { options: { cluster_size, compat: "0.10" }, backing: true },
     { options: { cluster_size, preallocation: "metadata" } },
     { options: { cluster_size }, compress: true },
   ]),
@@ -34,24 +34,24 @@ const cases: Case[] = [
   ]),
   ...[16384, 65536, 2 << 20].flatMap((cluster_size): Case[] => [
     { options: { cluster_size, extended_l2: true } },
-    { options: { cluster_size, extended_l2: true }, below: true },
+    { options: { cluster_size, extended_l2: true }, backing: true },
     { options: { cluster_size, extended_l2: true }, compress: true },
-    { options: { cluster_size, extended_l2: true, preallocation: "metadata" }, below: true },
+    { options: { cluster_size, extended_l2: true, preallocation: "metadata" }, backing: true },
     { options: { cluster_size, extended_l2: true, preallocation: "metadata" } },
   ]),
   { options: { compat: "0.10" }, compress: true },
-  { options: { compat: "0.10" }, compress: true, below: true },
+  { options: { compat: "0.10" }, compress: true, backing: true },
   { options: { compression_type: "zstd" }, compress: true },
   { options: { compression_type: "zstd", cluster_size: 512 }, compress: true },
-  { options: { compression_type: "zstd", extended_l2: true }, compress: true, below: true },
+  { options: { compression_type: "zstd", extended_l2: true }, compress: true, backing: true },
   { options: { preallocation: "falloc" } },
   { options: { preallocation: "full", compat: "0.10" } },
   { options: { lazy_refcounts: true } },
   { options: { data_file: "data.raw" } },
-  { options: { data_file: "data.raw" }, below: true },
+  { options: { data_file: "data.raw" }, backing: true },
   { options: { data_file: "data.raw", cluster_size: 512 } },
   { options: { data_file: "data.raw", extended_l2: true } },
-  { options: { data_file: "data.raw", extended_l2: true }, below: true },
+  { options: { data_file: "data.raw", extended_l2: true }, backing: true },
   { options: { data_file: "data.raw", preallocation: "metadata" } },
   { options: { data_file: "data.raw", data_file_raw: true } },
   { options: { data_file: "data.raw", data_file_raw: true, preallocation: "full" } },
@@ -60,32 +60,32 @@ const cases: Case[] = [
 for (const [nth, one] of cases.entries()) {
   const text = Object.entries(one.options).map(([name, value]) => `${name}=${value}`).join(",");
   const name = `a new image with ${text}${one.compress ? ", compressed" : ""}${
-    one.below ? ", over a backing file" : ""
+    one.backing ? ", over a backing file" : ""
   }`;
   Deno.test({ name, ignore: !hasQemu, fn: () => tryCase(one, runSeed + nth) });
 }
 
 async function tryCase(
-  { options, compress = false, below: hasBelow = false }: Case,
+  { options, compress = false, backing: hasBacking = false }: Case,
   caseSeed: number,
 ): Promise<void> {
   const random = rng(caseSeed);
   const cluster = Number(options.cluster_size ?? 65536);
   const size = 512 * random.int(1, Math.max(1000, 24 * cluster / 512));
-  const below = hasBelow ? belowFor(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
-  const model = padded(below ?? new Uint8Array(0), size).slice();
-  const image = await createImage(qcow2, size, options, { compress, below });
+  const backing = hasBacking ? backingBytes(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
+  const model = padded(backing ?? new Uint8Array(0), size).slice();
+  const image = await createImage(qcow2, size, options, { compress, below: backing });
   await workAtRandom(image.writer, model, random, 60);
   await image.writer.finish();
   await using folder = await scratch();
-  await assertJudged(await save(image, folder, below), model);
+  await assertJudged(await save(image, folder, backing), model);
   if (options.data_file_raw) assertBytes(image.named.get("data.raw")!.bytes(), model);
   await using disk = await openImage(qcow2, image);
-  assertBytes(await readAll(disk, below ?? undefined), model);
+  assertBytes(await readAll(disk, backing ?? undefined), model);
 }
 
-/** Random bytes with holes of zeroes. */
-function belowFor(bytes: Uint8Array, holes: number): Uint8Array {
+/** Returns random bytes with holes of zeroes. */
+function backingBytes(bytes: Uint8Array, holes: number): Uint8Array {
   const part = Math.floor(bytes.length / 8);
   for (let hole = 0; hole < holes; hole++) bytes.fill(0, 2 * hole * part, (2 * hole + 1) * part);
   return bytes;

@@ -13,7 +13,7 @@ function content(): Uint8Array {
   return new Uint8Array(CLUSTER_SIZE).map((_, at) => at < 20_000 ? random.int(256) : at < 40_000 ? 0 : random.int(3));
 }
 
-/** The stream with what a cluster's last sector holds besides: the data of others. */
+/** Returns the stream, followed by bytes of other clusters in its last sector. */
 function withRest(...parts: Uint8Array[]): Uint8Array {
   return Buffer.concat([...parts, new Uint8Array(300).fill(0x28), zstdCompressSync(new Uint8Array(100))]);
 }

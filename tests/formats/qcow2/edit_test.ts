@@ -11,46 +11,46 @@ import { assertClean, assertJudged, judgedBytes } from "./write_support.ts";
 
 const runSeed = seed();
 
-/** One image that qemu-img makes. */
+/** An image that qemu-img creates. */
 interface Case {
   readonly options: string;
-  readonly below?: boolean;
-  /** Whether its first content is compressed. */
+  readonly backing?: boolean;
+  /** Whether the first contents are compressed. */
   readonly compressed?: boolean;
-  /** Whether it has no snapshots, because it cannot. */
-  readonly alone?: boolean;
+  /** Whether the image has no snapshots, because its options exclude them. */
+  readonly noSnapshots?: boolean;
 }
 
 const cases: Case[] = [
   ...[512, 4096, 65536, 1 << 20].flatMap((size): Case[] => [
     { options: `cluster_size=${size}` },
     { options: `cluster_size=${size}`, compressed: true },
-    { options: `cluster_size=${size}`, below: true },
+    { options: `cluster_size=${size}`, backing: true },
     { options: `cluster_size=${size},compat=0.10`, compressed: true },
-    { options: `cluster_size=${size},compat=0.10`, below: true },
+    { options: `cluster_size=${size},compat=0.10`, backing: true },
   ]),
   ...[16384, 65536].flatMap((size): Case[] => [
     { options: `cluster_size=${size},extended_l2=on` },
     { options: `cluster_size=${size},extended_l2=on`, compressed: true },
-    { options: `cluster_size=${size},extended_l2=on`, below: true },
-    { options: `cluster_size=${size},extended_l2=on,preallocation=metadata`, below: true },
+    { options: `cluster_size=${size},extended_l2=on`, backing: true },
+    { options: `cluster_size=${size},extended_l2=on,preallocation=metadata`, backing: true },
   ]),
   ...[1, 2, 4, 8, 32, 64].flatMap((bits): Case[] => [
-    { options: `refcount_bits=${bits},cluster_size=4k`, compressed: true, ...(bits <= 8 && { alone: true }) },
-    { options: `refcount_bits=${bits},cluster_size=512`, ...(bits === 1 && { alone: true }) },
+    { options: `refcount_bits=${bits},cluster_size=4k`, compressed: true, ...(bits <= 8 && { noSnapshots: true }) },
+    { options: `refcount_bits=${bits},cluster_size=512`, ...(bits === 1 && { noSnapshots: true }) },
   ]),
   { options: "compression_type=zstd", compressed: true },
   { options: "preallocation=metadata" },
   { options: "preallocation=full" },
   { options: "lazy_refcounts=on" },
-  { options: "data_file=data.raw", alone: true },
-  { options: "data_file=data.raw,extended_l2=on", alone: true, below: true },
-  { options: "data_file=data.raw,data_file_raw=on", alone: true },
+  { options: "data_file=data.raw", noSnapshots: true },
+  { options: "data_file=data.raw,extended_l2=on", noSnapshots: true, backing: true },
+  { options: "data_file=data.raw,data_file_raw=on", noSnapshots: true },
 ];
 
 for (const [nth, one] of cases.entries()) {
   const name = `editing an image with ${one.options}${one.compressed ? ", compressed" : ""}${
-    one.below ? ", over another" : ""
+    one.backing ? ", over another" : ""
   }`;
   Deno.test({ name, ignore: !hasQemu, fn: () => tryCase(one, rng(runSeed + nth)) });
 }
@@ -60,21 +60,21 @@ async function tryCase(one: Case, random: Rng): Promise<void> {
   const path = folder.file("image.qcow2");
   const clusterSize = clusterSizeOf(one.options);
   const size = 512 * random.int(8, Math.max(4000, 24 * clusterSize / 512));
-  const below = one.below ? random.bytes(512 * random.int(1, 2 * size / 512)) : null;
-  await make(one, folder, size, below, random);
-  const snapshots = one.alone ? [] : ["first", "second"];
+  const backing = one.backing ? random.bytes(512 * random.int(1, 2 * size / 512)) : null;
+  await make(one, folder, size, backing, random);
+  const snapshots = one.noSnapshots ? [] : ["first", "second"];
   for (const name of snapshots) {
     await qemuImgOk("snapshot", "-c", name, path);
-    await scribble(one, folder, size, clusterSize, random);
+    await writeAtRandom(one, folder, size, clusterSize, random);
   }
-  if (one.alone) await scribble(one, folder, size, clusterSize, random);
+  if (one.noSnapshots) await writeAtRandom(one, folder, size, clusterSize, random);
   await assertClean(path);
   const kept: Uint8Array[] = [];
   for (const name of snapshots) kept.push(await judgedBytes(path, name));
   const model = await judgedBytes(path);
   for (const compress of [false, true]) {
     if (compress && one.options.includes("data_file")) continue;
-    await edit(path, below, compress, (writer) => workAtRandom(writer, model, random, 40));
+    await edit(path, backing, compress, (writer) => workAtRandom(writer, model, random, 40));
     await assertJudged(path, model);
     if (one.options.includes("raw=on")) {
       assertBytes((await Deno.readFile(folder.file("data.raw"))).subarray(0, size), model);
@@ -90,7 +90,7 @@ function clusterSizeOf(options: string): number {
   return Number(digits) * (suffix === "k" ? 1024 : 1);
 }
 
-async function make(one: Case, folder: Scratch, size: number, below: Uint8Array | null, random: Rng): Promise<void> {
+async function make(one: Case, folder: Scratch, size: number, backing: Uint8Array | null, random: Rng): Promise<void> {
   const start = new Uint8Array(size);
   for (let part = 0; part < 6; part++) {
     const from = random.int(size);
@@ -98,19 +98,19 @@ async function make(one: Case, folder: Scratch, size: number, below: Uint8Array 
     start.set(random.chance(0.5) ? random.bytes(to - from) : new Uint8Array(to - from).fill(part + 1), from);
   }
   await Deno.writeFile(folder.file("start.raw"), start);
-  if (below !== null) await Deno.writeFile(folder.file("below.raw"), below);
-  const backing = below === null ? [] : ["-b", "below.raw", "-F", "raw"];
+  if (backing !== null) await Deno.writeFile(folder.file("below.raw"), backing);
+  const backingArgs = backing === null ? [] : ["-b", "below.raw", "-F", "raw"];
   const options = { cwd: folder.path };
-  const create = ["create", "-q", "-f", "qcow2", "-o", one.options, ...backing, "image.qcow2", String(size)];
+  const create = ["create", "-q", "-f", "qcow2", "-o", one.options, ...backingArgs, "image.qcow2", String(size)];
   assert.equal((await run("qemu-img", create, options)).code, 0);
-  if (below !== null) return;
+  if (backing !== null) return;
   const compressed = one.compressed ? ["-c"] : [];
   const copy = ["convert", "-n", ...compressed, "-f", "raw", "-O", "qcow2", "start.raw", "image.qcow2"];
   assert.equal((await run("qemu-img", copy, options)).code, 0);
 }
 
-/** Random changes by qemu-io. */
-async function scribble(one: Case, folder: Scratch, size: number, cluster: number, random: Rng): Promise<void> {
+/** Changes the image with qemu-io at random. */
+async function writeAtRandom(one: Case, folder: Scratch, size: number, cluster: number, random: Rng): Promise<void> {
   const commands: string[] = [];
   for (let count = 0; count < 12; count++) {
     const start = 512 * random.int(size / 512);
@@ -122,18 +122,19 @@ async function scribble(one: Case, folder: Scratch, size: number, cluster: numbe
     if (aligned + cluster <= size) verbs.push(`discard ${aligned} ${cluster}`);
     commands.push(random.pick(verbs));
   }
-  // Some cannot be done, as compressing where a refcount would overflow; that is qemu-io's own affair.
-  for (const few of sittings(commands)) {
+  // A command may fail, such as a compressed write that would overflow a refcount.
+  for (const few of qemuIoSessions(commands)) {
     const args = ["-f", "qcow2", ...few.flatMap((command) => ["-c", command]), "image.qcow2"];
     await run("qemu-io", args, { cwd: folder.path });
   }
 }
 
 /**
- * Commands for one qemu-io after another, each with what it compress at its end. QEMU 7.2 goes on filling the cluster that
- * it compressed into last, even where that was freed meanwhile and given to other data: then the image is damaged.
+ * Splits the commands into sessions of qemu-io, with compressed writes at the end of each. After a compressed write
+ * QEMU 7.2 continues to fill the last host cluster, even if it was freed and allocated to other data meanwhile, which
+ * corrupts the image.
  */
-function sittings(commands: readonly string[]): string[][] {
+function qemuIoSessions(commands: readonly string[]): string[][] {
   const parts: string[][] = [];
   const compress = (command: string | undefined) => command?.startsWith("write -c") ?? false;
   for (const command of commands) {
@@ -146,7 +147,7 @@ function sittings(commands: readonly string[]): string[][] {
 
 async function edit(
   path: string,
-  below: Uint8Array | null,
+  backing: Uint8Array | null,
   compress: boolean,
   work: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> {
@@ -156,7 +157,7 @@ async function edit(
     await editQcow2(storage, {
       compress,
       openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name), { write: true })),
-      openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+      openBacking: () => Promise.resolve(readerOf(backing ?? new Uint8Array(0))),
     }),
   );
   await work(writer);
@@ -164,7 +165,7 @@ async function edit(
 }
 
 Deno.test({
-  name: "editing records changes in enabled bitmaps and leaves others alone",
+  name: "editing records changes in enabled bitmaps and leaves others unchanged",
   ignore: !hasQemu,
   async fn() {
     const random = rng(runSeed);
@@ -197,7 +198,7 @@ Deno.test({
   },
 });
 
-/** All bits of one bitmap. */
+/** Returns all bits of one bitmap. */
 async function bitsOf(path: string, name: string): Promise<Uint8Array> {
   await using disk = await openPath(path);
   const bitmap = disk.bitmaps?.find((one) => one.name === name);

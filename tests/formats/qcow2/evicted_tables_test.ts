@@ -11,13 +11,13 @@ import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { tableCache } from "../../../formats/shared/table_cache.ts";
 import { rng, seed } from "../../support/qemu.ts";
-import { alone } from "./support.ts";
+import { standalone } from "./support.ts";
 
 const SIZE = 1 << 20;
 const CLUSTER = 512;
 
-/** An image with 32 L2 tables, clusters strewn over all of them, and what it holds. */
-async function strewn(random: ReturnType<typeof rng>): Promise<{ storage: MemoryStorage; bytes: Uint8Array }> {
+/** Returns an image with 32 L2 tables and clusters scattered over all of them, and its guest bytes. */
+async function scatteredImage(random: ReturnType<typeof rng>): Promise<{ storage: MemoryStorage; bytes: Uint8Array }> {
   const storage = new MemoryStorage(new Uint8Array(0), "a.qcow2");
   const plan = { size: SIZE, options: { cluster_size: CLUSTER }, backing: null, compress: false };
   const writer = await createQcow2(storage, plan, {
@@ -34,9 +34,9 @@ async function strewn(random: ReturnType<typeof rng>): Promise<{ storage: Memory
   return { storage, bytes };
 }
 
-Deno.test("readers and walkers whose tables push each other out find what is there", async () => {
+Deno.test("concurrent reads and extents are right while their L2 tables evict each other", async () => {
   const random = rng(seed());
-  const { storage, bytes } = await strewn(random);
+  const { storage, bytes } = await scatteredImage(random);
   const header = await readHeader(storage);
   const l1 = new Uint8Array(header.l1.entries * 8);
   await storage.readAt(l1, header.l1.fileOffset);
@@ -52,7 +52,7 @@ Deno.test("readers and walkers whose tables push each other out find what is the
   };
   const decompressed = decompressedClusters(CLUSTER);
   const source = { mapping, storage, data: storage, compressionType: header.compressionType, decompressed };
-  const disk = await openQcow2(storage, alone);
+  const disk = await openQcow2(storage, standalone);
   await Promise.all(Array.from({ length: 32 }, async () => {
     for (let round = 0; round < 10; round++) {
       const start = random.int(SIZE - 1);
@@ -64,14 +64,14 @@ Deno.test("readers and walkers whose tables push each other out find what is the
   }));
 });
 
-Deno.test("the walk waits for tables only that must be read", async () => {
-  const { storage } = await strewn(rng(seed()));
-  const disk = await openQcow2(storage, alone);
+Deno.test("extents are returned without waiting unless a table must be read", async () => {
+  const { storage } = await scatteredImage(rng(seed()));
+  const disk = await openQcow2(storage, standalone);
   let waited = 0;
   for (let at = 0; at < SIZE;) {
-    const run = disk.extentAt(at, SIZE);
-    if (run instanceof Promise) waited++;
-    at = (await run).end;
+    const extent = disk.extentAt(at, SIZE);
+    if (extent instanceof Promise) waited++;
+    at = (await extent).end;
   }
   assert.equal(waited, 32);
 });

@@ -1,5 +1,5 @@
 /**
- * Small qcow2 images made here, cluster by cluster, for pokes at known places.
+ * Small qcow2 images assembled cluster by cluster, so that tests can modify known offsets.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { setU64, viewOf } from "../../../formats/bytes.ts";
 import { encodeHeader, FEATURE_NAMES, type Header, NO_BITS } from "../../../formats/qcow2/header/header.ts";
 import { setCompressed, setEntry, setSubclusters } from "../../../formats/qcow2/mapping/l2_entry.ts";
 
-/** Where the parts of a golden image lie, in file bytes. Its size is 24 MiB of guest bytes with two L1 entries or more. */
+/** File offsets of the structures of a golden image. Its disk has 24 MiB, with at least two L1 entries. */
 export const CLUSTER = 16384;
 export const AT = {
   refcountTable: 1 * CLUSTER,
@@ -27,7 +27,7 @@ export const AT = {
 } as const;
 const GUEST_SIZE = 40 << 20;
 
-/** `plain` has everything; `external` an external data file; `extended` extended L2 entries. */
+/** `plain` has every structure; `external` an external data file; `extended` extended L2 entries. */
 export type Golden = "plain" | "v2" | "extended" | "external";
 
 function headerOf(kind: Golden): Header {
@@ -62,7 +62,10 @@ function headerOf(kind: Golden): Header {
   };
 }
 
-/** A golden image: guest clusters 0 and 2 hold data, 1 is zero (a hole in version 2), 3 is compressed, or holds data. */
+/**
+ * Returns a golden image: guest clusters 0 and 2 hold data, 1 is zero (a hole in version 2), 3 is compressed, or holds
+ * data.
+ */
 export function golden(kind: Golden): Uint8Array {
   const bytes = new Uint8Array(AT.end);
   const view = viewOf(bytes);

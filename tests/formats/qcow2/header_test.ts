@@ -4,7 +4,7 @@ import {
   encodeHeader,
   FEATURE_NAMES,
   type Header,
-  HEADER_LENGTH_NOW,
+  HEADER_LENGTH_CURRENT,
   HEADER_LENGTH_V2,
   NO_BITS,
   parseHeader,
@@ -14,7 +14,7 @@ import { hasQemu, qemuImgOk, type Rng, rng, scratch, seed } from "../../support/
 
 const FILE_SIZE = 2 ** 40;
 
-/** A header that keeps all the rules. */
+/** Returns a random valid header. */
 function randomHeader(random: Rng): Header {
   const version = random.chance(0.3) ? 2 : 3;
   const extendedL2 = version === 3 && random.chance(0.3);
@@ -45,7 +45,7 @@ function randomHeader(random: Rng): Header {
     snapshots: externalData || random.chance(0.5)
       ? { fileOffset: 0, count: 0 }
       : { fileOffset: clusterOffset(), count: random.int(65537) },
-    headerLength: version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_NOW + unknownFields.length,
+    headerLength: version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_CURRENT + unknownFields.length,
     dirty: v3(0.2),
     corrupt: v3(0.2),
     externalData,
@@ -81,7 +81,7 @@ Deno.test("a qcow2 header of qemu-img comes back byte for byte", { ignore: !hasQ
   variants.push(`data_file=${folder.file("d")},data_file_raw=on`, "lazy_refcounts=on,refcount_bits=1");
   for (const options of variants) {
     for (const backing of [[], ["-u", "-b", "base", "-F", "raw"]]) {
-      // qemu-img has no room for the name in 512 bytes.
+      // qemu-img cannot fit the name into 512 bytes.
       if (backing.length > 0 && /raw=on|=512/.test(options)) continue;
       await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, ...backing, path, "1M");
       const file = await Deno.readFile(path);
@@ -91,7 +91,7 @@ Deno.test("a qcow2 header of qemu-img comes back byte for byte", { ignore: !hasQ
   }
 });
 
-Deno.test("the feature name table gives way where the first cluster is full", () => {
+Deno.test("the feature name table is left out where the first cluster is full", () => {
   const random = rng(1);
   const base: Header = { ...randomHeader(random), version: 3, clusterBits: 9, clusterSize: 512, size: 512 };
   const header: Header = {

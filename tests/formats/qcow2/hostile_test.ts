@@ -7,14 +7,14 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, CLUSTER, type Golden, golden } from "./golden.ts";
-import { runLines } from "./support.ts";
+import { extentLines } from "./support.ts";
 
-/** The most guest bytes that are read: the size field may say anything. */
+/** Maximum number of guest bytes to read: the size field may hold any value. */
 const MOST = 48 << 20;
 
-/** What a poke leads to: a failure of this kind, or a right read. */
+/** The result of a modification: an error of this kind, or a correct read. */
 type Expected = ErrorKind | "reads";
-/** Name, file offset, bytes (as hex), what follows; the image where it is not the plain one; the message. */
+/** Name, file offset, bytes (in hex), expected result; the image if it is not the plain one; the message. */
 type Row = readonly [string, number, string, Expected, Golden?, RegExp?];
 
 const u32 = (value: number) => (value >>> 0).toString(16).padStart(8, "0");
@@ -166,7 +166,7 @@ const bitmapRows: readonly Row[] = [
   ["a bitmap of all ones", AT.bitmapTable, u64(1), "reads"],
 ];
 
-/** Opens the image, with its snapshot if asked to, and reads all that it offers. */
+/** Opens the image, or its snapshot, and reads all of its disk and bitmaps. */
 async function readAll(image: Uint8Array, snapshot: boolean): Promise<{ runs: string[]; bytes: Uint8Array }> {
   const data = new MemoryStorage(new Uint8Array(8 * CLUSTER).fill(0xe1), "data.raw");
   const context: OpenContext = {
@@ -189,7 +189,7 @@ async function readAll(image: Uint8Array, snapshot: boolean): Promise<{ runs: st
   for (const bitmap of disk.bitmaps ?? []) {
     for await (const piece of bitmap.pieces()) assert.ok(piece.bits.length > 0);
   }
-  return { runs: runLines(runs), bytes };
+  return { runs: extentLines(runs), bytes };
 }
 
 async function checkRow([, at, hex, expected, kind = "plain", message]: Row, snapshot: boolean): Promise<void> {
@@ -217,7 +217,7 @@ for (
 }
 for (const row of snapshotRows) Deno.test(`hostile qcow2 snapshot: ${row[0]}: ${row[3]}`, () => checkRow(row, true));
 
-Deno.test("the images that are poked read right when they are not", async () => {
+Deno.test("the unmodified images read right", async () => {
   const plain = await readAll(golden("plain"), false);
   const kib = (from: number, to: number) => `${from * 1024}-${to * 1024}`;
   const rest = `hole ${64 * 1024}-${40 << 20}`;

@@ -20,7 +20,7 @@ import {
 import { rng, seed } from "../../support/qemu.ts";
 
 Deno.test("compressed descriptors are those of the specification", () => {
-  // Clusters of 64 KiB: x = 54; byte 0x12345 to 0x12345 + 700, of which the last lies one sector further.
+  // Clusters of 64 KiB, so x = 54. Bytes 0x12345 to 0x12345 + 700; the last one lies in the next sector.
   const view = new DataView(new ArrayBuffer(8));
   setCompressed(view, 0, 16, 0x12345, 700);
   assert.equal(view.getBigUint64(0), 1n << 62n | 2n << 54n | 0x12345n);
@@ -102,7 +102,7 @@ Deno.test("guest offsets are cut by cluster, table and subcluster", () => {
   assert.equal(extended.l2Reach, 256 << 20);
   assert.equal(extended.subclusterSize, 2048);
   assert.equal(subclusterOf(extended, guest), 2);
-  // Beyond 32 bits.
+  // Above 32 bits.
   const far = 2 ** 50 + 65536 * 7;
   assert.equal(l1IndexOf(plain, far), 2 ** 50 / plain.l2Reach);
   assert.equal(l2IndexOf(plain, far), 7);

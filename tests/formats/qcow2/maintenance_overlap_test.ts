@@ -1,5 +1,6 @@
 /**
- * Damaged images whose entries lead into their own tables: what changes them as a whole refuses them, and the tables stay.
+ * Images with entries that point at metadata: operations on the whole image refuse them, and the metadata stays
+ * unchanged.
  */
 import assert from "node:assert/strict";
 import { ImageError } from "../../../formats/errors.ts";
@@ -12,7 +13,7 @@ import { CLUSTER, GUEST, no, type Sample, sample, targets, viewAll } from "./tab
 
 const context: ChangeContext = { checkpoint: () => Promise.resolve(), openNamed: no, openBacking: no, createNamed: no };
 
-/** Changes that take references from the damaged entry, or add some. */
+/** Operations that release or add references of the damaged entry. */
 const changes: { readonly [name: string]: (storage: MemoryStorage) => Promise<void> } = {
   emptying: (storage) => qcow2.maintenance!.empty!(storage, context),
   forgetting: (storage) => qcow2.maintenance!.forget!(storage, [{ start: 0, end: 16 * CLUSTER }], context),
@@ -22,8 +23,8 @@ const changes: { readonly [name: string]: (storage: MemoryStorage) => Promise<vo
     qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),
 };
 
-/** The change is refused, and everything that was in the file is as it was. */
-async function assertRefused({ bytes, places }: Sample, name: string, message: RegExp): Promise<void> {
+/** Asserts that the operation is refused, and that all structures in the file are unchanged. */
+async function assertRefused({ bytes, offsets }: Sample, name: string, message: RegExp): Promise<void> {
   const storage = new MemoryStorage(bytes);
   await assert.rejects(changes[name]!(storage), (error) => {
     assert(error instanceof ImageError, `${name}: ${error}`);
@@ -32,54 +33,54 @@ async function assertRefused({ bytes, places }: Sample, name: string, message: R
     assert.match(error.message, /diskcast check -r all/);
     return true;
   }, name);
-  for (const fileOffset of [0, ...Object.values(places).flat()]) {
+  for (const fileOffset of [0, ...Object.values(offsets).flat()]) {
     const at = (all: Uint8Array) => all.subarray(fileOffset, fileOffset + CLUSTER);
     assertBytes(at(storage.bytes()), at(bytes));
   }
 }
 
-for (const [name, target, holding] of targets) {
+for (const [name, target, structure] of targets) {
   Deno.test(`an L2 entry that points at ${name} is not taken for data by any change`, async () => {
-    const { bytes, places } = await sample();
-    setEntry(viewAll(bytes), places.l2[0] + GUEST * 8, target(places), true);
+    const { bytes, offsets } = await sample();
+    setEntry(viewAll(bytes), offsets.l2[0] + GUEST * 8, target(offsets), true);
     for (const change of Object.keys(changes)) {
-      const message = new RegExp(`cluster ${target(places) / CLUSTER}, which holds ${holding}, must hold data`);
-      await assertRefused({ bytes, places }, change, message);
+      const message = new RegExp(`cluster ${target(offsets) / CLUSTER}, which holds ${structure}, must hold data`);
+      await assertRefused({ bytes, offsets }, change, message);
     }
   });
 
   Deno.test(`an L1 entry that points at ${name} is not taken for an L2 table by any change`, async () => {
-    const { bytes, places } = await sample();
-    // Two entries for one table, either way. That of a snapshot may be shared, but must be counted so.
+    const { bytes, offsets } = await sample();
+    // Two entries point at one table in either case. That of a snapshot may be shared with a refcount of 2.
     const index = name === "another L2 table" ? 0 : 1;
-    setEntry(viewAll(bytes), places.l1 + index * 8, target(places), true);
+    setEntry(viewAll(bytes), offsets.l1 + index * 8, target(offsets), true);
     const shared = name === "an L2 table of a snapshot";
     const message = shared ? /a snapshot has its L2 table of L1 entry 1, too/ : /host cluster \d+ holds/;
-    for (const change of Object.keys(changes)) await assertRefused({ bytes, places }, change, message);
+    for (const change of Object.keys(changes)) await assertRefused({ bytes, offsets }, change, message);
   });
 }
 
-Deno.test("no change gives the header back to the host", async () => {
-  const { bytes, places } = await sample();
-  setCompressed(viewAll(bytes), places.l2[0] + GUEST * 8, 12, 512, 100);
+Deno.test("no change deallocates the header", async () => {
+  const { bytes, offsets } = await sample();
+  setCompressed(viewAll(bytes), offsets.l2[0] + GUEST * 8, 12, 512, 100);
   for (const change of Object.keys(changes)) {
-    await assertRefused({ bytes, places }, change, /cluster 0, which holds the header, must hold data/);
+    await assertRefused({ bytes, offsets }, change, /cluster 0, which holds the header, must hold data/);
   }
 });
 
-Deno.test("no change takes an entry for a refcount that is not there, or for a place between clusters", async () => {
+Deno.test("no change takes an entry for a refcount that is not there, or for an offset between clusters", async () => {
   for (const [fileOffset, message] of [[1 << 20, /is 0, too low/], [CLUSTER * 3 + 512, /is no cluster/]] as const) {
-    const { bytes, places } = await sample();
-    setEntry(viewAll(bytes), places.l2[0] + GUEST * 8, fileOffset, true);
-    for (const change of Object.keys(changes)) await assertRefused({ bytes, places }, change, message);
+    const { bytes, offsets } = await sample();
+    setEntry(viewAll(bytes), offsets.l2[0] + GUEST * 8, fileOffset, true);
+    for (const change of Object.keys(changes)) await assertRefused({ bytes, offsets }, change, message);
   }
 });
 
 Deno.test("no change writes into tables without a refcount", async () => {
-  const { bytes, places } = await sample();
-  for (const fileOffset of [places.l2[1], places.snapshotL1, places.snapshotL2, places.bitmapTable, places.bits]) {
+  const { bytes, offsets } = await sample();
+  for (const fileOffset of [offsets.l2[1], offsets.snapshotL1, offsets.snapshotL2, offsets.bitmapTable, offsets.bits]) {
     const damaged = bytes.slice();
-    viewAll(damaged).setUint16(places.refcountBlock + fileOffset / CLUSTER * 2, 0);
+    viewAll(damaged).setUint16(offsets.refcountBlock + fileOffset / CLUSTER * 2, 0);
     const storage = new MemoryStorage(damaged);
     for (const change of Object.values(changes)) await change(storage).catch(() => {});
     assertBytes(
@@ -89,9 +90,9 @@ Deno.test("no change writes into tables without a refcount", async () => {
   }
 });
 
-Deno.test("where leaks were references of a lost snapshot, what remains is marked as nobody else's", async () => {
+Deno.test("where leaks were references of a lost snapshot, the remaining clusters get their copied flag", async () => {
   const { bytes } = await sample();
-  // No snapshots any more, by the header alone.
+  // Removes the snapshots from the header alone.
   viewAll(bytes).setUint32(60, 0);
   viewAll(bytes).setBigUint64(64, 0n);
   const storage = new MemoryStorage(bytes);

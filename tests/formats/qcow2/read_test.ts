@@ -12,16 +12,16 @@ import {
   scratch,
   seed,
 } from "../../support/qemu.ts";
-import { bytesOf, mapLines, openPath, runLines, runsOf } from "./support.ts";
+import { bytesOf, extentLines, extentsOf, mapLines, openPath } from "./support.ts";
 
-/** An image to make: creation options, and what differs from the usual. */
+/** An image to create: creation options, and differences from the defaults. */
 interface Case {
   readonly options: string;
   readonly size?: number;
-  /** Whether compressed writes are made; external data forbids them. */
+  /** Whether compressed writes are made; external data excludes them. */
   readonly compress?: boolean;
-  /** Whether qemu-img looks into the host file for holes, so that its map says zero where the image has data. */
-  readonly looksBeneath?: boolean;
+  /** Whether qemu-img looks for holes of the host file, so that its map reports zero where the image has data. */
+  readonly mapsHostHoles?: boolean;
 }
 
 const SIZE = (5 << 20) + 512;
@@ -40,16 +40,16 @@ const cases: readonly Case[] = [
   { options: "cluster_size=16k,extended_l2=on" },
   { options: "cluster_size=64k,extended_l2=on,refcount_bits=8" },
   { options: "cluster_size=64k,data_file=DATA", compress: false },
-  { options: "cluster_size=64k,data_file=DATA,data_file_raw=on", compress: false, looksBeneath: true },
+  { options: "cluster_size=64k,data_file=DATA,data_file_raw=on", compress: false, mapsHostHoles: true },
   { options: "cluster_size=64k,data_file=DATA,extended_l2=on", compress: false },
-  { options: "cluster_size=64k,preallocation=metadata", compress: false, looksBeneath: true },
-  { options: "cluster_size=4k,preallocation=metadata", compress: false, looksBeneath: true },
-  { options: "cluster_size=64k,preallocation=falloc", compress: false, looksBeneath: true },
+  { options: "cluster_size=64k,preallocation=metadata", compress: false, mapsHostHoles: true },
+  { options: "cluster_size=4k,preallocation=metadata", compress: false, mapsHostHoles: true },
+  { options: "cluster_size=64k,preallocation=falloc", compress: false, mapsHostHoles: true },
   { options: "cluster_size=64k,preallocation=full", compress: false },
-  { options: "cluster_size=16k,extended_l2=on,preallocation=metadata", compress: false, looksBeneath: true },
+  { options: "cluster_size=16k,extended_l2=on,preallocation=metadata", compress: false, mapsHostHoles: true },
 ];
 
-/** Random writes of every sort, as commands of qemu-io. */
+/** Returns random writes of every kind, as commands of qemu-io. */
 function randomCommands(random: Rng, size: number, cluster: number, compress: boolean): string[] {
   const plain = Array.from({ length: 40 }, () => {
     const at = random.int(size / 512) * 512;
@@ -64,24 +64,24 @@ function randomCommands(random: Rng, size: number, cluster: number, compress: bo
     ]);
   });
   if (!compress) return plain;
-  // qemu-io compress only what is not allocated yet, so this comes first and every cluster once.
+  // qemu-io compresses only unallocated clusters, so compressed writes come first, one per cluster.
   const clusters = new Set(Array.from({ length: 20 }, () => random.int(Math.floor(size / cluster))));
   const compressed = [...clusters].map((index) => `write -c -P ${1 + random.int(255)} ${index * cluster} ${cluster}`);
   return [...compressed, ...plain];
 }
 
 function clusterOf(options: string): number {
-  const [, number, unit] = /cluster_size=(\d+)([kM]?)/.exec(options)!;
-  return Number(number) * (unit === "k" ? 1 << 10 : unit === "M" ? 1 << 20 : 1);
+  const [, number, suffix] = /cluster_size=(\d+)([kM]?)/.exec(options)!;
+  return Number(number) * (suffix === "k" ? 1 << 10 : suffix === "M" ? 1 << 20 : 1);
 }
 
-for (const { options, size = SIZE, compress = true, looksBeneath = false } of cases) {
+for (const { options, size = SIZE, compress = true, mapsHostHoles = false } of cases) {
   Deno.test(`qcow2 reads and maps as qemu-img does: ${options}`, { ignore: !hasQemu }, async () => {
     const random = rng(seed());
     await using folder = await scratch();
     const path = folder.file("a.qcow2");
-    const places = options.replaceAll("DATA", folder.file("a.data"));
-    await qemuImgOk("create", "-q", "-f", "qcow2", "-o", places, path, String(size));
+    const createOptions = options.replaceAll("DATA", folder.file("a.data"));
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-o", createOptions, path, String(size));
     await qemuIo(["-f", "qcow2", path], ...randomCommands(random, size, clusterOf(options), compress));
     const expected = await guestBytes(path, "qcow2");
     await using disk = await openPath(path);
@@ -90,38 +90,38 @@ for (const { options, size = SIZE, compress = true, looksBeneath = false } of ca
     assert.equal(Buffer.compare(await bytesOf(disk), expected), 0, "bytes differ");
     assert.equal(Buffer.compare(await bytesOf(disk, 4999), expected), 0, "bytes differ in odd pieces");
     const map = mapLines(await mapJson(path, "qcow2"));
-    if (!looksBeneath) assert.deepEqual(runLines(await runsOf(disk)), map);
+    if (!mapsHostHoles) assert.deepEqual(extentLines(await extentsOf(disk)), map);
     await unalignedReads(disk, expected, random);
-    await shortRuns(disk, random);
+    await shortExtents(disk, random);
   });
 }
 
 type Opened = Awaited<ReturnType<typeof openPath>>;
 
-/** Reads random parts of random data runs. */
+/** Reads random parts of random data extents. */
 async function unalignedReads(disk: Opened, expected: Uint8Array, random: Rng): Promise<void> {
-  const runs = (await runsOf(disk)).filter(({ kind }) => kind === "data");
-  if (runs.length === 0) return;
+  const extents = (await extentsOf(disk)).filter(({ kind }) => kind === "data");
+  if (extents.length === 0) return;
   for (let round = 0; round < rounds(80, 200); round++) {
-    const run = random.pick(runs);
-    const start = run.start + random.int(run.end - run.start);
-    const into = new Uint8Array(1 + random.int(Math.min(300_000, run.end - start))).fill(0xee);
+    const extent = random.pick(extents);
+    const start = extent.start + random.int(extent.end - extent.start);
+    const into = new Uint8Array(1 + random.int(Math.min(300_000, extent.end - start))).fill(0xee);
     await disk.read(into, start);
     assert.equal(Buffer.compare(into, expected.subarray(start, start + into.length)), 0, `at ${start}+${into.length}`);
   }
 }
 
-/** A run from anywhere to anywhere agrees with the whole map. */
-async function shortRuns(disk: Opened, random: Rng): Promise<void> {
-  const runs = await runsOf(disk);
+/** Compares extents from any start to any limit with the whole map. */
+async function shortExtents(disk: Opened, random: Rng): Promise<void> {
+  const extents = await extentsOf(disk);
   for (let round = 0; round < rounds(80, 200); round++) {
     const start = random.int(disk.size);
     const limit = start + 1 + random.int(disk.size - start);
-    const run = await disk.extentAt(start, limit);
-    const around = runs.find(({ end }) => end > start)!;
-    assert.equal(run.kind, around.kind);
-    assert.equal(run.start, start);
-    assert.ok(run.end > start && run.end <= Math.min(limit, around.end));
+    const extent = await disk.extentAt(start, limit);
+    const around = extents.find(({ end }) => end > start)!;
+    assert.equal(extent.kind, around.kind);
+    assert.equal(extent.start, start);
+    assert.ok(extent.end > start && extent.end <= Math.min(limit, around.end));
   }
 }
 
@@ -135,7 +135,7 @@ for (const type of ["zlib", "zstd"]) {
         await using folder = await scratch();
         const raw = folder.file("a.raw");
         const content = new Uint8Array((3 << 20) + 512);
-        // Some compress well, some compress not at all and is stored plainly, some is in between.
+        // Some regions compress well, some do not compress and are stored uncompressed, some are in between.
         for (let at = 0; at < content.length; at++) {
           const region = at >> 17 & 3;
           content[at] = region === 0 ? 0 : region === 1 ? random.int(256) : region === 2 ? at >> 8 & 15 : random.int(4);
@@ -147,13 +147,13 @@ for (const type of ["zlib", "zstd"]) {
         await using disk = await openPath(path);
         assert.equal(Buffer.compare(await bytesOf(disk), content), 0);
         assert.equal(Buffer.compare(await bytesOf(disk, 10_007), content), 0);
-        assert.ok((await runsOf(disk)).some((run) => run.kind === "data" && run.compressed));
+        assert.ok((await extentsOf(disk)).some((extent) => extent.kind === "data" && extent.compressed));
       },
     );
   }
 }
 
-Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore: !hasQemu }, async () => {
+Deno.test("qcow2 merges entries within one L2 table and stops at its end", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=512", path, "1M");
@@ -166,7 +166,7 @@ Deno.test("qcow2 merges runs within one L2 table and stops at its end", { ignore
   const { location: _, ...second } = await disk.extentAt(32768, disk.size);
   assert.deepEqual(second, { kind: "data", compressed: false, start: 32768, end: 40960 });
   assert.deepEqual(await disk.extentAt(40960, disk.size), { kind: "hole", start: 40960, end: 65536 });
-  // Where there are no tables there is nothing to look up.
+  // Unallocated L1 entries are merged without a look-up.
   assert.deepEqual(await disk.extentAt(70000, disk.size), { kind: "hole", start: 70000, end: 1 << 20 });
   assert.deepEqual(await disk.extentAt(70000, 200_001), { kind: "hole", start: 70000, end: 200_001 });
 });
@@ -197,7 +197,7 @@ Deno.test("qcow2 names its backing file and never opens it", { ignore: !hasQemu 
   }
 });
 
-Deno.test("qcow2 facts are those of qemu-img info", { ignore: !hasQemu }, async () => {
+Deno.test("qcow2 info has the values of qemu-img info", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
   const variants = ["compat=0.10", "lazy_refcounts=on,refcount_bits=32", "compression_type=zstd,extended_l2=on"];

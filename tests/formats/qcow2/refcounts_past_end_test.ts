@@ -1,5 +1,6 @@
 /**
- * Images whose refcounts go further than their file, by a little or absurdly far: what is new lies at the file's end.
+ * Images with refcounts for clusters past the end of their file, just after it or very far: new clusters lie at the end
+ * of the file.
  */
 import assert from "node:assert/strict";
 import { setU64, u64, viewOf } from "../../../formats/bytes.ts";
@@ -14,24 +15,24 @@ import { readOnDiskRefcounts } from "../../../formats/qcow2/refcounts/on_disk_re
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { assertBytes, readerOf } from "../../support/model.ts";
 import { hasQemu, scratch } from "../../support/qemu.ts";
-import { alone } from "./support.ts";
+import { standalone } from "./support.ts";
 import { assertClean } from "./write_support.ts";
 
-const below = () => Promise.resolve(readerOf(new Uint8Array(0)));
+const openBacking = () => Promise.resolve(readerOf(new Uint8Array(0)));
 const no = () => Promise.reject(new Error("The image names no file"));
 const context: ChangeContext = {
   checkpoint: () => Promise.resolve(),
   openNamed: no,
-  openBacking: below,
+  openBacking,
   createNamed: no,
 };
 
 const CLUSTER = 16384;
 /** Clusters that one refcount block counts. */
-const REACH = CLUSTER / 2;
+const PER_BLOCK = CLUSTER / 2;
 
-/** A sound image with data in guest clusters 0 to 2, and where its refcounts are. */
-async function sound(): Promise<{ bytes: Uint8Array; table: number; block: number; l2: number }> {
+/** Returns a valid image with data in guest clusters 0 to 2, and the file offsets of its refcounts. */
+async function validImage(): Promise<{ bytes: Uint8Array; table: number; block: number; l2: number }> {
   const storage = new MemoryStorage();
   const plan = { size: 40 << 20, options: { cluster_size: CLUSTER }, backing: null, compress: false };
   const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
@@ -48,32 +49,35 @@ async function sound(): Promise<{ bytes: Uint8Array; table: number; block: numbe
   };
 }
 
-const { bytes: SOUND, table: TABLE, block: BLOCK, l2: L2 } = await sound();
-const END = SOUND.length / CLUSTER;
+const { bytes: VALID, table: TABLE, block: BLOCK, l2: L2 } = await validImage();
+const END = VALID.length / CLUSTER;
 
-/** An image whose refcounts count these clusters, too, which its file does not have. Blocks for them lie at its end. */
-function countingFurther(clusters: readonly number[]): MemoryStorage {
-  const indexes = [...new Set(clusters.map((cluster) => Math.floor(cluster / REACH)))].filter((index) => index > 0);
-  const bytes = new Uint8Array(SOUND.length + indexes.length * CLUSTER);
-  bytes.set(SOUND);
+/**
+ * Returns an image with refcounts for `clusters`, which lie past the end of the file. Their refcount blocks lie at its
+ * end.
+ */
+function withRefcountsPastEnd(clusters: readonly number[]): MemoryStorage {
+  const indexes = [...new Set(clusters.map((cluster) => Math.floor(cluster / PER_BLOCK)))].filter((index) => index > 0);
+  const bytes = new Uint8Array(VALID.length + indexes.length * CLUSTER);
+  bytes.set(VALID);
   const view = viewOf(bytes);
   const blocks = new Map([[0, BLOCK]]);
   for (const [nth, index] of indexes.entries()) {
-    blocks.set(index, SOUND.length + nth * CLUSTER);
-    setU64(view, TABLE + index * 8, SOUND.length + nth * CLUSTER);
+    blocks.set(index, VALID.length + nth * CLUSTER);
+    setU64(view, TABLE + index * 8, VALID.length + nth * CLUSTER);
     view.setUint16(BLOCK + (END + nth) * 2, 1);
   }
   for (const cluster of clusters) {
-    view.setUint16(blocks.get(Math.floor(cluster / REACH))! + cluster % REACH * 2, 1);
+    view.setUint16(blocks.get(Math.floor(cluster / PER_BLOCK))! + cluster % PER_BLOCK * 2, 1);
   }
   return new MemoryStorage(bytes);
 }
 
-const furthest = [1000 * REACH + 7, (CLUSTER / 8 - 1) * REACH + 5];
+const farClusters = [1000 * PER_BLOCK + 7, (CLUSTER / 8 - 1) * PER_BLOCK + 5];
 const cases: { readonly name: string; readonly clusters: readonly number[] }[] = [
   { name: "next to the file's end", clusters: [END + 1, END + 4, END + 5] },
-  { name: "far from the file's end", clusters: furthest },
-  { name: "both", clusters: [END + 3, END + 7, REACH + 1, ...furthest] },
+  { name: "far from the file's end", clusters: farClusters },
+  { name: "both", clusters: [END + 3, END + 7, PER_BLOCK + 1, ...farClusters] },
 ];
 
 const changes: { readonly name: string; readonly run: (storage: MemoryStorage) => Promise<unknown> }[] = [
@@ -92,9 +96,9 @@ const changes: { readonly name: string; readonly run: (storage: MemoryStorage) =
   },
 ];
 
-/** Whole clusters of data where the image has none yet. */
+/** Writes whole clusters where the image has no data yet. */
 async function write(storage: MemoryStorage, compress = false): Promise<void> {
-  await using writer = await editQcow2(storage, { compress, openNamed: no, openBacking: below });
+  await using writer = await editQcow2(storage, { compress, openNamed: no, openBacking });
   for (let nth = 10; nth < 30; nth++) await writer.write(new Uint8Array(CLUSTER).fill(nth), nth * CLUSTER);
   await writer.finish();
 }
@@ -102,20 +106,20 @@ async function write(storage: MemoryStorage, compress = false): Promise<void> {
 for (const { name, clusters } of cases) {
   for (const change of changes) {
     Deno.test({
-      name: `what is new lies at the end of the file where clusters are counted ${name}: ${change.name}`,
+      name: `new clusters lie at the end of the file where refcounts exist ${name}: ${change.name}`,
       ignore: !hasQemu,
       async fn() {
-        const storage = countingFurther(clusters);
+        const storage = withRefcountsPastEnd(clusters);
         const size = storage.size;
         await change.run(storage);
         assert(storage.size > size);
         assert(storage.size < size + (2 << 20), `The file has grown from ${size} to ${storage.size} bytes`);
-        const stored = await readOnDiskRefcounts(storage, await readHeader(storage));
-        for (const cluster of clusters) assert.equal(await stored.get(cluster), 1, `cluster ${cluster} is left alone`);
+        const onDisk = await readOnDiskRefcounts(storage, await readHeader(storage));
+        for (const cluster of clusters) assert.equal(await onDisk.get(cluster), 1, `cluster ${cluster} is left alone`);
         await using folder = await scratch();
         await Deno.writeFile(folder.file("image.qcow2"), storage.bytes());
-        // What is counted beside what is new is a leak now that the file reaches it, no more.
-        if (clusters[0]! > REACH) await assertClean(folder.file("image.qcow2"));
+        // Counted clusters between new ones become leaks, because the file grows over them.
+        if (clusters[0]! > PER_BLOCK) await assertClean(folder.file("image.qcow2"));
         const { corruptions, checkErrors } = await qcow2.maintenance!.check!(storage, context);
         assert.deepEqual([corruptions, checkErrors], [0, 0]);
         await qcow2.maintenance!.repair!(storage, "leaks", context);
@@ -127,9 +131,9 @@ for (const { name, clusters } of cases) {
   }
 }
 
-/** The first data are there, and what {@linkcode write} wrote. */
+/** Asserts that the first data is unchanged, and that the data of {@linkcode write} is present. */
 async function assertContent(storage: MemoryStorage, written: boolean): Promise<void> {
-  await using disk = await openQcow2(storage, alone);
+  await using disk = await openQcow2(storage, standalone);
   const found = new Uint8Array(CLUSTER);
   const expected: [guest: number, byte: number][] = [[0, 0xd0], [1, 0xd1], [2, 0xd2]];
   for (let nth = 10; written && nth < 30; nth++) expected.push([nth, nth]);
@@ -139,22 +143,22 @@ async function assertContent(storage: MemoryStorage, written: boolean): Promise<
   }
 }
 
-Deno.test("repair of an image whose refcount table leads far away puts what is new at the end of the file", async () => {
+Deno.test("repair puts new clusters at the end of the file where refcounts exist far past it", async () => {
   for (const index of [1, 1000, CLUSTER / 8 - 1]) {
-    const bytes = SOUND.slice();
-    // The same block again, so that the counts must be made anew; and a wrong flag, so that a table must be.
+    const bytes = VALID.slice();
+    // A second entry for the same block forces a rebuild of the refcounts; a wrong flag forces a new L2 table.
     setU64(viewOf(bytes), TABLE + index * 8, BLOCK);
     bytes[L2] = 0;
     const storage = new MemoryStorage(bytes);
     await qcow2.maintenance!.repair!(storage, "all", context);
-    assert(storage.size < SOUND.length + 8 * CLUSTER, `The file is ${storage.size} bytes long`);
+    assert(storage.size < VALID.length + 8 * CLUSTER, `The file is ${storage.size} bytes long`);
     const { corruptions, leaks } = await qcow2.maintenance!.check!(storage, context);
     assert.deepEqual([corruptions, leaks], [0, 0]);
   }
 });
 
 Deno.test("a change refuses an image whose refcount table has a block twice", async () => {
-  const bytes = SOUND.slice();
+  const bytes = VALID.slice();
   setU64(viewOf(bytes), TABLE + 8, BLOCK);
   const storage = new MemoryStorage(bytes);
   await assert.rejects(qcow2.maintenance!.resize!(storage, 100 << 20, "off", context), {

@@ -7,9 +7,9 @@ import { setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, CLUSTER, golden } from "./golden.ts";
-import { alone } from "./support.ts";
+import { standalone } from "./support.ts";
 
-/** The external golden image with its data inside: version 3, no snapshots, no bitmaps. */
+/** Returns the external golden image with its data inside: version 3, no snapshots, no bitmaps. */
 function image(edit: (view: DataView, bytes: Uint8Array) => void): RecordingStorage {
   const bytes = golden("external");
   const header = parseHeader(bytes.subarray(0, CLUSTER), "a.qcow2", bytes.length);
@@ -19,9 +19,9 @@ function image(edit: (view: DataView, bytes: Uint8Array) => void): RecordingStor
   return new RecordingStorage(new MemoryStorage(bytes, "a.qcow2"));
 }
 
-/** Reads `[start, start + length)` and tells which requests that took, and the bytes at each cluster's start. */
+/** Reads `[start, start + length)`. Returns the requests for that, and the bytes at the start of each cluster. */
 async function requests(storage: RecordingStorage, start: number, length: number) {
-  const disk = await openQcow2(storage, alone);
+  const disk = await openQcow2(storage, standalone);
   await disk.extentAt(start, disk.size); // the L2 table is here
   storage.operations.length = 0;
   const into = new Uint8Array(length).fill(0xee);
@@ -41,7 +41,7 @@ Deno.test("neighbouring host clusters are read with one request", async () => {
   ]);
 });
 
-Deno.test("host neighbours with something between them in the guest are not one request", async () => {
+Deno.test("host neighbours that are apart in the guest are not one request", async () => {
   const storage = image((view, bytes) => {
     bytes.fill(0xd1, AT.data, AT.data + CLUSTER);
     bytes.fill(0xd2, AT.moreData, AT.moreData + CLUSTER);
@@ -70,14 +70,14 @@ Deno.test("a compressed cluster is read and decompressed once for many pieces", 
   assert.deepEqual(storage.of("read"), []);
 });
 
-Deno.test("reads at the same time do not disturb each other", async () => {
+Deno.test("concurrent reads do not disturb each other", async () => {
   const storage = image((view, bytes) => {
     for (let index = 0; index < 8; index++) {
       bytes.fill(0xa0 + index, (5 + index) * CLUSTER, (6 + index) * CLUSTER);
       setEntry(view, AT.l2 + (index * 5 % 8) * 8, (5 + index) * CLUSTER, true);
     }
   });
-  const disk = await openQcow2(storage, alone);
+  const disk = await openQcow2(storage, standalone);
   await Promise.all(Array.from({ length: 64 }, async (_, round) => {
     const start = round * 2000;
     const into = new Uint8Array(Math.min(3000, 8 * CLUSTER - start));

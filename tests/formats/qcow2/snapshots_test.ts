@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { ImageError } from "../../../formats/errors.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
-import { bytesOf, openPath, runsOf } from "./support.ts";
+import { bytesOf, extentsOf, openPath } from "./support.ts";
 
-Deno.test("qcow2 snapshots are read as they were", { ignore: !hasQemu }, async () => {
+Deno.test("qcow2 snapshots read as they were taken", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   for (const options of ["compat=0.10", "compat=1.1", "cluster_size=512", "extended_l2=on,cluster_size=16k"]) {
     const path = folder.file("a.qcow2");
@@ -47,7 +47,7 @@ Deno.test("a qcow2 snapshot has its own size", { ignore: !hasQemu }, async () =>
   for (const [name, size, at, byte] of [["small", 3, 2, 1], ["large", 9, 8, 2]] as const) {
     await using disk = await openPath(path, { idOrName: name });
     assert.equal(disk.size, size << 20);
-    assert.deepEqual(await runsOf(disk), [{ kind: "data", compressed: false, start: 0, end: size << 20 }]);
+    assert.deepEqual(await extentsOf(disk), [{ kind: "data", compressed: false, start: 0, end: size << 20 }]);
     const piece = new Uint8Array(1 << 20);
     await disk.read(piece, at << 20);
     assert.ok(piece.every((value) => value === byte));

@@ -1,5 +1,5 @@
 /**
- * What the tests of qcow2 share: opening by path, reading everything, runs as text.
+ * Helpers of the qcow2 tests: opening by path, reading the whole disk, extents as text.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import type { MapEntry } from "../../support/qemu.ts";
 
-/** Opens the image at `path` with the files beside it; disposing it closes all of them. */
+/** Opens the image at `path` and the files that it names. Disposal closes all of them. */
 export async function openPath(path: string, snapshot?: SnapshotChoice): Promise<Disk> {
   const stack = new AsyncDisposableStack();
   const storage = stack.use(await openFileStorage(path));
@@ -28,42 +28,44 @@ export async function openPath(path: string, snapshot?: SnapshotChoice): Promise
   }
 }
 
-/** A context for images that name no further file. */
-export const alone: OpenContext = {
+/** A context for images that name no other file. */
+export const standalone: OpenContext = {
   openNamed: ({ name }) => Promise.reject(new Error(`The image asked for "${name}"`)),
 };
 
-/** All runs of a disk, neighbours of one status merged. */
-export async function runsOf(disk: Disk): Promise<Extent[]> {
-  const runs: Extent[] = [];
+/** Returns all extents of a disk; neighbours with the same status are merged. */
+export async function extentsOf(disk: Disk): Promise<Extent[]> {
+  const extents: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { location: _, ...run } = await disk.extentAt(at, disk.size);
-    if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
-    const last = runs.at(-1);
-    if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
-    else runs.push(run);
-    at = run.end;
+    const { location: _, ...extent } = await disk.extentAt(at, disk.size);
+    if (extent.start !== at || extent.end <= at || extent.end > disk.size) {
+      throw new Error(`Bad extent at ${at}: ${extent.end}`);
+    }
+    const last = extents.at(-1);
+    if (last !== undefined && sameStatus(last, extent)) extents[extents.length - 1] = { ...last, end: extent.end };
+    else extents.push(extent);
+    at = extent.end;
   }
-  return runs;
+  return extents;
 }
 
-/** All guest bytes: data as read, in pieces of `piece` bytes; zeroes and holes as zeroes. */
+/** Reads all guest bytes, data in pieces of `piece` bytes; zeroes and holes as zeroes. */
 export async function bytesOf(disk: Disk, piece = 256 << 10): Promise<Uint8Array> {
   const bytes = new Uint8Array(disk.size);
-  for (const run of await runsOf(disk)) {
-    if (run.kind !== "data") continue;
-    for (let at = run.start; at < run.end; at += piece) {
-      const into = bytes.subarray(at, Math.min(at + piece, run.end)).fill(0xee);
+  for (const extent of await extentsOf(disk)) {
+    if (extent.kind !== "data") continue;
+    for (let at = extent.start; at < extent.end; at += piece) {
+      const into = bytes.subarray(at, Math.min(at + piece, extent.end)).fill(0xee);
       await disk.read(into, at);
     }
   }
   return bytes;
 }
 
-/** Runs as `kind start-end` lines; compressed data as qemu-img map does not tell it. */
-export function runLines(runs: readonly { kind: string; start: number; end: number }[]): string[] {
+/** Formats extents as `kind start-end` lines. Compressed data is data, as in qemu-img map. */
+export function extentLines(extents: readonly { kind: string; start: number; end: number }[]): string[] {
   const merged: { kind: string; start: number; end: number }[] = [];
-  for (const { kind, start, end } of runs) {
+  for (const { kind, start, end } of extents) {
     const last = merged.at(-1);
     if (last !== undefined && last.kind === kind) last.end = end;
     else merged.push({ kind, start, end });
@@ -71,9 +73,9 @@ export function runLines(runs: readonly { kind: string; start: number; end: numb
   return merged.map(({ kind, start, end }) => `${kind} ${start}-${end}`);
 }
 
-/** The same from the map of an image with a single layer. */
+/** Formats the map of an image with a single layer. */
 export function mapLines(map: readonly MapEntry[]): string[] {
-  return runLines(map.map(({ start, length, present, zero }) => ({
+  return extentLines(map.map(({ start, length, present, zero }) => ({
     kind: !present ? "hole" : zero ? "zero" : "data",
     start,
     end: start + length,

@@ -1,5 +1,5 @@
 /**
- * A sound image with every kind of table, and where they lie: for entries that lead into them.
+ * A valid image with every kind of table and their file offsets, so that tests can point entries at them.
  *
  * @module
  */
@@ -12,20 +12,20 @@ import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
 import { readSnapshots } from "../../../formats/qcow2/snapshots/read.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 
-/** Its cluster size. */
+/** Cluster size in bytes. */
 export const CLUSTER = 4096;
 /** Guest bytes of one L2 table. */
 export const REACH = CLUSTER * CLUSTER / 8;
-/** The guest cluster whose entry is damaged; in the middle of what is written. */
+/** The guest cluster whose entry is damaged, in the middle of the written ones. */
 export const GUEST = 5;
 
-/** No further file is asked for. */
+/** Fails: the image names no file. */
 export const no = () => Promise.reject(new Error("The image names no file"));
-/** To edit the image with. */
+/** The context for editing the image. */
 export const context = { compress: false, openNamed: no, openBacking: no };
 
-/** Where everything of the sound image lies; file offsets. */
-export interface Places {
+/** File offsets of all structures of the valid image. */
+export interface TableOffsets {
   readonly l1: number;
   readonly refcountTable: number;
   readonly refcountBlock: number;
@@ -36,17 +36,17 @@ export interface Places {
   readonly bits: number;
   /** Active L2 tables: of the first guest bytes, and of those from {@linkcode REACH} on. */
   readonly l2: readonly [number, number];
-  /** The L2 table that only the snapshot has. */
+  /** The L2 table of the snapshot alone. */
   readonly snapshotL2: number;
 }
 
-/** The image as bytes. */
+/** The image and the file offsets of its structures. */
 export interface Sample {
   readonly bytes: Uint8Array;
-  readonly places: Places;
+  readonly offsets: TableOffsets;
 }
 
-/** A sound image with a snapshot, a bitmap, and data in two L2 tables that are the active state's own. */
+/** Returns a valid image with a snapshot, a bitmap, and data in two L2 tables that no snapshot shares. */
 export async function sample(enabled = false): Promise<Sample> {
   const storage = new MemoryStorage();
   const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, compress: false };
@@ -72,10 +72,10 @@ export async function sample(enabled = false): Promise<Sample> {
   const again = await editQcow2(storage, context);
   for (const start of [0, REACH]) await again.write(new Uint8Array(16 * CLUSTER).fill(2), start);
   await again.finish();
-  return { bytes: storage.bytes(), places: await placesOf(storage) };
+  return { bytes: storage.bytes(), offsets: await offsetsOf(storage) };
 }
 
-async function placesOf(storage: MemoryStorage): Promise<Places> {
+async function offsetsOf(storage: MemoryStorage): Promise<TableOffsets> {
   const header = await readHeader(storage);
   const view = viewAll(storage.bytes());
   const at = (fileOffset: number) => hostOffsetOf(view.getUint32(fileOffset), view.getUint32(fileOffset + 4));
@@ -95,13 +95,13 @@ async function placesOf(storage: MemoryStorage): Promise<Places> {
   };
 }
 
-/** All of `bytes`. */
+/** Returns a view of all of `bytes`. */
 export function viewAll(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Tables into which an entry may lead, and what messages call them. */
-export const targets: [name: string, target: (places: Places) => number, holding: string][] = [
+/** Structures that an entry may point at, and their names in messages. */
+export const targets: [name: string, target: (offsets: TableOffsets) => number, structure: string][] = [
   ["the L1 table", ({ l1 }) => l1, "the active L1 table"],
   ["its own L2 table", ({ l2 }) => l2[0], "an L2 table"],
   ["another L2 table", ({ l2 }) => l2[1], "an L2 table"],

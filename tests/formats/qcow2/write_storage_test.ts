@@ -12,8 +12,8 @@ import { assertJudged, save } from "./write_support.ts";
 const runSeed = seed();
 const tight = { l2Bytes: 4096, refcountBytes: 4096, pendingReleases: 8 };
 
-/** `inner` with some of its members replaced. */
-function like(inner: MemoryStorage, changes: Partial<WritableStorage>): WritableStorage {
+/** Returns `inner` with some members replaced. */
+function withMembers(inner: MemoryStorage, changes: Partial<WritableStorage>): WritableStorage {
   return {
     label: inner.label,
     get size() {
@@ -36,7 +36,7 @@ function planOf(size: number, options: OptionValues, compress = false): CreatePl
   return { size, options, backing: null, compress };
 }
 
-const alone = { createNamed: () => Promise.reject(new Error("No further file")), backing: null };
+const standalone = { createNamed: () => Promise.reject(new Error("No further file")), backing: null };
 
 for (const compress of [false, true]) {
   for (const options of [{ cluster_size: 512 }, { cluster_size: 4096, refcount_bits: 64 }, { cluster_size: 65536 }]) {
@@ -46,9 +46,9 @@ for (const compress of [false, true]) {
       async fn() {
         const random = rng(runSeed);
         const inner = new MemoryStorage();
-        const storage = like(inner, { readAt: () => Promise.reject(new Error("Write-only")) });
+        const storage = withMembers(inner, { readAt: () => Promise.reject(new Error("Write-only")) });
         const model = new Uint8Array(40 * options.cluster_size * 64).subarray(0, 12 << 20);
-        const writer = await createQcow2(storage, planOf(model.length, options, compress), alone, tight);
+        const writer = await createQcow2(storage, planOf(model.length, options, compress), standalone, tight);
         const step = Math.max(options.cluster_size, 8192);
         for (let at = 0; at < model.length; at += step) {
           if (random.chance(0.3)) continue;
@@ -83,9 +83,9 @@ for (const options of onDevice) {
       const inner = new MemoryStorage(new Uint8Array(24 << 20).fill(0xee), "device");
       const model = new Uint8Array(5 << 20);
       const writer = await createQcow2(
-        like(inner, { startsZeroed: false }),
+        withMembers(inner, { startsZeroed: false }),
         planOf(model.length, options),
-        alone,
+        standalone,
         tight,
       );
       assert.equal(writer.traits.startsZeroed, true);
@@ -101,13 +101,13 @@ for (const options of onDevice) {
 Deno.test("long writes are few requests", async () => {
   const inner = new MemoryStorage();
   const writes: number[] = [];
-  const storage = like(inner, {
+  const storage = withMembers(inner, {
     writeAt(from, fileOffset) {
       writes.push(from.length);
       return inner.writeAt(from, fileOffset);
     },
   });
-  const writer = await createQcow2(storage, planOf(64 << 20, {}), alone);
+  const writer = await createQcow2(storage, planOf(64 << 20, {}), standalone);
   for (let at = 0; at < 64 << 20; at += 1 << 20) await writer.write(new Uint8Array(1 << 20).fill(1), at);
   assert.deepEqual(writes, Array.from({ length: 64 }, () => 1 << 20));
   await writer.finish();
@@ -119,13 +119,13 @@ Deno.test("calls may overlap, and the same calls make the same file", async () =
   for (let round = 0; round < 2; round++) {
     const storage = new MemoryStorage();
     const random = rng(runSeed);
-    // The later call is compressed first.
+    // Compression of the later call ends first.
     let delay = 20;
     const compress = async (_: unknown, unit: Uint8Array) => {
       await new Promise((done) => setTimeout(done, delay--));
       return unit.subarray(0, 1000);
     };
-    const writer = await createQcow2(storage, planOf(1 << 20, {}, true), { ...alone, compressor: compress });
+    const writer = await createQcow2(storage, planOf(1 << 20, {}, true), { ...standalone, compressor: compress });
     await Promise.all(Array.from({ length: 16 }, (_, at) => writer.write(random.bytes(65536), at * 65536)));
     await writer.finish();
     files.push(storage.bytes());
@@ -136,10 +136,10 @@ Deno.test("calls may overlap, and the same calls make the same file", async () =
 Deno.test("after a failed write nothing more is written, and the image stays unfinished", async () => {
   const inner = new MemoryStorage();
   let left = 3;
-  const storage = like(inner, {
+  const storage = withMembers(inner, {
     writeAt: (from, fileOffset) => left-- > 0 ? inner.writeAt(from, fileOffset) : Promise.reject(new Error("Full")),
   });
-  const writer = await createQcow2(storage, planOf(1 << 20, {}), alone);
+  const writer = await createQcow2(storage, planOf(1 << 20, {}), standalone);
   const bytes = new Uint8Array(65536).fill(1);
   for (let at = 0; at < 3; at++) await writer.write(bytes, at * 65536);
   await assert.rejects(writer.write(bytes, 3 * 65536), /Full/);
@@ -150,23 +150,23 @@ Deno.test("after a failed write nothing more is written, and the image stays unf
 
 Deno.test("a part of a cluster over a backing file that is not open cannot be written", async () => {
   const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
-  const writer = await qcow2.create!(new MemoryStorage(), plan, alone);
+  const writer = await qcow2.create!(new MemoryStorage(), plan, standalone);
   await writer.write(new Uint8Array(65536), 0);
   await assert.rejects(writer.write(new Uint8Array(512), 65536), { kind: "unsupported" });
 });
 
 Deno.test("a backing file may be shorter than the image", async () => {
-  const below = new Uint8Array(70000).fill(9);
+  const backing = new Uint8Array(70000).fill(9);
   const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
   const storage = new MemoryStorage();
-  const writer = await qcow2.create!(storage, plan, { ...alone, backing: readerOf(below) });
+  const writer = await qcow2.create!(storage, plan, { ...standalone, backing: readerOf(backing) });
   await writer.write(new Uint8Array(512).fill(1), 65536 + 512);
   await writer.finish();
   await using disk = await qcow2.open(storage, { openNamed: () => Promise.reject() });
   const bytes = new Uint8Array(65536);
   await disk.read(bytes, 65536);
   const expected = new Uint8Array(65536);
-  expected.set(below.subarray(65536));
+  expected.set(backing.subarray(65536));
   expected.fill(1, 512, 1024);
   assertBytes(bytes, expected);
 });

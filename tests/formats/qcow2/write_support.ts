@@ -1,5 +1,5 @@
 /**
- * What the tests of writing qcow2 share: an image in memory put before qemu-img.
+ * Helpers of the tests that write qcow2: checks of an image by qemu-img.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import { dirname } from "node:path";
 import { assertBytes, type Image } from "../../support/model.ts";
 import { run, type Scratch } from "../../support/qemu.ts";
 
-/** Writes an image, the files that it names and its backing file into `folder`. */
-export async function save(image: Image, folder: Scratch, below: Uint8Array | null = null): Promise<string> {
+/** Writes an image, its named files and its backing file into `folder`. Returns the path of the image. */
+export async function save(image: Image, folder: Scratch, backing: Uint8Array | null = null): Promise<string> {
   await Deno.writeFile(folder.file("image.qcow2"), image.storage.bytes());
   for (const [name, storage] of image.named) await Deno.writeFile(folder.file(name), storage.bytes());
-  if (below !== null) await Deno.writeFile(folder.file("below.raw"), below);
+  if (backing !== null) await Deno.writeFile(folder.file("below.raw"), backing);
   return folder.file("image.qcow2");
 }
 
-/** `qemu-img check` finds neither errors nor leaks. */
+/** Asserts that `qemu-img check` finds neither errors nor leaks. */
 export async function assertClean(path: string): Promise<void> {
-  // A data file is looked for in the current folder.
+  // qemu-img looks for a data file in the current folder.
   const { code, stdout, stderr } = await run("qemu-img", ["check", path], { cwd: dirname(path) });
   assert.equal(code, 0, `qemu-img check ended with ${code}:\n${stdout}${stderr}`);
 }
 
-/** The guest disk, or that of a snapshot, as qemu-img reads it. */
+/** Returns the guest bytes of the disk, or of a snapshot, as qemu-img reads them. */
 export async function judgedBytes(path: string, snapshot?: string): Promise<Uint8Array> {
   const raw = `${path}.guest`;
   const chosen = snapshot === undefined ? [] : ["-l", snapshot];
@@ -33,7 +33,7 @@ export async function judgedBytes(path: string, snapshot?: string): Promise<Uint
   return await Deno.readFile(raw);
 }
 
-/** qemu-img finds the image clean, and reads `model` in it. */
+/** Asserts that qemu-img finds the image clean and reads `model` in it. */
 export async function assertJudged(path: string, model: Uint8Array): Promise<void> {
   await assertClean(path);
   assertBytes(await judgedBytes(path), model);
