@@ -10,6 +10,7 @@ import {
   type Disk,
   type DiskWriter,
   equalBytes,
+  type Extent,
   type GuestReader,
   holeExtent,
   ImageError,
@@ -23,6 +24,7 @@ import { pad } from "./open/readers.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
 import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { MoverOf } from "./copy/job.ts";
+import { extentIn, type Step } from "./copy/plan.ts";
 import { type OpenedImage, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { type CodecPool, codecPool } from "./workers/codec_pool.ts";
@@ -194,8 +196,9 @@ function differingClusters(writer: DiskWriter, backings: Backings, onCopied: (by
   const pieceSize = alignUp(PIECE_BYTES, clusterSize);
   const { oldBacking, newBacking } = backings;
   return ({ pipeline }) => async (step, start) => {
-    const end = Math.min(start - start % pieceSize + pieceSize, step.end);
+    const { isSame, end } = pieceAt(step, start, Math.min(start - start % pieceSize + pieceSize, step.end));
     const write = async () => {
+      if (isSame) return 0;
       const [before, after] = [new Uint8Array(end - start), new Uint8Array(end - start)];
       if (oldBacking) await readPadded(oldBacking, before, start);
       if (newBacking) await readPadded(newBacking, after, start);
@@ -214,6 +217,22 @@ function differingClusters(writer: DiskWriter, backings: Backings, onCopied: (by
     await pipeline.run({ piece: { ...step, start, end }, write }, { pieces: false, writes: false });
     return end;
   };
+}
+
+/** Guest bytes that the image does not state; `isSame`: both chains have them from one layer, or both are zero. */
+type HoleExtent = Extent & { readonly isSame?: true };
+
+function sameExtent(start: number, end: number): HoleExtent {
+  return { ...dataExtent(start, end), isSame: true };
+}
+
+/** Returns how far, at most to `limit`, all extents of a step from `start` on are the same, or all may differ. */
+function pieceAt(step: Step, start: number, limit: number): { readonly isSame: boolean; readonly end: number } {
+  const isSameAt = (at: number) => (extentIn(step, at) as HoleExtent).isSame === true;
+  const isSame = isSameAt(start);
+  let { end } = extentIn(step, start);
+  while (end < limit && isSameAt(end) === isSame) end = extentIn(step, end).end;
+  return { isSame, end: Math.min(end, isSame ? step.end : limit) };
 }
 
 /** Returns the index of the first of `sorted` that is greater than `value`. */
@@ -238,8 +257,8 @@ interface Difference {
 }
 
 /**
- * Returns a reader for the walk of a rebase; it reads nothing. Its data extents may differ between the backing chains;
- * its holes need not be looked at: the image states them, both chains have them from the same layer, or both are zero.
+ * Returns a reader for the walk of a rebase; it reads nothing. Its holes are what the image states. Its data is what the
+ * backing chains state: a {@linkcode HoleExtent}.
  */
 function differing({ size, holes, own, newBacking }: Difference): GuestReader {
   return {
@@ -251,10 +270,11 @@ function differing({ size, holes, own, newBacking }: Difference): GuestReader {
       // Between the start and the end of a hole, the next edge is an end, at an odd index.
       if (next % 2 === 0) return holeExtent(start, end);
       const old = own === null ? zeroExtent(start, end) : await own.extentAt(start, end);
-      if (old.kind !== "zero") return old.kind === "data" ? dataExtent(start, old.end) : old;
-      if (newBacking === null || start >= newBacking.size) return holeExtent(start, old.end);
+      if (old.kind === "data") return dataExtent(start, old.end);
+      if (old.kind === "hole") return sameExtent(start, old.end);
+      if (newBacking === null || start >= newBacking.size) return sameExtent(start, old.end);
       const found = await newBacking.extentAt(start, Math.min(old.end, newBacking.size));
-      return found.kind === "data" ? dataExtent(start, found.end) : holeExtent(start, found.end);
+      return found.kind === "data" ? dataExtent(start, found.end) : sameExtent(start, found.end);
     },
     read: () => Promise.reject(new Error("The walk of a rebase has no bytes of its own")),
   };
