@@ -4,6 +4,7 @@
  * @module
  */
 import type { CreatePlan } from "../contract.ts";
+import type { Preallocation } from "../maintenance.ts";
 import type { OptionSpec } from "../options.ts";
 import type { CompressionType } from "./header/types.ts";
 
@@ -73,9 +74,6 @@ export const AMEND_OPTIONS: readonly OptionSpec[] = [
   { name: "data_file", type: "text", help: "another name of the data file, where the image has one" },
   { name: "data_file_raw", type: "flag", help: "off: the data file need not be a raw image by itself any longer" },
 ];
-
-/** How much to allocate when an image is created. */
-export type Preallocation = "off" | "metadata" | "falloc" | "full";
 
 /** The options of a plan with all defaults filled in. */
 export interface CreateSettings {

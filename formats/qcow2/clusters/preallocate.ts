@@ -7,7 +7,7 @@ import type { Content } from "../../content.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import type { Image } from "../image.ts";
 import { setEntry, setSubclusters } from "../mapping/l2_entry.ts";
-import type { Preallocation } from "../options.ts";
+import type { Preallocation } from "../../maintenance.ts";
 import { writeZeroes } from "./write_data.ts";
 
 /**

@@ -83,7 +83,7 @@ export async function beginTransaction(
   const { clusterSize } = geometry;
   const onDisk = await readOnDiskRefcounts(storage, header);
   if (options.refcounts === undefined) await checkRefcountStructure(storage, header, onDisk);
-  const metadata = options.refcounts || options.compared ? null : await metadataRangesOf(storage, header, onDisk);
+  const metadata = options.refcounts || options.compared ? null : await checkedMetadataRanges(storage, header, onDisk);
   const update = await refcountUpdate(storage, header, onDisk, options, context);
   const { rebuilds, order, clustersPerBlock, blocks, refcount, adjust } = update;
   const oldBlocks = new Map(onDisk.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
@@ -147,9 +147,9 @@ export async function beginTransaction(
    * cluster of each block.
    */
   async function allocateRefcountStructure(): Promise<
-    { metadata: Map<number, number>; table: number; clusters: number }
+    { blockClusters: Map<number, number>; table: number; clusters: number }
   > {
-    const metadata = new Map<number, number>();
+    const blockClusters = new Map<number, number>();
     if (options.refcounts === undefined) {
       await release(header.refcountTable.fileOffset, header.refcountTable.clusters * clusterSize);
       if (rebuilds) { for (const { fileOffset } of onDisk.blocks) await adjust(fileOffset / clusterSize, -1); }
@@ -157,34 +157,34 @@ export async function beginTransaction(
     let table = -1;
     let clusters = 0;
     while (true) {
-      const open = [...blocks.keys()].filter((index) => !metadata.has(index));
+      const open = [...blocks.keys()].filter((index) => !blockClusters.has(index));
       for (const index of open) {
-        metadata.set(index, await allocate(1));
+        blockClusters.set(index, await allocate(1));
         const old = rebuilds ? undefined : oldBlocks.get(index);
         if (old !== undefined) await adjust(old / clusterSize, -1);
       }
-      const needed = Math.ceil(tableEntries(metadata) * 8 / clusterSize);
+      const needed = Math.ceil(tableEntries(blockClusters) * 8 / clusterSize);
       if (needed > clusters) {
         if (needed * clusterSize > REFCOUNT_TABLE_BYTES_MAX) throw refcountTableTooLong(storage);
         if (table >= 0) await release(table * clusterSize, clusters * clusterSize);
         clusters = needed;
         table = await allocate(clusters);
-      } else if (metadata.size === blocks.size) return { metadata, table, clusters };
+      } else if (blockClusters.size === blocks.size) return { blockClusters, table, clusters };
     }
   }
 
-  function tableEntries(metadata: ReadonlyMap<number, number>): number {
+  function tableEntries(blockClusters: ReadonlyMap<number, number>): number {
     let entries = rebuilds ? 1 : Math.max(1, (onDisk.blocks.at(-1)?.index ?? -1) + 1);
-    for (const index of metadata.keys()) entries = Math.max(entries, index + 1);
+    for (const index of blockClusters.keys()) entries = Math.max(entries, index + 1);
     return entries;
   }
 
   async function commit(changes: Partial<Header>): Promise<void> {
-    const { metadata, table, clusters } = await allocateRefcountStructure();
+    const { blockClusters, table, clusters } = await allocateRefcountStructure();
     const bytes = new Uint8Array(clusters * clusterSize);
     const view = viewOf(bytes);
     if (!rebuilds) { for (const { index, fileOffset } of onDisk.blocks) setU64(view, index * 8, fileOffset); }
-    for (const [index, cluster] of metadata) {
+    for (const [index, cluster] of blockClusters) {
       setU64(view, index * 8, cluster * clusterSize);
       await storage.writeAt(blocks.get(index)!, cluster * clusterSize);
     }
@@ -269,7 +269,7 @@ async function checkRefcountStructure(
  * Returns the clusters with metadata. Each structure must have clusters of its own; an L2 table shared with a snapshot
  * must have a refcount that says so.
  */
-async function metadataRangesOf(
+async function checkedMetadataRanges(
   storage: WritableStorage,
   header: Header,
   onDisk: OnDiskRefcounts,
