@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type GuestReader, ImageError } from "../formats/mod.ts";
+import { type GuestReader, ImageError, inlineCompressor } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
 import { atWork, type ChangeOptions, openForChange, reportingCheckpoint } from "./open_for_change.ts";
 import type { ImageSpec } from "./job.ts";
@@ -78,13 +78,13 @@ async function benchWrite(
   const { format, storage, context, path } = await openForChange(image, options, stack);
   const writer = await format.edit?.(storage, {
     compress: false,
+    compressor: inlineCompressor,
     openNamed: context.openNamed,
     openBacking: context.openBacking,
   });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
   }
-  stack.use(writer);
   const place = placesOn(writer.traits.size, job, "write");
   const buffer = new Uint8Array(job.bufferSize).fill(pattern);
   const seconds = await timed(options, async () => {

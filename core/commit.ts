@@ -51,7 +51,7 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
   const above = depth === 1 ? top : await openAbove(layers[depth - 1], options, stack);
   const retie = await untie(above, layers[depth - 1].disk);
   const base = await openBase(layers[depth], layers[0].disk, options, stack);
-  const totals = await copyDown(layers, depth, base, options, stack, pool);
+  const totals = await copyDown(layers, depth, base, options, pool);
   await base.storage.sync();
   await retie(base);
   if (empty) await empty(top.storage, top.context);
@@ -117,20 +117,19 @@ async function copyDown(
   depth: number,
   base: ChangedImage,
   options: CommitOptions,
-  stack: AsyncDisposableStack,
   pool: CodecPool,
 ): Promise<Totals> {
   const { format, storage, path, context } = base;
   const disks = layers.map((layer) => layer.disk);
   const writer = await format.edit?.(storage, {
     compress: false,
+    compressor: pool.compress,
     openNamed: context.openNamed,
     openBacking: () => Promise.resolve(chainOf(disks.slice(depth + 1))),
   });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
   }
-  stack.use(writer);
   const traits = { ...writer.traits, startsZeroed: false };
   const source = pad(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
   const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };

@@ -9,6 +9,7 @@ import {
   hostFiles,
   ImageError,
   inlineCompressor,
+  inlineDecompressor,
   resolve,
   throwIfCancelled,
 } from "../formats/mod.ts";
@@ -61,6 +62,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   throwIfCancelled(context.signal);
   context.onEvent?.({ type: "phase", phase: "inspect" });
   const options = {
+    decompressor: inlineDecompressor,
     formats: context.formats ?? allFormats,
     files: context.files ?? hostFiles,
     allowRefs: job.allowRefs ?? [],

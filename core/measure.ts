@@ -184,9 +184,8 @@ async function dryWriter(
     return file;
   };
   const below = plan.backing ? emptyReader(plan.size) : null;
-  const writer = stack.use(
-    await format.create!(await createNamed("measured"), plan, { createNamed, backing: below, compressor: compress }),
-  );
+  const context = { createNamed, backing: below, compressor: compress };
+  const writer = await format.create!(await createNamed("measured"), plan, context);
   if (!plan.compress || writer.traits.compress) return { writer, files };
   throw new ImageError(
     "unsupported",

@@ -99,12 +99,11 @@ export async function openForChange(
     openBacking: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
     createNamed: (name) => createBeside(path, name, open.files, stack),
   };
-  const read = async () =>
-    stack.use(
-      await format.open(storage, {
-        openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
-      }),
-    );
+  const read = () =>
+    format.open(storage, {
+      decompressor: open.decompressor,
+      openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
+    });
   return { path, format, storage, context, open, throttle, read, beneath };
 }
 

@@ -99,18 +99,16 @@ class Rebase {
     const holes = await holesOf(top, changed);
     const oldBacking = before === null ? null : chainOf(disksOf(before));
     const newBacking = after === null ? null : chainOf(disksOf(after));
-    const writer = this.stack.use(
-      await edit.call(format, storage, {
-        compress: this.options.compress ?? false,
-        compressor: this.codecs.compress,
-        openNamed: changed.context.openNamed,
-        // Zeroes must be stated as far as the new backing file goes.
-        openBacking: () => {
-          const backing = oldBacking ?? emptyReader;
-          return Promise.resolve(pad(backing, Math.max(backing.size, newBacking?.size ?? 0)));
-        },
-      }),
-    );
+    const writer = await edit.call(format, storage, {
+      compress: this.options.compress ?? false,
+      compressor: this.codecs.compress,
+      openNamed: changed.context.openNamed,
+      // Zeroes must be stated as far as the new backing file goes.
+      openBacking: () => {
+        const backing = oldBacking ?? emptyReader;
+        return Promise.resolve(pad(backing, Math.max(backing.size, newBacking?.size ?? 0)));
+      },
+    });
     if (this.options.compress && !writer.traits.compress) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${format.name} cannot`, { path });
     }

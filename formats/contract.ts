@@ -20,7 +20,7 @@ import type { Storage, WritableStorage } from "./storage/types.ts";
  * One opened layer, read-only. It names its backing file and never opens it. All positions are guest bytes. It owns no
  * files: the engine closes the storage.
  */
-export interface Disk extends AsyncDisposable {
+export interface Disk {
   /** Name of its format. */
   readonly format: string;
   /** Guest bytes. */
@@ -77,7 +77,7 @@ export interface WriterTraits {
  * An image being written. All positions are guest bytes. It owns no files: the engine closes the storage. An image whose
  * writer was not finished is invalid.
  */
-export interface DiskWriter extends AsyncDisposable {
+export interface DiskWriter {
   /** Properties by which the engine decides. */
   readonly traits: WriterTraits;
   /**
@@ -147,7 +147,7 @@ export interface OpenContext {
   /** The internal snapshot to open instead of the current state. */
   readonly snapshot?: SnapshotChoice | undefined;
   /** Decompresses clusters, perhaps on other cores: a disk submits many before it waits. */
-  readonly decompressor?: Decompressor;
+  readonly decompressor: Decompressor;
   /** Opens a further file that the image names (data file, extent file); the engine decides whether it may. */
   openNamed(file: NamedFile): Promise<Storage>;
 }
@@ -161,7 +161,7 @@ export interface CreateContext {
   /** The backing chain of the new image, if it has a backing file. */
   readonly backing: GuestReader | null;
   /** Compresses clusters, perhaps on other cores: a writer submits many before it waits. */
-  readonly compressor?: Compressor;
+  readonly compressor: Compressor;
 }
 
 /** What the engine provides to {@linkcode Format.edit}. */
@@ -169,7 +169,7 @@ export interface EditContext {
   /** Whether clusters are to be compressed. */
   readonly compress: boolean;
   /** As in {@linkcode CreateContext}. */
-  readonly compressor?: Compressor;
+  readonly compressor: Compressor;
   /** Opens a further file that the image names, for writing. */
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens the backing chain; called at most once, and only for an image that has a backing file. */

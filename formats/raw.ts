@@ -15,11 +15,13 @@ import type { Storage, WritableStorage } from "./storage/types.ts";
  * @example
  * ```ts
  * import { raw } from "./raw.ts";
+ * import { inlineDecompressor as decompressor } from "./codec/decompress.ts";
  * import { MemoryStorage } from "./storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage(new Uint8Array([1, 2, 3]));
- * await using disk = await raw.open(storage, { openNamed: () => Promise.reject(new Error("raw names no files")) });
+ * const openNamed = () => Promise.reject(new Error("raw names no files"));
+ * const disk = await raw.open(storage, { decompressor, openNamed });
  * const bytes = new Uint8Array(2);
  * await disk.read(bytes, 1);
  * assert.deepEqual([disk.size, ...bytes], [3, 2, 3]);
@@ -76,7 +78,6 @@ function rawDisk(storage: Storage): Disk {
       );
     },
     read: (into, start) => storage.readAt(into, start),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
@@ -104,6 +105,5 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
     writeContent: (content, start) => content.writeTo(storage, start),
     zero: (start, end) => storage.zeroAt(start, end),
     finish: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -21,6 +21,5 @@ export function discardingWriter(size: number, startsZeroed: boolean): DiskWrite
     write: () => Promise.resolve(),
     zero: () => Promise.resolve(),
     finish: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -11,6 +11,7 @@ import {
   hostError,
   hostFiles,
   ImageError,
+  inlineDecompressor,
   join,
   type NamedFile,
 } from "../../formats/mod.ts";
@@ -59,7 +60,8 @@ async function neighbours(imagePath: string, format: Format): Promise<string[]> 
 async function idOf(path: string, format: Format, files: Files): Promise<string | undefined> {
   try {
     await using storage = await files.open(path);
-    await using disk = await format.open(storage, {
+    const disk = await format.open(storage, {
+      decompressor: inlineDecompressor,
       openNamed: () => Promise.reject(new ImageError("refused", "Only the ID is looked for")),
     });
     return disk.id;

@@ -36,8 +36,7 @@ export interface OpenOptions {
   readonly onWarning: (message: string) => void;
   /** Stands in for the files that images name, except backing files: they are not opened then. */
   readonly standIn?: (file: NamedFile, imagePath: string) => Storage;
-  /** Decompresses elsewhere. */
-  readonly decompressor?: Decompressor;
+  readonly decompressor: Decompressor;
 }
 
 /** One layer of an opened image. */
@@ -146,10 +145,9 @@ class ChainOpener {
     const format = await this.formatOf(storage, spec, namedBy);
     const disk = await format.open(storage, {
       ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
-      ...(this.options.decompressor && { decompressor: this.options.decompressor }),
+      decompressor: this.options.decompressor,
       openNamed: (named) => this.openNamed(named, path, spec),
     });
-    this.stack.use(disk);
     return { path, disk, key: fileKey(file, path), storage, named: this.paths.slice(own) };
   }
 

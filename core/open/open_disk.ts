@@ -10,6 +10,7 @@ import {
   type Files,
   type GuestReader,
   hostFiles,
+  inlineDecompressor,
   joinExtents,
   resolve,
   sameStatus,
@@ -35,6 +36,7 @@ export function openOptions(options: OpenDiskOptions): OpenOptions & { readonly 
     files: options.files ?? hostFiles,
     allowRefs: options.allowRefs ?? [],
     forceShare: options.forceShare ?? false,
+    decompressor: inlineDecompressor,
     onWarning: options.onWarning ?? (() => {}),
   };
 }

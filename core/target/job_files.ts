@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { allFormats, dirname, hostFiles, resolve } from "../../formats/mod.ts";
+import { allFormats, dirname, hostFiles, inlineDecompressor, resolve } from "../../formats/mod.ts";
 import type { ConvertContext, ConvertJob, TargetSpec } from "../job.ts";
 import { type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
 import { partName } from "./part_name.ts";
@@ -30,6 +30,7 @@ export async function jobFiles(
     files: context.files ?? hostFiles,
     allowRefs: job.allowRefs ?? [],
     forceShare: job.forceShare ?? false,
+    decompressor: inlineDecompressor,
     onWarning: () => {},
   };
   const sources = await openSources(job, options, stack);

@@ -13,6 +13,7 @@ import {
   type Format,
   type GuestReader,
   ImageError,
+  inlineCompressor,
   MemoryStorage,
   type NamedFile,
   resolve,
@@ -94,8 +95,12 @@ function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): 
  * memory, so that nothing has been created when the job is refused.
  */
 export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
-  const createNamed = () => Promise.resolve(new MemoryStorage());
-  await using writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, { createNamed, backing: null });
+  const context = {
+    createNamed: () => Promise.resolve(new MemoryStorage()),
+    backing: null,
+    compressor: inlineCompressor,
+  };
+  const writer = await format.create?.(new MemoryStorage(), { ...plan, size: 0 }, context);
   if (writer && !writer.bitmaps) throw lacksBitmaps(spec, format);
 }
 
@@ -129,7 +134,6 @@ export async function createTarget(
   if (!writer) {
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
-  stack.use(writer);
   if (output.pipe !== undefined && writer.traits.order !== "ascending") {
     const message = `Cannot write ${format.name} into the pipe "${path}": only what is written from front to end can ` +
       `go there (-O vmdk -o subformat=streamOptimized)`;
@@ -176,7 +180,6 @@ export async function editTarget(
       return readerBelow(below);
     },
   });
-  stack.use(writer);
   return { format, writer, storage, inPlace: output.inPlace, below, commit: () => output.commit(job.sync) };
 }
 

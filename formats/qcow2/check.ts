@@ -22,12 +22,14 @@ import { type OnDiskRefcounts, readOnDiskRefcounts, refcountOrInfinity } from ".
  * ```ts
  * import { checkQcow2 } from "./check.ts";
  * import { createQcow2 } from "./create.ts";
+ * import { inlineCompressor as compressor } from "../codec/compress.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
  * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
- * await (await createQcow2(storage, plan, { createNamed: () => Promise.reject(), backing: null })).finish();
+ * const createNamed = () => Promise.reject();
+ * await (await createQcow2(storage, plan, { createNamed, backing: null, compressor })).finish();
  * const context = { checkpoint: () => Promise.resolve(), openNamed: () => Promise.reject() };
  * const report = await checkQcow2(storage, context);
  * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);

@@ -22,12 +22,14 @@ import { type GuestTarget, tableWriter, writerOf } from "./writer.ts";
  * @example
  * ```ts
  * import { createQcow2 } from "./create.ts";
+ * import { inlineCompressor as compressor } from "../codec/compress.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage();
  * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
- * const writer = await createQcow2(storage, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
+ * const createNamed = () => Promise.reject(new Error());
+ * const writer = await createQcow2(storage, plan, { createNamed, backing: null, compressor });
  * await writer.write(new Uint8Array([7]), 12345);
  * await writer.finish();
  * assert.deepEqual([...storage.bytes().subarray(0, 4)], [0x51, 0x46, 0x49, 0xfb]);

@@ -33,15 +33,16 @@ import { tableWriter, writerOf } from "./writer.ts";
  * ```ts
  * import { createQcow2 } from "./create.ts";
  * import { editQcow2 } from "./edit.ts";
+ * import { inlineCompressor as compressor } from "../codec/compress.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const no = () => Promise.reject(new Error("The image names no file"));
  * const storage = new MemoryStorage();
  * const plan = { size: 1 << 20, options: {}, backing: null, compress: false };
- * await (await createQcow2(storage, plan, { createNamed: no, backing: null })).finish();
+ * await (await createQcow2(storage, plan, { createNamed: no, backing: null, compressor })).finish();
  *
- * const writer = await editQcow2(storage, { compress: false, openNamed: no, openBacking: no });
+ * const writer = await editQcow2(storage, { compress: false, compressor, openNamed: no, openBacking: no });
  * assert.equal(writer.traits.startsZeroed, true);
  * await writer.write(new Uint8Array([1, 2, 3]), 1000);
  * await writer.finish();

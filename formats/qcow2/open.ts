@@ -58,7 +58,6 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
       ),
     read: (into, start) => readGuest(source, into, start),
     readCompressed: (room, start, end) => readCompressed(source, room, start, end),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

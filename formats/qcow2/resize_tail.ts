@@ -4,6 +4,7 @@
  * @module
  */
 import { alignDown } from "../bytes.ts";
+import { inlineDecompressor } from "../codec/decompress.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { openQcow2 } from "./open.ts";
@@ -77,7 +78,7 @@ async function readLastCluster(
   backing: GuestReader | null,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(geometry.clusterSize);
-  await using disk = await openQcow2(storage, { openNamed: () => Promise.resolve(data) });
+  const disk = await openQcow2(storage, { decompressor: inlineDecompressor, openNamed: () => Promise.resolve(data) });
   for (let guest = cluster; guest < header.size;) {
     const extent = await disk.extentAt(guest, header.size);
     const part = bytes.subarray(guest - cluster, extent.end - cluster);

@@ -89,6 +89,5 @@ export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts
       },
     }),
     finish: () => one(finish),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inlineDecompressor } from "../codec/decompress.ts";
 import type { Disk, OpenContext } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { Extent, Location } from "../extent.ts";
@@ -32,7 +33,8 @@ type Open = (storage: Storage, context: OpenContext) => Promise<Disk>;
 export function checkExtents(open: Open): (storage: Storage, context: CheckContext) => Promise<CheckReport> {
   return async (storage, context) => {
     let severalFiles = false;
-    await using disk = await open(storage, {
+    const disk = await open(storage, {
+      decompressor: inlineDecompressor,
       openNamed(file) {
         severalFiles = true;
         return context.openNamed(file);

@@ -105,7 +105,6 @@ function createStatic(storage: WritableStorage, header: Header): DiskWriter {
       await writeEntries(storage, { mapOffset: header.mapOffset, first: 0, end: blocks, entriesOf });
       await finishNew(storage, header, dataOffset + blocks * blockSize);
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

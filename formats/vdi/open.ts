@@ -51,7 +51,6 @@ export async function openVdi(storage: Storage): Promise<Disk> {
     info: factsOf(header),
     extentAt: (start, limit) => blockExtentAt(image, start, limit),
     read: (into, start) => readBlocks(image, into, start),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

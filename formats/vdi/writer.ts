@@ -53,7 +53,6 @@ export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: 
       ),
     zero: (start, end) => turn(() => parts(start, end, (at, partEnd) => zeroPart(target, at, partEnd))),
     finish: () => turn(finish),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -76,7 +76,6 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
       await file.finish(places.end());
       await writeHeaders(storage, settings, layout);
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   });
 }
 

@@ -88,7 +88,6 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
         for (const piece of piecesOf(geometry, start, end)) await editor.put({ ...piece, from: null });
       }),
     finish: () => turn(() => editor.finish()),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -14,6 +14,8 @@ import { checkPlan, CREATE_OPTIONS } from "./options.ts";
  *
  * @example
  * ```ts
+ * import { inlineCompressor as compressor } from "../codec/compress.ts";
+ * import { inlineDecompressor as decompressor } from "../codec/decompress.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import { vhdx } from "./mod.ts";
  * import assert from "node:assert/strict";
@@ -21,11 +23,11 @@ import { checkPlan, CREATE_OPTIONS } from "./options.ts";
  * const none = () => Promise.reject(new Error("It names no further file"));
  * const storage = new MemoryStorage();
  * const plan = { size: 4 << 20, options: {}, backing: null, compress: false };
- * await using writer = await vhdx.create!(storage, plan, { createNamed: none, backing: null });
+ * const writer = await vhdx.create!(storage, plan, { createNamed: none, backing: null, compressor });
  * await writer.write(new Uint8Array(512).fill(7), 1 << 20);
  * await writer.finish();
  *
- * await using disk = await vhdx.open(storage, { openNamed: none });
+ * const disk = await vhdx.open(storage, { openNamed: none, decompressor });
  * const bytes = new Uint8Array(2);
  * await disk.read(bytes, 1 << 20);
  * assert.deepEqual([disk.size, ...bytes], [4 << 20, 7, 7]);

@@ -52,7 +52,6 @@ export async function openVhdx(file: Storage): Promise<Disk> {
     info: factsOf(image),
     extentAt: (start, limit) => extentAt(source, start, limit),
     read: (into, start) => readGuest(source, into, start),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -6,7 +6,6 @@
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter } from "../contract.ts";
 import { ImageError } from "../errors.ts";
-import { inlineCompressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { describe, extentName, imageName, type NewExtent, type NewParent } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
@@ -24,12 +23,14 @@ import { shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
  * @example
  * ```ts
  * import { createVmdk } from "./create.ts";
+ * import { inlineCompressor as compressor } from "../codec/compress.ts";
  * import { MemoryStorage } from "../storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const storage = new MemoryStorage(undefined, "a.vmdk");
  * const plan = { size: 1 << 20, options: { subformat: "streamOptimized" }, backing: null, compress: false };
- * const writer = await createVmdk(storage, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
+ * const createNamed = () => Promise.reject(new Error());
+ * const writer = await createVmdk(storage, plan, { createNamed, backing: null, compressor });
  * await writer.write(new Uint8Array(65536).fill(7), 65536);
  * await writer.finish();
  * assert.equal(storage.size % 512, 0);
@@ -80,7 +81,7 @@ async function createStream(
     flags: FLAG.newline | FLAG.compressed | FLAG.markers,
     descriptorBytes: Math.max(DESCRIPTOR_BYTES, alignUp(descriptor.length, SECTOR)),
   });
-  const writer = await streamWriter({ storage, header, descriptor, below, compress: compressor ?? inlineCompressor });
+  const writer = await streamWriter({ storage, header, descriptor, below, compress: compressor });
   return writerOf({
     size,
     clusterSize: GRAIN_BYTES,

@@ -7,7 +7,6 @@ import { SECTOR, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext } from "../contract.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
-import { inlineCompressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./open.ts";
@@ -117,7 +116,7 @@ async function sparseEditor(
   const redundant = await readRedundant(storage, sparse.header);
   if (header.compressed) {
     if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
-    const compress = context.compressor ?? inlineCompressor;
+    const compress = context.compressor;
     const writer = await streamEditor({ storage, sparse, redundant, below, compress });
     return { writer, unit: header.grainBytes, compress: true, cheap: true, begin: () => Promise.resolve() };
   }

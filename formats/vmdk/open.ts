@@ -11,7 +11,7 @@ import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
 import { dataExtent, type Extent, shiftExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
-import { type Decompressor, inlineDecompressor } from "../codec/decompress.ts";
+import type { Decompressor } from "../codec/decompress.ts";
 import { openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 import { type ExtentFacts, factsOf } from "./info.ts";
@@ -51,7 +51,7 @@ interface ExtentFile {
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const extents: ExtentFile[] = [];
-  const shared = { memory: tableMemory(), decompress: context.decompressor ?? inlineDecompressor };
+  const shared = { memory: tableMemory(), decompress: context.decompressor };
   for (const part of layout.parts) extents.push(await openExtent(part, shared));
   const { descriptor, size } = layout;
   const covering = (at: number) => extents[indexOf(extents, at)];
@@ -81,7 +81,6 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
       if (end > extent.end) return null;
       return await extent.readCompressed?.(room, start - extent.start, end - extent.start) ?? null;
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

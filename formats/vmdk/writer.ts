@@ -61,7 +61,6 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
       for (const { writer } of parts) await writer.finish();
       await finish?.();
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -46,7 +46,6 @@ export async function openVpc(storage: Storage): Promise<Disk> {
     id: uuidText(footer.uuid, "big"),
     info: factsOf(image, backing),
     ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

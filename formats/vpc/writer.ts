@@ -43,7 +43,6 @@ export function fixedWriter({ storage, size, isSparse, finish }: FixedTarget): D
     locationFor: (start) => ({ storage, offset: start, end: size }),
     zero: (start, end) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end),
     finish,
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
@@ -90,7 +89,6 @@ export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: 
     write: (from, start) => turn(() => write(target, from, start)),
     zero: (start, end) => turn(() => zero(target, start, end)),
     finish: () => turn(finish),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -5,14 +5,15 @@ import { dataExtent, zeroExtent } from "../../formats/extent.ts";
 import { createFileStorage, openFileStorage } from "../../formats/storage/file.ts";
 import { MemoryStorage } from "../../formats/storage/memory.ts";
 import type { Storage } from "../../formats/storage/types.ts";
+import { inlineCodecs } from "../support/codecs.ts";
 import { hasQemu, mapJson, qemuImgOk, qemuIo, rng, scratch } from "../support/qemu.ts";
 import { FaultyStorage, RecordingStorage } from "../support/storage.ts";
 
 const MIB = 1 << 20;
 const never = () => Promise.reject(new Error("raw names no file"));
-const openContext = { openNamed: never };
-const createContext = { createNamed: never, backing: null };
-const editContext = { compress: false, openNamed: never, openBacking: never };
+const openContext = { ...inlineCodecs, openNamed: never };
+const createContext = { ...inlineCodecs, createNamed: never, backing: null };
+const editContext = { ...inlineCodecs, compress: false, openNamed: never, openBacking: never };
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
   return { size, options, backing: null, compress: false };
@@ -21,7 +22,7 @@ function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
 Deno.test("raw has the file's bytes and exact size", async () => {
   for (const size of [0, 1, 511, 513, 70_001]) {
     const content = rng(size).bytes(size);
-    await using disk = await raw.open(new MemoryStorage(content), openContext);
+    const disk = await raw.open(new MemoryStorage(content), openContext);
     assert.deepEqual([disk.format, disk.size, disk.clusterSize, disk.backing], ["raw", size, 1, null]);
     const bytes = new Uint8Array(size);
     await disk.read(bytes, 0);
@@ -35,13 +36,13 @@ Deno.test("raw never claims a file", () => {
 
 Deno.test("runs are data to the limit where holes cannot be found", async () => {
   const storage = new MemoryStorage(new Uint8Array(1000));
-  await using disk = await raw.open(storage, openContext);
+  const disk = await raw.open(storage, openContext);
   assert.deepEqual(await disk.extentAt(7, 900), dataExtent(7, 900, { storage, offset: 7 }));
 });
 
 Deno.test("holes are stated zeroes", async () => {
   const storage = withHole(new MemoryStorage(new Uint8Array(1000)), 100, 200);
-  await using disk = await raw.open(storage, openContext);
+  const disk = await raw.open(storage, openContext);
   assert.deepEqual(await disk.extentAt(0, 1000), dataExtent(0, 100, { storage, offset: 0 }));
   assert.deepEqual(await disk.extentAt(100, 1000), zeroExtent(100, 200, { storage, offset: 100 }));
   assert.deepEqual(await disk.extentAt(150, 160), zeroExtent(150, 160, { storage, offset: 150 }));
@@ -50,7 +51,7 @@ Deno.test("holes are stated zeroes", async () => {
 
 Deno.test("create sets the exact size, then writes what it is told", async () => {
   const storage = new RecordingStorage(new MemoryStorage());
-  await using writer = await raw.create!(storage, plan(1001), createContext);
+  const writer = await raw.create!(storage, plan(1001), createContext);
   assert.deepEqual(writer.traits, {
     size: 1001,
     clusterSize: 1,
@@ -74,12 +75,12 @@ Deno.test("create sets the exact size, then writes what it is told", async () =>
 Deno.test("preallocation takes its space before any data", async () => {
   for (const preallocation of ["falloc", "full"]) {
     const storage = new RecordingStorage(new MemoryStorage());
-    await using writer = await raw.create!(storage, plan(5000, { preallocation }), createContext);
+    const writer = await raw.create!(storage, plan(5000, { preallocation }), createContext);
     await writer.finish();
     assert.deepEqual(storage.operations.map(({ op, end }) => [op, end]), [["truncate", 5000], ["reserve", 5000]]);
     await using folder = await scratch();
     await using file = await createFileStorage(folder.file("a"));
-    await using second = await raw.create!(file, plan(3 * MIB + 7, { preallocation }), createContext);
+    const second = await raw.create!(file, plan(3 * MIB + 7, { preallocation }), createContext);
     await second.zero(0, 3 * MIB);
     await second.finish();
     await file.sync();
@@ -91,7 +92,7 @@ Deno.test("preallocation takes its space before any data", async () => {
 
 Deno.test("edit writes in place and keeps the rest", async () => {
   const storage = new MemoryStorage(new Uint8Array([1, 2, 3, 4, 5]));
-  await using writer = await raw.edit!(storage, editContext);
+  const writer = await raw.edit!(storage, editContext);
   assert.deepEqual([writer.traits.size, writer.traits.startsZeroed], [5, false]);
   await writer.write(new Uint8Array([9]), 1);
   await writer.zero(3, 4);
@@ -105,7 +106,7 @@ Deno.test("failures of the storage come through", async () => {
     { kind: "io", message: 'Cannot truncate at 10 of "memory": made to fail' },
   );
   const storage = new FaultyStorage(new MemoryStorage(), ["write"], 2);
-  await using writer = await raw.create!(storage, plan(10), createContext);
+  const writer = await raw.create!(storage, plan(10), createContext);
   await writer.write(new Uint8Array(1), 0);
   await assert.rejects(writer.write(new Uint8Array(1), 5), { kind: "io", offset: 5 });
   await writer.write(new Uint8Array(1), 6);
@@ -121,7 +122,7 @@ Deno.test({
     await qemuImgOk("create", "-q", "-f", "raw", path, "10M");
     await qemuIo(["-f", "raw", path], "write -P 1 1M 64k", "write -P 2 3M 1M", "write -P 3 10420224 64k");
     await using storage = await openFileStorage(path);
-    await using disk = await raw.open(storage, openContext);
+    const disk = await raw.open(storage, openContext);
     const runs = [];
     for (let position = 0; position < disk.size;) {
       const run = await disk.extentAt(position, disk.size);

@@ -192,7 +192,7 @@ async function waitsOnce(format: Format, random: Rng): Promise<void> {
   for (const options of optionSets(format)) {
     if (!await plannable(format, options)) continue;
     const { image } = await filled(format, options, random);
-    await using disk = await openImage(format, image);
+    const disk = await openImage(format, image);
     for (const walk of ["first", "second"]) {
       for (let at = 0; at < disk.size;) {
         const run = disk.extentAt(at, disk.size);
@@ -230,7 +230,7 @@ async function compressed(format: Format, random: Rng): Promise<void> {
 
 /** Units as they lie decompress to the same bytes, whatever room there is for them; returns how many there were. */
 async function decompressElsewhere(format: Format, image: Image, model: Uint8Array, random: Rng): Promise<number> {
-  await using disk = await openImage(format, image);
+  const disk = await openImage(format, image);
   assert(disk.readCompressed, "who compress gives units as they lie");
   let units = 0;
   for (let at = 0; at < disk.size;) {
@@ -275,18 +275,15 @@ async function edited(format: Format, random: Rng): Promise<void> {
       assert.equal(writer.traits.size, model.length);
       await workAtRandom(writer, model, random, 12);
       await writer.finish();
-      await writer[Symbol.asyncDispose]();
       await verify(format, image, model, random);
     }
   }
 }
 
 async function abandoned(format: Format, random: Rng): Promise<void> {
-  const { writer } = await createImage(format, await sizeFor(format, {}));
-  await writer[Symbol.asyncDispose]();
+  await createImage(format, await sizeFor(format, {}));
   const second = await createImage(format, await sizeFor(format, {}));
   await workAtRandom(second.writer, new Uint8Array(second.writer.traits.size), random, 5);
-  await second.writer[Symbol.asyncDispose]();
   await tryToRead(format, second, MOST);
 }
 
@@ -352,7 +349,6 @@ async function filled(
   if (more.compress) assert.equal(writer.traits.compress, true, "compress as it was asked to");
   await workAtRandom(writer, model, random, 25);
   await writer.finish();
-  await writer[Symbol.asyncDispose]();
   return { image: creation, model };
 }
 
@@ -363,7 +359,7 @@ async function verify(
   random: Rng,
   below: Uint8Array = new Uint8Array(0),
 ): Promise<void> {
-  await using disk = await openImage(format, image);
+  const disk = await openImage(format, image);
   assert.equal(disk.format, format.name);
   assert.equal(disk.size, model.length);
   assert(disk.clusterSize >= 1);
@@ -377,7 +373,6 @@ async function verify(
 async function sizeFor(format: Format, options: OptionValues): Promise<number> {
   const { writer } = await createImage(format, 1 << 20, options);
   const { clusterSize: unit } = writer.traits;
-  await writer[Symbol.asyncDispose]();
   const units = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
   return alignUp(units * unit + Math.floor(unit / 3), 512) + 512;
 }

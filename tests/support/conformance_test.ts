@@ -36,7 +36,6 @@ function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Par
         write: (from, start) => storage.writeAt(from, HEADER + start),
         zero: (start, end) => storage.zeroAt(HEADER + start, HEADER + end),
         finish: () => Promise.resolve(),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
         ...writer,
       };
     },
@@ -57,7 +56,6 @@ async function openToy(storage: Storage, change: Partial<Disk>): Promise<Disk> {
     info: {},
     extentAt: (start, limit) => dataExtent(start, limit),
     read: (into, start) => storage.readAt(into, HEADER + start),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
     ...change,
   };
 }

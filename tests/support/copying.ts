@@ -112,7 +112,6 @@ export function recordingWriter(
     write: (from, start) => record("write", start, start + from.length, from),
     zero: (start, end) => record("zero", start, end),
     finish: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   MemoryStorage,
   type WritableStorage,
 } from "../../formats/mod.ts";
+import { inlineCodecs } from "./codecs.ts";
 import { startBounds } from "./bounds.ts";
 import { fullDisk } from "./storage.ts";
 
@@ -25,7 +26,7 @@ export type Expected = ErrorKind | "reads";
 /** Reads the image, or its first part, run by run. */
 export async function readRuns(format: Format, image: Uint8Array): Promise<void> {
   const openNamed = () => Promise.reject(new Error(`${format.name} names no further files`));
-  await using disk = await format.open(new MemoryStorage(image, "image"), { openNamed });
+  const disk = await format.open(new MemoryStorage(image, "image"), { ...inlineCodecs, openNamed });
   const size = Math.min(disk.size, READ_MAX);
   for (let at = 0; at < size;) {
     const run = await disk.extentAt(at, size);
@@ -73,7 +74,7 @@ type Verb = (storage: WritableStorage) => Promise<unknown> | undefined;
 /** The verbs that the format has, each in a few ways. */
 function verbsOf({ maintenance = {}, edit }: Format): readonly Verb[] {
   return [
-    (storage) => edit?.(storage, { compress: false, ...context }),
+    (storage) => edit?.(storage, { ...inlineCodecs, compress: false, ...context }),
     (storage) => maintenance.check?.(storage, context),
     (storage) => maintenance.repair?.(storage, "leaks", context),
     (storage) => maintenance.repair?.(storage, "all", context),

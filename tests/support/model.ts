@@ -21,6 +21,7 @@ import {
   type Storage,
   type WritableStorage,
 } from "../../formats/mod.ts";
+import { inlineCodecs } from "./codecs.ts";
 import type { Rng } from "./qemu.ts";
 
 /** An image in memory with the files that it names, by name. */
@@ -51,6 +52,7 @@ export async function createImage(
   const storage = new MemoryStorage();
   const named = new Map<string, MemoryStorage>();
   const writer = await format.create!(storage, plan, {
+    ...inlineCodecs,
     createNamed(name) {
       const made = new MemoryStorage(undefined, name);
       named.set(name, made);
@@ -64,6 +66,7 @@ export async function createImage(
 /** Opens an image again, from copies of its bytes. */
 export function openImage(format: Format, image: Image, snapshot?: string): Promise<Disk> {
   return format.open(new MemoryStorage(image.storage.bytes()), {
+    ...inlineCodecs,
     snapshot: snapshot === undefined ? undefined : { idOrName: snapshot },
     openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
   });
@@ -77,6 +80,7 @@ export function editImage(
   compress = false,
 ): Promise<DiskWriter> {
   return format.edit!(image.storage, {
+    ...inlineCodecs,
     compress,
     openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
     openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
@@ -214,7 +218,7 @@ export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0))
 
 /** What the guest sees of an image of one file, over `backing`. */
 export async function contentOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<Uint8Array> {
-  await using disk = await openImage(format, { storage, named: new Map() });
+  const disk = await openImage(format, { storage, named: new Map() });
   return await readAll(disk, below);
 }
 
@@ -350,7 +354,7 @@ export function padded(bytes: Uint8Array, length: number): Uint8Array {
  */
 export async function tryToRead(format: Format, image: Image, most: number): Promise<Uint8Array | null> {
   try {
-    await using disk = await openImage(format, image);
+    const disk = await openImage(format, image);
     const bytes = new Uint8Array(Math.min(disk.size, most));
     for (let start = 0, runs = 0; start < bytes.length && runs < 4096; runs++) {
       const run = await checkedRun(disk, start, bytes.length);

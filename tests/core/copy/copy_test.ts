@@ -236,5 +236,4 @@ Deno.test("countAndCopy: counts where events are wanted, copies, and reports its
   await countAndCopy({ ...job, policy, pool, onEvent: undefined });
   assert.equal(source.lookups.length - lookups, FOUR.length, "without events nothing is counted");
   await writer.finish();
-  await writer[Symbol.asyncDispose]();
 });

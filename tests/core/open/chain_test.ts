@@ -37,7 +37,6 @@ function layer(cells: string, unit = 1): Disk {
       }
       return Promise.resolve();
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { DiskWriter } from "../../../formats/contract.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { journaledStorage, leftovers, type Step, stepOf } from "../../support/journal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
@@ -64,7 +65,7 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
     openBacking: () => Promise.resolve(readerOf(backing)),
   };
   for (const compress of [false, true]) {
-    const writer = await editQcow2(storage, { ...context, compress }, tight);
+    const writer = await editQcow2(storage, { ...inlineCodecs, ...context, compress }, tight);
     const recording = recordingWriter(writer, touched);
     if (compress) await compressAtRandom(recording, model, random);
     else await workAtRandom(recording, model, random, 20);

@@ -8,6 +8,7 @@ import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { checkPlan } from "../../../formats/qcow2/create_plan.ts";
 import { fillOnes, maxRefcount, refcountAt, setRefcount } from "../../../formats/qcow2/refcounts/refcount_block.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { createImage, editImage, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertClean, save } from "./write_support.ts";
@@ -157,7 +158,7 @@ Deno.test({
         ]),
         [["a", 65536, ["auto"]], ["b", 512, []], ["empty", 2 ** 31, ["auto"]]],
       );
-      await using disk = await qcow2.open(image.storage, { openNamed: () => Promise.reject() });
+      const disk = await qcow2.open(image.storage, { ...inlineCodecs, openNamed: () => Promise.reject() });
       const bits: number[] = [];
       for await (const piece of disk.bitmaps![0]!.pieces()) bits.push(...piece.bits);
       assert.deepEqual(bits, [0x81, 0x07]);

@@ -80,7 +80,7 @@ async function tryCase(
   await using folder = await scratch();
   await assertJudged(await save(image, folder, backing), model);
   if (options.data_file_raw) assertBytes(image.named.get("data.raw")!.bytes(), model);
-  await using disk = await openImage(qcow2, image);
+  const disk = await openImage(qcow2, image);
   assertBytes(await readAll(disk, backing ?? undefined), model);
 }
 

@@ -4,6 +4,7 @@ import type { DiskWriter } from "../../../formats/contract.ts";
 import type { Bitmap } from "../../../formats/bitmaps.ts";
 import { editQcow2 } from "../../../formats/qcow2/edit.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, run, type Scratch, scratch, seed } from "../../support/qemu.ts";
 import { openPath } from "./support.ts";
@@ -153,13 +154,12 @@ async function edit(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const storage = stack.use(await openFileStorage(path, { write: true }));
-  const writer = stack.use(
-    await editQcow2(storage, {
-      compress,
-      openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name), { write: true })),
-      openBacking: () => Promise.resolve(readerOf(backing ?? new Uint8Array(0))),
-    }),
-  );
+  const writer = await editQcow2(storage, {
+    ...inlineCodecs,
+    compress,
+    openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name), { write: true })),
+    openBacking: () => Promise.resolve(readerOf(backing ?? new Uint8Array(0))),
+  });
   await work(writer);
   await writer.finish();
 }

@@ -10,6 +10,7 @@ import { extentAt, type Mapping } from "../../../formats/qcow2/mapping/mapping.t
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { tableCache } from "../../../formats/shared/table_cache.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { standalone } from "./support.ts";
 
@@ -21,6 +22,7 @@ async function scatteredImage(random: ReturnType<typeof rng>): Promise<{ storage
   const storage = new MemoryStorage(new Uint8Array(0), "a.qcow2");
   const plan = { size: SIZE, options: { cluster_size: CLUSTER }, backing: null, compress: false };
   const writer = await createQcow2(storage, plan, {
+    ...inlineCodecs,
     createNamed: () => Promise.reject(new Error("none")),
     backing: null,
   });

@@ -4,6 +4,7 @@ import type { OpenContext } from "../../../formats/contract.ts";
 import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, CLUSTER, type Golden, golden } from "./golden.ts";
@@ -170,10 +171,11 @@ const bitmapRows: readonly Row[] = [
 async function readAll(image: Uint8Array, snapshot: boolean): Promise<{ runs: string[]; bytes: Uint8Array }> {
   const data = new MemoryStorage(new Uint8Array(8 * CLUSTER).fill(0xe1), "data.raw");
   const context: OpenContext = {
+    ...inlineCodecs,
     snapshot: snapshot ? { idOrName: "snap" } : undefined,
     openNamed: () => Promise.resolve(data),
   };
-  await using disk = await openQcow2(new MemoryStorage(image, "a.qcow2"), context);
+  const disk = await openQcow2(new MemoryStorage(image, "a.qcow2"), context);
   const size = Math.min(disk.size, MOST);
   const runs = [];
   const bytes = new Uint8Array(Math.min(size, 8 * CLUSTER));

@@ -9,6 +9,7 @@ import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { hostOffsetOf, setCompressed, setEntry } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { bytesOf, standalone } from "./support.ts";
@@ -40,7 +41,7 @@ async function assertRefused({ bytes, offsets }: Sample, message: RegExp, compre
   for (const [name, change] of changes) {
     const storage = new MemoryStorage(bytes.slice());
     const attempt = async () => {
-      await using writer = await editQcow2(storage, { ...context, compress });
+      const writer = await editQcow2(storage, { ...inlineCodecs, ...context, compress });
       await change(writer);
       await writer.finish();
     };
@@ -94,7 +95,7 @@ for (const [name, target, structure] of targets) {
       for (const [nth, [, change]] of changes.entries()) {
         if (nth === 0 || nth === 3) continue;
         const storage = new MemoryStorage(bytes.slice());
-        const writer = await editQcow2(storage, { ...context, compress });
+        const writer = await editQcow2(storage, { ...inlineCodecs, ...context, compress });
         await assert.rejects(change(writer), { kind: "corrupt", message: /which holds .* must point at data/ });
         const fileOffset = target(offsets);
         assertBytes(
@@ -248,7 +249,7 @@ Deno.test("former clusters of the refcount table may hold data, and be overwritt
   const storage = new MemoryStorage();
   const size = 4 << 20;
   const plan = { size, options: { cluster_size: 512, refcount_bits: 64 }, backing: null, compress: false };
-  const creator = await createQcow2(storage, plan, { createNamed: no, backing: null });
+  const creator = await createQcow2(storage, plan, { ...inlineCodecs, createNamed: no, backing: null });
   await creator.write(random.bytes(size), 0);
   await creator.finish();
   // With a snapshot, all writes go to new clusters: more than the refcount table has entries for.

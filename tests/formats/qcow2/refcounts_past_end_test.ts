@@ -13,6 +13,7 @@ import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { readOnDiskRefcounts } from "../../../formats/qcow2/refcounts/on_disk_refcounts.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readerOf } from "../../support/model.ts";
 import { hasQemu, scratch } from "../../support/qemu.ts";
 import { standalone } from "./support.ts";
@@ -35,7 +36,7 @@ const PER_BLOCK = CLUSTER / 2;
 async function validImage(): Promise<{ bytes: Uint8Array; table: number; block: number; l2: number }> {
   const storage = new MemoryStorage();
   const plan = { size: 40 << 20, options: { cluster_size: CLUSTER }, backing: null, compress: false };
-  const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
+  const writer = await createQcow2(storage, plan, { ...inlineCodecs, createNamed: no, backing: null });
   for (let nth = 0; nth < 3; nth++) await writer.write(new Uint8Array(CLUSTER).fill(0xd0 + nth), nth * CLUSTER);
   await writer.finish();
   const { refcountTable: { fileOffset: table }, l1 } = await readHeader(storage);
@@ -98,7 +99,7 @@ const changes: { readonly name: string; readonly run: (storage: MemoryStorage) =
 
 /** Writes whole clusters where the image has no data yet. */
 async function write(storage: MemoryStorage, compress = false): Promise<void> {
-  await using writer = await editQcow2(storage, { compress, openNamed: no, openBacking });
+  const writer = await editQcow2(storage, { ...inlineCodecs, compress, openNamed: no, openBacking });
   for (let nth = 10; nth < 30; nth++) await writer.write(new Uint8Array(CLUSTER).fill(nth), nth * CLUSTER);
   await writer.finish();
 }
@@ -133,7 +134,7 @@ for (const { name, clusters } of cases) {
 
 /** Asserts that the first data is unchanged, and that the data of {@linkcode write} is present. */
 async function assertContent(storage: MemoryStorage, written: boolean): Promise<void> {
-  await using disk = await openQcow2(storage, standalone);
+  const disk = await openQcow2(storage, standalone);
   const found = new Uint8Array(CLUSTER);
   const expected: [guest: number, byte: number][] = [[0, 0xd0], [1, 0xd1], [2, 0xd2]];
   for (let nth = 10; written && nth < 30; nth++) expected.push([nth, nth]);

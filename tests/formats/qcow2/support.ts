@@ -9,13 +9,15 @@ import type { SnapshotChoice } from "../../../formats/snapshots.ts";
 import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import type { MapEntry } from "../../support/qemu.ts";
 
 /** Opens the image at `path` and the files that it names. Disposal closes all of them. */
-export async function openPath(path: string, snapshot?: SnapshotChoice): Promise<Disk> {
+export async function openPath(path: string, snapshot?: SnapshotChoice): Promise<Disk & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const storage = stack.use(await openFileStorage(path));
   const context: OpenContext = {
+    ...inlineCodecs,
     snapshot,
     openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name))),
   };
@@ -30,6 +32,7 @@ export async function openPath(path: string, snapshot?: SnapshotChoice): Promise
 
 /** A context for images that name no other file. */
 export const standalone: OpenContext = {
+  ...inlineCodecs,
   openNamed: ({ name }) => Promise.reject(new Error(`The image asked for "${name}"`)),
 };
 

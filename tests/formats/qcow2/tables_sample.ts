@@ -11,6 +11,7 @@ import { hostOffsetOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { createSnapshot } from "../../../formats/qcow2/snapshots/write.ts";
 import { readSnapshots } from "../../../formats/qcow2/snapshots/read.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 
 /** Cluster size in bytes. */
 export const CLUSTER = 4096;
@@ -22,7 +23,7 @@ export const GUEST = 5;
 /** Fails: the image names no file. */
 export const no = () => Promise.reject(new Error("The image names no file"));
 /** The context for editing the image. */
-export const context = { compress: false, openNamed: no, openBacking: no };
+export const context = { ...inlineCodecs, compress: false, openNamed: no, openBacking: no };
 
 /** File offsets of all structures of the valid image. */
 export interface TableOffsets {
@@ -50,7 +51,7 @@ export interface Sample {
 export async function sample(enabled = false): Promise<Sample> {
   const storage = new MemoryStorage();
   const plan = { size: 4 * REACH, options: { cluster_size: CLUSTER }, backing: null, compress: false };
-  const writer = await createQcow2(storage, plan, { createNamed: no, backing: null });
+  const writer = await createQcow2(storage, plan, { ...inlineCodecs, createNamed: no, backing: null });
   for (const start of [0, REACH]) await writer.write(new Uint8Array(16 * CLUSTER).fill(1), start);
   await writer.bitmaps!.add({
     name: "changes",

@@ -5,6 +5,7 @@ import { createQcow2 } from "../../../formats/qcow2/create.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import type { WritableStorage } from "../../../formats/storage/types.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertJudged, save } from "./write_support.ts";
@@ -36,7 +37,7 @@ function planOf(size: number, options: OptionValues, compress = false): CreatePl
   return { size, options, backing: null, compress };
 }
 
-const standalone = { createNamed: () => Promise.reject(new Error("No further file")), backing: null };
+const standalone = { ...inlineCodecs, createNamed: () => Promise.reject(new Error("No further file")), backing: null };
 
 for (const compress of [false, true]) {
   for (const options of [{ cluster_size: 512 }, { cluster_size: 4096, refcount_bits: 64 }, { cluster_size: 65536 }]) {
@@ -159,10 +160,10 @@ Deno.test("a backing file may be shorter than the image", async () => {
   const backing = new Uint8Array(70000).fill(9);
   const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
   const storage = new MemoryStorage();
-  const writer = await qcow2.create!(storage, plan, { ...standalone, backing: readerOf(backing) });
+  const writer = await qcow2.create!(storage, plan, { ...inlineCodecs, ...standalone, backing: readerOf(backing) });
   await writer.write(new Uint8Array(512).fill(1), 65536 + 512);
   await writer.finish();
-  await using disk = await qcow2.open(storage, { openNamed: () => Promise.reject() });
+  const disk = await qcow2.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject() });
   const bytes = new Uint8Array(65536);
   await disk.read(bytes, 65536);
   const expected = new Uint8Array(65536);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import { raw } from "../../../formats/raw.ts";
 import { createFileStorage, openFileStorage } from "../../../formats/storage/file.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { rng, run, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 
@@ -42,7 +43,7 @@ Deno.test("a block device keeps its size", { ignore: reason !== null }, async ()
   await assert.rejects(storage.writeAt(new Uint8Array(2), MIB - 1), tooLong);
   await assert.rejects(storage.zeroAt(0, MIB + 1), tooLong);
   await assert.rejects(storage.reserve(0, MIB + 1, false), tooLong);
-  await using writer = await raw.edit!(storage, editContext);
+  const writer = await raw.edit!(storage, editContext);
   assert.deepEqual([writer.traits.size, writer.traits.startsZeroed], [MIB, false]);
 });
 
@@ -94,6 +95,7 @@ Deno.test("a full file system is told as such, with the place", { ignore: reason
 });
 
 const editContext = {
+  ...inlineCodecs,
   compress: false,
   openNamed: () => Promise.reject(new Error("raw names no file")),
   openBacking: () => Promise.reject(new Error("nothing is beneath")),

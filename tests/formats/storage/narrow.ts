@@ -8,6 +8,7 @@ import { ImageError } from "../../../formats/errors.ts";
 import { raw } from "../../../formats/raw.ts";
 import { createFileStorage, type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { heldByQemu, syncFolder } from "../../../formats/storage/host.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 
 const verbs: { readonly [verb: string]: (...paths: string[]) => Promise<unknown> } = {
   /** Opens for reading; what is known. */
@@ -54,9 +55,12 @@ const verbs: { readonly [verb: string]: (...paths: string[]) => Promise<unknown>
 };
 
 async function copyRuns(source: FileStorage, target: FileStorage): Promise<void> {
-  await using disk = await raw.open(source, { openNamed: () => Promise.reject(new Error("raw names no file")) });
-  const context = { backing: null, createNamed: () => Promise.reject(new Error("raw names no file")) };
-  await using writer = await raw.create!(
+  const disk = await raw.open(source, {
+    ...inlineCodecs,
+    openNamed: () => Promise.reject(new Error("raw names no file")),
+  });
+  const context = { ...inlineCodecs, backing: null, createNamed: () => Promise.reject(new Error("raw names no file")) };
+  const writer = await raw.create!(
     target,
     { size: disk.size, options: {}, backing: null, compress: false },
     context,

@@ -3,12 +3,16 @@ import type { EditContext, OpenContext } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
 
-const context: OpenContext = { openNamed: () => Promise.reject(new Error("VDI names no further files")) };
+const context: OpenContext = {
+  ...inlineCodecs,
+  openNamed: () => Promise.reject(new Error("VDI names no further files")),
+};
 const BLOCK = 4096;
 const SIZE = 5 * BLOCK - 1024;
 
@@ -114,7 +118,7 @@ Deno.test("hostile VDI: a vast sparse file costs neither time nor memory", async
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const within = startBounds();
-  await using disk = await vdi.open(storage, context);
+  const disk = await vdi.open(storage, context);
   for (let at = 0, count = 0; count < 2000; count++) {
     at = (await disk.extentAt(at, disk.size)).end;
     // Far apart, so that many pages of the map are looked at.
@@ -125,6 +129,7 @@ Deno.test("hostile VDI: a vast sparse file costs neither time nor memory", async
 
 Deno.test("hostile VDI: blocks at one place, or at a place that there is not, are not written", async () => {
   const editContext: EditContext = {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
     openBacking: () => Promise.reject(new Error("nothing beneath")),

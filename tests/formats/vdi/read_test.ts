@@ -3,17 +3,21 @@ import { convert } from "../../../mod.ts";
 import type { OpenContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, peekOf, readAll } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { AT, buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
 
-const context: OpenContext = { openNamed: () => Promise.reject(new Error("VDI names no further files")) };
+const context: OpenContext = {
+  ...inlineCodecs,
+  openNamed: () => Promise.reject(new Error("VDI names no further files")),
+};
 const open = (bytes: Uint8Array) => vdi.open(new MemoryStorage(bytes, "a.vdi"), context);
 const runSeed = seed();
 const BLOCK = 4096;
 
 async function runLines(bytes: Uint8Array): Promise<string[]> {
-  await using disk = await open(bytes);
+  const disk = await open(bytes);
   const lines = [];
   for (let at = 0; at < disk.size;) {
     const run = await disk.extentAt(at, disk.size);
@@ -32,14 +36,14 @@ Deno.test("free blocks are holes, discarded ones are zeroes, the others are data
   model.fill(3, 0, BLOCK);
   model.fill(1, 5 * BLOCK, 6 * BLOCK);
   model.fill(2, 6 * BLOCK, 7 * BLOCK);
-  await using disk = await open(bytes);
+  const disk = await open(bytes);
   assertBytes(await readAll(disk), model);
 });
 
 Deno.test("a differencing image names its parent by UUID alone", async () => {
   const parent = Uint8Array.from({ length: 16 }, (_, index) => 0xa0 + index);
   for (const type of [4, 3, 1] as const) {
-    await using disk = await open(buildVdi({ type, size: BLOCK, blockSize: BLOCK, parent }));
+    const disk = await open(buildVdi({ type, size: BLOCK, blockSize: BLOCK, parent }));
     assert.equal(disk.id, "13121110-1514-1716-1819-1a1b1c1d1e1f");
     assert.deepEqual(disk.backing, { name: "", format: "vdi", id: "a3a2a1a0-a5a4-a7a6-a8a9-aaabacadaeaf" });
   }
@@ -54,7 +58,7 @@ Deno.test("blocks of every legal size, with and without extra bytes, in any orde
       const size = 4 * blockSize - 512;
       const blocks = Array.from({ length: 3 }, () => random.bytes(blockSize));
       const map = [2, 0, FREE, 1];
-      await using disk = await open(buildVdi({ type: 1, size, blockSize, extraBytes, map, blocks }));
+      const disk = await open(buildVdi({ type: 1, size, blockSize, extraBytes, map, blocks }));
       const model = new Uint8Array(4 * blockSize);
       [0, 1, 3].forEach((index) => model.set(blocks[map[index]], index * blockSize));
       assertBytes(await readAll(disk), model.subarray(0, size));
@@ -65,11 +69,11 @@ Deno.test("blocks of every legal size, with and without extra bytes, in any orde
 Deno.test("old headers, odd sizes, and a last block that ends with the disk", async () => {
   const data = rng(runSeed).bytes(BLOCK);
   const built = { type: 1, blockSize: BLOCK, map: [FREE, 0], blocks: [data] } as const;
-  await using old = await open(buildVdi({ ...built, size: 2 * BLOCK, headerBytes: 384 }));
+  const old = await open(buildVdi({ ...built, size: 2 * BLOCK, headerBytes: 384 }));
   assert.equal(old.size, 2 * BLOCK);
-  await using odd = await open(buildVdi({ ...built, size: 2 * BLOCK - 700 }));
+  const odd = await open(buildVdi({ ...built, size: 2 * BLOCK - 700 }));
   assert.equal(odd.size, 2 * BLOCK - 512);
-  await using cut = await open(buildVdi({ ...built, size: BLOCK + 1024 }).subarray(0, AT.data + 1024));
+  const cut = await open(buildVdi({ ...built, size: BLOCK + 1024 }).subarray(0, AT.data + 1024));
   const model = new Uint8Array(BLOCK + 1024);
   model.set(data.subarray(0, 1024), BLOCK);
   assertBytes(await readAll(cut), model);
@@ -90,7 +94,7 @@ Deno.test("holes of the host's file in a static image are zeroes", async () => {
       return Promise.resolve({ hole, end: hole ? Math.min(limit, holeEnd) : limit });
     },
   });
-  await using disk = await vdi.open(storage, context);
+  const disk = await vdi.open(storage, context);
   assert.equal((await disk.extentAt(512, 4 * BLOCK)).kind, "zero");
   assert.equal((await disk.extentAt(512, 4 * BLOCK)).end, 2 * BLOCK);
   assert.equal((await disk.extentAt(512, 1024)).end, 1024);
@@ -121,7 +125,7 @@ Deno.test("large reads join blocks that lie one after another", async () => {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  await using disk = await vdi.open(storage, context);
+  const disk = await vdi.open(storage, context);
   await disk.read(new Uint8Array(6 * BLOCK), 0);
   assert.deepEqual(asked, ["0+3", "4+2", "3+1"]);
 });

@@ -3,6 +3,7 @@ import { convert } from "../../../mod.ts";
 import type { CreatePlan, DiskWriter, EditContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { assertBytes, contentOf, openImage, readerOf, workAtRandom } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, rounds, run, scratch, seed } from "../../support/qemu.ts";
@@ -12,7 +13,11 @@ import { buildVdi, DISCARDED, randomImage, UUID } from "./build.ts";
 const MIB = 1 << 20;
 const BLOCK = 4096;
 const runSeed = seed();
-const createContext = { createNamed: () => Promise.reject(new Error("VDI names no files")), backing: null };
+const createContext = {
+  ...inlineCodecs,
+  createNamed: () => Promise.reject(new Error("VDI names no files")),
+  backing: null,
+};
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
   return { size, options, backing: null, compress: false };
@@ -20,6 +25,7 @@ function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
 
 function contextOver(below: Uint8Array): EditContext {
   return {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("VDI names no further files")),
     openBacking: (backing) => {
@@ -31,7 +37,7 @@ function contextOver(below: Uint8Array): EditContext {
 
 Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, the header comes last", async () => {
   const storage = new RecordingStorage(new MemoryStorage());
-  await using writer = await vdi.create!(storage, plan(10 * MIB + 1), createContext);
+  const writer = await vdi.create!(storage, plan(10 * MIB + 1), createContext);
   assert.deepEqual([writer.traits.size, writer.traits.clusterSize, writer.traits.startsZeroed], [
     10 * MIB + 512,
     MIB,
@@ -55,15 +61,15 @@ Deno.test("new images have UUIDs of their own, and another one for their content
   const seen = new Set<unknown>();
   for (let count = 0; count < 3; count++) {
     const storage = new MemoryStorage();
-    await using writer = await vdi.create!(storage, plan(MIB), createContext);
+    const writer = await vdi.create!(storage, plan(MIB), createContext);
     await writer.finish();
-    await using disk = await openImage(vdi, { storage, named: new Map() });
+    const disk = await openImage(vdi, { storage, named: new Map() });
     seen.add(disk.id).add(disk.info["modified-uuid"]);
     assert.equal(disk.info["uuid"], disk.id);
-    await using editor = await vdi.edit!(storage, contextOver(new Uint8Array(0)));
+    const editor = await vdi.edit!(storage, contextOver(new Uint8Array(0)));
     await editor.write(new Uint8Array(512), 0);
     await editor.finish();
-    await using edited = await openImage(vdi, { storage, named: new Map() });
+    const edited = await openImage(vdi, { storage, named: new Map() });
     assert.equal(edited.id, disk.id);
     seen.add(edited.info["modified-uuid"]);
   }
@@ -75,7 +81,7 @@ Deno.test("a device that holds other bytes gets a whole image", async () => {
   for (const isStatic of [true, false]) {
     const storage = new MemoryStorage(new Uint8Array(14 * MIB).fill(0xee));
     const size = 10 * MIB - 512;
-    await using writer = await vdi.create!(storage, plan(size, { static: isStatic }), createContext);
+    const writer = await vdi.create!(storage, plan(size, { static: isStatic }), createContext);
     const model = new Uint8Array(size);
     await workAtRandom(writer, model, random, 12);
     await writer.finish();
@@ -104,7 +110,7 @@ Deno.test("a large map is written in pieces", async () => {
     truncate: () => Promise.resolve(),
   });
   const blocks = 3 * 2 ** 20 + 5;
-  await using writer = await vdi.create!(storage, plan(blocks * MIB), createContext);
+  const writer = await vdi.create!(storage, plan(blocks * MIB), createContext);
   await writer.finish();
   assert.equal(written, Math.ceil(blocks * 4 / 512) * 512 + 512);
 });
@@ -118,7 +124,7 @@ for (const type of [1, 4] as const) {
       const storage = new MemoryStorage(bytes);
       const model = await contentOf(vdi, storage, beneath);
       for (let again = 0; again < 2; again++) {
-        await using writer = await vdi.edit!(storage, contextOver(beneath));
+        const writer = await vdi.edit!(storage, contextOver(beneath));
         for (let step = 0; step < 8; step++) await oneEdit(writer, model, random);
         await writer.finish();
         assertBytes(await contentOf(vdi, storage, beneath), model);
@@ -148,7 +154,7 @@ async function oneEdit(writer: DiskWriter, model: Uint8Array, random: Rng): Prom
 Deno.test("whole free blocks over a parent are discarded, not filled", async () => {
   const storage = new MemoryStorage(buildVdi({ type: 4, size: 8 * BLOCK, blockSize: BLOCK, parent: UUID }));
   const before = storage.size;
-  await using writer = await vdi.edit!(storage, contextOver(new Uint8Array(8 * BLOCK).fill(1)));
+  const writer = await vdi.edit!(storage, contextOver(new Uint8Array(8 * BLOCK).fill(1)));
   await writer.zero(BLOCK, 7 * BLOCK);
   await writer.finish();
   assert.equal(storage.size, before);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Files } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { assertBytes, fingerprint, readAll, readerOf } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
@@ -93,6 +94,7 @@ async function change(
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
   const writer = await vhdx.edit!(storage, {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
     openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),

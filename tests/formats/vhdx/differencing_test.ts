@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { convert, openDisk } from "../../../mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readAll, withFileOffset } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
@@ -108,7 +109,7 @@ Deno.test("blocks present in part, more of them than a piece of their bitmap des
       return Promise.resolve();
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
-  }, { openNamed: () => Promise.reject(new Error("no")) });
+  }, { ...inlineCodecs, openNamed: () => Promise.reject(new Error("no")) });
   assert.deepEqual(await runLines(disk), [
     "data 0-204800",
     "hole 204800-262144",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../../mod.ts";
 import { type DiskWriter, MemoryStorage, type WritableStorage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readAll, readerOf, workAtRandom } from "../../support/model.ts";
 import { type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
@@ -10,6 +11,7 @@ import { filled, openFrom, runLines } from "./support.ts";
 
 function edit(storage: WritableStorage, below: Uint8Array = new Uint8Array(0)): Promise<DiskWriter> {
   return vhdx.edit!(storage, {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
     openBacking: () => Promise.resolve(readerOf(below)),

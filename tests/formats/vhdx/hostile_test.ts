@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Disk, type ErrorKind, ImageError, type Storage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import {
   AT,
   build,
@@ -318,7 +319,12 @@ function claiming(bytes: Uint8Array, size: number): Storage {
 
 async function outcome(storage: Storage): Promise<ErrorKind | "reads"> {
   try {
-    await readSome(await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("It names no such file")) }));
+    await readSome(
+      await vhdx.open(storage, {
+        ...inlineCodecs,
+        openNamed: () => Promise.reject(new Error("It names no such file")),
+      }),
+    );
     return "reads";
   } catch (error) {
     if (error instanceof ImageError) return error.kind;

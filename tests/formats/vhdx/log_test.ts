@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { crc32c } from "../../../formats/vhdx/crc32c.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { assertBytes, readAll } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, rounds, scratch, seed } from "../../support/qemu.ts";
@@ -187,7 +188,7 @@ Deno.test("even the region tables may stand in the log; the file is not touched"
   const bytes = build({ size: MIB, logGuid: GUID.log, log: ring([[0, logEntry({ sequence: 1, tail: 0, changes })]]) });
   bytes.fill(0, AT.regions1, AT.regions2 + 65_536);
   const storage = new RecordingStorage(new MemoryStorage(bytes));
-  const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("no")) });
+  const disk = await vhdx.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject(new Error("no")) });
   await disk.extentAt(0, MIB);
   assert.deepEqual(storage.of("write", "zero", "truncate", "sync", "reserve"), []);
 });
@@ -197,6 +198,7 @@ Deno.test("a log in use without a whole entry is refused, and so is editing", as
   const bytes = build({ size: MIB, logGuid: GUID.log, log: ring([[0, entry(1, 0, [2])]]) });
   await openBytes(bytes);
   const context = {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("no")),
     openBacking: () => Promise.reject(new Error("no")),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { MemoryStorage, type Storage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readAll, withFileOffset } from "../../support/model.ts";
 import { canStart, digestOfDisk, filled, openBytes, pathOpened, runLines } from "./support.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
@@ -96,7 +97,7 @@ Deno.test("holes that the host finds in blocks are zeroes", async () => {
     const end = inside ? hole.end : at < hole.start ? hole.start : limit;
     return Promise.resolve({ hole: inside, end: Math.min(end, limit) });
   };
-  const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("no")) });
+  const disk = await vhdx.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject(new Error("no")) });
   assert.deepEqual(await runLines(disk), ["data 0-4", "zero 4-1032", "data 1032-2048"]);
   assert.deepEqual(withFileOffset(await disk.extentAt(8192, MIB)), {
     kind: "zero",

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { type Disk, type Extent, MemoryStorage, sameStatus } from "../../../formats/mod.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { run } from "../../support/qemu.ts";
 import { MIB } from "./build.ts";
 
@@ -17,7 +18,10 @@ export function openBytes(bytes: Uint8Array, label = "test.vhdx"): Promise<Disk>
 
 /** Opens a storage. */
 export function openFrom(storage: MemoryStorage): Promise<Disk> {
-  return vhdx.open(storage, { openNamed: ({ name }) => Promise.reject(new Error(`The image asked for "${name}"`)) });
+  return vhdx.open(storage, {
+    ...inlineCodecs,
+    openNamed: ({ name }) => Promise.reject(new Error(`The image asked for "${name}"`)),
+  });
 }
 
 /** All runs as `kind start-end`, neighbours of one status merged, in KiB. */
@@ -39,10 +43,13 @@ export function filled(value: number, length = 1 << 20): Uint8Array {
 }
 
 /** Opens the image at `path`; disposing it closes the file. */
-export async function pathOpened(path: string): Promise<Disk> {
+export async function pathOpened(path: string): Promise<Disk & AsyncDisposable> {
   const storage = await openFileStorage(path);
   try {
-    const disk = await vhdx.open(storage, { openNamed: () => Promise.reject(new Error("It names no such file")) });
+    const disk = await vhdx.open(storage, {
+      ...inlineCodecs,
+      openNamed: () => Promise.reject(new Error("It names no such file")),
+    });
     return { ...disk, [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose]() };
   } catch (error) {
     await storage[Symbol.asyncDispose]();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../../mod.ts";
 import { type DiskWriter, MemoryStorage, type OptionValues, type WritableStorage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readAll, workAtRandom } from "../../support/model.ts";
@@ -23,7 +24,7 @@ import { AT, MIB } from "./build.ts";
 import { openBytes, openFrom, pathOpened, runLines } from "./support.ts";
 
 const GIB = 2 ** 30;
-const noNamed = { createNamed: () => Promise.reject(new Error("It names no file")), backing: null };
+const noNamed = { ...inlineCodecs, createNamed: () => Promise.reject(new Error("It names no file")), backing: null };
 
 function create(storage: WritableStorage, size: number, options: OptionValues = {}): Promise<DiskWriter> {
   const plan = { size, options, backing: null, compress: false };

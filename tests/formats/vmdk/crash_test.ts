@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Files } from "../../../formats/mod.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
 import { fingerprint, readAll, readerOf } from "../../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, scratch, seed } from "../../support/qemu.ts";
@@ -64,6 +65,7 @@ async function change(
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
   const writer = await vmdk.edit!(storage, {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
     openBacking: () => Promise.resolve(readerOf(below)),

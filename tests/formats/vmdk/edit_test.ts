@@ -4,6 +4,7 @@ import type { WritableStorage } from "../../../formats/storage/types.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { cowd, descriptor, encode, SECTOR, seSparse, sparse } from "./build.ts";
@@ -19,6 +20,7 @@ async function editPath(
   const open = async (name: string) => stack.use(await openFileStorage(name, { write: true }));
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
   const writer = await vmdk.edit!(await open(path), {
+    ...inlineCodecs,
     compress: false,
     openNamed: ({ name }) => open(folder + name),
     openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
@@ -116,6 +118,7 @@ async function editFiles(files: Files): Promise<{ writer: DiskWriter; storages: 
   const storages = new Map(Object.entries(files).map(([name, bytes]) => [name, new MemoryStorage(bytes, name)]));
   const [first] = storages.values();
   const writer = await vmdk.edit!(first, {
+    ...inlineCodecs,
     compress: false,
     openNamed: ({ name }): Promise<WritableStorage> => Promise.resolve(storages.get(name)!),
     openBacking: () => Promise.reject(new Error("Nothing is beneath")),
@@ -163,7 +166,7 @@ Deno.test("a changed stream is still a stream: newer grains behind older ones, o
   const view = new DataView(image.buffer, 0, image.length);
   const type = (fromEnd: number) => view.getUint32(image.length - fromEnd * SECTOR + 12, true);
   assert.deepEqual([type(3), type(1)], [3, 0]);
-  await using disk = await openFiles(files(storages));
+  const disk = await openFiles(files(storages));
   const expected = new Uint8Array(3 * 65536).fill(8, 65536, 131072).fill(3, 131072);
   assertBytes(await bytesOf(disk), expected);
   assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 3 * 65536, kind: "data", compressed: true });
@@ -175,7 +178,7 @@ Deno.test("an extent without a grain table gets one", async () => {
   const { writer, storages } = await editFiles({ "a.vmdk": bytes });
   await writer.write(new Uint8Array(512).fill(4), 65536);
   await writer.finish();
-  await using disk = await openFiles(files(storages));
+  const disk = await openFiles(files(storages));
   const expected = new Uint8Array(3 * 65536).fill(4, 65536, 65536 + 512);
   assertBytes(await bytesOf(disk), expected);
 });

@@ -19,7 +19,7 @@ function expand(grains: readonly SeGrain[], grainBytes: number): Uint8Array {
 /** Reads the files here and, where it is installed, with qemu-img; both must see `expected`. */
 async function agree(files: Files, expected: Uint8Array, isForQemu = true): Promise<void> {
   {
-    await using disk = await openFiles(files);
+    const disk = await openFiles(files);
     assert.equal(disk.size, expected.length);
     assertBytes(await bytesOf(disk), expected);
     assertBytes(await bytesOf(disk, Infinity, 3 * SECTOR), expected);
@@ -43,7 +43,7 @@ for (const version of [1, 2, 3]) {
     const text = descriptor("monolithicSparse", ['RW 112 SPARSE "a.vmdk"']);
     const { bytes } = sparse(grains, { version, flags: zeroed ? 5 : 1, descriptor: text });
     await agree({ "a.vmdk": bytes }, expand(grains, 8192));
-    await using disk = await openFiles({ "a.vmdk": bytes });
+    const disk = await openFiles({ "a.vmdk": bytes });
     const end = zeroed ? ["hole 64-80", "zero 80-96"] : ["hole 64-96"];
     assert.deepEqual(await runLines(disk), ["data 0-16", "hole 16-32", "data 32-64", ...end, "data 96-112"]);
     assert.equal(disk.id, "1a2b3c4d");
@@ -67,7 +67,7 @@ Deno.test("a stream with its directory behind the data, and compressed grains wi
     { "a.vmdk": sparse(DATA, { compressed: "bare", flags: 0x10001, descriptor: text }).bytes },
     expand(DATA, 8192),
   );
-  await using disk = await openFiles({ "a.vmdk": stream.bytes });
+  const disk = await openFiles({ "a.vmdk": stream.bytes });
   assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 8192, kind: "data", compressed: true });
 });
 
@@ -76,7 +76,7 @@ Deno.test("compressed grains that lie anywhere, of random bytes", async () => {
   const grains = Array.from({ length: 40 }, () => random.chance(0.3) ? null : random.int(1, 256));
   const { bytes } = sparse(grains, { compressed: "stream", version: 3 });
   const expected = expand(grains, 8192);
-  await using disk = await openFiles({ "a.vmdk": bytes });
+  const disk = await openFiles({ "a.vmdk": bytes });
   for (let round = 0; round < rounds(40, 100); round++) {
     const run = await disk.extentAt(random.int(disk.size), disk.size);
     const start = random.int(run.start, run.end);
@@ -97,7 +97,7 @@ Deno.test("a renamed monolithicSparse image is its own extent, whatever its desc
 Deno.test("a sparse image with a further extent beside its own", async () => {
   const text = descriptor("custom", ['RW 16 SPARSE "b.vmdk"', 'RW 112 SPARSE "a.vmdk"', "RW 8 ZERO"]);
   const files = { "a.vmdk": sparse(DATA, { descriptor: text }).bytes, "b.vmdk": sparse([9]).bytes };
-  await using disk = await openFiles(files);
+  const disk = await openFiles(files);
   const expected = new Uint8Array(136 * SECTOR).fill(9, 0, 16 * SECTOR);
   expected.set(expand(DATA, 8192), 16 * SECTOR);
   assertBytes(await bytesOf(disk), expected);
@@ -110,7 +110,7 @@ Deno.test("COWD extents under a vmfsSparse descriptor, and alone", async () => {
   const text = descriptor("vmfsSparse", ['RW 9000 VMFSSPARSE "a-delta.vmdk"']);
   await agree({ "a.vmdk": encode(text), "a-delta.vmdk": cowd(grains) }, expected);
   await agree({ "alone.vmdk": cowd(grains) }, expected, false);
-  await using disk = await openFiles({ "alone.vmdk": cowd(grains) });
+  const disk = await openFiles({ "alone.vmdk": cowd(grains) });
   assert.equal((await runLines(disk)).at(2), "data 5-6");
   assert.deepEqual(await disk.extentAt(4097 * SECTOR, disk.size), {
     start: 4097 * SECTOR,
@@ -127,7 +127,7 @@ Deno.test("seSparse extents: data, zeroes, unmapped grains and holes", async () 
   const text = descriptor("seSparse", [`RW ${grains.length * 8} SESPARSE "a-sesparse.vmdk"`]);
   const files = { "a.vmdk": encode(text), "a-sesparse.vmdk": seSparse(grains) };
   await agree(files, expand(grains, 4096));
-  await using disk = await openFiles(files);
+  const disk = await openFiles(files);
   const first = grains[0] === null ? "hole" : typeof grains[0] === "number" ? "data" : "zero";
   assert.equal((await disk.extentAt(0, 4096)).kind, first);
 });
@@ -147,7 +147,7 @@ Deno.test("ESXi's flat disk, and several extents in one file", async () => {
   expected.set(flat.subarray(70 * SECTOR));
   expected.set(flat.subarray(20 * SECTOR, 70 * SECTOR), 30 * SECTOR);
   const files = { "a.vmdk": encode(descriptor("custom", lines)), "a-flat.vmdk": flat };
-  await using disk = await openFiles(files);
+  const disk = await openFiles(files);
   assertBytes(await bytesOf(disk), expected);
 });
 
@@ -168,14 +168,14 @@ Deno.test("extents of type ZERO and RDONLY stand in their places", async () => {
   const expected = new Uint8Array((10 + 16 + 4 + 112 + 3) * SECTOR).fill(7, 10 * SECTOR, 26 * SECTOR);
   expected.set(expand(DATA, 8192), 30 * SECTOR);
   await agree(files, expected, false);
-  await using disk = await openFiles(files);
+  const disk = await openFiles(files);
   assert.deepEqual((await runLines(disk)).slice(0, 4), ["zero 0-10", "data 10-26", "zero 26-30", "data 30-46"]);
 });
 
 Deno.test("an extent without access can be passed over, but not read", async () => {
   const lines = ['NOACCESS 8 FLAT "b.bin" 0', 'RW 8 FLAT "b.bin" 8'];
   const flat = new Uint8Array(16 * SECTOR).fill(7);
-  await using disk = await openFiles({ "a.vmdk": encode(descriptor("custom", lines)), "b.bin": flat });
+  const disk = await openFiles({ "a.vmdk": encode(descriptor("custom", lines)), "b.bin": flat });
   const into = new Uint8Array(8 * SECTOR);
   await assert.rejects(disk.read(into, 0), { kind: "unsupported" });
   await disk.read(into, 8 * SECTOR);
@@ -198,12 +198,12 @@ Deno.test("long comments, spaces, tabs, carriage returns and other spelling in a
   ].join("\r\n");
   assert.ok(text.length > 50_000);
   const files = { "a.vmdk": encode(text), "a disk = (1) -flat.vmdk": flat };
-  await using disk = await openFiles(files);
+  const disk = await openFiles(files);
   assertBytes(await bytesOf(disk), flat);
   assert.deepEqual([disk.id, disk.info["tools-version"]], ["0000ab12", "11"]);
   assert.equal(vmdk.probe(peekOf(files["a.vmdk"])), "yes");
   const longer = encode("#" + " x".repeat(40_000) + "\n" + text);
-  await using again = await openFiles({ "a.vmdk": longer, "a disk = (1) -flat.vmdk": flat });
+  const again = await openFiles({ "a.vmdk": longer, "a disk = (1) -flat.vmdk": flat });
   assertBytes(await bytesOf(again), flat);
 });
 
@@ -214,7 +214,7 @@ Deno.test("a descriptor states its own encoding", async () => {
   const flat = new Uint8Array(SECTOR).fill(3);
   const utf8 = text.replace("windows-1252", "UTF-8");
   for (const bytes of [latin, encode(utf8), encode("\ufeff" + utf8)]) {
-    await using disk = await openFiles({ "a.vmdk": bytes, [name]: flat });
+    const disk = await openFiles({ "a.vmdk": bytes, [name]: flat });
     assertBytes(await bytesOf(disk), flat);
   }
 });
@@ -266,10 +266,10 @@ Deno.test("one extent of a snapshot is no disk", async () => {
 });
 
 Deno.test("a disk without bytes", async () => {
-  await using disk = await openFiles({
+  const disk = await openFiles({
     "a.vmdk": sparse([], { descriptor: descriptor("monolithicSparse", []) }).bytes,
   });
   assert.equal(disk.size, 0);
-  await using flat = await openFiles({ "a.vmdk": encode(descriptor("monolithicFlat", [])) });
+  const flat = await openFiles({ "a.vmdk": encode(descriptor("monolithicFlat", [])) });
   assert.equal(flat.size, 0);
 });

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { type ErrorKind, ImageError } from "../../../formats/errors.ts";
 import type { Storage } from "../../../formats/storage/types.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { type Built, cowd, descriptor, encode, type Grain, SECTOR, seSparse, sparse } from "./build.ts";
@@ -197,7 +198,7 @@ async function outcome(files: Files): Promise<Expected> {
 
 async function tryOnce(files: Files): Promise<Expected> {
   try {
-    await using disk = await openFiles({ ...files, "b.bin": flat, "c.vmdk": plain.bytes });
+    const disk = await openFiles({ ...files, "b.bin": flat, "c.vmdk": plain.bytes });
     await bytesOf(disk, MOST);
     JSON.stringify(disk.info);
     return "reads";
@@ -264,7 +265,9 @@ Deno.test("a text descriptor of a gigabyte is refused without reading it", async
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  await assert.rejects(vmdk.open(storage, { openNamed: () => Promise.reject(new Error()) }), { kind: "corrupt" });
+  await assert.rejects(vmdk.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject(new Error()) }), {
+    kind: "corrupt",
+  });
   assert.ok(most <= 4 << 20, `${most} bytes were read`);
 });
 
@@ -281,7 +284,9 @@ Deno.test("a huge file with a huge directory takes no memory", async () => {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  await assert.rejects(vmdk.open(storage, { openNamed: () => Promise.reject(new Error()) }), { kind: "unsupported" });
+  await assert.rejects(vmdk.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject(new Error()) }), {
+    kind: "unsupported",
+  });
 });
 
 Deno.test("a compressed grain that decompresses to more than a grain is refused", async () => {

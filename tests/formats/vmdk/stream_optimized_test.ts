@@ -4,6 +4,7 @@ import type { DiskWriter } from "../../../formats/contract.ts";
 import { type Compressor, inlineCompressor } from "../../../formats/codec/compress.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes } from "../../support/model.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
@@ -50,9 +51,10 @@ async function create(
 ): Promise<DiskWriter> {
   const plan = { size, options: { subformat: "streamOptimized" }, backing: null, compress: true };
   return await vmdk.create!(storage, plan, {
+    ...inlineCodecs,
     createNamed: () => Promise.reject(new Error()),
     backing: null,
-    ...(compress && { compress }),
+    ...(compress && { compressor: compress }),
   });
 }
 
@@ -175,7 +177,7 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
   assert.ok(most >= 4, `at most ${most} units were under way`);
   const sectors = walk(storage.bytes()).filter((item) => item.kind === "grain").map((item) => item.sector);
   assert.deepEqual(sectors, sectors.toSorted((a, b) => a - b));
-  await using disk = await openFiles({ "a.vmdk": storage.bytes() });
+  const disk = await openFiles({ "a.vmdk": storage.bytes() });
   assertBytes(await bytesOf(disk), model);
 });
 
@@ -192,7 +194,7 @@ Deno.test("data that do not compress are stored inside zlib streams", async () =
   const model = random.bytes(4 * GRAIN);
   await writer.write(model, 0);
   await writer.finish();
-  await using disk = await openFiles({ "a.vmdk": storage.bytes() });
+  const disk = await openFiles({ "a.vmdk": storage.bytes() });
   assertBytes(await bytesOf(disk), model);
 });
 
@@ -209,7 +211,7 @@ Deno.test("many regions: every table is behind its grains", async () => {
   items.forEach((item, index) => {
     if (item.kind === "grain") assert.equal(items[index + 1].kind, "table");
   });
-  await using disk = await openFiles({ "a.vmdk": storage.bytes() });
+  const disk = await openFiles({ "a.vmdk": storage.bytes() });
   const into = new Uint8Array(1);
   await disk.read(into, 7 * 512 * GRAIN + 7 * GRAIN);
   assert.equal(into[0], 5);
@@ -224,7 +226,7 @@ Deno.test("compressed grains that follow each other are read with one request", 
   await writer.write(model, 0);
   await writer.finish();
   const recording = new RecordingStorage(storage);
-  await using disk = await vmdk.open(recording, { openNamed: () => Promise.reject(new Error()) });
+  const disk = await vmdk.open(recording, { ...inlineCodecs, openNamed: () => Promise.reject(new Error()) });
   await disk.extentAt(0, disk.size);
   recording.operations.length = 0;
   const into = new Uint8Array(16 * GRAIN);

@@ -12,16 +12,18 @@ import { type Extent, sameStatus } from "../../../formats/extent.ts";
 import { openFileStorage } from "../../../formats/storage/file.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 
 /** Files in memory by name. */
 export type Files = { readonly [name: string]: Uint8Array };
 
 /** Opens the image at `path` with the files beside it; disposing it closes all of them. */
-export async function openPath(path: string): Promise<Disk> {
+export async function openPath(path: string): Promise<Disk & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const storage = stack.use(await openFileStorage(path));
   try {
     const disk = await vmdk.open(storage, {
+      ...inlineCodecs,
       openNamed: async ({ name }) => stack.use(await openFileStorage(resolve(dirname(path), name))),
     });
     return { ...disk, [Symbol.asyncDispose]: () => stack.disposeAsync() };
@@ -34,7 +36,10 @@ export async function openPath(path: string): Promise<Disk> {
 /** Opens the first of `files`; the others are what it may name. */
 export function openFiles(files: Files): Promise<Disk> {
   const [name] = Object.keys(files);
-  return vmdk.open(new MemoryStorage(files[name], name), { openNamed: (file) => Promise.resolve(named(files, file)) });
+  return vmdk.open(new MemoryStorage(files[name], name), {
+    ...inlineCodecs,
+    openNamed: (file) => Promise.resolve(named(files, file)),
+  });
 }
 
 function named(files: Files, { name }: NamedFile): MemoryStorage {
@@ -83,6 +88,7 @@ export async function make(name: string, size: number, options: OptionValues): P
   const storage = new MemoryStorage(undefined, name);
   const files = new Map<string, MemoryStorage>();
   const writer = await vmdk.create!(storage, { size, options, backing: null, compress: false }, {
+    ...inlineCodecs,
     createNamed(extent) {
       const file = new MemoryStorage(undefined, extent);
       files.set(extent, file);

@@ -6,6 +6,7 @@ import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { SPLIT_BYTES } from "../../../formats/vmdk/extent_create.ts";
 import { appender } from "../../../formats/vmdk/stream_optimized.ts";
 import { takePlace } from "../../../formats/vmdk/grain_tables.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
 import {
@@ -127,6 +128,7 @@ Deno.test("a split disk has extents of 2047 MiB, whose files are named after the
     const storage = new MemoryStorage(undefined, "/images/.a.b.vmdk.diskcast");
     const plan = { size, options: { subformat }, backing: null, compress: false };
     const writer = await vmdk.create!(storage, plan, {
+      ...inlineCodecs,
       name: "a.b.vmdk",
       createNamed(name) {
         names.push(name);
@@ -168,6 +170,7 @@ Deno.test("creating never reads back", async () => {
     const files: { [name: string]: MemoryStorage } = {};
     const plan = { size: 3_000_000 - 3_000_000 % 512, options: { subformat }, backing: null, compress: false };
     const writer = await vmdk.create!(refuse(storage), plan, {
+      ...inlineCodecs,
       createNamed: (name) => Promise.resolve(refuse(files[name] = new MemoryStorage(undefined, name))),
       backing: null,
     });
@@ -175,7 +178,7 @@ Deno.test("creating never reads back", async () => {
     await workAtRandom(writer, model, random, 40);
     await writer.finish();
     const bytes = Object.fromEntries(Object.entries(files).map(([name, file]) => [name, file.bytes()]));
-    await using disk = await openFiles({ "a.vmdk": storage.bytes(), ...bytes });
+    const disk = await openFiles({ "a.vmdk": storage.bytes(), ...bytes });
     assertBytes(await bytesOf(disk), model);
   }
 });
@@ -183,7 +186,11 @@ Deno.test("creating never reads back", async () => {
 Deno.test("the header comes last, and large pieces are written with one request each", async () => {
   const recording = new RecordingStorage(new MemoryStorage(undefined, "a.vmdk"));
   const plan = { size: 64 << 20, options: {}, backing: null, compress: false };
-  const writer = await vmdk.create!(recording, plan, { createNamed: () => Promise.reject(new Error()), backing: null });
+  const writer = await vmdk.create!(recording, plan, {
+    ...inlineCodecs,
+    createNamed: () => Promise.reject(new Error()),
+    backing: null,
+  });
   await writer.write(new Uint8Array(1 << 20).fill(1), 5 << 20);
   await writer.write(new Uint8Array(1 << 20).fill(2), 31 << 20);
   await writer.write(new Uint8Array(128 << 10).fill(3), (32 << 20) - (64 << 10));
@@ -202,7 +209,7 @@ Deno.test("a full grain that becomes zero is given back", async () => {
     await writer.zero(65536, 3 * 65536 + 512);
     await writer.finish();
     assert.equal(files.size, 0);
-    await using disk = await openFiles({ "a.vmdk": storage.bytes() });
+    const disk = await openFiles({ "a.vmdk": storage.bytes() });
     assert.deepEqual(await disk.extentAt(65536, disk.size), { start: 65536, end: 3 * 65536, kind: "hole" });
     const into = new Uint8Array(1024);
     await disk.read(into, 3 * 65536);
@@ -216,20 +223,24 @@ Deno.test("a device that held something else", async () => {
     const old = () => new MemoryStorage(random.bytes(4 << 20), "a.vmdk");
     const [storage, extent] = [old(), old()];
     const plan = { size: 2 << 20, options: { subformat }, backing: null, compress: false };
-    const writer = await vmdk.create!(storage, plan, { createNamed: () => Promise.resolve(extent), backing: null });
+    const writer = await vmdk.create!(storage, plan, {
+      ...inlineCodecs,
+      createNamed: () => Promise.resolve(extent),
+      backing: null,
+    });
     const model = new Uint8Array(2 << 20);
     await workAtRandom(writer, model, random, 20);
     await writer.finish();
     const name = subformat === "monolithicFlat" ? "a-flat.vmdk" : "a-s001.vmdk";
     // A device keeps its length, and a descriptor in front of old content is one no more.
     const image = subformat === "monolithicSparse" ? storage.bytes() : textOf(storage.bytes());
-    await using disk = await openFiles({ "a.vmdk": image, [name]: extent.bytes() });
+    const disk = await openFiles({ "a.vmdk": image, [name]: extent.bytes() });
     assertBytes(await bytesOf(disk), model);
   }
   const stream = { size: 2 << 20, options: { subformat: "streamOptimized" }, backing: null, compress: false };
   const device = new MemoryStorage(new Uint8Array(4096), "/dev/x");
   await assert.rejects(
-    vmdk.create!(device, stream, { createNamed: () => Promise.reject(new Error()), backing: null }),
+    vmdk.create!(device, stream, { ...inlineCodecs, createNamed: () => Promise.reject(new Error()), backing: null }),
     { kind: "unsupported" },
   );
 });
@@ -265,6 +276,7 @@ for (const zeroed_grain of [false, true]) {
             backing,
             compress: false,
           }, {
+            ...inlineCodecs,
             createNamed(name) {
               files.set(name, new MemoryStorage(undefined, name));
               return Promise.resolve(files.get(name)!);
@@ -325,7 +337,11 @@ Deno.test("the largest disks can be made, and a file is not outgrown", async () 
 
 Deno.test("a parent whose content ID is not known is refused", async () => {
   const plan = { size: 512, options: {}, backing: { name: "a.vmdk", format: "vmdk" }, compress: false };
-  const context = { createNamed: () => Promise.reject(new Error()), backing: readerOf(new Uint8Array(512)) };
+  const context = {
+    ...inlineCodecs,
+    createNamed: () => Promise.reject(new Error()),
+    backing: readerOf(new Uint8Array(512)),
+  };
   await assert.rejects(vmdk.create!(new MemoryStorage(), plan, context), { kind: "unsupported" });
 });
 
@@ -338,6 +354,7 @@ Deno.test("failing storage fails the writer, and there is no image", async () =>
       const work = async () => {
         const plan = { size: 5 << 20, options: { subformat }, backing: null, compress: false };
         const writer = await vmdk.create!(faulty, plan, {
+          ...inlineCodecs,
           createNamed: () => Promise.reject(new Error()),
           backing: null,
         });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { EditContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, contentOf, openImage, readerOf } from "../../support/model.ts";
 import { rng, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
@@ -11,6 +12,7 @@ const runSeed = seed();
 
 function contextOver(below: Uint8Array): EditContext {
   return {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("VHD names no further files")),
     openBacking: (backing) => {
@@ -31,7 +33,7 @@ for (const type of [3, 4] as const) {
       const model = await contentOf(vpc, storage, beneath);
       const names = (await openImage(vpc, image)).backing;
       for (let again = 0; again < 2; again++) {
-        await using writer = await vpc.edit!(storage, contextOver(beneath));
+        const writer = await vpc.edit!(storage, contextOver(beneath));
         assert.equal(writer.traits.startsZeroed, false);
         for (let step = 0; step < 8; step++) {
           const grain = random.pick([1, 512]);
@@ -48,7 +50,7 @@ for (const type of [3, 4] as const) {
         }
         await writer.finish();
         assertBytes(await contentOf(vpc, storage, beneath), model);
-        await using disk = await openImage(vpc, image);
+        const disk = await openImage(vpc, image);
         assert.equal(disk.info["footer-damaged"], false);
         assert.deepEqual(disk.backing, names, "names of the parent lie between the blocks");
         const bytes = storage.bytes();
@@ -64,7 +66,7 @@ Deno.test("a lost or damaged footer is put right by an edit", async () => {
   damaged[sound.length - 300] ^= 1;
   for (const bytes of [damaged, sound.slice(0, sound.length - 512)]) {
     const storage = new MemoryStorage(bytes);
-    await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+    const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
     await writer.finish();
     assertBytes(storage.bytes(), sound);
   }
@@ -74,7 +76,7 @@ Deno.test("an edit that is cut off leaves a footer, also where the copy was dama
   const bytes = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
   bytes[100] ^= 1;
   const storage = new MemoryStorage(bytes);
-  await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+  const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
   await writer.write(new Uint8Array(8192).fill(7), 0);
   assertBytes(await contentOf(vpc, storage), new Uint8Array(1 << 20));
 });
@@ -82,7 +84,7 @@ Deno.test("an edit that is cut off leaves a footer, also where the copy was dama
 Deno.test("an edit that changes nothing writes nothing", async () => {
   const bytes = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
   const storage = new RecordingStorage(new MemoryStorage(bytes));
-  await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+  const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
   await writer.zero(0, 1 << 20);
   await writer.finish();
   assert.deepEqual(storage.of("write", "zero", "truncate"), []);
@@ -94,7 +96,7 @@ Deno.test("zeroes over a parent that is zero there allocate nothing; over other 
   const before = storage.size;
   const below = new Uint8Array(64 << 10);
   below[40_000] = 1;
-  await using writer = await vpc.edit!(storage, contextOver(below));
+  const writer = await vpc.edit!(storage, contextOver(below));
   await writer.zero(0, 32 << 10);
   assert.equal(storage.size, before);
   await writer.zero(0, 64 << 10);
@@ -117,7 +119,7 @@ Deno.test("a file without holes is kept without holes", async () => {
         }),
         ({ op }) => told.push(op),
       );
-      await using writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
+      const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
       await writer.write(new Uint8Array(512).fill(2), 8192);
       await writer.zero(0, 16_384);
       await writer.finish();

@@ -3,12 +3,16 @@ import type { OpenContext } from "../../../formats/contract.ts";
 import { ImageError } from "../../../formats/errors.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
 import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
-const context: OpenContext = { openNamed: () => Promise.reject(new Error("VHD names no further files")) };
+const context: OpenContext = {
+  ...inlineCodecs,
+  openNamed: () => Promise.reject(new Error("VHD names no further files")),
+};
 const BLOCK = 4096;
 const SIZE = 5 * BLOCK - 1024;
 
@@ -155,7 +159,7 @@ Deno.test("hostile VHD: a vast sparse file costs neither time nor memory", async
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const within = startBounds();
-  await using disk = await vpc.open(storage, context);
+  const disk = await vpc.open(storage, context);
   assert.equal(disk.size, size);
   for (let at = 0, count = 0; at < size && count < 2000; count++) at = (await disk.extentAt(at, size)).end;
   within();
@@ -163,6 +167,7 @@ Deno.test("hostile VHD: a vast sparse file costs neither time nor memory", async
 
 Deno.test("hostile VHD: blocks over one another are not written", async () => {
   const editContext = {
+    ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
     openBacking: () => Promise.reject(new Error("nothing beneath")),

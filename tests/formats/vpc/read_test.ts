@@ -4,11 +4,15 @@ import { convert } from "../../../mod.ts";
 import type { OpenContext } from "../../../formats/contract.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, peekOf, readAll } from "../../support/model.ts";
 import { digestOf, guestBytes, hasQemu, qemuImgOk, qemuIo, rng, run, scratch, seed } from "../../support/qemu.ts";
 import { ascii, AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
-const context: OpenContext = { openNamed: () => Promise.reject(new Error("VHD names no further files")) };
+const context: OpenContext = {
+  ...inlineCodecs,
+  openNamed: () => Promise.reject(new Error("VHD names no further files")),
+};
 const open = (bytes: Uint8Array) => vpc.open(new MemoryStorage(bytes, "a.vhd"), context);
 const MIB = 1 << 20;
 const runSeed = seed();
@@ -19,7 +23,7 @@ Deno.test("a fixed image is recognised by its footer, whatever its guest has wri
   for (const footerBytes of [512, 511] as const) {
     const bytes = buildVhd({ type: 2, size: data.length, data, footerBytes });
     assert.equal(vpc.probe(peekOf(bytes)), "yes");
-    await using disk = await open(bytes);
+    const disk = await open(bytes);
     assert.deepEqual([disk.size, disk.backing, disk.info["subformat"]], [data.length, null, "fixed"]);
     assertBytes(await readAll(disk), data);
   }
@@ -29,7 +33,7 @@ Deno.test("a guest of a fixed image cannot have it taken for a differencing one"
   const inner = buildVhd({ type: 4, size: MIB, parent: { uuid: UUID, name: "/etc/passwd" } });
   const bytes = buildVhd({ type: 2, size: inner.length, data: inner });
   assert.equal(vpc.probe(peekOf(bytes)), "yes");
-  await using disk = await open(bytes);
+  const disk = await open(bytes);
   assert.deepEqual([disk.backing, disk.size], [null, inner.length]);
   // Nor does it help to damage the true footer with it.
   bytes[bytes.length - 1] ^= 1;
@@ -75,7 +79,7 @@ Deno.test("the size is the geometry for Virtual PC and old QEMU, else the curren
   ];
   for (const [creator, geometry, expected] of table) {
     for (const type of [2, 3] as const) {
-      await using disk = await open(buildVhd({ type, size, creator, geometry }));
+      const disk = await open(buildVhd({ type, size, creator, geometry }));
       assert.equal(disk.size, expected, `${creator} ${geometry}`);
     }
   }
@@ -97,7 +101,7 @@ Deno.test("the copy of the footer serves where the other is damaged or missing, 
     [damagedHead, false],
   ];
   for (const [bytes, told] of cases) {
-    await using disk = await open(bytes);
+    const disk = await open(bytes);
     assert.equal(disk.info["footer-damaged"], told);
     assertBytes(await readAll(disk), model);
   }
@@ -113,7 +117,7 @@ Deno.test("sectors whose bit is not set, and blocks that are not there, are hole
     { index: 3, bitmap: Uint8Array.of(0b01000000), data },
   ];
   const parent = { uuid: UUID, name: "parent.vhd" };
-  await using disk = await open(buildVhd({ type: 4, size, blockSize: 4096, blocks, parent }));
+  const disk = await open(buildVhd({ type: 4, size, blockSize: 4096, blocks, parent }));
   const below = random.bytes(size);
   const model = below.slice();
   model.set(data.subarray(512, 1536), 512);
@@ -143,7 +147,7 @@ Deno.test("a differencing image names its parent by every name that it tells, re
     ["W2ru", utf16(".\\sub\\parent.vhd", "little")],
     ["Mac ", ascii("an alias")],
   ] as const;
-  await using disk = await open(buildVhd({ type: 4, size: MIB, parent: { uuid, name: "base.vhd", locators } }));
+  const disk = await open(buildVhd({ type: 4, size: MIB, parent: { uuid, name: "base.vhd", locators } }));
   assert.equal(disk.id, "10111213-1415-1617-1819-1a1b1c1d1e1f");
   assert.deepEqual(disk.backing, {
     name: "sub/parent.vhd",
@@ -167,12 +171,12 @@ Deno.test("a parent on another machine is looked for by its bare name only", asy
     ["MacX", ascii("http://example.org/x.vhd")],
   ] as const;
   const parent = { uuid: new Uint8Array(16), name: "", locators };
-  await using disk = await open(buildVhd({ type: 4, size: MIB, parent }));
+  const disk = await open(buildVhd({ type: 4, size: MIB, parent }));
   assert.deepEqual(disk.backing, { name: "parent.vhd", format: "vpc" });
 });
 
 Deno.test("an image without any name of its parent still has a parent", async () => {
-  await using disk = await open(buildVhd({ type: 4, size: MIB, parent: { uuid: UUID } }));
+  const disk = await open(buildVhd({ type: 4, size: MIB, parent: { uuid: UUID } }));
   assert.deepEqual(disk.backing, { name: "", format: "vpc", id: "10111213-1415-1617-1819-1a1b1c1d1e1f" });
 });
 
@@ -182,7 +186,7 @@ Deno.test("blocks of every legal size", async () => {
     const data = random.bytes(blockSize);
     const size = blockSize * 3 + 512;
     const blocks = [{ index: 2, bitmap: 0xff, data }, { index: 0, bitmap: 0xff, data }];
-    await using disk = await open(buildVhd({ type: 3, size, blockSize, blocks }));
+    const disk = await open(buildVhd({ type: 3, size, blockSize, blocks }));
     const model = new Uint8Array(size);
     model.set(data);
     model.set(data, 2 * blockSize);
@@ -195,7 +199,7 @@ Deno.test("entries past the end of the disk, and data past it in the last block,
   const data = new Uint8Array(4096).fill(5);
   const bytes = buildVhd({ type: 3, size: 4096 + 1024, blockSize: 4096, blocks: [{ index: 1, bitmap: 0xff, data }] });
   // The last block is cut off after its first two sectors, as if the file had ended there.
-  await using disk = await open(bytes.subarray(0, AT.table + 512 + 512 + 1024));
+  const disk = await open(bytes.subarray(0, AT.table + 512 + 512 + 1024));
   const model = new Uint8Array(4096 + 1024).fill(5, 4096);
   assertBytes(await readAll(disk), model);
 });
@@ -276,7 +280,7 @@ Deno.test("a damaged header of a dynamic image is found out by its checksum", as
   bytes[AT.header + 900] = 1;
   await assert.rejects(open(bytes), { kind: "corrupt", message: /its checksum is wrong/ });
   seal(bytes.subarray(AT.header, AT.header + 1024), 36);
-  await using disk = await open(bytes);
+  const disk = await open(bytes);
   assert.equal(disk.size, MIB);
 });
 
@@ -289,7 +293,7 @@ Deno.test({
     await Deno.copyFile(new URL("../../samples/virtualpc-dynamic.vhd.bz2", import.meta.url), `${path}.bz2`);
     assert.equal((await run("bunzip2", [`${path}.bz2`])).code, 0);
     assert.equal(await digestOf(path), SAMPLE_DIGEST);
-    await using disk = await open(await Deno.readFile(path));
+    const disk = await open(await Deno.readFile(path));
     assert.equal(disk.size, 136_363_130_880);
     assert.equal(disk.info["creator"], "vpc");
     for (let at = 0; at < disk.size;) {

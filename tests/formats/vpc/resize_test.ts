@@ -36,7 +36,7 @@ const { check: checkVpc, repair: repairVpc, resize: resizeVpc } = vpc.maintenanc
 const NOTHING = new Uint8Array(0);
 
 async function namesIn(storage: MemoryStorage): Promise<string> {
-  await using disk = await openImage(vpc, { storage, named: new Map() });
+  const disk = await openImage(vpc, { storage, named: new Map() });
   return JSON.stringify(disk.backing);
 }
 
@@ -175,7 +175,7 @@ Deno.test("an image that goes by its geometry gets one that says the new size, o
     for (const size of [10 * MIB, 513 * 1023]) {
       const storage = new MemoryStorage(buildVhd({ type: 3, size: 301 * 4 * 17 * 512, creator, geometry }));
       await resizeVpc(storage, size - size % 512, "off", changeContext());
-      await using disk = await openImage(vpc, { storage, named: new Map() });
+      const disk = await openImage(vpc, { storage, named: new Map() });
       assert.equal(disk.size, size - size % 512);
       const { cylinders, heads, sectors } = disk.info["geometry"] as Record<string, number>;
       const product = cylinders! * heads! * sectors! * 512;

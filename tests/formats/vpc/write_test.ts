@@ -4,6 +4,7 @@ import type { CreatePlan, DiskWriter } from "../../../formats/contract.ts";
 import { exactGeometry, LARGEST, sectorsOf, specifiedGeometry } from "../../../formats/vpc/geometry.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, openImage, readAll, workAtRandom } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, rounds, run, scratch, seed } from "../../support/qemu.ts";
@@ -12,7 +13,11 @@ import { seal } from "./build.ts";
 
 const MIB = 1 << 20;
 const runSeed = seed();
-const createContext = { createNamed: () => Promise.reject(new Error("VHD names no files")), backing: null };
+const createContext = {
+  ...inlineCodecs,
+  createNamed: () => Promise.reject(new Error("VHD names no files")),
+  backing: null,
+};
 
 function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
   return { size, options, backing: null, compress: false };
@@ -20,7 +25,7 @@ function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
 
 async function created(size: number, options: CreatePlan["options"], fill: (writer: DiskWriter) => Promise<void>) {
   const storage = new MemoryStorage();
-  await using writer = await vpc.create!(storage, plan(size, options), createContext);
+  const writer = await vpc.create!(storage, plan(size, options), createContext);
   await fill(writer);
   await writer.finish();
   return storage.bytes();
@@ -86,7 +91,7 @@ Deno.test("two new images have two UUIDs", async () => {
   const ids = new Set<string | undefined>();
   for (let count = 0; count < 4; count++) {
     const bytes = await created(MIB, {}, () => Promise.resolve());
-    await using disk = await openImage(vpc, { storage: new MemoryStorage(bytes), named: new Map() });
+    const disk = await openImage(vpc, { storage: new MemoryStorage(bytes), named: new Map() });
     ids.add(disk.id);
   }
   assert.equal(ids.size, 4);
@@ -94,7 +99,7 @@ Deno.test("two new images have two UUIDs", async () => {
 
 Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, structures come last", async () => {
   const storage = new RecordingStorage(new MemoryStorage());
-  await using writer = await vpc.create!(storage, plan(10 * MIB), createContext);
+  const writer = await vpc.create!(storage, plan(10 * MIB), createContext);
   assert.deepEqual(
     [writer.traits.startsZeroed, writer.traits.zeroes, writer.traits.clusterSize],
     [true, "cheap", 2 * MIB],
@@ -131,14 +136,14 @@ Deno.test("without holes every byte of the file is written", async () => {
         written.fill(true, start / 512, end / 512);
       });
       const size = random.int(1, 9000) * 512;
-      await using writer = await vpc.create!(storage, plan(size, { subformat, sparse: false }), createContext);
+      const writer = await vpc.create!(storage, plan(size, { subformat, sparse: false }), createContext);
       const model = new Uint8Array(size);
       await workAtRandom(writer, model, random, 12);
       await writer.finish();
       assert.equal(written.length, inner.size / 512);
       // An array keeps places that were never assigned as empty.
       assert.equal(written.findIndex((one) => one !== true), -1, `${subformat} ${size}`);
-      await using disk = await openImage(vpc, { storage: inner, named: new Map() });
+      const disk = await openImage(vpc, { storage: inner, named: new Map() });
       assertBytes(await readAll(disk), model);
     }
   }
@@ -164,13 +169,13 @@ Deno.test("a device that holds other bytes gets a whole image", async () => {
   const random = rng(runSeed);
   for (const subformat of ["dynamic", "fixed"]) {
     const storage = new MemoryStorage(new Uint8Array(24 * MIB).fill(0xee));
-    await using writer = await vpc.create!(storage, plan(10 * MIB, { subformat }), createContext);
+    const writer = await vpc.create!(storage, plan(10 * MIB, { subformat }), createContext);
     const model = new Uint8Array(10 * MIB);
     await workAtRandom(writer, model, random, 12);
     await writer.finish();
     const bytes = storage.bytes();
     const end = subformat === "fixed" ? 10 * MIB + 512 : bytes.length;
-    await using disk = await openImage(vpc, { storage: new MemoryStorage(bytes.slice(0, end)), named: new Map() });
+    const disk = await openImage(vpc, { storage: new MemoryStorage(bytes.slice(0, end)), named: new Map() });
     assertBytes(await readAll(disk), model);
   }
 });
@@ -222,7 +227,7 @@ Deno.test({
       await qemuImgOk("compare", "-f", "raw", "-F", "vpc", source, path);
       // qemu-io writes into it, then it is written into here once more.
       await qemuIo(["-f", "vpc", path], `write -P 7 0 ${Math.min(size, 4096)}`, `write -P 8 ${size - 512} 512`);
-      await using disk = await openImage(vpc, {
+      const disk = await openImage(vpc, {
         storage: new MemoryStorage(await Deno.readFile(path)),
         named: new Map(),
       });
