@@ -4,8 +4,10 @@ import * as zlib from "node:zlib";
 import { workerPoolOf } from "../../../core/workers/worker_pool.ts";
 import { compare } from "../../../core/compare.ts";
 import { convert } from "../../../core/convert.ts";
+import type { ConvertJob } from "../../../core/job.ts";
 import type { ConvertEvent } from "../../../core/events.ts";
 import { type FileRange, type WorkerIo, workerIo } from "../../../core/workers/worker_io.ts";
+import { assertBytes } from "../../support/model.ts";
 import { readyWorkerIo } from "../../support/workers.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
@@ -70,7 +72,7 @@ Deno.test({
     }
     const zeroes = copied.zeroes.reduce((sum, { start, end }) => sum + end - start, 0);
     assert.equal(zeroes, 96 * KIB);
-    assert.deepEqual(await Deno.readFile(target), expected);
+    assertBytes(await Deno.readFile(target), expected);
   },
 });
 
@@ -117,7 +119,7 @@ Deno.test({
     expected.set(plain, 700);
     for (const { start, end } of copied.zeroes) expected.fill(0xee, 700 + start - 8 * KIB, 700 + end - 8 * KIB);
     assert.equal(lengthOf(copied.zeroes.map(({ start, end }) => ({ length: end - start }))), clusterSize + 8 * KIB);
-    assert.deepEqual(await Deno.readFile(target), expected);
+    assertBytes(await Deno.readFile(target), expected);
     for (
       const damaged of [{ ...clusters[1], bytes: clusters[1].bytes.subarray(9) }, {
         ...clusters[0],
@@ -323,12 +325,13 @@ for (const { name, spec } of compressions) {
       await using folder = await scratch();
       // Units that are compressed, stored, zero in part, and a disk that ends inside one.
       const random = rng(5);
-      const bytes = random.bytes(12 * MIB + 1536);
+      const bytes = random.bytes(6 * MIB + 1536);
       for (let at = 0; at < bytes.length; at += MIB) bytes.fill(at >> 20, at, at + 700 * KIB);
-      bytes.fill(0, 5 * MIB + 300 * KIB, 5 * MIB + 420 * KIB);
+      bytes.fill(0, 3 * MIB + 300 * KIB, 3 * MIB + 420 * KIB);
       const source = await file(folder, "source", bytes);
       const compressed = folder.file("compressed");
-      await convert({ sources: [{ path: source, format: "raw" }], target: { ...spec, path: compressed } });
+      const sources = [{ path: source, format: "raw" }];
+      await convert({ sources, target: { ...spec, path: compressed }, sync: "never" });
       const targets = [
         { format: "raw" },
         { format: "vpc", options: { subformat: "fixed" } },
@@ -338,25 +341,25 @@ for (const { name, spec } of compressions) {
         { format: "raw", create: false },
       ];
       for (const [index, target] of targets.entries()) {
-        for (const nth of [0, 1, 4]) {
-          const path = folder.file(`to${index}.${nth}`);
+        for (const nth of [0, 1, 3]) {
+          const path = folder.file(`to${index}-${nth}`);
           if (target.create === false) await Deno.writeFile(path, new Uint8Array(bytes.length + 100).fill(0xee));
           const io = counted(await readyWorkerIo(), nth);
-          await convert({ sources: [{ path: compressed }], target: { ...target, path } }, { workerIo: io });
-          assert.ok(io.requests.length > 4, `${io.requests.length} orders`);
+          const job: ConvertJob = { sources: [{ path: compressed }], target: { ...target, path }, sync: "never" };
+          await convert(job, { workerIo: io });
+          assert.ok(io.requests.length >= 3, `${io.requests.length} orders`);
           const back = folder.file("back");
           await qemuImgOk("convert", "-f", target.format, "-O", "raw", path, back);
-          assert.deepEqual((await Deno.readFile(back)).subarray(0, bytes.length), bytes);
+          assertBytes((await Deno.readFile(back)).subarray(0, bytes.length), bytes);
           if (target.create === false) {
             assert.ok((await Deno.readFile(path)).subarray(bytes.length).every((byte) => byte === 0xee));
           }
         }
       }
       const cut = compressed + ".cut";
-      await Deno.writeFile(
-        cut,
-        (await Deno.readFile(compressed)).map((byte, at) => at === 3 * MIB ? byte ^ 0x55 : byte),
-      );
+      const damaged = await Deno.readFile(compressed);
+      damaged[MIB] ^= 0x55;
+      await Deno.writeFile(cut, damaged);
       const target = { path: folder.file("none"), format: "raw" };
       const io = counted(await readyWorkerIo());
       await convert({ sources: [{ path: cut, format: spec.format }], target }, { workerIo: io }).catch((error) => {

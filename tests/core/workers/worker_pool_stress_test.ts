@@ -133,7 +133,7 @@ for (const workers of [1, 2, 16]) {
       await using folder = await scratch();
       const random = rng(seed());
       // Some units that compress come first: those are held until enough are under way.
-      const bytes = mixed(random, SECTOR * random.int(10_000, 16_000)).fill(1, 0, PIECE);
+      const bytes = mixed(random, SECTOR * random.int(6_000, 10_000)).fill(1, 0, PIECE);
       const sources = await sourceIn(folder, bytes);
       const compressed = { ...spec, path: folder.file("compressed") };
       const compression = slowPool(await readyCodecPool(workers), random, atOnce(workers));
@@ -186,25 +186,29 @@ function checkGrains(file: Uint8Array, size: number): void {
 
 Deno.test("the slowest unit first: large units wait for it, and the order holds", async () => {
   await using folder = await scratch();
-  const bytes = new Uint8Array(48 << 20);
+  const bytes = new Uint8Array(16 << 20);
   for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
   const sources = await sourceIn(folder, bytes);
   const large = { path: folder.file("large"), format: "qcow2", compress: true, options: { cluster_size: "2M" } };
   await convert({ sources, target: large, sync: "never" });
-  const inner = await readyCodecPool(16);
-  let first = true;
+  const inner = await readyCodecPool(4);
+  let submitted = 0;
   const pool: CodecPool = {
     ...inner,
     async compress(codec, unit) {
-      const waits = first;
-      first = false;
+      const waits = submitted++ === 0;
       const compressed = await inner.compress(codec, unit);
-      if (waits) await sleep(2000);
+      // The others wait for this one as soon as the window is full: then no more are submitted.
+      for (let before = 0; waits && before < submitted;) {
+        before = submitted;
+        await sleep(300);
+      }
       return compressed;
     },
   };
   const target = { ...targets[2].spec, path: folder.file("out") };
   await convert({ sources: [{ path: large.path }], target, sync: "never" }, { pool });
+  assert.equal(submitted, bytes.length / 65_536);
   checkGrains(await Deno.readFile(target.path), bytes.length);
   const back = { path: folder.file("back"), format: "raw" };
   await convert({ sources: [{ path: target.path }], target: back, sync: "never" });
@@ -343,7 +347,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
     async fn() {
       await using folder = await scratch();
       const random = rng(seed());
-      const bytes = mixed(random, SECTOR * random.int(60_000, 80_000));
+      const bytes = mixed(random, SECTOR * random.int(20_000, 30_000));
       const [plain] = await sourceIn(folder, bytes);
       const source = { path: folder.file("in"), format: spec.format! };
       await convert({ sources: [plain], target: { ...spec, ...source }, sync: "never" });
