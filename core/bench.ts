@@ -1,44 +1,44 @@
 /**
- * How fast an image can be read or written: many equal requests.
+ * Measures how fast an image is read or written, by many requests of one size.
  *
  * @module
  */
 import { type GuestReader, ImageError, inlineCompressor } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, type ChangeOptions, openForChange, reportingCheckpoint } from "./open_for_change.ts";
+import { type ChangeOptions, openForChange, reportingCheckpoint, withPhases } from "./open_for_change.ts";
 import type { ImageSpec } from "./job.ts";
 import { openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
 import { codecPool } from "./workers/codec_pool.ts";
 
-/** Which requests are made. Sizes in guest bytes. */
+/** The requests of a benchmark. Sizes and offsets are guest bytes. */
 export interface BenchJob {
-  /** How many. */
+  /** Number of requests. */
   readonly count: number;
-  /** How many at once. Writes are made one after another: images are written so. */
+  /** Most requests in flight. Writes are made one after another: a writer takes no overlapping calls. */
   readonly depth: number;
-  /** Bytes of each. */
+  /** Bytes of each request. */
   readonly bufferSize: number;
-  /** From the beginning of one to that of the next; at the end of the disk they go on at its beginning. */
+  /** Bytes from the start of one request to that of the next; past the end of the disk they wrap around. */
   readonly step: number;
-  /** Where the first begins. */
+  /** Guest byte at which the first request starts. */
   readonly offset: number;
-  /** Write instead of reading. What was there is lost. */
+  /** Writes instead of reading: the content of the disk is overwritten. */
   readonly write?: BenchWrite;
 }
 
-/** What is written. */
+/** Options of a benchmark that writes. */
 export interface BenchWrite {
   /** The byte that is written, 0 to 255. */
   readonly pattern: number;
-  /** After so many writes the file is synced; 0: never. */
+  /** Number of writes between two syncs of the file; 0: it is not synced. */
   readonly flushInterval: number;
-  /** Whether a sync is waited for before the next write. */
+  /** Whether the next write waits for the sync. */
   readonly drain: boolean;
 }
 
-/** What {@linkcode bench} of `mod.ts` does. */
+/** Implements `bench` of `mod.ts`. */
 export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
   await using stack = new AsyncDisposableStack();
   return await (job.write ? benchWrite(image, job, job.write, options, stack) : benchRead(image, job, options, stack));
@@ -55,13 +55,13 @@ async function benchRead(
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const opened = stack.use(await openImage(image, { ...openOptions(options), decompressor: pool.decompress }));
   const disk: GuestReader = chainOf(opened.layers.map((layer) => layer.disk));
-  const place = placesOn(disk.size, job, "read");
+  const startOf = requestStarts(disk.size, job, "read");
   const checkpoint = reportingCheckpoint(throttleOf(options.signal, 0, options.paused), options.onEvent);
   let next = 0;
   const reader = async () => {
     const buffer = new Uint8Array(new SharedArrayBuffer(bufferSize));
     while (next < count) {
-      await disk.read(buffer, place(next++));
+      await disk.read(buffer, startOf(next++));
       await checkpoint(next / count);
     }
   };
@@ -85,12 +85,12 @@ async function benchWrite(
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
   }
-  const place = placesOn(writer.traits.size, job, "write");
+  const startOf = requestStarts(writer.traits.size, job, "write");
   const buffer = new Uint8Array(job.bufferSize).fill(pattern);
   const seconds = await timed(options, async () => {
     const syncs: Promise<void>[] = [];
     for (let done = 0; done < job.count;) {
-      await writer.write(buffer, place(done++));
+      await writer.write(buffer, startOf(done++));
       if (flushInterval > 0 && done % flushInterval === 0) syncs.push(storage.sync());
       if (drain) await Promise.all(syncs.splice(0));
       await context.checkpoint(done / job.count);
@@ -104,23 +104,23 @@ async function benchWrite(
 
 async function timed(options: ChangeOptions, work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
-  await atWork(options, work);
+  await withPhases(options, work);
   return (performance.now() - begun) / 1000;
 }
 
-/** Where each request begins on a disk of `size` bytes. */
-function placesOn(
+/** Returns the guest byte at which each request starts, on a disk of `size` bytes. */
+function requestStarts(
   size: number,
   { bufferSize, offset, step, count }: BenchJob,
   verb: "read" | "write",
 ): (nth: number) => number {
-  const room = size - bufferSize;
-  if (count > 0 && offset > room) {
+  const lastStart = size - bufferSize;
+  if (count > 0 && offset > lastStart) {
     const message = `Cannot ${verb} ${bufferSize} bytes at byte ${offset}: the disk has ${size}`;
     throw new ImageError("usage", message);
   }
   return (nth) => {
     const at = offset + step * nth;
-    return at <= room ? at : room === 0 ? 0 : at % room;
+    return at <= lastStart ? at : lastStart === 0 ? 0 : at % lastStart;
   };
 }

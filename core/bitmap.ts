@@ -1,28 +1,28 @@
 /**
- * The persistent dirty bitmaps of an existing image: adding, removing, changing.
+ * Adds, removes and changes persistent dirty bitmaps of an existing image.
  *
  * @module
  */
 import { type Bitmap, type BitmapAction, type BitmapSource, type Disk, ImageError } from "../formats/mod.ts";
 import {
-  atWork,
   type ChangedImage,
   type ChangeOptions,
   type ChangeSpec,
   openForChange,
   verbOf,
+  withPhases,
 } from "./open_for_change.ts";
 import { openImage } from "./open/open.ts";
 
-/** Something to be done with a bitmap. */
+/** A change of a bitmap. */
 export type BitmapChange =
-  /** `granularity`: guest bytes of a bit; default: the size of a cluster, from 4 KiB to 64 KiB. */
+  /** `granularity`: guest bytes of a bit. Default: the cluster size, but at least 4 KiB and at most 64 KiB. */
   | { readonly action: "add"; readonly granularity?: number; readonly enabled?: boolean }
   | { readonly action: "remove" | "clear" | "enable" | "disable" }
-  /** Sets what is set in the bitmap `source`, of this image or of another. */
+  /** Sets each bit that is set in the bitmap `source`, of this image or of `image`. */
   | { readonly action: "merge"; readonly source: string; readonly image?: ChangeSpec };
 
-/** What {@linkcode changeBitmap} of `mod.ts` does. */
+/** Implements `changeBitmap` of `mod.ts`. */
 export async function changeBitmap(
   image: ChangeSpec,
   name: string,
@@ -34,7 +34,7 @@ export async function changeBitmap(
   const bitmaps = verbOf(changed, "bitmaps", "change bitmaps of");
   const actions: BitmapAction[] = [];
   for (const change of changes) actions.push(await actionOf(change, changed, stack));
-  await atWork(options, () => bitmaps.change(changed.storage, name, actions, changed.context));
+  await withPhases(options, () => bitmaps.change(changed.storage, name, actions, changed.context));
 }
 
 async function actionOf(

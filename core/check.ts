@@ -1,5 +1,5 @@
 /**
- * Checking an image, and mending it.
+ * Checks an image, and repairs it.
  *
  * @module
  */
@@ -13,46 +13,48 @@ import {
   type Storage,
 } from "../formats/mod.ts";
 import {
-  atWork,
   type ChangeOptions,
   type ChangeSpec,
   namedPath,
   openForChange,
   reportingCheckpoint,
+  withPhases,
 } from "./open_for_change.ts";
 import { refuseInUse } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
 import { formatNamed, probe } from "./open/probe.ts";
 
-/** What {@linkcode check} may be told. */
+/** Options of {@linkcode check}. */
 export interface CheckOptions extends ChangeOptions {
-  /** Mend what is wrong, too. */
+  /** What to repair. Absent: nothing is written. */
   readonly repair?: RepairScope | undefined;
 }
 
-/** What {@linkcode check} finds; after a repair what is left. */
+/** Result of {@linkcode check}: the problems found, after a repair those that are left. */
 export interface CheckResult extends CheckReport {
   /** As given. */
   readonly path: string;
   /** Name of the image's format. */
   readonly format: string;
-  /** What a repair has mended. */
+  /** Corruptions that were repaired. */
   readonly corruptionsFixed: number;
-  /** Leaks that were mended. */
+  /** Leaks that were repaired. */
   readonly leaksFixed: number;
-  /** Whether there is nothing to check in images of this format. */
+  /** Whether images of this format cannot be checked. */
   readonly unsupported: boolean;
 }
 
-/** What {@linkcode check} of `mod.ts` does. */
+/** Implements `check` of `mod.ts`. */
 export async function check(image: string | ChangeSpec, options: CheckOptions = {}): Promise<CheckResult> {
   const spec = typeof image === "string" ? { path: image } : image;
   await using stack = new AsyncDisposableStack();
-  return options.repair === undefined ? await look(spec, options, stack) : await mend(spec, options, stack);
+  return options.repair === undefined
+    ? await checkOnly(spec, options, stack)
+    : await repairAndCheck(spec, options, stack);
 }
 
-async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
+async function checkOnly(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
   const open = openOptions(options);
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const path = resolve(spec.path);
@@ -66,10 +68,14 @@ async function look(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposa
     checkpoint: reportingCheckpoint(throttle, options.onEvent),
     openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
   };
-  return resultOf(spec, format, await atWork(options, () => reportOf(format, storage, context)), NOTHING_FIXED);
+  return resultOf(spec, format, await withPhases(options, () => reportOf(format, storage, context)), NOTHING_FIXED);
 }
 
-async function mend(spec: ChangeSpec, options: CheckOptions, stack: AsyncDisposableStack): Promise<CheckResult> {
+async function repairAndCheck(
+  spec: ChangeSpec,
+  options: CheckOptions,
+  stack: AsyncDisposableStack,
+): Promise<CheckResult> {
   const { format, storage, context } = await openForChange(spec, options, stack);
   options.onEvent?.({ type: "phase", phase: "copy" });
   const before = await reportOf(format, storage, stageContext(context, 0, 0.3));

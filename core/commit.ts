@@ -1,5 +1,5 @@
 /**
- * What an overlay holds, written into a file beneath it.
+ * Writes the content of an overlay into a file of its backing chain.
  *
  * @module
  */
@@ -14,34 +14,34 @@ import { openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
 import { type CodecPool, codecPool } from "./workers/codec_pool.ts";
 
-/** What {@linkcode commit} may be told. */
+/** Options of {@linkcode commit}. */
 export interface CommitOptions extends ChangeOptions {
-  /** The file of the chain that is written; what lies between is left as it is. Default: the one beneath the image. */
+  /** The file of the backing chain that is written; images between stay as they are. Default: the backing file. */
   readonly base?: string;
-  /** Do not empty the image afterwards. What is not the immediate backing file always leaves it as it is. */
+  /** Whether the image is not emptied afterwards. With `base` it never is. */
   readonly keepsTop?: boolean;
-  /** Bytes a second, on average; 0: no limit. */
+  /** Most bytes a second that are written, on average; 0: no limit. */
   readonly rateLimit?: number;
-  /** Number of workers that decompress; absent: one per processor. */
+  /** Most workers that decompress. Default: one per processor. */
   readonly workers?: number;
 }
 
-/** What {@linkcode commit} did. */
+/** Result of {@linkcode commit}. */
 export interface CommitSummary {
   /** The file that was written. */
   readonly base: string;
-  /** Guest bytes, by what was done with them. */
+  /** Guest bytes by action. */
   readonly totals: Totals;
   /** Whether the image is empty now. */
   readonly emptied: boolean;
 }
 
-/** What {@linkcode commit} of `mod.ts` does. */
+/** Implements `commit` of `mod.ts`. */
 export async function commit(image: ChangeSpec, options: CommitOptions = {}): Promise<CommitSummary> {
   await using stack = new AsyncDisposableStack();
   const pool = stack.use(codecPool(options.workers));
   const top = await openForChange(image, options, stack);
-  // The files that are written are locked by themselves; the locks of reading would be in their way.
+  // Files that are written hold exclusive locks: shared locks on the same files would be refused.
   const spec = { ...image, path: top.path, format: top.format.name };
   const open = { ...openOptions(options), forceShare: true, decompressor: pool.decompress };
   const { layers } = stack.use(await openImage(spec, open));
@@ -49,16 +49,16 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
   const emptied = !options.keepsTop && options.base === undefined;
   const empty = emptied ? verbOf(top, "empty", "empty") : null;
   const above = depth === 1 ? top : await openAbove(layers[depth - 1], options, stack);
-  const retie = await untie(above, layers[depth - 1].disk);
+  const restoreId = await clearBackingId(above, layers[depth - 1].disk);
   const base = await openBase(layers[depth], layers[0].disk, options, stack);
   const totals = await copyDown(layers, depth, base, options, pool);
   await base.storage.sync();
-  await retie(base);
+  await restoreId(base);
   if (empty) await empty(top.storage, top.context);
   return { base: base.path, totals, emptied };
 }
 
-/** Which layer is written. */
+/** Returns the index of the layer that is written. */
 async function baseDepth(layers: readonly Layer[], options: CommitOptions): Promise<number> {
   const [{ path }] = layers;
   if (layers.length < 2) {
@@ -69,10 +69,10 @@ async function baseDepth(layers: readonly Layer[], options: CommitOptions): Prom
   await using file = await openOptions(options).files.open(named);
   const depth = layers.findIndex(({ key }, index) => index > 0 && key === fileKey(file, named));
   if (depth > 0) return depth;
-  throw new ImageError("usage", `Cannot commit "${path}" to "${named}": that is not beneath it`, { path });
+  throw new ImageError("usage", `Cannot commit "${path}" to "${named}": that is not in its backing chain`, { path });
 }
 
-/** A layer above the base, open for changing. */
+/** Opens a layer above the base for changing. */
 function openAbove(
   { path, disk }: Layer,
   { onEvent: _, ...options }: ChangeOptions,
@@ -82,21 +82,21 @@ function openAbove(
 }
 
 /**
- * Where the layer above the base states which content that has, it states nothing while the content changes, so that the
- * chain opens at every moment. The result states it again.
+ * Removes the ID of the backing file from the layer above the base, where it states one: while the content of the base
+ * changes, so does its ID, and the chain must open at every moment. Returns a function that stores the new ID.
  */
-async function untie(above: ChangedImage, { backing }: Disk): Promise<(base: ChangedImage) => Promise<void>> {
+async function clearBackingId(above: ChangedImage, { backing }: Disk): Promise<(base: ChangedImage) => Promise<void>> {
   if (backing?.id === undefined) return () => Promise.resolve();
   const setBacking = verbOf(above, "setBacking", "commit");
-  const { id: _id, otherIds: _otherIds, ...untied } = backing;
-  await setBacking(above.storage, untied);
+  const { id: _id, otherIds: _otherIds, ...withoutId } = backing;
+  await setBacking(above.storage, withoutId);
   return async (base) => {
     const { id } = await base.read();
-    await setBacking(above.storage, { ...untied, ...(id !== undefined && { id }) });
+    await setBacking(above.storage, { ...withoutId, ...(id !== undefined && { id }) });
   };
 }
 
-/** The base, open for changing and as long as the image above it. */
+/** Opens the base for changing, and grows it to the size of the top image. */
 async function openBase(
   { path, disk }: Layer,
   top: Disk,

@@ -1,6 +1,6 @@
 /**
- * Comparing two virtual disks: the walk and the loop of a copy, with movers that compare. Where both disks are known to
- * be zero, nothing is read.
+ * Compares two virtual disks by the loop of a copy, with movers that compare. Nothing is read where both disks are known
+ * to be zero.
  *
  * @module
  */
@@ -19,42 +19,42 @@ import { codecPoolOf } from "./workers/codec_pool.ts";
 import { type CompareRequest, fileRangeOf, WORKER_PIECE, type WorkerIo, workerIo } from "./workers/worker_io.ts";
 import { workerPoolOf } from "./workers/worker_pool.ts";
 
-/** What {@linkcode compare} is doing: who must tell failures apart is told. */
+/** The stage of {@linkcode compare} in which it may fail. */
 export type CompareStage = "open" | "status" | "read";
 
-/** What {@linkcode compare} may be told. */
+/** Options of {@linkcode compare}. */
 export interface CompareOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
-  /** Sizes and the status of every byte must be equal as well. */
+  /** Whether sizes and the status of every byte must be equal as well. */
   readonly strict?: boolean;
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
-  /** Hears what is done next, so that a failure can be told as one of opening, of statuses or of data. */
+  /** Called before each stage, so that the caller can attribute a failure to opening, looking up statuses or reading. */
   readonly onStage?: (stage: CompareStage) => void;
-  /** How many workers at most, that decompress or compare. Default: as many as processors. */
+  /** Most workers that decompress or compare. Default: one per processor. */
   readonly workers?: number;
   /**
-   * What compares by itself, instead of workers of its own; ended with it.
+   * Workers that compare, instead of workers of its own. Disposed at the end.
    *
    * @internal
    */
   readonly workerIo?: WorkerIo;
 }
 
-/** What {@linkcode compare} found. Guest bytes. */
+/** Result of {@linkcode compare}. Guest bytes. */
 export interface Comparison {
   /** Whether no difference was found. */
   readonly identical: boolean;
-  /** What differs first: the sizes or the status (only with `strict`), or the content. */
+  /** What differs: the sizes or the status (only with `strict`), or the content. */
   readonly difference?: "size" | "status" | "content";
-  /** Where; the sector, for content. */
+  /** Guest byte of the first difference; for content, the start of its sector. */
   readonly at?: number;
-  /** Guest bytes of both. */
+  /** Sizes of both disks. */
   readonly sizes: readonly [number, number];
-  /** How long it took. */
+  /** Duration in seconds. */
   readonly seconds: number;
 }
 
-/** What {@linkcode compare} of `mod.ts` does. */
+/** Implements `compare` of `mod.ts`. */
 export async function compare(
   first: string | ImageSpec,
   second: string | ImageSpec,
@@ -78,7 +78,7 @@ export async function compare(
     sides.push({ ...sideOf(opened.layers.map((layer) => layer.disk)), buffer: pageMemory(PIECE) });
     fileBytes.push(opened.fileBytes);
   }
-  // Hardly more is read than the files hold.
+  // No more is read than the shorter files hold, but for clusters that are decompressed.
   io.expect(Math.min(...fileBytes));
   const difference = await firstDifference(sides[0], sides[1], io, options);
   onEvent({ type: "phase", phase: "finish" });
@@ -97,7 +97,7 @@ class Difference extends Error {
   }
 }
 
-/** What differs, and where. */
+/** A difference and its position. */
 type Found = Pick<Comparison, "difference" | "at">;
 
 async function firstDifference(
@@ -144,7 +144,7 @@ async function firstDifference(
   }
 }
 
-/** So many pieces may be done while the one before them is in flight. */
+/** Most pieces in flight: those of this thread end while workers still compare earlier ones. */
 const PIECES_IN_FLIGHT = 64;
 
 /** A side with a buffer. */
@@ -163,7 +163,7 @@ interface Pair {
   readonly onRead: () => void;
 }
 
-/** Compares by workers where both sides have a location. */
+/** Returns a mover that compares by workers, where both sides have a location. */
 function byWorkers(pair: Pair): MoverOf {
   const { io } = pair;
   return (copying) => async (step, start) => {
@@ -178,7 +178,7 @@ function byWorkers(pair: Pair): MoverOf {
     pair.inFlight++;
     const result = io.compare(request).finally(() => pair.inFlight--);
     await settle(copying, step, start, end, async () => {
-      // Not into the buffers of the piece that this thread may be comparing.
+      // This thread may be comparing another piece in the buffers of `pair`.
       return await result ?? await compareHere({ ...pair, ...withOwnBuffers(pair) }, step, start, end);
     });
     return end;
@@ -201,7 +201,7 @@ function requestFor({ start, one, other }: PairExtent, from: number, limit: numb
   return first && second && length > 0 ? { one: first, other: second, length } : null;
 }
 
-/** Compares in this thread; takes every step. */
+/** Returns a mover that compares in this thread; it takes every step. */
 function inThisThread(pair: Pair): MoverOf {
   return (copying) => async (step, start) => {
     const extent = extentIn(step, start) as PairExtent;
@@ -209,7 +209,7 @@ function inThisThread(pair: Pair): MoverOf {
     const end = extent.kind === "data" ? Math.min(extent.end, alignDown(start, PIECE) + PIECE) : extent.end;
     const found = await compareHere(pair, step, start, end);
     await settle(copying, step, start, end, () => Promise.resolve(found));
-    // Results of workers come only when the event loop turns.
+    // Messages of workers arrive only when the event loop turns.
     if (pair.inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
     return end;
   };

@@ -1,19 +1,19 @@
 /**
- * How long files become whose data is compressed. Pure.
+ * Estimates the size of files with compressed data. Pure.
  *
  * @module
  */
 
-/** How well data compresses: bytes in the file for one byte of data, and what that may be wrong by. */
+/** How well data compresses, with the error of the estimate. */
 export interface CompressedShare {
   /** Bytes in the file for one byte of data. */
   readonly share: number;
-  /** Two standard errors of the samples, and what a format may add to each unit. */
+  /** Two standard errors of the samples, plus the bytes that a format may add to each cluster, for one byte of data. */
   readonly error: number;
 }
 
 /**
- * The size of files of `size` bytes, if the `data` bytes of data in them are compressed; and what it may be wrong by.
+ * Returns the size of files of `size` bytes once the `data` bytes of data in them are compressed, and its error. In bytes.
  *
  * @example
  * ```ts
@@ -28,6 +28,6 @@ export function compressedSize(
   data: number,
   { share, error }: CompressedShare,
 ): { readonly size: number; readonly error: number } {
-  // Never more than without compressing.
+  // A cluster that does not become smaller is stored as it is.
   return { size: Math.min(size, Math.round(size - data + data * share)), error: Math.ceil(data * error) };
 }

@@ -1,6 +1,6 @@
 /**
- * A whole conversion: open, plan, create, copy, finish, commit. Nothing appears under the target's name before the end,
- * and every way out closes and cleans up what was begun.
+ * A whole conversion: open, plan, create, copy, finish, commit. The target appears under its name only at the end; a
+ * conversion that fails closes its files and removes new ones.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import type { MoverOf } from "./copy/job.ts";
 import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
 import { type WorkerPool, workerPoolOf } from "./workers/worker_pool.ts";
 import { workerIo } from "./workers/worker_io.ts";
-import { guestSizeOf, type Lengthened, lengthened, tellRounding } from "./target/guest_size.ts";
+import { guestSizeOf, type Lengthened, lengthened, warnOfRounding } from "./target/guest_size.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
@@ -47,16 +47,16 @@ import {
   type TargetJob,
 } from "./target/target.ts";
 
-/** Zeroes shorter than this between data are not worth a hole, unless the job says otherwise. */
+/** Default of `sparseSize`: zeroes between data that are shorter than this many bytes are written. */
 const DEFAULT_SPARSE = 4096;
 
-/** What {@linkcode convert} of `mod.ts` does. */
+/** Implements `convert` of `mod.ts`. */
 export async function convert(job: ConvertJob, context: ConvertContext = {}): Promise<ConvertSummary> {
   await using stack = new AsyncDisposableStack();
   return await new Conversion(job, context).run(stack);
 }
 
-/** The state that the steps of one conversion share. For this folder only. */
+/** The state that the stages of one conversion share. For this folder only. */
 export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
@@ -65,7 +65,7 @@ export class Conversion {
   readonly codecs: CodecPool;
   readonly options: OpenOptions & { readonly files: Files };
 
-  /** `output`: where new files go instead of the host's. */
+  /** `output`: creates new files in place of the host. */
   constructor(readonly job: ConvertJob, readonly context: ConvertContext, readonly output?: OutputFiles) {
     this.throttle = throttleOf(context.signal, job.rateLimit ?? 0, context.paused);
     this.workers = workerPoolOf(job.workers);
@@ -100,7 +100,7 @@ export class Conversion {
     };
   }
 
-  /** Opens everything and starts the target; not a byte is copied. */
+  /** Opens the sources and starts the target; copies nothing. */
   async prepare(stack: AsyncDisposableStack): Promise<Ready> {
     throwIfCancelled(this.context.signal);
     stack.use(this.codecs);
@@ -119,9 +119,9 @@ export class Conversion {
     if (job.compressionLevel !== undefined && !traits.compress) {
       throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
     }
-    const longer = await this.longEnough(reader, sources.size);
+    const longer = await this.lengthened(reader, sources.size);
     if (job.target.create !== false) {
-      tellRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
+      warnOfRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
     }
     const source = pad(longer.reader, alignUp(longer.reader.size, traits.sector));
     if (job.bitmaps && !target.writer.bitmaps) throw lacksBitmaps(job.target, target.format);
@@ -139,15 +139,15 @@ export class Conversion {
     };
   }
 
-  /** What is read, as long as the job wants the target. */
-  async longEnough(reader: GuestReader, sourceSize: number): Promise<Lengthened & { readonly added: number }> {
+  /** Returns `reader`, lengthened to the guest size that the job states for the target. */
+  async lengthened(reader: GuestReader, sourceSize: number): Promise<Lengthened & { readonly added: number }> {
     const size = guestSizeOf(this.job.target, sourceSize);
     if (size === sourceSize) return { reader, added: 0 };
     const longer = await lengthened(reader, size, this.options.onWarning);
     return { ...longer, added: size - sourceSize };
   }
 
-  /** Copies, completes and commits. */
+  /** Copies all data, then finishes and commits the target. */
   async fill(
     ready: Ready,
     planned: Totals | null,
@@ -186,16 +186,15 @@ export class Conversion {
     }
   }
 
-  /** The movers of this job besides inline copy, in the order in which they are asked. */
+  /** The movers of this job besides inline copy, in their order. */
   movers({ writer, storage }: OpenedTarget, planned: Totals | null, stack: AsyncDisposableStack): MoverOf[] {
     const { digest, offload = false, rateLimit, salvage, sparseSize } = this.job;
     const movers: MoverOf[] = [];
-    // Where files only share their blocks, zeroes among them cost nothing; where the host copies (-C), the user has said
-    // that zeroes need not be looked for.
+    // Zeroes in shared blocks take no space; with -C the user has given up zero detection.
     if (writer.writeContent && !salvage && !digest && sparseSize !== 0) {
       movers.push(hostCopyTo(storage, offload ? "copy" : "clone"));
     }
-    // A hash takes all bytes in order, and a rate limit counts them one after another.
+    // A hash needs all bytes in order, a rate limit a delay after each write.
     if (!digest && !rateLimit) {
       const workers = stack.use(this.context.workerIo ?? workerIo(this.workers));
       workers.expect(planned?.data ?? 0);
@@ -211,17 +210,17 @@ export class Conversion {
     if (job.bitmaps) await requireBitmaps(job.target, format, plan);
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);
-    const beneath = backing?.layers[0] ?? null;
-    const reader = readerOf(sources, beneath, options.onWarning, this.guard());
+    const kept = backing?.layers[0] ?? null;
+    const reader = readerOf(sources, kept, options.onWarning, this.decorator());
     const inputs = [...sources.images, ...(backing ? [backing] : [])];
     const target = await createTarget(this.targetJob(sources, inputs), format, plan, backing, stack);
-    return { target, reader, policy: this.policyFor(beneath !== null, beneath?.disk.size ?? 0) };
+    return { target, reader, policy: this.policyFor(kept !== null, kept?.disk.size ?? 0) };
   }
 
   async openExisting(sources: OpenedSources, stack: AsyncDisposableStack): Promise<Prepared> {
     const { job, options } = this;
     const target = await editTarget(this.targetJob(sources, sources.images), stack);
-    const { below } = target;
+    const { backing } = target;
     const { path } = job.target;
     const { size, compress } = target.writer.traits;
     if (size < sources.size) {
@@ -232,21 +231,21 @@ export class Conversion {
     if (job.target.compress && !compress) {
       throw new ImageError("unsupported", `Cannot compress into "${path}": ${target.format.name} cannot`, { path });
     }
-    const beneath = await this.beneathExisting(below?.layers[0] ?? null, stack);
-    const reader = readerOf(sources, beneath, options.onWarning, this.guard());
-    // What is in the target already hides what is beneath it, also past the backing file's end.
-    return { target, reader, policy: this.policyFor(beneath !== null, Infinity) };
+    const kept = await this.backingOfExisting(backing?.layers[0] ?? null, stack);
+    const reader = readerOf(sources, kept, options.onWarning, this.decorator());
+    // Old content of the target hides the backing file, and zeroes past its end: both must be overwritten.
+    return { target, reader, policy: this.policyFor(kept !== null, Infinity) };
   }
 
-  /** What `-B` names for an existing target: its own backing file, or what the user says that it holds already. */
-  async beneathExisting(own: Layer | null, stack: AsyncDisposableStack): Promise<Layer | null> {
+  /** Opens the file that `-B` names for an existing target. Its own backing file, if it has one, must be the same file. */
+  async backingOfExisting(own: Layer | null, stack: AsyncDisposableStack): Promise<Layer | null> {
     const { target } = this.job;
     const opened = await openTargetBacking(target, this.options);
     if (!opened) return null;
     stack.use(opened);
     const stated = opened.layers[0];
     if (!own || own.key === stated.key) return stated;
-    const message = `Cannot keep "${stated.path}" beneath "${target.path}": the backing file of that is "${own.path}"`;
+    const message = `Cannot use "${stated.path}" as the backing file of "${target.path}": that is "${own.path}"`;
     throw new ImageError("usage", message, { path: target.path });
   }
 
@@ -270,11 +269,11 @@ export class Conversion {
     return { keepsBacking, backingEnd: keepsBacking ? backingEnd : 0, writesZeroes: this.job.sparseSize === 0 };
   }
 
-  /** Lets the sources be read as far as they can, where the job wants that. */
-  guard(): ReaderDecorator | undefined {
+  /** Returns a decorator that skips read errors of the sources, where the job states `salvage`. */
+  decorator(): ReaderDecorator | undefined {
     if (!this.job.salvage) return undefined;
-    return (reader, grain, from) =>
-      skippingErrors(reader, grain, (start, end, message) => {
+    return (reader, granularity, from) =>
+      skippingErrors(reader, granularity, (start, end, message) => {
         this.emit({ type: "bad", start: from + start, end: from + end, message });
         const last = this.bad.at(-1);
         if (last?.end === from + start) last.end = from + end;
@@ -282,7 +281,7 @@ export class Conversion {
       });
   }
 
-  /** Counts the work with the same walk that will do it; only if somebody listens. */
+  /** Counts the work with the walk of the copy and emits the plan; null without a listener. */
   async plan({ sources, source, target, traits, policy, size }: Ready): Promise<Totals | null> {
     if (!this.context.onEvent) return null;
     this.emit({ type: "phase", phase: "plan" });
@@ -297,7 +296,7 @@ export class Conversion {
   }
 }
 
-/** The pool, ended as soon as the job is cancelled: nobody waits for units under way then, and no more are taken. */
+/** Returns a pool that ends as soon as `signal` aborts: clusters in flight fail, and no more are accepted. */
 function endedBy(signal: AbortSignal | undefined, pool: CodecPool): CodecPool {
   if (!signal) return pool;
   const end = () => pool[Symbol.dispose]();
@@ -307,9 +306,9 @@ function endedBy(signal: AbortSignal | undefined, pool: CodecPool): CodecPool {
     get seconds() {
       return pool.seconds;
     },
-    async compress(codec, unit) {
+    async compress(codec, cluster) {
       throwIfCancelled(signal);
-      return await pool.compress(codec, unit);
+      return await pool.compress(codec, cluster);
     },
     async decompress(codec, compressed, into) {
       throwIfCancelled(signal);
@@ -327,14 +326,14 @@ export interface Ready {
   readonly sources: OpenedSources;
   readonly target: OpenedTarget;
   readonly source: GuestReader;
-  /** The writer's, with what the user knows better. */
+  /** Traits of the writer; `startsZeroed` also where the user states it. */
   readonly traits: WriterTraits;
   readonly policy: Policy;
   readonly bitmaps: readonly Bitmap[];
   readonly size: Pick<PlannedTarget, "size" | "added" | "gpt">;
 }
 
-/** A target that is ready to be written, and what is to be read for it. */
+/** A target that is ready to be written, and the reader of its guest bytes. */
 interface Prepared {
   readonly target: OpenedTarget;
   readonly reader: GuestReader;

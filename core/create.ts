@@ -1,5 +1,5 @@
 /**
- * A new, empty image. Nothing appears under its name before it is complete.
+ * Creates an image without data. It appears under its name only when it is complete.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   resolve,
   throwIfCancelled,
 } from "../formats/mod.ts";
-import { atWork, reportingCheckpoint } from "./open_for_change.ts";
+import { reportingCheckpoint, withPhases } from "./open_for_change.ts";
 import { checkJob } from "./target/check_job.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
@@ -21,31 +21,31 @@ import { throttleOf } from "./throttle.ts";
 import { formatNamed } from "./open/probe.ts";
 import { createTarget, openTargetBacking, planTarget } from "./target/target.ts";
 
-/** A new image. */
+/** The image to create. */
 export interface CreateJob extends Pick<TargetSpec, "path" | "options" | "backing"> {
   /** Name of its format. */
   readonly format: string;
-  /** Guest bytes. Default: those of its backing file. */
+  /** Guest bytes. Default: the size of its backing file. */
   readonly size?: number;
-  /** Do not open the backing file: it need not be there, and `size` must be given. */
+  /** Whether the backing file is not opened: it need not exist, and `size` must be given. */
   readonly unseenBacking?: boolean;
-  /** Do not ask for a lock on the backing file. */
+  /** Whether the backing file is opened without a lock. */
   readonly forceShare?: boolean;
-  /** Further folders in which files named by the backing file may lie. */
+  /** Further folders from which files that the backing file names may be opened. */
   readonly allowRefs?: readonly string[];
   /** Default `finish`. */
   readonly sync?: SyncMode;
 }
 
-/** What a caller hands to {@linkcode createImage} besides its data. */
+/** Callbacks and other context of {@linkcode createImage}. */
 export interface CreateImageContext extends Pick<ConvertContext, "formats" | "files" | "signal" | "paused"> {
-  /** Hears how far it is, where space is taken. */
+  /** Called with progress events, where space is reserved. */
   readonly onEvent?: (event: ScanEvent) => void;
-  /** Hears of guesses. */
+  /** Called with warnings, such as a guessed format. */
   readonly onWarning?: (message: string) => void;
 }
 
-/** What was created. */
+/** Result of {@linkcode createImage}. */
 export interface CreatedImage {
   /** Absolute. */
   readonly path: string;
@@ -57,7 +57,7 @@ export interface CreatedImage {
   readonly fileSize: number;
 }
 
-/** What {@linkcode createImage} of `mod.ts` does. */
+/** Implements `createImage` of `mod.ts`. */
 export async function createImage(job: CreateJob, context: CreateImageContext = {}): Promise<CreatedImage> {
   throwIfCancelled(context.signal);
   context.onEvent?.({ type: "phase", phase: "inspect" });
@@ -76,7 +76,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
     ...(job.options && { options: job.options }),
     ...(job.backing && { backing: job.backing }),
   };
-  // The rules for a new target are those of a conversion; it has no source here.
+  // A new target follows the rules of a conversion, which needs a source.
   checkJob({ sources: [{ path: job.path }], target: spec }, format);
   await using stack = new AsyncDisposableStack();
   if (job.unseenBacking) refuseItself(job);
@@ -100,7 +100,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
     compressor: inlineCompressor,
     options,
   };
-  const target = await atWork(context, async () => {
+  const target = await withPhases(context, async () => {
     const begun = await createTarget(targetJob, format, plan, backing, stack);
     await begun.writer.finish();
     return begun;
@@ -116,7 +116,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
   return created;
 }
 
-/** Nothing is opened, so only the names can be compared. */
+/** Throws where an image would be its own backing file; by name, because the backing file is not opened. */
 function refuseItself({ path, backing }: CreateJob): void {
   if (!backing || resolve(dirname(path), backing.path) !== resolve(path)) return;
   throw new ImageError("refused", `Cannot create "${path}": it would be its own backing file`, { path });

@@ -1,5 +1,5 @@
 /**
- * The digest of a virtual disk: the same for every format that holds the same disk.
+ * The digest of a virtual disk. It does not depend on the format.
  *
  * @module
  */
@@ -14,27 +14,27 @@ import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
 import { codecPool } from "./workers/codec_pool.ts";
 
-/** What {@linkcode digest} may be told. */
+/** Options of {@linkcode digest}. */
 export interface DigestOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
-  /** How many decompressing workers at most. Default: as many as processors. */
+  /** Most workers that decompress. Default: one per processor. */
   readonly workers?: number;
 }
 
-/** A disk's digest. */
+/** Result of {@linkcode digest}. */
 export interface DigestSummary {
   /** SHA-256 of all guest bytes, in hex. */
   readonly sha256: string;
   /** Guest bytes. */
   readonly size: number;
-  /** What was done: `data` was read, `zero` was known to be zero. */
+  /** Guest bytes: `data` was read, `zero` is known to be zero. */
   readonly totals: Totals;
-  /** How long it took. */
+  /** Duration in seconds. */
   readonly seconds: number;
 }
 
-/** What {@linkcode digest} of `mod.ts` does. */
+/** Implements `digest` of `mod.ts`. */
 export async function digest(image: string | ImageSpec, options: DigestOptions = {}): Promise<DigestSummary> {
   const begun = performance.now();
   const { onEvent } = options;

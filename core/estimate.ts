@@ -1,5 +1,5 @@
 /**
- * A look at the data before a conversion: how it lies, and from samples how long the job takes and how well it compress.
+ * Estimates a conversion: the source by status and, from samples, how long the job takes and how well the data compresses.
  *
  * @module
  */
@@ -13,33 +13,33 @@ import type { CompressedShare } from "./compressed_size.ts";
 import { codecPool } from "./workers/codec_pool.ts";
 import { countingCompressor, takeSamples } from "./samples.ts";
 
-/** How many runs there are of a status, and how many guest bytes. */
+/** Guest bytes of one status. */
 export interface StatusCount {
-  /** How many runs. */
-  readonly runs: number;
-  /** Guest bytes of them all. */
+  /** Number of extents, neighbours of one status counted as one. */
+  readonly extents: number;
+  /** Guest bytes of all of them. */
   readonly bytes: number;
 }
 
-/** What {@linkcode estimateConversion} finds. */
+/** Result of {@linkcode estimateConversion}. */
 export interface Estimate {
-  /** The source by status: `compressed` data lies compressed, `hole` is left to the target's backing file. */
+  /** The source by status: `compressed` is stored compressed, `hole` is left to the backing file of the target. */
   readonly status: { readonly [status in "data" | "compressed" | "zero" | "hole"]: StatusCount };
   /** Guest bytes of the samples. */
   readonly sampled: number;
-  /** About how long the copy takes, in seconds, if the target is written as fast as the source is read. */
+  /** Estimated seconds of the copy, if the target is written as fast as the source is read. */
   readonly seconds: number;
-  /** For a target that compress: how well the data compress. */
-  readonly compress?: CompressedShare;
+  /** How well the data compresses, where the target compresses. */
+  readonly compression?: CompressedShare;
 }
 
-/** What {@linkcode estimateConversion} may be told. */
+/** Options of {@linkcode estimateConversion}. */
 export interface EstimateContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/** What {@linkcode estimateConversion} of `mod.ts` does. */
+/** Implements `estimateConversion` of `mod.ts`. */
 export async function estimateConversion(
   job: ConvertJob,
   { onEvent, ...context }: EstimateContext = {},
@@ -53,12 +53,12 @@ export async function estimateConversion(
   const compressor = countingCompressor(pool.compress);
   const conversion = new Conversion(job, { ...context, pool: { ...pool, compress: compressor.compress } }, dryOutput());
   const { source, target: { writer } } = await conversion.prepare(stack);
-  const told = { checkpoint: reportingCheckpoint(conversion.throttle, onEvent) };
+  const progress = { checkpoint: reportingCheckpoint(conversion.throttle, onEvent) };
   onEvent?.({ type: "phase", phase: "copy" });
-  const status = await countStatus(source, stageContext(told, 0, 0.5).checkpoint);
+  const status = await countStatus(source, stageContext(progress, 0, 0.5).checkpoint);
   const data = status.data.bytes + status.compressed.bytes;
-  const { checkpoint } = stageContext(told, 0.5, 1);
-  const { sampled, readSeconds, writeSeconds, compress } = await takeSamples({
+  const { checkpoint } = stageContext(progress, 0.5, 1);
+  const { sampled, readSeconds, writeSeconds, compression } = await takeSamples({
     source,
     data,
     writer,
@@ -70,7 +70,7 @@ export async function estimateConversion(
     status,
     sampled,
     seconds: sampled === 0 ? 0 : data * (2 * readSeconds + writing) / sampled,
-    ...(compress && { compress }),
+    ...(compression && { compression }),
   };
 }
 
@@ -79,19 +79,19 @@ async function countStatus(
   checkpoint: (share: number) => Promise<void>,
 ): Promise<Estimate["status"]> {
   const counts = {
-    data: { runs: 0, bytes: 0 },
-    compressed: { runs: 0, bytes: 0 },
-    zero: { runs: 0, bytes: 0 },
-    hole: { runs: 0, bytes: 0 },
+    data: { extents: 0, bytes: 0 },
+    compressed: { extents: 0, bytes: 0 },
+    zero: { extents: 0, bytes: 0 },
+    hole: { extents: 0, bytes: 0 },
   };
   let last = "";
   for (let at = 0; at < source.size;) {
-    const run = await source.extentAt(at, source.size);
-    const status = run.kind === "data" && run.compressed ? "compressed" : run.kind;
-    counts[status].bytes += run.end - at;
-    if (status !== last) counts[status].runs++;
+    const extent = await source.extentAt(at, source.size);
+    const status = extent.kind === "data" && extent.compressed ? "compressed" : extent.kind;
+    counts[status].bytes += extent.end - at;
+    if (status !== last) counts[status].extents++;
     last = status;
-    at = run.end;
+    at = extent.end;
     await checkpoint(at / source.size);
   }
   return counts;

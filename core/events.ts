@@ -1,17 +1,17 @@
 /**
- * What a job tells while it runs. Events are plain values; every count is in bytes.
+ * Events that a job emits. Plain values; counts are bytes.
  *
  * @module
  */
 import type { ExtentKind } from "../formats/mod.ts";
 
-/** Guest bytes of a job by what is done with them. */
+/** Guest bytes of a job by action. */
 export interface Totals {
-  /** To be read and written (zeroes that are found inside are counted here). */
+  /** Read and written. Includes zeroes that are found inside data. */
   readonly data: number;
-  /** Known to be zero and written as zeroes. */
+  /** Known to be zero, and written as zeroes. */
   readonly zero: number;
-  /** Neither read nor written: zero already, or left to the backing file. */
+  /** Neither read nor written: the target reads as zero already, or shows its backing file. */
   readonly skip: number;
 }
 
@@ -21,18 +21,18 @@ export type Phase = "inspect" | "plan" | "copy" | "finish";
 /** One event of a job. */
 export type ConvertEvent =
   | { readonly type: "phase"; readonly phase: Phase }
-  /** What will be done; told once, before the first byte is copied. */
+  /** The plan; emitted once, before the first byte is copied. */
   | {
     readonly type: "plan";
     readonly sources: readonly SourceSummary[];
     readonly target: PlannedTarget;
     readonly totals: Totals;
   }
-  /** A piece that is being copied from now on, until a `run` that covers it. */
+  /** The copy of a piece begins; it ends with an `extent` event that covers the piece. */
   | { readonly type: "begin"; readonly start: number; readonly end: number }
   /**
-   * A piece that has settled, in guest order. `zeroes` counts the zeroes found inside data, `seconds` is the time from
-   * its beginning.
+   * A piece is done. Emitted in guest order. `zeroes`: bytes of its data that were found to be zero; `seconds`: time
+   * since its `begin`.
    */
   | {
     readonly type: "extent";
@@ -44,8 +44,8 @@ export type ConvertEvent =
     readonly seconds: number;
   }
   /**
-   * How long each stage has been busy since the copy began, in seconds; told now and then. Compressing and decompressing count
-   * all cores.
+   * Busy seconds of each stage since the copy began; emitted a few times a second. Compressing and decompressing sum over
+   * all threads.
    */
   | {
     readonly type: "load";
@@ -54,19 +54,19 @@ export type ConvertEvent =
     readonly compress: number;
     readonly write: number;
   }
-  /** Bytes of the source that could not be read and became zeroes (`salvage`). */
+  /** Guest bytes that could not be read and become zeroes (`salvage`). */
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
   | { readonly type: "warning"; readonly message: string };
 
-/** What a job tells that only reads: as a conversion, but there is no target to plan. */
+/** Events of jobs other than conversions. */
 export type ScanEvent =
   | Exclude<ConvertEvent, { readonly type: "plan" }>
-  /** What will be read; told once, before the first byte is. */
+  /** The work by action; emitted once, before the first byte is read. */
   | { readonly type: "totals"; readonly totals: Totals }
-  /** How much of the phase is done, from 0 to 1, where it is not counted in bytes. */
+  /** The share of the phase that is done, from 0 to 1, where the work is not counted in bytes. */
   | { readonly type: "progress"; readonly share: number };
 
-/** The target as it will be. */
+/** The target of a plan. */
 export interface PlannedTarget {
   /** As the job names it. */
   readonly path: string;
@@ -74,28 +74,28 @@ export interface PlannedTarget {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** Guest bytes that are added at the end because the job wants a longer disk; absent: none. */
+  /** Guest bytes that are added at the end, because the job states a longer disk; absent: none. */
   readonly added?: number;
-  /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: nothing is to be done. */
+  /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: there is none to move. */
   readonly gpt?: GptAction;
 }
 
-/** `moved`: its backup lies at the new end; `left`: it is not sound and stays as it is. */
+/** `moved`: the backup is at the new end; `left`: the table is corrupt and stays as it is. */
 export type GptAction = "moved" | "left";
 
-/** One source as opened: the layers from the top down. */
+/** An opened source. */
 export interface SourceSummary {
-  /** Of the top layer. */
+  /** Path of the top layer. */
   readonly path: string;
   /** Guest bytes. */
   readonly size: number;
-  /** The chain, top first; sizes are guest bytes. */
+  /** The backing chain, top first; sizes are guest bytes. */
   readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
 }
 
-/** What a finished job did. */
+/** Result of a conversion. */
 export interface ConvertSummary {
-  /** Where it is, absolute. */
+  /** The target, absolute. */
   readonly path: string;
   /** Name of its format. */
   readonly format: string;
@@ -103,15 +103,15 @@ export interface ConvertSummary {
   readonly size: number;
   /** As in {@linkcode PlannedTarget}. */
   readonly added?: number;
-  /** What became of the backup of a GPT, where the disk was lengthened. */
+  /** As in {@linkcode PlannedTarget}. */
   readonly gpt?: GptAction;
-  /** Bytes of the finished file. */
+  /** Size of the file in bytes. */
   readonly fileSize: number;
-  /** What was done. `data` counts what was read; `zeroes` of it were found to be zero. */
+  /** Guest bytes by action; `zeroes` of `data` were found to be zero. */
   readonly totals: Totals & { readonly zeroes: number };
-  /** Guest ranges that became zeroes because they could not be read. */
+  /** Ranges of guest bytes that could not be read and became zeroes. */
   readonly bad: readonly { readonly start: number; readonly end: number }[];
-  /** SHA-256 of the guest bytes that were converted, in hex, where the job asks for it. */
+  /** SHA-256 of the converted guest bytes, in hex, where the job states `digest`. */
   readonly sha256?: string;
   /** Seconds from the first phase to the last. */
   readonly seconds: number;

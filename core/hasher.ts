@@ -24,7 +24,7 @@ import type { Hasher } from "./copy/job.ts";
  */
 export function hasherOf(): Hasher {
   const hash = createHash("sha256");
-  // A view of the same memory: nothing is copied.
+  // `Buffer.from` with an `ArrayBuffer` is a view: nothing is copied.
   const data = (bytes: Uint8Array) => void hash.update(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   return {
     data,

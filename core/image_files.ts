@@ -1,5 +1,5 @@
 /**
- * Which files reading images touches.
+ * Lists the files that jobs touch which read images.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { JobFiles } from "./target/job_files.ts";
 import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 
-/** What {@linkcode imageFiles} of `mod.ts` does. */
+/** Implements `imageFiles` of `mod.ts`. */
 export async function imageFiles(
   images: readonly ImageSpec[],
   options: OpenDiskOptions & { readonly chain?: boolean } = {},

@@ -1,5 +1,5 @@
 /**
- * What an image says of itself. Files that it names are looked for, but not opened, unless the chain is asked for.
+ * Inspects images from their metadata. Files that an image names are located; only `inspectChain` opens them.
  *
  * @module
  */
@@ -19,19 +19,19 @@ import { isProtocol, resolveNamed } from "./open/named_files.ts";
 import { type Layer, openImage, type OpenOptions } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 
-/** A file that an image names, and what would become of opening it. */
+/** A file that an image names, and whether it may be opened. */
 export interface NamedFileInfo {
-  /** What it is to the image. */
+  /** Its role in the image. */
   readonly role: "backing file" | "data file";
-  /** As it stands in the image; empty where only its ID is told. */
+  /** As stored in the image; empty where the image stores only its ID. */
   readonly name: string;
   /** Its format, where the image states it. */
   readonly format?: string;
-  /** Where it was found. */
+  /** Its real path, where it was found. */
   readonly path?: string;
   /**
-   * `found`: it may be opened; `refused`: it lies outside the folder of the image, or is no path; `unknown`: Deno was
-   * not allowed to look.
+   * `found`: it may be opened; `refused`: it is outside the folder of the image, or the name is no path; `unknown`: Deno
+   * has no permission to look.
    */
   readonly state: "found" | "missing" | "refused" | "unknown";
   /** Why it was not found. */
@@ -46,84 +46,84 @@ export interface SnapshotInfo {
   readonly name: string;
   /** Bytes of the saved machine state. */
   readonly vmStateSize: number;
-  /** When it was taken: seconds since 1970, and nanoseconds of that second. */
+  /** When it was taken: seconds since 1970-01-01. */
   readonly dateSeconds: number;
   /** Nanoseconds beyond that second. */
   readonly dateNanoseconds: number;
-  /** How long the guest had run: seconds and nanoseconds. */
+  /** Guest run time in seconds. */
   readonly clockSeconds: number;
   /** Nanoseconds beyond that second. */
   readonly clockNanoseconds: number;
-  /** Instructions run, where they are counted. */
+  /** Executed instructions, where QEMU counts them (icount). */
   readonly instructions?: number;
 }
 
-/** What {@linkcode inspect} finds. Sizes in bytes. */
+/** Result of {@linkcode inspect}. Sizes in bytes. */
 export interface ImageInfo {
-  /** As given; deeper in a chain as named by the image above, seen from there. */
+  /** As given; for a backing file, its name as stored in the image above, relative to the same folder as the first path. */
   readonly path: string;
   /** Name of its format. */
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** Bytes that its file takes on the host; absent where the host does not tell. */
+  /** Bytes that the host has allocated for its file; absent where the host does not report them. */
   readonly allocated?: number;
   /** Length of the file. */
   readonly fileSize?: number;
-  /** Bytes of a cluster (block, grain); absent where the format has none. */
+  /** Bytes that it allocates at once (cluster, grain, block); absent where its format has none. */
   readonly clusterSize?: number;
-  /** Whether it was not closed in good order. */
+  /** Whether it was not closed properly: its dirty flag is set. */
   readonly dirty: boolean;
-  /** The file beneath, as named; `path` is the name seen from where `path` of this image counts from. */
+  /** Its backing file as stored in the image; `path` is relative to the same folder as {@linkcode path}. */
   readonly backing?: { readonly name: string; readonly format?: string; readonly path: string };
   /** Its internal snapshots, in the order of the image. */
   readonly snapshots: readonly SnapshotInfo[];
-  /** What only its format has. */
+  /** Properties of its format. */
   readonly specific: FormatInfo;
   /** All files that it names. */
   readonly names: readonly NamedFileInfo[];
 }
 
-/** FormatInfo that have a place of their own in {@linkcode ImageInfo}. */
+/** Properties of `Disk.info` that have a member of their own in {@linkcode ImageInfo}. */
 const GENERAL = ["cluster-size", "dirty-flag", "snapshots"];
 
-/** What {@linkcode inspect} of `mod.ts` does. */
+/** Implements `inspect` of `mod.ts`. */
 export async function inspect(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo> {
   const spec = typeof image === "string" ? { path: image } : image;
   return (await inspectLayers({ ...spec, backing: null }, options))[0];
 }
 
-/** What {@linkcode inspectChain} of `mod.ts` does. */
+/** Implements `inspectChain` of `mod.ts`. */
 export async function inspectChain(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<ImageInfo[]> {
   return await inspectLayers(typeof image === "string" ? { path: image } : image, options);
 }
 
-/** A file that was asked for while its image was opened. */
-interface Asked {
+/** A file that a format requested while it opened an image. */
+interface Requested {
   readonly file: NamedFile;
   readonly imagePath: string;
 }
 
 async function inspectLayers(spec: ImageSpec, options: OpenDiskOptions): Promise<ImageInfo[]> {
-  const asked: Asked[] = [];
+  const requested: Requested[] = [];
   const open = openOptions(options);
-  const standIn = (file: NamedFile, imagePath: string) => {
-    asked.push({ file, imagePath });
-    return sealed(file);
+  const substitute = (file: NamedFile, imagePath: string) => {
+    requested.push({ file, imagePath });
+    return closedFile(file);
   };
   try {
-    await using image = await openImage(spec, { ...open, standIn });
-    return await infosOf(spec, image.layers, asked, open);
+    await using image = await openImage(spec, { ...open, substitute });
+    return await infosOf(spec, image.layers, requested, open);
   } catch (error) {
-    // A format that must read what it names to know its own size.
-    if (asked.length === 0 || !(error instanceof ImageError)) throw error;
+    // The format must read the files that it names to know the size of the disk.
+    if (requested.length === 0 || !(error instanceof ImageError)) throw error;
   }
   await using image = await openImage(spec, open);
-  return await infosOf(spec, image.layers, asked, open);
+  return await infosOf(spec, image.layers, requested, open);
 }
 
-/** A file that stays closed. */
-function sealed({ name }: NamedFile): Storage {
+/** Returns a substitute for a file that is not opened: empty and unreadable. */
+function closedFile({ name }: NamedFile): Storage {
   return {
     label: name,
     size: 0,
@@ -135,13 +135,13 @@ function sealed({ name }: NamedFile): Storage {
 async function infosOf(
   spec: ImageSpec,
   layers: readonly Layer[],
-  asked: readonly Asked[],
+  requested: readonly Requested[],
   options: OpenOptions,
 ): Promise<ImageInfo[]> {
   const infos: ImageInfo[] = [];
   let path = spec.path;
   for (const layer of layers) {
-    const named = asked.filter(({ imagePath }) => imagePath === layer.path).map(({ file }) => file);
+    const named = requested.filter(({ imagePath }) => imagePath === layer.path).map(({ file }) => file);
     const info = await infoOf(path, layer, named, options);
     infos.push(info);
     path = info.backing?.path ?? "";
@@ -156,7 +156,7 @@ async function infoOf(
   { allowRefs }: OpenOptions,
 ): Promise<ImageInfo> {
   const { disk } = layer;
-  const { backing, info: facts } = disk;
+  const { backing, info } = disk;
   const shown = path === "" ? layer.path : path;
   const names = backing ? [await nameOf(backing, "backing file", layer.path, allowRefs)] : [];
   for (const file of named) names.push(await nameOf(file, "data file", layer.path, allowRefs));
@@ -166,22 +166,22 @@ async function infoOf(
     size: disk.size,
     ...await sizesOf(layer.path),
     ...(disk.clusterSize > 1 && { clusterSize: disk.clusterSize }),
-    dirty: facts["dirty-flag"] === true,
+    dirty: info["dirty-flag"] === true,
     ...(backing && {
       backing: {
         name: backing.name,
         ...(backing.format !== undefined && { format: backing.format }),
-        path: backing.name === "" ? "" : seenFrom(shown, backing.name),
+        path: backing.name === "" ? "" : besideImage(shown, backing.name),
       },
     }),
-    snapshots: listOf(facts["snapshots"]).map(snapshotOf),
-    specific: Object.fromEntries(Object.entries(facts).filter(([name]) => !GENERAL.includes(name))),
+    snapshots: listOf(info["snapshots"]).map(snapshotOf),
+    specific: Object.fromEntries(Object.entries(info).filter(([name]) => !GENERAL.includes(name))),
     names,
   };
 }
 
-/** A name in an image, seen from where the image's own name counts from. */
-function seenFrom(imagePath: string, name: string): string {
+/** Returns a name stored in an image as a path relative to the same folder as `imagePath`. */
+function besideImage(imagePath: string, name: string): string {
   if (isAbsolute(name) || isProtocol(name)) return name;
   const folder = dirname(imagePath);
   return folder === "." && !imagePath.startsWith("./") ? name : join(folder, name);
@@ -204,9 +204,9 @@ async function nameOf(
 ): Promise<NamedFileInfo> {
   const { name, others = [], format } = file;
   const about = { role, name, ...(format !== undefined && { format }) };
-  if (name === "" && others.length === 0) return { ...about, state: "unknown", reason: "only its ID is told" };
+  if (name === "" && others.length === 0) return { ...about, state: "unknown", reason: "the image states only its ID" };
   const path = resolve(dirname(imagePath), name);
-  // Asked for, not tried: to look is not worth a question to the user.
+  // Queried, not tried: an attempt would prompt the user for a permission.
   if (!isProtocol(name) && (await Deno.permissions.query({ name: "read", path })).state !== "granted") {
     return { ...about, state: "unknown", reason: "Deno is not allowed to look" };
   }
@@ -219,21 +219,21 @@ async function nameOf(
   }
 }
 
-function listOf(fact: InfoValue | undefined): readonly InfoValue[] {
-  return Array.isArray(fact) ? fact : [];
+function listOf(value: InfoValue | undefined): readonly InfoValue[] {
+  return Array.isArray(value) ? value : [];
 }
 
-function snapshotOf(fact: InfoValue): SnapshotInfo {
-  const facts = fact as FormatInfo;
-  const number = (name: string) => Number(facts[name] ?? 0);
+function snapshotOf(value: InfoValue): SnapshotInfo {
+  const info = value as FormatInfo;
+  const number = (name: string) => Number(info[name] ?? 0);
   return {
-    id: String(facts["id"]),
-    name: String(facts["name"]),
+    id: String(info["id"]),
+    name: String(info["name"]),
     vmStateSize: number("vm-state-size"),
     dateSeconds: number("date-sec"),
     dateNanoseconds: number("date-nsec"),
     clockSeconds: number("vm-clock-sec"),
     clockNanoseconds: number("vm-clock-nsec"),
-    ...(facts["icount"] !== undefined && { instructions: number("icount") }),
+    ...(info["icount"] !== undefined && { instructions: number("icount") }),
   };
 }

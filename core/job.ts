@@ -1,5 +1,5 @@
 /**
- * The job: what is to be converted into what. Plain data; the command line, the wizard and a library caller all make one.
+ * The job of a conversion. Plain data; the command line, the wizard and callers of the library all create one.
  *
  * @module
  */
@@ -14,25 +14,25 @@ export interface ImageSpec {
   readonly path: string;
   /** Name of its format; guessed from its bytes where absent. */
   readonly format?: string;
-  /** Where in the file the image begins. */
+  /** File offset at which the image starts. Default 0. */
   readonly offset?: number;
-  /** How many bytes of the file belong to the image. */
+  /** Bytes of the file that belong to the image. Default: to the end of the file. */
   readonly size?: number;
-  /** Stands in for the backing file that the image names; `null`: none. */
+  /** Opened in place of the backing file that the image names; `null`: none is opened. */
   readonly backing?: ImageSpec | null;
-  /** Stands in for the data file that the image names. */
+  /** Opened in place of the data file that the image names. */
   readonly dataFile?: string;
-  /** An internal snapshot instead of the current state. */
+  /** An internal snapshot, read instead of the current state. */
   readonly snapshot?: SnapshotChoice;
 }
 
-/** When written data counts as written. */
+/** When data is synced. */
 export type SyncMode =
-  /** Data and metadata are on stable storage when the job ends well. */
+  /** Once: data and metadata are on stable storage when the job succeeds. */
   | "finish"
   /** As `finish`, and after every write. */
   | "always"
-  /** Never asked for. */
+  /** Never. */
   | "never";
 
 /** The image to write. */
@@ -43,19 +43,19 @@ export interface TargetSpec {
   readonly format: string | undefined;
   /** Creation options as given by a user: text, or already typed. */
   readonly options?: { readonly [name: string]: string | number | boolean };
-  /** The file that stays beneath the new image. */
+  /** The backing file of the new image. */
   readonly backing?: { readonly path: string; readonly format?: string };
-  /** Compress units (`-c`). */
+  /** Whether to compress clusters (`-c`). */
   readonly compress?: boolean;
   /** `false`: write into the existing image. Default true. */
   readonly create?: boolean;
-  /** With `create: false`: the caller knows that the target reads as zeroes. */
+  /** With `create: false`: the caller states that the target reads as zeroes. */
   readonly isZero?: boolean;
-  /** Where in the file the image begins and how long it is; with `create: false`. */
+  /** With `create: false`: file offset at which the image starts. Default 0. */
   readonly offset?: number;
-  /** Its length in bytes; absent: to the end of the file. */
+  /** With `create: false`: bytes of the file that belong to the image. Default: to the end of the file. */
   readonly size?: number;
-  /** Stands in for the backing file that the existing target names. */
+  /** Opened in place of the backing file that the existing target names; `null`: none is opened. */
   readonly backingOfExisting?: ImageSpec | null;
   /**
    * Guest bytes of a new target, at least those of its sources: zeroes are added at the end. Where that makes the disk
@@ -64,68 +64,68 @@ export interface TargetSpec {
   readonly guestSize?: number | SizeRule;
 }
 
-/** How long a new disk is to be, from the length of its sources. All in bytes. */
+/** The size of a new disk, from the size of its sources. All in bytes. */
 export interface SizeRule {
-  /** A whole multiple of this. */
+  /** The size is rounded up to a multiple of this. */
   readonly multipleOf?: number;
-  /** The smallest size, in bytes. */
+  /** The smallest size. */
   readonly least?: number;
-  /** A longer disk is refused before anything is written. */
+  /** The largest size: a longer disk is refused before anything is written. */
   readonly most?: number;
 }
 
-/** A whole conversion. Several sources are taken end to end. */
+/** A conversion. */
 export interface ConvertJob {
-  /** Taken end to end, in this order; at least one. */
+  /** Concatenated in this order; at least one. */
   readonly sources: readonly ImageSpec[];
-  /** What is written. */
+  /** The image to write. */
   readonly target: TargetSpec;
-  /** Least length in bytes of zeroes that become a hole; 0: every byte is written. Default 4096. */
+  /** Fewest bytes of zeroes inside data that become a hole; 0: every byte is written. Default 4096. */
   readonly sparseSize?: number;
-  /** Bytes a second, on average, written to the target; 0: no limit. */
+  /** Most bytes a second that are written to the target, on average; 0: no limit. */
   readonly rateLimit?: number;
-  /** Take only these guest bytes of the sources; what lies past their end is left out. */
+  /** Convert only these guest bytes of the sources. Bytes past the end of the sources are left out. */
   readonly range?: { readonly start: number; readonly length?: number };
-  /** Hash the guest bytes that are converted, in the same pass; what stays in a backing file is read for it. */
+  /** Whether to hash the converted guest bytes in the same pass. Bytes that stay in a backing file are read for it. */
   readonly digest?: boolean;
-  /** Data that lie plainly in both files are copied by the host where it can, and zeroes in them are not looked for. */
+  /** Whether the host copies data that both files store uncompressed, where it can; zeroes in such data are not detected. */
   readonly offload?: boolean;
-  /** Unreadable parts become zeroes. */
+  /** Whether unreadable ranges become zeroes. */
   readonly salvage?: boolean;
-  /** Copy persistent bitmaps; `skip-broken`: leave out those that cannot be trusted. */
+  /** Whether to copy persistent bitmaps; `skip-broken`: leave out those that cannot be trusted. */
   readonly bitmaps?: boolean | "skip-broken";
-  /** Do not ask for locks on the sources. */
+  /** Whether the sources are opened without locks. */
   readonly forceShare?: boolean;
   /** Default `finish`. */
   readonly sync?: SyncMode;
-  /** How many workers at most, that compress, decompress or copy; 1: none. Default: as many as processors. */
+  /** Most workers that compress, decompress or copy; 1: none. Default: one per processor. */
   readonly workers?: number;
-  /** How hard to compress: 1 to 9 for zlib, 1 to 22 for zstd. Default: what the format is usually compressed with. */
+  /** Compression level: 1 to 9 for zlib, 1 to 22 for zstd. Default: that of the codec in the format. */
   readonly compressionLevel?: number;
-  /** Further folders in which files named by images may lie. */
+  /** Further folders from which files that images name may be opened. */
   readonly allowRefs?: readonly string[];
 }
 
-/** What a caller hands to a job besides its data. */
+/** Callbacks and other context of a job. */
 export interface ConvertContext {
-  /** Hears what happens, in the order in which it happens; must not throw. */
+  /** Called with each event, in order; must not throw. */
   readonly onEvent?: (event: ConvertEvent) => void;
-  /** Ends the job: it fails with `cancelled`, and what it had begun is removed. */
+  /** Cancels the job: it fails with `cancelled`, and its new files are removed. */
   readonly signal?: AbortSignal;
-  /** Asked often: `null` to go on, or a promise that is awaited before the job goes on. */
+  /** Called often; returns `null`, or a promise that the job awaits before it continues. */
   readonly paused?: () => Promise<void> | null;
-  /** Default: all that this program knows. */
+  /** Default: all formats. */
   readonly formats?: readonly Format[];
-  /** How files are reached. Default: the host's files, through Deno. */
+  /** Access to files. Default: files of the host, through Deno. */
   readonly files?: Files;
   /**
-   * What compress and decompresses, instead of the job's own workers; ended with the job.
+   * Compresses and decompresses, instead of workers of the job. Disposed with the job.
    *
    * @internal
    */
   readonly pool?: CodecPool;
   /**
-   * What copies by itself, instead of the job's own workers; ended with the job.
+   * Workers that copy, instead of workers of the job. Disposed with the job.
    *
    * @internal
    */

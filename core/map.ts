@@ -1,5 +1,5 @@
 /**
- * The map of a disk: which layer says what about every guest byte, and where it lies.
+ * Maps a disk: the layer, status and location of every guest byte.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { throttleOf } from "./throttle.ts";
 
 /** Guest bytes `[start, start + length)` of one status. */
 export interface MapEntry {
-  /** Guest byte at which it begins. */
+  /** First guest byte. */
   readonly start: number;
   /** Guest bytes. */
   readonly length: number;
-  /** Which layer says so: 0 is the top. */
+  /** The layer that states it, 0 the top. */
   readonly depth: number;
-  /** Whether that layer states it; if not, it is zero because nothing is beneath. */
+  /** Whether that layer states it; if not, the bytes are zero because no layer states them. */
   readonly present: boolean;
   /** Whether it is known to read as zeroes. */
   readonly zero: boolean;
@@ -28,25 +28,25 @@ export interface MapEntry {
   readonly data: boolean;
   /** Whether that data is compressed. */
   readonly compressed: boolean;
-  /** Where it lies in `file`, in bytes; absent where it is compressed or has no place. */
+  /** File offset in `file`, in bytes; absent where it is compressed or not allocated. */
   readonly offset?: number;
   /** The file of `offset`; absolute. */
   readonly file?: string;
 }
 
-/** Which part of a disk is mapped. */
+/** Options of {@linkcode mapExtents}. */
 export interface MapOptions extends OpenDiskOptions {
   /** First guest byte. Default 0. */
   readonly start?: number;
-  /** Guest bytes at most. Default: to the end. */
+  /** Most guest bytes. Default: to the end. */
   readonly length?: number;
-  /** Ends it with `cancelled`. */
+  /** Cancels the map: it fails with `cancelled`. */
   readonly signal?: AbortSignal;
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/** What {@linkcode mapExtents} of `mod.ts` does. */
+/** Implements `mapExtents` of `mod.ts`. */
 export async function* mapExtents(image: string | ImageSpec, options: MapOptions = {}): AsyncGenerator<MapEntry> {
   const spec = typeof image === "string" ? { path: image } : image;
   options.onEvent?.({ type: "phase", phase: "inspect" });
@@ -56,7 +56,7 @@ export async function* mapExtents(image: string | ImageSpec, options: MapOptions
   options.onEvent?.({ type: "phase", phase: "finish" });
 }
 
-/** The map of opened layers. */
+/** Yields the map of opened layers. */
 export async function* mapLayers(
   layers: readonly Layer[],
   { start = 0, length = Infinity, signal, onEvent }: Pick<MapOptions, "start" | "length" | "signal" | "onEvent">,
@@ -77,7 +77,7 @@ export async function* mapLayers(
   if (last) yield last;
 }
 
-/** Whether `next` says of its bytes what `last` says of those before. */
+/** Returns whether `next` differs from `last` in nothing but its position: both are one entry. */
 export function continues(last: MapEntry, next: MapEntry): boolean {
   if (last.depth !== next.depth || last.present !== next.present || last.zero !== next.zero) return false;
   if (last.data !== next.data || last.compressed !== next.compressed || last.file !== next.file) return false;

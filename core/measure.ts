@@ -1,5 +1,5 @@
 /**
- * How much space an image takes in another format, without writing it.
+ * Measures the space that an image takes in another format, without writing it.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
   zeroes,
 } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
-import { atWork, reportingCheckpoint } from "./open_for_change.ts";
+import { reportingCheckpoint, withPhases } from "./open_for_change.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, TargetSpec } from "./job.ts";
@@ -34,9 +34,9 @@ import { formatNamed } from "./open/probe.ts";
 import { countingCompressor, takeSamples } from "./samples.ts";
 import { planTarget } from "./target/target.ts";
 
-/** What is to be measured. */
+/** The image to measure. */
 export interface MeasureJob {
-  /** The image to be converted; absent: a new one of `size`. */
+  /** The image to convert; absent: a new image of `size`. */
   readonly source?: string | ImageSpec;
   /** Guest bytes of a new image. */
   readonly size?: number;
@@ -44,25 +44,25 @@ export interface MeasureJob {
   readonly format: string;
   /** Creation options, as for a conversion. */
   readonly options?: TargetSpec["options"];
-  /** With a backing file all of the source counts: what it shares with the file is not looked at. */
+  /** The backing file. All of the source counts: its data is not compared with that of the backing file. */
   readonly backing?: TargetSpec["backing"];
-  /** The data is compressed: samples of it are read, a few megabytes. */
+  /** Whether data is compressed: a few megabytes of samples are read. */
   readonly compress?: boolean;
 }
 
-/** What {@linkcode measure} may be told. */
+/** Options of {@linkcode measure}. */
 export interface MeasureOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/** What {@linkcode measure} finds. Bytes. */
+/** Result of {@linkcode measure}. Bytes. */
 export interface MeasureSummary extends Measured {
-  /** What `required` may be wrong by, where it comes from samples. */
+  /** The error of `required`, where it is estimated from samples. */
   readonly requiredError?: number;
 }
 
-/** What {@linkcode measure} of `mod.ts` does. */
+/** Implements `measure` of `mod.ts`. */
 export async function measure(job: MeasureJob, options: MeasureOptions = {}): Promise<MeasureSummary> {
   const open = openOptions(options);
   const format = formatNamed(job.format, open.formats);
@@ -73,13 +73,13 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
     throw new ImageError("unsupported", `Cannot measure compressed data for ${format.name}: it has no compression`);
   }
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const told = { checkpoint: reportingCheckpoint(throttleOf(options.signal, 0, options.paused), options.onEvent) };
+  const progress = { checkpoint: reportingCheckpoint(throttleOf(options.signal, 0, options.paused), options.onEvent) };
   if (job.source === undefined) {
     const empty = emptyReader(job.size ?? 0);
     const content = { reader: empty, source: empty, bitmaps: null };
-    return await atWork(
+    return await withPhases(
       options,
-      async () => await measureFor(format, await planOf(job, format, empty.size), content, told),
+      async () => await measureFor(format, await planOf(job, format, empty.size), content, progress),
     );
   }
   const spec = typeof job.source === "string" ? { path: job.source } : job.source;
@@ -87,9 +87,9 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
   const source = chainOf(image.layers.map((layer) => layer.disk));
   const bitmaps = image.layers[0].disk.bitmaps ?? null;
   const plan = await planOf(job, format, source.size);
-  // What is shared with the backing file is not known: nothing, at worst.
+  // The data that the source shares with the backing file is unknown: assume none.
   const content = { reader: plan.backing ? fullReader(source.size) : source, source, bitmaps };
-  return await atWork(options, () => measureFor(format, plan, content, told));
+  return await withPhases(options, () => measureFor(format, plan, content, progress));
 }
 
 async function planOf({ options, backing, compress }: MeasureJob, format: Format, size: number): Promise<CreatePlan> {
@@ -103,73 +103,78 @@ async function planOf({ options, backing, compress }: MeasureJob, format: Format
   return await planTarget(spec, format, size);
 }
 
-/** What is measured. */
+/** The content to measure. */
 interface Content {
-  /** Where there is data. */
+  /** Reader whose extents count. */
   readonly reader: GuestReader;
-  /** What it is. */
+  /** Reader of the data for samples. */
   readonly source: GuestReader;
   readonly bitmaps: Parameters<Measure["sizeOf"]>[1];
 }
 
-/** Hears how far it is. */
-type Told = { readonly checkpoint: ReturnType<typeof reportingCheckpoint> };
+/** Reports progress. */
+type Progress = { readonly checkpoint: ReturnType<typeof reportingCheckpoint> };
 
 async function measureFor(
   format: Format,
   plan: CreatePlan,
   content: Content,
-  told: Told,
+  progress: Progress,
 ): Promise<MeasureSummary> {
   const { reader, bitmaps } = content;
   if (plan.compress) {
-    const decompressed = await measureFor(format, { ...plan, compress: false }, content, stageContext(told, 0, 0.4));
-    const { size, data, unit } = await written(format, plan, reader, stageContext(told, 0.4, 0.7));
-    const share = await compressedShare(format, plan, content, data, stageContext(told, 0.7, 1));
+    const uncompressed = await measureFor(
+      format,
+      { ...plan, compress: false },
+      content,
+      stageContext(progress, 0, 0.4),
+    );
+    const { size, data, clusterSize } = await drySize(format, plan, reader, stageContext(progress, 0.4, 0.7));
+    const share = await compressedShare(format, plan, content, data, stageContext(progress, 0.7, 1));
     const compressed = compressedSize(size, data, share);
-    // The last clusterSize that compressed data lies in may be full or empty.
-    return { ...decompressed, required: compressed.size, requiredError: compressed.error + unit };
+    // The last cluster with compressed data may be full or nearly empty.
+    return { ...uncompressed, required: compressed.size, requiredError: compressed.error + clusterSize };
   }
   if (format.measure) {
-    const { clusterSize: unit, sizeOf } = await format.measure(plan);
-    return sizeOf(await dataIn(reader, unit, told), bitmaps);
+    const { clusterSize, sizeOf } = await format.measure(plan);
+    return sizeOf(await dataIn(reader, clusterSize, progress), bitmaps);
   }
   return {
-    required: (await written(format, plan, reader, stageContext(told, 0, 0.5))).size,
-    fullyAllocated: (await written(format, plan, fullReader(reader.size), stageContext(told, 0.5, 1))).size,
+    required: (await drySize(format, plan, reader, stageContext(progress, 0, 0.5))).size,
+    fullyAllocated: (await drySize(format, plan, fullReader(reader.size), stageContext(progress, 0.5, 1))).size,
   };
 }
 
-/** Guest bytes of the units that hold data. */
-async function dataIn(reader: GuestReader, unit: number, { checkpoint }: Told): Promise<number> {
+/** Returns the guest bytes of all clusters with data. */
+async function dataIn(reader: GuestReader, clusterSize: number, { checkpoint }: Progress): Promise<number> {
   let data = 0;
   for (let at = 0; at < reader.size;) {
-    const run = await reader.extentAt(at, reader.size);
-    const end = run.kind === "data" ? alignUp(run.end, unit) : run.end;
-    if (run.kind === "data") data += end - alignDown(at, unit);
+    const extent = await reader.extentAt(at, reader.size);
+    const end = extent.kind === "data" ? alignUp(extent.end, clusterSize) : extent.end;
+    if (extent.kind === "data") data += end - alignDown(at, clusterSize);
     at = end;
     await checkpoint(Math.min(1, at / reader.size));
   }
   return data;
 }
 
-/** How well samples of the data compress. */
+/** Takes samples and returns how well the data compresses. */
 async function compressedShare(
   format: Format,
   plan: CreatePlan,
   { reader, source }: Content,
   data: number,
-  { checkpoint }: Told,
+  { checkpoint }: Progress,
 ): Promise<CompressedShare> {
   await using stack = new AsyncDisposableStack();
   const compressor = countingCompressor();
   const { writer } = await dryWriter(format, plan, compressor.compress, stack);
   const sampled = { ...reader, read: source.read };
-  return (await takeSamples({ source: sampled, data, writer, compressor, checkpoint })).compress ??
+  return (await takeSamples({ source: sampled, data, writer, compressor, checkpoint })).compression ??
     { share: 1, error: 0 };
 }
 
-/** A writer that writes into nothing, and the files that it makes. */
+/** Returns a writer into memory that keeps no data, and the files that it creates. */
 async function dryWriter(
   format: Format,
   plan: CreatePlan,
@@ -183,8 +188,8 @@ async function dryWriter(
     files.push(file);
     return file;
   };
-  const below = plan.backing ? emptyReader(plan.size) : null;
-  const context = { createNamed, backing: below, compressor: compress };
+  const backing = plan.backing ? emptyReader(plan.size) : null;
+  const context = { createNamed, backing, compressor: compress };
   const writer = await format.create!(await createNamed("measured"), plan, context);
   if (!plan.compress || writer.traits.compress) return { writer, files };
   throw new ImageError(
@@ -193,28 +198,29 @@ async function dryWriter(
   );
 }
 
-/** As for a new target: what is zero needs nothing. */
+/** The policy of a new target: zeroes are skipped. */
 const POLICY = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
 
-/** What compressing leaves of a clusterSize that does not count here. */
-const NEXT_TO_NOTHING: Compressor = () => Promise.resolve(new Uint8Array(1));
+/** A compressor whose results have one byte: compressed data is added to the size afterwards. */
+const ONE_BYTE: Compressor = () => Promise.resolve(new Uint8Array(1));
 
 /**
- * Writes the image into nothing, and tells how long its files become; and how many bytes of its data are compressed, which
- * count as if they did not become smaller.
+ * Writes the image through a writer that keeps no data.
+ *
+ * @returns `size`: bytes of its files, if compression makes nothing smaller; `data`: bytes of them that are compressed
  */
-async function written(
+async function drySize(
   format: Format,
   plan: CreatePlan,
   reader: GuestReader,
-  { checkpoint }: Told,
-): Promise<{ readonly size: number; readonly data: number; readonly unit: number }> {
+  { checkpoint }: Progress,
+): Promise<{ readonly size: number; readonly data: number; readonly clusterSize: number }> {
   await using stack = new AsyncDisposableStack();
-  const { writer, files } = await dryWriter(format, plan, NEXT_TO_NOTHING, stack);
+  const { writer, files } = await dryWriter(format, plan, ONE_BYTE, stack);
   const traits = { ...writer.traits, startsZeroed: true };
   let data = 0;
   for await (const step of stepsOf(reader, traits, POLICY)) {
-    // What the data is does not matter, and zeroes cost no memory.
+    // The content does not matter; the shared zeroes take no memory.
     for (let start = step.start; step.action === "copy" && start < step.end;) {
       const piece = zeroes(pieceEnd(start, step.end, traits.clusterSize) - start);
       await writer.write(piece, start);
@@ -224,16 +230,16 @@ async function written(
     }
   }
   await writer.finish();
-  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data, unit: traits.clusterSize };
+  return { size: files.reduce((sum, file) => sum + file.size, 0) + data, data, clusterSize: traits.clusterSize };
 }
 
-/** Where a piece ends that begins at `start`: at the end of a clusterSize, as a target that compress wants it. */
-function pieceEnd(start: number, end: number, unit: number): number {
-  const most = Math.max(unit, alignDown(1 << 20, unit));
-  return Math.min(end, alignDown(start, unit) + most);
+/** Returns the end of the piece that starts at `start`: about 1 MiB, and whole clusters, as a target that compresses needs. */
+function pieceEnd(start: number, end: number, clusterSize: number): number {
+  const most = Math.max(clusterSize, alignDown(1 << 20, clusterSize));
+  return Math.min(end, alignDown(start, clusterSize) + most);
 }
 
-/** A disk of which nothing is stated. */
+/** Returns a reader that is one hole. */
 function emptyReader(size: number): GuestReader {
   return {
     size,
@@ -243,7 +249,7 @@ function emptyReader(size: number): GuestReader {
   };
 }
 
-/** A disk that is all data. */
+/** Returns a reader that is all data. */
 function fullReader(size: number): GuestReader {
   return {
     ...emptyReader(size),

@@ -1,6 +1,5 @@
 /**
- * The jobs as the library offers them. Each loads its code when it is called: a program that starts pays for what it
- * does, not for what it could do.
+ * The functions of the library. Each loads its code when it is called, so that a program loads only the jobs that it runs.
  *
  * @module
  */
@@ -28,10 +27,10 @@ import type { SnapshotAction } from "./snapshot.ts";
 import type { Estimate, EstimateContext } from "./estimate.ts";
 
 /**
- * Converts images: the sources of `job`, end to end, into its target.
+ * Converts the concatenated sources of `job` into its target.
  *
- * @returns what was done, when everything is complete and, unless the job says otherwise, on stable storage
- * @throws ImageError of any kind; a new target does not exist then, and an old file of its name is as it was
+ * @returns a summary, when the target is complete and, by default, on stable storage
+ * @throws ImageError of any kind; a new target does not exist then, and an old file of its name is unchanged
  *
  * @example
  * ```ts
@@ -53,7 +52,8 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
 }
 
 /**
- * Estimates the time and the compressed size of a conversion into a new target. Reads a few megabytes, writes nothing.
+ * Estimates a conversion to a new target: extents of the sources by status, seconds, and compression. Reads a few
+ * megabytes of samples, writes nothing.
  *
  * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
  *
@@ -77,8 +77,8 @@ export async function estimateConversion(
 }
 
 /**
- * Plans a job with a new target, without writing a byte. A file that has the target's name is neither opened nor looked
- * at.
+ * Plans a conversion to a new target: sources, target, and guest bytes by action. Writes nothing, and does not open an
+ * existing file of the target's name.
  *
  * @throws ImageError as `convert` would before it copies; `unsupported` for a target that is written in place
  *
@@ -106,7 +106,7 @@ export async function planConversion(
 }
 
 /**
- * The files that `job` touches. Opens what is to be read, with all that it names, but changes nothing.
+ * Returns the files that `job` touches. Opens the sources and the files that they name, and changes nothing.
  *
  * @throws ImageError as `convert` would, where a source cannot be opened
  *
@@ -130,10 +130,10 @@ export async function jobFiles(
 }
 
 /**
- * Creates an image that holds nothing, or what its backing file holds. A file of its name is replaced.
+ * Creates an image without data of its own. An existing file of its name is replaced.
  *
- * @throws ImageError `usage` for options that the format does not take; `refused` for a file that is in use, or is the
- * backing file; and of every kind that writing can fail with
+ * @throws ImageError `usage` for options that the format does not have; `refused` for a file that is in use or is the
+ * backing file; and any kind of write error
  *
  * @example
  * ```ts
@@ -176,7 +176,7 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
 }
 
 /**
- * Inspects one image. Of the files that it names none is opened, except extents without which nothing can be told.
+ * Inspects one image. The files that it names are not opened, except extent files without which its size is unknown.
  *
  * @throws ImageError as `openDisk`
  *
@@ -194,7 +194,9 @@ export async function inspect(image: string | ImageSpec, options: OpenDiskOption
 }
 
 /**
- * Inspects an image and everything beneath it, from the top down. Named files are opened where they are allowed.
+ * Inspects an image and its backing chain, top first. Opens the files that the images name where they are allowed.
+ *
+ * @throws ImageError as `openDisk`
  *
  * @example
  * ```ts
@@ -210,9 +212,9 @@ export async function inspectChain(image: string | ImageSpec, options: OpenDiskO
 }
 
 /**
- * The files that reading `images` touches, opened to find out.
+ * Returns the files that reading `images` touches. Opens the images and their backing chains.
  *
- * @param options `chain: false`: what `inspect` touches
+ * @param options `chain: false`: the files that `inspect` touches
  * @throws ImageError as `openDisk`
  *
  * @example
@@ -233,7 +235,8 @@ export async function imageFiles(
 }
 
 /**
- * Maps an image with everything beneath it. Entries are in order and without gaps; neighbours differ in something.
+ * Maps an image and its backing chain: layer, status and location of every guest byte. Entries are in order and without
+ * gaps; neighbours differ in status, layer, or are not contiguous in the file.
  *
  * @throws ImageError as `openDisk`
  *
@@ -252,7 +255,8 @@ export async function* mapExtents(image: string | ImageSpec, options: MapOptions
 }
 
 /**
- * Compares two images with everything beneath them. Without `strict`, a longer one must be zero in what it has more.
+ * Compares the guest bytes of two images with their backing chains. Without `strict`, the longer disk must be zero past the
+ * end of the shorter one.
  *
  * @throws ImageError as `openDisk`; `cancelled`
  *
@@ -274,7 +278,7 @@ export async function compare(
 }
 
 /**
- * Hashes the virtual disk of an image with everything beneath it. What is known to be zero is not read.
+ * Returns the SHA-256 of the guest bytes of an image with its backing chain. Bytes that are known to be zero are not read.
  *
  * @throws ImageError as `openDisk`; `cancelled`
  *
@@ -296,10 +300,10 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
 }
 
 /**
- * Measures the files of an image: with the data that the source has, and with nothing but data. Zeroes inside data,
- * which a conversion finds, count as data, except where samples are taken.
+ * Measures the files of a new image: with the data of the source, and fully allocated. Zeroes inside data, which a
+ * conversion detects, count as data, except in samples for compression.
  *
- * @throws ImageError as `openDisk`; `usage` for options that the format does not take; `unsupported` for a format that
+ * @throws ImageError as `openDisk`; `usage` for options that the format does not have; `unsupported` for a format that
  * cannot be written
  *
  * @example
@@ -315,7 +319,7 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
 }
 
 /**
- * Makes the requests, and tells the seconds that it took; opening and closing do not count.
+ * Reads or writes an image by the requests of `job`; returns the seconds that they took, without opening and closing.
  *
  * @throws ImageError as `openDisk`; `usage` for a disk that ends before the first request does
  *
@@ -333,7 +337,7 @@ export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOpti
 }
 
 /**
- * Looks for a partition table. Reads the first sectors and, for a GPT, its entries and its backup.
+ * Returns the partition table of a disk. Reads the first sectors and, for a GPT, its entries and its backup.
  *
  * @throws ImageError where the disk cannot be read
  *
@@ -351,9 +355,9 @@ export async function partitionTable(disk: GuestReader): Promise<PartitionTable>
 }
 
 /**
- * Checks one image; nothing beneath it is opened.
+ * Checks the metadata of one image, and repairs it where `repair` is stated. Does not open its backing file.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  *
  * @example
  * ```ts
@@ -369,10 +373,11 @@ export async function check(image: string | ChangeSpec, options: CheckOptions = 
 }
 
 /**
- * The files that changing the image of `spec` touches, opened to find out: its own are written, those beneath are read.
+ * Returns the files that changing the image of `spec` touches: its own files are written, its backing chain is read. Opens
+ * all of them.
  *
- * @param options `chain: false`: what lies beneath is not touched
- * @param further images that are read besides
+ * @param options `chain: false`: the backing chain is not touched
+ * @param further other images that the change reads
  *
  * @example
  * ```ts
@@ -392,11 +397,11 @@ export async function changeFiles(
 }
 
 /**
- * Changes the size of a disk. What is new reads as zeroes, whatever lies beneath; partitions and file systems inside
+ * Changes the size of a disk. New guest bytes read as zeroes, also over a longer backing file; partitions and file systems
  * stay as they are.
  *
- * @param size guest bytes, or by how many more or fewer
- * @throws ImageError `usage` for a shorter disk without `shrink`; `unsupported` for a format that cannot
+ * @param size guest bytes, or the difference to the current size
+ * @throws ImageError `usage` for a shorter disk without `shrink`; `unsupported` for a format that cannot be resized
  *
  * @example
  * ```ts
@@ -420,7 +425,7 @@ export async function resize(
 }
 
 /**
- * The snapshots of an image.
+ * Returns the internal snapshots of an image.
  *
  * @example
  * ```ts
@@ -439,9 +444,9 @@ export async function listSnapshots(
 }
 
 /**
- * Changes the snapshots of an image, in one step.
+ * Creates, applies or removes an internal snapshot. The image changes in one step.
  *
- * @throws ImageError `missing` for a snapshot that is not there; `unsupported` for a format without snapshots
+ * @throws ImageError `missing` for a snapshot that does not exist; `unsupported` for a format without snapshots
  *
  * @example
  * ```ts
@@ -467,11 +472,12 @@ export async function changeSnapshots(
 }
 
 /**
- * Gives an image another backing file, or none. What the old one shows and the new one does not is copied into the image
- * first, so that its guest bytes are the same at every moment.
+ * Gives an image another backing file, or none. First copies the clusters that differ between the two backing chains into
+ * the image, so that its guest bytes are the same at every moment.
  *
- * @param backing as it is to be named in the image, which counts relative names from its folder; `null`: none
- * @throws ImageError `usage` for a backing file without format; `refused` where it is the image itself or lies above it
+ * @param backing as stored in the image; relative names count from its folder; `null`: none
+ * @throws ImageError `usage` for a backing file without format; `refused` where it is the image itself or has it in its
+ * backing chain
  *
  * @example
  * ```ts
@@ -498,10 +504,10 @@ export async function rebase(
 }
 
 /**
- * Writes what the image and the layers above its base state into the base; then the image is emptied. At every moment
- * the image shows the same guest bytes. Other images over the same base show something else afterwards.
+ * Writes the content of the layers above the base into the base, then empties the image. The guest bytes of the image are
+ * the same at every moment. Other images over the same base read differently afterwards.
  *
- * @throws ImageError `usage` where the image has no backing file, or `base` is none of them
+ * @throws ImageError `usage` where the image has no backing file, or `base` is not in its backing chain
  *
  * @example
  * ```ts
@@ -524,10 +530,10 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
 }
 
 /**
- * Carries out `changes` on the bitmap `name` of an image, in their order: all of them, or none.
+ * Applies `changes` to the bitmap `name` of an image, in their order: all of them or none.
  *
- * @throws ImageError `missing` where it is not there; `usage` where it is there already; `unsupported` for a format
- * without bitmaps and for inconsistent bitmaps, which can only be removed
+ * @throws ImageError `missing` where the bitmap does not exist; `usage` where a new one exists already; `unsupported` for a
+ * format without bitmaps and for inconsistent bitmaps, which can only be removed
  *
  * @example
  * ```ts
@@ -555,10 +561,10 @@ export async function changeBitmap(
 }
 
 /**
- * Changes options of an image; which there are, `maintenance.amend.options` of its format says.
+ * Changes options of an existing image: those in `maintenance.amend.options` of its format.
  *
- * @param given as given by a user: text, or already typed
- * @throws ImageError `usage` for an option that there is not; `unsupported` for one that an existing image cannot change
+ * @param given values as text, or already typed
+ * @throws ImageError `usage` for an unknown option; `unsupported` for one that an existing image cannot change
  *
  * @example
  * ```ts

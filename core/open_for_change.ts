@@ -1,6 +1,6 @@
 /**
- * An existing image, open for checking or changing: one file that is locked, its format, and the gate for the files
- * that it names.
+ * Opens an existing image for checking or changing: locks its file, finds its format, and opens the files that it names
+ * where that is allowed.
  *
  * @module
  */
@@ -25,22 +25,22 @@ import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, SyncMode } from "./job.ts";
 import type { JobFiles } from "./target/job_files.ts";
 import { resolveNamed } from "./open/named_files.ts";
-import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
+import { openBacking, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { outputFiles, type SourceFiles } from "./target/output_file.ts";
 import { type Throttle, throttleOf } from "./throttle.ts";
 import { formatNamed, probe } from "./open/probe.ts";
 import { targetStorage } from "./target/target_storage.ts";
 
-/** What a change may be told. */
+/** Options of all jobs that change an image. */
 export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "signal" | "paused"> {
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
-  /** `always`: synced after every write. Changes are synced where their order needs it in any case. */
+  /** `always`: synced after every write. Where the order of changes matters they are synced in any case. */
   readonly sync?: SyncMode;
 }
 
-/** The image to be changed: a whole file. */
+/** An image to change: a whole file. */
 export type ChangeSpec = Pick<ImageSpec, "path" | "format" | "backing" | "dataFile">;
 
 /** An image that is open for changing. */
@@ -52,17 +52,17 @@ export interface ChangedImage {
   readonly context: ChangeContext;
   readonly open: OpenOptions & { readonly files: Files };
   readonly throttle: Throttle;
-  /** Opens the image as it is, for reading. Files that it names are looked at, not locked. */
+  /** Opens the image in its current state for reading. Files that it names are opened without a lock. */
   read(): Promise<Disk>;
-  /** Opens what lies beneath it; `null` where nothing does. */
-  beneath(backing: NamedFile | null): Promise<OpenedImage | null>;
+  /** Opens the backing file that the image names, or that the caller states in its place; `null` without one. */
+  openBacking(backing: NamedFile | null): Promise<OpenedImage | null>;
 }
 
 /**
- * Opens the image of `spec` for changing; everything opened goes with `stack`.
+ * Opens the image of `spec` for changing. Everything that is opened is disposed with `stack`.
  *
  * @param sources files that must not be changed, see `outputFiles`
- * @throws ImageError `missing`, `permission`, `refused` where somebody else has it open
+ * @throws ImageError `missing`, `permission`, `refused` where another program has it open
  */
 export async function openForChange(
   spec: ChangeSpec,
@@ -76,17 +76,17 @@ export async function openForChange(
   const throttle = throttleOf(options.signal, 0, options.paused);
   const checkpoint = reportingCheckpoint(throttle, options.onEvent);
   options.onEvent?.({ type: "phase", phase: "inspect" });
-  const manners = { sync: options.sync ?? "finish", checkpoint };
-  const edit = async (path: string) => targetStorage(await output.edit(path), manners);
+  const storageOptions = { sync: options.sync ?? "finish", checkpoint };
+  const edit = async (path: string) => targetStorage(await output.edit(path), storageOptions);
   const storage = await edit(path);
   const format = spec.format === undefined
     ? (await probe(storage, open.formats)).format
     : formatNamed(spec.format, open.formats, path);
-  const beneath: ChangedImage["beneath"] = async (backing) => {
+  const openOwnBacking: ChangedImage["openBacking"] = async (backing) => {
     if (spec.backing === null || (spec.backing === undefined && backing === null)) return null;
-    return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBeneath(backing!, path, open)));
+    return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBacking(backing!, path, open)));
   };
-  // A verb may ask twice, and a file is locked once.
+  // A verb may open a file twice, but it can be locked only once.
   const named = new Map<string, Promise<WritableStorage>>();
   const context: ChangeContext = {
     checkpoint,
@@ -96,7 +96,7 @@ export async function openForChange(
       named.set(path, opened);
       return await opened;
     },
-    openBacking: async (backing) => chainOf((await beneath(backing))?.layers.map((layer) => layer.disk) ?? []),
+    openBacking: async (backing) => chainOf((await openOwnBacking(backing))?.layers.map((layer) => layer.disk) ?? []),
     createNamed: (name) => createBeside(path, name, open.files, stack),
   };
   const read = () =>
@@ -104,17 +104,17 @@ export async function openForChange(
       decompressor: open.decompressor,
       openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
     });
-  return { path, format, storage, context, open, throttle, read, beneath };
+  return { path, format, storage, context, open, throttle, read, openBacking: openOwnBacking };
 }
 
-/** Where a file lies that the image of `spec` names, if it may be opened. */
+/** Returns the path of a data file that the image of `spec` names, or that the caller states in its place. */
 export async function namedPath(spec: ChangeSpec, file: NamedFile, open: OpenOptions): Promise<string> {
   if (spec.dataFile !== undefined) return resolve(spec.dataFile);
   return await resolveNamed(file, "data file", resolve(spec.path), open.allowRefs);
 }
 
-/** Lets a verb work, and tells when. */
-export async function atWork<Result>(
+/** Runs `work` as the phase `copy`, then emits the phase `finish`. */
+export async function withPhases<Result>(
   { onEvent = () => {} }: Pick<ChangeOptions, "onEvent">,
   work: () => Promise<Result>,
 ): Promise<Result> {
@@ -124,19 +124,19 @@ export async function atWork<Result>(
   return result;
 }
 
-/** The least difference between two shares that are told. */
+/** Smallest difference between two reported shares. */
 const SHARE_STEP = 0.001;
 
-/** A checkpoint that also tells how far a verb is; the share that is told only rises. */
+/** Returns a checkpoint that also emits progress; the reported share only rises. */
 export function reportingCheckpoint(throttle: Throttle, onEvent: ChangeOptions["onEvent"]): CheckContext["checkpoint"] {
-  let told = 0;
+  let reported = 0;
   return (share = 0) => {
-    if (share >= told + SHARE_STEP) onEvent?.({ type: "progress", share: told = share });
+    if (share >= reported + SHARE_STEP) onEvent?.({ type: "progress", share: reported = share });
     return throttle.checkpoint();
   };
 }
 
-/** A new file beside the image, under a name that is free. */
+/** Creates a file in the folder of the image. Throws where a file of that name exists. */
 async function createBeside(
   image: string,
   name: string,
@@ -147,7 +147,7 @@ async function createBeside(
   const refuse = (why: string) => {
     throw new ImageError("refused", `Cannot create "${path}" for "${image}": ${why}`, { path });
   };
-  if (basename(name) !== name || name.includes("\\")) refuse("it would not lie in the folder of the image");
+  if (basename(name) !== name || name.includes("\\")) refuse("it would not be in the folder of the image");
   if (await isThere(files, path)) refuse("there is a file of that name; give that one another name");
   const output = stack.use(outputFiles(files, new Map()));
   return { storage: await output.create(path), publish: () => output.commit("finish") };
@@ -164,9 +164,9 @@ async function isThere(files: Files, path: string): Promise<boolean> {
 }
 
 /**
- * The verb `name` of the image's format.
+ * Returns the verb `name` of the format of an image.
  *
- * @param doing what it does, for the message: `resize`
+ * @param doing the verb for the message, such as `resize`
  * @throws ImageError `unsupported` where the format lacks it
  */
 export function verbOf<Name extends keyof Maintenance>(
@@ -179,7 +179,7 @@ export function verbOf<Name extends keyof Maintenance>(
   throw new ImageError("unsupported", `Cannot ${doing} "${path}": ${format.name} images cannot`, { path });
 }
 
-/** What {@linkcode changeFiles} of `mod.ts` does. */
+/** Implements `changeFiles` of `mod.ts`. */
 export async function changeFiles(
   spec: ChangeSpec,
   options: OpenDiskOptions & { readonly chain?: boolean } = {},

@@ -1,5 +1,5 @@
 /**
- * What a conversion would do: everything up to the plan, and nothing written.
+ * Plans a conversion: does everything up to the plan, and writes nothing.
  *
  * @module
  */
@@ -11,34 +11,34 @@ import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.t
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import { stepsOf } from "./copy/plan.ts";
 
-/** What a conversion would do. Bytes. */
+/** Result of {@linkcode planConversion}. Sizes are bytes. */
 export interface ConversionPlan {
   /** The sources, in the order of the job. */
   readonly sources: readonly SourceSummary[];
-  /** What would be written. */
+  /** The target. */
   readonly target: PlannedTarget;
-  /** Guest bytes, by what would be done with them. */
+  /** Guest bytes by action. */
   readonly totals: Totals;
   /**
-   * About how much space the target takes at most: zeroes that are only found while copying, and compressing, make it less.
+   * Upper estimate of the space that the target takes. Zeroes found inside data, and compression, make it smaller.
    */
   readonly predicted: number;
 }
 
-/** Of each clusterSize that holds something, tables of any format take less than this. */
+/** Bytes of tables for each allocated cluster; every format takes less. */
 const TABLE_BYTES = 16;
-/** And all of them together, for a small disk, less than this: a few clusters of the usual size. */
+/** Bytes of the tables of a small disk: a few clusters of the usual size. */
 const FIRST_TABLES = 512 << 10;
 
-/** What {@linkcode planConversion} may be told. */
+/** Options of {@linkcode planConversion}. */
 export interface PlanContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
-  /** Hears what the user should know. */
+  /** Called with warnings. */
   readonly onWarning?: (message: string) => void;
-  /** Hears how far it is. */
+  /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
-/** What {@linkcode planConversion} of `mod.ts` does. */
+/** Implements `planConversion` of `mod.ts`. */
 export async function planConversion(
   job: ConvertJob,
   context: PlanContext = {},
@@ -56,30 +56,30 @@ export async function planConversion(
     },
   }, dryOutput());
   const { sources, target, source, traits, policy, size } = await conversion.prepare(stack);
-  const begun = target.storage.size;
+  const initialSize = target.storage.size;
   onEvent?.({ type: "phase", phase: "plan" });
   const checkpoint = reportingCheckpoint(conversion.throttle, onEvent);
   const totals = { data: 0, zero: 0, skip: 0 };
-  let taken = 0;
+  let allocated = 0;
   let counted = 0;
   for await (const step of stepsOf(source, traits, policy)) {
     totals[step.action === "copy" ? "data" : step.action] += step.end - step.start;
     const written = step.action === "copy" || (step.action === "zero" && traits.zeroes === "written");
     if (written) {
-      // Steps may share a clusterSize, which is taken once.
+      // Steps may share a cluster, which is allocated once.
       const end = alignUp(step.end, traits.clusterSize);
-      taken += end - Math.max(alignDown(step.start, traits.clusterSize), counted);
+      allocated += end - Math.max(alignDown(step.start, traits.clusterSize), counted);
       counted = end;
     }
     await checkpoint(step.end / source.size);
   }
-  const tables = traits.clusterSize > 1 ? FIRST_TABLES + Math.ceil(taken / traits.clusterSize) * TABLE_BYTES : 0;
-  // A format that lays out the whole disk at once has its size from the start, most of it holes.
-  const metadata = begun >= traits.size ? 0 : begun;
+  const tables = traits.clusterSize > 1 ? FIRST_TABLES + Math.ceil(allocated / traits.clusterSize) * TABLE_BYTES : 0;
+  // A fixed layout has its whole size from the start, most of it holes.
+  const metadata = initialSize >= traits.size ? 0 : initialSize;
   return {
     sources: sources.summaries,
     target: { path: job.target.path, format: target.format.name, ...size },
     totals,
-    predicted: metadata + taken + tables,
+    predicted: metadata + allocated + tables,
   };
 }

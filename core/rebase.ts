@@ -1,5 +1,5 @@
 /**
- * Another backing file for an existing image, with the same guest bytes as before.
+ * Gives an existing image another backing file, and keeps its guest bytes.
  *
  * @module
  */
@@ -29,30 +29,30 @@ import { type OpenedImage, openImage } from "./open/open.ts";
 import { openOptions } from "./open/open_disk.ts";
 import { type CodecPool, codecPool } from "./workers/codec_pool.ts";
 
-/** What {@linkcode rebase} may be told. */
+/** Options of {@linkcode rebase}. */
 export interface RebaseOptions extends ChangeOptions {
-  /** Change the name alone; nothing is compared. For a backing file that was moved or renamed. */
+  /** Whether only the name is changed and nothing compared, for a backing file that was moved or renamed. */
   readonly unsafe?: boolean;
-  /** Compress what is copied into the image. */
+  /** Whether the data copied into the image is compressed. */
   readonly compress?: boolean;
-  /** Forget units that are the same in the new backing file. */
+  /** Whether clusters that are equal in the new backing file are deallocated. */
   readonly dropsSame?: boolean;
-  /** Number of workers that decompress and compress; absent: one per processor. */
+  /** Most workers that decompress and compress. Default: one per processor. */
   readonly workers?: number;
 }
 
-/** What {@linkcode rebase} did. Guest bytes. */
+/** Result of {@linkcode rebase}. Guest bytes. */
 export interface RebaseSummary {
-  /** Copied into the image, because the new backing file does not hold them. */
+  /** Copied into the image, because the new backing file differs. */
   readonly copied: number;
-  /** Forgotten, because the new backing file holds them. */
+  /** Deallocated, because the new backing file is equal. */
   readonly dropped: number;
 }
 
 /** Bytes that are compared at once. */
 const PIECE_BYTES = 256 << 10;
 
-/** What {@linkcode rebase} of `mod.ts` does. */
+/** Implements `rebase` of `mod.ts`. */
 export async function rebase(
   image: ChangeSpec,
   backing: NamedFile | null,
@@ -65,7 +65,7 @@ export async function rebase(
   if (options.unsafe) {
     const changed = await openForChange(image, options, stack);
     const setBacking = verbOf(changed, "setBacking", "rebase");
-    // Another name for what has the content that the image states.
+    // The content behind the new name is the same, and so is its ID.
     const { backing: before } = await changed.read();
     await setBacking(changed.storage, withId(backing, before?.id));
     return { copied: 0, dropped: 0 };
@@ -95,7 +95,7 @@ class Rebase {
       throw new ImageError("unsupported", `Cannot rebase "${path}": ${format.name} is read-only here`, { path });
     }
     const top = await changed.read();
-    const before = await changed.beneath(top.backing);
+    const before = await changed.openBacking(top.backing);
     const holes = await holesOf(top, changed);
     const oldBacking = before === null ? null : chainOf(disksOf(before));
     const newBacking = after === null ? null : chainOf(disksOf(after));
@@ -103,9 +103,9 @@ class Rebase {
       compress: this.options.compress ?? false,
       compressor: this.codecs.compress,
       openNamed: changed.context.openNamed,
-      // Zeroes must be stated as far as the new backing file goes.
+      // Zeroes must be written as far as the new backing file reaches, which may be longer than the old one.
       openBacking: () => {
-        const backing = oldBacking ?? emptyReader;
+        const backing = oldBacking ?? noBacking;
         return Promise.resolve(pad(backing, Math.max(backing.size, newBacking?.size ?? 0)));
       },
     });
@@ -118,7 +118,7 @@ class Rebase {
     await writer.finish();
     await storage.sync();
     await setBacking(storage, withId(this.backing, after?.layers[0]?.disk.id));
-    const dropped = this.options.dropsSame ? await this.dropSame(changed, newBacking ?? emptyReader) : 0;
+    const dropped = this.options.dropsSame ? await this.dropSame(changed, newBacking ?? noBacking) : 0;
     return { copied, dropped };
   }
 
@@ -135,7 +135,7 @@ class Rebase {
     await countAndCopy({
       source,
       writer,
-      // The mover takes clusters apart, and compresses them, by itself.
+      // The mover splits and compresses clusters by itself.
       traits: { ...writer.traits, compress: false },
       policy: { keepsBacking: true, backingEnd: Infinity, writesZeroes: false },
       sparseSize: 0,
@@ -147,25 +147,25 @@ class Rebase {
     return copied;
   }
 
-  /** Forgets what the new backing file shows as well. */
-  async dropSame(changed: ChangedImage, below: GuestReader): Promise<number> {
-    const forget = verbOf(changed, "forget", "drop units of");
+  /** Deallocates the clusters that are equal in the new backing file; returns their guest bytes. */
+  async dropSame(changed: ChangedImage, newBacking: GuestReader): Promise<number> {
+    const forget = verbOf(changed, "forget", "drop clusters of");
     const top = await changed.read();
-    const unit = top.clusterSize;
+    const { clusterSize } = top;
     const ranges: { start: number; end: number }[] = [];
     let dropped = 0;
-    const piece = alignUp(PIECE_BYTES, unit);
+    const piece = alignUp(PIECE_BYTES, clusterSize);
     for (let start = 0; start < top.size; start += piece) {
       await changed.context.checkpoint(start / top.size);
       const end = Math.min(start + piece, top.size);
-      const [mine, theirs] = [new Uint8Array(end - start), new Uint8Array(end - start)];
-      const stated = await readStated(top, below, mine, start);
+      const [own, other] = [new Uint8Array(end - start), new Uint8Array(end - start)];
+      const stated = await readStated(top, newBacking, own, start);
       if (!stated.some(Boolean)) continue;
-      await readPadded(below, theirs, start);
-      for (let at = start; at < end; at += unit) {
-        const [from, to] = [at - start, Math.min(at + unit, end) - start];
-        if (!stated[Math.floor(from / unit)]) continue;
-        if (!equalBytes(mine.subarray(from, to), theirs.subarray(from, to))) continue;
+      await readPadded(newBacking, other, start);
+      for (let at = start; at < end; at += clusterSize) {
+        const [from, to] = [at - start, Math.min(at + clusterSize, end) - start];
+        if (!stated[Math.floor(from / clusterSize)]) continue;
+        if (!equalBytes(own.subarray(from, to), other.subarray(from, to))) continue;
         const last = ranges.at(-1);
         if (last?.end === at) last.end = start + to;
         else ranges.push({ start: at, end: start + to });
@@ -205,7 +205,7 @@ function differingClusters(writer: DiskWriter, backings: Backings, onCopied: (by
         const bytes = before.subarray(at - start, clusterEnd - start);
         if (!equalBytes(bytes, after.subarray(at - start, clusterEnd - start))) {
           if (compress) requireWhole(backings.changed, writer, at, clusterEnd);
-          await put(writer, bytes, at, oldBacking !== null);
+          await writeCluster(writer, bytes, at, oldBacking !== null);
           onCopied(clusterEnd - at);
         }
         at = clusterEnd;
@@ -247,7 +247,7 @@ function firstAbove(sorted: readonly number[], value: number): number {
 /** The input of {@linkcode differing}. */
 interface Difference {
   readonly size: number;
-  /** Where the image states nothing, as starts and ends. */
+  /** Holes of the image, as starts and ends in turn. */
   readonly holes: readonly number[];
   /** The layers of the old chain that the new one does not have; null: there was no backing file. */
   readonly own: GuestReader | null;
@@ -278,9 +278,10 @@ function differing({ size, holes, own, newBacking }: Difference): GuestReader {
   };
 }
 
-const emptyReader = chainOf([]);
+/** A backing chain without layers: no guest bytes. */
+const noBacking = chainOf([]);
 
-/** `backing` with the ID of its content, where that is known. */
+/** Returns `backing` with the ID of its content, where that is known. */
 function withId(backing: NamedFile | null, id: string | undefined): NamedFile | null {
   return backing && id !== undefined ? { ...backing, id } : backing;
 }
@@ -289,32 +290,32 @@ function disksOf(image: OpenedImage): Disk[] {
   return image.layers.map((layer) => layer.disk);
 }
 
-/** From which layer of the old chain on it is the new chain; all layers where they have nothing in common. */
+/** Returns the index of the layer in the old chain that is the top of the new one; without one, the number of layers. */
 function sharedLayer(before: OpenedImage | null, after: OpenedImage | null): number {
   const layers = before?.layers ?? [];
   const found = layers.findIndex((layer) => layer.key === after?.layers[0]?.key);
   return found < 0 ? layers.length : found;
 }
 
-/** Where the image states nothing, as starts and ends; found before the first write, which moves its tables. */
+/** Returns the holes of the image as starts and ends in turn. Called before the first write, which changes its tables. */
 async function holesOf(top: Disk, { throttle }: ChangedImage): Promise<number[]> {
   const holes: number[] = [];
   for (let at = 0; at < top.size;) {
-    const run = await top.extentAt(at, top.size);
-    if (run.kind === "hole") {
-      if (holes.at(-1) === run.start) holes[holes.length - 1] = run.end;
-      else holes.push(run.start, run.end);
+    const extent = await top.extentAt(at, top.size);
+    if (extent.kind === "hole") {
+      if (holes.at(-1) === extent.start) holes[holes.length - 1] = extent.end;
+      else holes.push(extent.start, extent.end);
     }
-    at = run.end;
+    at = extent.end;
     await throttle.checkpoint();
   }
   return holes;
 }
 
-/** Zeroes are stated as such, but not over nothing: an image without a backing file would leave them out. */
-async function put(writer: DiskWriter, bytes: Uint8Array, start: number, over: boolean): Promise<void> {
+/** Writes a cluster. Zeroes over a backing file are written as zeroes; an image without one would leave them out. */
+async function writeCluster(writer: DiskWriter, bytes: Uint8Array, start: number, hasBacking: boolean): Promise<void> {
   const isZero = bytes.length <= 1 << 20 ? equalBytes(bytes, zeroes(bytes.length)) : bytes.every((byte) => byte === 0);
-  if (isZero && over) await writer.zero(start, start + bytes.length);
+  if (isZero && hasBacking) await writer.zero(start, start + bytes.length);
   else await writer.write(bytes, start);
 }
 
@@ -327,25 +328,25 @@ function requireWhole(changed: ChangedImage, { traits }: DiskWriter, start: numb
 
 /** Fills `into`, with zeroes past the end of `reader`. */
 async function readPadded(reader: GuestReader, into: Uint8Array, start: number): Promise<void> {
-  const there = Math.max(0, Math.min(into.length, reader.size - start));
-  if (there > 0) await reader.read(into.subarray(0, there), start);
-  into.fill(0, there);
+  const inside = Math.max(0, Math.min(into.length, reader.size - start));
+  if (inside > 0) await reader.read(into.subarray(0, inside), start);
+  into.fill(0, inside);
 }
 
-/** Reads what a reader sees, and tells of which units the image says something. */
-async function readStated(top: Disk, below: GuestReader, into: Uint8Array, start: number): Promise<boolean[]> {
+/** Reads guest bytes of an image over `backing`; returns, for each cluster, whether the image states it. */
+async function readStated(top: Disk, backing: GuestReader, into: Uint8Array, start: number): Promise<boolean[]> {
   const stated: boolean[] = new Array(Math.ceil(into.length / top.clusterSize)).fill(false);
   const end = start + into.length;
   for (let at = start; at < end;) {
-    const run = await top.extentAt(at, end);
-    const part = into.subarray(at - start, run.end - start);
-    if (run.kind === "data") await top.read(part, at);
-    else if (run.kind === "hole") await readPadded(below, part, at);
-    if (run.kind !== "hole") {
-      const last = Math.floor((run.end - start - 1) / top.clusterSize);
-      for (let unit = Math.floor((at - start) / top.clusterSize); unit <= last; unit++) stated[unit] = true;
+    const extent = await top.extentAt(at, end);
+    const part = into.subarray(at - start, extent.end - start);
+    if (extent.kind === "data") await top.read(part, at);
+    else if (extent.kind === "hole") await readPadded(backing, part, at);
+    if (extent.kind !== "hole") {
+      const last = Math.floor((extent.end - start - 1) / top.clusterSize);
+      for (let nth = Math.floor((at - start) / top.clusterSize); nth <= last; nth++) stated[nth] = true;
     }
-    at = run.end;
+    at = extent.end;
   }
   return stated;
 }

@@ -1,32 +1,32 @@
 /**
- * Another size for the disk of an existing image.
+ * Changes the size of the disk of an existing image.
  *
  * @module
  */
 import { ImageError, type Preallocation } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange, verbOf, withPhases } from "./open_for_change.ts";
 
-/** What {@linkcode resize} may be told. */
+/** Options of {@linkcode resize}. */
 export interface ResizeOptions extends ChangeOptions {
-  /** The disk may become shorter: what lies at its end is lost. */
+  /** Whether the disk may become shorter; data past the new end is lost. */
   readonly shrink?: boolean;
-  /** What to allocate for the new end. Default: nothing. */
+  /** How the new end is preallocated. Default: not at all. */
   readonly growth?: Preallocation;
 }
 
-/** What {@linkcode resize} did. Guest bytes. */
+/** Result of {@linkcode resize}. Guest bytes. */
 export interface ResizeSummary {
   /** The image, absolute. */
   readonly path: string;
   /** Name of its format. */
   readonly format: string;
-  /** Guest bytes that the disk had. */
+  /** Guest bytes before. */
   readonly before: number;
-  /** Guest bytes that it has now. */
+  /** Guest bytes after. */
   readonly after: number;
 }
 
-/** What {@linkcode resize} of `mod.ts` does. */
+/** Implements `resize` of `mod.ts`. */
 export async function resize(
   image: ChangeSpec,
   size: number | { readonly by: number },
@@ -42,7 +42,7 @@ export async function resize(
   const before = (await changed.read()).size;
   const after = typeof size === "number" ? size : before + size.by;
   check(path, before, after, options);
-  await atWork(options, () => verb(storage, after, options.growth ?? "off", context));
+  await withPhases(options, () => verb(storage, after, options.growth ?? "off", context));
   await storage.sync();
   return { path, format: format.name, before, after };
 }

@@ -1,5 +1,5 @@
 /**
- * Samples of the data of a disk, spread evenly over it: how long they take, and how well they compress.
+ * Takes samples of the data of a disk, spread evenly: measures reading, writing and compression.
  *
  * @module
  */
@@ -7,66 +7,66 @@ import { alignDown, type Compressor, type DiskWriter, type GuestReader, inlineCo
 import type { CompressedShare } from "./compressed_size.ts";
 import { isZero } from "./zeroes.ts";
 
-/** Samples are taken in so many groups; their differences tell how far the mean can be trusted. */
-const GROUPS = 8;
-/** Bytes of one group. */
-const GROUP_BYTES = 1 << 20;
-/** Bytes of one sample where the target has no clusterSize. */
+/** Number of batches of samples: the variance between batches gives the error of the mean. */
+const BATCHES = 8;
+/** Bytes of one batch. */
+const BATCH_BYTES = 1 << 20;
+/** Bytes of one sample, where the target does not compress. */
 const SAMPLE_BYTES = 64 << 10;
-/** What a format adds to a compressed clusterSize, to mark and to align it, is not more than a sector. */
-const PLACE_BYTES = 512;
+/** Most bytes that a format adds to a compressed cluster, for its header and alignment: a sector. */
+const OVERHEAD_BYTES = 512;
 
-/** What samples tell. */
+/** Result of {@linkcode takeSamples}. */
 export interface Samples {
   /** Guest bytes that were read. */
   readonly sampled: number;
   readonly readSeconds: number;
   readonly writeSeconds: number;
-  /** How well they compress, where the target compress. */
-  readonly compress?: CompressedShare;
+  /** How well the data compresses, where the target compresses. */
+  readonly compression?: CompressedShare;
 }
 
-/** What is sampled. */
+/** Input of {@linkcode takeSamples}. */
 export interface Sampling {
   readonly source: GuestReader;
   /** Guest bytes of all its data. */
   readonly data: number;
-  /** A new target that is thrown away; it compress with `compressor`. */
+  /** A new target that is discarded; it compresses with `compressor`. */
   readonly writer: DiskWriter;
   readonly compressor: CountingCompressor;
   readonly checkpoint: (share?: number) => Promise<void>;
 }
 
-/** A compressor that counts what is left. */
+/** A compressor that counts the bytes of its results. */
 export interface CountingCompressor {
   readonly compress: Compressor;
-  /** Bytes that all units so far would take in a file. */
+  /** Returns the bytes that all clusters so far would take in a file. */
   compressed(): number;
 }
 
-/** A compressor that counts what `compress` leaves; what does not become smaller stays as it is. */
+/** Wraps a compressor. A cluster that does not become smaller counts as it is. */
 export function countingCompressor(compress: Compressor = inlineCompressor): CountingCompressor {
   let bytes = 0;
   return {
-    async compress(codec, unit) {
-      const compressed = await compress(codec, unit);
-      bytes += (compressed ?? unit).length;
+    async compress(codec, cluster) {
+      const compressed = await compress(codec, cluster);
+      bytes += (compressed ?? cluster).length;
       return compressed;
     },
     compressed: () => bytes,
   };
 }
 
-/** Takes samples, a few megabytes. Zeroes among the data take no space, as in a conversion. */
+/** Takes samples of a few megabytes. Samples of zeroes are not written, as in a conversion. */
 export async function takeSamples({ source, data, writer, compressor, checkpoint }: Sampling): Promise<Samples> {
-  const { compress, clusterSize: unit } = writer.traits;
-  const length = compress ? unit : SAMPLE_BYTES;
-  const perGroup = Math.max(1, Math.floor(GROUP_BYTES / length));
-  const places = await placesIn(source, data, GROUPS * perGroup, length, checkpoint);
-  const groups = Array.from({ length: GROUPS }, () => ({ bytes: 0, compressed: 0 }));
+  const { compress, clusterSize } = writer.traits;
+  const length = compress ? clusterSize : SAMPLE_BYTES;
+  const perBatch = Math.max(1, Math.floor(BATCH_BYTES / length));
+  const starts = await sampleStarts(source, data, BATCHES * perBatch, length, checkpoint);
+  const batches = Array.from({ length: BATCHES }, () => ({ bytes: 0, compressed: 0 }));
   const seconds = { read: 0, write: 0 };
-  for (const [nth, start] of places.entries()) {
-    const group = groups[nth % GROUPS];
+  for (const [nth, start] of starts.entries()) {
+    const batch = batches[nth % BATCHES];
     const bytes = new Uint8Array(Math.min(length, source.size - start));
     const before = compressor.compressed();
     const begun = performance.now();
@@ -75,55 +75,56 @@ export async function takeSamples({ source, data, writer, compressor, checkpoint
     if (compress && !isZero(bytes)) await writer.write(bytes, start);
     seconds.read += (read - begun) / 1000;
     seconds.write += (performance.now() - read) / 1000;
-    group.bytes += bytes.length;
-    group.compressed += compressor.compressed() - before;
-    await checkpoint((nth + 1) / places.length);
+    batch.bytes += bytes.length;
+    batch.compressed += compressor.compressed() - before;
+    await checkpoint((nth + 1) / starts.length);
   }
-  const sampled = groups.reduce((sum, { bytes }) => sum + bytes, 0);
+  const sampled = batches.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     sampled,
     readSeconds: seconds.read,
     writeSeconds: seconds.write,
-    ...(compress && sampled > 0 && { compress: shareOf(groups.filter(({ bytes }) => bytes > 0), data, unit) }),
+    ...(compress && sampled > 0 &&
+      { compression: shareOf(batches.filter(({ bytes }) => bytes > 0), data, clusterSize) }),
   };
 }
 
-/** The share of all groups together, and two standard errors of it, less where the samples are much of the data. */
+/** Returns the share of all batches together and two standard errors, less where the samples are much of the data. */
 function shareOf(
-  groups: readonly { readonly bytes: number; readonly compressed: number }[],
+  batches: readonly { readonly bytes: number; readonly compressed: number }[],
   data: number,
-  unit: number,
+  clusterSize: number,
 ): CompressedShare {
-  const bytes = groups.reduce((sum, group) => sum + group.bytes, 0);
-  const share = groups.reduce((sum, group) => sum + group.compressed, 0) / bytes;
-  const shares = groups.map((group) => group.compressed / group.bytes);
+  const bytes = batches.reduce((sum, batch) => sum + batch.bytes, 0);
+  const share = batches.reduce((sum, batch) => sum + batch.compressed, 0) / bytes;
+  const shares = batches.map((batch) => batch.compressed / batch.bytes);
   const variance = shares.reduce((sum, one) => sum + (one - share) ** 2, 0) / Math.max(1, shares.length - 1);
   const unseen = Math.max(0, 1 - bytes / data);
-  return { share, error: 2 * Math.sqrt(unseen * variance / shares.length) + PLACE_BYTES / unit };
+  return { share, error: 2 * Math.sqrt(unseen * variance / shares.length) + OVERHEAD_BYTES / clusterSize };
 }
 
-/** Guest offsets of `count` different units that hold data, evenly spread over the `data` bytes there are. */
-async function placesIn(
+/** Returns where up to `count` samples of `length` bytes start, evenly spread over the `data` bytes of the disk. */
+async function sampleStarts(
   source: GuestReader,
   data: number,
   count: number,
-  unit: number,
+  length: number,
   checkpoint: Sampling["checkpoint"],
 ): Promise<number[]> {
-  const places: number[] = [];
+  const starts: number[] = [];
   let passed = 0;
   let next = 0;
   for (let at = 0; at < source.size && next < count;) {
-    const run = await source.extentAt(at, source.size);
-    if (run.kind === "data") {
-      for (; next < count && (next + 0.5) * data / count < passed + run.end - at; next++) {
-        const place = alignDown(at + Math.floor((next + 0.5) * data / count - passed), unit);
-        if (places.at(-1) !== place) places.push(place);
+    const extent = await source.extentAt(at, source.size);
+    if (extent.kind === "data") {
+      for (; next < count && (next + 0.5) * data / count < passed + extent.end - at; next++) {
+        const start = alignDown(at + Math.floor((next + 0.5) * data / count - passed), length);
+        if (starts.at(-1) !== start) starts.push(start);
       }
-      passed += run.end - at;
+      passed += extent.end - at;
     }
-    at = run.end;
+    at = extent.end;
     await checkpoint();
   }
-  return places;
+  return starts;
 }

@@ -1,21 +1,21 @@
 /**
- * Internal snapshots of an existing image: taking, loading, removing, listing.
+ * Creates, applies, removes and lists internal snapshots of an existing image.
  *
  * @module
  */
 import type { NewSnapshot, SnapshotChoice } from "../formats/mod.ts";
-import { atWork, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
+import { type ChangeOptions, type ChangeSpec, openForChange, verbOf, withPhases } from "./open_for_change.ts";
 import { inspect, type SnapshotInfo } from "./inspect.ts";
 import type { OpenDiskOptions } from "./open/open_disk.ts";
 
-/** What to do with the snapshots of an image. */
+/** A change of the snapshots of an image. */
 export type SnapshotAction =
   | { readonly action: "create"; readonly name: string; readonly date?: Date }
-  /** The disk becomes what it was; the snapshot stays. */
+  /** The disk returns to the state of the snapshot, which stays. */
   | { readonly action: "apply"; readonly snapshot: SnapshotChoice }
   | { readonly action: "remove"; readonly snapshot: SnapshotChoice };
 
-/** What {@linkcode changeSnapshots} of `mod.ts` does. */
+/** Implements `changeSnapshots` of `mod.ts`. */
 export async function changeSnapshots(
   image: ChangeSpec,
   action: SnapshotAction,
@@ -25,7 +25,7 @@ export async function changeSnapshots(
   const changed = await openForChange(image, options, stack);
   const { storage, context } = changed;
   const verbs = verbOf(changed, "snapshots", "change snapshots of");
-  await atWork(options, () => {
+  await withPhases(options, () => {
     if (action.action === "apply") return verbs.apply(storage, action.snapshot, context);
     if (action.action === "remove") return verbs.remove(storage, action.snapshot, context);
     return verbs.create(storage, newSnapshot(action), context);
@@ -39,7 +39,7 @@ function newSnapshot({ name, date }: SnapshotAction & { readonly action: "create
   return { name, dateSeconds, dateNanoseconds };
 }
 
-/** What {@linkcode listSnapshots} of `mod.ts` does. */
+/** Implements `listSnapshots` of `mod.ts`. */
 export async function listSnapshots(
   image: ChangeSpec,
   options: OpenDiskOptions = {},

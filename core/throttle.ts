@@ -1,25 +1,25 @@
 /**
- * The throttle of a job: signals, timers and keys get their turn, a cancelled job ends, and a rate limit is kept.
+ * The throttle of a job: it lets the event loop turn, ends a cancelled job, pauses, and limits the rate.
  *
  * @module
  */
 import { throwIfCancelled } from "../formats/mod.ts";
 
-/** Milliseconds of work after which others get their turn: a key or Ctrl-C is answered well within a tenth of a second. */
+/** Milliseconds of work between two turns of the event loop: a key or Ctrl-C is handled within a tenth of a second. */
 const TURN = 20;
 
 /**
- * Rounds of the event loop in a turn. While something is always ready, Deno looks at what other threads have done (a key
- * that was read) in every 31st round, and at the system's events (a signal) in every 61st: with one round, a key waited
- * for 31 turns. All rounds together take a tenth of a millisecond.
+ * Rounds of the event loop in a turn. While a task is always ready, Deno polls results of other threads (a key that was
+ * read) in every 31st round, and events of the system (a signal) in every 61st: with one round, a key waited for 31 turns.
+ * All rounds together take a tenth of a millisecond.
  */
 const ROUNDS = 64;
 
 /** The throttle of one job. */
 export interface Throttle {
-  /** To be awaited often; costs next to nothing. Throws `cancelled`. */
+  /** Awaited often; cheap. Throws `cancelled`. */
   checkpoint(): Promise<void>;
-  /** To be awaited after `bytes` have been written; sleeps as long as the rate limit wants. */
+  /** Awaited after `bytes` have been written; sleeps as long as the rate limit demands. */
   account(bytes: number): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function throttleOf(
   paused: () => Promise<void> | null = () => null,
 ): Throttle {
   let begun = performance.now();
-  // Whoever opens files has waited for the system before; and what a turn takes loads much of Node.
+  // The first turn is not due at once: opening files has let the loop turn, and `setImmediate` loads much of Node.
   let turn: number | undefined;
   let written = 0;
   const checkpoint = async () => {
@@ -74,7 +74,7 @@ export function throttleOf(
   };
 }
 
-/** Settles when the job is cancelled. */
+/** Resolves when the job is cancelled. */
 function cancelled(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
 }

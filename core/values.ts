@@ -1,5 +1,5 @@
 /**
- * Values as people and scripts write them, read as qemu-img reads them. Pure.
+ * Parses values of options as qemu-img does. Pure.
  *
  * @module
  */
@@ -12,10 +12,10 @@ function usage(message: string): ImageError {
 }
 
 /**
- * A size in bytes: decimal or 0x hexadecimal, with a suffix b, k, M, G, T, P or E (powers of 1024, upper or lower
- * case). A fraction needs a suffix; what it leaves of a byte is cut off.
+ * Parses a size in bytes: decimal or 0x hexadecimal, with a suffix b, k, M, G, T, P or E (powers of 1024, upper or lower
+ * case). A fraction needs a suffix, and is rounded down to whole bytes.
  *
- * @param what Names the value in the message, such as `-S`.
+ * @param what name of the value for messages, such as `-S`
  * @throws ImageError `usage`
  *
  * @example
@@ -60,13 +60,13 @@ function decimalSize(text: string): number | undefined {
   return exactly(BigInt(match[1]!)) * factor + Math.floor(fraction * factor);
 }
 
-/** The value as a number; Infinity where a number could not be exact, so that no rounding goes unseen. */
+/** Returns the value as a number; `Infinity` where a number cannot be exact. */
 function exactly(value: bigint): number {
   return value > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(value);
 }
 
 /**
- * A whole number within limits: decimal, 0x hexadecimal, or octal with a leading 0.
+ * Parses a whole number from `min` to `max`: decimal, 0x hexadecimal, or octal with a leading 0.
  *
  * @throws ImageError `usage`
  */
@@ -82,7 +82,7 @@ export function parseNumber(text: string, what: string, min: number, max: number
 }
 
 /**
- * On or off, also as yes and no, true and false, y and n.
+ * Parses a flag: on and off, yes and no, true and false, y and n.
  *
  * @throws ImageError `usage`
  */

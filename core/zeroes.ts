@@ -1,27 +1,27 @@
 /**
- * Zeroes inside data: where they are worth a hole.
+ * Finds zeroes inside data.
  *
  * @module
  */
 import { alignDown, equalBytes, zeroes } from "../formats/bytes.ts";
 
-/** Which zeroes count. Both in bytes. */
+/** Which zeroes count as such. Both in bytes. */
 export interface ZeroRule {
-  /** Blocks of this size, on a grid of guest positions, are zero or not as a whole. A power of two. */
+  /** Blocks of this size, aligned in guest bytes, are zero or data as a whole. A power of two. */
   readonly grid: number;
-  /** Between data, zeroes shorter than this count as data. */
+  /** Zeroes between data that are shorter than this count as data. */
   readonly least: number;
 }
 
-/** A part of a buffer, `[start, end)` in guest bytes. */
-export interface Part {
+/** Guest bytes `[start, end)` of a buffer that are all zero, or data. */
+export interface BufferSpan {
   readonly zero: boolean;
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * Whether all bytes, or those in `[from, end)`, are zero. Reads each byte at most once, and stops at the first that is not.
+ * Returns whether all bytes in `[from, end)` are zero. Stops at the first MiB that is not.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export interface Part {
  */
 export function isZero(bytes: Uint8Array, from: number = 0, end: number = bytes.length): boolean {
   if (from >= end) return true;
-  // Most blocks that are not zero show it at once: a call into native code costs more than these looks.
+  // Most data differs from zero in one of these bytes, and comparing them costs less than a call into native code.
   if (bytes[from] !== 0 || bytes[(from + end) >>> 1] !== 0 || bytes[end - 1] !== 0) return false;
   for (let at = from; at < end;) {
     const compared = zeroes(Math.min(end - at, 1 << 20));
@@ -45,9 +45,9 @@ export function isZero(bytes: Uint8Array, from: number = 0, end: number = bytes.
 }
 
 /**
- * Splits a buffer that begins at guest byte `start` into parts that are zero and parts that are not. Adjacent parts
- * differ, except that zeroes shorter than `rule.least` between data have become data; at the ends of the buffer zeroes
- * of any length count, because what lies behind is not known. Pure.
+ * Splits a buffer that starts at guest byte `start` into spans of zeroes and of data, which alternate. Zeroes between data
+ * that are shorter than `rule.least` are data. At the ends of the buffer zeroes of any length count, because the bytes
+ * beyond are unknown. Pure.
  *
  * @example
  * ```ts
@@ -61,9 +61,9 @@ export function isZero(bytes: Uint8Array, from: number = 0, end: number = bytes.
  * ]);
  * ```
  */
-export function splitZeroes(bytes: Uint8Array, start: number, rule: ZeroRule): Part[] {
+export function splitZeroes(bytes: Uint8Array, start: number, rule: ZeroRule): BufferSpan[] {
   const end = start + bytes.length;
-  const parts: Part[] = [];
+  const spans: BufferSpan[] = [];
   let begun = start;
   let zero = false;
   for (
@@ -74,14 +74,14 @@ export function splitZeroes(bytes: Uint8Array, start: number, rule: ZeroRule): P
     const blockZero = isZero(bytes, at - start, Math.min(blockEnd, end) - start);
     if (at === start) zero = blockZero;
     if (blockZero === zero) continue;
-    // Too short between data: the data before goes on.
-    if (zero && parts.length > 0 && at - begun < rule.least) begun = parts.pop()!.start;
+    // Too short between data: part of the data span before.
+    if (zero && spans.length > 0 && at - begun < rule.least) begun = spans.pop()!.start;
     else {
-      parts.push({ zero, start: begun, end: at });
+      spans.push({ zero, start: begun, end: at });
       begun = at;
     }
     zero = blockZero;
   }
-  if (begun < end) parts.push({ zero, start: begun, end });
-  return parts;
+  if (begun < end) spans.push({ zero, start: begun, end });
+  return spans;
 }

@@ -66,7 +66,7 @@ function work({ job, form, warnings, view }: PlanRequest, context: CommandContex
 }
 
 function planJson({ plan, estimate, files }: PlanReport): { [name: string]: unknown } {
-  const compressed = estimate.compress && compressedSize(plan.predicted, plan.totals.data, estimate.compress);
+  const compressed = estimate.compression && compressedSize(plan.predicted, plan.totals.data, estimate.compression);
   return {
     sources: plan.sources,
     target: plan.target,
@@ -82,9 +82,11 @@ function planJson({ plan, estimate, files }: PlanReport): { [name: string]: unkn
 
 function planText({ plan, estimate, files }: PlanReport): string {
   const { totals, target, sources } = plan;
-  const compressed = estimate.compress && compressedSize(plan.predicted, totals.data, estimate.compress);
-  const status = Object.entries(estimate.status).filter(([, { runs }]) => runs > 0)
-    .map(([name, { runs, bytes }]) => `${bytesText(bytes)} ${name} in ${runs} ${runs === 1 ? "run" : "runs"}`);
+  const compressed = estimate.compression && compressedSize(plan.predicted, totals.data, estimate.compression);
+  const status = Object.entries(estimate.status).filter(([, { extents }]) => extents > 0)
+    .map(([name, { extents, bytes }]) =>
+      `${bytesText(bytes)} ${name} in ${extents} ${extents === 1 ? "extent" : "extents"}`
+    );
   const lines = [
     ...sources.map(({ layers }) =>
       `source: ${layers.map(({ path, format, size }) => `${path} (${format}, ${bytesText(size)})`).join(" over ")}`

@@ -4,7 +4,7 @@
  * @module
  */
 import type { WriterTraits } from "../../formats/mod.ts";
-import { type Part, splitZeroes, type ZeroRule } from "../zeroes.ts";
+import { type BufferSpan, splitZeroes, type ZeroRule } from "../zeroes.ts";
 import type { CopyJob, CopyTarget } from "./job.ts";
 import { decide } from "./plan.ts";
 
@@ -50,7 +50,7 @@ export function copyTargetOf(job: CopyJob): CopyTarget {
 }
 
 /** Treats zeroes that were found inside data as if the source had stated them. */
-export async function writeFoundZeroes({ start, end }: Omit<Part, "zero">, job: CopyJob): Promise<void> {
+export async function writeFoundZeroes({ start, end }: Omit<BufferSpan, "zero">, job: CopyJob): Promise<void> {
   const action = decide({ start, end, kind: "zero" }, job.traits, job.policy);
   if (action !== "skip") await writeZeroes(start, end, job);
 }

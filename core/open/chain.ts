@@ -1,5 +1,5 @@
 /**
- * A backing chain as one disk. Here, and nowhere else, a chain is resolved.
+ * A backing chain as one disk. Formats return single layers; only this module merges them.
  *
  * @module
  */
@@ -17,9 +17,9 @@ import {
 /**
  * Returns a disk and its backing chain, top layer first, as one reader.
  *
- * The first `kept` layers count: where all of them have a hole, the chain has a hole, which is left to the layers behind
- * them. With all layers kept there are no holes: what no layer states is zero. Reading goes through every layer in any
- * case. A layer that is shorter than the one above it reads as zero past its end.
+ * Extents come from the first `kept` layers: where all of them have a hole, the chain has a hole. With all layers kept
+ * there are no holes: bytes that no layer states are zero. `read` reads through all layers in any case. A layer that is
+ * shorter than the one above it reads as zero past its end.
  *
  * @example
  * ```ts
@@ -57,11 +57,11 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
 /** An extent of a chain, and the layer that it comes from. */
 export interface LayerExtent {
   readonly extent: Extent;
-  /** The layer that states it, 0 the top; where no layer states anything, the last one that was asked. */
+  /** Index of the layer that states it, 0 the top; where no layer states it, of the last one that was looked up. */
   readonly depth: number;
-  /** Whether that layer states it; if not, the extent is zero because no layer is left. */
+  /** Whether that layer states it; if not, the extent is a hole or, behind the last layer, zero. */
   readonly stated: boolean;
-  /** The layer, where it has data. */
+  /** That layer, where the extent is data. */
   readonly disk?: Disk;
 }
 
@@ -82,7 +82,11 @@ interface Lookup {
   readonly start: number;
 }
 
-/** Layers above `depth` have a hole up to `end`; `location`: the space that the last of them has allocated for it. */
+/**
+ * Looks up layer `depth` and those behind it; the layers above have a hole up to `end`.
+ *
+ * @param location the space that the layer above has allocated for its hole
+ */
 function descend(lookup: Lookup, depth: number, end: number, location?: Location): MaybePromise<LayerExtent> {
   const { layers, kept, start } = lookup;
   if (depth < layers.length && depth === kept) return { extent: holeExtent(start, end), depth, stated: false };

@@ -1,5 +1,5 @@
 /**
- * Finding a backing file of which only the ID is known: VDI names its parent by UUID alone.
+ * Finds a backing file by its ID: a VDI stores only the UUID of its parent.
  *
  * @module
  */
@@ -17,11 +17,11 @@ import {
 } from "../../formats/mod.ts";
 import { formatNamed } from "./probe.ts";
 
-/** How many files beside an image are looked into. */
-const MAX_LOOKED_AT = 1000;
+/** Most files in the folder of an image that are opened. */
+const MAX_OPENED = 1000;
 
 /**
- * The file beside `imagePath` that has the ID which `file` states.
+ * Returns the path of the file in the folder of `imagePath` whose ID is that of `file`.
  *
  * @throws ImageError `missing` if there is none; `permission` if the folder may not be listed
  */
@@ -31,17 +31,18 @@ export async function findById(
   options: { readonly formats: readonly Format[]; readonly files?: Files },
 ): Promise<string> {
   const format = formatNamed(file.format ?? "", options.formats, imagePath);
-  let looked = 0;
-  for (const path of await neighbours(imagePath, format)) {
-    if (++looked > MAX_LOOKED_AT) break;
+  let opened = 0;
+  for (const path of await siblings(imagePath, format)) {
+    if (++opened > MAX_OPENED) break;
     if (await idOf(path, format, options.files ?? hostFiles) === file.id) return path;
   }
-  const message = `Cannot find the image beneath "${imagePath}": it must have the ID "${file.id}", and none of the ` +
-    `${looked} ${format.name} files beside it has; put it there, or state it (see --image-opts, backing.file.filename)`;
+  const message = `Cannot find the backing file of "${imagePath}": it must have the ID "${file.id}", and none of the ` +
+    `${opened} ${format.name} files beside it has; put it there, or state it (see --image-opts, backing.file.filename)`;
   throw new ImageError("missing", message, { path: imagePath });
 }
 
-async function neighbours(imagePath: string, format: Format): Promise<string[]> {
+/** Returns the other files in the folder of an image that have an extension of `format`, sorted. */
+async function siblings(imagePath: string, format: Format): Promise<string[]> {
   try {
     const real = await Deno.realPath(imagePath);
     const folder = dirname(real);
@@ -56,13 +57,13 @@ async function neighbours(imagePath: string, format: Format): Promise<string[]> 
   }
 }
 
-/** The ID of an image, `undefined` for a file that cannot be opened as one: it is not what is looked for. */
+/** Returns the ID of an image; `undefined` for a file that does not open as one. */
 async function idOf(path: string, format: Format, files: Files): Promise<string | undefined> {
   try {
     await using storage = await files.open(path);
     const disk = await format.open(storage, {
       decompressor: inlineDecompressor,
-      openNamed: () => Promise.reject(new ImageError("refused", "Only the ID is looked for")),
+      openNamed: () => Promise.reject(new ImageError("refused", "Only the ID is read")),
     });
     return disk.id;
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The gate for files that an image names. An image may come from a stranger: what it names is opened only inside its own
- * folder, or in a folder that the user has allowed.
+ * Resolves the files that an image names. Images are untrusted: files that they name are opened only inside the folder of
+ * the image, or in a folder that the user has allowed.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import {
 } from "../../formats/mod.ts";
 
 /**
- * Whether a name in an image is something else than a path: a URL, `json:`, or another protocol. A single letter before
- * the colon is a Windows drive.
+ * Returns whether a name in an image is no path but a URL, `json:` or another protocol. A single letter before the colon
+ * is a Windows drive.
  *
  * @example
  * ```ts
@@ -35,13 +35,13 @@ export function isProtocol(name: string): boolean {
 }
 
 /**
- * The real path of a file that an image names.
+ * Returns the real path of a file that an image names.
  *
- * @param file as it stands in the image; of its names the first that exists counts
- * @param what what it is to the image: `backing file`, `data file`
+ * @param file as stored in the image; the first of its names that exists is taken
+ * @param what role of the file for messages: `backing file`, `data file`
  * @param imagePath the image that names it
- * @param allowRefs further folders in which it may lie
- * @throws ImageError `refused` for a protocol or a place outside; `missing`, `permission`
+ * @param allowRefs further folders that are allowed
+ * @throws ImageError `refused` for a protocol, or a file outside the allowed folders; `missing`, `permission`
  */
 export async function resolveNamed(
   file: NamedFile,
@@ -70,14 +70,14 @@ export async function resolveNamed(
   return found;
 }
 
-/** A relative name counts from the image's real folder; where it is not there, from the folder of the link to the image. */
+/** Returns the paths to try: a relative name counts from the real folder of the image, then from that of a link to it. */
 function candidatesFor(name: string, home: string, imagePath: string): string[] {
   if (isAbsolute(name)) return [name];
   const here = [join(home, name), resolve(dirname(imagePath), name)];
   return Deno.build.os !== "windows" && name.includes("\\") ? [...here, ...windowsCandidates(name, home)] : here;
 }
 
-/** A name from Windows on another system: relative as it stands, and an absolute one as a neighbour of the image. */
+/** Returns the paths to try for a name from Windows: relative names with `/`, and any name in the folder of the image. */
 function windowsCandidates(name: string, home: string): string[] {
   const parts = name.split("\\").filter((part) => part !== "" && part !== ".");
   const relative = /^([A-Za-z]:|\\\\)/.test(name) ? [] : [join(home, ...parts)];
@@ -94,7 +94,7 @@ async function firstThatExists(
       return await Deno.realPath(candidate);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) continue;
-      // Nobody is to be told to let Deno read a file only because an image names it.
+      // The message must not ask the user to grant Deno access to any file that an image names.
       if (error instanceof Deno.errors.NotCapable) refuseOutside(candidate);
       throw hostError(error, `open the ${describe}:`, candidate);
     }
@@ -111,7 +111,7 @@ async function realPath(path: string, doing: string): Promise<string> {
   }
 }
 
-/** Whether `path` lies in `folder` or deeper. Both are real paths. Pure. */
+/** Returns whether `path` is inside `folder` or a folder in it. Both are real paths. Pure. */
 function isInside(path: string, folder: string): boolean {
   const way = relative(folder, path);
   return way !== "" && way !== ".." && !/^\.\.[\\/]/.test(way) && !isAbsolute(way);

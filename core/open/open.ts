@@ -1,6 +1,6 @@
 /**
- * From a path to the layers of a disk: storage, format, and what lies beneath. Loops, depth and the files that an image
- * names are dealt with here, once for all formats.
+ * Opens an image and its backing chain: storage, format and layers. Detects loops, limits the depth, and opens the files
+ * that images name, for all formats.
  *
  * @module
  */
@@ -23,31 +23,32 @@ import type { ImageSpec } from "../job.ts";
 import { resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
 
-/** The longest chain of backing files that is followed. */
+/** Most layers of a backing chain. */
 export const MAX_DEPTH = 256;
 
 /** How images are opened. */
 export interface OpenOptions {
   readonly formats: readonly Format[];
   readonly allowRefs: readonly string[];
-  /** Do not ask for locks. */
+  /** Whether files are opened without locks. */
   readonly forceShare: boolean;
   readonly files?: Files;
   readonly onWarning: (message: string) => void;
-  /** Stands in for the files that images name, except backing files: they are not opened then. */
-  readonly standIn?: (file: NamedFile, imagePath: string) => Storage;
+  /** Returns the storage to use in place of a file that an image names, which is not opened. Not for backing files. */
+  readonly substitute?: (file: NamedFile, imagePath: string) => Storage;
+  /** Decompresses clusters, maybe in workers. */
   readonly decompressor: Decompressor;
 }
 
 /** One layer of an opened image. */
 export interface Layer {
   readonly path: string;
-  /** Which file it is, whatever its name (see `fileKey`). */
+  /** Identity of its file, whatever its name (see `fileKey`). */
   readonly key: string;
   readonly disk: Disk;
-  /** The file or the part of it that holds the image. */
+  /** The file, or the window of it that holds the image. */
   readonly storage: Storage;
-  /** Absolute paths of the files that it names and that were opened: data file, extent files. */
+  /** Absolute paths of the opened files that it names: data file, extent files. */
   readonly named: readonly string[];
 }
 
@@ -62,7 +63,7 @@ export interface OpenedImage extends AsyncDisposable {
   readonly fileBytes: number;
 }
 
-/** Opens an image and everything beneath it, for reading. */
+/** Opens an image and its backing chain for reading. */
 export async function openImage(spec: ImageSpec, options: OpenOptions): Promise<OpenedImage> {
   await using stack = new AsyncDisposableStack();
   const opener = new ChainOpener(options, stack);
@@ -77,8 +78,8 @@ export async function openImage(spec: ImageSpec, options: OpenOptions): Promise<
   };
 }
 
-/** Opens what lies beneath an image that is about to be written: a backing file as that image names it. */
-export async function openBeneath(
+/** Opens the backing file of an image that is about to be written, as that image names it, with its backing chain. */
+export async function openBacking(
   backing: NamedFile,
   imagePath: string,
   options: OpenOptions,
@@ -91,7 +92,7 @@ export async function openBeneath(
   return opened;
 }
 
-/** Where the file lies that an image names as its backing file, by a path or by its ID alone. */
+/** Returns the path of the backing file that an image names, by a path or by its ID alone. */
 async function pathOfBacking(backing: NamedFile, imagePath: string, options: OpenOptions): Promise<string> {
   if (backing.name !== "" || (backing.others ?? []).length > 0) {
     return await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
@@ -99,8 +100,8 @@ async function pathOfBacking(backing: NamedFile, imagePath: string, options: Ope
   return await (await import("./find_by_id.ts")).findById(backing, imagePath, options);
 }
 
-/** An image further down, and by which image it is named. */
-interface Beneath {
+/** A layer to open; `named`: the image that names it, and how. */
+interface NextLayer {
   readonly spec: ImageSpec;
   readonly named: { readonly by: string; readonly file: NamedFile } | null;
 }
@@ -114,9 +115,9 @@ class ChainOpener {
   constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
 
   async descend(top: ImageSpec): Promise<void> {
-    let next: Beneath | null = { spec: top, named: null };
+    let next: NextLayer | null = { spec: top, named: null };
     while (next) {
-      const { spec, named }: Beneath = next;
+      const { spec, named }: NextLayer = next;
       const path = resolve(spec.path);
       if (this.layers.length === MAX_DEPTH) {
         const message = `Cannot open "${path}": the chain is deeper than ${MAX_DEPTH} images`;
@@ -125,12 +126,12 @@ class ChainOpener {
       const layer: Layer = await this.openLayer(path, spec, named?.by ?? null);
       if (named) checkIdentity(layer, named);
       this.layers.push(layer);
-      next = await this.beneath(path, spec, layer.disk);
+      next = await this.backingOf(path, spec, layer.disk);
     }
   }
 
-  /** The next image down, as the user or the image states it. */
-  async beneath(path: string, spec: ImageSpec, disk: Disk): Promise<Beneath | null> {
+  /** Returns the backing file of a layer, as the user or the image states it. */
+  async backingOf(path: string, spec: ImageSpec, disk: Disk): Promise<NextLayer | null> {
     if (spec.backing !== undefined) return spec.backing && { spec: spec.backing, named: null };
     if (!disk.backing) return null;
     const { format } = disk.backing;
@@ -156,7 +157,9 @@ class ChainOpener {
     if (spec.format !== undefined) return formatNamed(spec.format, formats, storage.label);
     const { format, guessed } = await probe(storage, formats);
     if (namedBy !== null) {
-      onWarning(`"${namedBy}" does not say the format of its backing file "${storage.label}"; taken as ${format.name}`);
+      onWarning(
+        `"${namedBy}" does not state the format of its backing file "${storage.label}"; taken as ${format.name}`,
+      );
     } else if (guessed) {
       onWarning(`no format is recognised in "${storage.label}"; taken as raw (-f raw says so)`);
     }
@@ -164,19 +167,21 @@ class ChainOpener {
   }
 
   async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
-    if (this.options.standIn) return this.options.standIn(named, imagePath);
+    if (this.options.substitute) return this.options.substitute(named, imagePath);
     const path = spec.dataFile === undefined
       ? await resolveNamed(named, "data file", imagePath, this.options.allowRefs)
       : resolve(spec.dataFile);
     return await this.openFile(path);
   }
 
-  /** Opens one file; each at most once, which also ends every loop. */
+  /** Opens a file. Throws where it is open already: the chain has a loop. */
   async openFile(path: string): Promise<StoredFile> {
     const file = this.stack.use(await (this.options.files ?? hostFiles).open(path));
     const key = fileKey(file, path);
     if (this.files.has(key)) {
-      throw new ImageError("corrupt", `Cannot open "${path}": it lies beneath itself, the chain has a loop`, { path });
+      throw new ImageError("corrupt", `Cannot open "${path}": it is in its own backing chain, which has a loop`, {
+        path,
+      });
     }
     this.files.set(key, path);
     this.paths.push(path);
@@ -186,23 +191,24 @@ class ChainOpener {
   }
 }
 
-/** A key that all names of one file share, and all nodes of one device; the path where the host does not tell. */
+/** Returns a key that is equal for all names of one file and all nodes of one device; the path where there is no identity. */
 export function fileKey({ identity }: StoredFile, path: string): string {
   if (!identity) return path;
   return identity.device === undefined ? `${identity.dev}:${identity.ino}` : `device ${identity.device}`;
 }
 
-/** A file of the right name may not be the right file: it was replaced, or changed since the image above was made. */
-function checkIdentity({ path, disk }: Layer, named: NonNullable<Beneath["named"]>): void {
+/** Throws where the ID of a backing file is not the one that the image stores: it was replaced or changed since. */
+function checkIdentity({ path, disk }: Layer, named: NonNullable<NextLayer["named"]>): void {
   const { id, otherIds = [] } = named.file;
   if (id === undefined || disk.id === id || (disk.id !== undefined && otherIds.includes(disk.id))) return;
   const found = disk.id === undefined ? `${disk.format} images have none` : `"${disk.id}"`;
-  const message = `Cannot use "${path}" beneath "${named.by}": its ID is ${found}, and must be "${id}"; ` +
+  const message =
+    `Cannot use "${path}" as the backing file of "${named.by}": its ID is ${found}, and must be "${id}"; ` +
     `it is another file, or has been changed since`;
   throw new ImageError("corrupt", message, { path });
 }
 
-/** Takes a lock for reading, and refuses a file that a virtual machine is writing. For this folder only. */
+/** Takes a shared lock, and throws `refused` for a file that QEMU has open for writing. */
 export async function refuseInUse(file: StoredFile, path: string): Promise<void> {
   try {
     await file.lock(false);

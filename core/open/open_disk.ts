@@ -1,5 +1,5 @@
 /**
- * Reading a disk from a program: the library's way in for those who do not convert.
+ * Opens a disk for callers of the library that read.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import { chainOf } from "./chain.ts";
 import type { ConvertContext, ImageSpec } from "../job.ts";
 import { openImage, type OpenOptions } from "./open.ts";
 
-/** What {@linkcode openDisk} may be told. */
+/** Options of {@linkcode openDisk}. */
 export interface OpenDiskOptions extends Pick<ConvertContext, "formats" | "files"> {
-  /** Further folders in which files named by the image may lie. */
+  /** Further folders from which files that the image names may be opened. */
   readonly allowRefs?: readonly string[];
-  /** Do not ask for locks. */
+  /** Whether files are opened without locks. */
   readonly forceShare?: boolean;
-  /** Hears of guesses. */
+  /** Called with warnings, such as a guessed format. */
   readonly onWarning?: (message: string) => void;
 }
 
-/** The options with their defaults. For this folder only. */
+/** Returns the options with their defaults. */
 export function openOptions(options: OpenDiskOptions): OpenOptions & { readonly files: Files } {
   return {
     formats: options.formats ?? allFormats,
@@ -41,17 +41,17 @@ export function openOptions(options: OpenDiskOptions): OpenOptions & { readonly 
   };
 }
 
-/** An opened disk with everything beneath it. All positions are guest bytes. */
+/** An opened disk with its backing chain. All positions are guest bytes. */
 export interface OpenedDisk extends GuestReader, AsyncDisposable {
-  /** The layers from the top down, each with what it states about itself. */
+  /** The layers of the backing chain, top first. */
   readonly layers: readonly { readonly path: string; readonly disk: Disk }[];
-  /** The run at `start`, ended at `limit` at the latest. */
+  /** Returns the extent that starts at `start` and ends at `limit` at the latest. */
   extentAt(start: number, limit: number): Promise<Extent>;
-  /** The whole disk as maximal runs, in order. */
-  runs(): AsyncGenerator<Extent>;
+  /** Yields the extents of the whole disk in order; neighbours differ in status. */
+  extents(): AsyncGenerator<Extent>;
 }
 
-/** What {@linkcode openDisk} of `mod.ts` does. */
+/** Implements `openDisk` of `mod.ts`. */
 export async function openDisk(image: string | ImageSpec, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
   const spec = typeof image === "string" ? { path: image } : image;
   const opened = await openImage({ ...spec, path: resolve(spec.path) }, openOptions(options));
@@ -62,20 +62,20 @@ export async function openDisk(image: string | ImageSpec, options: OpenDiskOptio
     extentAt: async (start, limit) => await chain.extentAt(start, limit),
     read: (into, start) => chain.read(into, start),
     layers: opened.layers,
-    runs: () => maximalRuns(chain),
+    extents: () => maximalExtents(chain),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 
-async function* maximalRuns(reader: GuestReader): AsyncGenerator<Extent> {
+async function* maximalExtents(reader: GuestReader): AsyncGenerator<Extent> {
   if (reader.size === 0) return;
-  let run = await reader.extentAt(0, reader.size);
-  while (run.end < reader.size) {
-    const next = await reader.extentAt(run.end, reader.size);
-    if (!sameStatus(run, next)) {
-      yield run;
-      run = next;
-    } else run = joinExtents(run, next);
+  let extent = await reader.extentAt(0, reader.size);
+  while (extent.end < reader.size) {
+    const next = await reader.extentAt(extent.end, reader.size);
+    if (!sameStatus(extent, next)) {
+      yield extent;
+      extent = next;
+    } else extent = joinExtents(extent, next);
   }
-  yield run;
+  yield extent;
 }

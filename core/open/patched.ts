@@ -1,19 +1,19 @@
 /**
- * A reader with some of its bytes replaced, so that what is to be changed is changed on the way, in one pass.
+ * A reader with some of its bytes replaced, so that a copy changes them in its one pass.
  *
  * @module
  */
 import { dataExtent, type GuestReader } from "../../formats/mod.ts";
 import { forward } from "./readers.ts";
 
-/** Bytes that stand at guest byte `start` in place of those of the reader. */
+/** Bytes that replace those of the reader from guest byte `start` on. */
 export interface Patch {
   readonly start: number;
   readonly bytes: Uint8Array;
 }
 
 /**
- * Returns `reader` with `patches` laid over it. Patches lie within the reader; where two overlap, the later one shows.
+ * Returns `reader` with `patches` applied. Patches lie within the reader; where two overlap, the later one counts.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Which format a file has, from the bytes at both of its ends.
+ * Detects the format of a file from the bytes at its two ends.
  *
  * @module
  */
@@ -8,28 +8,32 @@ import { extname, type Format, ImageError, type Peek, type Storage } from "../..
 const HEAD = 64 << 10;
 const TAIL = 4 << 10;
 
-/** What probing found; `guessed` where nothing was recognised and raw is what is left. */
+/** Result of {@linkcode probe}; `guessed`: no format was recognised, so the file is taken as raw. */
 export interface Probed {
   readonly format: Format;
   readonly guessed: boolean;
 }
 
-/** Recognises the format of `storage`. */
+/**
+ * Returns the format of `storage`.
+ *
+ * @throws ImageError `refused` where several formats are recognised, or another format than raw in a file named `.raw`
+ */
 export async function probe(storage: Storage, formats: readonly Format[]): Promise<Probed> {
   const peek = await peekAt(storage);
   const answers = formats.map((format) => ({ format, answer: format.probe(peek) }));
   const sure = answers.filter(({ answer }) => answer === "yes").map(({ format }) => format.name);
-  if (sure.length > 1) throw twoFaced(storage.label, sure);
+  if (sure.length > 1) throw ambiguous(storage.label, sure);
   const found = answers.find(({ answer }) => answer === "yes") ?? answers.find(({ answer }) => answer === "maybe");
   if (found) {
-    refuseDisguise(storage.label, found.format, formats);
+    refuseDisguisedRaw(storage.label, found.format, formats);
     return { format: found.format, guessed: false };
   }
   return { format: formatNamed("raw", formats, storage.label), guessed: true };
 }
 
 /**
- * The format with that name.
+ * Returns the format of that name.
  *
  * @throws ImageError `unsupported` if there is none
  */
@@ -51,29 +55,29 @@ async function peekAt(storage: Storage): Promise<Peek> {
   return { head, tail, size: storage.size };
 }
 
-/** `-f` speaks of sources alone. */
-const BENEATH = "; of a file beneath an image with backing.driver in --image-opts";
+/** For messages: `-f` states the format of a source, not of its backing file. */
+const FOR_BACKING_FILE = "; for a backing file with backing.driver in --image-opts";
 
 /**
- * Some formats are known by their beginning, some by their end, and a guest writes both ends of a raw or fixed disk:
- * whoever can choose how a file is read can choose what is read.
+ * Returns the error for a file that several formats recognise. The guest writes both ends of a raw or fixed disk, so it
+ * could select the format, and with that the files that are read.
  */
-function twoFaced(path: string, names: readonly string[]): ImageError {
+function ambiguous(path: string, names: readonly string[]): ImageError {
   const message = `Cannot guess the format of "${path}": it has the marks of ${names.join(" and of ")}; ` +
-    `say which with -f ${names[0]}${BENEATH}`;
+    `say which with -f ${names[0]}${FOR_BACKING_FILE}`;
   return new ImageError("refused", message, { path });
 }
 
 /**
- * A raw disk is written by its guest, who can put the header of another format into it and have the host's files read as
- * its backing file. A file that says by its name that it is raw is therefore never taken for something else by guess.
+ * Throws where the name of a file says raw and its bytes another format. A guest can write the header of another format
+ * into a raw disk, and with it name files of the host as backing files.
  */
-function refuseDisguise(path: string, format: Format, formats: readonly Format[]): void {
+function refuseDisguisedRaw(path: string, format: Format, formats: readonly Format[]): void {
   const ending = extname(path).slice(1).toLowerCase();
   if (ending === "" || format.extensions.includes(ending)) return;
   const raw = formats.find((candidate) => candidate.name === "raw");
   if (ending !== "raw" || !raw) return;
   const message = `Cannot guess the format of "${path}": its name says raw, its bytes say ${format.name}; ` +
-    `say which with -f raw or -f ${format.name}${BENEATH}`;
+    `say which with -f raw or -f ${format.name}${FOR_BACKING_FILE}`;
   throw new ImageError("refused", message, { path });
 }

@@ -1,28 +1,29 @@
 /**
- * Reading what can be read: parts that fail become zeroes and are told.
+ * Skips read errors: ranges that cannot be read become zeroes and are reported.
  *
  * @module
  */
 import { alignDown, alignUp, dataExtent, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
 import { forward } from "./readers.ts";
 
-/** Nothing smaller than this is given up alone, in bytes. */
+/** Smallest range that becomes zeroes, in bytes. */
 const SECTOR = 512;
 
-/** Where even the status cannot be found out, this much at a time is taken for data. */
-const BLIND = 64 << 10;
+/** Where the look-up of an extent fails, so many bytes are taken as data. */
+const UNKNOWN_BYTES = 64 << 10;
 
-/** A part of the guest's bytes, `[start, end)`. */
+/** Guest bytes `[start, end)`. */
 export interface GuestRange {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * `reader`, except that what cannot be read is zero. `onBad` hears of every part that became zeroes, in guest bytes.
+ * Returns `reader` with zeroes in place of bytes that cannot be read.
  *
- * @param grain bytes that tables and compressed clusters stand for at least, see {@linkcode granularityOf}: where the fault is
- * theirs, looking into every sector would find nothing, and take hours on a large disk
+ * @param granularity bytes of the smallest cluster, see {@linkcode granularityOf}: where the fault is in a table or in a
+ * compressed cluster, trying each sector would recover nothing, and take hours on a large disk
+ * @param onBad called with each range of guest bytes that became zeroes
  *
  * @example
  * ```ts
@@ -45,35 +46,35 @@ export interface GuestRange {
  */
 export function skippingErrors(
   reader: GuestReader,
-  grain: number,
+  granularity: number,
   onBad: (start: number, end: number, message: string) => void,
 ): GuestReader {
-  const blind = Math.max(BLIND, grain);
+  const unknownBytes = Math.max(UNKNOWN_BYTES, granularity);
   const read = async (into: Uint8Array, start: number): Promise<void> => {
     try {
       await reader.read(into, start);
     } catch (error) {
       if (!isBad(error)) throw error;
       const end = start + into.length;
-      if (into.length <= SECTOR || await failsWhole(reader, grain, start, end)) {
+      if (into.length <= SECTOR || await failsWhole(reader, granularity, start, end)) {
         into.fill(0);
         onBad(start, end, error.message);
         return;
       }
-      const cut = middleOf(start, end, into.length > grain ? grain : SECTOR) - start;
+      const cut = middleOf(start, end, into.length > granularity ? granularity : SECTOR) - start;
       await read(into.subarray(0, cut), start);
       await read(into.subarray(cut), start + cut);
     }
   };
   return forward(reader, {
-    // Without a location: every byte must go through `read`.
+    // Without a location, every byte goes through `read`.
     async extentAt(start, limit) {
       try {
         const { location: _, ...extent } = await reader.extentAt(start, limit);
         return extent;
       } catch (error) {
         if (!isBad(error)) throw error;
-        return dataExtent(start, Math.min(limit, alignDown(start, blind) + blind));
+        return dataExtent(start, Math.min(limit, alignDown(start, unknownBytes) + unknownBytes));
       }
     },
     read,
@@ -81,14 +82,14 @@ export function skippingErrors(
   });
 }
 
-/** The least clusterSize of `layers`: what is wrong with a table entry or a compressed clusterSize is wrong for that much at least. */
+/** Returns the smallest cluster size of `layers`: a fault in a table entry or a compressed cluster affects so many bytes. */
 export function granularityOf(layers: readonly Pick<Disk, "clusterSize">[]): number {
-  const units = layers.map(({ clusterSize: unit }) => unit).filter((unit) => unit > SECTOR);
-  const small = layers.some(({ clusterSize: unit }) => unit > 1 && unit <= SECTOR);
-  return small || units.length === 0 ? SECTOR : Math.min(...units);
+  const sizes = layers.map(({ clusterSize }) => clusterSize).filter((size) => size > SECTOR);
+  const hasSmall = layers.some(({ clusterSize }) => clusterSize > 1 && clusterSize <= SECTOR);
+  return hasSmall || sizes.length === 0 ? SECTOR : Math.min(...sizes);
 }
 
-/** `ranges` in order, those that touch as one. */
+/** Returns `ranges` sorted, those that touch or overlap merged. */
 export function mergedRanges(ranges: readonly GuestRange[]): GuestRange[] {
   const merged: { start: number; end: number }[] = [];
   for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
@@ -99,18 +100,18 @@ export function mergedRanges(ranges: readonly GuestRange[]): GuestRange[] {
   return merged;
 }
 
-/** A multiple of `clusterSize` inside `[start, end)`, which is longer than `clusterSize`; near the middle. */
-function middleOf(start: number, end: number, unit: number): number {
-  const middle = alignDown(start + Math.floor((end - start) / 2), unit);
-  return middle > start ? middle : alignUp(start + 1, unit);
+/** Returns a multiple of `alignment` inside `[start, end)`, near the middle; the range is longer than `alignment`. */
+function middleOf(start: number, end: number, alignment: number): number {
+  const middle = alignDown(start + Math.floor((end - start) / 2), alignment);
+  return middle > start ? middle : alignUp(start + 1, alignment);
 }
 
-/** Whether `[start, end)`, which cannot be read, fails as one: its status is unknown, or it lies in one compressed clusterSize. */
-async function failsWhole(reader: GuestReader, grain: number, start: number, end: number): Promise<boolean> {
-  if (end > alignDown(start, grain) + grain) return false;
+/** Returns whether an unreadable range fails as a whole: its look-up fails, or it is inside one compressed cluster. */
+async function failsWhole(reader: GuestReader, granularity: number, start: number, end: number): Promise<boolean> {
+  if (end > alignDown(start, granularity) + granularity) return false;
   try {
-    const run = await reader.extentAt(start, end);
-    return run.kind === "data" && run.compressed && run.end >= end;
+    const extent = await reader.extentAt(start, end);
+    return extent.kind === "data" && extent.compressed && extent.end >= end;
   } catch (error) {
     if (isBad(error)) return true;
     throw error;

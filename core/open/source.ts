@@ -1,5 +1,5 @@
 /**
- * The sources of a job: opened, joined end to end, and seen as one reader.
+ * Opens the sources of a job, and concatenates them to one reader.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import { granularityOf } from "./skip_errors.ts";
 export interface OpenedSources {
   readonly images: readonly OpenedImage[];
   readonly summaries: readonly SourceSummary[];
-  /** Guest bytes that are taken of all together. */
+  /** Guest bytes that are converted. */
   readonly size: number;
-  /** The first of them. */
+  /** The first of them, counted from the start of the first source. */
   readonly start: number;
 }
 
-/** Opens all sources of a job; they are closed with `stack`. */
+/** Opens all sources of a job; they are disposed with `stack`. */
 export async function openSources(
   job: ConvertJob,
   options: OpenOptions,
@@ -51,49 +51,49 @@ function summaryOf(image: OpenedImage): SourceSummary {
 }
 
 /**
- * The sources as one reader.
+ * Returns the sources as one reader.
  *
- * @param beneath the file that stays beneath the target, by its key; `null` where nothing stays
- * @param guard put around each source; absent: none
+ * @param backing the backing file of the target; `null`: it has none
+ * @param decorate wraps the reader of each source
  */
 export function readerOf(
   sources: OpenedSources,
-  beneath: { readonly key: string; readonly path: string } | null,
+  backing: { readonly key: string; readonly path: string } | null,
   onWarning: (message: string) => void,
-  guard: ReaderDecorator = (reader) => reader,
+  decorate: ReaderDecorator = (reader) => reader,
 ): GuestReader {
   let from = 0;
   const whole = concatenate(sources.images.map((image) => {
     const disks: Disk[] = image.layers.map((layer) => layer.disk);
-    const chain = chainOf(disks, beneath ? keptLayers(image, beneath, onWarning) : disks.length);
-    const guarded = guard(chain, granularityOf(disks), from);
+    const chain = chainOf(disks, backing ? keptLayers(image, backing, onWarning) : disks.length);
+    const decorated = decorate(chain, granularityOf(disks), from);
     from += chain.size;
-    return guarded;
+    return decorated;
   }));
   const { start, size } = sources;
   return size === whole.size ? whole : slice(whole, start, start + size);
 }
 
-/** A reader around another: what the whole chain has at its byte 0 stands at guest byte `from` of all sources. */
-export type ReaderDecorator = (reader: GuestReader, grain: number, from: number) => GuestReader;
+/** Wraps the reader of a source, which starts at guest byte `from` of all sources; `granularity` in bytes. */
+export type ReaderDecorator = (reader: GuestReader, granularity: number, from: number) => GuestReader;
 
 /**
- * How many layers the target takes over: those above the file that stays beneath it. A file that is not in the chain is
- * taken to hold what the immediate backing file holds: the user moved or converted it.
+ * Returns the number of layers that are copied: those above the backing file of the target. A file that is not in the
+ * chain is taken as equal to the backing file of the source, which the user may have moved or converted.
  */
 function keptLayers(
   image: OpenedImage,
-  beneath: { readonly key: string; readonly path: string },
+  backing: { readonly key: string; readonly path: string },
   onWarning: (message: string) => void,
 ): number {
-  const found = image.layers.findIndex((layer) => layer.key === beneath.key);
+  const found = image.layers.findIndex((layer) => layer.key === backing.key);
   if (found >= 0) return found;
   const next = image.layers[1];
-  if (next) onWarning(`"${beneath.path}" is not beneath the source; taken to hold the same as "${next.path}"`);
+  if (next) onWarning(`"${backing.path}" is not in the backing chain of the source; taken as equal to "${next.path}"`);
   return 1;
 }
 
-/** The bitmaps to copy: checked before anything is created. */
+/** Returns the bitmaps to copy. Throws where they cannot be copied, before anything is created. */
 export function bitmapsOf(
   sources: OpenedSources,
   wanted: ConvertJob["bitmaps"],

@@ -1,5 +1,5 @@
 /**
- * Contradictions in a job that show without opening anything. Pure; runs first.
+ * Checks a job for contradictions, before any file is opened. Pure.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import { type Format, ImageError } from "../../formats/mod.ts";
 import { createOptions } from "./create_options.ts";
 import type { ConvertJob, TargetSpec } from "../job.ts";
 
-/** The longest hole size that can be asked for, in bytes. */
+/** Largest value of `sparseSize`, in bytes. */
 const MAX_SPARSE = 16 << 20;
 
 /**
- * Throws `usage` or `unsupported` for a job that could never be carried out.
+ * Throws `usage` or `unsupported` for a job that cannot be carried out.
  *
- * @param target the target's format where it is known by name
+ * @param target the format of the target, where it is stated
  */
 export function checkJob(job: ConvertJob, target: Format | null): void {
   if (job.sources.length === 0) throw usage("Cannot convert: a source is missing");

@@ -1,5 +1,5 @@
 /**
- * Creation options: from what a user gave to what a format takes, by the format's own table. Pure.
+ * Parses creation options by the option table of a format. Pure.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { type Format, ImageError, type OptionSpec, type OptionValues } from "../
 import { parseFlag, parseNumber, parseSize } from "../values.ts";
 
 /**
- * The options of `format` with their types.
+ * Returns the parsed options of `format`.
  *
  * @throws ImageError `usage` for an unknown name or a value out of its limits
  *

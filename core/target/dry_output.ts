@@ -1,15 +1,15 @@
 /**
- * Output of which nothing is written: it lives in memory and remembers little.
+ * Output into memory, for jobs that write no files. Pages without data take no memory.
  *
  * @module
  */
 import { corrupt, ImageError, type WritableStorage, zeroes } from "../../formats/mod.ts";
 import type { OutputFiles } from "./output_file.ts";
 
-/** Bytes of one piece of a file that is kept in memory. */
+/** Bytes of a page of a file in memory. */
 const PAGE = 64 << 10;
 
-/** Files of a job that only plans: they are forgotten when they are closed. */
+/** Returns output whose files are in memory, for a job that only plans. */
 export function dryOutput(): OutputFiles {
   return {
     create: (path) => Promise.resolve(sparseFile(path)),
@@ -21,7 +21,7 @@ export function dryOutput(): OutputFiles {
   };
 }
 
-/** A file in memory; only pages that hold something take space, whatever its size. */
+/** Returns a file in memory that allocates pages only for data. */
 function sparseFile(label: string): WritableStorage {
   const pages = new Map<number, Uint8Array>();
   let size = 0;
@@ -35,7 +35,7 @@ function sparseFile(label: string): WritableStorage {
   };
   const grow = (end: number) => size = Math.max(size, end);
   const clear = (start: number, end: number) => {
-    // Few pages of many: those alone are looked at.
+    // Visit the pages of the range or all allocated pages, whichever are fewer.
     if (end - start < pages.size * PAGE) {
       return each(start, end, (page, from, to) => {
         if (from === 0 && to === PAGE) pages.delete(page);
@@ -69,7 +69,7 @@ function sparseFile(label: string): WritableStorage {
       return Promise.resolve();
     },
     writeAt(content, fileOffset) {
-      // The shared zeroes, known by their memory: they take none.
+      // The shared zeroes, recognised by their buffer, need no page.
       if (content.buffer === zeroes(0).buffer) {
         clear(fileOffset, fileOffset + content.length);
         grow(fileOffset + content.length);

@@ -26,13 +26,13 @@ const AT = {
 const SIGNATURE = "EFI PART";
 const REVISION = 0x00010000;
 const HEADER_MIN = 92;
-/** The least that must be set aside for the entries is 16 KiB; 64 times as much is more than any tool writes. */
+/** The specification reserves at least 16 KiB for the entries; 64 times as much is more than any tool writes. */
 const ENTRIES_MAX = 1 << 20;
-/** Of a record of the protective MBR. UEFI table 5.4. */
+/** Offset of the partition records in the protective MBR, UEFI table 5.4, and the type of a protective record. */
 const MBR_RECORDS = 446;
 const PROTECTIVE = 0xee;
 
-/** A partition table whose primary header and entries are sound. LBAs count sectors of `sector` bytes. */
+/** A partition table with a valid primary header and entries. LBAs count sectors of `sector` bytes. */
 export interface Gpt {
   /** Bytes of a logical sector: 512 or 4096. */
   readonly sector: number;
@@ -40,25 +40,25 @@ export interface Gpt {
   readonly header: Uint8Array;
   /** The partition entries, in whole sectors. */
   readonly entries: Uint8Array;
-  /** Where the primary header says that the backup header is. */
+  /** LBA of the backup header, as the primary header states it. */
   readonly alternateLba: number;
-  /** Number of the last sector that partitions may use. */
+  /** Last LBA that partitions may use. */
   readonly lastUsable: number;
-  /** Whether a sound backup header and its entries lie at {@linkcode alternateLba} and before it. */
+  /** Whether a valid backup header is at {@linkcode alternateLba}, with its entries before it. */
   readonly hasBackup: boolean;
-  /** Whether it does so in the last sector of the disk, as it must. */
+  /** Whether the backup header is in the last sector of the disk, as it must be. */
   readonly backupAtEnd: boolean;
 }
 
-/** What is known of a disk's partition table. */
+/** The partition table of a disk. */
 export type PartitionTable =
   | { readonly kind: "gpt"; readonly gpt: Gpt }
-  /** Marks of a GPT that is not sound; `why` in words. */
+  /** A GPT that is corrupt; `why`: the reason for messages. */
   | { readonly kind: "damaged"; readonly why: string }
   | { readonly kind: "mbr" }
   | { readonly kind: "none" };
 
-/** What {@linkcode partitionTable} of `mod.ts` does. */
+/** Implements `partitionTable` of `mod.ts`. */
 export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
   const head = await readAt(disk, 0, Math.min(disk.size, 8192));
   let why = "the primary header is missing";
@@ -79,7 +79,7 @@ async function readAt(disk: GuestReader, start: number, length: number): Promise
   return bytes;
 }
 
-/** The table behind a primary header; a text says what is wrong with it. */
+/** Returns the table of a primary header; a text: why it is corrupt. */
 async function readGpt(disk: GuestReader, header: Uint8Array, sector: number): Promise<Gpt | string> {
   const fault = headerFault(header, sector, 1);
   if (fault !== null) return fault;
@@ -98,18 +98,18 @@ async function readGpt(disk: GuestReader, header: Uint8Array, sector: number): P
     : null;
   const hasBackup = backup !== null && headerFault(backup, sector, alternateLba) === null &&
     lba(backup, AT.entriesLba) > lastUsable && lba(backup, AT.entriesLba) < alternateLba &&
-    await entriesSound(disk, backup, sector);
+    await hasValidEntries(disk, backup, sector);
   const backupAtEnd = hasBackup && alternateLba === sectors - 1;
   return { sector, header, entries, alternateLba, lastUsable, hasBackup, backupAtEnd };
 }
 
-async function entriesSound(disk: GuestReader, header: Uint8Array, sector: number): Promise<boolean> {
+async function hasValidEntries(disk: GuestReader, header: Uint8Array, sector: number): Promise<boolean> {
   const start = lba(header, AT.entriesLba) * sector;
   if (start + entriesLength(header) > disk.size) return false;
   return crc32(await readAt(disk, start, entriesLength(header))) === viewOf(header).getUint32(AT.entriesCrc, true);
 }
 
-/** What is wrong with a header by itself; `null` where nothing is. */
+/** Returns why a header is corrupt, without regard to its entries; `null` for a valid one. */
 function headerFault(header: Uint8Array, sector: number, own: number): string | null {
   const view = viewOf(header);
   const size = view.getUint32(AT.headerSize, true);
@@ -129,19 +129,19 @@ function entriesLength(header: Uint8Array): number {
   return view.getUint32(AT.entryCount, true) * view.getUint32(AT.entrySize, true);
 }
 
-/** An LBA; numbers that no disk reaches stay above every sector. */
+/** Returns an LBA. Numbers above 2^53 lose precision, but stay above every sector of a disk. */
 function lba(header: Uint8Array, at: number): number {
   return Number(viewOf(header).getBigUint64(at, true));
 }
 
-/** The checksum of a header, its own field taken as zero. */
+/** Returns the checksum of a header, with the checksum field taken as zero. */
 function headerCrc(header: Uint8Array): number {
   const bytes = header.slice(0, viewOf(header).getUint32(AT.headerSize, true));
   bytes.fill(0, AT.headerCrc, AT.headerCrc + 4);
   return crc32(bytes);
 }
 
-/** The only record of a protective MBR, by its offset; -1 where there is none, or others stand beside it. */
+/** Returns the offset of the record of a protective MBR; -1 without one, or where the MBR has other records. */
 function protectiveRecord(mbr: Uint8Array): number {
   if (mbr.length < 512 || mbr[510] !== 0x55 || mbr[511] !== 0xaa) return -1;
   const used = [0, 1, 2, 3].map((index) => MBR_RECORDS + 16 * index).filter((at) => mbr[at + 4] !== 0);
@@ -150,11 +150,11 @@ function protectiveRecord(mbr: Uint8Array): number {
 }
 
 /**
- * What to write so that the table fits a disk of `size` bytes: the primary header and the protective MBR with their new
- * numbers, the backup at the new end, zeroes where it was. Pure.
+ * Returns the patches that fit the table to a disk of `size` bytes: primary header and protective MBR with new LBAs, the
+ * backup at the new end, zeroes in place of the old backup. Pure.
  *
  * @param mbr the first 512 bytes of the disk
- * @returns patches in the order in which they count; a text says why the table cannot be moved
+ * @returns patches, where a later one overrides earlier ones; a text: why the table cannot be moved
  */
 export function movedGpt(gpt: Gpt, mbr: Uint8Array, size: number): Patch[] | string {
   const { sector, entries } = gpt;
@@ -175,7 +175,7 @@ export function movedGpt(gpt: Gpt, mbr: Uint8Array, size: number): Patch[] | str
   return patches;
 }
 
-/** A header with other numbers and the checksum that belongs to them. */
+/** Returns a header with changed fields and its new checksum. */
 function withFields(header: Uint8Array, fields: { readonly [name in keyof typeof AT]?: number }): Uint8Array {
   const bytes = header.slice();
   const view = viewOf(bytes);
@@ -186,10 +186,10 @@ function withFields(header: Uint8Array, fields: { readonly [name in keyof typeof
   return bytes;
 }
 
-/** The MBR whose protective record spans the disk: all but its first sector, or as much as the field can say. */
+/** Returns an MBR whose protective record spans the disk: all but its first sector, or as much as the field can hold. */
 function withRecord(mbr: Uint8Array, record: number, last: number): Uint8Array {
   const bytes = mbr.slice(0, 512);
-  bytes.fill(0xff, record + 5, record + 8); // The end by cylinder, head and sector: past what these can say.
+  bytes.fill(0xff, record + 5, record + 8); // The end as cylinder, head and sector: out of range.
   viewOf(bytes).setUint32(record + 12, Math.min(last, 0xffff_ffff), true);
   return bytes;
 }

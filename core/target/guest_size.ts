@@ -1,5 +1,5 @@
 /**
- * A disk that becomes longer than its sources: how long, and what that means for its partition table.
+ * Lengthens a disk beyond its sources, and moves the backup of its partition table.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { PartitionTable } from "./gpt.ts";
 import type { TargetSpec } from "../job.ts";
 
 /**
- * Guest bytes of a target whose sources have `size`. Pure.
+ * Returns the guest bytes of a target whose sources have `size`. Pure.
  *
  * @throws ImageError `usage` where the sources are longer than the rule allows
  *
@@ -37,8 +37,8 @@ export function guestSizeOf(target: TargetSpec, size: number): number {
   throw new ImageError("usage", message, { path });
 }
 
-/** Tells where a format makes a new disk longer than what is `wanted`. */
-export function tellRounding(
+/** Warns where a format rounds the size of a new disk up from `wanted`. */
+export function warnOfRounding(
   format: string,
   { size, sector }: Pick<WriterTraits, "size" | "sector">,
   wanted: number,
@@ -51,15 +51,15 @@ export function tellRounding(
   );
 }
 
-/** A lengthened disk. */
+/** A disk of the size that the job states. */
 export interface Lengthened {
   readonly reader: GuestReader;
   readonly gpt?: GptAction;
 }
 
 /**
- * `reader` with zeroes up to `size`; a GUID partition table that is sound has its backup at the new end. One that is not
- * stays as it is, and `onWarning` hears of it.
+ * Returns `reader` with zeroes up to `size`, and the backup of a valid GUID partition table at the new end. A corrupt table
+ * stays as it is, with a warning.
  */
 export async function lengthened(
   reader: GuestReader,
@@ -73,11 +73,11 @@ export async function lengthened(
   if (table.kind === "mbr" || table.kind === "none") return { reader: long };
   const patches = table.kind === "damaged" ? table.why : movedGpt(table.gpt, await firstSector(reader), size);
   if (typeof patches !== "string") return { reader: patched(long, patches), gpt: "moved" };
-  onWarning(`the partition table of the disk is not sound (${patches}); it is left as it is, its backup is not moved`);
+  onWarning(`the partition table of the disk is corrupt (${patches}); it is left as it is, its backup is not moved`);
   return { reader: long, gpt: "left" };
 }
 
-/** The table of a disk; one that cannot be read is taken for a damaged one: the copy itself will say more. */
+/** Returns the table of a disk. One that cannot be read counts as corrupt: the copy meets the read error itself. */
 async function tableOf(reader: GuestReader): Promise<PartitionTable> {
   const { partitionTable } = await import("./gpt.ts");
   try {

@@ -1,5 +1,5 @@
 /**
- * Which files a job touches: what must be allowed for it to run, and no more.
+ * Lists the files that a job touches: the permissions that it needs, and no more.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface JobFiles {
   readonly write: readonly string[];
 }
 
-/** What {@linkcode jobFiles} of `mod.ts` does. */
+/** Implements `jobFiles` of `mod.ts`. */
 export async function jobFiles(
   job: ConvertJob,
   context: Pick<ConvertContext, "formats" | "files"> = {},
@@ -44,9 +44,9 @@ export async function jobFiles(
   return { read: unique([...opened, ...target.read]), write: unique(target.write) };
 }
 
-/** A new file is written beside its place, read to be renamed, and renamed: each by its name, in a folder to be written. */
+/** Returns the files of a new target: it is written under its temporary name, then read and renamed. */
 async function newFiles(target: TargetSpec, options: OpenOptions): Promise<JobFiles> {
-  const path = await leadsTo(resolve(target.path));
+  const path = await realPathOf(resolve(target.path));
   const names = [path, ...furtherFiles(target, options).map((name) => resolve(dirname(path), name))];
   return {
     read: [resolve(target.path), ...names.flatMap((name) => [name, partName(name)]), partName(resolve(target.path))],
@@ -61,23 +61,23 @@ function furtherFiles(target: TargetSpec, options: OpenOptions): string[] {
   return values.filter((value) => typeof value === "string");
 }
 
-/** An existing target is changed in place; with a data file of its own, that too. What lies beneath it is only read. */
+/** Returns the files of an existing target: it and the files that it names are written, its backing files only read. */
 async function existingFiles(
-  { path, format, backingOfExisting: below }: TargetSpec,
+  { path, format, backingOfExisting: backing }: TargetSpec,
   options: OpenOptions,
 ): Promise<JobFiles> {
-  const spec = { path, ...(format !== undefined && { format }), ...(below !== undefined && { backing: below }) };
+  const spec = { path, ...(format !== undefined && { format }), ...(backing !== undefined && { backing }) };
   await using opened = await openImage(spec, options);
-  // Files are listed in the order in which they were opened: the top layer's own come first.
+  // Files are listed in the order in which they were opened: those of the top layer first.
   const files = [...opened.files];
-  const beneath = opened.layers[1]?.key;
-  const own = beneath === undefined ? files.length : files.findIndex(([key]) => key === beneath);
-  const written = files.slice(0, own).map(([, file]) => file);
+  const backingKey = opened.layers[1]?.key;
+  const ownCount = backingKey === undefined ? files.length : files.findIndex(([key]) => key === backingKey);
+  const written = files.slice(0, ownCount).map(([, file]) => file);
   return { read: opened.paths, write: written };
 }
 
-/** Where a link leads; the path itself where nothing is there. */
-async function leadsTo(path: string): Promise<string> {
+/** Returns the real path; `path` itself where no file exists. */
+async function realPathOf(path: string): Promise<string> {
   try {
     return await Deno.realPath(path);
   } catch {

@@ -1,6 +1,6 @@
 /**
- * The files that a job writes. Each is written beside its place under a temporary name, synced and renamed at the end:
- * under its own name there is either the old file or the complete new one.
+ * The files that a job writes. Each is written in its folder under a temporary name, then synced and renamed: under its
+ * own name there is always the old file or the complete new one.
  *
  * @module
  */
@@ -20,28 +20,28 @@ import type { SyncMode } from "../job.ts";
 import { fileKey } from "../open/open.ts";
 import { partName } from "./part_name.ts";
 
-/** The files of one job. Disposed before {@linkcode commit}: everything new is removed, everything old is as it was. */
+/** The output files of one job. Disposed before {@linkcode commit}, it removes new files and leaves old ones as they were. */
 export interface OutputFiles extends AsyncDisposable {
   /**
-   * Starts a new file at `path`, or takes the device that is there.
+   * Creates a file that appears at `path` on commit, or opens the device at `path`.
    *
    * @throws ImageError `refused` if the file there is in use or is one of `sources`
    */
   create(path: string): Promise<WritableStorage>;
-  /** Opens the existing file at `path` for changes in place. It is never removed. */
+  /** Opens the existing file at `path` for changes in place. */
   edit(path: string): Promise<StoredFile>;
-  /** The file or device that is changed in place, if there is one: a failure leaves it half changed. */
+  /** The file or device that is changed in place; a failure leaves it incomplete. */
   readonly inPlace: string | undefined;
-  /** The pipe that is written, if there is one: it takes only what comes from front to end. */
+  /** The pipe that is written: it takes bytes only in ascending order. */
   readonly pipe: string | undefined;
-  /** Makes everything durable (unless `sync` is `never`) and visible; the file created first appears last. */
+  /** Syncs all files (unless `sync` is `never`), and gives them their names; the file created first is renamed last. */
   commit(sync: SyncMode): Promise<void>;
 }
 
-/** A file under its temporary name; `part === path` where it could not have one. */
+/** A file under its temporary name `part`; `part === path`: it has none. */
 interface Pending {
   readonly path: string;
-  /** Whether an old file of its name gives way. */
+  /** Whether it replaces an old file. */
   readonly replaces?: boolean;
   readonly part: string;
   readonly storage: StoredFile;
@@ -53,25 +53,26 @@ interface Pending {
 export type SourceFiles = ReadonlyMap<string, string>;
 
 /**
- * The files of a job that reads `sources`.
+ * Returns the output files of a job that reads `sources`.
  *
- * @param signal ends the waiting for the reader of a pipe
+ * @param signal aborts waiting for the reader of a pipe
  */
 export function outputFiles(files: Files, sources: SourceFiles, signal?: AbortSignal): OutputFiles {
   const pending: Pending[] = [];
-  const guards: StoredFile[] = [];
+  /** Old files, locked until they are replaced. */
+  const oldFiles: StoredFile[] = [];
   return {
     async create(path) {
-      const { entry, guard } = await begin(files, path, sources, pending.map((one) => one.path), signal);
+      const { entry, oldFile } = await begin(files, path, sources, pending.map((one) => one.path), signal);
       pending.push(entry);
-      if (guard) guards.push(guard);
+      if (oldFile) oldFiles.push(oldFile);
       return entry.storage;
     },
     async edit(path) {
       const storage = await files.open(path, { write: true });
       pending.push({ path, part: path, storage, inPlace: true });
       refuseSource(storage, path, sources);
-      await takeAlone(storage, path, "change");
+      await lockAlone(storage, path, "change");
       return storage;
     },
     get inPlace() {
@@ -82,7 +83,7 @@ export function outputFiles(files: Files, sources: SourceFiles, signal?: AbortSi
     },
     async commit(sync) {
       if (sync !== "never") { for (const { storage } of pending) await storage.sync(); }
-      for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
+      for (const file of oldFiles.splice(0)) await file[Symbol.asyncDispose]();
       await publishAll(files, pending, sync);
     },
     async [Symbol.asyncDispose]() {
@@ -91,47 +92,51 @@ export function outputFiles(files: Files, sources: SourceFiles, signal?: AbortSi
         await storage[Symbol.asyncDispose]();
         if (ours) await files.remove(part).catch(() => {});
       }
-      for (const guard of guards.splice(0)) await guard[Symbol.asyncDispose]();
+      for (const file of oldFiles.splice(0)) await file[Symbol.asyncDispose]();
     },
   };
 }
 
+/** Opens or creates the file for `given`; `oldFile`: the file that it replaces. */
 async function begin(
   files: Files,
   given: string,
   sources: SourceFiles,
   taken: readonly string[],
   signal: AbortSignal | undefined,
-): Promise<{ entry: Pending; guard?: StoredFile }> {
+): Promise<{ entry: Pending; oldFile?: StoredFile }> {
   refuseTaken(given, taken);
-  // A pipe has neither another name nor an old content.
+  // A pipe is written under its own name.
   const pipe = await mayRead(given) ? await files.pipe?.(given, signal) : null;
   if (pipe) return { entry: { path: given, part: given, storage: pipe, inPlace: true, isPipe: true } };
   if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
   const path = await realTarget(given);
   refuseTaken(path, taken);
-  const guard = await openExisting(files, path, sources);
-  if (guard?.isDevice) return { entry: { path, part: path, storage: guard, inPlace: true } };
+  const oldFile = await openExisting(files, path, sources);
+  if (oldFile?.isDevice) return { entry: { path, part: path, storage: oldFile, inPlace: true } };
   const part = partName(path);
   try {
     const storage = await createPart(files, path, part, sources);
     try {
-      if (guard) await keepAccess(path, part);
+      if (oldFile) await keepAccess(path, part);
     } catch (error) {
       await storage[Symbol.asyncDispose]();
       await files.remove(part).catch(() => {});
       throw error;
     }
-    return { entry: { path, part, storage, inPlace: false, replaces: guard !== undefined }, ...(guard && { guard }) };
+    return {
+      entry: { path, part, storage, inPlace: false, replaces: oldFile !== undefined },
+      ...(oldFile && { oldFile }),
+    };
   } catch (error) {
-    await guard?.[Symbol.asyncDispose]();
+    await oldFile?.[Symbol.asyncDispose]();
     throw error;
   }
 }
 
 /**
- * Deno renames only what it may read. Where it may not, a file that does not exist yet is written under its own name and
- * removed if anything fails; an existing one would be lost, so it is refused.
+ * Creates a file under its own name, where Deno has no read permission and cannot rename. A failure removes it; an existing
+ * file would be lost and is refused.
  */
 async function beginUnseen(files: Files, path: string): Promise<Pending> {
   try {
@@ -149,10 +154,10 @@ async function mayRead(path: string): Promise<boolean> {
   return (await Deno.permissions.query({ name: "read", path })).state === "granted";
 }
 
-/** The most links that are followed, as on Linux. */
+/** Most symbolic links that are followed, as on Linux. */
 const MAX_LINKS = 40;
 
-/** Where `path` leads: links are followed, so that a link to a file stays one, also where the file is still to come. */
+/** Follows symbolic links, so that a link stays one. The last file need not exist. */
 async function realTarget(path: string, links = 0): Promise<string> {
   try {
     return await Deno.realPath(path);
@@ -162,13 +167,13 @@ async function realTarget(path: string, links = 0): Promise<string> {
   try {
     return await realTarget(resolve(dirname(path), await Deno.readLink(path)), links + 1);
   } catch (error) {
-    // Neither a file nor a link: it is to be made here.
+    // Neither a file nor a link.
     if (error instanceof ImageError) throw error;
     return path;
   }
 }
 
-/** The new file belongs to whom the old one did: who may read that may read this one, and nobody else. */
+/** Gives the new file the owner, group and access rights of the old one. */
 async function keepAccess(path: string, part: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   try {
@@ -180,24 +185,24 @@ async function keepAccess(path: string, part: string): Promise<void> {
   }
 }
 
-/** Gives a file to the owner and the group of `old`, or to the group alone; returns whether it has that. */
+/** Gives a file the owner and group of `old`, or the group alone; returns whether it has the group. */
 async function keepOwner(part: string, { uid, gid }: Deno.FileInfo): Promise<boolean> {
   const now = await Deno.stat(part);
   if (now.uid === uid && now.gid === gid) return true;
-  // Only root may give a file away; others may give it to a group that they are in.
+  // Only root may change the owner; other users may set a group that they are in.
   for (const owner of [uid, now.uid]) {
     try {
       await Deno.chown(part, owner, gid);
       return true;
     } catch (error) {
-      // Some file systems know no owners.
+      // Some file systems have no owners.
       if (error instanceof Deno.errors.NotCapable) throw error;
     }
   }
   return now.gid === gid;
 }
 
-/** The file that is about to be replaced, locked as long as the job runs; the device that is about to be written. */
+/** Opens and locks the file that is to be replaced, or the device that is to be written; `undefined` where none exists. */
 async function openExisting(files: Files, path: string, sources: SourceFiles): Promise<StoredFile | undefined> {
   let storage: StoredFile;
   try {
@@ -208,7 +213,7 @@ async function openExisting(files: Files, path: string, sources: SourceFiles): P
   }
   try {
     refuseSource(storage, path, sources);
-    await takeAlone(storage, path, storage.isDevice ? "change" : "replace");
+    await lockAlone(storage, path, storage.isDevice ? "change" : "replace");
     return storage;
   } catch (error) {
     await storage[Symbol.asyncDispose]();
@@ -216,21 +221,22 @@ async function openExisting(files: Files, path: string, sources: SourceFiles): P
   }
 }
 
-/** Locks a file that is to be changed or replaced; a virtual machine would lose what it writes, or read what is torn. */
-async function takeAlone(storage: StoredFile, path: string, use: "change" | "replace"): Promise<void> {
+/** Takes an exclusive lock, and throws `refused` for a file that QEMU has open: it would lose writes or read torn data. */
+async function lockAlone(storage: StoredFile, path: string, use: "change" | "replace"): Promise<void> {
   await storage.lock(true);
   if (!await heldByQemu(path, use)) return;
   const message = `Cannot ${use} "${path}": a virtual machine, or another program of QEMU, has it open; stop it first`;
   throw new ImageError("refused", message, { path });
 }
 
-/** Of the files of one image, each needs its own: one would replace the other. */
+/** Throws where another file of the same image has this path: one would replace the other. */
 function refuseTaken(path: string, taken: readonly string[]): void {
   if (!taken.includes(path)) return;
   const message = `Cannot write "${path}": two files of the new image have this name; give the other file another one`;
   throw new ImageError("usage", message, { path });
 }
 
+/** Throws where the job reads the file. */
 function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): void {
   const source = sources.get(fileKey(storage, path));
   if (source === undefined) return;
@@ -240,25 +246,25 @@ function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): 
   throw new ImageError("refused", `Cannot write "${path}": ${also}; give the target another name`, { path });
 }
 
-/** Creates the temporary file. One that a killed run has left is removed first; one in use is left alone. */
+/** Creates and locks the temporary file. One that a killed run has left is removed first; one in use is an error. */
 async function createPart(files: Files, path: string, part: string, sources: SourceFiles): Promise<StoredFile> {
   await removeStale(files, path, part, sources);
   const storage = await files.create(part).catch((error) => {
-    throw isRefused(error) ? otherRun(path, part, error) : inTermsOf(error, path, part);
+    throw isRefused(error) ? otherRun(path, part, error) : asErrorOfPath(error, path, part);
   });
   try {
     await storage.lock(true);
     if (!await isStillNamed(storage, part)) throw otherRun(path, part);
     return storage;
   } catch (error) {
-    // What has the name now is another run's.
+    // Another run owns the file that has the name now.
     await storage[Symbol.asyncDispose]();
     throw isRefused(error) ? otherRun(path, part, error) : error;
   }
 }
 
-/** The user knows the target's name, not that of the file beside it. */
-function inTermsOf(error: unknown, path: string, part: string): unknown {
+/** Returns an error about the temporary file as one about `path`, the name that the user gave. */
+function asErrorOfPath(error: unknown, path: string, part: string): unknown {
   if (!(error instanceof ImageError)) return error;
   const message = error.kind === "permission" && error.cause instanceof Deno.errors.NotCapable
     ? `Cannot create "${path}": it is written under another name beside its place, so Deno must be allowed to write ` +
@@ -268,8 +274,8 @@ function inTermsOf(error: unknown, path: string, part: string): unknown {
 }
 
 /**
- * Whether the file still has its name. Between creating a file and locking it, a run that began at the same moment may
- * have taken it for one that a killed run had left, and put its own in its place; later, any program may.
+ * Returns whether the file still has its name. Between creation and lock, a run that started at the same moment may have
+ * removed it as left by a killed run, and created its own; later, any program may.
  */
 async function isStillNamed({ identity }: StoredFile, part: string): Promise<boolean> {
   if (identity === null) return true;
@@ -292,8 +298,8 @@ async function removeStale(files: Files, path: string, part: string, sources: So
     await files.remove(part);
   } catch (error) {
     if (error instanceof ImageError && error.kind === "missing") return;
-    // What else is in the way keeps its own name in the message: the user must take it away.
-    throw error instanceof ImageError && error.kind === "permission" ? inTermsOf(error, path, part) : error;
+    // Otherwise the message keeps the temporary name: the user must remove that file.
+    throw error instanceof ImageError && error.kind === "permission" ? asErrorOfPath(error, path, part) : error;
   }
 }
 
@@ -301,7 +307,7 @@ function isRefused(error: unknown): boolean {
   return error instanceof ImageError && error.kind === "refused";
 }
 
-/** Gives complete files their names, last first; takes away again what is new where one of them cannot have its name. */
+/** Renames complete files, the last first. Removes new ones again where a rename fails. */
 async function publishAll(files: Files, pending: Pending[], sync: SyncMode): Promise<void> {
   const appeared: string[] = [];
   try {
@@ -317,7 +323,7 @@ async function publishAll(files: Files, pending: Pending[], sync: SyncMode): Pro
   }
 }
 
-/** Gives a complete file its name. */
+/** Renames a complete file and closes it. */
 async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<void> {
   const { path, part, storage } = entry;
   if (part !== path) {
@@ -326,8 +332,8 @@ async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<vo
       throw new ImageError("refused", message, { path });
     }
     await files.rename(part, path);
-    // The new name is durable only once the folder is. Where the host does not let a folder be synced, syncing the file
-    // again carries the rename along on the usual journalling file systems.
+    // The rename is durable once the folder is synced. Where the host cannot sync folders, syncing the file again commits the
+    // rename on the usual journalling file systems.
     if (sync !== "never" && !await syncFolder(dirname(path))) await storage.sync();
   }
   await storage[Symbol.asyncDispose]();

@@ -1,16 +1,16 @@
 /**
- * The name that a file has until it is complete.
+ * The temporary name of a file until it is complete.
  *
  * @module
  */
 import { basename, dirname, join } from "../../formats/mod.ts";
 
-/** Longest file name, in bytes, that every usual file system takes. */
+/** Longest file name of the usual file systems, in bytes. */
 const NAME_LIMIT = 255;
 
 /**
- * The temporary name for `path`. It is always the same one, so that it can be allowed by name and so that what a killed
- * run left behind is found and replaced by the next.
+ * Returns the temporary name for `path`. It is always the same, so that the user can allow it by name, and the next run
+ * finds and replaces a file that a killed run has left.
  *
  * @example
  * ```ts
@@ -29,7 +29,7 @@ export function partName(path: string): string {
   return join(dirname(path), `.${short}${suffix}`);
 }
 
-/** Eight letters that tell long names with one beginning apart: FNV-1a, 32 bits. */
+/** Returns eight hex digits that distinguish long names with the same beginning: FNV-1a, 32 bits. */
 function shortHash(bytes: Uint8Array): string {
   let hash = 0x811c9dc5;
   for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -1,5 +1,5 @@
 /**
- * The target of a job: a new image in files that appear at the end, or an existing one that is changed in place.
+ * Opens the target of a job: a new image whose files appear at the end, or an existing one that is changed in place.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { chainOf } from "../open/chain.ts";
 import { createOptions } from "./create_options.ts";
 import type { SyncMode, TargetSpec } from "../job.ts";
 import { isProtocol, resolveNamed } from "../open/named_files.ts";
-import { openBeneath, type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
+import { openBacking, type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
 import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
 import { formatNamed, probe } from "../open/probe.ts";
 import { targetStorage } from "./target_storage.ts";
@@ -34,38 +34,38 @@ export interface OpenedTarget {
   readonly format: Format;
   readonly writer: DiskWriter;
   readonly storage: WritableStorage;
-  /** The file or device that is changed in place, if there is one. */
+  /** The file or device that is changed in place. */
   readonly inPlace: string | undefined;
-  /** Makes the complete image durable and visible. */
+  /** Syncs the complete image, and gives its files their names. */
   commit(): Promise<void>;
 }
 
-/** What a target needs to know of its job. */
+/** The part of a job that concerns its target. */
 export interface TargetJob {
   readonly spec: TargetSpec;
   /** Guest bytes of the sources. */
   readonly size: number;
   readonly sources: SourceFiles;
   readonly sync: SyncMode;
-  /** Awaited between parts of what takes long; throws where the job is cancelled. */
+  /** Awaited between parts of long operations; throws where the job is cancelled. */
   readonly checkpoint?: (share?: number) => Promise<void>;
-  /** Ends what `checkpoint` is not asked in: the waiting for the reader of a pipe. */
+  /** Aborts waiting for the reader of a pipe. */
   readonly signal?: AbortSignal | undefined;
   readonly compressor: Compressor;
   readonly options: OpenOptions & { readonly files: Files };
-  /** Where new files go. Default: files that appear at the end. */
+  /** Creates new files. Default: files of the host that appear at the end. */
   readonly output?: OutputFiles | undefined;
 }
 
-/** Opens the file that shall stay beneath the target; `null` where none shall. */
+/** Opens the backing file of the target, as the job states it; `null` without one. */
 export async function openTargetBacking(spec: TargetSpec, options: OpenOptions): Promise<OpenedImage | null> {
   if (!spec.backing) return null;
   const { path, format } = spec.backing;
-  // As an image's own backing file: a relative name counts from the folder of the image that will name it.
+  // A relative name counts from the folder of the target, which stores it.
   return await openImage({ path: resolve(dirname(spec.path), path), ...(format && { format }) }, options);
 }
 
-/** The plan of a new image, checked by its format. Creates nothing. */
+/** Returns the plan of a new image, checked by its format. Creates nothing. */
 export async function planTarget(spec: TargetSpec, format: Format, size: number): Promise<CreatePlan> {
   const plan: CreatePlan = {
     size,
@@ -78,7 +78,7 @@ export async function planTarget(spec: TargetSpec, format: Format, size: number)
   return plan;
 }
 
-/** What an image names is only ever followed as a path, so a new image must not name anything else. */
+/** Throws for a further file whose name readers take for a protocol. */
 function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): void {
   for (const { name, type } of createOptions) {
     const file = options[name];
@@ -91,8 +91,8 @@ function checkFurtherFiles({ createOptions }: Format, { options }: CreatePlan): 
 }
 
 /**
- * Throws where a new image of such a plan cannot have bitmaps. Only a writer knows: one without guest bytes is asked, in
- * memory, so that nothing has been created when the job is refused.
+ * Throws where a new image of such a plan cannot have bitmaps, before anything is created. Only a writer states that, so a
+ * disk without guest bytes is created in memory.
  */
 export async function requireBitmaps(spec: TargetSpec, format: Format, plan: CreatePlan): Promise<void> {
   const context = {
@@ -104,7 +104,7 @@ export async function requireBitmaps(spec: TargetSpec, format: Format, plan: Cre
   if (writer && !writer.bitmaps) throw lacksBitmaps(spec, format);
 }
 
-/** The refusal of a target that can have no bitmaps. */
+/** Returns the error for a target that cannot have bitmaps. */
 export function lacksBitmaps({ path, options = {} }: TargetSpec, format: Format): ImageError {
   const given = Object.entries(options).map(([name, value]) => `${name}=${value}`);
   const kind = given.length === 0 ? `this kind of ${format.name}` : `${format.name} with ${given.join(",")}`;
@@ -112,12 +112,12 @@ export function lacksBitmaps({ path, options = {} }: TargetSpec, format: Format)
   return new ImageError("unsupported", message, { path });
 }
 
-/** Starts a new image; it and everything that was opened for it go with `stack`, and are removed unless committed. */
+/** Starts a new image. It is disposed with `stack`, and its files are removed unless committed. */
 export async function createTarget(
   job: TargetJob,
   format: Format,
   plan: CreatePlan,
-  beneath: OpenedImage | null,
+  backing: OpenedImage | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget> {
   const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job.signal));
@@ -127,10 +127,10 @@ export async function createTarget(
   const context = {
     name: basename(path),
     createNamed: open,
-    backing: beneath && readerBelow(beneath),
+    backing: backing && backingReader(backing),
     compressor: job.compressor,
   };
-  const writer = await format.create?.(storage, withBackingId(plan, beneath), context);
+  const writer = await format.create?.(storage, withBackingId(plan, backing), context);
   if (!writer) {
     throw new ImageError("unsupported", `Cannot create "${path}": ${format.name} is read-only here`, { path });
   }
@@ -142,22 +142,22 @@ export async function createTarget(
   return { format, writer, storage, inPlace: output.inPlace, commit: () => output.commit(job.sync) };
 }
 
-/** What shows beneath an image, all layers together. */
-export function readerBelow(beneath: OpenedImage): GuestReader {
-  return chainOf(beneath.layers.map((layer) => layer.disk));
+/** Returns a backing file and its backing chain as one reader. */
+function backingReader(backing: OpenedImage): GuestReader {
+  return chainOf(backing.layers.map((layer) => layer.disk));
 }
 
-/** The plan, with the ID by which the new image is to know its backing file again. */
-function withBackingId(plan: CreatePlan, beneath: OpenedImage | null): CreatePlan {
-  const id = beneath?.layers[0].disk.id;
+/** Returns the plan with the ID of the backing file, which the new image stores. */
+function withBackingId(plan: CreatePlan, backing: OpenedImage | null): CreatePlan {
+  const id = backing?.layers[0].disk.id;
   return plan.backing && id !== undefined ? { ...plan, backing: { ...plan.backing, id } } : plan;
 }
 
-/** Opens an existing image for changes, with what lies beneath it. */
+/** Opens an existing image for changes; `backing`: its backing file and backing chain. */
 export async function editTarget(
   job: TargetJob,
   stack: AsyncDisposableStack,
-): Promise<OpenedTarget & { readonly below: OpenedImage | null }> {
+): Promise<OpenedTarget & { readonly backing: OpenedImage | null }> {
   const output = stack.use(outputFiles(job.options.files, job.sources));
   const path = resolve(job.spec.path);
   const storage = targetStorage(windowFor(await output.edit(path), job.spec), job);
@@ -165,22 +165,22 @@ export async function editTarget(
   if (!format.edit) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });
   }
-  let below: OpenedImage | null = null;
+  let opened: OpenedImage | null = null;
   const writer = await format.edit(storage, {
     compress: job.spec.compress ?? false,
     compressor: job.compressor,
     openNamed: async (file) => await editNamed(file, path, job, output),
     openBacking: async (backing) => {
       const { options, spec } = job;
-      below = stack.use(
+      opened = stack.use(
         spec.backingOfExisting
           ? await openImage(spec.backingOfExisting, options)
-          : await openBeneath(backing, path, options),
+          : await openBacking(backing, path, options),
       );
-      return readerBelow(below);
+      return backingReader(opened);
     },
   });
-  return { format, writer, storage, inPlace: output.inPlace, below, commit: () => output.commit(job.sync) };
+  return { format, writer, storage, inPlace: output.inPlace, backing: opened, commit: () => output.commit(job.sync) };
 }
 
 async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Format> {

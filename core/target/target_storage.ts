@@ -1,33 +1,32 @@
 /**
- * The storage of a target as its job wants it: synced after every write, or bit by bit beside the copy, and never away for
- * long.
+ * The storage of a target with the sync mode of its job and background writeback, in short steps.
  *
  * @module
  */
 import type { HostCopy, Storage, WritableStorage } from "../../formats/mod.ts";
 import type { SyncMode } from "../job.ts";
 
-/** Taking space from the host may take minutes; after so many bytes signals get their turn. */
+/** Bytes that are reserved between two checkpoints: reserving a disk may take minutes. */
 const RESERVE_PART = 256 << 20;
 
-/** After so many bytes the host may as well begin to write them out. */
-const SYNC_PART = 32 << 20;
+/** Written bytes after which background writeback starts. */
+const WRITEBACK_BYTES = 32 << 20;
 
-/** How a job wants its target written. */
-export interface TargetManners {
+/** Options of {@linkcode targetStorage}. */
+export interface TargetStorageOptions {
   readonly sync: SyncMode;
-  /** Awaited between parts of what takes long, with how much of it is done; throws where the job is cancelled. */
+  /** Awaited between parts of long operations, with the share that is done; throws where the job is cancelled. */
   readonly checkpoint?: ((share?: number) => Promise<void>) | undefined;
 }
 
-/** `storage`, with these manners. */
-export function targetStorage(storage: WritableStorage, { sync, checkpoint }: TargetManners): WritableStorage {
+/** Returns `storage` with a sync mode, background writeback and checkpoints. */
+export function targetStorage(storage: WritableStorage, { sync, checkpoint }: TargetStorageOptions): WritableStorage {
   const copyFrom = storage.copyFrom?.bind(storage);
   let unsynced = 0;
-  const settled = async (bytes: number) => {
+  const written = async (bytes: number) => {
     if (sync === "always") return await storage.sync();
     unsynced += bytes;
-    if (sync === "never" || unsynced < SYNC_PART) return;
+    if (sync === "never" || unsynced < WRITEBACK_BYTES) return;
     unsynced = 0;
     storage.beginSync?.();
   };
@@ -48,31 +47,31 @@ export function targetStorage(storage: WritableStorage, { sync, checkpoint }: Ta
     ...(storage.holeAt && { holeAt: storage.holeAt.bind(storage) }),
     async writeAt(from, fileOffset) {
       await storage.writeAt(from, fileOffset);
-      await settled(from.length);
+      await written(from.length);
     },
     async zeroAt(start, end) {
       await storage.zeroAt(start, end);
-      await settled(0);
+      await written(0);
     },
-    // Others do not sync after every write.
+    // Workers that open the file by themselves do not sync after every write.
     ...(sync !== "always" && storage.origin && { origin: storage.origin }),
     noteWritten(start, end) {
       storage.noteWritten?.(start, end);
-      void settled(end - start);
+      void written(end - start);
     },
     ...(storage.mayShareWith && { mayShareWith: storage.mayShareWith.bind(storage) }),
     ...(copyFrom && {
       async copyFrom(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy) {
         const copied = await copyFrom(source, start, end, fileOffset, how);
-        await settled(copied);
+        await written(copied);
         return copied;
       },
     }),
     truncate: (size) => storage.truncate(size),
-    async reserve(start, end, written) {
+    async reserve(start, end, byWriting) {
       for (let at = start; at < end; at += RESERVE_PART) {
         await checkpoint?.((at - start) / (end - start));
-        await storage.reserve(at, Math.min(at + RESERVE_PART, end), written);
+        await storage.reserve(at, Math.min(at + RESERVE_PART, end), byWriting);
       }
     },
     ...(storage.beginSync && { beginSync: storage.beginSync.bind(storage) }),

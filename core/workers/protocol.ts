@@ -4,7 +4,7 @@
  * @module
  */
 import type { Codec, CompressedCluster, DecompressCodec, Origin } from "../../formats/mod.ts";
-import type { Part, ZeroRule } from "../zeroes.ts";
+import type { BufferSpan, ZeroRule } from "../zeroes.ts";
 
 /** Where bytes begin in a file that workers can open. */
 export interface FileRange extends Pick<Origin, "path" | "identity"> {
@@ -42,7 +42,7 @@ export interface DecompressIntoRequest extends WriteRequest {
 /** The result of writing. */
 export interface Copied {
   /** Guest bytes that were found to be zero and not written. */
-  readonly zeroes: readonly Part[];
+  readonly zeroes: readonly BufferSpan[];
   /** Seconds spent on reading, decompressing and writing. */
   readonly read: number;
   readonly decompress: number;

@@ -1,5 +1,5 @@
 /**
- * File access of one worker: it opens files itself, and so has file cursors of its own. Part of the worker's program.
+ * File access of one worker: it opens files itself, and so has file cursors of its own. BufferSpan of the worker's program.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { equalBytes } from "../../formats/bytes.ts";
 import { decompressCluster } from "../../formats/codec/decompress.ts";
 import type { Streams } from "../../formats/codec/zlib_streams.ts";
 import { pageMemory } from "../../formats/page_memory.ts";
-import { type Part, splitZeroes } from "../zeroes.ts";
+import { type BufferSpan, splitZeroes } from "../zeroes.ts";
 import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRange } from "./protocol.ts";
 
 /**
@@ -109,7 +109,7 @@ export function workerFiles(): WorkerFiles {
 interface ZeroSkippingWriter {
   write(bytes: Uint8Array, guest: number): void;
   /** The zeroes that were not written. */
-  readonly zeroes: Part[];
+  readonly zeroes: BufferSpan[];
   readonly seconds: number;
 }
 
@@ -117,7 +117,7 @@ function zeroSkippingWriter(
   file: Deno.FsFile,
   { to, guestStart, rule }: Omit<CopyRequest, "from">,
 ): ZeroSkippingWriter {
-  const zeroes: Part[] = [];
+  const zeroes: BufferSpan[] = [];
   let seconds = 0;
   return {
     zeroes,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isZero, type Part, splitZeroes } from "../../core/zeroes.ts";
+import { type BufferSpan, isZero, splitZeroes } from "../../core/zeroes.ts";
 import { seed } from "../support/qemu.ts";
 
 /** One letter a 512-byte sector: `.` zero, `x` not. */
@@ -11,7 +11,7 @@ function disk(sectors: string): Uint8Array {
 }
 
 /** Parts as letters, one a sector. */
-function letters(parts: readonly Part[]): string {
+function letters(parts: readonly BufferSpan[]): string {
   return parts.map(({ zero, start, end }) => (zero ? "." : "x").repeat((end - start) / 512)).join("");
 }
 

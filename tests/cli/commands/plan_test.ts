@@ -40,13 +40,13 @@ Deno.test("samples estimate the compressed size within the reported error", asyn
   }
   await Deno.writeFile(path, bytes);
   const target = { path: folder.file("out"), format: "qcow2", compress: true };
-  const { compress, status, sampled } = await estimateConversion({ sources: [{ path, format: "raw" }], target });
-  assert.deepEqual(status.data, { runs: 1, bytes: bytes.length });
+  const { compression, status, sampled } = await estimateConversion({ sources: [{ path, format: "raw" }], target });
+  assert.deepEqual(status.data, { extents: 1, bytes: bytes.length });
   assert.equal(sampled, 8 << 20);
   const { fileSize } = await convert({ sources: [{ path, format: "raw" }], target, sync: "never" });
   const share = fileSize / bytes.length;
-  assert(compress && compress.error < 0.15, JSON.stringify(compress));
-  assert(Math.abs(compress.share - share) < compress.error + 0.08, `${share} ${JSON.stringify(compress)}`);
+  assert(compression && compression.error < 0.15, JSON.stringify(compression));
+  assert(Math.abs(compression.share - share) < compression.error + 0.08, `${share} ${JSON.stringify(compression)}`);
 });
 
 Deno.test("a plan for an existing target is refused", async () => {

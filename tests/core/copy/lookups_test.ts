@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import { createImage } from "../../../core/create.ts";
 import { openDisk } from "../../../core/open/open_disk.ts";
-import { allFormats, type Disk, type Format, hostFiles } from "../../../formats/mod.ts";
+import { allFormats, type Disk, type Format, hostFiles, inlineCompressor } from "../../../formats/mod.ts";
 import { type FileOperation, watchedFiles } from "../../support/files.ts";
 import { type Scratch, scratch } from "../../support/qemu.ts";
 
@@ -70,8 +70,9 @@ async function chainOfTwo(folder: Scratch): Promise<string> {
   const qcow2 = allFormats.find(({ name }) => name === "qcow2")!;
   await using storage = await hostFiles.open(path, { write: true });
   await using backing = await openDisk({ path: folder.file("base.qcow2"), format: "qcow2" });
-  await using writer = await qcow2.edit!(storage, {
+  const writer = await qcow2.edit!(storage, {
     compress: false,
+    compressor: inlineCompressor,
     openNamed: () => Promise.reject(new Error("It has no data file")),
     openBacking: () => Promise.resolve(backing),
   });

@@ -1,4 +1,4 @@
-/** A disk that becomes longer keeps a sound partition table; one that is not sound is left alone. */
+/** A disk that becomes longer keeps a valid partition table; a corrupt one is left as it is. */
 import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import type { ConvertEvent } from "../../../core/events.ts";
@@ -61,7 +61,7 @@ for (const sector of [512, 4096]) {
   }
 }
 
-Deno.test("a GPT that is not sound is left as it is, with a warning", async () => {
+Deno.test("a corrupt GPT is left as it is, with a warning", async () => {
   const damage: readonly [name: string, at: number, word: RegExp][] = [
     ["signature", 512, /primary header is missing/],
     ["header", 512 + 60, /checksum of the header/],
