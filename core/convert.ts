@@ -245,7 +245,8 @@ export class Conversion {
     stack.use(opened);
     const stated = opened.layers[0];
     if (!own || own.key === stated.key) return stated;
-    const message = `Cannot use "${stated.path}" as the backing file of "${target.path}": that is "${own.path}"`;
+    const message =
+      `Cannot use "${stated.path}" as the backing file of "${target.path}": the image names "${own.path}"`;
     throw new ImageError("usage", message, { path: target.path });
   }
 

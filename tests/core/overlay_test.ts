@@ -152,7 +152,7 @@ Deno.test({
       sources: [{ path: top }],
       target: { path: existing, format: "qcow2", create: false, backing: wrong },
     };
-    await assert.rejects(convert(job), { kind: "usage", message: /the backing file of that is/ });
+    await assert.rejects(convert(job), { kind: "usage", message: /the image names/ });
   },
 });
 
