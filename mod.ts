@@ -41,6 +41,7 @@ export type {
   Bitmap,
   BitmapAction,
   BitmapSource,
+  BitmapWriter,
   ChangeContext,
   CheckContext,
   CheckReport,

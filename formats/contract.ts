@@ -102,6 +102,7 @@ export interface DiskWriter {
 
 /** The location of guest bytes of a target that allocates everything when it is created. */
 export interface FixedLocation extends Location {
+  /** The file. */
   readonly storage: WritableStorage;
   /** Guest byte after the last that is contiguous in the file. */
   readonly end: number;

@@ -8,6 +8,7 @@ import type { Storage } from "./storage/types.ts";
 
 /** A position in a file. */
 export interface Location {
+  /** The file. */
   readonly storage: Storage;
   /** File offset in bytes. */
   readonly offset: number;

@@ -78,7 +78,7 @@ Deno.test("a stream is what VMware's own tools write: markers, order, tables and
   const writer = await create(storage, size);
   assert.deepEqual(writer.traits, {
     size,
-    unit: GRAIN,
+    clusterSize: GRAIN,
     sector: 512,
     compress: true,
     order: "ascending",
