@@ -97,10 +97,10 @@ for (const options of ["cluster_size=512", "cluster_size=64k", "cluster_size=16k
 
 async function makeImage(folder: Scratch, options: string): Promise<string> {
   const path = folder.file("image.qcow2");
-  await Deno.writeFile(folder.file("below.raw"), new Uint8Array(2 << 20).fill(9));
-  const below = options.includes("below") ? ["-b", folder.file("below.raw"), "-F", "raw"] : [];
-  const given = options.replace(",below", "");
-  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", given, ...below, path, "2M");
+  await Deno.writeFile(folder.file("backing.raw"), new Uint8Array(2 << 20).fill(9));
+  const backing = options.includes("backing") ? ["-b", folder.file("backing.raw"), "-F", "raw"] : [];
+  const given = options.replace(",backing", "");
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", given, ...backing, path, "2M");
   await qemuIo(path, "write -c -P 3 0 64k", "write -P 4 300k 400k", "write -P 5 1M 200k");
   return path;
 }
@@ -109,7 +109,7 @@ Deno.test({
   name: "amended images are what qemu-img reads",
   ignore: !hasQemu,
   async fn() {
-    for (const options of ["cluster_size=4k,compat=0.10", "cluster_size=512", "cluster_size=4k,below"]) {
+    for (const options of ["cluster_size=4k,compat=0.10", "cluster_size=512", "cluster_size=4k,backing"]) {
       await using folder = await scratch();
       const path = await makeImage(folder, options);
       const old = options.includes("0.10");

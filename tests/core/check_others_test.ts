@@ -42,9 +42,9 @@ Deno.test({
     ];
     await make(path, "vdi");
     assert.equal(await assertSame(path, "vdi"), 0);
-    const sound = await Deno.readFile(path);
+    const intact = await Deno.readFile(path);
     for (const [at, bytes] of cases) {
-      await Deno.writeFile(path, sound);
+      await Deno.writeFile(path, intact);
       await patch(path, at, bytes);
       assert.equal(await assertSame(path, "vdi"), 2);
     }
@@ -52,7 +52,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "check finds sound VMDK and VHDX images sound, as qemu-img does",
+  name: "check finds no problem in intact VMDK and VHDX images, as qemu-img does",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
@@ -65,16 +65,16 @@ Deno.test({
 });
 
 Deno.test({
-  name: "check finds blocks past the end of the file, and two in one place",
+  name: "check finds blocks past the end of the file, and two at one file offset",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
     const vpc = folder.file("a.vpc");
     await make(vpc, "vpc");
     assert.equal((await check({ path: vpc, format: "vpc" })).corruptions, 0);
-    const sound = await Deno.readFile(vpc);
+    const intact = await Deno.readFile(vpc);
     // The block allocation table begins at byte 1536; its second entry becomes the first.
-    await patch(vpc, 1536 + 4, [...sound.subarray(1536, 1540)]);
+    await patch(vpc, 1536 + 4, [...intact.subarray(1536, 1540)]);
     assert.equal((await check({ path: vpc, format: "vpc" })).corruptions, 1);
     await patch(vpc, 1536 + 4, [0x7f, 0, 0, 0]);
     assert.equal((await check({ path: vpc, format: "vpc" })).corruptions, 1);

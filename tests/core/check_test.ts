@@ -75,11 +75,11 @@ for (const options of shapes) {
       await using folder = await scratch();
       const random = rng(runSeed);
       const path = await makeImage(folder, options);
-      const sound = await Deno.readFile(path);
+      const intact = await Deno.readFile(path);
       const model = await judgedBytes(path);
       await assertSame(path);
       for (let round = 0; round < rounds(5, 12); round++) {
-        await Deno.writeFile(path, sound);
+        await Deno.writeFile(path, intact);
         await damage(path, random);
         const found = await assertSame(path);
         if (found === null) continue;
@@ -90,7 +90,7 @@ for (const options of shapes) {
         const { corruptions, leaks } = await check({ path, format: "qcow2" }, { repair: "all" });
         const { code, stdout, stderr } = await qemuImg("check", path);
         assert.deepEqual([corruptions, leaks, code], [0, 0, 0], stdout + stderr);
-        if (damagedData(damaged, sound)) continue;
+        if (damagedData(damaged, intact)) continue;
         assertBytes(await judgedBytes(path), model);
       }
     },
@@ -98,12 +98,12 @@ for (const options of shapes) {
 }
 
 /** Whether entries were lost, not only counts and flags. */
-function damagedData(damaged: Uint8Array, sound: Uint8Array): boolean {
-  for (let at = 0; at < damaged.length; at++) if (damaged[at] === 0 && (sound[at] & 0x7f) !== 0) return true;
+function damagedData(damaged: Uint8Array, intact: Uint8Array): boolean {
+  for (let at = 0; at < damaged.length; at++) if (damaged[at] === 0 && (intact[at] & 0x7f) !== 0) return true;
   return false;
 }
 
-/** What both find, field by field; null where qemu-img cannot tell. */
+/** The findings of both, field by field; null where qemu-img does not report them. */
 async function assertSame(path: string): Promise<{ readonly corruptions?: number } | null> {
   const { code, stdout } = await qemuImg("check", "-f", "qcow2", "--output=json", path);
   if (code === 1) return null;

@@ -1,4 +1,4 @@
-/** Whole jobs on real files: what comes out, and what the files were told. */
+/** Whole jobs on real files: their results, and the operations on the files. */
 import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
 import type { ConvertEvent } from "../../core/events.ts";
@@ -10,15 +10,15 @@ import { hasQemu, heldForReading, heldOpen, qemuImgOk, qemuIo, type Scratch, scr
 
 const KIB = 1024;
 
-/** Runs a job and returns what the files were told, and the events. */
-async function record(job: ConvertJob): Promise<{ told: FileOperation[]; events: ConvertEvent[] }> {
-  const told: FileOperation[] = [];
+/** Runs a job and returns the operations on its files, and the events. */
+async function record(job: ConvertJob): Promise<{ operations: FileOperation[]; events: ConvertEvent[] }> {
+  const operations: FileOperation[] = [];
   const events: ConvertEvent[] = [];
   await convert(job, {
-    files: watchedFiles((operation) => told.push(operation)),
+    files: watchedFiles((operation) => operations.push(operation)),
     onEvent: (event) => events.push(event),
   });
-  return { told, events };
+  return { operations, events };
 }
 
 async function rawFile(folder: Scratch, name: string, length: number, fill: (bytes: Uint8Array) => void = () => {}) {
@@ -58,9 +58,9 @@ Deno.test("zeroes inside data are not written, and each byte of data is read and
     640 * KIB,
     (bytes) => bytes.fill(1, 0, 100 * KIB).fill(2, 300 * KIB, 400 * KIB),
   );
-  const { told } = await record({ ...rawJob(folder, source), sync: "never" });
+  const { operations } = await record({ ...rawJob(folder, source), sync: "never" });
   const of = (op: string, file: string) =>
-    told.filter((operation) => operation.op === op && operation.file === file).map((
+    operations.filter((operation) => operation.op === op && operation.file === file).map((
       { start, end },
     ) => [start / KIB, end / KIB]);
   assert.deepEqual(of("write", ".out.raw.diskcast"), [[0, 100], [300, 400]]);
@@ -85,8 +85,8 @@ Deno.test("-S 0 writes everything, -S 64k keeps small zeroes", async () => {
     (bytes) => bytes.fill(1, 0, 4 * KIB).fill(1, 60 * KIB, 64 * KIB),
   );
   const written = async (sparseSize: number) => {
-    const { told } = await record({ ...rawJob(folder, source), sparseSize });
-    return told.filter(({ op }) => op === "write").map(({ start, end }) => [start / KIB, end / KIB]);
+    const { operations } = await record({ ...rawJob(folder, source), sparseSize });
+    return operations.filter(({ op }) => op === "write").map(({ start, end }) => [start / KIB, end / KIB]);
   };
   assert.deepEqual(await written(0), [[0, 256]]);
   assert.deepEqual(await written(4096), [[0, 4], [60, 64]]);
@@ -94,7 +94,7 @@ Deno.test("-S 0 writes everything, -S 64k keeps small zeroes", async () => {
 });
 
 Deno.test({
-  name: "an area that metadata calls zero is not read, and on a fresh target not written",
+  name: "stated zeroes are not read, and not written to a new target",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
@@ -108,24 +108,26 @@ Deno.test({
       "write -z 20M 8M",
       "write -P 3 40M 64k",
     );
-    const { told, events } = await record({
+    const { operations, events } = await record({
       sources: [{ path: source }],
       target: { path: folder.file("out.raw"), format: "raw" },
     });
-    const data = told.filter(({ op, file, start }) => op === "read" && file === "source.qcow2" && start >= 64 * KIB);
+    const data = operations.filter(({ op, file, start }) =>
+      op === "read" && file === "source.qcow2" && start >= 64 * KIB
+    );
     const sizes = data.reduce((sum, { start, end }) => sum + end - start, 0);
     // Besides 1 MiB + 64 KiB of data only metadata is read, clusters of 64 KiB.
     assert.ok(sizes <= (1024 + 64 + 4 * 64) * KIB, `${sizes} bytes are read`);
-    const writes = told.filter(({ op, file }) => op === "write" && file === ".out.raw.diskcast");
+    const writes = operations.filter(({ op, file }) => op === "write" && file === ".out.raw.diskcast");
     assert.deepEqual([...new Set(writes.map(({ start }) => Math.floor(start / (1024 * KIB))))], [0, 40]);
-    assert.equal(told.filter(({ op }) => op === "zero").length, 0);
+    assert.equal(operations.filter(({ op }) => op === "zero").length, 0);
     const plan = events.find((event) => event.type === "plan");
     assert.deepEqual(plan?.totals, { data: (1024 + 64) * KIB, zero: 0, skip: (63 * 1024 - 64) * KIB });
     assert.equal((await qemuImgOk("compare", source, folder.file("out.raw"))).trim(), "Images are identical.");
   },
 });
 
-Deno.test("progress counts what has settled: runs tile the disk, and their sums are the plan's", async () => {
+Deno.test("progress counts settled pieces: extents tile the disk, and their sums are those of the plan", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, "source", 3_000_000, (bytes) => bytes.fill(1, 1_000_000, 1_500_000));
   const { events } = await record(rawJob(folder, source));
@@ -291,7 +293,7 @@ Deno.test({
       await using _reader = await heldForReading(path);
       await assert.rejects(convert(job(false)), { kind: "refused", message: /Cannot change .*stop it first/ });
       assert.equal((await Deno.readFile(path))[0], 2);
-      // Who reads the old file goes on reading it.
+      // A reader of the old file goes on reading it.
       await convert(job(true));
     }
     assert.deepEqual(await Deno.readFile(path), await Deno.readFile(source));
@@ -322,7 +324,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what another program has put in the place of the temporary file never becomes the target, and is left alone",
+  name:
+    "a file that another program has put in place of the temporary file never becomes the target, and is left alone",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using folder = await scratch();
@@ -368,7 +371,7 @@ Deno.test("a data file is another file than the image, and no protocol", async (
   assert.deepEqual(await Deno.readFile(back.path), await Deno.readFile(source));
 });
 
-Deno.test("what lies under the temporary name and is no file is named", async () => {
+Deno.test("what has the temporary name and is no file is named", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, "source", 4 * KIB);
   await Deno.mkdir(folder.file(".out.raw.diskcast"));
@@ -378,7 +381,7 @@ Deno.test("what lies under the temporary name and is no file is named", async ()
   });
 });
 
-Deno.test("salvage: what cannot be read becomes zeroes and is told, the rest is copied", async () => {
+Deno.test("salvage: what cannot be read becomes zeroes and is reported, the rest is copied", async () => {
   await using folder = await scratch();
   const source = await rawFile(folder, "source", 16 * KIB, (bytes) => bytes.fill(1));
   const files = watchedFiles(({ op, file, start, end }) => {
@@ -419,7 +422,7 @@ Deno.test("cancelling ends the job within the copy and leaves nothing", async ()
   await assert.rejects(convert(job, { signal: AbortSignal.abort() }), { kind: "cancelled" });
 });
 
-Deno.test("cancelling is heard while space is being taken from the host", async () => {
+Deno.test("a job is cancelled while space is being reserved", async () => {
   await using folder = await scratch();
   const source = folder.file("source");
   using file = await Deno.open(source, { createNew: true, write: true });

@@ -79,19 +79,19 @@ Deno.test({
     await using folder = await scratch();
     const { base, top } = await twoLayers(folder);
     for (const compress of [false, true]) {
-      const told: FileOperation[] = [];
-      const files = watchedFiles((operation) => told.push(operation));
+      const operations: FileOperation[] = [];
+      const files = watchedFiles((operation) => operations.push(operation));
       await convert({ sources: [{ path: top }], target: { ...overlayOf(folder, base), compress } }, {
         files,
       });
       const map = await mapJson(base);
       const data = map.filter((entry) => entry.data && entry.offset !== undefined);
-      const touched = told.filter(({ op, file, start, end }) =>
+      const touched = operations.filter(({ op, file, start, end }) =>
         op === "read" && file === "base.qcow2" &&
         data.some(({ offset, length }) => start < offset! + length && end > offset!)
       );
       assert.deepEqual(touched, []);
-      const written = told.filter(({ op, file }) => op === "write" && file.includes("ours")).reduce(
+      const written = operations.filter(({ op, file }) => op === "write" && file.includes("ours")).reduce(
         (sum, { start, end }) => sum + end - start,
         0,
       );
@@ -157,7 +157,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a compressed unit may straddle two joined sources, and sources may have odd sizes",
+  name: "a compressed cluster may straddle two joined sources, and sources may have odd sizes",
   ignore,
   async fn() {
     await using folder = await scratch();
@@ -209,7 +209,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "--bitmaps copies bitmaps, refuses a broken one, and leaves it out where told to",
+  name: "--bitmaps copies bitmaps, refuses an inconsistent one, and leaves it out where that is allowed",
   ignore,
   async fn() {
     await using folder = await scratch();
@@ -283,7 +283,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "-B for vmdk: the new image knows its parent by content ID, and reads through it",
+  name: "-B for vmdk: the new image stores the content ID of its parent, and reads through it",
   ignore,
   async fn() {
     await using folder = await scratch();

@@ -32,7 +32,7 @@ for (const format of allFormats.filter((one) => one.create)) {
     const { blocks, size } = await Deno.stat(job.target.path);
     const taken = Math.min(size, blocks === null ? size : blocks * 512);
     assert.ok(taken <= plan.predicted, `predicted ${plan.predicted}, taken ${taken}`);
-    // Every unit that holds something counts whole, as in the length of the file.
+    // Every allocated cluster counts whole, as in the length of the file.
     assert.ok(plan.predicted <= size + (1 << 20), `predicted ${plan.predicted}, length ${size}`);
   });
 }

@@ -26,8 +26,8 @@ async function scribble(path: string, size: number, random: Rng, count = 5): Pro
 
 /** A chain base.qcow2, middle.qcow2, top.qcow2 of different sizes, and other.qcow2 with much of base in it. */
 async function makeChain(folder: Scratch, options: string, random: Rng): Promise<string> {
-  const create = async (name: string, size: number, below?: string) => {
-    const backing = below === undefined ? [] : ["-b", below, "-F", "qcow2"];
+  const create = async (name: string, size: number, backingPath?: string) => {
+    const backing = backingPath === undefined ? [] : ["-b", backingPath, "-F", "qcow2"];
     await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, ...backing, folder.file(name), `${size}`);
     await scribble(folder.file(name), size, random);
   };
@@ -83,8 +83,8 @@ for (const options of shapes) {
         const done = await commit({ path }, { ...more, ...(base !== undefined && { base }) });
         for (const file of [path, done.base]) await assertCheck(file, [0]);
         assertBytes(await guestBytes(path), before);
-        const below = await guestBytes(done.base);
-        assertBytes(below.subarray(0, before.length), before);
+        const baseBytes = await guestBytes(done.base);
+        assertBytes(baseBytes.subarray(0, before.length), before);
         assert.equal(done.emptied, Object.keys(more).length === 0);
         if (!done.emptied) continue;
         const map = JSON.parse(await qemuImgOk("map", "--output=json", path));

@@ -52,9 +52,9 @@ async function scribble(path: string, size: number, random: Rng): Promise<void> 
 
 async function makeImage(folder: Scratch, options: string, size: number, random: Rng): Promise<string> {
   const path = folder.file("image.qcow2");
-  await Deno.writeFile(folder.file("below.raw"), random.bytes(3 << 20));
-  const below = ["-b", folder.file("below.raw"), "-F", "raw"];
-  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, ...below, path, `${size}`);
+  await Deno.writeFile(folder.file("backing.raw"), random.bytes(3 << 20));
+  const backing = ["-b", folder.file("backing.raw"), "-F", "raw"];
+  await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, ...backing, path, `${size}`);
   await qemuIo(path, "write -c -P 9 512k 64k", "write -c -P 10 1M 64k");
   await scribble(path, size, random);
   return path;

@@ -3,27 +3,27 @@ import { throttleOf } from "../../core/throttle.ts";
 
 /** Works as a copy does: pieces of two milliseconds, and a checkpoint after each. Ends when `done`. */
 async function copying(done: () => boolean): Promise<void> {
-  const pace = throttleOf(undefined, 0);
+  const throttle = throttleOf(undefined, 0);
   while (!done()) {
     for (const end = performance.now() + 2; performance.now() < end;);
-    await pace.checkpoint();
+    await throttle.checkpoint();
   }
 }
 
-/** Tells the time again and again, after a wait that is long for a program that works all the while. */
+/** Prints the time again and again, at intervals that are long for a busy program. */
 const CLOCK = "setInterval(() => console.log(Date.now()), 110)";
 
 /** A few turns, and what a machine takes that has other things to do as well. With one round a turn it was 300 and more. */
 const SOON = 200;
 
-Deno.test("a job that never waits hears soon of what comes from outside", async () => {
+Deno.test("a job that never waits soon handles input and signals", async () => {
   const clock = new Deno.Command(Deno.execPath(), { args: ["eval", CLOCK], stdin: "null", stdout: "piped" }).spawn();
   const delays: number[] = [];
   const listening = (async () => {
     const lines = clock.stdout.pipeThrough(new TextDecoderStream()).getReader();
     while (delays.length < 15) {
       const { value } = await lines.read();
-      // What lay there while nobody listened comes all at once: its oldest line has waited longest.
+      // Lines that arrived before the first turn come at once: the oldest has waited longest.
       delays.push(Date.now() - Number(value!.split("\n")[0]));
     }
     await lines.cancel();
@@ -38,11 +38,11 @@ Deno.test("a job that never waits hears soon of what comes from outside", async 
 
 Deno.test("a job that is cancelled while it rests ends at once", async () => {
   const stop = new AbortController();
-  const pace = throttleOf(stop.signal, 0, () => new Promise(() => {}));
+  const throttle = throttleOf(stop.signal, 0, () => new Promise(() => {}));
   setTimeout(() => stop.abort("SIGINT"), 30);
   await assert.rejects(async () => {
     for (;;) {
-      await pace.checkpoint();
+      await throttle.checkpoint();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }, { kind: "cancelled" });
@@ -50,10 +50,10 @@ Deno.test("a job that is cancelled while it rests ends at once", async () => {
 
 Deno.test("a job that is cancelled when it is about to rest ends at once", async () => {
   const stop = new AbortController();
-  const pace = throttleOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
-  await pace.checkpoint();
+  const throttle = throttleOf(stop.signal, 0, () => stop.signal.aborted ? new Promise(() => {}) : null);
+  await throttle.checkpoint();
   await new Promise((resolve) => setTimeout(resolve, 30));
-  const paused = pace.checkpoint();
+  const paused = throttle.checkpoint();
   stop.abort("SIGINT");
   await assert.rejects(paused, { kind: "cancelled" });
 });

@@ -79,7 +79,7 @@ Deno.test("hostCopyTo: only what has a location inside its file is taken", async
   }
 });
 
-Deno.test("hostCopyTo: blocks are shared whole, at the same place within a block, where the host may share", async () => {
+Deno.test("hostCopyTo: blocks are shared whole, at the same offset within a block, where the host may share", async () => {
   const content = dataBytes(64 * KIB);
   const source = new MemoryStorage(content, "source");
   const extent = (start: number, end: number, offset = start) => dataExtent(start, end, { storage: source, offset });

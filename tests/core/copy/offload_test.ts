@@ -14,7 +14,7 @@ interface Call {
   readonly how: HostCopy;
 }
 
-/** The host's files; new ones tell how they are asked to copy, and do it by `copy` where that is given. */
+/** The host's files; new ones list the requests to copy. `copy`: returns how many bytes of a request are copied. */
 function copyingFiles(calls: Call[], copy?: (length: number) => number): Files {
   return {
     ...hostFiles,
@@ -65,7 +65,7 @@ async function sameDisk(a: { path: string; format: string }, b: { path: string; 
 }
 
 Deno.test({
-  name: "-C: the host copies data that lies plainly in both files, and the disks are equal",
+  name: "-C: the host copies data that is uncompressed in both files, and the disks are equal",
   ignore: !hasQemu || !onLinux,
   async fn() {
     await using folder = await scratch();
@@ -107,7 +107,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a host that refuses, at once or on the way, is not asked again, and the disk is whole",
+  name: "a host that refuses, at once or on the way, gets no further request, and the disk is whole",
   ignore: !hasQemu || !onLinux,
   async fn() {
     await using folder = await scratch();
@@ -126,7 +126,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "without -C the host is only asked to share blocks, and zeroes are found where it does not",
+  name: "without -C the host only shares blocks, and zeroes are found where it does not",
   ignore: !hasQemu || !onLinux,
   async fn() {
     await using folder = await scratch();
@@ -140,7 +140,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what must be looked at or really written never goes past this program",
+  name: "data that must be examined or written out never bypasses this program",
   ignore: !hasQemu || !onLinux,
   async fn() {
     await using folder = await scratch();

@@ -49,12 +49,12 @@ const table: [string, Extent, WriterTraits, Policy, Action][] = [
   ["an unknown backing end covers everything", lateZero, used, { ...overlay, backingEnd: Infinity }, "zero"],
 ];
 
-for (const [name, run, traits, policy, action] of table) {
-  Deno.test(`decide: ${name}`, () => assert.equal(decide(run, traits, policy), action));
+for (const [name, extent, traits, policy, action] of table) {
+  Deno.test(`decide: ${name}`, () => assert.equal(decide(extent, traits, policy), action));
 }
 
-/** A reader of made-up runs, `[end, kind]` each. */
-function runsOf(...ends: [number, Extent["kind"]][]): GuestReader & { asked: number } {
+/** A reader of made-up extents, `[end, kind]` each. */
+function extentsOf(...ends: [number, Extent["kind"]][]): GuestReader & { asked: number } {
   return {
     size: ends[ends.length - 1][0],
     clusterSize: 1,
@@ -62,8 +62,8 @@ function runsOf(...ends: [number, Extent["kind"]][]): GuestReader & { asked: num
     extentAt(start, limit) {
       this.asked++;
       const [end, kind] = ends.find(([end]) => start < end)!;
-      const run = { start, end: Math.min(end, limit) };
-      return Promise.resolve(kind === "data" ? { ...run, kind, compressed: false } : { ...run, kind });
+      const extent = { start, end: Math.min(end, limit) };
+      return Promise.resolve(kind === "data" ? { ...extent, kind, compressed: false } : { ...extent, kind });
     },
     read: () => Promise.reject(new Error("planning must not read")),
   };
@@ -85,7 +85,7 @@ const brief = (steps: readonly Step[]) =>
   steps.map(({ action, kind, start, end }) => `${action} ${kind} ${start}-${end}`);
 
 Deno.test("stepsOf: a step has one status, and neighbours of one status are one step", async () => {
-  const source = runsOf([512, "data"], [1024, "data"], [2048, "zero"], [2560, "hole"], [4096, "data"]);
+  const source = extentsOf([512, "data"], [1024, "data"], [2048, "zero"], [2560, "hole"], [4096, "data"]);
   assert.deepEqual(brief(await walk(source, used, overlay)), [
     "copy data 0-1024",
     "zero zero 1024-2048",
@@ -94,8 +94,8 @@ Deno.test("stepsOf: a step has one status, and neighbours of one status are one 
   ]);
 });
 
-Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async () => {
-  const source = runsOf([1000, "data"], [8192, "zero"]);
+Deno.test("stepsOf: an extent is cut at the end of a shorter backing file", async () => {
+  const source = extentsOf([1000, "data"], [8192, "zero"]);
   assert.deepEqual(brief(await walk(source, used, overlay)), [
     "copy data 0-1000",
     "zero zero 1000-4096",
@@ -103,19 +103,19 @@ Deno.test("stepsOf: a run is cut at the end of a shorter backing file", async ()
   ]);
 });
 
-Deno.test("stepsOf: a target that compress gets whole units, whatever the runs are", async () => {
+Deno.test("stepsOf: a target that compresses gets whole clusters, whatever the extents are", async () => {
   const compress = { ...used, clusterSize: 4096, compress: true };
   const policy = { ...overlay, backingEnd: 1 << 20 };
-  const source = runsOf(
-    [4096, "hole"], // a clusterSize of its own
-    [5000, "data"], // these three share a clusterSize
+  const source = extentsOf(
+    [4096, "hole"], // a cluster of its own
+    [5000, "data"], // these three share a cluster
     [6000, "zero"],
     [9000, "hole"], // reaches into the next one
     [12288, "zero"], // which is mixed, too
     [16384, "zero"],
     [20000, "data"],
     [20480, "data"],
-    [21000, "hole"], // the last clusterSize is short
+    [21000, "hole"], // the last cluster is short
   );
   assert.deepEqual(brief(await walk(source, compress, policy)), [
     "skip hole 0-4096",
@@ -126,14 +126,14 @@ Deno.test("stepsOf: a target that compress gets whole units, whatever the runs a
   ]);
 });
 
-Deno.test("stepsOf: a unit whose parts share one fate is not read", async () => {
+Deno.test("stepsOf: a cluster whose parts share one action is not read", async () => {
   const compress = { ...fresh, clusterSize: 4096, compress: true };
-  const source = runsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
+  const source = extentsOf([1000, "zero"], [1500, "zero"], [8192, "zero"]);
   assert.deepEqual(brief(await walk(source, compress, alone)), ["skip zero 0-8192"]);
 });
 
 Deno.test("countTotals: the walk that counts is the walk that copies", async () => {
-  const source = runsOf([512, "data"], [2048, "zero"], [2560, "hole"], [8192, "data"]);
+  const source = extentsOf([512, "data"], [2048, "zero"], [2560, "hole"], [8192, "data"]);
   const totals = { data: 0, zero: 0, skip: 0 };
   for (const { action, start, end } of await walk(source, used, overlay)) {
     totals[action === "copy" ? "data" : action] += end - start;
@@ -142,17 +142,19 @@ Deno.test("countTotals: the walk that counts is the walk that copies", async () 
   assert.deepEqual(totals, { data: 6144, zero: 1536, skip: 512 });
 });
 
-Deno.test("stepsOf: every run is asked for once", async () => {
+Deno.test("stepsOf: every extent is looked up once", async () => {
   const kinds = ["data", "zero", "hole"] as const;
-  const source = runsOf(
+  const source = extentsOf(
     ...Array.from({ length: 30 }, (_, at): [number, Extent["kind"]] => [(at + 1) * 512, kinds[at % 3]]),
   );
   await walk(source, fresh, alone);
   assert.equal(source.asked, 30);
 });
 
-Deno.test("stepsOf: an endless row of small runs is walked in parts, so that a walk can be stopped", async () => {
-  const source = runsOf(...Array.from({ length: 5000 }, (_, index): [number, "zero"] => [(index + 1) * 512, "zero"]));
+Deno.test("stepsOf: many small extents are walked in parts, so that a walk can be stopped", async () => {
+  const source = extentsOf(
+    ...Array.from({ length: 5000 }, (_, index): [number, "zero"] => [(index + 1) * 512, "zero"]),
+  );
   await stepsOf(source, fresh, alone).next();
   assert.ok(source.asked < 1000, `asked ${source.asked} times`);
 });

@@ -12,19 +12,19 @@ import {
 } from "../../../formats/mod.ts";
 import { seed } from "../../support/qemu.ts";
 
-/** A layer of 1-byte cells: a letter is data, `0` stated zero, `.` silence; runs are at most `clusterSize` long. */
-function layer(cells: string, unit = 1): Disk {
+/** A layer of 1-byte cells: a letter is data, `0` stated zero, `.` a hole; extents end at multiples of `clusterSize`. */
+function layer(cells: string, clusterSize = 1): Disk {
   const kindAt = (at: number): ExtentKind => cells[at] === "." ? "hole" : cells[at] === "0" ? "zero" : "data";
   return {
     format: "test",
     size: cells.length,
-    clusterSize: unit,
+    clusterSize,
     backing: null,
     info: {},
     extentAt(start, limit) {
       assert.ok(start < limit && limit <= cells.length, "the contract of extentAt is kept");
       let end = start + 1;
-      while (end < limit && end % unit !== 0 && kindAt(end) === kindAt(start)) end++;
+      while (end < limit && end % clusterSize !== 0 && kindAt(end) === kindAt(start)) end++;
       const kind = kindAt(start);
       return Promise.resolve(
         kind === "data" ? dataExtent(start, end) : kind === "zero" ? zeroExtent(start, end) : holeExtent(start, end),
@@ -49,42 +49,42 @@ async function content(reader: GuestReader, start = 0, length = reader.size - st
 async function statuses(reader: GuestReader): Promise<string> {
   let text = "";
   for (let at = 0; at < reader.size;) {
-    const run = await reader.extentAt(at, reader.size);
-    assert.equal(run.start, at);
-    assert.ok(run.end > at && run.end <= reader.size);
-    text += { data: "d", zero: "z", hole: "h" }[run.kind].repeat(run.end - at);
-    at = run.end;
+    const extent = await reader.extentAt(at, reader.size);
+    assert.equal(extent.start, at);
+    assert.ok(extent.end > at && extent.end <= reader.size);
+    text += { data: "d", zero: "z", hole: "h" }[extent.kind].repeat(extent.end - at);
+    at = extent.end;
   }
   return text;
 }
 
-Deno.test("chainOf: the first layer that says something wins", async () => {
+Deno.test("chainOf: the first layer that states something wins", async () => {
   const chain = chainOf([layer("a.0.", 2), layer("bbb.", 3)]);
   assert.equal(await content(chain), "ab00");
   assert.equal(await statuses(chain), "ddzz");
 });
 
-Deno.test("chainOf: a shorter layer hides what is longer beneath it", async () => {
+Deno.test("chainOf: a shorter layer hides the rest of a longer one behind it", async () => {
   const chain = chainOf([layer("......"), layer("b."), layer("cccccc")]);
   assert.equal(await content(chain), "bc0000");
 });
 
-Deno.test("chainOf: what is not kept is a hole, but is read all the same", async () => {
+Deno.test("chainOf: layers that are not kept are holes, but are read all the same", async () => {
   const chain = chainOf([layer("a.0."), layer("bbbb")], 1);
   assert.equal(await statuses(chain), "dhzh");
   assert.equal(await content(chain), "ab0b");
 });
 
-Deno.test("chainOf: with nothing beneath there are no holes", async () => {
+Deno.test("chainOf: without another layer there are no holes", async () => {
   assert.equal(await statuses(chainOf([layer("a.0.")], 1)), "dzzz");
 });
 
-Deno.test("chainOf: random layers of different lengths and units read as the model says", async () => {
+Deno.test("chainOf: random layers of different lengths and cluster sizes read as the model says", async () => {
   const cells = fc.array(fc.constantFrom("a", "b", "0", ".", ".", "."), { minLength: 1, maxLength: 24 });
   const layers = fc.array(fc.tuple(cells, fc.integer({ min: 1, max: 7 })), { minLength: 1, maxLength: 4 });
   await fc.assert(
     fc.asyncProperty(layers, async (made) => {
-      const chain = chainOf(made.map(([row, unit]) => layer(row.join(""), unit)));
+      const chain = chainOf(made.map(([row, clusterSize]) => layer(row.join(""), clusterSize)));
       let model = "";
       for (let at = 0; at < made[0][0].length; at++) {
         let found = "0";
@@ -103,7 +103,7 @@ Deno.test("chainOf: random layers of different lengths and units read as the mod
   );
 });
 
-Deno.test("concatenate: runs end where a part ends, reads go across", async () => {
+Deno.test("concatenate: extents end where a part ends, reads go across", async () => {
   const joined = concatenate([
     chainOf([layer("ab")]),
     chainOf([layer("")]),

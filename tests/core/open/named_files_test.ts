@@ -19,7 +19,7 @@ Deno.test("isProtocol: what qemu would take for a protocol, but no Windows drive
   }
 });
 
-Deno.test("a named file is found in the folder of the image, in folders below, and where the user allows", async () => {
+Deno.test("a named file is found in the folder of the image, in its subfolders, and where the user allows", async () => {
   await using folder = await scratch();
   await Deno.mkdir(folder.file("images/deep"), { recursive: true });
   await Deno.mkdir(folder.file("images-2"));
@@ -61,7 +61,7 @@ Deno.test("a named file is found in the folder of the image, in folders below, a
 });
 
 Deno.test({
-  name: "an image from a stranger reads no file elsewhere, by backing file, data file, absolute name, link or URL",
+  name: "an untrusted image reads no file elsewhere, by backing file, data file, absolute name, link or URL",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();

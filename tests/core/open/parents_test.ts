@@ -14,7 +14,7 @@ const id = (fill: number) => new Uint8Array(16).fill(fill);
 Deno.test("a VDI finds its parent by UUID among the images beside it, and refuses clearly where there is none", async () => {
   await using folder = await scratch();
   const base = buildVdi({ type: 1, size: 2 * MIB, uuid: id(1), blocks: [new Uint8Array(MIB).fill(7)], map: [0] });
-  const stranger = buildVdi({ type: 1, size: 2 * MIB, uuid: id(9), blocks: [new Uint8Array(MIB).fill(8)], map: [0] });
+  const other = buildVdi({ type: 1, size: 2 * MIB, uuid: id(9), blocks: [new Uint8Array(MIB).fill(8)], map: [0] });
   const child = buildVdi({
     type: DIFFERENCING,
     size: 2 * MIB,
@@ -24,7 +24,7 @@ Deno.test("a VDI finds its parent by UUID among the images beside it, and refuse
     map: [FREE, 0],
   });
   await Deno.writeFile(folder.file("child.vdi"), child);
-  await Deno.writeFile(folder.file("a-stranger.vdi"), stranger);
+  await Deno.writeFile(folder.file("a-other.vdi"), other);
   await Deno.writeTextFile(folder.file("broken.vdi"), "not an image");
   await assert.rejects(openDisk(folder.file("child.vdi")), (error: { kind: string; message: string }) => {
     assert.equal(error.kind, "missing");

@@ -1,4 +1,4 @@
-/** Readers made from readers: each keeps what the reader beneath it can do. */
+/** Readers made from readers: each keeps the abilities of its source. */
 import assert from "node:assert/strict";
 import { patched } from "../../../core/open/patched.ts";
 import { concatenate, forward, pad, slice } from "../../../core/open/readers.ts";

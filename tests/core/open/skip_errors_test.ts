@@ -32,10 +32,10 @@ function damaged(size: number, bad: readonly [number, number], how: "tables" | "
   return { reader, calls: () => calls };
 }
 
-/** Reads all in pieces as the engine does; where zeroes came out, and what was told. */
-async function salvaged(reader: GuestReader, grain: number, piece: number) {
-  const told: { start: number; end: number }[] = [];
-  const safe = skippingErrors(reader, grain, (start, end) => told.push({ start, end }));
+/** Reads a disk in pieces as a copy does; returns the ranges that are zero, and those that were reported. */
+async function readSkipping(reader: GuestReader, granularity: number, piece: number) {
+  const reported: { start: number; end: number }[] = [];
+  const safe = skippingErrors(reader, granularity, (start, end) => reported.push({ start, end }));
   const zero: { start: number; end: number }[] = [];
   for (let at = 0; at < safe.size;) {
     const run = await safe.extentAt(at, safe.size);
@@ -48,16 +48,16 @@ async function salvaged(reader: GuestReader, grain: number, piece: number) {
       at += bytes.length;
     }
   }
-  return { told, zero: mergedRanges(zero) };
+  return { reported, zero: mergedRanges(zero) };
 }
 
 for (const how of ["tables", "compressed"] as const) {
   Deno.test(`${how} that are damaged cost a few requests a cluster, not one a sector`, async () => {
     const [from, to] = [2 * MIB, 34 * MIB];
     const { reader, calls } = damaged(64 * MIB, [from, to], how);
-    const { told, zero } = await salvaged(reader, 64 * KIB, 256 * KIB);
+    const { reported, zero } = await readSkipping(reader, 64 * KIB, 256 * KIB);
     assert.deepEqual(zero, [{ start: from, end: to }]);
-    assert.deepEqual(mergedRanges(told), zero);
+    assert.deepEqual(mergedRanges(reported), zero);
     assert(calls() < 10 * (to - from) / (64 * KIB), `${calls()} requests`);
   });
 }
@@ -65,17 +65,23 @@ for (const how of ["tables", "compressed"] as const) {
 Deno.test("of plain data only the sectors that cannot be read are lost", async () => {
   for (const [from, to] of [[5 * 512, 6 * 512], [65536 - 512, 65536 + 1024], [0, 512], [3 * 65536 + 512, 4 * 65536]]) {
     const { reader } = damaged(MIB + 100, [from, to], "sectors");
-    for (const grain of [512, 64 * KIB, 2 * MIB]) {
-      const { told, zero } = await salvaged(reader, grain, 256 * KIB);
-      assert.deepEqual(zero, [{ start: from, end: to }], `${from} to ${to}, grain ${grain}`);
-      assert.deepEqual(mergedRanges(told), zero);
+    for (const granularity of [512, 64 * KIB, 2 * MIB]) {
+      const { reported, zero } = await readSkipping(reader, granularity, 256 * KIB);
+      assert.deepEqual(zero, [{ start: from, end: to }], `${from} to ${to}, granularity ${granularity}`);
+      assert.deepEqual(mergedRanges(reported), zero);
     }
   }
 });
 
-Deno.test("the grain is the least unit of all layers, a sector where there is none", () => {
-  const units = (...sizes: number[]) => granularityOf(sizes.map((unit) => ({ clusterSize: unit })));
-  assert.deepEqual([units(), units(1), units(65536), units(65536, 4096, 1), units(512, 65536)], [
+Deno.test("the granularity is the smallest cluster size of all layers, at least a sector", () => {
+  const granularity = (...sizes: number[]) => granularityOf(sizes.map((clusterSize) => ({ clusterSize })));
+  assert.deepEqual([
+    granularity(),
+    granularity(1),
+    granularity(65536),
+    granularity(65536, 4096, 1),
+    granularity(512, 65536),
+  ], [
     512,
     512,
     65536,

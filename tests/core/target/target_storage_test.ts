@@ -1,5 +1,5 @@
 /**
- * The manners of a target's storage: when it is synced.
+ * The storage of a target: when it is synced.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import type { SyncMode } from "../../../core/job.ts";
 import { targetStorage } from "../../../core/target/target_storage.ts";
 import assert from "node:assert/strict";
 
-/** What a storage of each mode is told while 80 MiB are written in parts of 16 MiB, and one part is made zero. */
-async function told(sync: SyncMode): Promise<string[]> {
+/** Returns the calls of a storage while 80 MiB are written in parts of 16 MiB, and one part is zeroed. */
+async function callsOf(sync: SyncMode): Promise<string[]> {
   const calls: string[] = [];
   const inner = new MemoryStorage();
   const watched = Object.assign(Object.create(inner) as MemoryStorage, {
@@ -26,13 +26,13 @@ async function told(sync: SyncMode): Promise<string[]> {
 }
 
 Deno.test("a target that is to be safe at the end is brought to the disk beside the copy", async () => {
-  assert.deepEqual(await told("finish"), ["write", "write", "begin", "write", "write", "begin", "write", "zero"]);
+  assert.deepEqual(await callsOf("finish"), ["write", "write", "begin", "write", "write", "begin", "write", "zero"]);
 });
 
 Deno.test("a target that is to be safe after every write is synced after every write", async () => {
-  assert.deepEqual((await told("always")).join(" "), `${"write sync ".repeat(5)}zero sync`);
+  assert.deepEqual((await callsOf("always")).join(" "), `${"write sync ".repeat(5)}zero sync`);
 });
 
 Deno.test("a target that need not be safe is never synced", async () => {
-  assert.deepEqual((await told("never")).join(" "), `${"write ".repeat(5)}zero`);
+  assert.deepEqual((await callsOf("never")).join(" "), `${"write ".repeat(5)}zero`);
 });

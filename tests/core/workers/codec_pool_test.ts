@@ -18,21 +18,25 @@ function mixed(random: ReturnType<typeof rng>, length: number): Uint8Array {
 }
 
 for (const workers of [1, 2, 16]) {
-  Deno.test(`a pool of ${workers}: every unit comes back as it went, whatever comes first`, async () => {
+  Deno.test(`a pool of ${workers}: every cluster decompresses to what it was, in any order`, async () => {
     using pool = await readyCodecPool(workers);
     const random = rng(seed());
-    const units = Array.from({ length: 60 }, (_, index) => mixed(random, random.int(1, 70_000) + index));
+    const clusters = Array.from({ length: 60 }, (_, index) => mixed(random, random.int(1, 70_000) + index));
     const codecs = [DEFLATE, { name: "zstd", level: 3 } as const, { name: "zlib", windowBits: 15, level: 6 } as const];
-    await Promise.all(units.map(async (unit, index) => {
+    await Promise.all(clusters.map(async (cluster, index) => {
       const codec = codecs[index % codecs.length];
-      const compressed = await pool.compress(codec, unit);
+      const compressed = await pool.compress(codec, cluster);
       if (compressed === null) return;
-      assert.ok(compressed.length < unit.length);
+      assert.ok(compressed.length < cluster.length);
       const shared = index % 2 === 0;
-      const into = new Uint8Array(shared ? new SharedArrayBuffer(unit.length) : new ArrayBuffer(unit.length));
+      const into = new Uint8Array(shared ? new SharedArrayBuffer(cluster.length) : new ArrayBuffer(cluster.length));
       assert.equal(await pool.decompress(codec.name, compressed, into), true);
-      assert.deepEqual([...into], [...unit]);
-      assert.equal(await pool.decompress(codec.name, compressed, new Uint8Array(unit.length + 1)), false, "too short");
+      assert.deepEqual([...into], [...cluster]);
+      assert.equal(
+        await pool.decompress(codec.name, compressed, new Uint8Array(cluster.length + 1)),
+        false,
+        "too short",
+      );
       assert.equal(
         await pool.decompress(codec.name, compressed.subarray(0, compressed.length >> 1), into),
         false,
@@ -44,18 +48,18 @@ for (const workers of [1, 2, 16]) {
 
 Deno.test("a pool with little to do starts no worker, and fails in the same words", async () => {
   using pool = codecPool(2);
-  const unit = new Uint8Array(1 << 20).fill(7);
-  const compressed = await pool.compress(DEFLATE, unit);
+  const cluster = new Uint8Array(1 << 20).fill(7);
+  const compressed = await pool.compress(DEFLATE, cluster);
   assert.ok(compressed);
-  const into = new Uint8Array(unit.length);
+  const into = new Uint8Array(cluster.length);
   assert.equal(await pool.decompress("deflate", compressed, into), true);
-  assert.deepEqual(into, unit);
+  assert.deepEqual(into, cluster);
   assert.equal(await pool.decompress("deflate", compressed.subarray(1), into), false);
   const wrong = { name: "deflate", windowBits: 99, level: 1 } as const;
   for (const one of [pool, await readyCodecPool(2)]) {
-    await assert.rejects(one.compress(wrong, unit), { kind: "io", message: /Cannot compress: .*windowBits/ });
+    await assert.rejects(one.compress(wrong, cluster), { kind: "io", message: /Cannot compress: .*windowBits/ });
   }
-  const late = pool.compress(DEFLATE, unit);
+  const late = pool.compress(DEFLATE, cluster);
   pool[Symbol.dispose]();
   await assert.rejects(late, { kind: "cancelled" });
 });
@@ -166,13 +170,13 @@ Deno.test("where workers fail, a pool goes on alone; where it is cancelled, it d
         [Symbol.dispose]: () => {},
       };
       const pool = codecPoolOf(io);
-      const unit = new Uint8Array(65_536).fill(7);
-      if (kind === "cancelled") await assert.rejects(pool.compress(DEFLATE, unit), error);
+      const cluster = new Uint8Array(65_536).fill(7);
+      if (kind === "cancelled") await assert.rejects(pool.compress(DEFLATE, cluster), error);
       else {
-        const compressed = await pool.compress(DEFLATE, unit);
-        const again = new Uint8Array(unit.length);
+        const compressed = await pool.compress(DEFLATE, cluster);
+        const again = new Uint8Array(cluster.length);
         assert.equal(await pool.decompress("deflate", compressed!, again), true);
-        assert.deepEqual(again, unit);
+        assert.deepEqual(again, cluster);
       }
     }
   }

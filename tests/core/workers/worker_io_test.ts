@@ -47,7 +47,7 @@ async function file(folder: Scratch, name: string, bytes: Uint8Array): Promise<s
 }
 
 Deno.test({
-  name: "a worker copies data to its place, and leaves out zeroes on the guest's grid",
+  name: "a worker copies data to its location, and leaves out zeroes on the guest's grid",
   ignore: noWorkers,
   async fn() {
     await using folder = await scratch();
@@ -95,7 +95,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a worker decompresses units, and writes them to their place but for zeroes",
+  name: "a worker decompresses clusters, and writes them to their location but for zeroes",
   ignore: noWorkers,
   async fn() {
     await using folder = await scratch();
@@ -146,7 +146,7 @@ Deno.test({
     {
       using io = await readyWorkerIo();
       assert.equal(await io.copy(request), null);
-      assert.equal(io.accepts(MIB), false, "and nobody asks again");
+      assert.equal(io.accepts(MIB), false, "and no further request");
     }
     assert.ok((await Deno.readFile(target)).every((byte) => byte === 0));
     using io = await readyWorkerIo();
@@ -163,8 +163,8 @@ Deno.test({
     io.expect(255 * MIB);
     assert.equal(io.accepts(63 * MIB), false);
     assert.equal(workers.state, "none");
-    using nobody = workerIo(workerPoolOf(1), { startAfter: 0 });
-    assert.equal(nobody.accepts(MIB), false);
+    using noWorker = workerIo(workerPoolOf(1), { startAfter: 0 });
+    assert.equal(noWorker.accepts(MIB), false);
   },
 });
 
@@ -182,7 +182,7 @@ Deno.test({
   },
 });
 
-Deno.test("what is done without workers counts once, and they are told how much there may be", async () => {
+Deno.test("work without workers counts once, and the expected bytes are announced", async () => {
   await using folder = await scratch();
   const source = await file(folder, "a", rng(seed()).bytes(9 * MIB + 700));
   let taken = 0;
@@ -225,7 +225,7 @@ Deno.test({
   },
 });
 
-Deno.test("a disk is compared beside workers; the first difference counts, whoever finds one first", async () => {
+Deno.test("a disk is compared beside workers; the first difference counts, whichever finds one first", async () => {
   await using folder = await scratch();
   const bytes = rng(seed()).bytes(8 * MIB);
   const one = await file(folder, "a", bytes);
@@ -323,7 +323,7 @@ for (const { name, spec } of compressions) {
     ignore: noWorkers || !hasQemu,
     async fn() {
       await using folder = await scratch();
-      // Units that are compressed, stored, zero in part, and a disk that ends inside one.
+      // Clusters that are compressed, stored, zero in part, and a disk that ends inside one.
       const random = rng(5);
       const bytes = random.bytes(6 * MIB + 1536);
       for (let at = 0; at < bytes.length; at += MIB) bytes.fill(at >> 20, at, at + 700 * KIB);

@@ -10,7 +10,7 @@ import { ImageError } from "../../../formats/mod.ts";
 import { readyCodecPool, readyWorkerIo } from "../../support/workers.ts";
 import { type Rng, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 
-/** Bytes that the copy loop reads and writes at once where units are compressed or decompressed, unless a clusterSize is larger. */
+/** Bytes that the copy reads and writes at once where clusters are compressed or decompressed, unless a cluster is larger. */
 const PIECE = 512 << 10;
 const SECTOR = 512;
 
@@ -21,14 +21,14 @@ const PATIENCE = 60_000;
 
 /** What a slow pool has seen. */
 interface Seen {
-  /** Units handed in and not yet given back: now, and at most. */
+  /** Clusters submitted and not yet done: now, and at most. */
   now: number;
   most: number;
   total: number;
 }
 
 /**
- * A pool whose first `held` units come back only when all of them have been handed in, the last one first: so many must
+ * A pool whose first `held` clusters are done only when all of them have been submitted, the last one first: so many must
  * be under way at once, and their order is not that of their coming back. The others wait at random before and after
  * their turn.
  */
@@ -46,7 +46,7 @@ function slowPool(inner: CodecPool, random: Rng, held = 0): CodecPool & { readon
       if (waits[0]) await sleep(waits[0]);
       if (ended) throw new ImageError("cancelled", "The pool has ended");
       const result = await action();
-      if (ticket < held) await within(back[ticket + 1]!.promise, `unit ${ticket + 1} of ${held} at once`);
+      if (ticket < held) await within(back[ticket + 1]!.promise, `cluster ${ticket + 1} of ${held} at once`);
       else if (waits[1]) await sleep(waits[1]);
       return result;
     } finally {
@@ -58,7 +58,7 @@ function slowPool(inner: CodecPool, random: Rng, held = 0): CodecPool & { readon
     seen,
     width: inner.width,
     seconds: inner.seconds,
-    compress: (codec, unit) => slowly(() => inner.compress(codec, unit)),
+    compress: (codec, cluster) => slowly(() => inner.compress(codec, cluster)),
     decompress: (codec, compressed, into) => slowly(() => inner.decompress(codec, compressed, into)),
     [Symbol.dispose]() {
       ended = true;
@@ -78,14 +78,14 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   }
 }
 
-/** Units that were under way come back to nobody, but they come back. */
+/** Waits until clusters that were in flight when a job ended are done. */
 async function drained(seen: Seen): Promise<void> {
   for (let waited = 0; seen.now > 0 && waited < PATIENCE; waited += 5) await sleep(5);
   assert.equal(seen.now, 0);
 }
 
-/** How many units may be handed in at once, for units of this many bytes. */
-const windowOf = (pool: CodecPool, unit: number) => (2 * pool.width + 1) * Math.max(1, PIECE / unit);
+/** Returns how many clusters of this many bytes may be in flight. */
+const windowOf = (pool: CodecPool, clusterSize: number) => (2 * pool.width + 1) * Math.max(1, PIECE / clusterSize);
 
 /** Noise, text and holes of any length, so that pieces are whole, cut, compressed and plain. */
 function mixed(random: Rng, length: number): Uint8Array {
@@ -102,20 +102,20 @@ function mixed(random: Rng, length: number): Uint8Array {
 interface Target {
   readonly name: string;
   /** Bytes that are compressed at once. */
-  readonly unit: number;
+  readonly clusterSize: number;
   readonly spec: Omit<TargetSpec, "path">;
 }
 
 const targets: readonly Target[] = [
-  { name: "qcow2, zlib", unit: 65_536, spec: { format: "qcow2", compress: true } },
+  { name: "qcow2, zlib", clusterSize: 65_536, spec: { format: "qcow2", compress: true } },
   {
     name: "qcow2, zstd, small clusters",
-    unit: 16_384,
+    clusterSize: 16_384,
     spec: { format: "qcow2", compress: true, options: { compression_type: "zstd", cluster_size: "16k" } },
   },
   {
     name: "vmdk, streamOptimized",
-    unit: 65_536,
+    clusterSize: 65_536,
     spec: { format: "vmdk", compress: true, options: { subformat: "streamOptimized" } },
   },
 ];
@@ -128,22 +128,22 @@ async function sourceIn(folder: Scratch, bytes: Uint8Array): Promise<ConvertJob[
 const names = (folder: Scratch) => [...Deno.readDirSync(folder.path)].map(({ name }) => name).sort();
 
 for (const workers of [1, 2, 16]) {
-  for (const { name, unit, spec } of targets) {
+  for (const { name, clusterSize, spec } of targets) {
     Deno.test(`${workers} slow workers: ${name}: bytes, order, window`, async () => {
       await using folder = await scratch();
       const random = rng(seed());
-      // Some units that compress come first: those are held until enough are under way.
+      // Some compressible clusters come first: those are held until enough are in flight.
       const bytes = mixed(random, SECTOR * random.int(6_000, 10_000)).fill(1, 0, PIECE);
       const sources = await sourceIn(folder, bytes);
       const compressed = { ...spec, path: folder.file("compressed") };
       const compression = slowPool(await readyCodecPool(workers), random, atOnce(workers));
       await convert({ sources, target: compressed, sync: "never" }, { pool: compression });
-      checkWindow(compression, unit);
+      checkWindow(compression, clusterSize);
       if (spec.format === "vmdk") checkGrains(await Deno.readFile(compressed.path), bytes.length);
       const decompressing = slowPool(await readyCodecPool(workers), random, atOnce(workers));
       const back = { path: folder.file("back"), format: "raw" };
       await convert({ sources: [{ path: compressed.path }], target: back, sync: "never" }, { pool: decompressing });
-      checkWindow(decompressing, unit);
+      checkWindow(decompressing, clusterSize);
       const found = await Deno.readFile(back.path);
       assert.equal(Buffer.compare(found.subarray(0, bytes.length), bytes), 0, "the bytes came back");
       assert(found.subarray(bytes.length).every((byte) => byte === 0), "what a format rounds up to is zero");
@@ -151,14 +151,14 @@ for (const workers of [1, 2, 16]) {
   }
 }
 
-/** So many units at once keep this many workers busy. */
+/** Clusters in flight that keep all workers busy. */
 const atOnce = (workers: number) => Math.min(workers, 2) + 1;
 
-function checkWindow({ seen, ...pool }: ReturnType<typeof slowPool>, unit: number): void {
+function checkWindow({ seen, ...pool }: ReturnType<typeof slowPool>, clusterSize: number): void {
   assert.equal(seen.now, 0, "nothing is under way after the end");
-  const most = windowOf(pool, unit);
-  assert(seen.most <= most, `${seen.most} units of ${unit} bytes at once, at most ${most} are meant to be`);
-  assert(seen.total >= 10, `${seen.total} units are enough to see the order`);
+  const most = windowOf(pool, clusterSize);
+  assert(seen.most <= most, `${seen.most} clusters of ${clusterSize} bytes in flight, at most ${most} may be`);
+  assert(seen.total >= 10, `${seen.total} clusters are enough to see the order`);
 }
 
 /** Walks a stream-optimized extent from front to end: grains must ascend, and so must the tables behind them. */
@@ -184,7 +184,7 @@ function checkGrains(file: Uint8Array, size: number): void {
   assert(grains > 20, `${grains} grains`);
 }
 
-Deno.test("the slowest unit first: large units wait for it, and the order holds", async () => {
+Deno.test("the slowest cluster first: large clusters wait for it, and the order holds", async () => {
   await using folder = await scratch();
   const bytes = new Uint8Array(16 << 20);
   for (let at = 0; at < bytes.length; at += 65_536) bytes.fill(1 + at / 65_536 % 255, at, at + 65_536);
@@ -195,9 +195,9 @@ Deno.test("the slowest unit first: large units wait for it, and the order holds"
   let submitted = 0;
   const pool: CodecPool = {
     ...inner,
-    async compress(codec, unit) {
+    async compress(codec, cluster) {
       const waits = submitted++ === 0;
-      const compressed = await inner.compress(codec, unit);
+      const compressed = await inner.compress(codec, cluster);
       // The others wait for this one as soon as the window is full: then no more are submitted.
       for (let before = 0; waits && before < submitted;) {
         before = submitted;
@@ -216,7 +216,7 @@ Deno.test("the slowest unit first: large units wait for it, and the order holds"
 });
 
 for (const { name, spec } of targets) {
-  Deno.test(`a unit that fails among slow ones: ${name}: its own error, and nothing is left`, async () => {
+  Deno.test(`a cluster that fails among slow ones: ${name}: its own error, and nothing is left`, async () => {
     await using folder = await scratch();
     const random = rng(seed());
     const sources = await sourceIn(folder, mixed(random, 6_000_000));
@@ -225,15 +225,15 @@ for (const { name, spec } of targets) {
     let count = 0;
     const pool: CodecPool = {
       ...slow,
-      compress: (codec, unit) => {
-        if (++count !== failing) return slow.compress(codec, unit);
+      compress: (codec, cluster) => {
+        if (++count !== failing) return slow.compress(codec, cluster);
         return sleep(random.int(20)).then(() =>
-          Promise.reject(new ImageError("io", `Cannot compress unit ${failing}`))
+          Promise.reject(new ImageError("io", `Cannot compress cluster ${failing}`))
         );
       },
     };
     const job = { sources, target: { ...spec, path: folder.file("out") }, sync: "never" } as const;
-    await assert.rejects(convert(job, { pool }), { kind: "io", message: `Cannot compress unit ${failing}` });
+    await assert.rejects(convert(job, { pool }), { kind: "io", message: `Cannot compress cluster ${failing}` });
     await drained(slow.seen);
     assert.deepEqual(names(folder), ["source"]);
   });
@@ -248,8 +248,8 @@ Deno.test("what a worker throws ends the job", async () => {
   const pool: CodecPool = {
     ...inner,
     // No deflate has such a window: the worker itself fails.
-    compress: (codec, unit) =>
-      inner.compress(++count === 30 ? { name: "deflate", windowBits: 99, level: 1 } : codec, unit),
+    compress: (codec, cluster) =>
+      inner.compress(++count === 30 ? { name: "deflate", windowBits: 99, level: 1 } : codec, cluster),
   };
   const job: ConvertJob = { sources, target: { ...targets[0].spec, path: folder.file("out") }, sync: "never" };
   await assert.rejects(convert(job, { pool }), {
@@ -260,7 +260,7 @@ Deno.test("what a worker throws ends the job", async () => {
   assert.deepEqual(names(folder), ["source"]);
 });
 
-Deno.test("a unit that fails while it is decompressed ends the job with its own error", async () => {
+Deno.test("a cluster that fails while it is decompressed ends the job with its own error", async () => {
   await using folder = await scratch();
   const random = rng(seed());
   const sources = await sourceIn(folder, mixed(random, 6_000_000));
@@ -271,7 +271,7 @@ Deno.test("a unit that fails while it is decompressed ends the job with its own 
     ...slow,
     decompress: (codec, compressed, into) =>
       ++count === 17
-        ? Promise.reject(new ImageError("io", "Cannot decompress unit 17"))
+        ? Promise.reject(new ImageError("io", "Cannot decompress cluster 17"))
         : slow.decompress(codec, compressed, into),
   };
   const job: ConvertJob = {
@@ -279,7 +279,7 @@ Deno.test("a unit that fails while it is decompressed ends the job with its own 
     target: { path: folder.file("out"), format: "raw" },
     sync: "never",
   };
-  await assert.rejects(convert(job, { pool }), { kind: "io", message: "Cannot decompress unit 17" });
+  await assert.rejects(convert(job, { pool }), { kind: "io", message: "Cannot decompress cluster 17" });
   await drained(slow.seen);
   assert.deepEqual(names(folder), ["compressed", "source"]);
 });
@@ -310,7 +310,7 @@ for (const { name, spec } of targets) {
     await begun.promise;
     await sleep(30);
     stop.abort();
-    await within(ended, "the end, which waits for units that will never come");
+    await within(ended, "the end, which waits for clusters that are never done");
     assert.deepEqual(names(folder), ["source"]);
   });
 }
@@ -356,7 +356,7 @@ for (const { name, spec } of [{ name: "raw", spec: { format: "raw" } }, ...targe
       let at = 0;
       const onEvent = (event: ConvertEvent) => {
         if (event.type !== "extent") return;
-        assert.equal(event.start, at, "runs are told in their order");
+        assert.equal(event.start, at, "extents are reported in order");
         at = event.end;
       };
       await convert({ sources: [source], target, sync: "never" }, { workerIo: io, onEvent });
