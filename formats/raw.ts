@@ -51,12 +51,12 @@ export const raw: Format = {
 
 /** A raw image is as long as its file. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: Preallocation): Promise<void> {
-  const { orCutBack, refuseMetadata } = await import("./shared/growth.ts");
+  const { truncateOnFailure, refuseMetadataPreallocation } = await import("./shared/growth.ts");
   const before = storage.size;
-  refuseMetadata(storage, growth);
+  refuseMetadataPreallocation(storage, growth);
   if (size < before) await storage.truncate(size);
   else {
-    await orCutBack(storage, async () => {
+    await truncateOnFailure(storage, async () => {
       await storage.truncate(size);
       if (growth !== "off") await storage.reserve(before, size, growth === "full");
     });

@@ -6,7 +6,7 @@
 import { alignDown, alignUp, SECTOR } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
-import { orCutBack } from "../shared/growth.ts";
+import { truncateOnFailure } from "../shared/growth.ts";
 import { type ChangeContext, type CheckContext, type Preallocation, stageContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizeBitmaps } from "./bitmaps/resize.ts";
@@ -50,7 +50,7 @@ export async function resizeQcow2(
   await deallocateFrom(transaction, l1, alignUp(Math.min(size, header.size), header.clusterSize));
   if (size > header.size) {
     const growing = () => grow(transaction, l1, data, size, growth, context);
-    await orCutBack(storage, () => orCutBack(data, growing));
+    await truncateOnFailure(storage, () => truncateOnFailure(data, growing));
   }
   const bitmaps = await resizeBitmaps(transaction, size);
   await transaction.release(header.l1.fileOffset, header.l1.entries * 8);

@@ -1,13 +1,14 @@
 /**
  * A table with one 32-bit entry for each block of the guest disk: the block map of VDI, the block allocation table of
- * VHD. It is held in pages, so that a table of any length costs bounded memory.
+ * VHD. It is read and written in pages, so that a table of any length takes bounded memory.
  *
  * @module
  */
 import { viewOf } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
-import { andThen, type MaybePromise } from "../maybe_promise.ts";
+import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
+import { type Table, tableCache } from "./table_cache.ts";
 
 /** The entry of a block that is not allocated. */
 export const FREE = 0xffffffff;
@@ -15,44 +16,39 @@ export const FREE = 0xffffffff;
 /** Bytes of a page: entries for 32 GiB of disk with blocks of 2 MiB. */
 const PAGE_BYTES = 64 << 10;
 const PAGE_ENTRIES = PAGE_BYTES / 4;
-/** Pages that are held of a table that can be read again: 16 MiB. */
-const MAX_PAGES = 256;
+/** Bytes of pages in memory, of a table that can be read again. */
+const CACHE_BYTES = 16 << 20;
 
 /** The entries `[first, end)` of a table. */
 export interface BlockPage {
   readonly first: number;
   readonly end: number;
-  /** The entry of block `index`, which lies in this page. */
+  /** Returns the entry of block `index`, which lies in this page. */
   entry(index: number): number;
 }
 
-/** A table of blocks. Entries past its end cannot be asked for. */
+/** A table of blocks. Callers ask only for entries before its end. */
 export interface BlockTable {
-  /** How many entries it has. */
+  /** Number of entries. */
   readonly entries: number;
-  /** The page that holds the entry of block `index`. Use it before the next `await`: a later change may not show. */
+  /** Returns the page with the entry of block `index`. It is valid until the next `await`: a later change may not show. */
   load(index: number): MaybePromise<BlockPage>;
   /** Changes one entry. */
   set(index: number, value: number): Promise<void>;
-  /** Writes what was changed; of a new table, everything. */
+  /** Writes the changed pages; of a new table, all pages. */
   flush(): Promise<void>;
 }
 
-/** Where a table lies and how its entries are stored. */
-export interface TablePlace {
+/** The location of a table and the byte order of its entries. */
+export interface TableLocation {
   /** File offset of the first entry. */
   readonly fileOffset: number;
   readonly entries: number;
   readonly littleEndian: boolean;
 }
 
-interface Page {
-  readonly view: DataView;
-  dirty: boolean;
-}
-
 /**
- * The table of an existing image.
+ * Opens the table of an existing image.
  *
  * @throws ImageError `corrupt` if it ends past the end of the file
  *
@@ -67,112 +63,74 @@ interface Page {
  * assert.equal((await table.load(1)).entry(1), 9);
  * ```
  */
-export function openBlockTable(storage: Storage | WritableStorage, place: TablePlace): BlockTable {
-  const end = place.fileOffset + place.entries * 4;
+export function openBlockTable(storage: Storage | WritableStorage, location: TableLocation): BlockTable {
+  const { fileOffset, entries, littleEndian } = location;
+  const end = fileOffset + entries * 4;
   if (end > storage.size) {
     throw corrupt(
       `Cannot read the block table of "${storage.label}": it ends at byte ${end}, past the end of the file (${storage.size})`,
       storage.label,
-      place.fileOffset,
+      fileOffset,
     );
   }
-  const pages = new Map<number, Page>();
-
-  function pageAt(number: number): MaybePromise<Page> {
-    const here = pages.get(number);
-    if (here === undefined) return readPage(number);
-    // The first page of the map is the one that was not used for the longest time.
-    pages.delete(number);
-    pages.set(number, here);
-    return here;
-  }
-
-  async function readPage(number: number): Promise<Page> {
-    const bytes = new Uint8Array(pageBytes(place, number));
-    await storage.readAt(bytes, place.fileOffset + number * PAGE_BYTES);
-    const meanwhile = pages.get(number);
-    if (meanwhile !== undefined) return meanwhile;
-    const page = { view: viewOf(bytes), dirty: false };
-    pages.set(number, page);
-    await makeRoom();
-    return page;
-  }
-
-  async function makeRoom(): Promise<void> {
-    while (pages.size > MAX_PAGES) {
-      const [number, page] = pages.entries().next().value!;
-      if (page.dirty) await write(number, page);
-      pages.delete(number);
-    }
-  }
-
-  async function write(number: number, page: Page): Promise<void> {
-    await writePage(storage as WritableStorage, place, number, page.view);
-    page.dirty = false;
-  }
-
+  const pages = tableCache(storage, PAGE_BYTES, CACHE_BYTES, end);
+  const offsetOf = (index: number): number => fileOffset + Math.floor(index / PAGE_ENTRIES) * PAGE_BYTES;
   return {
-    entries: place.entries,
-    load: (index) => andThen(pageAt(Math.floor(index / PAGE_ENTRIES)), ({ view }) => viewPage(place, index, view)),
+    entries,
+    load(index) {
+      const view = ({ view }: Pick<Table, "view">): BlockPage => pageOf(location, index, view);
+      // A page that is read now is retained: the caller uses it after the cache may have evicted it.
+      return pages.peek(offsetOf(index), view) ??
+        pages.get(offsetOf(index)).then((bytes) => view({ view: viewOf(bytes) }));
+    },
     async set(index, value) {
-      const page = await pageAt(Math.floor(index / PAGE_ENTRIES));
-      page.view.setUint32(index % PAGE_ENTRIES * 4, value, place.littleEndian);
-      page.dirty = true;
+      await pages.look(offsetOf(index), ({ view }) => {
+        view.setUint32(index % PAGE_ENTRIES * 4, value, littleEndian);
+        pages.markDirty(offsetOf(index));
+      });
     },
-    async flush() {
-      const dirty = [...pages].filter(([, page]) => page.dirty).sort(([a], [b]) => a - b);
-      for (const [number, page] of dirty) await write(number, page);
-    },
+    flush: () => pages.flush(),
   };
 }
 
 /**
- * The table of a new image, all blocks free. It is never read back, and nothing is written before `flush`; it holds only
- * the pages that were changed.
+ * Creates the table of a new image, with all blocks free. It is never read back, and nothing is written before `flush`; it
+ * holds only the pages that were changed.
  *
- * @param paddedBytes bytes that the table takes in the file, what is past its last entry filled as if free
+ * @param paddedBytes bytes that the table takes in the file; those after its last entry are filled as if free
  */
-export function newBlockTable(storage: WritableStorage, place: TablePlace, paddedBytes: number): BlockTable {
-  const padded = { ...place, entries: paddedBytes / 4 };
+export function newBlockTable(storage: WritableStorage, location: TableLocation, paddedBytes: number): BlockTable {
+  const { fileOffset, entries, littleEndian } = location;
   const pages = new Map<number, DataView>();
-  const free = viewOf(new Uint8Array(Math.min(PAGE_BYTES, paddedBytes)).fill(0xff));
+  const pageBytes = (number: number): number => Math.min(PAGE_BYTES, paddedBytes - number * PAGE_BYTES);
+  const free = viewOf(new Uint8Array(pageBytes(0)).fill(0xff));
   return {
-    entries: place.entries,
-    load(index) {
-      return viewPage(place, index, pages.get(Math.floor(index / PAGE_ENTRIES)) ?? free);
-    },
+    entries,
+    load: (index) => pageOf(location, index, pages.get(Math.floor(index / PAGE_ENTRIES)) ?? free),
     set(index, value) {
       const number = Math.floor(index / PAGE_ENTRIES);
       let view = pages.get(number);
       if (view === undefined) {
-        view = viewOf(new Uint8Array(pageBytes(padded, number)).fill(0xff));
+        view = viewOf(new Uint8Array(pageBytes(number)).fill(0xff));
         pages.set(number, view);
       }
-      view.setUint32(index % PAGE_ENTRIES * 4, value, place.littleEndian);
+      view.setUint32(index % PAGE_ENTRIES * 4, value, littleEndian);
       return Promise.resolve();
     },
     async flush() {
       for (let number = 0; number * PAGE_BYTES < paddedBytes; number++) {
-        await writePage(storage, padded, number, pages.get(number) ?? free);
+        const { buffer, byteOffset } = pages.get(number) ?? free;
+        await storage.writeAt(new Uint8Array(buffer, byteOffset, pageBytes(number)), fileOffset + number * PAGE_BYTES);
       }
     },
   };
 }
 
-function pageBytes(place: TablePlace, number: number): number {
-  return Math.min(PAGE_BYTES, place.entries * 4 - number * PAGE_BYTES);
-}
-
-function viewPage(place: TablePlace, index: number, view: DataView): BlockPage {
+function pageOf({ entries, littleEndian }: TableLocation, index: number, view: DataView): BlockPage {
   const first = index - index % PAGE_ENTRIES;
   return {
     first,
-    end: Math.min(first + PAGE_ENTRIES, place.entries),
-    entry: (at) => view.getUint32((at - first) * 4, place.littleEndian),
+    end: Math.min(first + PAGE_ENTRIES, entries),
+    entry: (at) => view.getUint32((at - first) * 4, littleEndian),
   };
-}
-
-async function writePage(storage: WritableStorage, place: TablePlace, number: number, view: DataView): Promise<void> {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, pageBytes(place, number));
-  await storage.writeAt(bytes, place.fileOffset + number * PAGE_BYTES);
 }

@@ -1,5 +1,5 @@
 /**
- * Checking by walking: for formats whose tables say where blocks lie, and nothing that could be counted against it.
+ * Checks of images whose only metadata is a table of block locations, without refcounts to compare with.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { Storage } from "../storage/types.ts";
 type Open = (storage: Storage, context: OpenContext) => Promise<Disk>;
 
 /**
- * A check that looks at the place of every block: it must be inside the file, and nobody else's.
+ * Returns a check of the location of every block: it must lie inside the file, and must not overlap another block.
  *
  * @example
  * ```ts
@@ -50,7 +50,7 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
     };
     const add = ({ start, end, location: { offset } }: Located) => ranges.add(offset, offset + end - start);
     await walk(disk, context, add, note);
-    // Where a format has several files, its own check finds what overlaps in each.
+    // The check of a format with several files finds the overlaps in each file itself.
     const { count, starts } = severalFiles ? { count: 0, starts: [] } : ranges.overlaps();
     const guests = count === 0 ? [] : await guestsAt(disk, context, starts);
     corruptions += count;
@@ -66,13 +66,13 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
 
 type Note = (message: string, fileOffset?: number) => void;
 
-/** An extent of data with a location. */
+/** A data extent with a location. */
 type Located = Extent & { readonly location: Location };
 
 async function walk(disk: Disk, context: CheckContext, visit: (located: Located) => void, note: Note): Promise<void> {
   const clusterSize = Math.max(disk.clusterSize, SECTOR);
   for (let at = 0; at < disk.size;) {
-    // Cluster by cluster, so that each one that is wrong counts.
+    // Cluster by cluster, so that each wrong entry is counted.
     const limit = Math.min(at - at % clusterSize + clusterSize, disk.size);
     let end = limit;
     try {
@@ -88,7 +88,7 @@ async function walk(disk: Disk, context: CheckContext, visit: (located: Located)
   }
 }
 
-/** Returns the first two guest bytes that lie at each of these file offsets, which are in rising order. */
+/** Returns, for each of these ascending file offsets, the first two guest bytes with that location. */
 async function guestsAt(
   disk: Disk,
   context: CheckContext,
@@ -105,7 +105,7 @@ async function guestsAt(
   return guests;
 }
 
-/** The index of the first of `sorted` that is not less than `value`. */
+/** Returns the index of the first element of `sorted` that is not less than `value`. */
 function firstFrom(sorted: readonly number[], value: number): number {
   let from = 0;
   for (let to = sorted.length; from < to;) {

@@ -1,5 +1,5 @@
 /**
- * What formats share when a disk changes its size: which sizes there are, and how its new end comes to read as zeroes.
+ * Changes of the disk size: checks of the new size, and zeroes for the new end of the disk.
  *
  * @module
  */
@@ -11,31 +11,28 @@ import { writeZeroes } from "./uninitialised_blocks.ts";
 import type { CheckContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
-/** Bytes that are filled between two pauses. */
+/** Bytes that are filled between two checkpoints. */
 const STEP = 32 << 20;
 
-/**
- * How the host keeps zeroes: as `holes` where it can, as `reserved` space that reads as zeroes, or `written` like any
- * other bytes.
- */
-export type Filling = "holes" | "reserved" | "written";
+/** How a file stores zeroes: as `holes` where the host can, as `reserved` space that reads as zeroes, or `written`. */
+export type ZeroMethod = "holes" | "reserved" | "written";
 
-/** How new places are to be filled; a file without holes gets none by itself. */
-export function fillingOf(growth: Preallocation, isSparse: boolean): Filling {
+/** Returns how to store the zeroes of new space; a file without holes stays without. */
+export function zeroMethodFor(growth: Preallocation, isSparse: boolean): ZeroMethod {
   if (growth === "falloc") return "reserved";
   return growth === "full" || !isSparse ? "written" : "holes";
 }
 
 /**
- * Makes the file bytes `[start, end)` read as zeroes; the file grows where it ends before.
+ * Makes the file bytes `[start, end)` read as zeroes, and extends a file that ends before.
  *
- * @param used file offset up to which there may be other bytes: the end of the file, if not less
+ * @param used file offset after the last byte that may be other than zero; default: the end of the file
  */
-export async function fillNew(
+export async function fillWithZeroes(
   storage: WritableStorage,
   start: number,
   end: number,
-  filling: Filling,
+  filling: ZeroMethod,
   checkpoint: CheckContext["checkpoint"],
   used: number = storage.size,
 ): Promise<void> {
@@ -50,16 +47,13 @@ export async function fillNew(
   }
 }
 
-/**
- * Does `work` at the end of the file; where it fails (a full disk, for instance) or is cancelled, the file ends where it
- * did before.
- */
-export async function orCutBack(storage: WritableStorage, work: () => Promise<void>): Promise<void> {
+/** Runs `work`, which extends the file; truncates the file to its old size if that fails or is cancelled. */
+export async function truncateOnFailure(storage: WritableStorage, work: () => Promise<void>): Promise<void> {
   const { size } = storage;
   try {
     await work();
   } catch (error) {
-    // What went wrong first is told; a longer file harms nobody.
+    // The first failure is reported; a file that stays longer is still valid.
     await storage.truncate(size).catch(() => {});
     throw error;
   }
@@ -69,7 +63,7 @@ export async function orCutBack(storage: WritableStorage, work: () => Promise<vo
  * Throws `usage` for a size that a disk of the format cannot have.
  *
  * @param size guest bytes
- * @param most the largest, and how people call it
+ * @param most the largest size in bytes, and as the message shows it
  */
 export function checkNewSize(
   { label }: WritableStorage,
@@ -83,8 +77,8 @@ export function checkNewSize(
   if (size > most.bytes) refuse(`the format ends at ${most.bytes} (${most.text})`);
 }
 
-/** Throws `usage` where `metadata` is asked for and every guest byte has its place anyway. */
-export function refuseMetadata({ label }: WritableStorage, growth: Preallocation): void {
+/** Throws `usage` for preallocation of metadata in an image that allocates every guest byte anyway. */
+export function refuseMetadataPreallocation({ label }: WritableStorage, growth: Preallocation): void {
   if (growth !== "metadata") return;
   const message = `Cannot preallocate metadata of "${label}": every byte of its disk has a place in the file anyway; ` +
     `falloc and full take the space`;
@@ -92,27 +86,28 @@ export function refuseMetadata({ label }: WritableStorage, growth: Preallocation
 }
 
 /**
- * Hides what would show in the new end of a disk of blocks: the rest of its last block, after which `settle` is called,
- * and what is beneath.
+ * Zeroes the new end of a disk of blocks where other bytes would show: the rest of the old last block, and the range that
+ * the backing file covers.
  *
- * @param writer of the grown disk
+ * @param writer the writer of the grown disk
  * @param oldSize guest bytes before
+ * @param flush runs after the rest of the old last block was zeroed
  */
-export async function clearNewEnd(
+export async function zeroNewEnd(
   writer: DiskWriter,
   oldSize: number,
-  below: GuestReader | null,
-  settle: () => Promise<void>,
+  backing: GuestReader | null,
+  flush: () => Promise<void>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<void> {
-  const { size, clusterSize: unit } = writer.traits;
-  const end = Math.min(size, Math.max(alignUp(oldSize, unit), below?.size ?? 0));
+  const { size, clusterSize } = writer.traits;
+  const end = Math.min(size, Math.max(alignUp(oldSize, clusterSize), backing?.size ?? 0));
   for (let at = oldSize; at < end;) {
-    const partEnd = Math.min(end, alignDown(at, unit) + unit);
-    await writer.zero(at, partEnd);
-    // The disk of today has a part of this block.
-    if (at === oldSize) await settle();
-    at = partEnd;
+    const blockEnd = Math.min(end, alignDown(at, clusterSize) + clusterSize);
+    await writer.zero(at, blockEnd);
+    // The first block is also a part of the disk before it grows.
+    if (at === oldSize) await flush();
+    at = blockEnd;
     await checkpoint();
   }
 }

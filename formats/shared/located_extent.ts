@@ -1,5 +1,5 @@
 /**
- * Extents of a file whose holes the host may know although the image has allocated them.
+ * Extents of allocated blocks, split at the holes of the file.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 
 /**
- * Returns the extent of the guest bytes from `start` on, to `end` at most, which lie in `storage` from file offset
- * `offset` on: data, or, where the host has a hole there, unwritten zeroes. Past the end of a file that is too short,
- * the extent goes on as the file ends.
+ * Returns the extent of guest bytes `[start, end)` at file offset `offset` of `storage`, or of the first of them: data, or
+ * unwritten zeroes where the file has a hole. Past the end of a truncated file, the extent continues with the status of
+ * the last bytes of the file.
  *
  * @example
  * ```ts

@@ -1,24 +1,24 @@
 /**
- * Work on shared tables, one piece after another.
+ * Mutual exclusion for work on shared tables.
  *
  * @module
  */
 
 /**
- * Runs actions one after another, in the order in which they were handed in. After a failure no further one is run:
- * tables may be half changed.
+ * Returns a function that runs actions one after another, in the order of its calls. After a failure it rejects all
+ * further actions, because tables may be half changed.
  *
  * @example
  * ```ts
  * import { serialize } from "./mutex.ts";
  * import assert from "node:assert/strict";
  *
- * const turn = serialize();
- * const said: string[] = [];
- * const slow = turn(() => new Promise<void>((done) => setTimeout(() => (said.push("slow"), done()), 5)));
- * const quick = turn(() => Promise.resolve(void said.push("quick")));
+ * const exclusive = serialize();
+ * const order: string[] = [];
+ * const slow = exclusive(() => new Promise<void>((done) => setTimeout(() => (order.push("slow"), done()), 5)));
+ * const quick = exclusive(() => Promise.resolve(void order.push("quick")));
  * await Promise.all([slow, quick]);
- * assert.deepEqual(said, ["slow", "quick"]);
+ * assert.deepEqual(order, ["slow", "quick"]);
  * ```
  */
 export function serialize(): (action: () => Promise<void>) => Promise<void> {
@@ -26,7 +26,7 @@ export function serialize(): (action: () => Promise<void>) => Promise<void> {
   return (action) => {
     const next = last.then(action);
     last = next;
-    // A failure is reported to the caller of the action that failed, and to those that come after.
+    // The callers of the failed action and of later ones get the failure; here it must not count as unhandled.
     last.catch(() => {});
     return next;
   };

@@ -1,39 +1,39 @@
 /**
- * Places in a file, and those of them that lie over one another.
+ * Ranges of file bytes, and the search for those that overlap.
  *
  * @module
  */
 import { MAX_PROBLEMS } from "../maintenance.ts";
 
-/** Places in a file that lie over one another. */
+/** The overlaps of a list of ranges. */
 export interface Overlaps {
-  /** How often a place begins inside another one. */
+  /** Number of ranges that begin inside another one. */
   readonly count: number;
-  /** Where, in rising order; of very many the first. */
+  /** File offsets where they begin, ascending; at most {@linkcode MAX_PROBLEMS}. */
   readonly starts: readonly number[];
 }
 
-/** Places in a file. A large image has many millions: they are held in sixteen bytes each. */
+/** A list of ranges. A large image has many millions: each takes sixteen bytes of memory. */
 export interface FileRanges {
   /** Adds the file bytes `[start, end)`. */
   add(start: number, end: number): void;
-  /** Those that overlap. The last call. */
+  /** Returns the overlaps. Must be the last call. */
   overlaps(): Overlaps;
 }
 
 /**
- * A list without places.
+ * Returns an empty list of ranges.
  *
  * @example
  * ```ts
  * import { fileRanges } from "./overlaps.ts";
  * import assert from "node:assert/strict";
  *
- * const places = fileRanges();
- * places.add(4096, 8192);
- * places.add(0, 4096);
- * places.add(6144, 10240);
- * assert.deepEqual(places.overlaps(), { count: 1, starts: [6144] });
+ * const ranges = fileRanges();
+ * ranges.add(4096, 8192);
+ * ranges.add(0, 4096);
+ * ranges.add(6144, 10240);
+ * assert.deepEqual(ranges.overlaps(), { count: 1, starts: [6144] });
  * ```
  */
 export function fileRanges(): FileRanges {
@@ -41,7 +41,7 @@ export function fileRanges(): FileRanges {
   let count = 0;
   return {
     add(start, end) {
-      // What continues the last one is a part of it.
+      // A range that continues the last one is merged with it.
       if (count > 0 && ends[count - 1] === start) {
         ends[count - 1] = end;
         return;
@@ -51,7 +51,7 @@ export function fileRanges(): FileRanges {
       ends[count++] = end;
     },
     overlaps() {
-      // Sorted apart from each other: where none overlap, the end of each is before the start of the next.
+      // Starts and ends are sorted separately: without overlaps, each end is at or before the next start.
       const [sorted, sortedEnds] = [starts.subarray(0, count).sort(), ends.subarray(0, count).sort()];
       const found: number[] = [];
       let overlaps = 0;

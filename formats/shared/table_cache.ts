@@ -1,5 +1,6 @@
 /**
- * A bounded cache of equally long tables of an image (L2 tables, refcount blocks, block maps), by file offset.
+ * A bounded cache of tables of an image that have one length (L2 tables, refcount blocks, pages of a block map), by file
+ * offset. It evicts the least recently used table, which it writes first if it was changed.
  *
  * @module
  */
@@ -8,40 +9,40 @@ import { ImageError } from "../errors.ts";
 import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
 
-/** One table, by its bytes and by its numbers. */
+/** One table, as bytes and as a view of its fields. */
 export interface Table {
   readonly bytes: Uint8Array;
   readonly view: DataView;
 }
 
 /**
- * Tables of one length, the least recently used of which give way. Offsets are file bytes.
+ * Tables of one length. Offsets are file bytes.
  *
- * The memory of a table that gives way is used for the next one: a walk over a large disk needs thousands of tables, a
- * few at a time, and the engine is slow to collect such garbage. Therefore a table is only lent for the time of a call
- * that cannot wait ({@linkcode look}); whoever must keep one takes it ({@linkcode get}), and its memory is not used again.
+ * The cache reuses the memory of an evicted table for the next one: a walk over a large disk reads thousands of tables, a
+ * few at a time, and the engine is slow to collect such garbage. Therefore a caller may use a table only inside a
+ * synchronous callback ({@linkcode look}), or retain it ({@linkcode get}); the memory of a retained table is not reused.
  */
 export interface TableCache {
   /**
-   * What `look` says of the table at `fileOffset`: at once if it is here, else after one read. `look` may change the
-   * table and call {@linkcode markDirty}. It must not keep the table, whose memory may hold another one afterwards, and
-   * ask the cache for nothing else.
+   * Returns the result of `look` for the table at `fileOffset`; returns no promise if the cache holds the table, else reads
+   * it first. `look` may change the table and call {@linkcode markDirty}. It must not keep the table, whose memory may hold
+   * another one afterwards, and must not call other methods of the cache.
    */
   look<T>(fileOffset: number, look: (table: Table) => T): MaybePromise<T>;
   /**
-   * The table at `fileOffset`, read with one request if it is not here. It is the cache's own copy: change it and call
-   * {@linkcode markDirty} without an `await` in between, or the change may be lost.
+   * Returns and retains the table at `fileOffset`, read with one request if the cache does not hold it. It is the copy of
+   * the cache: a caller that changes it calls {@linkcode markDirty} before the next `await`, or the change may be lost.
    */
   get(fileOffset: number): Promise<Uint8Array>;
-  /** As {@linkcode look}, if the table is here; else `undefined`. */
+  /** As {@linkcode look} if the cache holds the table; else returns `undefined`. */
   peek<T>(fileOffset: number, look: (table: Table) => T): T | undefined;
-  /** Notes that the table at `fileOffset`, which must be here, was changed; it is written before it gives way. */
+  /** Marks the table at `fileOffset`, which the cache must hold, as changed; it is written before it is evicted. */
   markDirty(fileOffset: number): void;
-  /** Adds a table of zeroes at `fileOffset`, dirty, and lends it to `fill`; for a new table, which need not be read. */
+  /** Adds a new table of zeroes at `fileOffset`, dirty, which `fill` may change. */
   make(fileOffset: number, fill?: (table: Table) => void): Promise<void>;
-  /** Takes `bytes` as the table at `fileOffset`, dirty; for a new table, which need not be read. Keeps `bytes` itself. */
+  /** Adds `bytes` as a new table at `fileOffset`, dirty. Keeps `bytes` itself. */
   put(fileOffset: number, bytes: Uint8Array): Promise<void>;
-  /** Forgets the table at `fileOffset` without writing it; for a table that is freed. */
+  /** Removes the table at `fileOffset` without writing it; for a table that is freed. */
   drop(fileOffset: number): void;
   /** Writes all dirty tables, in the order of their file offsets. */
   flush(): Promise<void>;
@@ -49,24 +50,25 @@ export interface TableCache {
 
 interface Entry extends Table {
   dirty: boolean;
-  /** The write under way, if there is one: until it ends, nobody may read the place of this table from storage. */
+  /** The write in progress: until it ends, the bytes of this table must not be read from storage. */
   writing: Promise<void> | null;
-  /** Whether somebody has taken it: its memory is never used for another table. */
-  taken: boolean;
+  /** Whether a caller has retained it: its memory is not reused. */
+  retained: boolean;
 }
 
-/** Somebody who waits for a table that is being read. */
+/** A call that waits for a table that is being read. */
 interface Waiting {
   look(entry: Entry): void;
   fail(error: unknown): void;
 }
 
 /**
- * Makes a cache.
+ * Creates an empty cache.
  *
- * @param storage where the tables lie; writable if tables are to be changed
+ * @param storage the file with the tables; writable if tables are to be changed
  * @param tableBytes length of each table
- * @param maxBytes how many bytes of tables to hold; at least two tables are held
+ * @param maxBytes bytes of tables to hold; at least two tables are held
+ * @param end file offset where the last table ends, which may be shorter; absent where all have the full length
  *
  * @example
  * ```ts
@@ -85,14 +87,20 @@ interface Waiting {
  * assert.equal(storage.bytes()[8], 7);
  * ```
  */
-export function tableCache(storage: Storage | WritableStorage, tableBytes: number, maxBytes: number): TableCache {
+export function tableCache(
+  storage: Storage | WritableStorage,
+  tableBytes: number,
+  maxBytes: number,
+  end: number = Infinity,
+): TableCache {
   const maxTables = Math.max(2, Math.floor(maxBytes / tableBytes));
-  // A Map keeps the order of insertion: the first entry is the one that was not used for the longest time.
+  // A Map keeps the order of insertion: its first entry is the least recently used.
   const entries = new Map<number, Entry>();
   const loading = new Map<number, Waiting[]>();
-  /** Memory of the last table that gave way. */
+  /** Memory of the last evicted table. */
   let spare: Table | null = null;
 
+  /** Returns the entry and makes it the most recently used. */
   function touch(fileOffset: number): Entry | undefined {
     const entry = entries.get(fileOffset);
     if (entry === undefined) return undefined;
@@ -101,13 +109,16 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
     return entry;
   }
 
-  function memory(): Table {
-    const table = spare ?? tableOf(new Uint8Array(tableBytes));
+  /** Returns memory for the table at `fileOffset`, with any content. */
+  function memory(fileOffset: number): Table {
+    const length = Math.min(tableBytes, end - fileOffset);
+    if (spare === null || spare.bytes.length !== length) return tableOf(new Uint8Array(length));
+    const table = spare;
     spare = null;
     return table;
   }
 
-  /** Lets `look` have the table when it has been read; once for all who ask at one time. */
+  /** Calls `look` when the table has been read; concurrent calls share one read. */
   function lookLater<T>(fileOffset: number, look: (entry: Entry) => T): Promise<T> {
     return new Promise((resolve, fail) => {
       const one: Waiting = {
@@ -129,15 +140,15 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
 
   async function read(fileOffset: number, waiting: readonly Waiting[]): Promise<void> {
     try {
-      const table = memory();
+      const table = memory(fileOffset);
       await storage.readAt(table.bytes, fileOffset);
       if (!entries.has(fileOffset)) await makeRoom(1);
       let entry = touch(fileOffset);
       if (entry === undefined) {
-        entry = entryOf(table, { dirty: false, taken: false });
+        entry = entryOf(table, { dirty: false, retained: false });
         entries.set(fileOffset, entry);
       }
-      // Here and now: a moment later it may have given way.
+      // Before the next `await`: the table may be evicted then.
       for (const one of waiting) one.look(entry);
     } catch (error) {
       for (const one of waiting) one.fail(error);
@@ -156,7 +167,7 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
         continue;
       }
       entries.delete(fileOffset);
-      if (!entry.taken) spare = entry;
+      if (!entry.retained) spare = entry;
     }
   }
 
@@ -185,16 +196,16 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
 
   return {
     look(fileOffset, look) {
-      const here = touch(fileOffset);
-      return here === undefined ? lookLater(fileOffset, look) : look(here);
+      const entry = touch(fileOffset);
+      return entry === undefined ? lookLater(fileOffset, look) : look(entry);
     },
     get(fileOffset) {
-      const here = touch(fileOffset);
-      return here === undefined ? lookLater(fileOffset, take) : Promise.resolve(take(here));
+      const entry = touch(fileOffset);
+      return entry === undefined ? lookLater(fileOffset, retain) : Promise.resolve(retain(entry));
     },
     peek(fileOffset, look) {
-      const here = touch(fileOffset);
-      return here && look(here);
+      const entry = touch(fileOffset);
+      return entry && look(entry);
     },
     markDirty(fileOffset) {
       const entry = entries.get(fileOffset);
@@ -202,12 +213,12 @@ export function tableCache(storage: Storage | WritableStorage, tableBytes: numbe
       entry.dirty = true;
     },
     async make(fileOffset, fill) {
-      const table = memory();
+      const table = memory(fileOffset);
       table.bytes.fill(0);
       fill?.(table);
-      await add(fileOffset, entryOf(table, { dirty: true, taken: false }));
+      await add(fileOffset, entryOf(table, { dirty: true, retained: false }));
     },
-    put: (fileOffset, bytes) => add(fileOffset, entryOf(tableOf(bytes), { dirty: true, taken: true })),
+    put: (fileOffset, bytes) => add(fileOffset, entryOf(tableOf(bytes), { dirty: true, retained: true })),
     drop(fileOffset) {
       entries.delete(fileOffset);
     },
@@ -223,12 +234,12 @@ function tableOf(bytes: Uint8Array): Table {
   return { bytes, view: viewOf(bytes) };
 }
 
-function entryOf({ bytes, view }: Table, { dirty, taken }: Pick<Entry, "dirty" | "taken">): Entry {
-  return { bytes, view, dirty, writing: null, taken };
+function entryOf({ bytes, view }: Table, { dirty, retained }: Pick<Entry, "dirty" | "retained">): Entry {
+  return { bytes, view, dirty, writing: null, retained };
 }
 
-function take(entry: Entry): Uint8Array {
-  entry.taken = true;
+function retain(entry: Entry): Uint8Array {
+  entry.retained = true;
   return entry.bytes;
 }
 

@@ -1,33 +1,34 @@
 /**
- * What formats of blocks share when they write: newly allocated blocks whose rest must read as zeroes, and what lies
- * beneath them.
+ * Writes into newly allocated blocks, whose other bytes must read as zeroes, and questions about zeroes that formats of
+ * blocks ask before they write.
  *
  * @module
  */
 import { zeroes } from "../bytes.ts";
+import { PIECE } from "../content.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
-/** Bytes written at once when zeroes are written or a lower layer is copied. */
-export const PIECE = 1 << 20;
-
-/** Areas of a file that were just allocated and may hold anything. All positions are file bytes. */
+/**
+ * Blocks that were allocated and may hold any bytes. All positions are file offsets; a block is identified by the offset
+ * of its first byte.
+ */
 export interface UninitialisedBlocks {
-  /** Takes note of `[start, end)`. */
+  /** Adds the block `[start, end)`. */
   add(start: number, end: number): void;
-  /** Before `[start, end)` of the area that begins at `area` is written. */
-  touch(area: number, start: number, end: number): Promise<void>;
-  /** Up to where the area has content; what is behind is filled later. `Infinity` for an area that is full or not new. */
-  filledTo(area: number): number;
-  /** Fills what is left. */
+  /** Fills the gap before `[start, end)` of `block`. Callers await it before they write that range. */
+  prepare(block: number, start: number, end: number): Promise<void>;
+  /** Returns where the initialised bytes of `block` end; the rest is filled later. `Infinity` for any other block. */
+  initialisedEnd(block: number): number;
+  /** Fills all bytes that are still uninitialised. */
   finish(): Promise<void>;
 }
 
 /**
- * Keeps new areas free of gaps: before a write, and at the end, everything that was passed over is filled. Written in
- * ascending order, each byte is written once.
+ * Returns an empty list of blocks. Gaps are filled before a write behind them, or at the end. A block that is written in
+ * ascending order is written once.
  *
- * @param fill makes a range read as zeroes; `null` where it does so already, and may stay a hole
+ * @param fill makes a range read as zeroes; `null` where new blocks read as zeroes already, and may stay holes
  *
  * @example
  * ```ts
@@ -35,53 +36,53 @@ export interface UninitialisedBlocks {
  * import assert from "node:assert/strict";
  *
  * const filled: number[][] = [];
- * const fresh = uninitialisedBlocks((start, end) => Promise.resolve(void filled.push([start, end])));
- * fresh.add(100, 200);
- * await fresh.touch(100, 120, 130);
- * await fresh.touch(100, 110, 115);
- * await fresh.finish();
+ * const blocks = uninitialisedBlocks((start, end) => Promise.resolve(void filled.push([start, end])));
+ * blocks.add(100, 200);
+ * await blocks.prepare(100, 120, 130);
+ * await blocks.prepare(100, 110, 115);
+ * await blocks.finish();
  * assert.deepEqual(filled, [[100, 120], [130, 200]]);
  * ```
  */
 export function uninitialisedBlocks(fill: ((start: number, end: number) => Promise<void>) | null): UninitialisedBlocks {
-  const areas = new Map<number, { filled: number; readonly end: number }>();
+  const blocks = new Map<number, { initialisedEnd: number; readonly end: number }>();
   return {
     add(start, end) {
-      if (fill !== null) areas.set(start, { filled: start, end });
+      if (fill !== null) blocks.set(start, { initialisedEnd: start, end });
     },
-    async touch(area, start, end) {
-      const here = areas.get(area);
-      if (fill === null || here === undefined) return;
-      if (start > here.filled) await fill(here.filled, start);
-      here.filled = Math.max(here.filled, end);
-      if (here.filled >= here.end) areas.delete(area);
+    async prepare(block, start, end) {
+      const entry = blocks.get(block);
+      if (fill === null || entry === undefined) return;
+      if (start > entry.initialisedEnd) await fill(entry.initialisedEnd, start);
+      entry.initialisedEnd = Math.max(entry.initialisedEnd, end);
+      if (entry.initialisedEnd >= entry.end) blocks.delete(block);
     },
-    filledTo: (area) => areas.get(area)?.filled ?? Infinity,
+    initialisedEnd: (block) => blocks.get(block)?.initialisedEnd ?? Infinity,
     async finish() {
-      const left = [...areas.values()].sort((a, b) => a.filled - b.filled);
-      areas.clear();
-      for (const { filled, end } of left) await fill?.(filled, end);
+      const left = [...blocks.values()].sort((a, b) => a.initialisedEnd - b.initialisedEnd);
+      blocks.clear();
+      for (const { initialisedEnd, end } of left) await fill?.(initialisedEnd, end);
     },
   };
 }
 
-/** Writes zeroes as data: no hole. */
+/** Writes zeroes as data: the file gets no hole. */
 export async function writeZeroes(storage: WritableStorage, start: number, end: number): Promise<void> {
   for (let at = start; at < end; at += PIECE) await storage.writeAt(zeroes(Math.min(PIECE, end - at)), at);
 }
 
-/** Whether the guest bytes `[start, end)` of a lower layer are known to be zero. */
-export async function readsZero(below: GuestReader, start: number, end: number): Promise<boolean> {
-  const inside = Math.min(end, below.size);
+/** Returns whether the tables of the backing chain show that the guest bytes `[start, end)` are zero. Reads no data. */
+export async function readsZero(backing: GuestReader, start: number, end: number): Promise<boolean> {
+  const inside = Math.min(end, backing.size);
   for (let at = start; at < inside;) {
-    const run = await below.extentAt(at, inside);
-    if (run.kind === "data") return false;
-    at = run.end;
+    const extent = await backing.extentAt(at, inside);
+    if (extent.kind === "data") return false;
+    at = extent.end;
   }
   return true;
 }
 
-/** Whether a file is known to have no holes, so that none shall be made in it. */
+/** Returns whether the host states that a file has no holes, so that writers make none. */
 export async function hasNoHoles(storage: WritableStorage): Promise<boolean> {
   if (storage.holeAt === undefined || storage.size === 0) return false;
   const { hole, end } = await storage.holeAt(0, storage.size);

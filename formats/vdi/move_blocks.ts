@@ -5,7 +5,7 @@
  */
 import { alignUp, SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { PIECE } from "../shared/uninitialised_blocks.ts";
+import { PIECE } from "../content.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { dataOffsetOf, isAllocated, placeBytes, readImage, type VdiImage } from "./open.ts";
 import type { Header } from "./header.ts";

@@ -6,7 +6,14 @@
 import { FREE, openBlockTable } from "../shared/block_table.ts";
 import { ceilDiv } from "../bytes.ts";
 import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
-import { checkNewSize, clearNewEnd, fillingOf, fillNew, orCutBack, refuseMetadata } from "../shared/growth.ts";
+import {
+  checkNewSize,
+  fillWithZeroes,
+  refuseMetadataPreallocation,
+  truncateOnFailure,
+  zeroMethodFor,
+  zeroNewEnd,
+} from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
@@ -36,7 +43,7 @@ export async function resizeVdi(
 ): Promise<void> {
   checkNewSize(storage, size, { bytes: MAX_SIZE, text: "512 TiB less 128 MiB" });
   const image = await readImage(storage);
-  if (image.header.type === "static") refuseMetadata(storage, growth);
+  if (image.header.type === "static") refuseMetadataPreallocation(storage, growth);
   if (size === image.header.size) return;
   const entries = Math.max(image.map.entries, ceilDiv(size, image.header.blockSize));
   const places = await soundPlaces(image, () => context.checkpoint(), entries);
@@ -75,13 +82,13 @@ async function grow(
   let [allocated, end] = [places.count, places.end];
   // A static image has a place for every block, with holes where nothing else is wanted.
   const wanted = image.header.type === "static" && growth === "off" ? "metadata" : growth;
-  const filling = fillingOf(wanted, true);
+  const filling = zeroMethodFor(wanted, true);
   const target: BlockTarget = {
     ...longer,
     storage,
     below,
     fresh: uninitialisedBlocks((start, fillEnd) =>
-      fillNew(storage, start, fillEnd, filling, () => context.checkpoint())
+      fillWithZeroes(storage, start, fillEnd, filling, () => context.checkpoint())
     ),
     nextEntry() {
       const place = next();
@@ -97,8 +104,8 @@ async function grow(
     await storage.sync();
     await longer.map.flush();
   };
-  await clearNewEnd(blockWriter(target, false, () => Promise.resolve()), oldSize, target.below, settle, context);
-  await orCutBack(storage, async () => {
+  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), oldSize, target.below, settle, context);
+  await truncateOnFailure(storage, async () => {
     if (wanted !== "off") await allocateNew(target, oldSize, context);
     await target.fresh.finish();
   });

@@ -7,7 +7,8 @@ import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, SECTOR } from "../bytes.ts";
 import type { DiskWriter } from "../contract.ts";
 import type { GuestReader } from "../guest_reader.ts";
-import { PIECE, readsZero, type UninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
+import { PIECE } from "../content.ts";
+import { readsZero, type UninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { dataOffsetOf, DISCARDED, isAllocated } from "./open.ts";
@@ -65,7 +66,7 @@ async function writePart(target: BlockTarget, part: Uint8Array, start: number): 
     ? dataOffsetOf(header, entry)
     : await allocateAround(target, index, entry, start, end);
   const fileStart = dataOffset + start - index * header.blockSize;
-  await target.fresh.touch(dataOffset, fileStart, fileStart + part.length);
+  await target.fresh.prepare(dataOffset, fileStart, fileStart + part.length);
   await storage.writeAt(part, fileStart);
 }
 
@@ -84,7 +85,7 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   }
   const dataOffset = dataOffsetOf(header, entry);
   const fileStart = dataOffset + start - blockStart;
-  const fileEnd = Math.min(fileStart + end - start, target.fresh.filledTo(dataOffset));
+  const fileEnd = Math.min(fileStart + end - start, target.fresh.initialisedEnd(dataOffset));
   if (fileStart < fileEnd) await storage.zeroAt(fileStart, fileEnd);
 }
 
@@ -135,7 +136,7 @@ async function copyUp(
   for (let at = start; at < end; at += PIECE) {
     const piece = new Uint8Array(Math.min(PIECE, end - at));
     await below.read(piece, at);
-    await target.fresh.touch(area, at + move, at + move + piece.length);
+    await target.fresh.prepare(area, at + move, at + move + piece.length);
     await target.storage.writeAt(piece, at + move);
   }
 }

@@ -7,7 +7,7 @@
 import { alignUp, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
-import { orCutBack } from "../shared/growth.ts";
+import { truncateOnFailure } from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockAt, PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
@@ -55,7 +55,7 @@ export async function resizeVhdx(
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
   const work = { storage, image, next, growth, fills: await hasNoHoles(storage), context };
   let bat = image.bat.region;
-  if (size > image.geometry.size) await orCutBack(storage, async () => void (bat = await grow(work, end)));
+  if (size > image.geometry.size) await truncateOnFailure(storage, async () => void (bat = await grow(work, end)));
   if (bat !== image.bat.region) {
     const table = await withMovedBat(storage, bat);
     for (const tableAt of REGION_TABLES_AT) await logged.writeAt(table, tableAt);

@@ -5,6 +5,7 @@
  */
 import { zeroes } from "../bytes.ts";
 import type { MaybePromise } from "../maybe_promise.ts";
+import { lruCache } from "../shared/lru_cache.ts";
 import type { Storage } from "../storage/types.ts";
 
 /** Bytes of tables read at once. */
@@ -41,34 +42,16 @@ export interface TableMemory {
   set(owner: number, chunk: Chunk): void;
 }
 
-/** Memory for the tables of one disk. The least recently used give way. */
+/** Creates the cache for the tables of one disk, which evicts the least recently used. */
 export function tableMemory(): TableMemory {
-  // A Map keeps the order of insertion: the first is the one that was not used for the longest time.
-  const chunks = new Map<number, Chunk>();
+  const chunks = lruCache(({ bytes }: Chunk) => bytes.length, CACHE_BYTES);
   let owners = 0;
-  let bytes = 0;
   // A directory has at most 2^22 entries, and a disk 2^15 extents.
   const keyOf = (owner: number, first: number) => owner * 2 ** 23 + first;
   return {
     owner: () => owners++,
-    get(owner, first) {
-      const key = keyOf(owner, first);
-      const chunk = chunks.get(key);
-      if (chunk === undefined) return undefined;
-      chunks.delete(key);
-      chunks.set(key, chunk);
-      return chunk;
-    },
-    set(owner, chunk) {
-      const key = keyOf(owner, chunk.first);
-      bytes += chunk.bytes.length - (chunks.get(key)?.bytes.length ?? 0);
-      chunks.set(key, chunk);
-      for (const [oldest, { bytes: { length } }] of chunks) {
-        if (bytes <= CACHE_BYTES || oldest === key) break;
-        chunks.delete(oldest);
-        bytes -= length;
-      }
-    },
+    get: (owner, first) => chunks.get(keyOf(owner, first)),
+    set: (owner, chunk) => chunks.set(keyOf(owner, chunk.first), chunk),
   };
 }
 

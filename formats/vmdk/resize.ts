@@ -7,7 +7,7 @@
 import { SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
-import { orCutBack } from "../shared/growth.ts";
+import { truncateOnFailure } from "../shared/growth.ts";
 import type { ChangeContext, NewFile, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { withExtents, withNewContentId } from "./descriptor_edit.ts";
@@ -181,7 +181,7 @@ async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange>
   const [start, end] = [fileOffset + size, fileOffset + lastSize];
   // What is behind the extent is nobody's.
   if (storage.size > start) await storage.zeroAt(start, Math.min(storage.size, end));
-  await orCutBack(storage, async () => {
+  await truncateOnFailure(storage, async () => {
     if (storage.size < end) await storage.truncate(end);
     if (growth !== "off") await storage.reserve(start, end, growth === "full");
     await storage.sync();

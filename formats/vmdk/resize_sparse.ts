@@ -7,7 +7,7 @@
 import { alignDown, alignUp, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
-import { orCutBack } from "../shared/growth.ts";
+import { truncateOnFailure } from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_write.ts";
@@ -98,7 +98,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
   await writer.zero(old.capacity, grainEnd);
   await allocateGrains({ ...change, size: grainEnd, header, tables, end }, alignDown(old.capacity, old.grainBytes));
   await settle();
-  await orCutBack(storage, async () => {
+  await truncateOnFailure(storage, async () => {
     // Where every grain gets a place, all of them say zeroes.
     const hidden = growth === "off" ? Math.min(size, alignUp(below?.size ?? 0, old.grainBytes)) : 0;
     for (let at = grainEnd; at < hidden; at += HIDDEN_STEP * old.grainBytes) {

@@ -5,7 +5,7 @@
  */
 import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { PIECE } from "../shared/uninitialised_blocks.ts";
+import { PIECE } from "../content.ts";
 import type { CheckContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";

@@ -6,7 +6,7 @@
 import { FREE } from "../shared/block_table.ts";
 import { alignUp, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
-import { fillingOf, fillNew } from "../shared/growth.ts";
+import { fillWithZeroes, zeroMethodFor } from "../shared/growth.ts";
 import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
@@ -103,7 +103,13 @@ async function freeGone({ table, limit }: Blocks, checkpoint: () => Promise<void
 async function completeCut(storage: WritableStorage, image: VpcImage, end: number): Promise<void> {
   if (image.endOffset < storage.size) await storage.zeroAt(image.endOffset, storage.size);
   await storage.sync();
-  await fillNew(storage, storage.size, end, fillingOf("off", !await hasNoHoles(storage)), () => Promise.resolve());
+  await fillWithZeroes(
+    storage,
+    storage.size,
+    end,
+    zeroMethodFor("off", !await hasNoHoles(storage)),
+    () => Promise.resolve(),
+  );
   await storage.sync();
 }
 

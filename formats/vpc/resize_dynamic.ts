@@ -6,7 +6,7 @@
 import { FREE, openBlockTable } from "../shared/block_table.ts";
 import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
-import { clearNewEnd, fillingOf, fillNew, orCutBack } from "../shared/growth.ts";
+import { fillWithZeroes, truncateOnFailure, zeroMethodFor, zeroNewEnd } from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
@@ -44,18 +44,18 @@ export async function growBlocks(
   const longer = await lengthenTable(storage, blocks, size);
   // What the last footer is overwritten with must not be needed before it has moved.
   const end = alignUp(storage.size, SECTOR);
-  const filling = fillingOf(growth, isSparse);
+  const filling = zeroMethodFor(growth, isSparse);
   const fill = (start: number, fillEnd: number) =>
-    fillNew(storage, start, fillEnd, filling, () => context.checkpoint());
+    fillWithZeroes(storage, start, fillEnd, filling, () => context.checkpoint());
   const { target, flush } = editing({ storage, blocks: longer, below, end, isSparse, fill });
   const settle = async () => {
     await flush();
     await storage.sync();
     await longer.table.flush();
   };
-  await clearNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, below, settle, context);
+  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, below, settle, context);
   if (growth !== "off") {
-    await orCutBack(storage, async () => {
+    await truncateOnFailure(storage, async () => {
       await allocateNew(target, image.size, context);
       await flush();
     });

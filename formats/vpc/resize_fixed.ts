@@ -5,7 +5,7 @@
  */
 import { alignUp, SECTOR } from "../bytes.ts";
 import { hasNoHoles } from "../shared/uninitialised_blocks.ts";
-import { fillingOf, fillNew, refuseMetadata } from "../shared/growth.ts";
+import { fillWithZeroes, refuseMetadataPreallocation, zeroMethodFor } from "../shared/growth.ts";
 import type { CheckContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { resizedFooter } from "./footer.ts";
@@ -25,8 +25,8 @@ export async function resizeFixed(
   growth: Preallocation,
   { checkpoint }: CheckContext,
 ): Promise<void> {
-  refuseMetadata(storage, growth);
-  const filling = fillingOf(growth, !await hasNoHoles(storage));
+  refuseMetadataPreallocation(storage, growth);
+  const filling = zeroMethodFor(growth, !await hasNoHoles(storage));
   const used = storage.size;
   let footerAt = image.endOffset;
   if (footerAt < size || footerAt % SECTOR !== 0) {
@@ -36,7 +36,7 @@ export async function resizeFixed(
   }
   if (size > image.size) {
     try {
-      await fillNew(storage, image.size, size, filling, checkpoint, used);
+      await fillWithZeroes(storage, image.size, size, filling, checkpoint, used);
     } catch (error) {
       // A full disk, for instance: what was taken is given back.
       await cutTo(storage, image.bytes, footerAt, alignUp(image.endOffset, SECTOR));

@@ -125,7 +125,7 @@ async function writePart(target: BlockTarget, part: Uint8Array, start: number): 
   const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
   const inside = start - index * target.blockSize;
   const fileStart = dataOffset + inside;
-  await target.fresh.touch(dataOffset, fileStart, fileStart + part.length);
+  await target.fresh.prepare(dataOffset, fileStart, fileStart + part.length);
   await target.storage.writeAt(part, fileStart);
   await mark(target, dataOffset, inside, inside + part.length);
 }
@@ -152,7 +152,7 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   const inside = start - index * blockSize;
   const fileStart = dataOffset + inside;
   // What is not filled yet will be filled with zeroes.
-  const fileEnd = Math.min(dataOffset + end - index * blockSize, fresh.filledTo(dataOffset));
+  const fileEnd = Math.min(dataOffset + end - index * blockSize, fresh.initialisedEnd(dataOffset));
   if (fileStart < fileEnd) {
     await (target.isSparse ? storage.zeroAt(fileStart, fileEnd) : writeZeroes(storage, fileStart, fileEnd));
   }
