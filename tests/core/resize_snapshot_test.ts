@@ -52,10 +52,10 @@ async function scribble(path: string, size: number, random: Rng): Promise<void> 
 
 async function makeImage(folder: Scratch, options: string, size: number, random: Rng): Promise<string> {
   const path = folder.file("image.qcow2");
-  await Deno.writeFile(folder.file("backing.raw"), random.bytes(3 << 20));
+  await Deno.writeFile(folder.file("backing.raw"), random.bytes(3 << 19));
   const backing = ["-b", folder.file("backing.raw"), "-F", "raw"];
   await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, ...backing, path, `${size}`);
-  await qemuIo(path, "write -c -P 9 512k 64k", "write -c -P 10 1M 64k");
+  await qemuIo(path, "write -c -P 9 256k 64k", "write -c -P 10 512k 64k");
   await scribble(path, size, random);
   return path;
 }
@@ -70,7 +70,7 @@ for (const options of shapes) {
 
 async function work(options: string, random: Rng): Promise<void> {
   await using folder = await scratch();
-  let size = 2 << 20;
+  let size = 1 << 20;
   const path = await makeImage(folder, options, size, random);
   const image = { path, format: "qcow2" };
   const kept = new Map<string, Uint8Array>();
@@ -102,7 +102,7 @@ async function work(options: string, random: Rng): Promise<void> {
         break;
       }
       case 3: {
-        size = random.int(1, (6 << 20) / 512) * 512;
+        size = random.int(1, (3 << 20) / 512) * 512;
         await resize(image, size, { shrink: true });
         const after = new Uint8Array(size);
         after.set(before.subarray(0, size));
@@ -131,9 +131,9 @@ const changes: { readonly [name: string]: (path: string, files: Parameters<typeo
     changeSnapshots({ path }, { action: "apply", snapshot: { idOrName: "kept" } }, options),
   "removing a snapshot": (path, options) =>
     changeSnapshots({ path }, { action: "remove", snapshot: { idOrName: "kept" } }, options),
-  "growing": (path, options) => resize({ path }, 5 << 20, options),
-  "growing with preallocation": (path, options) => resize({ path }, 5 << 20, { ...options, growth: "full" }),
-  "shrinking": (path, options) => resize({ path }, 700 << 10, { ...options, shrink: true }),
+  "growing": (path, options) => resize({ path }, 5 << 19, options),
+  "growing with preallocation": (path, options) => resize({ path }, 5 << 19, { ...options, growth: "full" }),
+  "shrinking": (path, options) => resize({ path }, 350 << 10, { ...options, shrink: true }),
 };
 
 for (const [name, change] of Object.entries(changes)) {
@@ -144,7 +144,7 @@ for (const [name, change] of Object.entries(changes)) {
       await using folder = await scratch();
       const random = rng(runSeed);
       for (const options of ["cluster_size=512", "cluster_size=16k,extended_l2=on"]) {
-        const path = await makeImage(folder, options, 2 << 20, random);
+        const path = await makeImage(folder, options, 1 << 20, random);
         await qemuImgOk("snapshot", "-c", "kept", path);
         await qemuIo(path, "write -P 77 100k 300k");
         await tryCrashes({

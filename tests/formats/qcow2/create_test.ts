@@ -71,7 +71,8 @@ async function tryCase(
 ): Promise<void> {
   const random = rng(caseSeed);
   const cluster = Number(options.cluster_size ?? 65536);
-  const size = 512 * random.int(1, Math.max(1000, 24 * cluster / 512));
+  // A few of the largest clusters.
+  const size = 512 * random.int(1, Math.max(1000, (cluster < 1 << 20 ? 24 : 8) * cluster / 512));
   const backing = hasBacking ? backingBytes(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
   const model = padded(backing ?? new Uint8Array(0), size).slice();
   const image = await createImage(qcow2, size, options, { compress, below: backing });

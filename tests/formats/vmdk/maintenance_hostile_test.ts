@@ -28,6 +28,6 @@ Deno.test("damaged images under every verb are changed or refused, and soon", as
       }
       done += await tryVerbs(vmdk, image);
     }
-    assert(done > 40, `${done}`);
+    assert(done > rounds(20, 40), `${done}`);
   }
 });
