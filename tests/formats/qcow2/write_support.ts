@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { assertBytes, type Image } from "../../support/model.ts";
-import { run, type Scratch } from "../../support/qemu.ts";
+import { readSparse, run, type Scratch } from "../../support/qemu.ts";
 
 /** Writes an image, its named files and its backing file into `folder`. Returns the path of the image. */
 export async function save(image: Image, folder: Scratch, backing: Uint8Array | null = null): Promise<string> {
@@ -30,7 +30,7 @@ export async function judgedBytes(path: string, snapshot?: string): Promise<Uint
   const args = ["convert", "-f", "qcow2", "-O", "raw", ...chosen, path, raw];
   const { code, stderr } = await run("qemu-img", args, { cwd: dirname(path) });
   assert.equal(code, 0, stderr);
-  return await Deno.readFile(raw);
+  return await readSparse(raw);
 }
 
 /** Asserts that qemu-img finds the image clean and reads `model` in it. */
