@@ -43,8 +43,8 @@ export interface Policy {
   readonly writesZeroes: boolean;
 }
 
-/** A step ends after so many extents, so that a walk over millions of them can be watched and cancelled. */
-const EXTENTS_PER_STEP = 512;
+/** A step ends after so many look-ups, so that a walk over millions of extents reports progress and can be cancelled. */
+const LOOKUPS_PER_STEP = 512;
 
 /** A step of data ends after so many bytes: long enough for large writes, short enough to begin soon. */
 const BYTES_PER_STEP = 64 << 20;
@@ -84,7 +84,7 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
     following = null;
     const extents = [...first.extents];
     let { end } = first;
-    while (end < source.size && extents.length < EXTENTS_PER_STEP) {
+    for (let lookups = 1; lookups < LOOKUPS_PER_STEP && end < source.size; lookups++) {
       if (first.action === "copy" && end - at >= BYTES_PER_STEP) break;
       const found: MaybePromise<Step> = next(source, traits, policy, end);
       const step = found instanceof Promise ? await found : found;

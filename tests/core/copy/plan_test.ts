@@ -6,6 +6,7 @@ import {
   type Extent,
   type GuestReader,
   holeExtent,
+  MemoryStorage,
   type WriterTraits,
   zeroExtent,
 } from "../../../formats/mod.ts";
@@ -157,4 +158,47 @@ Deno.test("stepsOf: many small extents are walked in parts, so that a walk can b
   );
   await stepsOf(source, fresh, alone).next();
   assert.ok(source.asked < 1000, `asked ${source.asked} times`);
+});
+
+Deno.test("stepsOf: so are small extents that are contiguous in their file, though they are joined", async () => {
+  const storage = new MemoryStorage();
+  let asked = 0;
+  const source: GuestReader = {
+    size: 5000 * 512,
+    clusterSize: 512,
+    extentAt: (start) => (asked++, zeroExtent(start, start + 512, { storage, offset: 100 + start })),
+    read: () => Promise.reject(new Error("planning must not read")),
+  };
+  const { value } = await stepsOf(source, fresh, alone).next();
+  assert.ok(asked < 1000, `asked ${asked} times`);
+  assert.ok(value && value.end < source.size);
+  assert.deepEqual(value.extents, [zeroExtent(0, value.end, { storage, offset: 100 })]);
+});
+
+Deno.test("stepsOf: extents of a step are joined where they are contiguous in one file, and only there", async () => {
+  const storage = new MemoryStorage();
+  const offsets = [0, 4096, 16384, 20480];
+  const source: GuestReader = {
+    size: 4 * 4096,
+    clusterSize: 4096,
+    extentAt: (start) => dataExtent(start, start + 4096, { storage, offset: offsets[start / 4096] }),
+    read: () => Promise.reject(new Error("planning must not read")),
+  };
+  const [{ extents }, ...others] = await walk(source, fresh, alone);
+  assert.deepEqual(others, []);
+  assert.deepEqual(extents, [
+    dataExtent(0, 8192, { storage, offset: 0 }),
+    dataExtent(8192, 16384, { storage, offset: 16384 }),
+  ]);
+});
+
+Deno.test("stepsOf: a step of data ends after 64 MiB or the extent beyond, one of zeroes does not", async () => {
+  const MIB = 1 << 20;
+  const ends = [40, 80, 100, 300].map((end): [number, "data"] => [end * MIB, "data"]);
+  const source = extentsOf(...ends, [500 * MIB, "zero"], [600 * MIB, "zero"]);
+  assert.deepEqual((await walk(source, fresh, alone)).map(({ start, end }) => [start / MIB, end / MIB]), [
+    [0, 80],
+    [80, 300],
+    [300, 600],
+  ]);
 });
