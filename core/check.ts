@@ -27,7 +27,7 @@ import { formatNamed, probe } from "./open/probe.ts";
 
 /** Options of {@linkcode check}. */
 export interface CheckOptions extends ChangeOptions {
-  /** What to repair. Absent: nothing is written. */
+  /** The problems to repair. Absent: nothing is written. */
   readonly repair?: RepairScope | undefined;
 }
 

@@ -233,7 +233,7 @@ export class Conversion {
     }
     const kept = await this.backingOfExisting(backing?.layers[0] ?? null, stack);
     const reader = readerOf(sources, kept, options.onWarning, this.decorator());
-    // Old content of the target hides the backing file, and zeroes past its end: both must be overwritten.
+    // Old content of the target may also lie past the end of the backing file, so zeroes are written there, too.
     return { target, reader, policy: this.policyFor(kept !== null, Infinity) };
   }
 

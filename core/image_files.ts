@@ -1,5 +1,5 @@
 /**
- * Lists the files that jobs touch which read images.
+ * Lists the files that reading images touches.
  *
  * @module
  */

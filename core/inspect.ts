@@ -1,5 +1,6 @@
 /**
- * Inspects images from their metadata. Files that an image names are located; only `inspectChain` opens them.
+ * Inspects images from their metadata. Locates the files that an image names; opens them only for the chain, or where the
+ * format needs them for the size of the disk.
  *
  * @module
  */

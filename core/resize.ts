@@ -10,7 +10,7 @@ import { type ChangeOptions, type ChangeSpec, openForChange, verbOf, withPhases 
 export interface ResizeOptions extends ChangeOptions {
   /** Whether the disk may become shorter; data past the new end is lost. */
   readonly shrink?: boolean;
-  /** How the new end is preallocated. Default: not at all. */
+  /** Preallocation of the new end. Default: `off`. */
   readonly growth?: Preallocation;
 }
 

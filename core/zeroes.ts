@@ -5,7 +5,7 @@
  */
 import { alignDown, equalBytes, zeroes } from "../formats/bytes.ts";
 
-/** Which zeroes count as such. Both in bytes. */
+/** The rule of zero detection. Both in bytes. */
 export interface ZeroRule {
   /** Blocks of this size, aligned in guest bytes, are zero or data as a whole. A power of two. */
   readonly grid: number;

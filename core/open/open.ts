@@ -26,7 +26,7 @@ import { formatNamed, probe } from "./probe.ts";
 /** Most layers of a backing chain. */
 export const MAX_DEPTH = 256;
 
-/** How images are opened. */
+/** Options for opening images. */
 export interface OpenOptions {
   readonly formats: readonly Format[];
   readonly allowRefs: readonly string[];

@@ -9,7 +9,7 @@ import { forward } from "./readers.ts";
 /** Smallest range that becomes zeroes, in bytes. */
 const SECTOR = 512;
 
-/** Where the look-up of an extent fails, so many bytes are taken as data. */
+/** Bytes that are taken as data where the look-up of an extent fails. */
 const UNKNOWN_BYTES = 64 << 10;
 
 /** Guest bytes `[start, end)`. */
