@@ -194,8 +194,8 @@ export class Conversion {
     if (writer.writeContent && !salvage && !digest && sparseSize !== 0) {
       movers.push(hostCopyTo(storage, offload ? "copy" : "clone"));
     }
-    // A hash needs all bytes in order, a rate limit a delay after each write.
-    if (!digest && !rateLimit) {
+    // A hash needs all bytes in order, a rate limit a delay after each write; workers do not skip read errors.
+    if (!digest && !rateLimit && !salvage) {
       const workers = stack.use(this.context.workerIo ?? workerIo(this.workers));
       workers.expect(planned?.data ?? 0);
       movers.push(workerCopyBy(workers));

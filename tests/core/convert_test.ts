@@ -1,6 +1,7 @@
 /** Whole jobs on real files: their results, and the operations on the files. */
 import assert from "node:assert/strict";
 import { convert } from "../../core/convert.ts";
+import type { WorkerIo } from "../../core/workers/worker_io.ts";
 import type { ConvertEvent } from "../../core/events.ts";
 import type { ConvertJob } from "../../core/job.ts";
 import { partName } from "../../core/target/part_name.ts";
@@ -400,6 +401,38 @@ Deno.test("salvage: what cannot be read becomes zeroes and is reported, the rest
   assert.deepEqual(summary.bad, [{ start: 4 * KIB, end: 5 * KIB }]);
   const bytes = await Deno.readFile(folder.file("out.raw"));
   assert.deepEqual(bytes, new Uint8Array(16 * KIB).fill(1).fill(0, 4 * KIB, 5 * KIB));
+});
+
+Deno.test("salvage, a digest and a rate limit leave nothing to workers", async () => {
+  await using folder = await scratch();
+  const source = folder.file("source.qcow2");
+  await Deno.writeFile(folder.file("a.raw"), new Uint8Array(1 << 20).fill(7));
+  await convert({
+    sources: [{ path: folder.file("a.raw"), format: "raw" }],
+    target: { path: source, format: "qcow2", compress: true },
+  });
+  const { promise: never } = Promise.withResolvers<never>();
+  let offers = 0;
+  const workerIo: WorkerIo = {
+    width: 2,
+    accepts: () => (offers++, false),
+    expect: () => {},
+    copy: () => never,
+    decompressInto: () => never,
+    compare: () => never,
+    [Symbol.dispose]: () => {},
+  };
+  for (
+    const [changes, expected] of [[{ salvage: true }, 0], [{ digest: true }, 0], [{ rateLimit: 1 << 30 }, 0], [
+      {},
+      2,
+    ]] as const
+  ) {
+    offers = 0;
+    const target = { path: folder.file("out.raw"), format: "raw" };
+    await convert({ sources: [{ path: source, format: "qcow2" }], target, ...changes }, { workerIo });
+    assert.equal(offers, expected);
+  }
 });
 
 Deno.test("a rate limit is kept on average", async () => {
