@@ -8,6 +8,9 @@ import { corrupt } from "./errors.ts";
 /** Bytes of a sector, in every format here. */
 export const SECTOR = 512;
 
+/** Bytes of a mebibyte. */
+export const MIB = 1 << 20;
+
 /** Returns `value` rounded down to a multiple of `unit`. Exact up to 2^53. */
 export function alignDown(value: number, unit: number): number {
   return value - value % unit;

@@ -1,20 +1,20 @@
 /**
- * Entries of the block allocation table ([MS-VHDX] 2.5.1), and the check of where they point.
+ * The block allocation table, BAT ([MS-VHDX] 2.5.1): its entries, and checks of their file offsets.
  *
  * @module
  */
+import { MIB } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
 import type { MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { bitmapIndex, bytesOfBlock, type Geometry, payloadIndex } from "./bat_layout.ts";
 import { HEADER_SECTION } from "./header.ts";
-import { MIB } from "./limits.ts";
 import type { Area, Regions } from "./regions.ts";
 
-/** The BAT is read in pieces of this length; a region holds whole ones. */
+/** Bytes of a page of the BAT, the unit of reads; its region has a whole number of pages. */
 export const PAGE_BYTES = 64 << 10;
-/** Entries of a piece. */
+/** Entries of a page. */
 export const PAGE_ENTRIES = PAGE_BYTES / 8;
 const CACHE_BYTES = 4 << 20;
 
@@ -28,14 +28,14 @@ export const STATE = {
   partiallyPresent: 7,
 } as const;
 
-/** A block: its state, and where it stands in the file if it does. */
+/** The entry of a block. */
 export interface BlockEntry {
   readonly state: number;
-  /** File bytes; 0 where the block has no place. */
+  /** File offset; 0 where the block is not allocated. */
   readonly fileOffset: number;
 }
 
-/** The table of an image. */
+/** The BAT of an image. */
 export interface Bat {
   readonly geometry: Geometry;
   readonly differencing: boolean;
@@ -43,11 +43,11 @@ export interface Bat {
   readonly areas: readonly Area[];
   readonly pages: TableCache;
   readonly label: string;
-  /** Length of the file now, in bytes. */
+  /** Returns the current length of the file in bytes. */
   fileSize(): number;
 }
 
-/** The table in `storage`; nothing is read yet. */
+/** Returns the BAT in `storage`; reads nothing yet. */
 export function batOf(storage: Storage, regions: Regions, geometry: Geometry, differencing: boolean): Bat {
   const { bat, areas } = regions;
   if (geometry.entries * 8 > bat.end - bat.start) {
@@ -66,12 +66,12 @@ export function batOf(storage: Storage, regions: Regions, geometry: Geometry, di
   };
 }
 
-/** File offset of the piece that holds the entry `index`. */
-export function pageAt(bat: Bat, index: number): number {
+/** Returns the file offset of the page with the entry `index`. */
+export function pageOffsetOf(bat: Bat, index: number): number {
   return bat.region.start + Math.floor(index / PAGE_ENTRIES) * PAGE_BYTES;
 }
 
-/** The checked entry of a payload block, out of its piece of the table. */
+/** Returns the entry of a payload block from its page; throws `corrupt` where it is invalid. */
 export function blockIn(bat: Bat, page: DataView, block: number): BlockEntry {
   const index = payloadIndex(bat.geometry, block);
   const { state, fileOffset } = entryIn(page, index);
@@ -81,46 +81,46 @@ export function blockIn(bat: Bat, page: DataView, block: number): BlockEntry {
       `${bat.differencing ? "a differencing" : "this"} image cannot have`;
     throw corrupt(message, bat.label, bat.region.start + 8 * index);
   }
-  // Some writers end the file with the guest's last byte, not with the block.
-  checkPlace(bat, index, `block ${block}`, fileOffset, bytesOfBlock(bat.geometry, block));
+  // Some writers truncate the file after the last guest byte, not at the end of the block.
+  checkRange(bat, index, `block ${block}`, fileOffset, bytesOfBlock(bat.geometry, block));
   return { state, fileOffset };
 }
 
-/** The same, from the table as it is now. */
+/** As {@linkcode blockIn}, and loads the page. */
 export function blockAt(bat: Bat, block: number): MaybePromise<BlockEntry> {
-  const page = pageAt(bat, payloadIndex(bat.geometry, block));
+  const page = pageOffsetOf(bat, payloadIndex(bat.geometry, block));
   return bat.pages.look(page, ({ view }) => blockIn(bat, view, block));
 }
 
-/** Where the sector bitmap of a payload block's chunk stands in the file; 0 where it has no place. */
-export async function bitmapPlace(bat: Bat, block: number): Promise<number> {
+/** Returns the file offset of the sector bitmap for the chunk of a payload block; 0 where there is none. */
+export async function bitmapOffset(bat: Bat, block: number): Promise<number> {
   const index = bitmapIndex(bat.geometry, block);
-  const { state, fileOffset } = await bat.pages.look(pageAt(bat, index), ({ view }) => entryIn(view, index));
+  const { state, fileOffset } = await bat.pages.look(pageOffsetOf(bat, index), ({ view }) => entryIn(view, index));
   if (state === STATE.notPresent) return 0;
   const what = `the sector bitmap of block ${block}`;
   if (state !== STATE.fullyPresent) {
     const message = `Cannot use ${what} of "${bat.label}": its state is ${state}, and must be 0 or 6`;
     throw corrupt(message, bat.label, bat.region.start + 8 * index);
   }
-  checkPlace(bat, index, what, fileOffset, MIB);
+  checkRange(bat, index, what, fileOffset, MIB);
   return fileOffset;
 }
 
 function entryIn(page: DataView, index: number): BlockEntry {
   const at = index % PAGE_ENTRIES * 8;
   const low = page.getUint32(at, true);
-  // Bits 0 to 2 are the state, 3 to 19 reserved, the rest is the place in MiB: the field without them is the place.
+  // Bits 0 to 2 are the state, 3 to 19 are reserved, 20 to 63 the offset in MiB: without the low 20 bits it is in bytes.
   return { state: low & 7, fileOffset: page.getUint32(at + 4, true) * 2 ** 32 + (low - low % MIB) };
 }
 
-/** Writes an entry into its piece of the table. */
+/** Writes an entry into its page. */
 export function setEntry(page: DataView, index: number, state: number, fileOffset: number): void {
   const at = index % PAGE_ENTRIES * 8;
   page.setUint32(at, fileOffset % 2 ** 32 + state, true);
   page.setUint32(at + 4, Math.floor(fileOffset / 2 ** 32), true);
 }
 
-function checkPlace(bat: Bat, index: number, what: string, start: number, length: number): void {
+function checkRange(bat: Bat, index: number, what: string, start: number, length: number): void {
   const size = bat.fileSize();
   const at = bat.region.start + 8 * index;
   if (start < HEADER_SECTION || start + length > size) {
@@ -137,7 +137,7 @@ function checkPlace(bat: Bat, index: number, what: string, start: number, length
   throw corrupt(message, bat.label, at);
 }
 
-/** The last area that begins before `end`; they are sorted and do not overlap. */
+/** Returns the last area that begins before `end`. `areas` is sorted, without overlaps. */
 function areaAt(areas: readonly Area[], end: number): Area | undefined {
   let low = 0;
   let high = areas.length;

@@ -1,16 +1,16 @@
 /**
- * How a disk is cut into blocks, and where in the BAT they stand ([MS-VHDX] 2.5): after the entries of one chunk's
- * payload blocks follows that of its sector bitmap.
+ * The blocks of a disk, and their entries in the BAT ([MS-VHDX] 2.5): the entries of the payload blocks of one chunk are
+ * followed by the entry of the sector bitmap of that chunk.
  *
  * @module
  */
 import { ceilDiv } from "../bytes.ts";
 import type { Metadata } from "./metadata.ts";
 
-/** Sectors that one sector bitmap block, of 1 MiB, describes ([MS-VHDX] 2.4). */
+/** Sectors of a chunk: one bit each in a sector bitmap block of 1 MiB ([MS-VHDX] 2.4). */
 const SECTORS_OF_CHUNK = 2 ** 23;
 
-/** The cut of a disk. Sizes in bytes. */
+/** The blocks of a disk. Sizes in bytes. */
 export interface Geometry {
   /** Guest bytes. */
   readonly size: number;
@@ -24,7 +24,7 @@ export interface Geometry {
   readonly entries: number;
 }
 
-/** The cut that the metadata ask for. */
+/** Returns the geometry that the metadata state. */
 export function geometryOf(metadata: Pick<Metadata, "size" | "blockSize" | "logicalSector" | "parent">): Geometry {
   const { size, blockSize, logicalSector: sectorSize } = metadata;
   const blocks = ceilDiv(size, blockSize);
@@ -35,23 +35,23 @@ export function geometryOf(metadata: Pick<Metadata, "size" | "blockSize" | "logi
   return { size, blockSize, sectorSize, blocks, chunkRatio, entries };
 }
 
-/** The BAT entry of a payload block. */
+/** Returns the index of the BAT entry of a payload block. */
 export function payloadIndex({ chunkRatio }: Geometry, block: number): number {
   return block + Math.floor(block / chunkRatio);
 }
 
-/** The BAT entry of the sector bitmap of a payload block. */
+/** Returns the index of the BAT entry of the sector bitmap for a payload block. */
 export function bitmapIndex({ chunkRatio }: Geometry, block: number): number {
   return Math.floor(block / chunkRatio) * (chunkRatio + 1) + chunkRatio;
 }
 
-/** Guest bytes of a block; the last may be short. */
+/** Returns the guest bytes of a block; the last one may be short. */
 export function bytesOfBlock({ size, blockSize }: Geometry, block: number): number {
   return Math.min(blockSize, size - block * blockSize);
 }
 
-/** The parts of `[start, end)` by blocks; all in guest bytes, `within` from the start of the block. */
-export function* piecesOf(
+/** Splits `[start, end)` at block boundaries. All in guest bytes; `within` is the offset in the block. */
+export function* blockPartsOf(
   { blockSize }: Geometry,
   start: number,
   end: number,

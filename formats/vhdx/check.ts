@@ -1,8 +1,9 @@
 /**
- * Checking an image: its blocks, the second copies of its structures, its log, and what its file has too much.
+ * Check of an image: blocks, both copies of headers and region tables, the log, and leaked space at the end of the file.
  *
  * @module
  */
+import { MIB } from "../bytes.ts";
 import { checkExtents } from "../shared/check_extents.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
@@ -10,15 +11,14 @@ import type { Storage } from "../storage/types.ts";
 import { openVhdx } from "./open.ts";
 import { damagedHeaders, HEADERS_AT } from "./header.ts";
 import { type Image, readImage } from "./structures.ts";
-import { MIB } from "./limits.ts";
 import { usedEnd } from "./file_allocation.ts";
 import { damagedTables } from "./regions.ts";
 
 /**
- * Looks at everything. One that was not closed is checked as its log says, and that it was not closed counts as one
- * corruption. A leak is a MiB behind the last part of the file that is in use.
+ * Checks the image. An image that was not closed is checked with its log replayed in memory, and counts as one corruption.
+ * A leak is a MiB after the last byte of the file that is in use.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  */
 export async function checkVhdx(storage: Storage, context: CheckContext): Promise<CheckReport> {
   const report = await checkExtents(openVhdx)(storage, context);
@@ -28,9 +28,9 @@ export async function checkVhdx(storage: Storage, context: CheckContext): Promis
     const message = "The image was not closed: its log holds changes that are not in their places yet";
     found.push({ kind: "corruption", message, fileOffset: image.header.logAt });
   }
-  for (const place of await damagedHeaders(storage)) {
-    const message = `Header ${place + 1} is damaged; the other one counts`;
-    found.push({ kind: "corruption", message, fileOffset: HEADERS_AT[place] });
+  for (const index of await damagedHeaders(storage)) {
+    const message = `Header ${index + 1} is damaged; the other one counts`;
+    found.push({ kind: "corruption", message, fileOffset: HEADERS_AT[index] });
   }
   for (const tableAt of await damagedTables(image.storage)) {
     const message = "A copy of the region table is damaged; the other one counts";
@@ -42,14 +42,14 @@ export async function checkVhdx(storage: Storage, context: CheckContext): Promis
   return { ...report, problems: [...found, ...report.problems].slice(0, MAX_PROBLEMS), corruptions, leaks };
 }
 
-/** Whole MiB at the end of the file that nothing is in. */
+/** Returns the number of unused MiB at the end of the file. */
 async function leakedMib(storage: Storage, { bat, dirty }: Image, context: CheckContext): Promise<number> {
-  // What the log is going to put there is not known to be too much.
+  // Replay of the log may use that space.
   if (dirty) return 0;
   try {
     return Math.max(0, Math.floor((storage.size - await usedEnd(bat, context.checkpoint)) / MIB));
   } catch (error) {
-    // A contradiction in the BAT was found before.
+    // The walk over the extents has reported it already.
     if (error instanceof ImageError && error.kind === "corrupt") return 0;
     throw error;
   }

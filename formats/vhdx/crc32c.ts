@@ -7,7 +7,7 @@
 /** The Castagnoli polynomial, bits reversed. */
 const POLYNOMIAL = 0x82f63b78;
 
-/** Eight tables, so that a step takes eight bytes: one table alone is three times as slow. */
+/** Eight tables, to process eight bytes at a time: one table alone takes three times as long. */
 const TABLES = makeTables();
 
 function makeTables(): Uint32Array {
@@ -25,7 +25,7 @@ function makeTables(): Uint32Array {
 }
 
 /**
- * The CRC-32C of `bytes`, or of what came before and `bytes` where `before` is the CRC of that.
+ * Returns the CRC-32C of `bytes`; continues a CRC where `before` is the CRC of the bytes before.
  *
  * @example
  * ```ts
@@ -53,7 +53,7 @@ export function crc32c(bytes: Uint8Array, before = 0): number {
 
 const FIELD = new Uint8Array(4);
 
-/** The CRC-32C of a structure whose checksum field, at byte 4, counts as zero. */
+/** Returns the CRC-32C of a structure, with the checksum field at byte 4 taken as zero. */
 export function structureChecksum(bytes: Uint8Array): number {
   return crc32c(bytes.subarray(8), crc32c(FIELD, crc32c(bytes.subarray(0, 4))));
 }

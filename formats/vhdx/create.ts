@@ -1,26 +1,26 @@
 /**
- * A new VHDX image: headers, log, metadata, BAT, then blocks in the order in which they are first written (dynamic) or
- * in their own (fixed). Nothing is read back, and the structures are written last.
+ * Creation of an image: headers, log, metadata, BAT, then blocks in the order of their first write (dynamic) or in guest
+ * order (fixed). Nothing is read back; the structures are written last.
  *
  * @module
  */
-import { alignUp } from "../bytes.ts";
+import { alignUp, MIB } from "../bytes.ts";
 import type { CreatePlan, DiskWriter } from "../contract.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
 import { denseWriter, type FileWriter, sparseWriter } from "./file_writer.ts";
-import { type Geometry, geometryOf, payloadIndex, piecesOf } from "./bat_layout.ts";
-import { NO_GUID } from "./guid.ts";
-import { encodeHeader, encodeIdentifier, HEADER_SECTION, HEADERS_AT } from "./header.ts";
-import { MIB } from "./limits.ts";
+import { blockPartsOf, type Geometry, geometryOf, payloadIndex } from "./bat_layout.ts";
+import { NIL_UUID } from "../shared/uuid.ts";
+import { encodeHeader, HEADER_SECTION, HEADERS_AT } from "./header.ts";
+import { encodeIdentifier } from "./identifier.ts";
 import { encodeMetadata, type Metadata, METADATA_BYTES } from "./metadata.ts";
 import { type CreateSettings, settingsOf } from "./options.ts";
 import { encodeRegions, REGION_TABLES_AT } from "./regions.ts";
 
-/** QEMU counts 2^20 entries for a disk without blocks, and refuses a BAT without room for them. */
+/** Bytes of the BAT of an empty disk: QEMU expects 2^20 entries there, and refuses a shorter BAT. */
 const EMPTY_BAT = 8 * MIB;
 
-/** Where the parts of a new image stand, in file bytes. */
+/** File offsets of the parts of a new image. */
 interface Layout {
   readonly logAt: number;
   readonly metadataAt: number;
@@ -28,7 +28,7 @@ interface Layout {
   readonly blocksAt: number;
 }
 
-/** Starts a new dynamic or fixed image in empty storage. The plan has been checked. */
+/** Starts a new dynamic or fixed image in empty storage. `checkPlan` has accepted the plan. */
 export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<DiskWriter> {
   const settings = settingsOf(plan);
   const metadata: Metadata = {
@@ -42,10 +42,10 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
   };
   const geometry = geometryOf(metadata);
   const layout = layoutOf(settings, geometry);
-  // A device keeps what was on it: it gets every byte, too.
+  // A device keeps its old bytes, so that every byte must be written.
   const isSparse = settings.sparse && storage.startsZeroed;
   const file = isSparse ? sparseWriter(storage) : denseWriter(storage);
-  const places = settings.fixed ? fixedPlaces(layout, geometry) : dynamicPlaces(layout, geometry);
+  const offsets = settings.fixed ? fixedOffsets(layout, geometry) : dynamicOffsets(layout, geometry);
   return Promise.resolve({
     traits: {
       size: settings.size,
@@ -57,23 +57,23 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
       zeroes: settings.fixed && !storage.zeroesCheaply ? "written" : "cheap",
     },
     async write(from, start) {
-      for (const { block, within, begin, end } of piecesOf(geometry, start, start + from.length)) {
-        await file.write(from.subarray(begin - start, end - start), places.take(block) + within);
+      for (const { block, within, begin, end } of blockPartsOf(geometry, start, start + from.length)) {
+        await file.write(from.subarray(begin - start, end - start), offsets.allocate(block) + within);
       }
     },
-    // Without holes what lies before a piece must be written first.
+    // Without holes, the writer must write everything before a piece first.
     ...(settings.fixed && isSparse && {
       locationFor: (start: number) => ({ storage, offset: layout.blocksAt + start, end: settings.size }),
     }),
     async zero(start, end) {
-      for (const piece of piecesOf(geometry, start, end)) {
-        const place = places.find(piece.block);
-        if (place !== 0) await file.zero(place + piece.within, place + piece.within + piece.end - piece.begin);
+      for (const piece of blockPartsOf(geometry, start, end)) {
+        const offset = offsets.find(piece.block);
+        if (offset !== 0) await file.zero(offset + piece.within, offset + piece.within + piece.end - piece.begin);
       }
     },
     async finish() {
-      await writeStructures(file, layout, geometry, settings, metadata, places);
-      await file.finish(places.end());
+      await writeStructures(file, layout, geometry, settings, metadata, offsets);
+      await file.finish(offsets.end());
       await writeHeaders(storage, settings, layout);
     },
   });
@@ -86,30 +86,30 @@ function layoutOf({ logLength }: CreateSettings, geometry: Geometry): Layout {
   return { logAt: HEADER_SECTION, metadataAt, batAt, blocksAt: batAt + batLength };
 }
 
-/** Which places in the file the blocks have. */
-interface Places {
-  /** File offset of a block, which gets a place if it has none. */
-  take(block: number): number;
-  /** File offset of a block; 0 where it has no place. */
+/** File offsets of the blocks of a new image. */
+interface BlockOffsets {
+  /** Returns the file offset of a block, and allocates the block if necessary. */
+  allocate(block: number): number;
+  /** Returns the file offset of a block; 0 where it is not allocated. */
   find(block: number): number;
-  /** Whether any entry of a piece of the BAT, counted from 0, has a place. */
-  touches(page: number): boolean;
-  /** End of the file. */
+  /** Returns whether a page of the BAT, counted from 0, has an allocated block. */
+  hasEntriesIn(page: number): boolean;
+  /** Returns the end of the file. */
   end(): number;
 }
 
-function fixedPlaces({ blocksAt }: Layout, { blockSize, blocks }: Geometry): Places {
+function fixedOffsets({ blocksAt }: Layout, { blockSize, blocks }: Geometry): BlockOffsets {
   const find = (block: number) => blocksAt + block * blockSize;
-  return { take: find, find, touches: () => true, end: () => find(blocks) };
+  return { allocate: find, find, hasEntriesIn: () => true, end: () => find(blocks) };
 }
 
-function dynamicPlaces({ blocksAt }: Layout, geometry: Geometry): Places {
-  // Numbers of blocks in the file, from 1 on, by pieces of the BAT: a large disk that is mostly empty costs little.
+function dynamicOffsets({ blocksAt }: Layout, geometry: Geometry): BlockOffsets {
+  // Numbers of blocks in the file, from 1 on, by pages of the BAT: a large disk that is mostly empty takes little memory.
   const pages = new Map<number, Uint32Array>();
   let count = 0;
   const fileOffsetOf = (number: number) => number === 0 ? 0 : blocksAt + (number - 1) * geometry.blockSize;
   return {
-    take(block) {
+    allocate(block) {
       const index = payloadIndex(geometry, block);
       const key = Math.floor(index / PAGE_ENTRIES);
       let page = pages.get(key);
@@ -121,7 +121,7 @@ function dynamicPlaces({ blocksAt }: Layout, geometry: Geometry): Places {
       const index = payloadIndex(geometry, block);
       return fileOffsetOf(pages.get(Math.floor(index / PAGE_ENTRIES))?.[index % PAGE_ENTRIES] ?? 0);
     },
-    touches: (page) => pages.has(page),
+    hasEntriesIn: (page) => pages.has(page),
     end: () => fileOffsetOf(count + 1),
   };
 }
@@ -132,7 +132,7 @@ async function writeStructures(
   geometry: Geometry,
   settings: CreateSettings,
   metadata: Metadata,
-  places: Places,
+  offsets: BlockOffsets,
 ): Promise<void> {
   const { metadataAt, batAt, blocksAt } = layout;
   const regions = encodeRegions(
@@ -142,32 +142,32 @@ async function writeStructures(
   for (const tableAt of REGION_TABLES_AT) await file.write(regions, tableAt);
   await file.write(encodeMetadata(metadata), metadataAt);
   for (let page = 0; page * PAGE_ENTRIES < geometry.entries; page++) {
-    if (!settings.marksZero && !places.touches(page)) continue;
-    await file.write(encodePage(page, geometry, settings, places), batAt + page * PAGE_BYTES);
+    if (!settings.marksZero && !offsets.hasEntriesIn(page)) continue;
+    await file.write(encodePage(page, geometry, settings, offsets), batAt + page * PAGE_BYTES);
   }
 }
 
-/** A piece of the BAT. Entries of sector bitmaps stay zero: only differencing images have them. */
-function encodePage(page: number, geometry: Geometry, settings: CreateSettings, places: Places): Uint8Array {
+/** Encodes a page of the BAT. Entries of sector bitmaps stay zero: only differencing images have them. */
+function encodePage(page: number, geometry: Geometry, settings: CreateSettings, offsets: BlockOffsets): Uint8Array {
   const bytes = new Uint8Array(PAGE_BYTES);
   const view = new DataView(bytes.buffer);
   const { chunkRatio, entries } = geometry;
   const end = Math.min(entries, (page + 1) * PAGE_ENTRIES);
   for (let index = page * PAGE_ENTRIES; index < end; index++) {
     if (index % (chunkRatio + 1) === chunkRatio) continue;
-    const place = places.find(index - Math.floor(index / (chunkRatio + 1)));
-    if (place !== 0) setEntry(view, index, STATE.fullyPresent, place);
+    const offset = offsets.find(index - Math.floor(index / (chunkRatio + 1)));
+    if (offset !== 0) setEntry(view, index, STATE.fullyPresent, offset);
     else setEntry(view, index, settings.marksZero ? STATE.zero : STATE.notPresent, 0);
   }
   return bytes;
 }
 
-/** The headers and, last of all, what makes the file a VHDX file. */
+/** Writes the headers, then the identifier, without which the file is no VHDX image. */
 async function writeHeaders(storage: WritableStorage, settings: CreateSettings, layout: Layout): Promise<void> {
   const header = {
     fileWriteGuid: crypto.randomUUID(),
     dataWriteGuid: crypto.randomUUID(),
-    logGuid: NO_GUID,
+    logGuid: NIL_UUID,
     logVersion: 0,
     version: 1,
     logLength: settings.logLength,

@@ -1,17 +1,15 @@
 /**
- * The places that blocks and bitmaps have in the file.
+ * The allocation of the file: space of blocks and sector bitmaps.
  *
  * @module
  */
-import { alignDown } from "../bytes.ts";
+import { alignDown, MIB } from "../bytes.ts";
 import { corrupt } from "../errors.ts";
-import { type Bat, bitmapPlace, blockIn, PAGE_ENTRIES, pageAt } from "./bat.ts";
+import { type Bat, bitmapOffset, blockIn, PAGE_ENTRIES, pageOffsetOf } from "./bat.ts";
 import { payloadIndex } from "./bat_layout.ts";
-import { MIB } from "./limits.ts";
 
 /**
- * Where the last part of the file ends that is in use, in file bytes. Also checks every entry of the BAT, and that no two
- * share a place.
+ * Returns the file offset after the last byte in use. Also checks every entry of the BAT, and that no blocks overlap.
  *
  * @throws ImageError `corrupt`
  */
@@ -21,7 +19,7 @@ export async function usedEnd(bat: Bat, checkpoint: () => Promise<void> = () => 
   let end = Math.max(...bat.areas.map((area) => area.end));
   const step = geometry.blockSize / MIB;
   const mark = (first: number, count: number, block: number) => {
-    // Places are whole MiB. Bits of 32 of them are kept together.
+    // Offsets are whole MiB; one number holds the bits of 32 MiB.
     for (let at = first; at < first + count; at++) {
       const key = Math.floor(at / 32);
       const bits = taken.get(key) ?? 0;
@@ -37,7 +35,7 @@ export async function usedEnd(bat: Bat, checkpoint: () => Promise<void> = () => 
     const first = payloadIndex(geometry, block);
     const pageEnd = alignDown(first, PAGE_ENTRIES) + PAGE_ENTRIES;
     await checkpoint();
-    await bat.pages.look(pageAt(bat, first), ({ view }) => {
+    await bat.pages.look(pageOffsetOf(bat, first), ({ view }) => {
       for (; block < geometry.blocks && payloadIndex(geometry, block) < pageEnd; block++) {
         const { fileOffset } = blockIn(bat, view, block);
         if (fileOffset !== 0) mark(fileOffset / MIB, step, block);
@@ -45,7 +43,7 @@ export async function usedEnd(bat: Bat, checkpoint: () => Promise<void> = () => 
     });
   }
   for (let block = 0; bat.differencing && block < geometry.blocks; block += geometry.chunkRatio) {
-    const bitmapAt = await bitmapPlace(bat, block);
+    const bitmapAt = await bitmapOffset(bat, block);
     if (bitmapAt !== 0) mark(bitmapAt / MIB, 1, block);
   }
   return end;

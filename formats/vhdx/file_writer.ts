@@ -1,5 +1,5 @@
 /**
- * Writing into the file of a new image: with holes where nothing was written, or without any.
+ * Writes to the file of a new image, with holes where nothing is written, or without holes.
  *
  * @module
  */
@@ -7,16 +7,16 @@ import { zeroes } from "../bytes.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { WritableStorage } from "../storage/types.ts";
 
-/** Writes file bytes. All offsets are file bytes. */
+/** Writes to a file. All positions are file offsets. */
 export interface FileWriter {
   write(from: Uint8Array, fileOffset: number): Promise<void>;
-  /** Makes `[start, end)` zero, in whichever way the file may have zeroes. */
+  /** Makes `[start, end)` read as zeroes. */
   zero(start: number, end: number): Promise<void>;
-  /** Ends the file at `size`; what was not written reads as zeroes. */
+  /** Sets the size of the file; bytes that were not written read as zeroes. */
   finish(size: number): Promise<void>;
 }
 
-/** Leaves out what is never written: the storage reads as zeroes there. */
+/** Returns a writer that leaves holes. The storage must read as zeroes at first. */
 export function sparseWriter(storage: WritableStorage): FileWriter {
   return {
     write: (from, fileOffset) => storage.writeAt(from, fileOffset),
@@ -26,12 +26,12 @@ export function sparseWriter(storage: WritableStorage): FileWriter {
 }
 
 /**
- * Gives every byte up to the end to the host once, zeroes where nothing else comes: everything below a mark was written,
- * and the mark rises with the writes. Never reads back, and leaves no hole in a new file.
+ * Returns a writer that writes every byte up to the end of the file, and fills gaps with zeroes: all bytes before
+ * `writtenEnd` are written. It reads nothing back, and leaves no hole in a new file.
  */
 export function denseWriter(storage: WritableStorage): FileWriter {
   let writtenEnd = 0;
-  const turn = serialize();
+  const exclusive = serialize();
   async function raise(start: number, end: number): Promise<void> {
     const from = writtenEnd;
     writtenEnd = Math.max(writtenEnd, end);
@@ -48,13 +48,13 @@ export function denseWriter(storage: WritableStorage): FileWriter {
   }
   return {
     write: (from, fileOffset) =>
-      turn(async () => {
+      exclusive(async () => {
         await raise(fileOffset, fileOffset + from.length);
         await storage.writeAt(from, fileOffset);
       }),
-    // In a new file not as a hole, which the host might make of it.
+    // In a new file, `zeroAt` might punch a hole.
     zero: (start, end) =>
-      turn(() => storage.startsZeroed ? fill(start, Math.min(end, writtenEnd)) : storage.zeroAt(start, end)),
-    finish: (size) => turn(() => raise(size, size)),
+      exclusive(() => storage.startsZeroed ? fill(start, Math.min(end, writtenEnd)) : storage.zeroAt(start, end)),
+    finish: (size) => exclusive(() => raise(size, size)),
   };
 }

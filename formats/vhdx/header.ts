@@ -1,53 +1,51 @@
 /**
- * The file identifier and the two headers ([MS-VHDX] 2.2.1 and 2.2.2). The headers stand outside the log: they are
- * written in turns, so that one of them is whole at any time.
+ * The two headers ([MS-VHDX] 2.2.2). Changes of them do not pass through the log: they are written in turns, so that one
+ * of them is valid at any time.
  *
  * @module
  */
-import { setU64, viewOf } from "../bytes.ts";
+import { MIB, setU64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import type { Storage } from "../storage/types.ts";
+import type { Storage, WritableStorage } from "../storage/types.ts";
 import { structureChecksum } from "./crc32c.ts";
-import { guidAt, NO_GUID, setGuid } from "./guid.ts";
-import { MIB } from "./limits.ts";
-import { SIGNATURE } from "./signature.ts";
+import { NIL_UUID, setUuid, uuidAt } from "../shared/uuid.ts";
 
-/** Bytes at the front of the file that identifier, headers and region tables take. */
+/** Bytes at the start of the file with identifier, headers and region tables. */
 export const HEADER_SECTION = MIB;
-/** Where the headers stand, in file bytes. */
+/** File offsets of the headers. */
 export const HEADERS_AT = [64 << 10, 128 << 10] as const;
-/** Length of a header, of the identifier and of a sector of the log. */
+/** Bytes of a header, and of a sector of the log. */
 export const SECTOR_4K = 4096;
 
 /** One header. */
 export interface Header {
-  /** The header with the greater number counts. */
+  /** The valid header with the greater number is the current one. */
   readonly sequence: bigint;
-  /** New whenever the file was opened for writing. */
+  /** Changes whenever the file is opened for writing. */
   readonly fileWriteGuid: string;
-  /** New whenever guest data was about to change; by it differencing images know their parent. */
+  /** Changes before guest data changes; a differencing image identifies its parent by it. */
   readonly dataWriteGuid: string;
-  /** Which log entries count; {@linkcode NO_GUID}: the log is empty. */
+  /** The GUID of valid log entries; {@linkcode NIL_UUID}: the log is empty. */
   readonly logGuid: string;
   readonly logVersion: number;
   readonly version: number;
-  /** In bytes. */
+  /** Bytes of the log. */
   readonly logLength: number;
-  /** Where the log stands, in file bytes. */
+  /** File offset of the log. */
   readonly logAt: number;
 }
 
-/** The header that counts, and which of the two it is. */
+/** The current header. */
 export interface CurrentHeader extends Header {
   /** Index in {@linkcode HEADERS_AT}. */
-  readonly place: 0 | 1;
+  readonly index: 0 | 1;
 }
 
 /**
- * Reads both headers and chooses.
+ * Reads both headers and returns the current one.
  *
- * @throws ImageError `corrupt` if neither is whole or what the current one says of the log cannot be; `unsupported` for
- * another version
+ * @throws ImageError `corrupt` if neither is valid, or the current one gives the log an impossible location; `unsupported`
+ * for another version
  */
 export async function readHeader(storage: Storage): Promise<CurrentHeader> {
   const { label } = storage;
@@ -67,18 +65,18 @@ export async function readHeader(storage: Storage): Promise<CurrentHeader> {
   return current;
 }
 
-/** Which of the two headers are damaged, as indices in {@linkcode HEADERS_AT}. */
+/** Returns the damaged headers, as indices in {@linkcode HEADERS_AT}. */
 export async function damagedHeaders(storage: Storage): Promise<number[]> {
   const both = await readBoth(storage);
-  return [0, 1].filter((place) => both[place] === null);
+  return [0, 1].filter((index) => both[index] === null);
 }
 
 async function readBoth(storage: Storage): Promise<((CurrentHeader & { readonly raw: Uint8Array }) | null)[]> {
-  return await Promise.all(([0, 1] as const).map(async (place) => {
+  return await Promise.all(([0, 1] as const).map(async (index) => {
     const raw = new Uint8Array(SECTOR_4K);
-    await storage.readAt(raw, HEADERS_AT[place]);
+    await storage.readAt(raw, HEADERS_AT[index]);
     const header = decodeHeader(raw);
-    return header && { ...header, place, raw };
+    return header && { ...header, index, raw };
   }));
 }
 
@@ -88,29 +86,29 @@ function decodeHeader(bytes: Uint8Array): Header | null {
   const logAt = view.getBigUint64(72, true);
   return {
     sequence: view.getBigUint64(8, true),
-    fileWriteGuid: guidAt(bytes, 16),
-    dataWriteGuid: guidAt(bytes, 32),
-    logGuid: guidAt(bytes, 48),
+    fileWriteGuid: uuidAt(bytes, 16, "mixed"),
+    dataWriteGuid: uuidAt(bytes, 32, "mixed"),
+    logGuid: uuidAt(bytes, 48, "mixed"),
     logVersion: view.getUint16(64, true),
     version: view.getUint16(66, true),
     logLength: view.getUint32(68, true),
-    // One that is out of reach is reported with the rest, if this header counts.
+    // An offset above 2^53 - 1 is reported as out of the file if this header is the current one.
     logAt: logAt > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(logAt),
   };
 }
 
 function checkHeader(header: CurrentHeader, storage: Storage): void {
   const { label } = storage;
-  const at = HEADERS_AT[header.place];
+  const at = HEADERS_AT[header.index];
   const unsupported = (message: string) => new ImageError("unsupported", message, { path: label, offset: at });
   if (header.version !== 1) {
     throw unsupported(`Cannot open "${label}": its version is ${header.version}, and must be 1`);
   }
-  if (header.logGuid !== NO_GUID && header.logVersion !== 0) {
+  if (header.logGuid !== NIL_UUID && header.logVersion !== 0) {
     throw unsupported(`Cannot replay the log of "${label}": its version is ${header.logVersion}, and must be 0`);
   }
   const { logAt, logLength } = header;
-  if (logLength === 0 && header.logGuid === NO_GUID) return;
+  if (logLength === 0 && header.logGuid === NIL_UUID) return;
   const inside = logAt >= HEADER_SECTION && logAt + logLength <= storage.size;
   if (logAt % MIB !== 0 || logLength % MIB !== 0 || logLength === 0 || !inside) {
     const message = `Cannot use the log of "${label}": it has ${logLength} bytes at ${logAt}; both must be multiples ` +
@@ -119,15 +117,15 @@ function checkHeader(header: CurrentHeader, storage: Storage): void {
   }
 }
 
-/** A header as it stands in the file. */
+/** Encodes a header. */
 export function encodeHeader(header: Header): Uint8Array {
   const bytes = new Uint8Array(SECTOR_4K);
   const view = viewOf(bytes);
   view.setUint32(0, 0x68656164);
   view.setBigUint64(8, header.sequence, true);
-  setGuid(bytes, 16, header.fileWriteGuid);
-  setGuid(bytes, 32, header.dataWriteGuid);
-  setGuid(bytes, 48, header.logGuid);
+  setUuid(bytes, 16, header.fileWriteGuid, "mixed");
+  setUuid(bytes, 32, header.dataWriteGuid, "mixed");
+  setUuid(bytes, 48, header.logGuid, "mixed");
   view.setUint16(64, header.logVersion, true);
   view.setUint16(66, header.version, true);
   view.setUint32(68, header.logLength, true);
@@ -136,23 +134,43 @@ export function encodeHeader(header: Header): Uint8Array {
   return bytes;
 }
 
-/** The file identifier: the signature, and who made the file, in UTF-16. */
-export function encodeIdentifier(creator: string): Uint8Array {
-  const bytes = new Uint8Array(SECTOR_4K);
-  const view = viewOf(bytes);
-  [...SIGNATURE].forEach((letter, index) => bytes[index] = letter.charCodeAt(0));
-  [...creator].slice(0, 255).forEach((letter, index) => view.setUint16(8 + 2 * index, letter.charCodeAt(0), true));
-  return bytes;
+/** The headers of an image that is being changed. */
+export interface Headers {
+  /** The current header. */
+  readonly current: CurrentHeader;
+  /** Changes fields of the header and syncs them; the other header keeps the old values. */
+  update(change: Partial<Header>): Promise<void>;
+  /** Changes fields in both headers. Syncs only the first write, which makes the change current. */
+  updateBoth(change: Partial<Header>): Promise<void>;
 }
 
-/** Who made the file, as the identifier says; printable text only. */
-export function creatorOf(identifier: Uint8Array): string {
-  const view = viewOf(identifier);
-  let text = "";
-  for (let at = 8; at < 8 + 512; at += 2) {
-    const unit = view.getUint16(at, true);
-    if (unit === 0) break;
-    text += unit >= 0x20 && unit < 0x7f ? String.fromCharCode(unit) : "?";
+/**
+ * Returns the headers of `storage`, of which `header` is the current one. They are written in turns ([MS-VHDX] 2.2.2.1), so
+ * that one of them is valid at any time.
+ */
+export function headersOf(storage: WritableStorage, header: CurrentHeader): Headers {
+  let current = header;
+
+  async function write(change: Partial<Header>): Promise<void> {
+    const index = current.index === 0 ? 1 : 0;
+    const next: CurrentHeader = { ...current, ...change, sequence: current.sequence + 1n, index };
+    await storage.writeAt(encodeHeader(next), HEADERS_AT[index]);
+    current = next;
   }
-  return text;
+
+  async function update(change: Partial<Header>): Promise<void> {
+    await write(change);
+    await storage.sync();
+  }
+
+  return {
+    get current() {
+      return current;
+    },
+    update,
+    async updateBoth(change) {
+      await update(change);
+      await write({});
+    },
+  };
 }

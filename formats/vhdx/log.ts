@@ -1,5 +1,5 @@
 /**
- * The log of an image that was not closed: the search for the entries that count, as [MS-VHDX] 2.3.3 describes it.
+ * The log of an image that was not closed: the search for its active sequence ([MS-VHDX] 2.3.3).
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Storage } from "../storage/types.ts";
 import { type CurrentHeader, SECTOR_4K } from "./header.ts";
 import { type Change, changesOf, entryAt, type Log, type LogEntry, logOf } from "./log_entry.ts";
 
-/** The longest log that is replayed: it is held in memory, and so is what it changes. Products write 1 MiB. */
+/** Bytes of the longest log that is replayed: log and changes are held in memory. Other programs write 1 MiB. */
 export const MAX_LOG = 32 << 20;
 /** The most changes that are replayed. */
 const MAX_CHANGES = 1 << 16;
 
-/** What a log says. */
+/** The changes of a log. */
 export interface Replay {
-  /** In the order in which they are to be carried out. */
+  /** In the order in which they must be written. */
   readonly changes: readonly Change[];
-  /** The file must have this length, in bytes. */
+  /** Bytes that the file must have after the replay. */
   readonly fileSize: number;
 }
 
 /**
  * Reads the log of an image that has one.
  *
- * @throws ImageError `corrupt` if no sequence of entries is whole, or the file is shorter than it was when they were
+ * @throws ImageError `corrupt` if there is no complete sequence of entries, or the file is shorter than when they were
  * written; `unsupported` for a log that is too long
  */
 export async function readLog(storage: Storage, header: CurrentHeader): Promise<Replay> {
@@ -32,7 +32,7 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
   const { logAt, logLength, logGuid } = header;
   if (logLength > MAX_LOG) {
     const message = `Cannot replay the log of "${label}": it has ${logLength} bytes, at most ${MAX_LOG} are replayed ` +
-      `here; ${CLOSE_IT}`;
+      `here; ${CLOSE_HINT}`;
     throw new ImageError("unsupported", message, { path: label, offset: logAt });
   }
   const bytes = new Uint8Array(logLength);
@@ -52,7 +52,7 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
   const count = sequence.reduce((sum, entry) => sum + entry.descriptors, 0);
   if (count > MAX_CHANGES) {
     const message = `Cannot replay the log of "${label}": it has ${count} changes, at most ${MAX_CHANGES} are ` +
-      `replayed here; ${CLOSE_IT}`;
+      `replayed here; ${CLOSE_HINT}`;
     throw new ImageError("unsupported", message, { path: label, offset: logAt });
   }
   const changes = sequence.flatMap((entry) => changesOf(log, entry));
@@ -60,13 +60,13 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
   return { changes, fileSize };
 }
 
-/** How a user gets rid of a log. */
-export const CLOSE_IT = "let Hyper-V or `check -r all` replay it first";
+/** The end of messages about a log that is in use. */
+export const CLOSE_HINT = "let Hyper-V or `check -r all` replay it first";
 
 /**
- * The entries to be replayed, oldest first; `null` where there are none. Among all sequences, runs of entries that
- * follow each other in place and in number, the one counts whose last entry has the greatest number; it is whole if it
- * holds the entry that its last one names as the tail. Pure.
+ * Returns the entries to replay, oldest first; `null` where there are none. A sequence is a series of adjacent entries with
+ * consecutive sequence numbers; it is complete if it holds the entry that its last one names as the tail. The complete
+ * sequence whose last entry has the greatest number is the active one. Pure.
  */
 export function activeSequence(log: Log): LogEntry[] | null {
   const known = new Map<number, LogEntry | null>();
@@ -89,7 +89,7 @@ export function activeSequence(log: Log): LogEntry[] | null {
       best = sequence.slice(tail);
       bestNumber = head.sequence;
     }
-    // The place after the last entry may lie before the first one: then the search has gone round.
+    // The log is a ring: an entry that follows the last one at a lower position has been seen already.
     const next = (head.at + head.length) % log.bytes.length;
     if (next <= at) break;
     at = next;
@@ -97,10 +97,10 @@ export function activeSequence(log: Log): LogEntry[] | null {
   return best;
 }
 
-/** All entries from `at` on that follow each other. */
+/** Returns the sequence that begins at `at`. */
 function sequenceAt(log: Log, at: number, entry: (at: number) => LogEntry | null): LogEntry[] {
   const sequence: LogEntry[] = [];
-  // Numbers rise, so that a sequence that fills the log does not begin anew.
+  // Numbers ascend, so that the loop ends even where the sequence fills the whole ring.
   for (let found = entry(at); found; found = entry((found.at + found.length) % log.bytes.length)) {
     const before = sequence.at(-1);
     if (before && found.sequence !== before.sequence + 1) break;

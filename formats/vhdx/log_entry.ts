@@ -1,11 +1,11 @@
 /**
- * One entry of the log ([MS-VHDX] 2.3.1): a header, descriptors of what it changes, and the sectors to be written.
+ * One entry of the log ([MS-VHDX] 2.3.1): a header, descriptors of its changes, and the data sectors.
  *
  * @module
  */
 import { setU64, viewOf } from "../bytes.ts";
 import { crc32c } from "./crc32c.ts";
-import { guidAt, setGuid } from "./guid.ts";
+import { setUuid, uuidAt } from "../shared/uuid.ts";
 import { SECTOR_4K } from "./header.ts";
 
 const SIGNATURE = 0x6c6f6765;
@@ -15,26 +15,26 @@ const DATA_SECTOR = 0x64617461;
 const HEADER_BYTES = 64;
 const DESCRIPTOR_BYTES = 32;
 const CHECKSUM = new Uint8Array(4);
-/** The number of an entry that is alone in its log. */
+/** The sequence number of the only entry of a log. */
 const ONLY = 1;
 
-/** The whole log, a ring of sectors. */
+/** The whole log, a ring of sectors, in memory. */
 export interface Log {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Which entries belong to it. */
+  /** The GUID of valid entries. */
   readonly guid: string;
-  /** How many bytes may still be checked: what a log of sound entries needs, several times over. */
+  /** Bytes whose checksums may still be computed: a hostile log of overlapping entries would take too long. */
   budget: number;
 }
 
-/** An entry that is whole. Places count from the start of the log. */
+/** A valid entry. Positions count from the start of the log. */
 export interface LogEntry {
   readonly at: number;
-  /** In bytes. */
+  /** Bytes of the entry. */
   readonly length: number;
   readonly sequence: number;
-  /** Place of the oldest entry that must be replayed when this one is the last. */
+  /** Position of the oldest entry that must be replayed if this one is the last. */
   readonly tail: number;
   readonly descriptors: number;
   /** The file had at least this length when the entry was written. */
@@ -43,22 +43,22 @@ export interface LogEntry {
   readonly lastFileOffset: number;
 }
 
-/** What an entry changes: file bytes `[start, end)`, to 4096 bytes of `data`, or to zeroes. */
+/** A change of the file bytes `[start, end)`: 4096 bytes of `data`, or zeroes. */
 export interface Change {
   readonly start: number;
   readonly end: number;
   readonly data: Uint8Array | null;
 }
 
-/** The log in memory. */
+/** Returns the log with these bytes. */
 export function logOf(bytes: Uint8Array, guid: string): Log {
   return { bytes, view: viewOf(bytes), guid, budget: 4 * bytes.length };
 }
 
-/** The entry at `at`; `null` where there is none that is whole and of this log. */
+/** Returns the entry at `at`; `null` where there is no valid one of this log. */
 export function entryAt(log: Log, at: number): LogEntry | null {
   const { bytes, view } = log;
-  if (view.getUint32(at) !== SIGNATURE || guidAt(bytes, at + 32) !== log.guid) return null;
+  if (view.getUint32(at) !== SIGNATURE || uuidAt(bytes, at + 32, "mixed") !== log.guid) return null;
   const entry: LogEntry = {
     at,
     length: view.getUint32(at + 8, true),
@@ -73,24 +73,24 @@ export function entryAt(log: Log, at: number): LogEntry | null {
   if (tail % SECTOR_4K !== 0 || tail >= bytes.length) return null;
   if (sequence === 0 || ![sequence, flushedFileOffset, lastFileOffset].every(Number.isSafeInteger)) return null;
   if (descriptorSectors(descriptors) * SECTOR_4K > length) return null;
-  return partsAreWhole(log, entry) && checksumHolds(log, entry) ? entry : null;
+  return hasValidParts(log, entry) && hasValidChecksum(log, entry) ? entry : null;
 }
 
-/** Sectors that so many descriptors take, with the header before them. */
+/** Returns the number of sectors for the header of an entry and its descriptors. */
 export function descriptorSectors(descriptors: number): number {
   return Math.ceil((HEADER_BYTES + descriptors * DESCRIPTOR_BYTES) / SECTOR_4K);
 }
 
-/** Every descriptor and every data sector bears the number of its entry, so that one half written is known. */
-function partsAreWhole(log: Log, entry: LogEntry): boolean {
+/** Checks descriptors and data sectors. Each has the sequence number of its entry, so that a torn write is detected. */
+function hasValidParts(log: Log, entry: LogEntry): boolean {
   const { view } = log;
   let dataSectors = 0;
   for (let nth = 0; nth < entry.descriptors; nth++) {
     const at = descriptorAt(log, entry, nth);
-    const kind = view.getUint32(at);
+    const signature = view.getUint32(at);
     if (number64(view, at + 24) !== entry.sequence || number64(view, at + 16) % SECTOR_4K !== 0) return false;
-    if (kind === DATA_DESCRIPTOR) dataSectors++;
-    else if (kind !== ZERO_DESCRIPTOR || number64(view, at + 8) % SECTOR_4K !== 0) return false;
+    if (signature === DATA_DESCRIPTOR) dataSectors++;
+    else if (signature !== ZERO_DESCRIPTOR || number64(view, at + 8) % SECTOR_4K !== 0) return false;
   }
   const first = descriptorSectors(entry.descriptors);
   if ((first + dataSectors) * SECTOR_4K > entry.length) return false;
@@ -102,7 +102,7 @@ function partsAreWhole(log: Log, entry: LogEntry): boolean {
   return true;
 }
 
-function checksumHolds(log: Log, entry: LogEntry): boolean {
+function hasValidChecksum(log: Log, entry: LogEntry): boolean {
   log.budget -= entry.length;
   if (log.budget < 0) return false;
   const { bytes, view } = log;
@@ -114,7 +114,7 @@ function checksumHolds(log: Log, entry: LogEntry): boolean {
   return crc === view.getUint32(at + 4, true);
 }
 
-/** What the entry changes, in the order of its descriptors. */
+/** Returns the changes of an entry, in the order of its descriptors. */
 export function changesOf(log: Log, entry: LogEntry): Change[] {
   const { bytes, view } = log;
   const changes: Change[] = [];
@@ -128,7 +128,7 @@ export function changesOf(log: Log, entry: LogEntry): Change[] {
     }
     const sector = sectorAt(log, entry, dataSector++);
     const data = bytes.slice(sector, sector + SECTOR_4K);
-    // The first eight and the last four bytes gave way to signature and numbers; the descriptor keeps them.
+    // The first eight and the last four bytes hold signature and sequence number; the descriptor has the original bytes.
     data.set(bytes.subarray(at + 8, at + 16), 0);
     data.set(bytes.subarray(at + 4, at + 8), SECTOR_4K - 4);
     changes.push({ start, end: start + SECTOR_4K, data });
@@ -136,18 +136,19 @@ export function changesOf(log: Log, entry: LogEntry): Change[] {
   return changes;
 }
 
-/** What a new entry of the log is to say. */
+/** The content of a new entry. */
 export interface NewEntry {
-  /** Of the log, as the header is going to bear it. */
+  /** The log GUID that the header will have. */
   readonly guid: string;
-  /** File bytes `start` and 4096 bytes for them. */
+  /** File offsets, each with 4096 new bytes. */
   readonly updates: readonly { readonly start: number; readonly data: Uint8Array }[];
-  /** Bytes of the file that are stable, and that it must have; whole MiB. */
+  /** Bytes of the file that are on stable storage, in whole MiB. */
   readonly flushed: number;
+  /** Bytes that the file must have, in whole MiB. */
   readonly last: number;
 }
 
-/** An entry as it stands at the start of the log, the only one of its log. */
+/** Encodes the only entry of a log, which begins at the start of the log. */
 export function encodeEntry({ guid, updates, flushed, last }: NewEntry): Uint8Array {
   const first = descriptorSectors(updates.length);
   const bytes = new Uint8Array((first + updates.length) * SECTOR_4K);
@@ -156,7 +157,7 @@ export function encodeEntry({ guid, updates, flushed, last }: NewEntry): Uint8Ar
   view.setUint32(8, bytes.length, true);
   view.setUint32(16, ONLY, true);
   view.setUint32(24, updates.length, true);
-  setGuid(bytes, 32, guid);
+  setUuid(bytes, 32, guid, "mixed");
   setU64(view, 48, flushed, true);
   setU64(view, 56, last, true);
   updates.forEach(({ start, data }, nth) => {
@@ -178,15 +179,15 @@ export function encodeEntry({ guid, updates, flushed, last }: NewEntry): Uint8Ar
 
 function descriptorAt(log: Log, entry: LogEntry, nth: number): number {
   // Header and sectors are multiples of a descriptor: none crosses the end of a sector.
-  const place = HEADER_BYTES + nth * DESCRIPTOR_BYTES;
-  return (entry.at + place) % log.bytes.length;
+  const offset = HEADER_BYTES + nth * DESCRIPTOR_BYTES;
+  return (entry.at + offset) % log.bytes.length;
 }
 
 function sectorAt(log: Log, entry: LogEntry, nth: number): number {
   return (entry.at + nth * SECTOR_4K) % log.bytes.length;
 }
 
-/** A field as a number; above 2^53 - 1 it is not exact, and no safe integer. */
+/** Returns a 64-bit field; above 2^53 - 1 the result is inexact, and no safe integer. */
 function number64(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
 }

@@ -1,5 +1,5 @@
 /**
- * A file as it would be after its log was replayed. The file itself is left as it is.
+ * Replay of a log in memory: reads show the changes, and the file stays unchanged.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Storage } from "../storage/types.ts";
 import type { Replay } from "./log.ts";
 import type { Change } from "./log_entry.ts";
 
-/** A change that stands: `[start, end)` in file bytes; `dataStart` is where `data` begins. */
+/** The visible part of a change: file bytes `[start, end)`; `dataStart` is the file offset of the first byte of `data`. */
 interface Patch {
   readonly start: number;
   readonly end: number;
@@ -17,7 +17,7 @@ interface Patch {
 }
 
 /**
- * `storage` with `replay` carried out. It does not own `storage`.
+ * Returns a view of `storage` with the changes of `replay`. It does not own `storage`.
  *
  * @example
  * ```ts
@@ -26,9 +26,9 @@ interface Patch {
  * import assert from "node:assert/strict";
  *
  * const file = new MemoryStorage(new Uint8Array(8192).fill(1));
- * const seen = replayed(file, { fileSize: 8192, changes: [{ start: 4096, end: 8192, data: null }] });
+ * const view = replayed(file, { fileSize: 8192, changes: [{ start: 4096, end: 8192, data: null }] });
  * const bytes = new Uint8Array(2);
- * await seen.readAt(bytes, 4095);
+ * await view.readAt(bytes, 4095);
  * assert.deepEqual([...bytes, file.bytes()[4096]], [1, 0, 1]);
  * ```
  */
@@ -63,7 +63,7 @@ function apply(patch: Patch, into: Uint8Array, fileOffset: number, fileEnd: numb
   into.set(patch.data.subarray(start - patch.dataStart, end - patch.dataStart), start - fileOffset);
 }
 
-/** The first patch that ends after `fileOffset`. */
+/** Returns the index of the first patch that ends after `fileOffset`. */
 function firstAfter(patches: readonly Patch[], fileOffset: number): number {
   let low = 0;
   let high = patches.length;
@@ -76,15 +76,15 @@ function firstAfter(patches: readonly Patch[], fileOffset: number): number {
 }
 
 /**
- * What stands of changes that follow each other: patches in the order of their places that do not overlap. Goes from the
- * last change to the first and lets each take what is still free, so that any number of changes costs little more than
- * sorting. Pure.
+ * Returns the visible parts of a series of changes, of which the last one wins: patches without overlaps, in the order of
+ * their offsets. Walks from the last change to the first, and gives each the cells that are still free, so that the cost is
+ * little more than that of sorting. Pure.
  */
 function lastWins(changes: readonly Change[]): Patch[] {
   const edges = Float64Array.from(new Set(changes.flatMap(({ start, end }) => [start, end]))).sort();
   const indexOf = new Map<number, number>();
   edges.forEach((edge, index) => indexOf.set(edge, index));
-  // Cell `n` lies between edge `n` and the next; `free[n]` leads to the first free cell from there on.
+  // Cell `n` is the range between edge `n` and the next; `free[n]` leads to the first free cell from `n` on.
   const free = Uint32Array.from(edges, (_, index) => index);
   const freeFrom = (cell: number): number => {
     let root = cell;

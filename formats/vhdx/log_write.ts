@@ -1,48 +1,46 @@
 /**
- * Writing through the log ([MS-VHDX] 2.3): changes of BAT, bitmaps, metadata and region tables wait in memory, and become
- * true at one moment. Between those moments the log is empty, so that programs that cannot replay it open the image.
+ * Writes through the log ([MS-VHDX] 2.3): changes of BAT, bitmaps, metadata and region tables are collected in memory and
+ * committed atomically. Between commits the log is empty, so that programs without log replay can open the image.
  *
  * @module
  */
-import { alignDown, alignUp, equalBytes } from "../bytes.ts";
+import { alignDown, alignUp, equalBytes, MIB } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { NO_GUID } from "./guid.ts";
-import { SECTOR_4K } from "./header.ts";
-import type { Headers } from "./header_update.ts";
-import { MIB } from "./limits.ts";
+import { NIL_UUID } from "../shared/uuid.ts";
+import { type Headers, SECTOR_4K } from "./header.ts";
 import { descriptorSectors, encodeEntry } from "./log_entry.ts";
 
-/** The most of a log that one entry takes. */
+/** Bytes of the largest entry that is written. */
 const MAX_ENTRY = 4 * MIB;
 
-/** A file whose structures are changed through its log. What is written waits, and reads as written, until `commit`. */
+/** A file whose structures are changed through its log. Writes stay in memory until `commit`; reads show them. */
 export interface LoggedStorage extends WritableStorage {
-  /** How many sectors of 4096 bytes can be changed at one moment. */
-  readonly room: number;
-  /** Everything that was written is true when this returns, or nothing of it if the program ends before. */
+  /** Number of sectors of 4096 bytes that one commit can change. */
+  readonly capacity: number;
+  /** Writes all changes to the file, atomically: if the program ends before, the file has all of them or none. */
   commit(): Promise<void>;
 }
 
 /**
- * `storage`, whose structures are changed through its log.
+ * Returns `storage` with writes through its log.
  *
  * @throws ImageError `unsupported` where the image has no log
  */
 export function loggedStorage(storage: WritableStorage, headers: Headers): LoggedStorage {
   const { logAt, logLength } = headers.current;
-  const room = roomOf(Math.min(logLength, MAX_ENTRY));
-  if (room < 1) {
+  const capacity = capacityOf(Math.min(logLength, MAX_ENTRY));
+  if (capacity < 1) {
     const message = `Cannot change "${storage.label}": it has no log, through which changes must go`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const waiting = new Map<number, Uint8Array>();
+  const pending = new Map<number, Uint8Array>();
 
   async function readAt(into: Uint8Array, fileOffset: number): Promise<void> {
     await storage.readAt(into, fileOffset);
     const end = fileOffset + into.length;
     for (let at = alignDown(fileOffset, SECTOR_4K); at < end; at += SECTOR_4K) {
-      const sector = waiting.get(at);
+      const sector = pending.get(at);
       if (sector === undefined) continue;
       const from = Math.max(at, fileOffset);
       into.set(sector.subarray(from - at, Math.min(SECTOR_4K, end - at)), from - fileOffset);
@@ -57,28 +55,28 @@ export function loggedStorage(storage: WritableStorage, headers: Headers): Logge
     whole.set(from, fileOffset - start);
     for (let at = 0; at < whole.length; at += SECTOR_4K) {
       const sector = whole.subarray(at, at + SECTOR_4K);
-      if (!equalBytes(sector, old.subarray(at, at + SECTOR_4K))) waiting.set(start + at, sector);
+      if (!equalBytes(sector, old.subarray(at, at + SECTOR_4K))) pending.set(start + at, sector);
     }
   }
 
   async function commit(): Promise<void> {
-    if (waiting.size === 0) return;
-    if (waiting.size > room) {
-      throw new Error(`${waiting.size} sectors are to be changed at one moment, the log has room for ${room}`);
+    if (pending.size === 0) return;
+    if (pending.size > capacity) {
+      throw new Error(`${pending.size} sectors are to be changed at one moment, the log has capacity for ${capacity}`);
     }
-    const updates = [...waiting].sort(([a], [b]) => a - b).map(([start, data]) => ({ start, data }));
-    // What the structures are going to point at must be there before.
+    const updates = [...pending].sort(([a], [b]) => a - b).map(([start, data]) => ({ start, data }));
+    // The blocks to which the new structures refer must be on stable storage first.
     await storage.sync();
     const guid = crypto.randomUUID();
     const fileSize = { flushed: alignDown(storage.size, MIB), last: alignUp(storage.size, MIB) };
-    // The log is empty, so that its content is nothing to anybody until a header bears the GUID.
+    // The log is empty: readers ignore the entry until a header has its GUID.
     await storage.writeAt(encodeEntry({ guid, updates, ...fileSize }), logAt);
     await storage.sync();
     await headers.update({ logGuid: guid });
     for (const { start, data } of updates) await storage.writeAt(data, start);
     await storage.sync();
-    await headers.updateBoth({ logGuid: NO_GUID });
-    waiting.clear();
+    await headers.updateBoth({ logGuid: NIL_UUID });
+    pending.clear();
   }
 
   return {
@@ -88,7 +86,7 @@ export function loggedStorage(storage: WritableStorage, headers: Headers): Logge
     },
     startsZeroed: storage.startsZeroed,
     zeroesCheaply: storage.zeroesCheaply,
-    room,
+    capacity,
     readAt,
     writeAt,
     zeroAt: (start, end) => writeAt(new Uint8Array(end - start), start),
@@ -100,10 +98,10 @@ export function loggedStorage(storage: WritableStorage, headers: Headers): Logge
   };
 }
 
-/** How many changed sectors an entry in a log of `length` bytes holds; a sector stays free. */
-function roomOf(length: number): number {
+/** Returns the number of changed sectors that fit into an entry, in a log of `length` bytes; one sector stays free. */
+function capacityOf(length: number): number {
   const sectors = Math.floor(length / SECTOR_4K) - 1;
-  let room = Math.max(0, sectors);
-  while (room > 0 && descriptorSectors(room) + room > sectors) room--;
-  return room;
+  let capacity = Math.max(0, sectors);
+  while (capacity > 0 && descriptorSectors(capacity) + capacity > sectors) capacity--;
+  return capacity;
 }

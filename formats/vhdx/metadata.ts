@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { isPowerOfTwo, setU64, u64, viewOf } from "../bytes.ts";
+import { isPowerOfTwo, MIB, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { guidAt, setGuid } from "./guid.ts";
+import { setUuid, uuidAt } from "../shared/uuid.ts";
 import { SECTOR_4K } from "./header.ts";
-import { MAX_BLOCK, MAX_SIZE, MIB, MIN_BLOCK } from "./limits.ts";
+import { MAX_BLOCK, MAX_SIZE, MIN_BLOCK } from "./options.ts";
 import { type ParentLocator, parseParentLocator } from "./parent_locator.ts";
 import type { Area } from "./regions.ts";
 
-/** Items begin here, counted from the start of the region; before it stands the table. */
+/** Offset of the first item in the region, after the table. */
 const ITEMS_AT = 64 << 10;
 const MAX_ENTRIES = 2047;
 const MAX_ITEM = 1 << 20;
@@ -24,7 +24,7 @@ const PHYSICAL_SECTOR = "cda348c7-445d-4471-9cc9-e9885251c556";
 const DISK_ID = "beca12ab-b2e6-4523-93ef-c309e000c746";
 const PARENT_LOCATOR = "a8d35f2d-b30b-454d-abf7-d3d84834ab0c";
 
-/** The items by GUID: what they are called, and how long they are at least. */
+/** The items by GUID: names for messages, and minimum lengths in bytes. */
 const KNOWN: { readonly [guid: string]: { readonly name: string; readonly length: number } } = {
   [FILE_PARAMETERS]: { name: "file parameters", length: 8 },
   [DISK_SIZE]: { name: "virtual disk size", length: 8 },
@@ -34,24 +34,24 @@ const KNOWN: { readonly [guid: string]: { readonly name: string; readonly length
   [PARENT_LOCATOR]: { name: "parent locator", length: 20 },
 };
 
-/** What the metadata say. Sizes in bytes. */
+/** The metadata of an image. Sizes in bytes. */
 export interface Metadata {
   readonly blockSize: number;
-  /** Whether blocks keep their place: a fixed image. */
+  /** LeaveBlocksAllocated: blocks are never freed, which makes a fixed image. */
   readonly leavesAllocated: boolean;
   /** Guest bytes. */
   readonly size: number;
   readonly logicalSector: number;
   readonly physicalSector: number;
   readonly diskId: string;
-  /** What is beneath a differencing image; `null` for all others. */
+  /** The parent of a differencing image; `null` for all others. */
   readonly parent: ParentLocator | null;
 }
 
 interface Item {
   readonly guid: string;
   readonly user: boolean;
-  /** Place in the region. */
+  /** Offset in the region. */
   readonly start: number;
   readonly end: number;
 }
@@ -88,15 +88,15 @@ export async function readMetadata(storage: Storage, region: Area): Promise<Meta
     size: u64(viewOf(await read(DISK_SIZE)), 0, true),
     logicalSector: viewOf(await read(LOGICAL_SECTOR)).getUint32(0, true),
     physicalSector: viewOf(await read(PHYSICAL_SECTOR)).getUint32(0, true),
-    diskId: guidAt(await read(DISK_ID), 0),
+    diskId: uuidAt(await read(DISK_ID), 0, "mixed"),
     parent: (flags & 2) !== 0 ? parseParentLocator(await read(PARENT_LOCATOR), label) : null,
   };
   checkMetadata(metadata, label);
   return metadata;
 }
 
-/** File offset of the disk's size, 8 bytes; `region` is that of an image whose metadata were read. */
-export async function placeOfSize(storage: Storage, region: Area): Promise<number> {
+/** Returns the file offset of the disk size, a field of 8 bytes. {@linkcode readMetadata} must have accepted the region. */
+export async function sizeFieldOffset(storage: Storage, region: Area): Promise<number> {
   const items = await readTable(storage, region);
   return region.start + items.find(({ guid, user }) => guid === DISK_SIZE && !user)!.start;
 }
@@ -114,7 +114,7 @@ async function readTable(storage: Storage, region: Area): Promise<Item[]> {
   }
   const items: Item[] = [];
   for (let at = 32; items.length < count; at += 32) {
-    const guid = guidAt(bytes, at);
+    const guid = uuidAt(bytes, at, "mixed");
     const start = view.getUint32(at + 16, true);
     const length = view.getUint32(at + 20, true);
     const flags = view.getUint32(at + 24, true);
@@ -151,10 +151,10 @@ function checkMetadata(metadata: Metadata, label: string): void {
   }
 }
 
-/** Length of the metadata region of a new image. */
+/** Bytes of the metadata region of a new image. */
 export const METADATA_BYTES = MIB;
 
-/** The metadata region of an image without a parent, as it stands in the file; its rest is zero. */
+/** Encodes the start of the metadata region of an image without a parent; the rest of the region is zero. */
 export function encodeMetadata(metadata: Metadata): Uint8Array {
   const bytes = new Uint8Array(ITEMS_AT + SECTOR_4K);
   const view = viewOf(bytes);
@@ -163,7 +163,7 @@ export function encodeMetadata(metadata: Metadata): Uint8Array {
   let itemAt = ITEMS_AT;
   const add = (guid: string, ofDisk: boolean, write: (at: number) => void) => {
     const at = 32 + 32 * entries++;
-    setGuid(bytes, at, guid);
+    setUuid(bytes, at, guid, "mixed");
     view.setUint32(at + 16, itemAt, true);
     view.setUint32(at + 20, KNOWN[guid].length, true);
     view.setUint32(at + 24, ofDisk ? 6 : 4, true);
@@ -177,7 +177,7 @@ export function encodeMetadata(metadata: Metadata): Uint8Array {
   add(DISK_SIZE, true, (at) => setU64(view, at, metadata.size, true));
   add(LOGICAL_SECTOR, true, (at) => view.setUint32(at, metadata.logicalSector, true));
   add(PHYSICAL_SECTOR, true, (at) => view.setUint32(at, metadata.physicalSector, true));
-  add(DISK_ID, true, (at) => setGuid(bytes, at, metadata.diskId));
+  add(DISK_ID, true, (at) => setUuid(bytes, at, metadata.diskId, "mixed"));
   view.setUint16(10, entries, true);
   return bytes;
 }

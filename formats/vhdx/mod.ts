@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { MAX_SIZE } from "./limits.ts";
+import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import type { Format } from "../contract.ts";
-import { hasSignature } from "./signature.ts";
-import { checkPlan, CREATE_OPTIONS } from "./options.ts";
+import { hasSignature } from "./identifier.ts";
 
 /**
- * VHDX images. New ones are dynamic or fixed; existing ones of all three subformats are read and written. One that was not
- * closed is read as its log says; it is not written.
+ * VHDX images. New ones are dynamic or fixed; existing ones of all three subformats are read and written. An image that was
+ * not closed is read with its log replayed in memory, and is not written.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * A VHDX image as a disk.
+ * Opens an image for reading.
  *
  * @module
  */
@@ -11,45 +11,45 @@ import { locatedExtent } from "../shared/located_extent.ts";
 import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
-import { type Bat, bitmapPlace, type BlockEntry, blockIn, PAGE_ENTRIES, pageAt, STATE } from "./bat.ts";
+import { type Bat, bitmapOffset, type BlockEntry, blockIn, PAGE_ENTRIES, pageOffsetOf, STATE } from "./bat.ts";
 import { payloadIndex } from "./bat_layout.ts";
 import { type Image, readImage } from "./structures.ts";
 import { backingOf } from "./parent_locator.ts";
-import { BITMAP_PIECE, bitRun, bitsOf } from "./sector_bitmap.ts";
+import { bitLocationOf, BITMAP_PAGE_BYTES, sameBits } from "./sector_bitmap.ts";
 
-/** Bitmaps held: those of 32 blocks at least. */
+/** Bytes of sector bitmaps in memory: those of 32 blocks at least. */
 const BITMAP_CACHE_BYTES = 2 << 20;
 
-/** What reading needs. */
+/** The inputs of reads. */
 interface Source {
   readonly storage: Storage;
   readonly bat: Bat;
   readonly bitmaps: TableCache;
 }
 
-/** Guest bytes up to `end` whose blocks are in one state, side by side in the file if they have a place there. */
+/** Guest bytes up to `end` whose blocks have one state, and are contiguous in the file if they are allocated. */
 interface BlockExtent extends BlockEntry {
   readonly end: number;
 }
 
 /**
- * Opens a dynamic, fixed or differencing image for reading. One that was not closed is read as its log says; the file is
- * left as it is.
+ * Opens a dynamic, fixed or differencing image for reading. The log of an image that was not closed is replayed in memory;
+ * the file stays unchanged.
  *
- * @throws ImageError `corrupt` where it contradicts [MS-VHDX]; `unsupported` for unknown regions and metadata that are
- * required
+ * @throws ImageError `corrupt` where the image contradicts [MS-VHDX]; `unsupported` for unknown regions and metadata that
+ * are required
  */
 export async function openVhdx(file: Storage): Promise<Disk> {
   const image = await readImage(file);
   const { storage, bat, geometry, metadata } = image;
-  const source: Source = { storage, bat, bitmaps: tableCache(storage, BITMAP_PIECE, BITMAP_CACHE_BYTES) };
+  const source: Source = { storage, bat, bitmaps: tableCache(storage, BITMAP_PAGE_BYTES, BITMAP_CACHE_BYTES) };
   return {
     format: "vhdx",
     size: geometry.size,
     clusterSize: geometry.blockSize,
     backing: metadata.parent && backingOf(metadata.parent),
     id: image.header.dataWriteGuid,
-    info: factsOf(image),
+    info: infoOf(image),
     extentAt: (start, limit) => extentAt(source, start, limit),
     read: (into, start) => readGuest(source, into, start),
   };
@@ -61,21 +61,21 @@ function extentAt(source: Source, start: number, limit: number): MaybePromise<Ex
       case STATE.notPresent:
         return holeExtent(start, end);
       case STATE.fullyPresent:
-        // Blocks are taken whole, and a fixed image has all of them.
+        // A block is allocated as a whole, and a fixed image has all blocks: the file may have holes there.
         return locatedExtent(source.storage, start, end, fileOffset);
       case STATE.partiallyPresent:
         return partialExtent(source, start, end, fileOffset);
       default:
-        // Zero; undefined and unmapped may read as anything, in a differencing image, too, but not as what is beneath.
+        // Undefined and unmapped blocks may read as anything, but not as the parent, even in a differencing image.
         return zeroExtent(start, end);
     }
   });
 }
 
-/** The blocks from guest byte `start` on: one look-up, within one piece of the table. */
+/** Returns the blocks from guest byte `start` on, within one page of the BAT. */
 function blockExtentAt(bat: Bat, start: number, limit: number): MaybePromise<BlockExtent> {
   const index = payloadIndex(bat.geometry, Math.floor(start / bat.geometry.blockSize));
-  return bat.pages.look(pageAt(bat, index), ({ view }) => blockExtentIn(bat, view, start, limit));
+  return bat.pages.look(pageOffsetOf(bat, index), ({ view }) => blockExtentIn(bat, view, start, limit));
 }
 
 function blockExtentIn(bat: Bat, page: DataView, start: number, limit: number): BlockExtent {
@@ -96,7 +96,7 @@ function blockExtentIn(bat: Bat, page: DataView, start: number, limit: number): 
   return { state: first.state, fileOffset, end: Math.min(end, limit) };
 }
 
-/** Within one piece of a bitmap; `fileOffset` is where `start` would lie. */
+/** Returns the extent at `start` by one page of the sector bitmap; `fileOffset` is the location of `start`, if present. */
 async function partialExtent(
   { storage, bat, bitmaps }: Source,
   start: number,
@@ -105,16 +105,16 @@ async function partialExtent(
 ): Promise<Extent> {
   const { geometry, label } = bat;
   const block = Math.floor(start / geometry.blockSize);
-  const bitmapAt = await bitmapPlace(bat, block);
+  const bitmapAt = await bitmapOffset(bat, block);
   if (bitmapAt === 0) {
     throw corrupt(`Cannot use block ${block} of "${label}": it is present in part, and has no sector bitmap`, label);
   }
-  const { pieceAt, firstBit } = bitsOf(geometry, block, bitmapAt);
+  const { pageOffset, firstBit } = bitLocationOf(geometry, block, bitmapAt);
   const blockStart = block * geometry.blockSize;
   const bitOf = (guest: number) => firstBit + Math.floor((guest - blockStart) / geometry.sectorSize);
-  // The bits of the chunk's next blocks follow, as far as the piece goes.
-  const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PIECE * 8);
-  const { set, end } = await bitmaps.look(pieceAt, ({ bytes }) => bitRun(bytes, bitOf(start), lastBit));
+  // The bits of the next blocks of the chunk follow, up to the end of the page.
+  const lastBit = Math.min(bitOf(limit - 1) + 1, BITMAP_PAGE_BYTES * 8);
+  const { set, end } = await bitmaps.look(pageOffset, ({ bytes }) => sameBits(bytes, bitOf(start), lastBit));
   const extentEnd = Math.min(limit, blockStart + (end - firstBit) * geometry.sectorSize);
   return set ? dataExtent(start, extentEnd, { storage, offset: fileOffset }) : holeExtent(start, extentEnd);
 }
@@ -130,7 +130,7 @@ async function readGuest({ storage, bat }: Source, into: Uint8Array, start: numb
   }
 }
 
-function factsOf({ creator, header, dirty, metadata }: Image): FormatInfo {
+function infoOf({ creator, header, dirty, metadata }: Image): FormatInfo {
   const { parent } = metadata;
   return {
     "subformat": parent ? "differencing" : metadata.leavesAllocated ? "fixed" : "dynamic",

@@ -1,17 +1,22 @@
 /**
- * Options of a new image, as data, and as values with their meaning.
+ * Options of a new image: their specifications, their values, and the limits of the format.
  *
  * @module
  */
-import { alignUp, isPowerOfTwo, SECTOR } from "../bytes.ts";
+import { alignUp, isPowerOfTwo, MIB, SECTOR } from "../bytes.ts";
 import type { CreatePlan } from "../contract.ts";
 import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
-import { MAX_BLOCK, MAX_SIZE, MIB, MIN_BLOCK } from "./limits.ts";
 
 const GIB = 2 ** 30;
+/** Guest bytes of the largest disk ([MS-VHDX] 1.3). */
+export const MAX_SIZE = 64 * 2 ** 40;
+/** The smallest block, in bytes ([MS-VHDX] 2.6.2.1). */
+export const MIN_BLOCK = MIB;
+/** The largest block, in bytes. */
+export const MAX_BLOCK = 256 * MIB;
 
-/** What `createOptions` of the format says. */
+/** The options of a new image. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "subformat",
@@ -49,7 +54,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** The options of a plan, absent ones filled in. Sizes in bytes. */
+/** The options of a plan, with defaults for absent ones. Sizes in bytes. */
 export interface CreateSettings {
   /** Guest bytes, whole sectors. */
   readonly size: number;
@@ -60,7 +65,7 @@ export interface CreateSettings {
   readonly sparse: boolean;
 }
 
-/** The settings that `plan` asks for. */
+/** Returns the settings of `plan`. */
 export function settingsOf({ size, options }: CreatePlan): CreateSettings {
   const sectors = alignUp(size, SECTOR);
   const { block_size: blockSize, log_size: logSize } = options;
@@ -74,7 +79,7 @@ export function settingsOf({ size, options }: CreatePlan): CreateSettings {
   };
 }
 
-/** Small blocks waste less, large ones keep the table short. A tiny disk gets one small block. */
+/** Returns the default block size: small blocks waste less space, large ones keep the BAT short. */
 function usualBlockSize(size: number): number {
   if (size > 32 * 1024 * GIB) return 64 * MIB;
   if (size > 100 * GIB) return 32 * MIB;

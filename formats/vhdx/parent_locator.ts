@@ -1,47 +1,47 @@
 /**
- * The parent locator of a differencing image ([MS-VHDX] 2.6.2.6): keys and values that say what is beneath it.
+ * The parent locator of a differencing image ([MS-VHDX] 2.6.2.6): keys and values that identify its parent.
  *
  * @module
  */
 import { viewOf } from "../bytes.ts";
 import type { NamedFile } from "../guest_reader.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { guidAt, NO_GUID, parseGuid } from "./guid.ts";
+import { NIL_UUID, parseUuid, uuidAt } from "../shared/uuid.ts";
 
-/** The only type that the specification knows. */
+/** The only locator type of the specification. */
 const VHDX_LOCATOR = "b04aefb7-d19e-4a81-b789-25b8e9445913";
 
-/** Paths in the order in which the specification has them tried. */
+/** Keys of paths, in the order in which the specification tries them. */
 const PATHS = ["relative_path", "volume_path", "absolute_win32_path"] as const;
 const LINKAGES = ["parent_linkage", "parent_linkage2"] as const;
 
-/** What is known of a parent. */
+/** The identity of a parent. */
 export interface ParentLocator {
   /** The data write GUID that the parent must have. */
   readonly linkage: string;
-  /** Another one that it may have instead; written while the parent is being changed. */
+  /** An alternative data write GUID, which is set while the parent is being changed. */
   readonly linkage2: string | null;
-  /** Paths as they stand in the image, best first. */
+  /** Paths as the image states them, best first. */
   readonly paths: readonly string[];
 }
 
-/** Reads a locator. `bytes` are all of the item. */
+/** Parses a locator. `bytes` is the whole item. */
 export function parseParentLocator(bytes: Uint8Array, label: string): ParentLocator {
-  const type = guidAt(bytes, 0);
+  const type = uuidAt(bytes, 0, "mixed");
   if (type !== VHDX_LOCATOR) {
     const message = `Cannot open "${label}": the locator of its parent has the type ${type}, only VHDX files are known`;
     throw new ImageError("unsupported", message, { path: label });
   }
   const values = valuesOf(bytes, label);
-  const [linkage = null, linkage2 = null] = LINKAGES.map((key) => parseGuid(values.get(key) ?? ""));
+  const [linkage = null, linkage2 = null] = LINKAGES.map((key) => parseUuid(values.get(key) ?? ""));
   if (linkage === null) {
     throw corrupt(`Cannot open "${label}": the locator of its parent has no "parent_linkage" that is a GUID`, label);
   }
   const paths = PATHS.map((key) => values.get(key) ?? "").filter((path) => path !== "");
-  return { linkage, linkage2: linkage2 === NO_GUID || linkage2 === linkage ? null : linkage2, paths };
+  return { linkage, linkage2: linkage2 === NIL_UUID || linkage2 === linkage ? null : linkage2, paths };
 }
 
-/** The values of the known keys. Places count from the start of the item. */
+/** Returns the values of the known keys. Offsets count from the start of the item. */
 function valuesOf(bytes: Uint8Array, label: string): Map<string, string> {
   const view = viewOf(bytes);
   const count = view.getUint16(18, true);
@@ -49,7 +49,7 @@ function valuesOf(bytes: Uint8Array, label: string): Map<string, string> {
   const values = new Map<string, string>();
   for (let at = 20; at < 20 + 12 * count; at += 12) {
     const key = textAt(bytes, view.getUint32(at, true), view.getUint16(at + 8, true), label, 64);
-    // Others may add keys; only those known here are decoded, each once, so that a long table costs nothing.
+    // Other programs may add keys. Only known ones are decoded, each once, so that a long table takes no time.
     if (key === null || ![...PATHS, ...LINKAGES].some((known) => known === key)) continue;
     if (values.has(key)) throw broken(label, `it has two entries "${key}"`);
     values.set(key, textAt(bytes, view.getUint32(at + 4, true), view.getUint16(at + 10, true), label) ?? "");
@@ -57,7 +57,7 @@ function valuesOf(bytes: Uint8Array, label: string): Map<string, string> {
   return values;
 }
 
-/** UTF-16 text; `null` where it is longer than `most` bytes. */
+/** Returns UTF-16 text; `null` where it is longer than `most` bytes. */
 function textAt(bytes: Uint8Array, at: number, length: number, label: string, most = 65_535): string | null {
   if (at + length > bytes.length) {
     throw broken(label, `an entry ends at ${at + length}, past its ${bytes.length} bytes`);
@@ -73,7 +73,7 @@ function broken(label: string, found: string): ImageError {
   return corrupt(`Cannot use the parent locator of "${label}": ${found}`, label);
 }
 
-/** The parent as the engine is to look for it. */
+/** Returns the parent as a named file. */
 export function backingOf(parent: ParentLocator): NamedFile {
   const [name = "", ...others] = parent.paths;
   return {

@@ -1,38 +1,37 @@
 /**
- * The region tables ([MS-VHDX] 2.2.3): where BAT and metadata stand. There are two alike; one that is damaged is made up
- * for by the other.
+ * The region tables ([MS-VHDX] 2.2.3) with the locations of BAT and metadata. There are two copies; the second is used
+ * where the first is damaged.
  *
  * @module
  */
-import { equalBytes, setU64, viewOf } from "../bytes.ts";
+import { equalBytes, MIB, setU64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { structureChecksum } from "./crc32c.ts";
-import { guidAt, setGuid } from "./guid.ts";
+import { setUuid, uuidAt } from "../shared/uuid.ts";
 import { HEADER_SECTION } from "./header.ts";
-import { MIB } from "./limits.ts";
 
-/** Where the region tables stand, in file bytes. */
+/** File offsets of the region tables. */
 export const REGION_TABLES_AT = [192 << 10, 256 << 10] as const;
-/** Length of a region table. */
+/** Bytes of a region table. */
 export const REGION_TABLE_BYTES = 64 << 10;
 const MAX_ENTRIES = 2047;
 
 const BAT = "2dc27766-f623-4200-9d64-115e9bfd4a08";
 const METADATA = "8b7ca206-4790-4b9a-b8fe-575f050f886e";
 
-/** A part of the file, in file bytes. */
+/** A range of file bytes. */
 export interface Area {
   readonly name: string;
   readonly start: number;
   readonly end: number;
 }
 
-/** Where things stand in the file. */
+/** The regions of an image. */
 export interface Regions {
   readonly bat: Area;
   readonly metadata: Area;
-  /** All that is not for blocks: headers, log and every region, in the order of their places. */
+  /** Areas that hold no blocks: header section, log and every region, in the order of their offsets. */
   readonly areas: readonly Area[];
 }
 
@@ -44,15 +43,19 @@ interface Entry extends Area {
 /**
  * Reads the region table.
  *
- * @param log the log's place, which no region may touch
- * @throws ImageError `corrupt` if both tables are damaged, a region lies where it cannot, or one is missing;
+ * @param log the area of the log, which no region may overlap
+ * @throws ImageError `corrupt` if both tables are damaged, a region has an invalid location, or one is missing;
  * `unsupported` for an unknown region that is required
  */
 export async function readRegions(storage: Storage, log: Area): Promise<Regions> {
   const entries = await readEntries(storage);
   for (const entry of entries) checkEntry(entry, storage);
   const areas = checkedAreas([{ name: "header section", start: 0, end: HEADER_SECTION }, log, ...entries], storage);
-  return { bat: theOne(entries, BAT, "BAT", storage), metadata: theOne(entries, METADATA, "metadata", storage), areas };
+  return {
+    bat: requiredRegion(entries, BAT, "BAT", storage),
+    metadata: requiredRegion(entries, METADATA, "metadata", storage),
+    areas,
+  };
 }
 
 async function readEntries(storage: Storage): Promise<Entry[]> {
@@ -61,7 +64,7 @@ async function readEntries(storage: Storage): Promise<Entry[]> {
   if (storage.size < least) {
     throw corrupt(`Cannot read the region tables of "${label}": the file ends at ${storage.size}`, label);
   }
-  const bytes = await soundTable(storage);
+  const bytes = await readValidTable(storage);
   const view = viewOf(bytes);
   const count = view.getUint32(8, true);
   if (count > MAX_ENTRIES) {
@@ -70,20 +73,20 @@ async function readEntries(storage: Storage): Promise<Entry[]> {
   return [...Array(count).keys()].map((nth) => entryAt(bytes, view, 16 + 32 * nth));
 }
 
-/** The places of the tables that are not what the first whole one is. */
+/** Returns the file offsets of the tables that differ from the first valid one. */
 export async function damagedTables(storage: Storage): Promise<number[]> {
-  const sound = await soundTable(storage);
+  const valid = await readValidTable(storage);
   const damaged: number[] = [];
   for (const tableAt of REGION_TABLES_AT) {
     const bytes = new Uint8Array(REGION_TABLE_BYTES);
     await storage.readAt(bytes, tableAt);
-    if (!equalBytes(bytes, sound)) damaged.push(tableAt);
+    if (!equalBytes(bytes, valid)) damaged.push(tableAt);
   }
   return damaged;
 }
 
-/** The first of the two tables that is whole. */
-export async function soundTable(storage: Storage): Promise<Uint8Array> {
+/** Returns the first table with a valid checksum. */
+export async function readValidTable(storage: Storage): Promise<Uint8Array> {
   for (const tableAt of REGION_TABLES_AT) {
     const bytes = new Uint8Array(REGION_TABLE_BYTES);
     await storage.readAt(bytes, tableAt);
@@ -95,8 +98,8 @@ export async function soundTable(storage: Storage): Promise<Uint8Array> {
 }
 
 function entryAt(bytes: Uint8Array, view: DataView, at: number): Entry {
-  const guid = guidAt(bytes, at);
-  // Beyond 2^53 it is out of every file; what exactly it says does not matter.
+  const guid = uuidAt(bytes, at, "mixed");
+  // Above 2^53 the value is inexact, and lies outside every file anyway.
   const start = view.getUint32(at + 20, true) * 2 ** 32 + view.getUint32(at + 16, true);
   const end = start + view.getUint32(at + 24, true);
   const name = guid === BAT ? "BAT" : guid === METADATA ? "metadata region" : `region ${guid}`;
@@ -129,13 +132,13 @@ function checkedAreas(areas: readonly Area[], storage: Storage): Area[] {
   return sorted;
 }
 
-function theOne(entries: readonly Entry[], guid: string, what: string, storage: Storage): Area {
+function requiredRegion(entries: readonly Entry[], guid: string, what: string, storage: Storage): Area {
   const found = entries.find((entry) => entry.guid === guid);
   if (found) return found;
   throw corrupt(`Cannot open "${storage.label}": its region table names no ${what}`, storage.label);
 }
 
-/** A region table as it stands in the file. */
+/** Encodes a region table. */
 export function encodeRegions(bat: Area, metadata: Area): Uint8Array {
   const bytes = new Uint8Array(REGION_TABLE_BYTES);
   const view = viewOf(bytes);
@@ -143,7 +146,7 @@ export function encodeRegions(bat: Area, metadata: Area): Uint8Array {
   view.setUint32(8, 2, true);
   [{ guid: BAT, ...bat }, { guid: METADATA, ...metadata }].forEach(({ guid, start, end }, nth) => {
     const at = 16 + 32 * nth;
-    setGuid(bytes, at, guid);
+    setUuid(bytes, at, guid, "mixed");
     setU64(view, at + 16, start, true);
     view.setUint32(at + 24, end - start, true);
     view.setUint32(at + 28, 1, true);
@@ -152,12 +155,12 @@ export function encodeRegions(bat: Area, metadata: Area): Uint8Array {
   return bytes;
 }
 
-/** A region table of the file with the BAT at another place, all else as it is. */
+/** Returns the region table of the file with another location of the BAT. */
 export async function withMovedBat(storage: Storage, bat: Area): Promise<Uint8Array> {
-  const bytes = await soundTable(storage);
+  const bytes = await readValidTable(storage);
   const view = viewOf(bytes);
   const count = view.getUint32(8, true);
-  const at = [...Array(count).keys()].map((nth) => 16 + 32 * nth).find((at) => guidAt(bytes, at) === BAT)!;
+  const at = [...Array(count).keys()].map((nth) => 16 + 32 * nth).find((at) => uuidAt(bytes, at, "mixed") === BAT)!;
   setU64(view, at + 16, bat.start, true);
   view.setUint32(at + 24, bat.end - bat.start, true);
   view.setUint32(4, structureChecksum(bytes), true);

@@ -1,6 +1,6 @@
 /**
- * Mending an image: its log is carried out, second copies are made from the good ones, and the end of the file that
- * nothing is in is cut off. Guest bytes are never guessed at.
+ * Repair of an image: replays its log, restores damaged copies of structures from the valid ones, and truncates unused
+ * space at the end of the file. Guest bytes are never guessed.
  *
  * @module
  */
@@ -8,37 +8,36 @@ import { corrupt } from "../errors.ts";
 import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { checkVhdx } from "./check.ts";
-import { NO_GUID } from "./guid.ts";
-import { damagedHeaders, readHeader } from "./header.ts";
-import { headersOf } from "./header_update.ts";
+import { NIL_UUID } from "../shared/uuid.ts";
+import { damagedHeaders, headersOf, readHeader } from "./header.ts";
 import { readImage } from "./structures.ts";
 import { readLog } from "./log.ts";
 import { loggedStorage } from "./log_write.ts";
 import { usedEnd } from "./file_allocation.ts";
-import { damagedTables, soundTable } from "./regions.ts";
+import { damagedTables, readValidTable } from "./regions.ts";
 
-/** No file is as long as this: the largest disk has 64 TiB. */
+/** An upper limit for the length of a file: the largest disk has 64 TiB. */
 const MAX_FILE = 2 ** 47;
 
 /**
- * Mends the image in `storage`: leaks, or everything that can be mended.
+ * Repairs the image in `storage`: leaks, or everything that can be repaired.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  */
-export async function repairVhdx(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
-  // What the log says is only carried out where it leads to an image.
-  const { dirty, storage: seen } = await readImage(storage);
-  if (what === "all") {
+export async function repairVhdx(storage: WritableStorage, scope: RepairScope, context: CheckContext): Promise<void> {
+  // The log is replayed only if the image is valid afterwards: this opens it with the log replayed in memory.
+  const { dirty, storage: afterReplay } = await readImage(storage);
+  if (scope === "all") {
     if (dirty) await replay(storage, context);
-    else if ((await damagedHeaders(storage)).length > 0) await renewHeaders(storage);
-    if ((await damagedTables(seen)).length > 0) await renewTables(storage);
+    else if ((await damagedHeaders(storage)).length > 0) await rewriteHeaders(storage);
+    if ((await damagedTables(afterReplay)).length > 0) await rewriteTables(storage);
   }
   const { leaks } = await checkVhdx(storage, context);
   if (leaks > 0) await storage.truncate(await usedEnd((await readImage(storage)).bat, context.checkpoint));
   await storage.sync();
 }
 
-/** Carries out the log ([MS-VHDX] 2.3.3). Until a header says that it is empty, it can be carried out again. */
+/** Replays the log ([MS-VHDX] 2.3.3). Until a header marks it as empty, it can be replayed again. */
 async function replay(storage: WritableStorage, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
   const { changes, fileSize } = await readLog(storage, header);
@@ -57,15 +56,15 @@ async function replay(storage: WritableStorage, context: CheckContext): Promise<
   }
   if (storage.size < fileSize) await storage.truncate(fileSize);
   await storage.sync();
-  await headers.updateBoth({ logGuid: NO_GUID });
+  await headers.updateBoth({ logGuid: NIL_UUID });
 }
 
-async function renewHeaders(storage: WritableStorage): Promise<void> {
+async function rewriteHeaders(storage: WritableStorage): Promise<void> {
   await headersOf(storage, await readHeader(storage)).updateBoth({ fileWriteGuid: crypto.randomUUID() });
 }
 
-async function renewTables(storage: WritableStorage): Promise<void> {
-  const table = await soundTable(storage);
+async function rewriteTables(storage: WritableStorage): Promise<void> {
+  const table = await readValidTable(storage);
   const headers = headersOf(storage, await readHeader(storage));
   const logged = loggedStorage(storage, headers);
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID() });

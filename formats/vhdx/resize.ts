@@ -1,10 +1,10 @@
 /**
- * Another size for the disk. What is new is made ready where nobody looks; then the size becomes true, together with the
- * place of the BAT where that has moved, through the log.
+ * Changes of the disk size. New blocks and BAT entries are written first, where no reader uses them; then one commit of the
+ * log changes the size, together with the location of the BAT where that has moved.
  *
  * @module
  */
-import { alignUp, setU64, viewOf } from "../bytes.ts";
+import { alignUp, MIB, setU64, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { hasNoHoles, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import { truncateOnFailure } from "../shared/growth.ts";
@@ -12,32 +12,32 @@ import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { blockAt, PAGE_BYTES, PAGE_ENTRIES, setEntry, STATE } from "./bat.ts";
 import { type Geometry, geometryOf } from "./bat_layout.ts";
-import { headersOf } from "./header_update.ts";
+import { headersOf } from "./header.ts";
 import { type Image, readImage } from "./structures.ts";
-import { MAX_SIZE, MIB } from "./limits.ts";
-import { CLOSE_IT } from "./log.ts";
+import { MAX_SIZE } from "./options.ts";
+import { CLOSE_HINT } from "./log.ts";
 import { loggedStorage } from "./log_write.ts";
-import { placeOfSize } from "./metadata.ts";
+import { sizeFieldOffset } from "./metadata.ts";
 import { usedEnd } from "./file_allocation.ts";
 import { type Area, REGION_TABLES_AT, withMovedBat } from "./regions.ts";
 
-/** What is to be done. */
+/** A change of the size. */
 interface Resizing {
   readonly storage: WritableStorage;
   readonly image: Image;
-  /** The cut of the disk as it shall be. */
+  /** The geometry after the change. */
   readonly next: Geometry;
   readonly growth: Preallocation;
-  /** Whether the file has no holes, so that none shall be made in it. */
-  readonly fills: boolean;
+  /** Whether the file has no holes, and must get none. */
+  readonly noHoles: boolean;
   readonly context: Pick<ChangeContext, "checkpoint">;
 }
 
 /**
- * Makes the disk `size` guest bytes long. What is new reads as zeroes; what is cut off is gone.
+ * Changes the size of the disk to `size` guest bytes. New bytes read as zeroes.
  *
- * @throws ImageError `usage` for a size or growth that cannot be; `unsupported` for differencing images, and for one
- * whose log is in use
+ * @throws ImageError `usage` for an impossible size or preallocation; `unsupported` for differencing images, and for an
+ * image whose log is in use
  */
 export async function resizeVhdx(
   storage: WritableStorage,
@@ -53,7 +53,7 @@ export async function resizeVhdx(
   const headers = headersOf(storage, image.header);
   const logged = loggedStorage(storage, headers);
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
-  const work = { storage, image, next, growth, fills: await hasNoHoles(storage), context };
+  const work = { storage, image, next, growth, noHoles: await hasNoHoles(storage), context };
   let bat = image.bat.region;
   if (size > image.geometry.size) await truncateOnFailure(storage, async () => void (bat = await grow(work, end)));
   if (bat !== image.bat.region) {
@@ -62,9 +62,9 @@ export async function resizeVhdx(
   }
   const bytes = new Uint8Array(8);
   setU64(viewOf(bytes), 0, size, true);
-  await logged.writeAt(bytes, await placeOfSize(storage, image.regions.metadata));
+  await logged.writeAt(bytes, await sizeFieldOffset(storage, image.regions.metadata));
   await logged.commit();
-  if (size < image.geometry.size) await cut(work);
+  if (size < image.geometry.size) await shrink(work);
   await storage.sync();
 }
 
@@ -73,8 +73,8 @@ function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size:
     throw new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
   };
   const { logicalSector, parent, leavesAllocated } = metadata;
-  if (dirty) refuse("unsupported", `it was not closed, and its log is in use; ${CLOSE_IT}`);
-  if (parent) refuse("unsupported", "it is a differencing image, of which what is beneath tells the size");
+  if (dirty) refuse("unsupported", `it was not closed, and its log is in use; ${CLOSE_HINT}`);
+  if (parent) refuse("unsupported", "it is a differencing image, whose size its parent determines");
   if (size % logicalSector !== 0) {
     refuse("usage", `its sectors have ${logicalSector} bytes, and it must have whole ones`);
   }
@@ -84,15 +84,17 @@ function checkSize({ label }: WritableStorage, { dirty, metadata }: Image, size:
   }
 }
 
-/** Makes blocks and entries ready; `end` is where the file has room. Returns where the BAT is to be. */
-async function grow({ storage, image, next, growth, fills, context }: Resizing, end: number): Promise<Area> {
+/** Writes new blocks and BAT entries, from the file offset `end` on. Returns the new area of the BAT. */
+async function grow({ storage, image, next, growth, noHoles, context }: Resizing, end: number): Promise<Area> {
   const { geometry, bat: { region }, metadata } = image;
   const fits = next.entries * 8 <= region.end - region.start;
   const bat = fits ? region : { ...region, start: end, end: end + alignUp(next.entries * 8, MIB) };
   let fileEnd = fits ? end : bat.end;
-  await clearTail(storage, image, fills);
-  if (storage.size < fileEnd) await (fills ? storage.reserve(storage.size, fileEnd, true) : storage.truncate(fileEnd));
-  if (!fits) await copyTable(storage, region, bat, geometry, context);
+  await zeroTail(storage, image, noHoles);
+  if (storage.size < fileEnd) {
+    await (noHoles ? storage.reserve(storage.size, fileEnd, true) : storage.truncate(fileEnd));
+  }
+  if (!fits) await copyBat(storage, region, bat, geometry, context);
   const first = fileEnd;
   const placed = metadata.leavesAllocated || growth !== "off";
   await eachPage(geometry, next, async (index, page) => {
@@ -107,13 +109,13 @@ async function grow({ storage, image, next, growth, fills, context }: Resizing, 
   });
   if (fileEnd > first) {
     await storage.truncate(fileEnd);
-    const written = growth === "full" || fills;
+    const written = growth === "full" || noHoles;
     if (written || growth === "falloc") await storage.reserve(first, fileEnd, written);
   }
   return bat;
 }
 
-/** The entries that `next` has and `geometry` has not, in pieces that are all zero. Neither has sector bitmaps. */
+/** Calls `fill` with zeroed pages for the entries that `next` adds to `geometry`. Neither has sector bitmaps. */
 async function eachPage(
   geometry: Geometry,
   next: Geometry,
@@ -126,18 +128,18 @@ async function eachPage(
   }
 }
 
-/** What the last block holds behind the end of the disk has never been shown; from now on it will be. */
-async function clearTail(storage: WritableStorage, { geometry, bat }: Image, fills: boolean): Promise<void> {
+/** Zeroes the bytes of the last block past the end of the disk, which become visible. */
+async function zeroTail(storage: WritableStorage, { geometry, bat }: Image, noHoles: boolean): Promise<void> {
   const { size, blockSize, blocks } = geometry;
   if (size % blockSize === 0) return;
   const { fileOffset } = await blockAt(bat, blocks - 1);
   if (fileOffset === 0) return;
   const [start, end] = [fileOffset + size % blockSize, fileOffset + blockSize];
-  await (fills ? writeZeroes(storage, start, end) : storage.zeroAt(start, end));
+  await (noHoles ? writeZeroes(storage, start, end) : storage.zeroAt(start, end));
 }
 
-/** Copies the entries that there are; what follows them is zero in the new place. */
-async function copyTable(
+/** Copies the existing entries; the bytes after them are zero in the new area. */
+async function copyBat(
   storage: WritableStorage,
   from: Area,
   to: Area,
@@ -152,8 +154,8 @@ async function copyTable(
   }
 }
 
-/** Takes what was cut off out of the BAT, where nobody looks any more, and gives its space back. */
-async function cut({ storage, image, next, fills, context }: Resizing): Promise<void> {
+/** Clears the BAT entries past the new end, which readers no longer use, and deallocates their blocks. */
+async function shrink({ storage, image, next, noHoles, context }: Resizing): Promise<void> {
   const { bat, geometry } = image;
   const freed: number[] = [];
   for (let block = next.blocks; block < geometry.blocks; block++) {
@@ -168,7 +170,7 @@ async function cut({ storage, image, next, fills, context }: Resizing): Promise<
   const end = await usedEnd((await readImage(storage)).bat, context.checkpoint);
   for (const fileOffset of freed) {
     const blockEnd = Math.min(fileOffset + geometry.blockSize, end);
-    if (fileOffset < blockEnd && storage.zeroesCheaply && !fills) await storage.zeroAt(fileOffset, blockEnd);
+    if (fileOffset < blockEnd && storage.zeroesCheaply && !noHoles) await storage.zeroAt(fileOffset, blockEnd);
   }
   if (end < storage.size) await storage.truncate(end);
 }

@@ -1,41 +1,41 @@
 /**
- * Sector bitmaps ([MS-VHDX] 2.4): which sectors of a block that is present in part lie in this file. The others show
- * what is beneath.
+ * Sector bitmaps ([MS-VHDX] 2.4): a set bit means that this file has the sector of a partially present block; the parent
+ * shows in the others.
  *
  * @module
  */
 import type { Geometry } from "./bat_layout.ts";
 
-/** Bitmaps are read in pieces of this length: the bits of the largest block of the smallest sectors. */
-export const BITMAP_PIECE = 64 << 10;
+/** Bytes of a page of a bitmap, the unit of reads: the bits of the largest block with the smallest sectors. */
+export const BITMAP_PAGE_BYTES = 64 << 10;
 
-/** Where the bits of a block stand. */
-export interface BitsPlace {
-  /** File offset of the piece. */
-  readonly pieceAt: number;
-  /** Number of the block's first bit in it. */
+/** The location of the bits of a block. */
+export interface BitLocation {
+  /** File offset of the page. */
+  readonly pageOffset: number;
+  /** Index of the first bit of the block in the page. */
   readonly firstBit: number;
 }
 
-/** Where the bits of `block` stand, given its chunk's bitmap block. */
-export function bitsOf(geometry: Geometry, block: number, bitmapAt: number): BitsPlace {
+/** Returns the location of the bits of `block`; `bitmapAt` is the file offset of the bitmap of its chunk. */
+export function bitLocationOf(geometry: Geometry, block: number, bitmapAt: number): BitLocation {
   const byte = block % geometry.chunkRatio * (geometry.blockSize / geometry.sectorSize / 8);
-  const inPiece = byte % BITMAP_PIECE;
-  return { pieceAt: bitmapAt + byte - inPiece, firstBit: inPiece * 8 };
+  const inPage = byte % BITMAP_PAGE_BYTES;
+  return { pageOffset: bitmapAt + byte - inPage, firstBit: inPage * 8 };
 }
 
 /**
- * The value of the bit `from`, and where bits of that value end, at most at `limit`.
+ * Returns the value of the bit `from`, and the index after the last consecutive bit of that value, at most `limit`.
  *
  * @example
  * ```ts
- * import { bitRun } from "./sector_bitmap.ts";
+ * import { sameBits } from "./sector_bitmap.ts";
  * import assert from "node:assert/strict";
  *
- * assert.deepEqual(bitRun(new Uint8Array([0xf0, 0xff, 0x01]), 4, 24), { set: true, end: 17 });
+ * assert.deepEqual(sameBits(new Uint8Array([0xf0, 0xff, 0x01]), 4, 24), { set: true, end: 17 });
  * ```
  */
-export function bitRun(bytes: Uint8Array, from: number, limit: number): { set: boolean; end: number } {
+export function sameBits(bytes: Uint8Array, from: number, limit: number): { set: boolean; end: number } {
   const set = bitAt(bytes, from);
   const whole = set ? 0xff : 0;
   let at = from + 1;
@@ -47,7 +47,7 @@ export function bitRun(bytes: Uint8Array, from: number, limit: number): { set: b
   return { set, end: Math.min(at, limit) };
 }
 
-/** One bit. */
+/** Returns one bit. */
 export function bitAt(bytes: Uint8Array, bit: number): boolean {
   return (bytes[bit >> 3] >> (bit & 7) & 1) !== 0;
 }

@@ -1,5 +1,5 @@
 /**
- * An image as its structures describe it, read in the order in which they lead to each other.
+ * Reads the structures of an image, each of which leads to the next.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { type Bat, batOf } from "./bat.ts";
 import { type Geometry, geometryOf } from "./bat_layout.ts";
-import { NO_GUID } from "./guid.ts";
-import { creatorOf, type CurrentHeader, readHeader, SECTOR_4K } from "./header.ts";
-import { hasSignature } from "./signature.ts";
+import { NIL_UUID } from "../shared/uuid.ts";
+import { type CurrentHeader, readHeader } from "./header.ts";
+import { creatorOf, hasSignature, IDENTIFIER_BYTES } from "./identifier.ts";
 import { readLog } from "./log.ts";
 import { type Metadata, readMetadata } from "./metadata.ts";
 import { readRegions, type Regions } from "./regions.ts";
 import { replayed } from "./log_replay.ts";
 
-/** An image. */
+/** The structures of an image. */
 export interface Image {
-  /** The file as it is once the log is replayed. */
+  /** The file with its log replayed in memory. */
   readonly storage: Storage;
   readonly creator: string;
   readonly header: CurrentHeader;
@@ -30,19 +30,19 @@ export interface Image {
 }
 
 /**
- * Reads all but the blocks. A log that is in use is replayed in memory.
+ * Reads everything except the blocks. A log that is in use is replayed in memory.
  *
- * @throws ImageError `corrupt` where the image contradicts the specification; `unsupported` for what it requires and
- * this program does not know
+ * @throws ImageError `corrupt` where the image contradicts the specification; `unsupported` for required features that
+ * are unknown here
  */
 export async function readImage(file: Storage): Promise<Image> {
-  const identifier = new Uint8Array(SECTOR_4K);
-  if (file.size >= SECTOR_4K) await file.readAt(identifier, 0);
+  const identifier = new Uint8Array(IDENTIFIER_BYTES);
+  if (file.size >= IDENTIFIER_BYTES) await file.readAt(identifier, 0);
   if (!hasSignature(identifier)) {
     throw corrupt(`Cannot open "${file.label}" as a VHDX file: it does not begin with "vhdxfile"`, file.label, 0);
   }
   const header = await readHeader(file);
-  const dirty = header.logGuid !== NO_GUID;
+  const dirty = header.logGuid !== NIL_UUID;
   const storage = dirty ? replayed(file, await readLog(file, header)) : file;
   const log = { name: "log", start: header.logAt, end: header.logAt + header.logLength };
   const regions = await readRegions(storage, log);
