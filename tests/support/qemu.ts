@@ -158,6 +158,13 @@ export async function scratch(dir?: string): Promise<Scratch> {
   };
 }
 
+/** Makes a temporary folder with a copy of every file of `folder`. */
+export async function copyOf(folder: Scratch): Promise<Scratch> {
+  const copy = await scratch();
+  for await (const { name } of Deno.readDir(folder.path)) await Deno.copyFile(folder.file(name), copy.file(name));
+  return copy;
+}
+
 /** The seed where none is given: the tests of a commit do the same each time. `deno task fuzz` tries others. */
 const USUAL_SEED = 20_240_229;
 

@@ -37,13 +37,14 @@ async function assertDisk(path: string, model: Uint8Array): Promise<void> {
 }
 
 async function scribble(path: string, model: Uint8Array, random: Rng): Promise<void> {
-  for (let count = 0; count < 4; count++) {
+  const commands = Array.from({ length: 4 }, () => {
     const start = random.int(model.length / 512) * 512;
     const length = Math.min(random.int(1, 600) * 512, model.length - start);
     const value = random.int(1, 256);
-    await qemuIo(["-f", "vmdk", path], `write -P ${value} ${start} ${length}`);
     model.fill(value, start, start + length);
-  }
+    return `write -P ${value} ${start} ${length}`;
+  });
+  await qemuIo(["-f", "vmdk", path], ...commands);
 }
 
 for (const options of KINDS) {
