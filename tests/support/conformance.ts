@@ -185,8 +185,7 @@ async function strangers(format: Format, random: Rng): Promise<void> {
       random.bytes(70_000),
     ]
   ) {
-    const storage = new MemoryStorage(bytes);
-    const read = await tryToRead(format, { storage, named: new Map() }, MOST);
+    const read = await tryToRead(format, { storage: { bytes: () => bytes }, named: new Map() }, MOST);
     if (read !== null && format.name === "raw") assertBytes(read, bytes);
   }
 }
@@ -333,7 +332,7 @@ async function cuts(format: Format, { image, model }: Filled, random: Rng): Prom
   }
   for (const length of lengths) {
     if (length >= whole.length) continue;
-    const storage = new MemoryStorage(whole.slice(0, length));
+    const storage = { bytes: () => whole.subarray(0, length) };
     const read = await tryToRead(format, { storage, named: image.named }, MOST);
     if (read === null) continue;
     assert.equal(tornAt(read, model, NOTHING), -1, `cut to ${length} bytes`);
@@ -343,19 +342,19 @@ async function cuts(format: Format, { image, model }: Filled, random: Rng): Prom
 /** A damaged copy is refused, or read to the end; in neither case for long. */
 async function flips(format: Format, { image }: Filled, random: Rng): Promise<void> {
   const whole = image.storage.bytes();
+  const bytes = whole.slice();
   for (let count = 0; count < FLIPS; count++) {
-    const bytes = whole.slice();
     const reach = count % 4 === 0 ? bytes.length : Math.min(bytes.length, count % 4 === 1 ? 128 : 4096);
     const at = [...Array(random.int(1, 4))].map(() => random.int(reach));
     for (const place of at) bytes[place] = random.chance(0.3) ? random.pick([0, 0xff, 0x80]) : random.int(256);
     const began = performance.now();
     const told = `bytes ${at.map((place) => `${place}=${bytes[place]}`).join(" ")}`;
     try {
-      const storage = new MemoryStorage(bytes);
-      await tryToRead(format, { storage, named: image.named }, MOST);
+      await tryToRead(format, { storage: { bytes: () => bytes }, named: image.named }, MOST);
     } catch (error) {
       throw new Error(`${told}: ${error}`, { cause: error });
     }
+    for (const place of at) bytes[place] = whole[place];
     assert(performance.now() - began < 10_000, `${told}: took ${Math.round(performance.now() - began)} ms`);
   }
 }

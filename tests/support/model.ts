@@ -63,13 +63,35 @@ export async function createImage(
   return { storage, named, writer };
 }
 
-/** Opens an image again, from copies of its bytes. */
-export function openImage(format: Format, image: Image, snapshot?: string): Promise<Disk> {
-  return format.open(new MemoryStorage(image.storage.bytes()), {
+/** An image in memory that is only read. */
+export interface ReadOnlyImage {
+  readonly storage: { bytes(): Uint8Array };
+  readonly named: ReadonlyMap<string, Storage>;
+}
+
+/** Opens an image for reading; its bytes must not change while the disk is used. */
+export function openImage(format: Format, image: ReadOnlyImage, snapshot?: string): Promise<Disk> {
+  return format.open(viewOf(image.storage.bytes()), {
     ...inlineCodecs,
     snapshot: snapshot === undefined ? undefined : { idOrName: snapshot },
-    openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
+    openNamed: (file) => Promise.resolve(findNamed(image.named, file.name)),
   });
+}
+
+/** `bytes` as a storage that can only be read: unlike a `MemoryStorage` it copies nothing. */
+export function viewOf(bytes: Uint8Array, label = "memory"): Storage {
+  return {
+    label,
+    size: bytes.length,
+    // deno-lint-ignore require-await
+    async readAt(into, fileOffset) {
+      if (fileOffset + into.length > bytes.length) {
+        throw new ImageError("corrupt", `Cannot read ${into.length} bytes at ${fileOffset} of "${label}"`);
+      }
+      into.set(bytes.subarray(fileOffset, fileOffset + into.length));
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
 }
 
 /** Opens an image for writing, in place. */
@@ -82,7 +104,7 @@ export function editImage(
   return format.edit!(image.storage, {
     ...inlineCodecs,
     compress,
-    openNamed: (file) => Promise.resolve(findNamed(image, file.name)),
+    openNamed: (file) => Promise.resolve(findNamed(image.named, file.name)),
     openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
   });
 }
@@ -334,8 +356,14 @@ export function isZero(bytes: Uint8Array): boolean {
 
 /** The first position where `now` has neither the old nor the new byte, -1 without one; past its end, an array is zero. */
 export function tornAt(now: Uint8Array, before: Uint8Array, after: Uint8Array): number {
-  for (let at = 0; at < now.length; at++) {
-    if (now[at] !== (before[at] ?? 0) && now[at] !== (after[at] ?? 0)) return at;
+  const isLike = (other: Uint8Array, start: number, end: number) =>
+    Buffer.compare(now.subarray(start, end), other.subarray(start, end)) === 0;
+  for (let start = 0; start < now.length; start += 4096) {
+    const end = Math.min(start + 4096, now.length);
+    if (isLike(before, start, end) || isLike(after, start, end)) continue;
+    for (let at = start; at < end; at++) {
+      if (now[at] !== (before[at] ?? 0) && now[at] !== (after[at] ?? 0)) return at;
+    }
   }
   return -1;
 }
@@ -352,7 +380,7 @@ export function padded(bytes: Uint8Array, length: number): Uint8Array {
  * Opens bytes that may be damaged and reads what they promise, up to `most` guest bytes. Returns `null` where an
  * `ImageError` refused them; everything else that is thrown is passed on.
  */
-export async function tryToRead(format: Format, image: Image, most: number): Promise<Uint8Array | null> {
+export async function tryToRead(format: Format, image: ReadOnlyImage, most: number): Promise<Uint8Array | null> {
   try {
     const disk = await openImage(format, image);
     const bytes = new Uint8Array(Math.min(disk.size, most));
@@ -383,8 +411,8 @@ async function readInPieces(disk: Disk, into: Uint8Array, start: number): Promis
   }
 }
 
-function findNamed(image: Image, name: string): Storage & WritableStorage {
-  const found = image.named.get(name);
+function findNamed<T>(named: ReadonlyMap<string, T>, name: string): T {
+  const found = named.get(name);
   if (!found) throw new ImageError("missing", `Cannot open "${name}": there is no such file`, { path: name });
   return found;
 }
