@@ -19,7 +19,6 @@ import {
   type OptionValues,
   type Peek,
   type Storage,
-  type WritableStorage,
 } from "../../formats/mod.ts";
 import { inlineCodecs } from "./codecs.ts";
 import type { Rng } from "./qemu.ts";
