@@ -1,5 +1,5 @@
 /**
- * New images.
+ * Creation of images.
  *
  * @module
  */
@@ -9,19 +9,18 @@ import type { CreatePlan, DiskWriter } from "../contract.ts";
 import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid, UUID_BYTES } from "../shared/uuid.ts";
+import { writeEntries } from "./block_map.ts";
 import { encodeHeader, type Header, HEADER_BYTES } from "./header.ts";
-import { writeEntries } from "./block_map_write.ts";
 import { checkPlan } from "./options.ts";
 import { blockWriter } from "./writer.ts";
 
-/** Guest bytes of a block: what VirtualBox writes, and the only size that QEMU reads. */
+/** Guest bytes of a block: the size that VirtualBox writes, and the only one that QEMU reads. */
 const BLOCK_SIZE = 1 << 20;
 
 /**
- * Starts a new image in empty storage, with a new UUID. Nothing is ever read back. Header and map are written by
- * `finish`.
+ * Starts a new image in empty storage, with a new UUID. Nothing is read back. `finish` writes header and map.
  *
- * @throws ImageError `usage` for a plan against the rules
+ * @throws ImageError `usage` for an invalid plan
  *
  * @example
  * ```ts
@@ -50,7 +49,7 @@ function newHeader(size: number, isStatic: boolean): Header {
     type: isStatic ? "static" : "dynamic",
     comment: "",
     mapOffset: HEADER_BYTES,
-    // Blocks that are aligned in the file suit the host's file systems and disks.
+    // Aligned in the file, as host file systems and disks prefer.
     dataOffset: alignUp(HEADER_BYTES + blocks * 4, BLOCK_SIZE),
     size,
     blockSize: BLOCK_SIZE,
@@ -66,24 +65,24 @@ function newHeader(size: number, isStatic: boolean): Header {
 
 function createDynamic(storage: WritableStorage, header: Header): DiskWriter {
   const { mapOffset, dataOffset, blockSize, blocks } = header;
-  const place = { fileOffset: mapOffset, entries: blocks, littleEndian: true };
+  const location = { fileOffset: mapOffset, entries: blocks, littleEndian: true };
   let allocated = 0;
   const target = {
     storage,
     header,
-    map: newBlockTable(storage, place, alignUp(blocks * 4, SECTOR)),
-    fresh: uninitialisedBlocks(storage.startsZeroed ? null : (start, end) => storage.zeroAt(start, end)),
-    below: null,
+    map: newBlockTable(storage, location, alignUp(blocks * 4, SECTOR)),
+    uninitialised: uninitialisedBlocks(storage.startsZeroed ? null : (start, end) => storage.zeroAt(start, end)),
+    parent: null,
     nextEntry: () => allocated++,
   };
   return blockWriter(target, true, async () => {
-    await target.fresh.finish();
+    await target.uninitialised.finish();
     await target.map.flush();
     await finishNew(storage, { ...header, allocated }, dataOffset + allocated * blockSize);
   });
 }
 
-/** All blocks lie in their order, so that guest bytes are file bytes at a distance. */
+/** Creates a static image: all blocks are in order, so that guest and file offsets differ by a constant. */
 function createStatic(storage: WritableStorage, header: Header): DiskWriter {
   const { size, dataOffset, blockSize, blocks } = header;
   return {

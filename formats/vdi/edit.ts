@@ -1,5 +1,5 @@
 /**
- * Existing images, opened for writing.
+ * Writing into an existing image.
  *
  * @module
  */
@@ -7,36 +7,36 @@ import type { DiskWriter, EditContext } from "../contract.ts";
 import { uninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
+import { rewriteHeader } from "./header.ts";
 import { readImage } from "./open.ts";
-import { rewriteHeader } from "./header_write.ts";
-import { freePlaces, soundPlaces } from "./block_allocation.ts";
+import { fileBlockAllocator, requireValidAllocation } from "./block_allocation.ts";
 import { type BlockTarget, blockWriter } from "./writer.ts";
 
 /**
- * Opens an existing image for writing. It gets a new UUID of its content, so that images above it are known to be stale.
+ * Opens an existing image for writing. The image gets a new UUID of its content, by which overlays detect the change.
  *
  * @throws ImageError `corrupt`, `unsupported`, and what `context.openBacking` throws
  */
 export async function editVdi(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const image = await readImage(storage);
   const { header, map, backing } = image;
-  const places = await soundPlaces(image, () => Promise.resolve());
-  const free = freePlaces(places.used);
-  let allocated = places.count;
-  const below = backing === null ? null : await context.openBacking(backing);
+  const allocation = await requireValidAllocation(image, () => Promise.resolve());
+  const free = fileBlockAllocator(allocation.used);
+  let allocated = allocation.count;
+  const parent = backing === null ? null : await context.openBacking(backing);
   const target: BlockTarget = {
     storage,
     header,
     map,
-    fresh: uninitialisedBlocks((start, end) => storage.zeroAt(start, end)),
-    below,
+    uninitialised: uninitialisedBlocks((start, end) => storage.zeroAt(start, end)),
+    parent,
     nextEntry() {
       allocated++;
       return free();
     },
   };
   return blockWriter(target, false, async () => {
-    await target.fresh.finish();
+    await target.uninitialised.finish();
     await map.flush();
     await rewriteHeader(storage, { allocated, modifiedUuid: randomUuid("mixed") });
   });

@@ -1,28 +1,29 @@
 /**
- * The header of a VDI image, version 1: what VirtualBox calls pre-header and header. All fields are little-endian.
+ * The header of a VDI image, version 1 (pre-header and header of VirtualBox). All fields are little-endian.
  *
- * The layout is public as the format definition "vdi" of the Kaitai project's collection and in the pages of the
- * Archive Team's file format wiki; the meaning of the UUIDs as VirtualBox's manual tells of differencing images.
+ * Sources: the format definition "vdi" of the Kaitai project's collection, the Archive Team's file format wiki; for the
+ * UUIDs, the description of differencing images in VirtualBox's manual.
  *
  * @module
  */
 import { alignUp, asciiText, ceilDiv, isPowerOfTwo, SECTOR, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
+import type { WritableStorage } from "../storage/types.ts";
 
-/** The number at byte 64. */
+/** The signature. */
 export const SIGNATURE = 0xbeda107f;
-/** Where it stands. */
+/** Offset of the signature. */
 export const SIGNATURE_AT = 64;
 
-/** Bytes from the beginning that are read as the header. */
+/** Bytes that are read as the header. */
 export const HEADER_BYTES = 512;
-/** Where the header begins whose length it states. */
+/** Offset from which the header counts its length. */
 const SIZED_FROM = 72;
-/** Length of the header without the geometry that later versions added. */
+/** Bytes of the header without the geometry that later versions added. */
 const LEAST_LENGTH = 384;
 const VERSION = 0x0001_0001;
 
-/** Kinds of images. An undo image is a differencing one by an old name. */
+/** Image types by number. `undo` is an old name of differencing images. */
 export const IMAGE_TYPES: { readonly [type: number]: ImageType } = {
   1: "dynamic",
   2: "static",
@@ -32,7 +33,7 @@ export const IMAGE_TYPES: { readonly [type: number]: ImageType } = {
 /** See {@linkcode IMAGE_TYPES}. */
 export type ImageType = "dynamic" | "static" | "undo" | "differencing";
 
-/** A header, checked. */
+/** A valid header. */
 export interface Header {
   readonly type: ImageType;
   /** Free text. */
@@ -45,25 +46,25 @@ export interface Header {
   readonly size: number;
   /** Guest bytes of a block, a power of two. */
   readonly blockSize: number;
-  /** Bytes before each block that are not the guest's. */
+  /** Bytes before the guest bytes of each file block. */
   readonly extraBytes: number;
   /** Entries of the block map. */
   readonly blocks: number;
   readonly allocated: number;
-  /** Of this image. */
+  /** UUID of this image. */
   readonly uuid: Uint8Array;
-  /** Of its present content: another one whenever it has been written. */
+  /** UUID of its content; each writer sets a new one. */
   readonly modifiedUuid: Uint8Array;
-  /** Of the image beneath; zeroes for none. */
+  /** UUID of the parent; zeroes for none. */
   readonly parentUuid: Uint8Array;
-  /** Of the content that the image beneath had when this one was made. */
+  /** UUID of the content of the parent when this image was created. */
   readonly parentModifiedUuid: Uint8Array;
 }
 
 /**
- * The header in the first bytes of a file.
+ * Decodes the header from the first bytes of a file.
  *
- * @throws ImageError `corrupt` where it contradicts itself, `unsupported` for another version
+ * @throws ImageError `corrupt` where its fields contradict each other, `unsupported` for another version
  */
 export function decodeHeader(bytes: Uint8Array, label: string): Header {
   const fail = (found: string) => corrupt(`Cannot open the VDI image "${label}": ${found}`, label);
@@ -81,7 +82,7 @@ export function decodeHeader(bytes: Uint8Array, label: string): Header {
     comment: asciiText(bytes.subarray(84, 340)),
     mapOffset: view.getUint32(340, true),
     dataOffset: view.getUint32(344, true),
-    // Old versions of VirtualBox made images of odd sizes.
+    // Old versions of VirtualBox created images whose size is no multiple of a sector.
     size: alignUp(u64(view, 368, true), SECTOR),
     blockSize: view.getUint32(376, true),
     extraBytes: view.getUint32(380, true),
@@ -104,7 +105,7 @@ function checkVersion(view: DataView, label: string): void {
   throw new ImageError("unsupported", message, { path: label, offset: 68 });
 }
 
-/** What contradicts in a header; `null`: nothing. Pure. */
+/** Returns the first contradiction in a header; `null` where it is valid. Pure. */
 function faultOf(header: Header, headerEnd: number, sectorSize: number): string | null {
   const { mapOffset, dataOffset, size, blockSize, extraBytes, blocks } = header;
   if (sectorSize !== SECTOR && sectorSize !== 0) return `its sectors have ${sectorSize} bytes, and must have ${SECTOR}`;
@@ -122,7 +123,7 @@ function faultOf(header: Header, headerEnd: number, sectorSize: number): string 
   return null;
 }
 
-/** The bytes of a header of version 1.1. */
+/** Encodes a header of version 1.1. */
 export function encodeHeader(header: Header): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = viewOf(bytes);
@@ -135,7 +136,7 @@ export function encodeHeader(header: Header): Uint8Array {
   view.setUint32(360, SECTOR, true);
   view.setUint32(376, header.blockSize, true);
   view.setUint32(380, header.extraBytes, true);
-  view.setUint32(468, SECTOR, true); // of the second geometry; zeroes elsewhere let VirtualBox choose one
+  view.setUint32(468, SECTOR, true); // sector size of the second geometry, which VirtualBox computes where its other fields are zero
   patchHeader(bytes, header);
   bytes.set(header.uuid, 392);
   bytes.set(header.parentUuid, 424);
@@ -143,12 +144,12 @@ export function encodeHeader(header: Header): Uint8Array {
   return bytes;
 }
 
-/** What changes in a header while an image is in use. */
+/** The fields of a header that change after creation. */
 export type HeaderChanges = Partial<
   Pick<Header, "mapOffset" | "dataOffset" | "size" | "blocks" | "allocated" | "modifiedUuid">
 >;
 
-/** Writes changes into the bytes of a header. With another size the geometries go: VirtualBox chooses new ones. */
+/** Writes changes into the bytes of a header. Another size clears the geometries, which VirtualBox then computes. */
 export function patchHeader(bytes: Uint8Array, changes: HeaderChanges): void {
   const view = viewOf(bytes);
   const set = (at: number, value: number | undefined) => value !== undefined && view.setUint32(at, value, true);
@@ -162,4 +163,12 @@ export function patchHeader(bytes: Uint8Array, changes: HeaderChanges): void {
   bytes.fill(0, 348, 360);
   // Old headers end before the second geometry.
   if (view.getUint32(SIZED_FROM, true) >= 396) bytes.fill(0, 456, 468);
+}
+
+/** Writes changes into the header of the file. The header is one sector, so that the write is atomic. */
+export async function rewriteHeader(storage: WritableStorage, changes: HeaderChanges): Promise<void> {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  await storage.readAt(bytes, 0);
+  patchHeader(bytes, changes);
+  await storage.writeAt(bytes, 0);
 }

@@ -1,5 +1,5 @@
 /**
- * Room for a longer block map: blocks that lie behind it in the file move to other places.
+ * Room for a longer block map: moves the blocks that follow it in the file.
  *
  * @module
  */
@@ -7,21 +7,20 @@ import { alignUp, SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { PIECE } from "../content.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { dataOffsetOf, isAllocated, placeBytes, readImage, type VdiImage } from "./open.ts";
-import type { Header } from "./header.ts";
-import { rewriteHeader } from "./header_write.ts";
-import { writeEntries } from "./block_map_write.ts";
-import { freePlaces, soundPlaces } from "./block_allocation.ts";
+import { dataOffsetOf, fileBlockBytes, isAllocated, writeEntries } from "./block_map.ts";
+import { readImage, type VdiImage } from "./open.ts";
+import { type Header, rewriteHeader } from "./header.ts";
+import { fileBlockAllocator, requireValidAllocation } from "./block_allocation.ts";
 
 /**
- * Makes sure that a map of `entries` entries ends before the blocks begin. The disk stays as it is, byte for byte.
+ * Makes room for a map of `entries` entries before the first block, and returns the image. The guest bytes stay the same.
  *
- * The first places are cleared. A new map, which has the rest numbered anew, is written behind the old one; then one
- * sector, the header, says that it counts. Until then the old map is whole.
+ * The blocks in the first file blocks are moved. A new map, with the remaining file blocks renumbered, is written after the
+ * old one; then the header, one sector, switches to it. Until then the old map stays valid.
  *
- * @throws ImageError `corrupt`; `unsupported` where the header cannot say where things would lie
+ * @throws ImageError `corrupt`; `unsupported` where the new offsets exceed the fields of the header
  */
-export async function makeRoom(
+export async function makeRoomForMap(
   storage: WritableStorage,
   entries: number,
   checkpoint: () => Promise<void>,
@@ -30,14 +29,14 @@ export async function makeRoom(
   const { header, map } = image;
   if (header.mapOffset + entries * 4 <= header.dataOffset) return image;
   const mapOffset = alignUp(header.mapOffset + map.entries * 4, SECTOR);
-  const cleared = Math.max(0, Math.ceil((mapOffset + entries * 4 - header.dataOffset) / placeBytes(header)));
-  const dataOffset = header.dataOffset + cleared * placeBytes(header);
+  const cleared = Math.max(0, Math.ceil((mapOffset + entries * 4 - header.dataOffset) / fileBlockBytes(header)));
+  const dataOffset = header.dataOffset + cleared * fileBlockBytes(header);
   if (dataOffset > 0xffff_ffff) {
     const message = `Cannot resize "${storage.label}": its blocks would begin at ${dataOffset}, ` +
       `past the 4 GiB that its header can tell; convert it into a new image`;
     throw new ImageError("unsupported", message, { path: storage.label });
   }
-  const count = await clearPlaces(storage, image, cleared, checkpoint);
+  const count = await moveBlocksAway(storage, image, cleared, checkpoint);
   await writeEntries(storage, {
     mapOffset,
     first: 0,
@@ -58,41 +57,41 @@ export async function makeRoom(
   return await readImage(storage);
 }
 
-/** Moves the blocks in the first `cleared` places behind them. Returns how many blocks there are. */
-async function clearPlaces(
+/** Moves the blocks out of the first `cleared` file blocks. Returns the number of allocated blocks. */
+async function moveBlocksAway(
   storage: WritableStorage,
   image: VdiImage,
   cleared: number,
   checkpoint: () => Promise<void>,
 ): Promise<number> {
   const { header, map } = image;
-  const places = await soundPlaces(image, checkpoint, map.entries + cleared);
-  const next = freePlaces(places.used, cleared);
+  const allocation = await requireValidAllocation(image, checkpoint, map.entries + cleared);
+  const next = fileBlockAllocator(allocation.used, cleared);
   const moved = new Map<number, number>();
-  let end = places.end;
+  let end = allocation.end;
   for (let index = 0; index < map.entries; index++) {
-    const place = (await map.load(index)).entry(index);
-    if (place >= cleared) continue;
+    const fileBlock = (await map.load(index)).entry(index);
+    if (fileBlock >= cleared) continue;
     const target = next();
     end = Math.max(end, target + 1);
-    await copyPlace(storage, header, place, target);
+    await copyFileBlock(storage, header, fileBlock, target);
     moved.set(index, target);
     await checkpoint();
   }
-  if (moved.size === 0) return places.count;
-  // Other programs put the next new block there.
+  if (moved.size === 0) return allocation.count;
+  // Other programs allocate the next block at this number.
   await rewriteHeader(storage, { allocated: end });
   await storage.sync();
   for (const [index, target] of moved) await map.set(index, target);
   await map.flush();
   await storage.sync();
-  return places.count;
+  return allocation.count;
 }
 
-/** Copies what lies in a place into another one; past the end of the file lie zeroes. */
-export async function copyPlace(storage: WritableStorage, header: Header, from: number, to: number): Promise<void> {
-  const [source, target] = [from, to].map((place) => dataOffsetOf(header, place) - header.extraBytes);
-  const length = placeBytes(header);
+/** Copies a file block into another one; bytes past the end of the file are copied as zeroes. */
+export async function copyFileBlock(storage: WritableStorage, header: Header, from: number, to: number): Promise<void> {
+  const [source, target] = [from, to].map((fileBlock) => dataOffsetOf(header, fileBlock) - header.extraBytes);
+  const length = fileBlockBytes(header);
   const there = Math.max(0, Math.min(length, storage.size - source!));
   for (let at = 0; at < there; at += PIECE) {
     const piece = new Uint8Array(Math.min(PIECE, there - at));

@@ -1,5 +1,5 @@
 /**
- * A VDI image as a disk.
+ * Opens an image for reading.
  *
  * @module
  */
@@ -12,12 +12,10 @@ import { locatedExtent } from "../shared/located_extent.ts";
 import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../shared/uuid.ts";
+import { blockEnd, dataOffsetOf, isAllocated } from "./block_map.ts";
 import { decodeHeader, type Header, HEADER_BYTES } from "./header.ts";
 
-/** The entry of a block that reads as zeroes, whatever is beneath. */
-export const DISCARDED = 0xfffffffe;
-
-/** An image with its structures read. */
+/** The structures of an image. */
 export interface VdiImage {
   readonly storage: Storage;
   readonly header: Header;
@@ -48,7 +46,7 @@ export async function openVdi(storage: Storage): Promise<Disk> {
     clusterSize: header.blockSize,
     backing,
     id: uuidText(header.uuid, "mixed"),
-    info: factsOf(header),
+    info: infoOf(header),
     extentAt: (start, limit) => blockExtentAt(image, start, limit),
     read: (into, start) => readBlocks(image, into, start),
   };
@@ -59,18 +57,18 @@ export async function readImage(storage: Storage): Promise<VdiImage> {
   const bytes = new Uint8Array(Math.min(HEADER_BYTES, storage.size));
   await storage.readAt(bytes, 0);
   const header = decodeHeader(bytes, storage.label);
-  const place = { fileOffset: header.mapOffset, entries: header.blocks, littleEndian: true };
-  return { storage, header, map: openBlockTable(storage, place), backing: backingOf(header, storage.label) };
+  const location = { fileOffset: header.mapOffset, entries: header.blocks, littleEndian: true };
+  return { storage, header, map: openBlockTable(storage, location), backing: backingOf(header, storage.label) };
 }
 
-/** An image tells its parent by UUID alone. */
+/** Returns the parent, which an image identifies by its UUID alone. */
 function backingOf({ type, parentUuid }: Header, label: string): NamedFile | null {
   if (!isNilUuid(parentUuid)) return { name: "", format: "vdi", id: uuidText(parentUuid, "mixed") };
   if (type === "dynamic" || type === "static") return null;
   throw corrupt(`Cannot open "${label}": it is a differencing VDI image, and names no parent`, label);
 }
 
-function factsOf(header: Header): FormatInfo {
+function infoOf(header: Header): FormatInfo {
   const parent = isNilUuid(header.parentUuid) ? null : uuidText(header.parentUuid, "mixed");
   return {
     "subformat": header.type,
@@ -87,32 +85,12 @@ function factsOf(header: Header): FormatInfo {
   };
 }
 
-/** Whether the entry of a block says where its data lie. */
-export function isAllocated(entry: number): boolean {
-  return entry < DISCARDED;
-}
-
-/** File offset of the data of the block that an entry names. */
-export function dataOffsetOf(header: Header, entry: number): number {
-  return header.dataOffset + entry * placeBytes(header) + header.extraBytes;
-}
-
-/** File bytes of a place: those of a block, and those before it that are not the guest's. */
-export function placeBytes({ blockSize, extraBytes }: Header): number {
-  return extraBytes + blockSize;
-}
-
-/** File offset behind what the guest has of block `index`, which begins at file offset `start`. */
-export function blockEnd({ size, blockSize }: Header, index: number, start: number): number {
-  return start + Math.max(0, Math.min(blockSize, size - index * blockSize));
-}
-
 function blockExtentAt(image: VdiImage, start: number, limit: number): MaybePromise<Extent> {
   const first = Math.floor(start / image.header.blockSize);
   return andThen(image.map.load(first), (page) => extentIn(image, page, start, limit));
 }
 
-/** The run at `start`, as far as `page` tells, which has its block. */
+/** Returns the extent at `start`, by the entries of `page`, which holds the entry of the block of `start`. */
 function extentIn(image: VdiImage, page: BlockPage, start: number, limit: number): MaybePromise<Extent> {
   const { blockSize } = image.header;
   const first = Math.floor(start / blockSize);
@@ -124,15 +102,15 @@ function extentIn(image: VdiImage, page: BlockPage, start: number, limit: number
     const end = Math.min(index * blockSize, limit);
     return entry === FREE ? holeExtent(start, end) : zeroExtent(start, end);
   }
-  const end = endOfLine(image.header, page, start, limit);
+  const end = contiguousEnd(image.header, page, start, limit);
   const offset = blockOffset(image, page, first) + start - first * blockSize;
-  // A static image has all blocks from the start: the host knows which of them were never written.
+  // A static image has all blocks from creation on: those never written may be holes of the file.
   if (image.header.type === "static") return locatedExtent(image.storage, start, end, offset);
   return dataExtent(start, end, { storage: image.storage, offset });
 }
 
-/** How far the guest bytes from `start` on lie one after another in the file. */
-function endOfLine(header: Header, page: BlockPage, start: number, limit: number): number {
+/** Returns the end of the guest bytes from `start` on that are contiguous in the file. */
+function contiguousEnd(header: Header, page: BlockPage, start: number, limit: number): number {
   const { blockSize, extraBytes } = header;
   const first = Math.floor(start / blockSize);
   let index = first + 1;
@@ -150,7 +128,7 @@ async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Pro
   for (let at = start; at < end;) {
     const index = Math.floor(at / header.blockSize);
     const page = await map.load(index);
-    const partEnd = endOfLine(header, page, at, end);
+    const partEnd = contiguousEnd(header, page, at, end);
     const part = into.subarray(at - start, partEnd - start);
     if (!isAllocated(page.entry(index))) part.fill(0);
     else await storage.readAt(part, blockOffset(image, page, index) + at - index * header.blockSize);
@@ -159,9 +137,9 @@ async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Pro
 }
 
 /**
- * File offset of the data of an allocated block.
+ * Returns the file offset of the guest bytes of an allocated block.
  *
- * @throws ImageError `corrupt` if what the guest has of it ends past the end of the file
+ * @throws ImageError `corrupt` if they end past the end of the file
  */
 export function blockOffset({ storage, header }: VdiImage, page: BlockPage, index: number): number {
   const start = dataOffsetOf(header, page.entry(index));

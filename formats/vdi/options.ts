@@ -1,5 +1,5 @@
 /**
- * Options of a new image, and what a plan must keep.
+ * Options of a new image, and the check of a plan.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import type { CreatePlan } from "../contract.ts";
 import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
-/** Most guest bytes: 512 TiB less 128 MiB, where the block map ends at 2 GiB. */
+/** Guest bytes of the largest disk: 512 TiB less 128 MiB, where the block map ends at 2 GiB. */
 export const MAX_SIZE = 0x1_ffff_f800_0000;
 
-/** What `createOptions` of the format says. */
+/** The options of a new image. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "static",

@@ -1,37 +1,38 @@
 /**
- * Mending an image, as far as that needs no guess at data.
+ * Repair of an image, as far as that needs no guess at guest data.
  *
  * @module
  */
 import { FREE } from "../shared/block_table.ts";
 import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
+import { blockEnd, dataOffsetOf, isAllocated } from "./block_map.ts";
 import { compact } from "./compact.ts";
-import { blockEnd, dataOffsetOf, isAllocated, readImage, type VdiImage } from "./open.ts";
-import { type PlaceFault, placesOf } from "./block_allocation.ts";
+import { readImage, type VdiImage } from "./open.ts";
+import { type AllocationFault, readAllocation } from "./block_allocation.ts";
 
 /**
- * Mends the image in `storage`. The disk stays as it reads: blocks in places that other programs do not find move, blocks
- * at one place get one each, the header counts them. What the file has lost reads as zeroes from then on; not in an image
- * with a parent, whose old bytes would show.
+ * Repairs the image in `storage`; guest bytes stay the same. Blocks outside the range that other programs accept move,
+ * blocks that share a file block are separated, and the header gets their number. Blocks past the end of the file become
+ * zeroes; not in an image with a parent, whose old bytes would show.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError where the image does not open
  */
-export async function repairVdi(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
+export async function repairVdi(storage: WritableStorage, scope: RepairScope, context: CheckContext): Promise<void> {
   const checkpoint = () => context.checkpoint();
   const image = await readImage(storage);
-  const faults: { [Fault in PlaceFault]: number } = { outside: 0, shared: 0, lost: 0 };
-  const { count, unused } = await placesOf(image, checkpoint, (_index, _place, fault) => faults[fault]++);
-  if (what === "leaks" && (unused === 0 || faults.outside + faults.shared + faults.lost > 0)) return;
+  const faults: { [Fault in AllocationFault]: number } = { outside: 0, shared: 0, lost: 0 };
+  const { count, unused } = await readAllocation(image, checkpoint, (_index, _fileBlock, fault) => faults[fault]++);
+  if (scope === "leaks" && (unused === 0 || faults.outside + faults.shared + faults.lost > 0)) return;
   if (faults.lost > 0 && image.backing !== null) return;
-  // A file must not become many times as long by a map that names one place over and over.
+  // A map that refers to one file block many times must not make the file many times as long.
   if (faults.shared > count) return;
-  if (faults.lost > 0) await forgetLost(storage, image, checkpoint);
+  if (faults.lost > 0) await freeLostBlocks(storage, image, checkpoint);
   await compact(storage, checkpoint);
 }
 
-/** Completes what the file cuts off with zeroes, and frees the blocks of which nothing is there. */
-async function forgetLost(
+/** Extends blocks that the end of the file truncates with zeroes, and frees blocks that lie past it. */
+async function freeLostBlocks(
   storage: WritableStorage,
   { header, map }: VdiImage,
   checkpoint: () => Promise<void>,

@@ -1,5 +1,5 @@
 /**
- * Another size for the disk.
+ * Changes of the disk size.
  *
  * @module
  */
@@ -17,23 +17,23 @@ import {
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
+import { isAllocated, writeEntries } from "./block_map.ts";
+import { rewriteHeader } from "./header.ts";
 import { compact } from "./compact.ts";
-import { isAllocated, readImage, type VdiImage } from "./open.ts";
-import { rewriteHeader } from "./header_write.ts";
-import { makeRoom } from "./move_blocks.ts";
-import { writeEntries } from "./block_map_write.ts";
+import { readImage, type VdiImage } from "./open.ts";
+import { makeRoomForMap } from "./move_blocks.ts";
 import { MAX_SIZE } from "./options.ts";
-import { freePlaces, soundPlaces } from "./block_allocation.ts";
+import { fileBlockAllocator, requireValidAllocation } from "./block_allocation.ts";
 import { allocate, type BlockTarget, blockWriter } from "./writer.ts";
 
-/** New blocks that are noted before they are filled. */
-const BATCH = 1024;
+/** New blocks that are allocated before they are filled. */
+const BATCH_BLOCKS = 1024;
 
 /**
- * Makes the disk `size` guest bytes long. What is cut off is gone; what is new reads as zeroes. A static image stays
- * one: every block has its place.
+ * Changes the size of the disk to `size` guest bytes. New bytes read as zeroes. A static image stays static: all its
+ * blocks are allocated.
  *
- * @throws ImageError `usage` for a size or a preallocation that cannot be; `corrupt`; `unsupported`
+ * @throws ImageError `usage` for an impossible size or preallocation; `corrupt`; `unsupported`
  */
 export async function resizeVdi(
   storage: WritableStorage,
@@ -46,12 +46,12 @@ export async function resizeVdi(
   if (image.header.type === "static") refuseMetadataPreallocation(storage, growth);
   if (size === image.header.size) return;
   const entries = Math.max(image.map.entries, ceilDiv(size, image.header.blockSize));
-  const places = await soundPlaces(image, () => context.checkpoint(), entries);
+  const allocation = await requireValidAllocation(image, () => context.checkpoint(), entries);
   if (size > image.header.size) await grow(storage, image, size, growth, context);
-  else await shrink(storage, image, size, places.end, context);
+  else await shrink(storage, image, size, allocation.end, context);
 }
 
-/** The header comes first: from then on nobody looks at what lies behind. Its places are given back after that. */
+/** Writes the header first, after which readers ignore the blocks past the end; then deallocates these. */
 async function shrink(
   storage: WritableStorage,
   { header }: VdiImage,
@@ -65,7 +65,7 @@ async function shrink(
   await compact(storage, () => checkpoint());
 }
 
-/** Everything is put in place where the disk of today does not reach; then the header, one sector, states the size. */
+/** Writes new entries and blocks past the old end of the disk; then the header, one sector, switches to the new size. */
 async function grow(
   storage: WritableStorage,
   { backing, header: { blockSize, size: oldSize } }: VdiImage,
@@ -73,41 +73,41 @@ async function grow(
   growth: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
-  const below = backing === null ? null : await context.openBacking(backing);
+  const parent = backing === null ? null : await context.openBacking(backing);
   const blocks = ceilDiv(size, blockSize);
-  const image = await makeRoom(storage, blocks, () => context.checkpoint());
+  const image = await makeRoomForMap(storage, blocks, () => context.checkpoint());
   const longer = await lengthenMap(storage, image, size, blocks);
-  const places = await soundPlaces(image, () => context.checkpoint(), blocks);
-  const next = freePlaces(places.used);
-  let [allocated, end] = [places.count, places.end];
-  // A static image has a place for every block, with holes where nothing else is wanted.
+  const allocation = await requireValidAllocation(image, () => context.checkpoint(), blocks);
+  const next = fileBlockAllocator(allocation.used);
+  let [allocated, end] = [allocation.count, allocation.end];
+  // All blocks of a static image are allocated, as holes of the file where no preallocation is asked for.
   const wanted = image.header.type === "static" && growth === "off" ? "metadata" : growth;
-  const filling = zeroMethodFor(wanted, true);
+  const zeroMethod = zeroMethodFor(wanted, true);
   const target: BlockTarget = {
     ...longer,
     storage,
-    below,
-    fresh: uninitialisedBlocks((start, fillEnd) =>
-      fillWithZeroes(storage, start, fillEnd, filling, () => context.checkpoint())
+    parent,
+    uninitialised: uninitialisedBlocks((start, fillEnd) =>
+      fillWithZeroes(storage, start, fillEnd, zeroMethod, () => context.checkpoint())
     ),
     nextEntry() {
-      const place = next();
+      const fileBlock = next();
       allocated++;
-      end = Math.max(end, place + 1);
-      return place;
+      end = Math.max(end, fileBlock + 1);
+      return fileBlock;
     },
   };
-  const settle = async () => {
-    await target.fresh.finish();
-    // Other programs put the next new block there.
+  const flush = async () => {
+    await target.uninitialised.finish();
+    // Other programs allocate the next block at this number.
     if (allocated !== image.header.allocated) await rewriteHeader(storage, { allocated: end });
     await storage.sync();
     await longer.map.flush();
   };
-  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), oldSize, target.below, settle, context);
+  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), oldSize, target.parent, flush, context);
   await truncateOnFailure(storage, async () => {
     if (wanted !== "off") await allocateNew(target, oldSize, context);
-    await target.fresh.finish();
+    await target.uninitialised.finish();
   });
   await longer.map.flush();
   await storage.sync();
@@ -115,7 +115,7 @@ async function grow(
   await storage.sync();
 }
 
-/** Makes the map long enough, what is new of it free. Returns the image with it; the header does not know it yet. */
+/** Extends the map with free entries. Returns the image with the new map; the header still has the old one. */
 async function lengthenMap(
   storage: WritableStorage,
   { header, map, backing }: VdiImage,
@@ -125,18 +125,18 @@ async function lengthenMap(
   const { mapOffset } = header;
   const free = (first: number, end: number) => new Uint32Array(end - first).fill(FREE);
   await writeEntries(storage, { mapOffset, first: map.entries, end: blocks, entriesOf: free });
-  const place = { fileOffset: mapOffset, entries: blocks, littleEndian: true };
-  return { storage, header: { ...header, size, blocks }, map: openBlockTable(storage, place), backing };
+  const location = { fileOffset: mapOffset, entries: blocks, littleEndian: true };
+  return { storage, header: { ...header, size, blocks }, map: openBlockTable(storage, location), backing };
 }
 
-/** Gives every block of the new end a place. */
+/** Allocates every block of the new end. */
 async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
   const { map, header: { blockSize } } = target;
   const first = ceilDiv(oldSize, blockSize);
   for (let index = first; index < map.entries; index++) {
     const entry = (await map.load(index)).entry(index);
     if (!isAllocated(entry)) await allocate(target, index);
-    if (index % BATCH === 0) await target.fresh.finish();
+    if (index % BATCH_BLOCKS === 0) await target.uninitialised.finish();
     await checkpoint((index - first) / (map.entries - first));
   }
 }
