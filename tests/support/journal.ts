@@ -120,23 +120,24 @@ export async function* leftovers(
   const stable = storages(start);
   let [done, settled] = [0, 0];
   for (const count of counts) {
-    for (const step of journal.slice(done, count)) await apply(step, killed);
+    const steps = journal.slice(done, count);
+    for (const step of steps) await apply(step, killed);
     done = count;
-    const files = contentOf(killed);
-    if (kills && isNew(files)) yield { count, cause: "kill", files };
+    if (kills && (count === 0 || steps.some(({ action }) => action !== "sync"))) {
+      const files = contentOf(killed);
+      if (isNew(files)) yield { count, cause: "kill", files };
+    }
     const luck = random.pick([0.05, 0.5, 0.95]);
     const unsynced = firstUnsynced(journal, count);
     for (const step of journal.slice(settled, unsynced)) await apply(step, stable);
     settled = unsynced;
-    // Everything was synced: this is what a kill leaves.
-    if (kills && settled === count) continue;
+    const kept = journal.slice(settled, count).filter((step, nth) =>
+      step.action !== "change" || settled + nth < syncedOf(journal, count, step.path) || random.chance(luck)
+    );
+    // Where nothing is lost, this is what a kill leaves.
+    if (kills && kept.length === count - settled) continue;
     const cut = storages(contentOf(stable));
-    for (const [nth, step] of journal.slice(0, count).entries()) {
-      if (nth < settled) continue;
-      if (step.action !== "change" || nth < syncedOf(journal, count, step.path) || random.chance(luck)) {
-        await apply(step, cut);
-      }
-    }
+    for (const step of kept) await apply(step, cut);
     const left = contentOf(cut);
     if (isNew(left)) yield { count, cause: "power cut", files: left };
   }

@@ -7,6 +7,11 @@
  * @module
  */
 
+import { openLibc } from "../../formats/storage/libc.ts";
+
+// The C library stays open: loading it takes 2 ms, and most tests open and close one file after another.
+openLibc();
+
 /** What a finished program left. */
 export interface Outcome {
   readonly code: number;
