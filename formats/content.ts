@@ -1,5 +1,5 @@
 /**
- * What is to be written: bytes in memory, or bytes that still lie in another file, which the host may copy by itself.
+ * The bytes of a write: in memory, or in another file, from which the host may copy them.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { HostCopy } from "./storage/host.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /**
- * Bytes read and written at once. A piece of this size stays in the processor's caches between reading, looking for
- * zeroes and writing, and the kernel copies it with few instructions: pieces of 256 KiB took a fifth more.
+ * Bytes read and written at once. A piece of this size stays in the processor's caches between reading, zero detection and
+ * writing, and takes few system calls: pieces of 256 KiB took a fifth more time.
  */
 export const PIECE = 1 << 20;
 
-/** Bytes for a target. */
+/** The bytes of a write. */
 export interface Content {
-  /** How many. */
+  /** Number of bytes. */
   readonly length: number;
-  /** Those from `from` to `end`, counted from its own start. */
+  /** Returns the bytes `[from, end)` of this content. */
   part(from: number, end: number): Content;
-  /** Writes all of them at `fileOffset` of `target`. */
+  /** Writes all bytes at `fileOffset` of `target`. */
   writeTo(target: WritableStorage, fileOffset: number): Promise<void>;
 }
 
 /**
- * Bytes in memory.
+ * Returns content of bytes in memory.
  *
  * @example
  * ```ts
@@ -45,13 +45,13 @@ export function inMemory(bytes: Uint8Array): Content {
   };
 }
 
-/** How the host is to copy; once it has refused, it is not asked again. */
+/** How the host copies between two files; `refused` is set at its first refusal, and stops further attempts. */
 export interface Offload {
   readonly how: HostCopy;
   refused: boolean;
 }
 
-/** The bytes `[start, end)` of `source`; copied by the host where it can, read and written where it cannot. */
+/** Returns content of the bytes `[start, end)` of `source`: the host copies them if it can, else they are read and written. */
 export function inFile(source: Storage, start: number, end: number, offload: Offload): Content {
   return {
     length: end - start,

@@ -1,5 +1,5 @@
 /**
- * Raw: the guest bytes one after another, and nothing else. There is no specification, and no mark to know it by.
+ * The raw format: the guest bytes in order, without metadata. It has no specification and no signature.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { dataExtent, zeroExtent } from "./extent.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /**
- * The raw format. Sizes are exact to the byte. Holes of the file are stated zeroes where the host can find them; where
- * it cannot, all is data.
+ * Raw images. Sizes are exact to the byte. Holes of the file are zero extents where the host reports holes; elsewhere all
+ * bytes are data.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export const raw: Format = {
   subformats: { written: [], read: [] },
   maxSize: Number.MAX_SAFE_INTEGER,
   has: { backing: false, overlays: false, compression: false, snapshots: false, bitmaps: false },
-  // Any bytes are a raw image; it is what is left when no other format claims them.
+  // Any bytes are a raw image: the engine takes raw when no other format matches.
   probe: () => "no",
   open: (storage) => Promise.resolve(rawDisk(storage)),
   createOptions: [{
@@ -49,7 +49,7 @@ export const raw: Format = {
   maintenance: { resize: resizeRaw },
 };
 
-/** A raw image is as long as its file. */
+/** Changes the size of the file, which is the size of the disk. */
 async function resizeRaw(storage: WritableStorage, size: number, growth: Preallocation): Promise<void> {
   const { truncateOnFailure, refuseMetadataPreallocation } = await import("./shared/growth.ts");
   const before = storage.size;
@@ -84,7 +84,7 @@ function rawDisk(storage: Storage): Disk {
 async function createRaw(storage: WritableStorage, plan: CreatePlan): Promise<DiskWriter> {
   await storage.truncate(plan.size);
   const preallocation = plan.options["preallocation"] ?? "off";
-  // Now, while the range holds no data yet.
+  // The range must not hold data.
   if (preallocation !== "off") await storage.reserve(0, plan.size, preallocation === "full");
   return rawWriter(storage, plan.size);
 }

@@ -1,97 +1,97 @@
 /**
- * Compressing a clusterSize of guest bytes: what a format asks for, and the plain way to do it. The engine may hand in another way
- * that does the same on other cores.
+ * Compression of clusters: the codecs of the formats, and a compressor for this thread. The engine provides compressors that
+ * do the same in worker threads. Workers run the modules of this folder: `core/workers/program.ts` lists every module that
+ * these may import values from.
  *
  * @module
  */
 import { ownStreams, type StreamOptions, type Streams } from "./zlib_streams.ts";
 
-/** How to compress. Plain data, so that it can be sent to a worker. */
+/** The compression of a cluster: plain data, which can be sent to a worker. */
 export type Codec = DeflateCodec | ZstdCodec;
 
 /** A raw deflate stream (RFC 1951), or a zlib stream (RFC 1950). */
 export interface DeflateCodec {
   /** `zlib` has a header and a checksum, `deflate` has none. */
   readonly name: "deflate" | "zlib";
-  /** 9 to 15. */
+  /** The binary logarithm of the window: 9 to 15. */
   readonly windowBits: number;
-  /** 1 to 9; -1 for what suits the clusterSize ({@linkcode levelFor}). */
+  /** 1 to 9; -1 for a level chosen for each cluster ({@linkcode levelFor}). */
   readonly level: number;
-  /** Whether a clusterSize that does not get smaller is stored in a stream that is a little longer than the clusterSize. */
+  /** Whether a cluster that does not shrink is stored in a stream, which is a little longer than the cluster. */
   readonly stores?: true;
 }
 
 /** One Zstandard frame (RFC 8878). */
 export interface ZstdCodec {
-  /** Tells it apart from {@linkcode DeflateCodec}. */
+  /** Distinguishes it from {@linkcode DeflateCodec}. */
   readonly name: "zstd";
-  /** 1 to 22; -1 for Zstandard's usual one, with tables that suit the clusterSize. */
+  /** 1 to 22; -1 for the default level of Zstandard, with tables that suit the cluster size. */
   readonly level: number;
 }
 
 /**
- * Compresses one clusterSize; `null` where that does not make it smaller, or hardly would (by less than 1/64). The result is the
- * caller's to keep.
+ * Compresses one cluster. Returns new bytes; `null` where the cluster does not shrink, or by less than about 1/64.
  */
-export type Compressor = (codec: Codec, unit: Uint8Array) => Promise<Uint8Array | null>;
+export type Compressor = (codec: Codec, cluster: Uint8Array) => Promise<Uint8Array | null>;
 
-/** Bytes that {@linkcode compressCluster} needs for the result of a clusterSize: it may be longer than the clusterSize while it is tried. */
-export function compressBound(unitBytes: number): number {
-  return unitBytes + (unitBytes >> 7) + 1024;
+/** Returns the bytes of room that {@linkcode compressCluster} needs: a trial may be longer than the cluster. */
+export function compressBound(clusterSize: number): number {
+  return clusterSize + (clusterSize >> 7) + 1024;
 }
 
 /**
- * Compresses one clusterSize into `into`, which has {@linkcode compressBound}; returns the length of the result, -1 where there is none.
- * The same for the same clusterSize, whatever was compressed before. Knows its neighbours in this file and nothing else by name,
- * because workers run its text.
+ * Compresses one cluster into `into`, which has {@linkcode compressBound} bytes. Returns the length of the result; -1 where
+ * the cluster does not shrink. The result depends on codec and cluster alone, not on what was compressed before.
  *
- * @throws what `node:zlib` throws for a level or a window that it does not have
+ * @throws the errors of `node:zlib` for a level or a window that it does not support
  */
-export function compressCluster(run: Streams, codec: Codec, unit: Uint8Array, into: Uint8Array): number {
+export function compressCluster(streams: Streams, codec: Codec, cluster: Uint8Array, into: Uint8Array): number {
   if (codec.name === "zstd") {
-    const length = run("zstdCompress", zstdOptions(codec.level, unit.length), unit, into);
-    return length < unit.length ? length : -1;
+    const length = streams("zstdCompress", zstdOptions(codec.level, cluster.length), cluster, into);
+    return length < cluster.length ? length : -1;
   }
-  const kind = codec.name === "zlib" ? "deflate" : "deflateRaw";
+  const type = codec.name === "zlib" ? "deflate" : "deflateRaw";
   const { windowBits, stores } = codec;
-  const level = codec.level < 0 ? levelFor(run, windowBits, unit, into) : codec.level;
+  const level = codec.level < 0 ? levelFor(streams, windowBits, cluster, into) : codec.level;
   if (level > 0) {
-    const length = run(kind, { windowBits, level, memLevel: 9 }, unit, into);
-    if (length >= 0 && length < unit.length) return length;
+    const length = streams(type, { windowBits, level, memLevel: 9 }, cluster, into);
+    if (length >= 0 && length < cluster.length) return length;
   }
-  return stores ? run(kind, { windowBits, level: 0, memLevel: 9 }, unit, into) : -1;
+  return stores ? streams(type, { windowBits, level: 0, memLevel: 9 }, cluster, into) : -1;
 }
 
 /**
- * The level of deflate that suits a clusterSize; 0 where none would make it smaller. `into` is room to try.
+ * Returns the deflate level for a cluster; 0 where none would make it smaller. `into` is room for trials.
  *
- * Level 9 alone finds repetitions of three bytes, which programs have many of and text has few: without it, they take
- * up to 4 % more than zlib makes of them.
+ * Only level 9 finds repetitions of three bytes, which are frequent in programs and rare in text: at lower levels, programs
+ * take up to 4 % more space.
  */
-export function levelFor(run: Streams, windowBits: number, unit: Uint8Array, into: Uint8Array): number {
-  const { random, text } = sampled(unit);
+export function levelFor(streams: Streams, windowBits: number, cluster: Uint8Array, into: Uint8Array): number {
+  const { random, text } = sampled(cluster);
   if (!random) return text ? 6 : 9;
-  // The longer the stretch without repetitions, the fewer are looked for: short parts for the near ones.
-  const shrinks = anyShrinks(run, unit, 8192, into) || (windowBits > 13 && anyShrinks(run, unit, unit.length, into));
+  // The longer the input without repetitions, the fewer positions zstd examines: short parts find the near ones.
+  const shrinks = anyShrinks(streams, cluster, 8192, into) ||
+    (windowBits > 13 && anyShrinks(streams, cluster, cluster.length, into));
   return shrinks ? 9 : 0;
 }
 
 /**
- * Whether a part of a clusterSize, of `length` bytes each, gets smaller by what Zstandard does in a tenth of the time that
- * deflate takes. It gives up where it would save less than 1/64.
+ * Returns whether a part of a cluster, of `length` bytes each, shrinks with the fastest Zstandard, which takes a tenth of
+ * the time of deflate. It stores what it cannot shrink by 1/64.
  */
-export function anyShrinks(run: Streams, unit: Uint8Array, length: number, into: Uint8Array): boolean {
-  for (let at = 0; at < unit.length; at += length) {
-    const part = unit.subarray(at, at + length);
+export function anyShrinks(streams: Streams, cluster: Uint8Array, length: number, into: Uint8Array): boolean {
+  for (let at = 0; at < cluster.length; at += length) {
+    const part = cluster.subarray(at, at + length);
     // ZSTD_c_compressionLevel and ZSTD_c_minMatch (zstd.h): the quickest level, but with repetitions of 4 bytes.
-    if (run("zstdCompress", { params: { 100: 1, 105: 4 } }, part, into) < part.length) return true;
+    if (streams("zstdCompress", { params: { 100: 1, 105: 4 } }, part, into) < part.length) return true;
   }
   return false;
 }
 
 /**
- * Options for units of `length` bytes. The tables of the usual level do not fit into the processor's caches, and units of
- * 64 KiB do not need them: with smaller ones it takes a sixth less time for 0.4 % more bytes at most.
+ * Returns the options for clusters of `length` bytes. The tables of the default level do not fit into the processor's
+ * caches, and clusters of 64 KiB do not need them: smaller tables take a sixth less time for at most 0.4 % more bytes.
  */
 export function zstdOptions(level: number, length: number): StreamOptions {
   if (level > 0) return { params: { 100: level } };
@@ -99,20 +99,23 @@ export function zstdOptions(level: number, length: number): StreamOptions {
   return { params: length <= 65536 ? { 100: 3, 102: 15, 103: 14 } : { 100: 3 } };
 }
 
-/** What about 2,000 bytes, evenly taken from a clusterSize, look like: evenly spread as random ones; mostly ASCII. */
-export function sampled(unit: Uint8Array): { readonly random: boolean; readonly text: boolean } {
-  // Odd, so that it meets all bytes of records whose length is a power of two.
-  const step = unit.length >> 11 | 1;
+/**
+ * Classifies a cluster by about 2,000 evenly spaced bytes: `random` where all values are about equally frequent, `text` where
+ * most are ASCII.
+ */
+export function sampled(cluster: Uint8Array): { readonly random: boolean; readonly text: boolean } {
+  // Odd, to sample all byte positions of records whose length is a power of two.
+  const step = cluster.length >> 11 | 1;
   const counts = new Uint32Array(256);
   let samples = 0;
   let squares = 0;
-  for (let at = 0; at < unit.length; at += step) {
-    squares += 2 * counts[unit[at]]++ + 1;
+  for (let at = 0; at < cluster.length; at += step) {
+    squares += 2 * counts[cluster[at]]++ + 1;
     samples++;
   }
   let ascii = 0;
   for (let byte = 9; byte < 127; byte++) ascii += counts[byte];
-  // Of random bytes, the squares add up to `samples + samples² / 256`, give or take 1 %; a saving of 1/64 is 18 % more.
+  // For random bytes, the sum of squares is `samples + samples² / 256`, within 1 %; for data that shrinks by 1/64, 18 % more.
   return { random: squares < samples + 1.09 * samples ** 2 / 256, text: ascii > 0.9 * samples };
 }
 
@@ -130,8 +133,8 @@ export function sampled(unit: Uint8Array): { readonly random: boolean; readonly 
  * assert.equal(await inlineCompressor(codec, new Uint8Array(1)), null);
  * ```
  */
-export const inlineCompressor: Compressor = async (codec, unit) => {
-  const into = new Uint8Array(compressBound(unit.length));
-  const length = compressCluster(await ownStreams(), codec, unit, into);
+export const inlineCompressor: Compressor = async (codec, cluster) => {
+  const into = new Uint8Array(compressBound(cluster.length));
+  const length = compressCluster(await ownStreams(), codec, cluster, into);
   return length < 0 ? null : into.slice(0, length);
 };

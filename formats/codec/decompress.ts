@@ -1,28 +1,28 @@
 /**
- * Decompressing a unit of guest bytes: the counterpart of `compressor.ts`.
+ * Decompression of clusters: the counterpart of `compress.ts`.
  *
  * @module
  */
 import { ownStreams, type Streams } from "./zlib_streams.ts";
 
-/** What a unit is compressed with: a raw deflate stream (RFC 1951), a zlib stream (RFC 1950), or one Zstandard frame. */
+/** The compression of a cluster: a raw deflate stream (RFC 1951), a zlib stream (RFC 1950), or one Zstandard frame. */
 export type DecompressCodec = "deflate" | "zlib" | "zstd";
 
 /**
- * Decompresses one unit into `into`; false where the stream is damaged or does not give exactly `into.length` bytes. What
- * follows a deflate or zlib stream is ignored; a Zstandard frame must end where `compressed` ends.
+ * Decompresses one cluster into `into`. Returns false where the stream is damaged, or does not have exactly `into.length`
+ * bytes. Bytes after a deflate or zlib stream are ignored; a Zstandard frame must end where `compressed` ends.
  */
 export type Decompressor = (codec: DecompressCodec, compressed: Uint8Array, into: Uint8Array) => Promise<boolean>;
 
-/** Decompresses one unit here and now. Stands alone, without a name from outside, because workers run its text. */
+/** As {@linkcode Decompressor}, synchronously. */
 export function decompressCluster(
-  run: Streams,
+  streams: Streams,
   codec: DecompressCodec,
   compressed: Uint8Array,
   into: Uint8Array,
 ): boolean {
-  const kind = codec === "deflate" ? "inflateRaw" : codec === "zlib" ? "inflate" : "zstdDecompress";
-  return run(kind, {}, compressed, into) === into.length;
+  const type = codec === "deflate" ? "inflateRaw" : codec === "zlib" ? "inflate" : "zstdDecompress";
+  return streams(type, {}, compressed, into) === into.length;
 }
 
 /**
@@ -34,10 +34,10 @@ export function decompressCluster(
  * import * as zlib from "node:zlib";
  * import assert from "node:assert/strict";
  *
- * const unit = new Uint8Array(65536).fill(7);
+ * const cluster = new Uint8Array(65536).fill(7);
  * const into = new Uint8Array(65536);
- * assert.equal(await inlineDecompressor("deflate", zlib.deflateRawSync(unit), into), true);
- * assert.deepEqual(into, unit);
+ * assert.equal(await inlineDecompressor("deflate", zlib.deflateRawSync(cluster), into), true);
+ * assert.deepEqual(into, cluster);
  * assert.equal(await inlineDecompressor("deflate", new Uint8Array(3), into), false);
  * ```
  */

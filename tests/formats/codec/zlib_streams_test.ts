@@ -1,7 +1,7 @@
 /** Streams that are used again, against `node:zlib` itself. */
 import assert from "node:assert/strict";
 import * as zlib from "node:zlib";
-import { reusedStreams, type StreamKind, type Streams } from "../../../formats/codec/zlib_streams.ts";
+import { reusedStreams, type Streams, type StreamType } from "../../../formats/codec/zlib_streams.ts";
 import { type Rng, rng, seed } from "../../support/qemu.ts";
 
 /** A module whose streams have nothing inside: what `node:zlib` promises, and no more. */
@@ -89,7 +89,7 @@ for (const [name, run] of both) {
 }
 
 /** What `node:zlib` gives with a stream for each call. */
-function expected(kind: StreamKind, compressed: Uint8Array, room: number): number {
+function expected(kind: StreamType, compressed: Uint8Array, room: number): number {
   const finishFlush = kind === "zstdDecompress" ? zlib.constants.ZSTD_e_end : zlib.constants.Z_SYNC_FLUSH;
   try {
     return zlib[`${kind}Sync` as "inflateSync"](compressed, { maxOutputLength: room, finishFlush }).length;
