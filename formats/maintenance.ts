@@ -117,7 +117,7 @@ export interface Maintenance {
   /** Deallocates all guest data of the layer, so that the backing file shows. */
   empty?(storage: WritableStorage, context: ChangeContext): Promise<void>;
   /** Deallocates the whole clusters inside these ranges of guest bytes, so that the backing file shows. */
-  forget?(
+  deallocate?(
     storage: WritableStorage,
     ranges: readonly { readonly start: number; readonly end: number }[],
     context: ChangeContext,

@@ -57,7 +57,7 @@ function joined(before: FinishedExtent, next: FinishedExtent): FinishedExtent | 
 export function jsonRenderer(io: Io): Renderer {
   let pending: FinishedExtent | undefined;
   let statusAt = -Infinity;
-  const line = (value: { readonly type: string }) => io.err(`${JSON.stringify({ v: 1, ...value })}\n`);
+  const line = (value: { readonly type: string }) => io.err(`${JSON.stringify({ v: 2, ...value })}\n`);
   const flush = () => {
     if (pending !== undefined) line(pending);
     pending = undefined;

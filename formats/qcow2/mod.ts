@@ -20,7 +20,7 @@ const maintenance: Maintenance = {
     (await import("./resize.ts")).resizeQcow2(storage, size, growth, context),
   setBacking: async (storage, file) => (await backing()).setQcow2Backing(storage, file),
   empty: async (storage, context) => (await backing()).emptyQcow2(storage, context),
-  forget: async (storage, ranges, context) => (await backing()).deallocateQcow2(storage, ranges, context),
+  deallocate: async (storage, ranges, context) => (await backing()).deallocateQcow2(storage, ranges, context),
   snapshots: {
     create: async (storage, snapshot, context) => (await snapshots()).createSnapshot(storage, snapshot, context),
     apply: async (storage, choice, context) => (await snapshots()).applySnapshot(storage, choice, context),

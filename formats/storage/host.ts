@@ -1,5 +1,5 @@
 /**
- * What the host can do beyond Deno's own file calls: find holes, punch them, reserve space, copy between files, forget
+ * What the host can do beyond Deno's own file calls: find holes, punch them, reserve space, copy between files, deallocate
  * what it keeps of a file in memory, see locks, sync a folder.
  *
  * They are calls of the C library (`libc.ts`). All are abilities, none is needed: the first refusal by the kernel or the

@@ -11,7 +11,7 @@ const KEPT = 2 * 2 ** 30;
 /** Ranges of at least this length are forgotten at once, in bytes: fewer calls. */
 const STRIDE = 64 << 20;
 
-/** Keeps count of what passes through a file, and lets the host forget it. */
+/** Keeps count of what passes through a file, and lets the host deallocate it. */
 export interface PageCacheTrimmer {
   /** File bytes `[start, end)` have been read, and will hardly be again. */
   read(start: number, end: number): void;

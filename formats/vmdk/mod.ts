@@ -43,6 +43,6 @@ export const vmdk: Format = {
     resize: async (storage, ...how) => (await import("./resize.ts")).resizeVmdk(storage, ...how),
     setBacking: async (storage, backing) => (await beneath()).setVmdkBacking(storage, backing),
     empty: async (storage, context) => (await beneath()).emptyVmdk(storage, context),
-    forget: async (storage, ranges, context) => (await beneath()).forgetVmdk(storage, ranges, context),
+    deallocate: async (storage, ranges, context) => (await beneath()).forgetVmdk(storage, ranges, context),
   },
 };

@@ -84,7 +84,7 @@ function verbsOf({ maintenance = {}, edit }: Format): readonly Verb[] {
     (storage) => maintenance.resize?.(storage, 8192, "off", context),
     (storage) => maintenance.resize?.(storage, 512, "off", context),
     (storage) => maintenance.empty?.(storage, context),
-    (storage) => maintenance.forget?.(storage, [{ start: 0, end: 3 << 20 }], context),
+    (storage) => maintenance.deallocate?.(storage, [{ start: 0, end: 3 << 20 }], context),
     (storage) => maintenance.setBacking?.(storage, { name: "x", id: "0000abcd" }),
     (storage) => maintenance.setBacking?.(storage, null),
   ];

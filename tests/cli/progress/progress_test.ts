@@ -233,14 +233,14 @@ Deno.test("json: one object a line, status four times a second at most, adjacent
   const lines = jsonLines(io);
   assert(lines.every((line) => line["v"] === 1));
   assert.deepEqual(lines.filter((line) => line["type"] === "extent"), [
-    { v: 1, type: "extent", start: 0, end: 100 * MIB, kind: "data", action: "copy", zeroes: 0, seconds: 0 },
+    { v: 2, type: "extent", start: 0, end: 100 * MIB, kind: "data", action: "copy", zeroes: 0, seconds: 0 },
   ]);
   const status = lines.filter((line) => line["type"] === "status");
   assert(status.length > 30 && status.length <= 40, String(status.length));
   const middle = status.find((line) => line["percent"] as number >= 50)!;
   assert.equal(middle["total"], 100 * MIB);
   assert.equal(middle["bytesPerSecond"], 10 * MIB);
-  assert.deepEqual(lines.at(-1), { v: 1, type: "summary", ok: true, exitCode: 0, ...summary });
+  assert.deepEqual(lines.at(-1), { v: 2, type: "summary", ok: true, exitCode: 0, ...summary });
   assert.equal(io.stdout, "");
 });
 

@@ -193,7 +193,7 @@ Deno.test("accessible replaces bar and screen, and not the forms that programs r
     return io.stderr;
   };
   assert.equal(await written("screen"), "Looking at the source.\n");
-  assert.match(await written("json"), /^\{"v":1,"type":"phase"/);
+  assert.match(await written("json"), /^\{"v":2,"type":"phase"/);
 });
 
 Deno.test("for commands without a screen, screen is auto", () => {

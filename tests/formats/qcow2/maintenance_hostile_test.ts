@@ -32,7 +32,7 @@ const operations: { readonly [name: string]: Operation } = {
   "preallocated growth": (storage) => qcow2.maintenance!.resize!(storage, 41 << 20, "metadata", context),
   shrinking: (storage) => qcow2.maintenance!.resize!(storage, 512, "off", context),
   emptying: (storage) => qcow2.maintenance!.empty!(storage, context),
-  forgetting: (storage) => qcow2.maintenance!.forget!(storage, [{ start: 0, end: 1 << 20 }], context),
+  forgetting: (storage) => qcow2.maintenance!.deallocate!(storage, [{ start: 0, end: 1 << 20 }], context),
   "another backing file": (storage) => qcow2.maintenance!.setBacking!(storage, { name: "x", format: "raw" }),
   "a new snapshot": (storage) =>
     qcow2.maintenance!.snapshots!.create(storage, { name: "n", dateSeconds: 0, dateNanoseconds: 0 }, context),

@@ -16,7 +16,7 @@ const context: ChangeContext = { checkpoint: () => Promise.resolve(), openNamed:
 /** Operations that release or add references of the damaged entry. */
 const changes: { readonly [name: string]: (storage: MemoryStorage) => Promise<void> } = {
   emptying: (storage) => qcow2.maintenance!.empty!(storage, context),
-  forgetting: (storage) => qcow2.maintenance!.forget!(storage, [{ start: 0, end: 16 * CLUSTER }], context),
+  forgetting: (storage) => qcow2.maintenance!.deallocate!(storage, [{ start: 0, end: 16 * CLUSTER }], context),
   shrinking: (storage) => qcow2.maintenance!.resize!(storage, CLUSTER, "off", context),
   "loading a snapshot": (storage) => qcow2.maintenance!.snapshots!.apply(storage, { idOrName: "1" }, context),
   "a new snapshot": (storage) =>
