@@ -1,25 +1,24 @@
 /**
- * Bringing a file to stable storage beside the work on it: a disk that has been writing all along has little left to do
- * when the last byte has come.
+ * Background writeback: syncs of a file during a copy, so that little is left for the sync at the end.
  *
  * @module
  */
 
-/** Syncs of one file beside other work on it. */
+/** Background syncs of one file. */
 export interface BackgroundWriteback extends Disposable {
-  /** Begins one, unless one is under way; never waits, never throws. */
+  /** Begins a sync, unless one is in progress. Never waits, never throws. */
   begin(): void;
-  /** None is under way any more. Throws what went wrong in one of them: the system may tell each failure only once. */
+  /** Waits for the sync in progress. Throws the first failure of any of them: the system may report each only once. */
   settled(): Promise<void>;
 }
 
 /**
- * Syncs of the file at `path`, which is open for writing elsewhere. They take a handle of their own, since Deno lets no
- * other call use a handle that is being synced.
+ * Returns background syncs of the file at `path`, which is open for writing elsewhere. They use a handle of their own,
+ * because Deno blocks all other calls on a handle that is being synced.
  *
  * Deno asks for write access to `path`.
  *
- * @param onSynced hears of every one that went well
+ * @param onSynced called after each successful sync
  *
  * @example
  * ```ts
@@ -27,9 +26,9 @@ export interface BackgroundWriteback extends Disposable {
  *
  * const path = await Deno.makeTempFile();
  * {
- *   using early = backgroundWriteback(path);
- *   early.begin();
- *   await early.settled();
+ *   using writeback = backgroundWriteback(path);
+ *   writeback.begin();
+ *   await writeback.settled();
  * }
  * await Deno.remove(path);
  * ```
@@ -47,7 +46,7 @@ export function backgroundWriteback(path: string, onSynced: () => void = () => {
       try {
         file ??= Deno.openSync(path, { write: true });
       } catch {
-        // It may be forbidden or renamed by now. The handle that has written it will do everything at the end.
+        // The file may be renamed or inaccessible by now. The sync at the end, on the other handle, does all the work.
         return;
       }
       running = file.syncData().then(onSynced).catch(fail).finally(() => {

@@ -1,5 +1,5 @@
 /**
- * Files and block devices as storage: opening and creating them.
+ * Opens and creates files and block devices as storage.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { hostError } from "./host_error.ts";
 
 export type { FileStorage };
 
-/** How {@linkcode openFileStorage} opens. */
+/** Options of {@linkcode openFileStorage}. */
 export interface OpenFileOptions {
-  /** Also for writing; reading is needed in any case. */
+  /** Also open for writing. The file is opened for reading in any case. */
   readonly write?: boolean;
 }
 
@@ -42,14 +42,14 @@ export interface OpenFileOptions {
 export async function openFileStorage(path: string, options: OpenFileOptions = {}): Promise<FileStorage> {
   const write = options.write ?? false;
   try {
-    // A pipe must be known before it is opened: opening it waits for a writer, maybe for ever.
+    // Opening a pipe would wait for a writer, perhaps forever.
     const before = await Deno.stat(path);
-    const isDevice = checkSort(before, path);
+    const isDevice = checkFileType(before, path);
     const file = await Deno.open(path, { read: true, write });
     try {
       const found = await statOpened(file, path, before);
-      // The name may lead elsewhere by now.
-      if (checkSort(found, path) !== isDevice) throw refusedSort(path, "it was replaced while it was opened");
+      // The path may refer to another file by now.
+      if (checkFileType(found, path) !== isDevice) throw refusedFile(path, "it was replaced while it was opened");
       const identity = identityOf(found);
       const size = file.seekSync(0, Deno.SeekMode.End);
       const host = openHostFile(path, { file, identity, write });
@@ -67,7 +67,7 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
  * Creates a new, empty file for writing; reading it back is possible only if Deno has been allowed to read `path` before.
  * Deno asks for write access to `path` only.
  *
- * @throws ImageError `refused` if something has this name already; `missing` if its folder is not there; `permission`, `io`
+ * @throws ImageError `refused` if the path exists already; `missing` if its folder does not exist; `permission`, `io`
  *
  * @example
  * ```ts
@@ -89,7 +89,7 @@ export async function createFileStorage(path: string): Promise<FileStorage> {
   try {
     const file = await Deno.open(path, { read, write: true, createNew: true });
     try {
-      // Deno tells about an open file only to those who may read it.
+      // Deno returns information about an open file only with read access.
       const identity = read ? identityOf(file.statSync()) : null;
       const host = openHostFile(path, { file, identity, write: true });
       return new FileStorage(path, file, { isDevice: false, isNew: true, read, identity, size: 0, host });
@@ -103,8 +103,8 @@ export async function createFileStorage(path: string): Promise<FileStorage> {
 }
 
 /**
- * What is known of the open `file`. Behind a link, Deno tells that only to those who may read the place that the link
- * leads to; then what the name led to must be the same before and after opening.
+ * Returns information about the open `file`. For the target of a link, Deno requires read access to that target; without it,
+ * the path must refer to the same file before and after opening.
  */
 async function statOpened(file: Deno.FsFile, path: string, before: Deno.FileInfo): Promise<Deno.FileInfo> {
   try {
@@ -113,21 +113,21 @@ async function statOpened(file: Deno.FsFile, path: string, before: Deno.FileInfo
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     const after = await Deno.stat(path);
     if (after.dev === before.dev && after.ino === before.ino) return after;
-    throw refusedSort(path, "it was replaced while it was opened");
+    throw refusedFile(path, "it was replaced while it was opened");
   }
 }
 
-/** Whether it is a device; throws for what is neither a file nor a block device. Windows does not tell a device apart. */
-function checkSort(found: Deno.FileInfo, path: string): boolean {
+/** Returns whether it is a block device; throws for anything but a file or a block device. Windows reports devices as files. */
+function checkFileType(found: Deno.FileInfo, path: string): boolean {
   if (found.isFile) return false;
   if (found.isBlockDevice) return true;
-  if (found.isDirectory) throw refusedSort(path, "it is a folder");
-  if (found.isFifo) throw refusedSort(path, "it is a pipe, which has no positions");
-  if (found.isSocket) throw refusedSort(path, "it is a socket");
-  throw refusedSort(path, "it is neither a file nor a block device");
+  if (found.isDirectory) throw refusedFile(path, "it is a folder");
+  if (found.isFifo) throw refusedFile(path, "it is a pipe, which has no positions");
+  if (found.isSocket) throw refusedFile(path, "it is a socket");
+  throw refusedFile(path, "it is neither a file nor a block device");
 }
 
-function refusedSort(path: string, found: string): ImageError {
+function refusedFile(path: string, found: string): ImageError {
   return new ImageError("refused", `Cannot open "${path}": ${found}`, { path });
 }
 

@@ -12,37 +12,37 @@ import { type PageCacheTrimmer, pageCacheTrimmer } from "./page_cache.ts";
 import type { Origin, Storage, StoredFile } from "./types.ts";
 
 /**
- * How often a lock is tried, and how long it is waited in between, in milliseconds: a program that is being started by
- * this one holds a copy of every handle, and with it of every lock, until it has begun.
+ * Attempts to take a lock, and the pause between them in milliseconds: a child process that is being started holds a copy
+ * of every handle, and with it of every lock, until its program runs.
  */
 const LOCK_ATTEMPTS = 6;
 const LOCK_PAUSE = 50;
 
-/** Zeroes are written in pieces that stay in the cache; after so many bytes signals and timers get their turn. */
-const BREATH = 64 << 20;
+/** Bytes of zeroes that are written before the event loop runs, for signals and timers. */
+const YIELD_BYTES = 64 << 20;
 
-/** No logical block of a device is larger than a page of the smallest kind. */
+/** The largest logical block of a device, in bytes. */
 const DEVICE_BLOCK = 4096;
 
-/** What is known of a file when it has been opened. */
+/** Properties of a file that was just opened. */
 export interface OpenedFile {
   readonly isDevice: boolean;
-  /** Whether it has just been created: empty, and zeroes throughout as it grows. */
+  /** Whether it was just created: empty, and zero wherever it grows. */
   readonly isNew: boolean;
   /** Whether it may be read. */
   readonly read: boolean;
   readonly identity: FileIdentity | null;
-  /** In bytes. */
+  /** Bytes of the file. */
   readonly size: number;
-  /** What the host can do for it beyond Deno. */
+  /** Calls of the host beyond those of Deno. */
   readonly host: HostFile | null;
 }
 
 /**
- * A file or block device, open. Made by `openFileStorage` and `createFileStorage`.
+ * An open file or block device, as `openFileStorage` and `createFileStorage` return it.
  *
- * Requests never disturb each other: each positions and transfers in one synchronous go, which is also twice as fast as
- * Deno's asynchronous calls.
+ * Overlapping requests are safe: each sets the position and transfers in one synchronous step, which is also twice as fast
+ * as the asynchronous calls of Deno.
  */
 export class FileStorage implements StoredFile {
   readonly label: string;
@@ -58,17 +58,17 @@ export class FileStorage implements StoredFile {
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
   readonly #readable: boolean;
-  readonly #early: BackgroundWriteback;
-  readonly #footprint: PageCacheTrimmer | null;
+  readonly #writeback: BackgroundWriteback;
+  readonly #trimmer: PageCacheTrimmer | null;
   #size: number;
   #cursor = -1;
-  /** From here on nothing was ever written: it reads as zeroes. */
-  #untouchedFrom: number;
+  /** File offset from which on nothing was ever written: the bytes there read as zeroes. */
+  #unwrittenFrom: number;
   #reserved = false;
   #locked = false;
   #closed = false;
 
-  /** Takes over `file` and `opened.host`. */
+  /** Takes ownership of `file` and `opened.host`. */
   constructor(path: string, file: Deno.FsFile, opened: OpenedFile) {
     this.label = path;
     this.#file = file;
@@ -78,15 +78,15 @@ export class FileStorage implements StoredFile {
     this.#host = opened.host;
     this.origin = { path, identity: opened.identity, start: 0, host: opened.host };
     this.#readable = opened.read;
-    this.#footprint = opened.host && pageCacheTrimmer(opened.host);
-    this.#early = backgroundWriteback(path, () => this.#footprint?.synced());
+    this.#trimmer = opened.host && pageCacheTrimmer(opened.host);
+    this.#writeback = backgroundWriteback(path, () => this.#trimmer?.synced());
     this.#size = opened.size;
-    this.#untouchedFrom = opened.size;
+    this.#unwrittenFrom = opened.size;
     const host = opened.host;
     if (host) {
       this.holeAt = (fileOffset, limit) =>
         Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
-      // Shared blocks would give back the space that was asked for.
+      // Shared blocks would release the reserved space.
       this.mayShareWith = ({ origin }) => !this.#reserved && !!origin?.host && host.mayShareWith(origin.host);
       this.copyFrom = (source, start, end, fileOffset, how) =>
         this.#copyByHost(host, source, start, end, fileOffset, how);
@@ -102,10 +102,11 @@ export class FileStorage implements StoredFile {
   }
 
   /**
-   * Takes the advisory lock of the whole file, shared or exclusive, until it is closed. Never waits. File systems
-   * without locks grant it. On Windows an exclusive lock also keeps other handles of this program from the file.
+   * Takes the advisory lock of the whole file, shared or exclusive, until it is closed. Waits {@linkcode LOCK_PAUSE}
+   * between a few attempts. Succeeds on file systems without locks. On Windows an exclusive lock also blocks other handles
+   * of this program.
    *
-   * @throws ImageError `refused` if another program or another handle holds a lock against it
+   * @throws ImageError `refused` if another program or another handle holds a conflicting lock
    */
   async lock(exclusive: boolean): Promise<void> {
     for (let attempt = 1;; attempt++) {
@@ -129,7 +130,7 @@ export class FileStorage implements StoredFile {
         done += count;
         this.#cursor += count;
       }
-      this.#footprint?.read(fileOffset, fileOffset + into.length);
+      this.#trimmer?.read(fileOffset, fileOffset + into.length);
     } catch (error) {
       this.#cursor = -1;
       throw hostError(error, `read ${into.length} bytes at ${fileOffset} of`, this.label, fileOffset);
@@ -139,26 +140,26 @@ export class FileStorage implements StoredFile {
   // deno-lint-ignore require-await
   async writeAt(from: Uint8Array, fileOffset: number): Promise<void> {
     this.#checkEnd(fileOffset, fileOffset + from.length);
-    // Before writing: a write that fails may have changed a part.
-    this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + from.length);
+    // Before the write, which may fail after it has written a part.
+    this.#unwrittenFrom = Math.max(this.#unwrittenFrom, fileOffset + from.length);
     this.#write(from, fileOffset);
   }
 
   noteWritten(start: number, end: number): void {
-    this.#untouchedFrom = Math.max(this.#untouchedFrom, end);
-    this.#footprint?.wrote(end - start);
+    this.#unwrittenFrom = Math.max(this.#unwrittenFrom, end);
+    this.#trimmer?.wrote(end - start);
     this.#size = Math.max(this.#size, end);
   }
 
   async zeroAt(start: number, end: number): Promise<void> {
     if (end <= start) return;
     this.#checkEnd(start, end);
-    const touchedEnd = Math.min(end, this.#untouchedFrom);
-    if (start < touchedEnd) await this.#zeroTouched(start, touchedEnd);
+    const writtenEnd = Math.min(end, this.#unwrittenFrom);
+    if (start < writtenEnd) await this.#zeroWritten(start, writtenEnd);
     if (end > this.#size) await this.truncate(end);
   }
 
-  /** A device keeps its size: cutting it does nothing, growing it fails. */
+  /** A device has a fixed size: shrinking it does nothing, growing it fails. */
   // deno-lint-ignore require-await
   async truncate(size: number): Promise<void> {
     if (size === this.#size) return;
@@ -169,7 +170,7 @@ export class FileStorage implements StoredFile {
       throw hostError(error, `set the size to ${size} bytes of`, this.label, size);
     }
     this.#size = size;
-    this.#untouchedFrom = Math.min(this.#untouchedFrom, size);
+    this.#unwrittenFrom = Math.min(this.#unwrittenFrom, size);
   }
 
   async reserve(start: number, end: number, written: boolean): Promise<void> {
@@ -181,12 +182,12 @@ export class FileStorage implements StoredFile {
   }
 
   beginSync(): void {
-    this.#early.begin();
+    this.#writeback.begin();
   }
 
   async sync(): Promise<void> {
     try {
-      await this.#early.settled();
+      await this.#writeback.settled();
       await this.#file.sync();
     } catch (error) {
       throw hostError(error, "sync", this.label);
@@ -196,7 +197,7 @@ export class FileStorage implements StoredFile {
   [Symbol.asyncDispose](): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
-      this.#early[Symbol.dispose]();
+      this.#writeback[Symbol.dispose]();
       this.#host?.[Symbol.dispose]();
       this.#unlock();
       this.#file.close();
@@ -204,13 +205,13 @@ export class FileStorage implements StoredFile {
     return Promise.resolve();
   }
 
-  /** Closing would do, were there not the copies of the handle in programs that are just being started. */
+  /** Releases the lock, which closing the handle does not do while a child process that is being started has a copy. */
   #unlock(): void {
     if (!this.#locked) return;
     try {
       this.#file.unlockSync();
     } catch {
-      // Closing does it then.
+      // Closing the handle releases the lock later.
     }
   }
 
@@ -242,7 +243,7 @@ export class FileStorage implements StoredFile {
       this.#cursor = -1;
       throw hostError(error, `write ${from.length} bytes at ${fileOffset} of`, this.label, fileOffset);
     }
-    this.#footprint?.wrote(from.length);
+    this.#trimmer?.wrote(from.length);
     this.#size = Math.max(this.#size, fileOffset + from.length);
   }
 
@@ -257,10 +258,10 @@ export class FileStorage implements StoredFile {
   ): Promise<number> {
     if (!origin?.host) return 0;
     this.#checkEnd(fileOffset, fileOffset + end - start);
-    this.#untouchedFrom = Math.max(this.#untouchedFrom, fileOffset + end - start);
+    this.#unwrittenFrom = Math.max(this.#unwrittenFrom, fileOffset + end - start);
     try {
       const copied = host.copyFrom(origin.host, origin.start + start, origin.start + end, fileOffset, how);
-      this.#footprint?.wrote(copied);
+      this.#trimmer?.wrote(copied);
       if (copied > 0) this.#size = Math.max(this.#size, fileOffset + copied);
       return copied;
     } catch (error) {
@@ -274,20 +275,20 @@ export class FileStorage implements StoredFile {
   }
 
   async #writeZeroes(start: number, end: number): Promise<void> {
-    let breathAt = start + BREATH;
+    let yieldAt = start + YIELD_BYTES;
     for (let position = start; position < end;) {
       const piece = zeroes(Math.min(end - position, 1 << 20));
       this.#write(piece, position);
       position += piece.length;
-      if (position >= breathAt && position < end) {
-        breathAt += BREATH;
+      if (position >= yieldAt && position < end) {
+        yieldAt += YIELD_BYTES;
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
     }
   }
 
-  /** Devices zero whole blocks only; on a file the host takes care of the edges. */
-  async #zeroTouched(start: number, end: number): Promise<void> {
+  /** Zeroes a range that was written. Devices zero whole blocks only; for a file, the host handles the edges. */
+  async #zeroWritten(start: number, end: number): Promise<void> {
     const innerStart = this.isDevice ? Math.min(alignUp(start, DEVICE_BLOCK), end) : start;
     const innerEnd = this.isDevice ? Math.max(alignDown(end, DEVICE_BLOCK), innerStart) : end;
     if (innerStart === innerEnd || !this.#zeroByHost(innerStart, innerEnd)) return await this.#writeZeroes(start, end);

@@ -1,5 +1,5 @@
 /**
- * The host's files. What opens them is loaded when one is opened.
+ * The files of the host. The modules that open files are imported when one is opened.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { hostError } from "./host_error.ts";
 import type { Files } from "./types.ts";
 
 /**
- * Files as Deno reaches them.
+ * The file system of the host.
  *
  * @example
  * ```ts
@@ -40,22 +40,22 @@ export const hostFiles: Files = {
   },
 };
 
-/** Whether `path` leads to a pipe: a named one, or standard output where that is one (`/dev/stdout`). */
+/** Returns whether `path` is a pipe: a named pipe, or `/dev/stdout` where standard output is a pipe. */
 async function isPipe(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFifo === true;
   } catch {
-    // Whoever opens it tells what is wrong.
+    // Opening the path reports the error.
     return false;
   }
 }
 
-/** Whether QEMU has the image open in a way that forbids this use of it, as far as the host can tell. */
+/** Returns whether QEMU has the image open in a way that excludes this use; `null` where the host cannot tell. */
 export async function heldByQemu(path: string, use: ImageUse): Promise<boolean | null> {
   return (await import("./host.ts")).heldByQemu(path, use);
 }
 
-/** Puts the names in a folder on stable storage; returns whether that could be done. */
+/** Syncs the directory entries of a folder; returns whether that was possible. */
 export async function syncFolder(path: string): Promise<boolean> {
   return (await import("./host.ts")).syncFolder(path);
 }

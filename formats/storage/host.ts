@@ -1,64 +1,62 @@
 /**
- * What the host can do beyond Deno's own file calls: find holes, punch them, reserve space, copy between files, deallocate
- * what it keeps of a file in memory, see locks, sync a folder.
+ * Calls of the host beyond those of Deno: find and punch holes, reserve space, copy between files, trim the page cache, test
+ * locks, sync a folder.
  *
- * They are calls of the C library (`libc.ts`). All are abilities, none is needed: the first refusal by the kernel or the
- * file system ends one for that file. There are none elsewhere: macOS finds holes too, but answers of APFS have led
- * other converters to lose data, and punching them takes a call with variable arguments, which Deno cannot make on ARM.
- * Windows has no such calls.
+ * They are calls of the C library (`libc.ts`) on Linux. All are optional: after the first refusal by the kernel or the file
+ * system, a call is not tried again for that file. macOS reports holes too, but answers of APFS made other converters lose
+ * data, and punching holes takes a variadic call, which Deno cannot make on ARM. Windows has no such calls.
  *
  * @module
  */
 import { cPath, errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 
-/** Which file this is: equal for two names of one file. */
+/** The identity of a file, equal for two names of one file. */
 export interface FileIdentity {
   /** Number of the file system. */
   readonly dev: number;
   /** Number of the file in it. */
   readonly ino: number;
-  /** Of a block device: its number, by which all nodes for it agree, whatever their inodes. */
+  /** The number of a block device, which all its device nodes share. */
   readonly device?: number;
 }
 
-/** How the host copies: the bytes if it must, or only by letting two files share them. */
+/** How the host copies: `clone` only by sharing blocks between two files, `copy` also by copying bytes. */
 export type HostCopy = "copy" | "clone";
 
 /**
- * Abilities of the host for one open file. Each returns `null` or `false` where the host refuses; it is not asked again
- * then. Other failures (no space left) are thrown as {@linkcode HostFailure}. All offsets are file bytes.
+ * Calls of the host for one open file. Each returns `null` or `false` where the host refuses, and is not tried again. Other
+ * failures (no space left) are thrown as {@linkcode HostFailure}. All positions are file offsets.
  */
 export interface HostFile extends Disposable {
   /**
-   * Whether a hole lies at `fileOffset`, and where it or the data there ends, at most `limit`. Past the end of the file
-   * there is none: who reads there shall hear of it.
+   * Returns whether `fileOffset` is in a hole, and the end of that hole or of the data, at most `limit`. There are no holes
+   * past the end of the file, so that a read there fails.
    */
   holeAt(fileOffset: number, limit: number): { readonly hole: boolean; readonly end: number } | null;
-  /** Makes the range read as zeroes without writing them; `keep`: it stays reserved. The file is not grown. */
+  /** Makes the range read as zeroes without writing them; `keep`: its space stays reserved. Does not extend the file. */
   zero(start: number, end: number, keep: boolean): boolean;
-  /** Reserves space for the range; grows the file where it ends before. */
+  /** Reserves space for the range; extends the file where it ends before. */
   reserve(start: number, end: number): boolean;
-  /** Whether {@linkcode HostFile.zero} has not been refused yet. */
+  /** False once the host has refused {@linkcode HostFile.zero}. */
   readonly canZero: boolean;
   /**
-   * Copies `[start, end)` of `from` to `target` of this file without their passing through this program, and returns
-   * how many bytes from the start on; less than all where the host refuses. `clone`: only if the two files can then
-   * share one place on the disk, which takes whole blocks of the file system.
+   * Copies `[start, end)` of `from` to file offset `target` of this file inside the kernel. Returns the number of bytes
+   * copied, fewer than all where the host refuses. `clone` shares blocks, and needs whole blocks of the file system.
    */
   copyFrom(from: HostFile, start: number, end: number, target: number, how: HostCopy): number;
-  /** Whether the host may let `from` and this file share blocks. Tried without changing anything. */
+  /** Returns whether the host may support shared blocks between `from` and this file. Changes nothing. */
   mayShareWith(from: HostFile): boolean;
-  /** The host need not keep this range in memory. What is not on the disk yet stays. */
-  forget(start: number, end: number): void;
-  /** For the C library. */
+  /** Drops the clean pages of this range from the page cache. */
+  dropCache(start: number, end: number): void;
+  /** The descriptor for the C library. */
   readonly descriptor: number;
 }
 
-/** The file that {@linkcode openHostFile} must find again at its path. */
+/** The file that {@linkcode openHostFile} opens a second time. */
 export interface OpenFile {
-  /** The handle that Deno has opened. */
+  /** The handle of Deno. */
   readonly file: Deno.FsFile;
-  /** What Deno tells about it; `null` if it may not tell. */
+  /** Its identity; `null` where Deno lacks the permission to return it. */
   readonly identity: FileIdentity | null;
   /** Whether it has been opened for writing. */
   readonly write: boolean;
@@ -68,9 +66,9 @@ const EINTR = 4;
 const ENXIO = 6;
 const EWOULDBLOCK = 11;
 const EINVAL = 22;
-/** EPERM, EINVAL, ENOTTY, ENOSYS, EOPNOTSUPP: the call is not for this file. */
+/** EPERM, EINVAL, ENOTTY, ENOSYS, EOPNOTSUPP: the file does not support the call. */
 const REFUSALS: readonly number[] = [1, 22, 25, 38, 95];
-/** Of two files, also EBADF, EXDEV, EISDIR, ETXTBSY: not for these two. */
+/** For two files, also EBADF, EXDEV, EISDIR, ETXTBSY: this pair does not support the call. */
 const COPY_REFUSALS: readonly number[] = [...REFUSALS, 9, 18, 21, 26];
 
 const O_RDONLY = 0;
@@ -96,15 +94,16 @@ const FADV_DONTNEED = 4;
 const FICLONERANGE = 0x4020940dn;
 
 /**
- * The abilities for the file at `path` that is open as `opened`; `null` where there are none.
+ * Returns the calls for the file at `path` that is open as `opened`; `null` where the host has none.
  *
- * A second descriptor is needed, since Deno does not show that of its handle. The C library opens it, without asking
- * Deno; that it is the file which Deno has opened is checked. `node:fs` would take longer to load than all else here.
+ * They need a descriptor of their own, because Deno does not expose that of its handle. The C library opens it without
+ * permission checks of Deno; therefore this function verifies that both are the same file. `node:fs` would take longer to
+ * load than everything else here.
  */
 export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   const libc = openLibc();
   if (!libc) return null;
-  // It can be renamed or forbidden by now. Abilities are optional.
+  // The file may be renamed or inaccessible by now. These calls are optional.
   const descriptor = open(libc, path, !opened.write ? O_RDONLY : opened.identity ? O_RDWR : O_WRONLY);
   if (descriptor >= 0 && isSameFile(libc, descriptor, opened)) return hostFile(libc, descriptor, opened.write);
   if (descriptor >= 0) libc.symbols.close(descriptor);
@@ -112,22 +111,21 @@ export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   return null;
 }
 
-/** A descriptor of its own for the file at `path`; negative where it cannot be opened. */
+/** Opens a descriptor for the file at `path`; negative where that fails. */
 function open(libc: Libc, path: string, flags: number): number {
   return libc.symbols.open(cPath(path), flags | O_CLOEXEC);
 }
 
-/** What one would do with an image: read it, put another file in its place, or change it where it is. */
+/** An intended use of an image: reading it, replacing its file, or changing it in place. */
 export type ImageUse = "read" | "replace" | "change";
 
 /**
- * Whether QEMU, or a program that locks as it does, has the image open in a way that forbids this use: for writing, or,
- * where it is to be changed, for reading without leave for others to write. `null` where that cannot be told (no
- * `--allow-ffi`, or not on Linux). Needs read access; where that is missing, the answer is `null`.
+ * Returns whether QEMU, or a program with the same locks, has the image open in a way that excludes this use: for writing,
+ * or, for a change, also for reading without write sharing. `null` without `--allow-ffi`, without read access, or outside
+ * Linux.
  *
- * QEMU holds a shared lock on byte 100 + n of a file while it uses permission n, and on byte 200 + n while others shall
- * not use it; permission 1 is to write (as /proc/locks shows). Its versions see each other's locks, so this does not
- * change between them.
+ * QEMU holds a shared lock on byte 100 + n of a file while it uses permission n, and on byte 200 + n while it excludes
+ * others from permission n; permission 1 is writing (as /proc/locks shows). All versions of QEMU honour these locks.
  */
 export function heldByQemu(path: string, use: ImageUse = "read"): boolean | null {
   if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return null;
@@ -144,7 +142,7 @@ export function heldByQemu(path: string, use: ImageUse = "read"): boolean | null
   }
 }
 
-/** Whether another program holds a lock on this byte of the file; `null` where the host does not tell. */
+/** Returns whether another program holds a lock on this byte of the file; `null` where the host cannot tell. */
 function isLocked(libc: Libc, descriptor: number, byte: bigint): boolean | null {
   // struct flock: type, start at byte 8, length at byte 16.
   const lock = new DataView(new ArrayBuffer(32));
@@ -156,8 +154,8 @@ function isLocked(libc: Libc, descriptor: number, byte: bigint): boolean | null 
 }
 
 /**
- * Puts the names in a folder on stable storage, after a rename in it. Returns whether that was done: it takes read
- * access to the folder or `--allow-ffi`, and is not possible on Windows.
+ * Syncs the directory entries of a folder, after a rename in it. Returns whether that was possible: it needs read access to
+ * the folder or `--allow-ffi`, and does not exist on Windows.
  */
 export function syncFolder(path: string): boolean {
   if (Deno.build.os === "windows") return false;
@@ -173,7 +171,7 @@ export function syncFolder(path: string): boolean {
   const libc = openLibc();
   if (!libc) return false;
   try {
-    // Only a folder has this name: the flag that says so differs between processors.
+    // Only folders have this name. The value of O_DIRECTORY differs between processors.
     const descriptor = open(libc, `${path}/.`, O_RDONLY);
     if (descriptor < 0) return false;
     const synced = libc.symbols.fsync(descriptor) === 0;
@@ -185,9 +183,8 @@ export function syncFolder(path: string): boolean {
 }
 
 /**
- * Whether `descriptor` is the file that is open as `opened`. Where Deno or the host may not tell which file that is,
- * locks do: one that is taken through the one handle must be in the way of the other, and no longer when it is given
- * back.
+ * Returns whether `descriptor` is the file that is open as `opened`. Where Deno or the host cannot return identities, locks
+ * decide: a lock on one handle must block the other, and its release must unblock it.
  */
 function isSameFile(libc: Libc, descriptor: number, opened: OpenFile): boolean {
   const found = opened.identity && identityOf(libc, descriptor);
@@ -200,7 +197,7 @@ function isSameFile(libc: Libc, descriptor: number, opened: OpenFile): boolean {
   return blocked && free;
 }
 
-/** Which file `descriptor` is, as Deno tells it; `null` where the host does not tell. */
+/** Returns the identity of `descriptor` in the form of Deno; `null` where the host cannot tell. */
 function identityOf(libc: Libc, descriptor: number): FileIdentity | null {
   // struct statx: the inode at byte 32, the two halves of the device's number at 136.
   const found = new DataView(new ArrayBuffer(256));
@@ -211,7 +208,7 @@ function identityOf(libc: Libc, descriptor: number): FileIdentity | null {
   return { dev: (major >>> 12) * 2 ** 44 + low, ino: Number(found.getBigUint64(32, true)) };
 }
 
-/** Owns `libc` and `descriptor`. */
+/** Returns the calls for a descriptor. Owns `libc` and `descriptor`. */
 function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
   let canSeek = true;
   let canReserve = write;
@@ -247,8 +244,8 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
       canCopy = copied === end - start;
       return copied;
     },
-    mayShareWith: (from) => canClone && knowsClones(libc, from.descriptor, descriptor),
-    forget(start, end) {
+    mayShareWith: (from) => canClone && supportsClones(libc, from.descriptor, descriptor),
+    dropCache(start, end) {
       libc.symbols.posix_fadvise(descriptor, BigInt(start), BigInt(end - start), FADV_DONTNEED);
     },
     get canZero() {
@@ -261,7 +258,7 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
   };
 }
 
-/** `null` where the file system cannot tell, or what it tells makes no sense. */
+/** As {@linkcode HostFile.holeAt}; `null` where the file system cannot tell, or its answer is impossible. */
 function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
   const data = Number(libc.symbols.lseek(descriptor, BigInt(fileOffset), SEEK_DATA));
   if (data < 0) return errnoOf(libc) === ENXIO ? holeAtEnd(libc, descriptor, fileOffset, limit) : null;
@@ -271,13 +268,13 @@ function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: num
   return hole > fileOffset ? { hole: false, end: Math.min(hole, limit) } : null;
 }
 
-/** No data follow: a hole, as far as the file goes. One that was cut off meanwhile has lost what was there. */
+/** Returns the hole up to the end of the file, after which there is no data; no hole where the file was truncated meanwhile. */
 function holeAtEnd(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
   const size = Number(libc.symbols.lseek(descriptor, 0n, SEEK_END));
   return size > fileOffset ? { hole: true, end: Math.min(size, limit) } : { hole: false, end: limit };
 }
 
-/** `false` where the host refuses the call itself. */
+/** Returns false where the host refuses the call. */
 function fallocate(libc: Libc, descriptor: number, mode: number, start: number, end: number): boolean {
   for (;;) {
     if (libc.symbols.fallocate(descriptor, mode, BigInt(start), BigInt(end - start)) === 0) return true;
@@ -287,13 +284,16 @@ function fallocate(libc: Libc, descriptor: number, mode: number, start: number, 
   }
 }
 
-/** One byte can never be shared: a host that could share whole blocks finds fault with that, and with nothing else. */
-function knowsClones(libc: Libc, from: number, to: number): boolean {
+/**
+ * Returns whether the host can share blocks between two files. It tries to share one byte, which never succeeds: EINVAL
+ * means that only the range was refused.
+ */
+function supportsClones(libc: Libc, from: number, to: number): boolean {
   const range = new BigInt64Array([BigInt(from), 1n, 1n, 1n]);
   return libc.symbols.ioctl(to, FICLONERANGE, new Uint8Array(range.buffer)) !== 0 && errnoOf(libc) === EINVAL;
 }
 
-/** `false` where the host cannot. The struct: descriptor, start and length of the source, place in the target. */
+/** Returns false where the host cannot clone. The struct: descriptor, start and length of the source, offset in the target. */
 function clone(libc: Libc, from: number, to: number, start: number, end: number, target: number): boolean {
   const range = new BigInt64Array([BigInt(from), BigInt(start), BigInt(end - start), BigInt(target)]);
   for (;;) {
@@ -302,22 +302,22 @@ function clone(libc: Libc, from: number, to: number, start: number, end: number,
   }
 }
 
-/** How many bytes the host has copied; it stops early at the end of the source, and where it refuses. */
+/** Returns the number of bytes copied. The host stops early at the end of the source, and where it refuses. */
 function copyRange(libc: Libc, from: number, to: number, start: number, end: number, target: number): number {
   const { copy_file_range } = libc.symbols;
   if (!copy_file_range) return 0;
   const offsets = [new BigInt64Array([BigInt(start)]), new BigInt64Array([BigInt(target)])];
-  const [source, place] = offsets.map((offset) => new Uint8Array(offset.buffer));
+  const [sourceOffset, targetOffset] = offsets.map((offset) => new Uint8Array(offset.buffer));
   let done = 0;
   while (done < end - start) {
-    const count = Number(copy_file_range(from, source, to, place, BigInt(end - start - done), 0));
+    const count = Number(copy_file_range(from, sourceOffset, to, targetOffset, BigInt(end - start - done), 0));
     if (count > 0) done += count;
     else if (count === 0 || !mayRetry(errnoOf(libc))) break;
   }
   return done;
 }
 
-/** Whether the call is to be made again; `false`: the two files do not go together. Throws what is a failure. */
+/** Returns true for an interrupted call, false where this pair of files does not support it; throws any other failure. */
 function mayRetry(errno: number): boolean {
   if (errno === EINTR) return true;
   if (COPY_REFUSALS.includes(errno)) return false;

@@ -1,5 +1,5 @@
 /**
- * From what Deno throws to an {@linkcode ImageError}, in one place.
+ * Conversion of exceptions of Deno and the host to {@linkcode ImageError}.
  *
  * @module
  */
@@ -7,15 +7,15 @@ import { type ErrorKind, ImageError } from "../errors.ts";
 import { dirname, isAbsolute } from "./paths.ts";
 
 /**
- * The failure that `error`, thrown by Deno or the host, stands for.
+ * Returns the {@linkcode ImageError} for an exception of Deno or the host.
  *
  * Kinds: `missing` (no such file), `permission` (Deno's, with the flag to add; or the operating system's), `refused`
  * (exists already), `io` (all else). An `ImageError` is returned as it is.
  *
- * @param error what was thrown; kept as the cause
- * @param doing what follows "Cannot" and comes before the quoted path: `open`, `write 512 bytes at 4096 of`
+ * @param error the exception, which becomes the cause
+ * @param doing the words between "Cannot" and the quoted path: `open`, `write 512 bytes at 4096 of`
  * @param path the file
- * @param fileOffset where in the file, in bytes
+ * @param fileOffset file offset of the access
  *
  * @example
  * ```ts
@@ -29,13 +29,13 @@ import { dirname, isAbsolute } from "./paths.ts";
  */
 export function hostError(error: unknown, doing: string, path: string, fileOffset?: number): ImageError {
   if (error instanceof ImageError) return error;
-  const [kind, found] = meaningOf(error, path);
+  const [kind, found] = classify(error, path);
   return new ImageError(kind, `Cannot ${doing} "${path}": ${found}`, { path, offset: fileOffset, cause: error });
 }
 
 /**
- * What Deno can be given for `path`: itself, or the nearest folder above it whose name has no comma. Commas separate the
- * paths of a flag, and Deno 2.9 refuses the doubled comma of its manual.
+ * Returns the path for which a flag of Deno can grant access to `path`: itself, or the nearest parent folder without a comma
+ * in its path. Commas separate the paths of a flag, and Deno 2.9 rejects the doubled comma of its manual.
  *
  * @example
  * ```ts
@@ -52,12 +52,12 @@ export function grantable(path: string): string {
   return at;
 }
 
-/** The Deno flag that allows `access` to `path`, as it is to be typed. */
+/** Returns the flag of Deno that allows `access` to `path`. */
 export function permissionFlag(access: "read" | "write", path: string): string {
   return `--allow-${access}=${grantable(path)}`;
 }
 
-function meaningOf(error: unknown, path: string): [ErrorKind, string] {
+function classify(error: unknown, path: string): [ErrorKind, string] {
   if (error instanceof Deno.errors.NotCapable) return ["permission", capabilityMissing(error.message, path)];
   if (error instanceof Deno.errors.NotFound) return ["missing", "there is no such file or folder"];
   if (error instanceof Deno.errors.PermissionDenied) return ["permission", "the operating system does not permit it"];
@@ -65,13 +65,13 @@ function meaningOf(error: unknown, path: string): [ErrorKind, string] {
   return ["io", plainReason(error)];
 }
 
-/** Deno names the access that it wants in its message, and asks for `--allow-all` where the path lies in /dev and the like. */
+/** Returns the advice for a missing permission, which the message of Deno names; for /dev and similar folders it is all. */
 function capabilityMissing(message: string, path: string): string {
   const access = /--allow-([a-z]+)/.exec(message)?.[1];
-  // What it says of a single path there, would not do.
+  // A permission for a single path does not suffice there.
   if (/^\/(dev|proc|sys)\//.test(path) && access !== undefined) return capabilityMissing("--allow-all", "");
   if (access === "read" || access === "write") {
-    // Behind a link, Deno wants the place that it leads to.
+    // For a link, Deno checks the permission for its target.
     const wanted = /access to "([^"]+)"/.exec(message)?.[1] ?? path;
     const what = wanted === path || isAbsolute(wanted) !== isAbsolute(path) ? "it" : `"${wanted}"`;
     return `Deno must be allowed to ${access} ${what}, add ${permissionFlag(access, what === "it" ? path : wanted)}`;
@@ -80,7 +80,7 @@ function capabilityMissing(message: string, path: string): string {
   return message;
 }
 
-/** The host's words, without the number that Rust adds. */
+/** Returns the message of the host, without the number that Rust appends. */
 function plainReason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/ \(os error \d+\).*$/, "").replace(/^[A-Z]/, (letter) => letter.toLowerCase());

@@ -1,17 +1,16 @@
 /**
  * The C library: the only foreign function calls of the program.
  *
- * Linux only (glibc and musl, x86_64 and aarch64), and only if `--allow-ffi` has been granted before; nothing here ever
- * prompts. `--allow-ffi=PATH` with one of {@linkcode libcPaths} suffices. It must be the absolute path: Deno takes
+ * Linux only (glibc and musl, x86_64 and aarch64), and only if `--allow-ffi` is granted already; nothing here prompts. `--allow-ffi=PATH` with one of {@linkcode libcPaths} suffices. It must be the absolute path: Deno takes
  * `--allow-ffi=libc.so.6` for a file in the current folder.
  *
  * @module
  */
 
-/** A call that failed for another reason than being unknown to the host. */
+/** The failure of a call that the host supports. */
 export class HostFailure extends Error {
   override readonly name = "HostFailure";
-  /** The number that the C library gave. */
+  /** The error number of the C library. */
   readonly errno: number;
 
   constructor(errno: number) {
@@ -48,12 +47,12 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The C library, opened. Whoever has opened it closes it. */
+/** The open C library. The caller of {@linkcode openLibc} closes it. */
 export type Libc = Pick<Deno.DynamicLibrary<typeof SYMBOLS>, "symbols" | "close">;
 
 /**
- * Where Linux distributions keep the C library, the likely ones first; empty elsewhere. A program that wants to name
- * the narrowest flag offers `--allow-ffi=` with the first that exists.
+ * Returns the paths of the C library in Linux distributions, likely ones first; empty on other systems. The narrowest flag is
+ * `--allow-ffi=` with the first path that exists.
  */
 export function libcPaths(): readonly string[] {
   if (Deno.build.os !== "linux") return [];
@@ -62,10 +61,10 @@ export function libcPaths(): readonly string[] {
   return [...folders.map((folder) => `${folder}/libc.so.6`), `/lib/ld-musl-${arch}.so.1`];
 }
 
-/** The library as it is open, and by how many: opening takes longer than reading a megabyte. */
+/** The open library and its number of users: opening takes longer than reading a megabyte. */
 let shared: { readonly library: Libc; users: number } | null = null;
 
-/** The C library, if the user has allowed it before. */
+/** Opens the C library; `null` where the user has not allowed it. */
 export function openLibc(): Libc | null {
   if (shared === null) {
     const library = loadLibc();
@@ -84,7 +83,7 @@ export function openLibc(): Libc | null {
   };
 }
 
-/** Whether nothing may be loaded. Not asked again: so many questions for every file would take as long as opening it. */
+/** Whether no library may be loaded. Cached, because permission queries for each file take as long as opening it. */
 let refused = Deno.build.os !== "linux";
 
 function loadLibc(): Libc | null {
@@ -96,7 +95,7 @@ function loadLibc(): Libc | null {
     try {
       return Deno.dlopen(name, SYMBOLS);
     } catch {
-      // Another distribution keeps it elsewhere.
+      // The next path may exist.
     }
   }
   return null;
@@ -106,14 +105,14 @@ function mayLoad(path: string): boolean {
   return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
 }
 
-/** What the C library takes for a path. */
+/** Returns a path as a C string. */
 export function cPath(path: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${path}\0`);
 }
 
 /**
- * Why the call before failed; to be asked at once. The C library itself copies the number, since Deno reads foreign
- * memory only if all of `--allow-ffi` is granted, not that of one path.
+ * Returns the error number of the previous call; must be called immediately after it. The C library copies the number,
+ * because Deno reads foreign memory only with `--allow-ffi` for all paths.
  */
 export function errnoOf(libc: Libc): number {
   const number = new Int32Array(1);

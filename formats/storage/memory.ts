@@ -1,5 +1,5 @@
 /**
- * Storage in memory: for tests, and for callers that hold an image as bytes.
+ * Storage in memory, for tests and for callers that have an image as bytes.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "./types.ts";
 
 /**
- * Bytes in memory that behave like a new file: they grow when written, and what was never written reads as zero.
+ * Bytes in memory that behave like a new file: writes extend it, and bytes that were never written read as zero.
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export class MemoryStorage implements WritableStorage {
   #buffer: Uint8Array;
   #size: number;
 
-  /** `content` is copied. */
+  /** Copies `content`. */
   constructor(content: Uint8Array = new Uint8Array(0), label = "memory") {
     this.#buffer = content.slice();
     this.#size = content.length;
@@ -38,7 +38,7 @@ export class MemoryStorage implements WritableStorage {
     return this.#size;
   }
 
-  /** The content as it is now; a view, not a copy. */
+  /** Returns the current content; a view, not a copy. */
   bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#size);
   }

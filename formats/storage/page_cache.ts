@@ -1,51 +1,51 @@
 /**
- * What a file takes of the host's memory: a large copy shall not push everything else out of the page cache.
+ * Page cache trimming: a large copy must not evict everything else from the page cache of the host.
  *
  * @module
  */
 import type { HostFile } from "./host.ts";
 
-/** So many bytes of a file may stay in memory, for those who use it next; beyond, what has passed is forgotten. */
+/** Bytes of a file that may stay in the page cache, for the next program; copied pages beyond that are dropped. */
 const KEPT = 2 * 2 ** 30;
 
-/** Ranges of at least this length are forgotten at once, in bytes: fewer calls. */
+/** Bytes of a range that is dropped with one call. */
 const STRIDE = 64 << 20;
 
-/** Keeps count of what passes through a file, and lets the host deallocate it. */
+/** Counts the bytes read from and written to a file, and drops their pages. */
 export interface PageCacheTrimmer {
-  /** File bytes `[start, end)` have been read, and will hardly be again. */
+  /** Records that file bytes `[start, end)` were read, and will hardly be read again. */
   read(start: number, end: number): void;
-  /** So many bytes have been written. */
+  /** Records that `length` bytes were written. */
   wrote(length: number): void;
-  /** What had been written when this was called last is on the disk by now: it may go. */
+  /** Records that a sync has completed: written pages may be dropped. */
   synced(): void;
 }
 
-/** The footprint of an open file; `kept` bytes of it may stay in memory. */
+/** Returns the trimmer of an open file, of which `kept` bytes may stay in the page cache. */
 export function pageCacheTrimmer(host: HostFile, kept: number = KEPT, stride: number = STRIDE): PageCacheTrimmer {
   let read = 0;
   let written = 0;
   let span = { start: 0, end: 0 };
-  const forgetSpan = () => {
-    if (read > kept && span.end > span.start) host.forget(span.start, span.end);
+  const dropSpan = () => {
+    if (read > kept && span.end > span.start) host.dropCache(span.start, span.end);
   };
   return {
     read(start, end) {
       read += end - start;
       if (start === span.end) span.end = end;
       else {
-        forgetSpan();
+        dropSpan();
         span = { start, end };
       }
       if (span.end - span.start < stride) return;
-      forgetSpan();
+      dropSpan();
       span = { start: end, end };
     },
     wrote(length) {
       written += length;
     },
     synced() {
-      if (written > kept) host.forget(0, Number.MAX_SAFE_INTEGER);
+      if (written > kept) host.dropCache(0, Number.MAX_SAFE_INTEGER);
     },
   };
 }

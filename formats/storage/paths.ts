@@ -1,11 +1,11 @@
 /**
- * Paths, as `node:path` has them. It takes longer to load than half of this program, so it is left to Windows, whose
- * rules are many; those of the others are few, and stand here.
+ * Path functions as in `node:path`, which takes longer to load than half of this program. Only Windows, with its complex
+ * rules, uses it; this module implements the rules of all other systems.
  *
  * @module
  */
 
-/** What is done with paths here; see `node:path`. */
+/** The path functions of this program; see `node:path`. */
 export interface Paths {
   basename(path: string): string;
   dirname(path: string): string;
@@ -16,7 +16,7 @@ export interface Paths {
   resolve(...paths: string[]): string;
 }
 
-/** With slashes. Unlike in `node:path`, two of them at the beginning are as good as one. */
+/** Paths with slashes. Unlike in `node:path`, two slashes at the start equal one. */
 export const posix: Paths = {
   basename: (path) => path.split("/").findLast((name) => name !== "") ?? "",
   dirname(path) {
@@ -51,7 +51,7 @@ function isRooted(path: string): boolean {
   return path.startsWith("/");
 }
 
-/** The names that a path leads through, without detours; nothing lies above the root. */
+/** Returns the names of a path, with `.` and `..` resolved; `..` of the root is the root. */
 function namesIn(path: string): string[] {
   const names: string[] = [];
   for (const name of path.split("/")) {
@@ -63,7 +63,7 @@ function namesIn(path: string): string[] {
   return names;
 }
 
-/** Those of this host. */
+/** The path functions of this host. */
 export const { basename, dirname, extname, isAbsolute, join, relative, resolve }: Paths = Deno.build.os === "windows"
   ? await import("node:path")
   : posix;

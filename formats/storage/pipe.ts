@@ -1,5 +1,5 @@
 /**
- * A pipe as a target: bytes go in one after another, and nothing comes back.
+ * A pipe as a target, which is written in order and cannot be read back.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { hostError } from "./host_error.ts";
 import type { StoredFile } from "./types.ts";
 
 /**
- * The pipe at `path`; it is opened with the first write, which waits for a reader. Closing it ends what is read.
+ * Returns storage for the pipe at `path`. The first write opens it, and waits for a reader.
  *
- * @param signal a write fails with `cancelled` as soon as it is raised: a reader may never come, or never go on
+ * @param signal a write fails with `cancelled` when it is aborted, because a reader may never come or continue
  */
 export function pipeStorage(path: string, signal?: AbortSignal): StoredFile {
   let file: Deno.FsFile | undefined;
@@ -25,7 +25,7 @@ export function pipeStorage(path: string, signal?: AbortSignal): StoredFile {
   async function open(): Promise<Deno.FsFile> {
     const opening = Deno.open(path, { write: true });
     return await unlessCancelled(opening, signal).catch((error) => {
-      // The reader that comes after all finds an end.
+      // A reader that still comes reads the end of the stream.
       opening.then((late) => late.close(), () => {});
       throw error;
     });
@@ -67,7 +67,7 @@ export function pipeStorage(path: string, signal?: AbortSignal): StoredFile {
   };
 }
 
-/** What `work` comes to; `cancelled` if the signal is raised before. */
+/** Returns the result of `work`; throws `cancelled` if the signal is aborted before. */
 async function unlessCancelled<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await work;
   const cancelled = Promise.withResolvers<void>();

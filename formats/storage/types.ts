@@ -1,14 +1,14 @@
 /**
- * Storage: bytes by position, whatever holds them. No cursor in sight, so requests never disturb each other.
+ * Storage: bytes that are read and written by position. It has no cursor, so that requests may overlap.
  *
  * @module
  */
 
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 
-/** Bytes that can be read by position. All offsets and sizes are file bytes. */
+/** Bytes that can be read by position. All positions are file offsets, in bytes. */
 export interface Storage extends AsyncDisposable {
-  /** What messages call it, usually its path. */
+  /** Its name in messages, usually the path. */
   readonly label: string;
   /** Length in bytes. */
   readonly size: number;
@@ -19,23 +19,23 @@ export interface Storage extends AsyncDisposable {
    */
   readAt(into: Uint8Array, fileOffset: number): Promise<void>;
   /**
-   * Whether a hole lies at `fileOffset`, and where it or the data there ends (at most `limit`). Holes read as zeroes.
-   * Absent where the host cannot tell.
+   * Returns whether `fileOffset` is in a hole, and the end of that hole or of the data, at most `limit`. Holes read as
+   * zeroes. Absent where the host cannot report holes.
    */
   holeAt?(fileOffset: number, limit: number): Promise<{ readonly hole: boolean; readonly end: number }>;
-  /** The host's file that holds these bytes; absent where there is none that others may open, too. */
+  /** The file of the host with these bytes; absent where there is none that can be opened a second time. */
   readonly origin?: Origin;
 }
 
-/** A file of the host, for those who read or write it by themselves. */
+/** A file of the host, for callers that read or write it without this storage. */
 export interface Origin {
-  /** Under which name it was opened. */
+  /** The path by which it was opened. */
   readonly path: string;
-  /** Which file it is; `null` where the host does not tell. */
+  /** Its identity; `null` where the host cannot tell. */
   readonly identity: FileIdentity | null;
-  /** Where in it the bytes begin. */
+  /** File offset of the first byte of the storage. */
   readonly start: number;
-  /** What the host can do for it; `null`: no more than Deno. */
+  /** Calls of the host beyond those of Deno; `null` for none. */
   readonly host: HostFile | null;
 }
 
@@ -45,62 +45,62 @@ export interface WritableStorage extends Storage {
   readonly startsZeroed: boolean;
   /** Whether {@linkcode zeroAt} costs less than writing zeroes. */
   readonly zeroesCheaply: boolean;
-  /** Writes all of `from` at `fileOffset`, growing the storage where it ends before. */
+  /** Writes all of `from` at `fileOffset`; extends the storage where it ends before. */
   writeAt(from: Uint8Array, fileOffset: number): Promise<void>;
-  /** Makes `[start, end)` read as zeroes, as a hole where the host can; grows the storage to `end`. */
+  /** Makes `[start, end)` read as zeroes, as a hole where the host can; extends the storage to `end`. */
   zeroAt(start: number, end: number): Promise<void>;
   /**
-   * Lets the host copy `[start, end)` of `source` to `fileOffset`, growing the storage where it ends before; returns how
-   * many bytes it has copied, less than all where it refuses. Absent where it cannot.
+   * Copies `[start, end)` of `source` to `fileOffset` inside the host; extends the storage where it ends before. Returns the
+   * number of bytes copied, fewer than all where the host refuses. Absent where the host cannot copy.
    */
   copyFrom?(source: Storage, start: number, end: number, fileOffset: number, how: HostCopy): Promise<number>;
-  /** Takes note that another handle of {@linkcode Storage.origin} has written `[start, end)`. */
+  /** Records that `[start, end)` was written through another handle of {@linkcode Storage.origin}. */
   noteWritten?(start: number, end: number): void;
-  /** Whether `copyFrom` may let this storage and `source` share their blocks. */
+  /** Returns whether `copyFrom` may share blocks between this storage and `source`. */
   mayShareWith?(source: Storage): boolean;
-  /** Cuts or grows to `size` bytes; what is new reads as zeroes. */
+  /** Sets the size in bytes; new bytes read as zeroes. */
   truncate(size: number): Promise<void>;
   /**
-   * Makes sure that the host has space for `[start, end)`; content and size are kept (grows where it ends before).
-   * `written`: by writing zeroes, else by reservation where the host can. The range must not hold data.
+   * Reserves space of the host for `[start, end)`, by writing zeroes if `written` is set, else by reservation where the host
+   * can. The range must not hold data. Extends the storage where it ends before.
    */
   reserve(start: number, end: number, written: boolean): Promise<void>;
   /**
-   * Lets the host begin to bring to stable storage what has been written so far, beside other work; never waits. Whether
-   * it is there, only {@linkcode sync} tells. Absent where nothing is gained by it.
+   * Begins background writeback of the bytes written so far. Never waits; only {@linkcode sync} guarantees that they are on
+   * stable storage. Absent where the host gains nothing by it.
    */
   beginSync?(): void;
   /** Returns when everything written is on stable storage. */
   sync(): Promise<void>;
 }
 
-/** A file of the host, open. */
+/** An open file of the host. */
 export interface StoredFile extends WritableStorage {
-  /** Which file it is, whatever its name; `null` where the host does not tell. */
+  /** Its identity, independent of its path; `null` where the host cannot tell. */
   readonly identity: FileIdentity | null;
-  /** Whether it is a block device, which keeps its size and is written in place. */
+  /** Whether it is a block device, which has a fixed size and is written in place. */
   readonly isDevice: boolean;
   /**
    * Takes the advisory lock of the whole file until it is closed. Waits a moment at most.
    *
-   * @throws ImageError `refused` if another holds a lock against it
+   * @throws ImageError `refused` if another handle holds a conflicting lock
    */
   lock(exclusive: boolean): Promise<void>;
 }
 
-/** How files are reached: the host's, or a test's. Every failure is an ImageError. */
+/** A file system: of the host, or of a test. Every failure is an ImageError. */
 export interface Files {
   /** Opens an existing file or device. */
   open(path: string, options?: { readonly write?: boolean }): Promise<StoredFile>;
-  /** Creates a new file; `refused` if the name is taken. */
+  /** Creates a new file; throws `refused` if the path exists. */
   create(path: string): Promise<StoredFile>;
   /**
-   * What is at `path` as a pipe to be written into; `null` where that is none. Absent: there are no pipes.
+   * Opens the pipe at `path` for writing; `null` where `path` is no pipe. Absent: there are no pipes.
    *
-   * @param signal ends the waiting for a reader
+   * @param signal aborts the wait for a reader
    */
   pipe?(path: string, signal?: AbortSignal): Promise<StoredFile | null>;
-  /** Gives a file another name, replacing what has it. */
+  /** Renames a file; replaces an existing one. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file. */
   remove(path: string): Promise<void>;

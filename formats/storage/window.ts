@@ -1,5 +1,5 @@
 /**
- * A slice of another storage, as a storage: a partition inside a disk, an image inside a container.
+ * Windows: a range of another storage as storage, such as a partition of a disk, or an image in a container.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { HostCopy } from "./host.ts";
 import type { Storage, WritableStorage } from "./types.ts";
 
 /**
- * The bytes `[start, start + size)` of `inner`. It does not own `inner`.
+ * Returns the bytes `[start, start + size)` of `inner` as storage. It does not own `inner`.
  *
  * @example
  * ```ts
@@ -54,7 +54,7 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
 }
 
 /**
- * The bytes `[start, start + size)` of `inner`, also for writing. It keeps its size and does not own `inner`.
+ * As {@linkcode windowOf}, also for writing. The size is fixed.
  */
 export function writableWindowOf(inner: WritableStorage, start: number, size: number): WritableStorage {
   const window = windowOf(inner, start, size);

@@ -7,7 +7,7 @@ import { run, scratch } from "../../support/qemu.ts";
 
 function forgetful(): { readonly host: HostFile; readonly told: number[][] } {
   const told: number[][] = [];
-  const host = { forget: (start: number, end: number) => void told.push([start, end]) } as unknown as HostFile;
+  const host = { dropCache: (start: number, end: number) => void told.push([start, end]) } as unknown as HostFile;
   return { host, told };
 }
 
@@ -47,7 +47,7 @@ Deno.test({
     await using storage = await openFileStorage(await made(path), { write: true });
     await storage.sync();
     assert.equal(await resident(), 1 << 20);
-    storage.origin.host!.forget(0, 1 << 20);
+    storage.origin.host!.dropCache(0, 1 << 20);
     assert.equal(await resident(), 0);
   },
 });
