@@ -1,36 +1,28 @@
 import assert from "node:assert/strict";
 import { ImageError } from "../../mod.ts";
-import { main } from "../../cli/main.ts";
 import { convertExit, SIGNAL_EXIT } from "../../cli/exit_codes.ts";
 import { diagnosticOf, diagnosticText, writer } from "../../cli/report/report.ts";
 import { nearest } from "../../cli/args/usage.ts";
-import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
-import { type Outcome, run, scratch } from "../support/qemu.ts";
-import { fakeIo } from "./support.ts";
-
-async function runMain(...args: string[]): Promise<Outcome> {
-  const io = fakeIo();
-  const code = await main(args, io);
-  return { code, stdout: io.stdout, stderr: io.stderr };
-}
+import { denoArgs, diskcast, diskcastProcess, startDiskcast } from "../support/diskcast.ts";
+import { run, scratch } from "../support/qemu.ts";
 
 Deno.test("the version is that of deno.json", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   for (const flag of ["--version", "-V"]) {
-    assert.deepEqual(await runMain(flag), { code: 0, stdout: `diskcast ${version}\n`, stderr: "" });
+    assert.deepEqual(await diskcast(flag), { code: 0, stdout: `diskcast ${version}\n`, stderr: "" });
   }
 });
 
 Deno.test("help goes to standard output, with exit code 0", async () => {
-  const program = await runMain("--help");
+  const program = await diskcast("--help");
   assert.equal(program.code, 0);
   assert.equal(program.stderr, "");
   assert.match(program.stdout, /Usage: diskcast <command> \[options\]/);
   assert.match(program.stdout, /^ {2}convert .*\n {2}formats /m);
-  for (const args of [["-h"], ["help"]]) assert.deepEqual(await runMain(...args), program);
-  const convert = await runMain("convert", "--help");
+  for (const args of [["-h"], ["help"]]) assert.deepEqual(await diskcast(...args), program);
+  const convert = await diskcast("convert", "--help");
   assert.equal(convert.code, 0);
-  for (const args of [["help", "convert"], ["convert", "-h"]]) assert.deepEqual(await runMain(...args), convert);
+  for (const args of [["help", "convert"], ["convert", "-h"]]) assert.deepEqual(await diskcast(...args), convert);
 });
 
 Deno.test("wrong arguments: exit code 1, the reason and a hint", async () => {
@@ -44,7 +36,7 @@ Deno.test("wrong arguments: exit code 1, the reason and a hint", async () => {
     [["formats", "--output=xml"], /--output must be human or json/],
   ] as const;
   for (const [args, message] of rows) {
-    const { code, stdout, stderr } = await runMain(...args);
+    const { code, stdout, stderr } = await diskcast(...args);
     assert.equal(code, 1, args.join(" "));
     assert.equal(stdout, "");
     assert.match(stderr, /^diskcast: /);
@@ -54,16 +46,16 @@ Deno.test("wrong arguments: exit code 1, the reason and a hint", async () => {
 });
 
 Deno.test("formats lists the registry, for people and programs", async () => {
-  const { code, stdout } = await runMain("formats");
+  const { code, stdout } = await diskcast("formats");
   assert.equal(code, 0);
   assert.match(stdout, /^raw +\S.*: read, create/m);
-  const rows = JSON.parse((await runMain("formats", "--output=json")).stdout);
+  const rows = JSON.parse((await diskcast("formats", "--output=json")).stdout);
   const raw = rows.find((row: { name: string }) => row.name === "raw");
   assert.deepEqual([raw.create, raw.backing], [true, false]);
 });
 
 Deno.test("-o help prints options, with exit code 0", async () => {
-  const { code, stdout, stderr } = await runMain("convert", "-O", "raw", "-o", "help");
+  const { code, stdout, stderr } = await diskcast("convert", "-O", "raw", "-o", "help");
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /"raw"/);
 });
@@ -73,7 +65,7 @@ Deno.test("JSON progress ends with a summary line for wrong arguments too", asyn
 });
 
 async function endsWithSummary(flag: string): Promise<void> {
-  const { code, stdout, stderr } = await runMain("convert", flag, "a");
+  const { code, stdout, stderr } = await diskcast("convert", flag, "a");
   assert.deepEqual([code, stdout], [1, ""]);
   const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(lines.map((line) => line.type), ["error", "summary"]);
@@ -133,7 +125,7 @@ for (const [code, ...args] of harmless) {
   Deno.test(`no permission is needed for: diskcast ${args.join(" ")}`, async () => {
     await using folder = await scratch();
     const log = folder.file("audit");
-    const outcome = await diskcast(args, { env: { DENO_AUDIT_PERMISSIONS: log } });
+    const outcome = await diskcastProcess(args, { env: { DENO_AUDIT_PERMISSIONS: log } });
     assert.equal(outcome.code, code, outcome.stderr);
     assert.equal(await readOrEmpty(log), "");
     assert.equal(code === 0 ? outcome.stderr : outcome.stdout, "");
@@ -143,7 +135,7 @@ for (const [code, ...args] of harmless) {
 Deno.test("the audit log has the permissions that are needed", async () => {
   await using folder = await scratch();
   const log = folder.file("audit");
-  await diskcast(["convert", "a", "b"], { env: { DENO_AUDIT_PERMISSIONS: log } });
+  await diskcastProcess(["convert", "a", "b"], { env: { DENO_AUDIT_PERMISSIONS: log } });
   assert.match(await readOrEmpty(log), /"read"/);
 });
 
@@ -159,7 +151,7 @@ async function readOrEmpty(path: string): Promise<string> {
 Deno.test("a failure shows its stack only where DISKCAST_DEBUG may be read", async () => {
   const args = ["convert", "/no/such/file", "b"];
   const grants = { read: ["/no/such/file"], env: { DISKCAST_DEBUG: "1" } };
-  const plain = await diskcast(args, grants);
+  const plain = await diskcastProcess(args, grants);
   assert.equal(plain.code, 1);
   assert.match(plain.stderr, /^diskcast: /);
   assert.doesNotMatch(plain.stderr, /\n +at /);

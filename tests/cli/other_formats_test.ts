@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { hasQemu, mapJson, mergedMap, qemuImgOk, scratch } from "../support/qemu.ts";
-import { runMain } from "./commands/support.ts";
+import { diskcast } from "../support/diskcast.ts";
 
 const SAMPLE = "tests/samples/sample.qcow2";
 
@@ -22,17 +22,17 @@ for (const [format, option] of SUBFORMATS) {
     await using folder = await scratch();
     const path = folder.file(`a.${format}`);
     await qemuImgOk("convert", "-O", format, "-o", option, SAMPLE, path);
-    const info: Json = JSON.parse((await runMain("info", "--output=json", "-f", format, path)).stdout);
+    const info: Json = JSON.parse((await diskcast("info", "--output=json", "-f", format, path)).stdout);
     const expected: Json = JSON.parse(await qemuImgOk("info", "--output=json", "-f", format, path));
     for (const name of ["filename", "format", "virtual-size", "cluster-size", "dirty-flag"]) {
       assert.deepEqual(info[name], expected[name], name);
     }
     if (format === "vmdk") compareVmdk(info, expected);
-    const [digest] = (await runMain("digest", "-f", format, path)).stdout.split(" ");
-    assert.equal(digest, (await runMain("digest", SAMPLE)).stdout.split(" ")[0]);
-    const same = await runMain("compare", "-f", format, path, SAMPLE);
+    const [digest] = (await diskcast("digest", "-f", format, path)).stdout.split(" ");
+    assert.equal(digest, (await diskcast("digest", SAMPLE)).stdout.split(" ")[0]);
+    const same = await diskcast("compare", "-f", format, path, SAMPLE);
     assert.deepEqual([same.code, same.stdout], [0, "Images are identical.\n"]);
-    const map = await runMain("map", "--output=json", "-f", format, path);
+    const map = await diskcast("map", "--output=json", "-f", format, path);
     // The VHDX driver of QEMU has no block status, so qemu-img reports all of it as data.
     if (format !== "vhdx") {
       assert.deepEqual(mergedMap(JSON.parse(map.stdout)), mergedMap(await mapJson(path, format)));

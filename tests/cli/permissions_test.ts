@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { allFormats } from "../../mod.ts";
 import { denoCommand, shellWord } from "../../cli/permissions.ts";
-import { run } from "../support/qemu.ts";
+import { diskcastProcess } from "../support/diskcast.ts";
+import { run, scratch } from "../support/qemu.ts";
 
 Deno.test({
   name: "a shell passes every quoted argument unchanged",
@@ -60,3 +62,19 @@ Deno.test("a device needs all permissions, with a warning", () => {
   assert.match(warnings.join(), /only with all permissions: "\/dev"/);
   assert.equal(denoCommand({ read: ["/device"], write: [] }, "m.ts", [], false).warnings.length, 0);
 });
+
+for (const { name, create } of allFormats) {
+  if (!create) continue;
+  Deno.test(`a conversion to ${name} and a comparison need access to the folder alone`, async () => {
+    await using folder = await scratch();
+    const [source, target] = [folder.file("a.raw"), folder.file("b")];
+    await Deno.writeFile(source, new Uint8Array(3 << 20).fill(7, 0, 1 << 20));
+    const grants = { read: [folder.path], write: [folder.path] };
+    const { code, stderr } = await diskcastProcess(["convert", "-f", "raw", "-O", name, source, target], grants);
+    assert.deepEqual([code, stderr], [0, ""]);
+    const compared = await diskcastProcess(["compare", "-f", "raw", "-F", name, source, target], {
+      read: [folder.path],
+    });
+    assert.equal(compared.code, 0, compared.stderr);
+  });
+}

@@ -1,5 +1,6 @@
 /**
- * The program as a user starts it: a process of its own, with the permissions of the test and no others.
+ * Runs the program: in this process, or as a user starts it, in a new process with the permissions of the test and no
+ * others.
  *
  * @module
  */
@@ -34,8 +35,29 @@ export function denoArgs(grants: Grants): string[] {
   return [...args, program];
 }
 
-/** Runs `diskcast ...args` to its end. */
-export function diskcast(args: readonly string[], grants: Grants = {}): Promise<Outcome> {
+/**
+ * Runs `diskcast ...args` in this process, as if its output were pipes; where DISKCAST_PROGRAM is set, in a new process of
+ * that program with all permissions. For everything but permissions, environment, working directory, signals and streams.
+ */
+export async function diskcast(...args: string[]): Promise<Outcome> {
+  if (readEnv("DISKCAST_PROGRAM")) {
+    return await run(Deno.execPath(), ["run", "-A", "--cached-only", program, ...args], { env: { NO_COLOR: "1" } });
+  }
+  const { main } = await import("../../cli/main.ts");
+  const text = { stdout: "", stderr: "" };
+  const code = await main(args, {
+    out: (more) => void (text.stdout += more),
+    err: (more) => void (text.stderr += more),
+    errIsTerminal: false,
+    plain: true,
+    columns: () => 80,
+    now: () => performance.now(),
+  });
+  return { code, ...text };
+}
+
+/** Runs `diskcast ...args` to its end in a new process. */
+export function diskcastProcess(args: readonly string[], grants: Grants = {}): Promise<Outcome> {
   const env = { NO_COLOR: "1", ...grants.env };
   return run(Deno.execPath(), [...denoArgs(grants), ...args], { cwd: grants.cwd, env });
 }

@@ -3,7 +3,7 @@ import { completeArgs } from "../../../cli/args/parse_args.ts";
 import { convertCommand } from "../../../cli/commands/convert.ts";
 import type { ConvertJob } from "../../../mod.ts";
 import { creationOptionsText } from "../../../cli/args/creation_options.ts";
-import { runMain } from "../commands/support.ts";
+import { diskcast } from "../../support/diskcast.ts";
 import { fakeFormats, jobOf, parsed } from "../support.ts";
 
 type Row = readonly [args: string, sources: unknown, target: unknown, rest?: Partial<ConvertJob>];
@@ -199,12 +199,15 @@ Deno.test("the list of creation options shows values, help and defaults", () => 
 Deno.test("help wins over missing files", async () => {
   for (const args of [["-h"], ["--help"], ["--hel"], ["a", "-h"]]) {
     assert.equal((await parsed(args)).kind, "help");
-    assert.match((await runMain("convert", ...args)).stdout, /Usage: diskcast convert \[options\] SOURCE\.\.\. TARGET/);
+    assert.match(
+      (await diskcast("convert", ...args)).stdout,
+      /Usage: diskcast convert \[options\] SOURCE\.\.\. TARGET/,
+    );
   }
 });
 
 Deno.test("every option of the help has its short and long name there", async () => {
-  const { stdout } = await runMain("convert", "--help");
+  const { stdout } = await diskcast("convert", "--help");
   const names = "-f -l -U -T -O -o -B -F -c -n -t -S -r -m -W -C -p -q --source-format --source-cache --snapshot " +
     "--target-format --target-format-options --target-cache --backing --backing-format --sparse-size --no-create " +
     "--rate-limit --parallel --oob-writes --copy-range-offloading --progress --quiet --compress --image-opts " +

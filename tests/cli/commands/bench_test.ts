@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
 import { assertBytes } from "../../support/model.ts";
-import { runMain } from "./support.ts";
+import { diskcast } from "../../support/diskcast.ts";
 
 const SAMPLE = "tests/samples/sample.qcow2";
 
@@ -19,7 +19,7 @@ Deno.test("bench prints what qemu-img prints, except for the time", { ignore: !h
     ]
   ) {
     const image = options[0] === "--image-opts" ? `driver=qcow2,file.filename=${SAMPLE}` : SAMPLE;
-    const [ours, theirs] = [await runMain("bench", ...options, image), await qemuImg("bench", ...options, image)];
+    const [ours, theirs] = [await diskcast("bench", ...options, image), await qemuImg("bench", ...options, image)];
     assert.deepEqual([ours.code, timeless(ours.stdout)], [theirs.code, timeless(theirs.stdout)], options.join(" "));
   }
 });
@@ -42,7 +42,7 @@ Deno.test("bench refuses what qemu-img refuses", { ignore: !hasQemu }, async () 
       ["-w", "-U", "-c", "1", SAMPLE],
     ]
   ) {
-    const { code, stderr } = await runMain("bench", ...args);
+    const { code, stderr } = await diskcast("bench", ...args);
     assert.equal(code, (await qemuImg("bench", ...args)).code, args.join(" "));
     assert.match(stderr, /^diskcast: /m);
   }
@@ -65,7 +65,7 @@ Deno.test("bench -w leaves the bytes that qemu-img leaves", { ignore: !hasQemu }
       await qemuIo(path, "write -P 1 0 2M");
     }
     const [mine, other] = [
-      await runMain("bench", "-w", ...options, ours),
+      await diskcast("bench", "-w", ...options, ours),
       await qemuImg("bench", "-w", ...options, theirs),
     ];
     assert.deepEqual([mine.code, timeless(mine.stdout)], [other.code, timeless(other.stdout)], options.join(" "));
@@ -75,7 +75,7 @@ Deno.test("bench -w leaves the bytes that qemu-img leaves", { ignore: !hasQemu }
 });
 
 Deno.test("bench -n warns that it has no effect", async () => {
-  const { code, stderr } = await runMain("bench", "-n", "-c", "1", SAMPLE);
+  const { code, stderr } = await diskcast("bench", "-n", "-c", "1", SAMPLE);
   assert.equal(code, 0);
   assert.match(stderr, /warning: -n has no effect/);
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { compare } from "../../../mod.ts";
-import { startDiskcast } from "../../support/diskcast.ts";
+import { diskcast, startDiskcast } from "../../support/diskcast.ts";
 import { faultyFiles, watchedFiles } from "../../support/files.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { samplesIn } from "./support.ts";
 
 Deno.test("compare prints what qemu-img prints, for every pair of images", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
@@ -18,7 +18,7 @@ Deno.test("compare prints what qemu-img prints, for every pair of images", { ign
   const pairs = samples.flatMap((a) => samples.map((b) => [a, b] as const));
   for (const [a, b] of pairs.filter(() => random.chance(0.3))) {
     const args = ["compare", "-f", a.format, "-F", b.format, a.path, b.path];
-    const { code, stdout, stderr } = await runMain(...args);
+    const { code, stdout, stderr } = await diskcast(...args);
     const expected = await qemuImg(...args);
     assert.deepEqual([code, stdout, stderr], [expected.code, expected.stdout, ""], `${a.name} ${b.name}`);
   }
@@ -44,7 +44,7 @@ Deno.test("the first difference is found at any offset", { ignore: !hasQemu }, a
     await qemuIo(random.pick([a, b]), `write -P ${random.int(0, 3)} ${random.int(0, 4 << 20)} ${random.int(1, 4)}`);
     for (const args of [["compare", a, b], ["compare", "-s", a, b], ["compare", "-s", a, a]]) {
       const expected = await qemuImg(...args);
-      const { code, stdout } = await runMain(...args);
+      const { code, stdout } = await diskcast(...args);
       assert.deepEqual([code, withoutOffset(stdout)], [expected.code, withoutOffset(expected.stdout)], args.join(" "));
     }
   }
@@ -59,7 +59,7 @@ Deno.test("-s compares sizes and block status", { ignore: !hasQemu }, async () =
   for (const [one, other] of [["a", "b"], ["a", "c"], ["c", "c"], ["b", "a"]]) {
     for (const flag of ["-s", "-q", "-U", "-p"]) {
       const args = ["compare", flag, folder.file(`${one}.qcow2`), folder.file(`${other}.qcow2`)];
-      const [found, expected] = [await runMain(...args), await qemuImg(...args)];
+      const [found, expected] = [await diskcast(...args), await qemuImg(...args)];
       assert.equal(found.code, expected.code, args.join(" "));
       if (flag !== "-p") assert.equal(withoutOffset(found.stdout), withoutOffset(expected.stdout), args.join(" "));
     }
@@ -72,13 +72,13 @@ Deno.test("exit codes state what failed", { ignore: !hasQemu }, async () => {
   await qemuImgOk("create", "-q", "-f", "qcow2", path, "1M");
   await qemuIo(path, "write -P 1 0 1M");
   const args = [["compare", path], ["compare", path, folder.file("none")], ["compare", "-f", "nonsense", path, path]];
-  for (const one of args) assert.equal((await runMain(...one)).code, (await qemuImg(...one)).code, one.join(" "));
+  for (const one of args) assert.equal((await diskcast(...one)).code, (await qemuImg(...one)).code, one.join(" "));
   // An L1 entry that lies past the end of the file.
   await qemuImgOk("create", "-q", "-f", "qcow2", folder.file("b.qcow2"), "1M");
   using file = await Deno.open(folder.file("b.qcow2"), { write: true });
   await file.seek(3 * 65536, Deno.SeekMode.Start);
   await file.write(new Uint8Array([0x80, 0, 0, 1, 0, 0, 0, 0]));
-  assert.equal((await runMain("compare", path, folder.file("b.qcow2"))).code, 3);
+  assert.equal((await diskcast("compare", path, folder.file("b.qcow2"))).code, 3);
 });
 
 Deno.test("a failed read has its exit code; known zeroes are not read", { ignore: !hasQemu }, async () => {

@@ -68,7 +68,7 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
       await using folder = await scratch();
       await Deno.mkdir(folder.file("folder"));
       await Deno.writeTextFile(folder.file("disk.raw"), "");
-      await Deno.writeTextFile(folder.file("completion"), (await diskcast(["completions", name])).stdout);
+      await Deno.writeTextFile(folder.file("completion"), (await diskcast("completions", name)).stdout);
       const words = [Deno.execPath(), ...denoArgs({})].map((word) => `'${word}'`).join(" ");
       // It logs its calls, so that the test sees when the shell has run it.
       const program = `#!/bin/sh\necho "$*" >> '${folder.file("asked")}'\nexec ${words} "$@"\n`;
@@ -112,7 +112,7 @@ async function until(holds: () => Promise<boolean>, milliseconds: number): Promi
 
 Deno.test("no script evaluates text", async () => {
   for (const shell of ["bash", "zsh", "fish", "powershell"]) {
-    const { stdout } = await diskcast(["completions", shell]);
+    const { stdout } = await diskcast("completions", shell);
     assert.doesNotMatch(stdout, /\beval\b|Invoke-Expression|\bcompgen -W\b|\biex\b/, shell);
   }
 });

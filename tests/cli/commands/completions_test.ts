@@ -5,7 +5,7 @@ import { runComplete } from "../../../cli/commands/completions.ts";
 import { commandDefs, commands } from "../../../cli/commands/mod.ts";
 import { complete, DIRECTIVE } from "../../../cli/args/completion.ts";
 import { presets } from "../../../cli/destinations/table.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcastProcess } from "../../support/diskcast.ts";
 import { fakeIo } from "../support.ts";
 
 const defs = await commandDefs();
@@ -56,11 +56,11 @@ Deno.test("values of options: separate, attached, after a comma", () => {
 
 Deno.test("completions prints a script for each shell, without any permission; another shell is refused", async () => {
   for (const shell of ["bash", "zsh", "fish", "powershell"]) {
-    const { code, stdout, stderr } = await diskcast(["completions", shell]);
+    const { code, stdout, stderr } = await diskcastProcess(["completions", shell]);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /diskcast complete|& diskcast/, shell);
   }
-  const { code, stderr } = await diskcast(["completions", "tcsh"]);
+  const { code, stderr } = await diskcastProcess(["completions", "tcsh"]);
   assert.equal(code, 1);
   assert.match(stderr, /one of bash, zsh, fish, powershell/);
 });

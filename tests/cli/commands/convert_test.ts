@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { diskcast, startDiskcast } from "../../support/diskcast.ts";
+import { diskcastProcess, startDiskcast } from "../../support/diskcast.ts";
 import { digestOf, hasQemu, qemuImg, run, type Scratch, scratch } from "../../support/qemu.ts";
 import { shellWord } from "../../../cli/permissions.ts";
 
@@ -20,7 +20,7 @@ Deno.test("a conversion in a pipe prints nothing and copies every byte", async (
   await using folder = await scratch();
   await fill(folder.file("a.raw"), 3 * MIB);
   const grants = { read: [folder.path], write: [folder.path], cwd: folder.path };
-  assert.deepEqual(await diskcast(["convert", "-f", "raw", "a.raw", "b.raw"], grants), {
+  assert.deepEqual(await diskcastProcess(["convert", "-f", "raw", "a.raw", "b.raw"], grants), {
     code: 0,
     stdout: "",
     stderr: "",
@@ -33,12 +33,12 @@ Deno.test("several sources, a window and a name with a colon", async () => {
   await using folder = await scratch();
   await fill(folder.file("x:y.raw"), 4096);
   const grants = { read: [folder.path], write: [folder.path], cwd: folder.path };
-  const joined = await diskcast(["convert", "-fraw", "./x:y.raw", "file:x:y.raw", "two.raw"], grants);
+  const joined = await diskcastProcess(["convert", "-fraw", "./x:y.raw", "file:x:y.raw", "two.raw"], grants);
   assert.deepEqual([joined.code, joined.stderr], [0, ""]);
   const source = await Deno.readFile(folder.file("x:y.raw"));
   assert.deepEqual(await Deno.readFile(folder.file("two.raw")), new Uint8Array([...source, ...source]));
   const args = ["convert", "--image-opts", "driver=raw,offset=512,size=1k,file.filename=x:y.raw", "part.raw"];
-  const part = await diskcast(args, grants);
+  const part = await diskcastProcess(args, grants);
   assert.deepEqual([part.code, part.stderr], [0, ""]);
   assert.deepEqual(await Deno.readFile(folder.file("part.raw")), source.subarray(512, 1536));
 });
@@ -55,10 +55,10 @@ Deno.test({
     const grants = { read: [folder.path], write: [folder.path], ffi: true };
     for (const name of Deno.build.os === "linux" ? ["data.raw", "hole.raw"] : ["data.raw"]) {
       const args = ["convert", "-p", "-f", "raw", folder.file(name), folder.file("b.raw")];
-      assert.equal((await diskcast(args, grants)).stdout, (await qemuImg(...args)).stdout, name);
+      assert.equal((await diskcastProcess(args, grants)).stdout, (await qemuImg(...args)).stdout, name);
     }
     const missing = ["convert", "-p", folder.file("none"), folder.file("b.raw")];
-    assert.equal((await diskcast(missing, grants)).stdout, (await qemuImg(...missing)).stdout);
+    assert.equal((await diskcastProcess(missing, grants)).stdout, (await qemuImg(...missing)).stdout);
   },
 });
 
@@ -67,7 +67,7 @@ Deno.test("JSON progress reports a job from plan to summary", async () => {
   await fill(folder.file("a.raw"), MIB);
   const grants = { read: [folder.path], write: [folder.path] };
   const args = ["convert", "--progress=json", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
-  const { code, stdout, stderr } = await diskcast(args, grants);
+  const { code, stdout, stderr } = await diskcastProcess(args, grants);
   assert.deepEqual([code, stdout], [0, ""]);
   const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   const types = new Set(lines.map((line) => line.type));
@@ -136,7 +136,12 @@ Deno.test({
 
 Deno.test("--print-permissions must read the images", async () => {
   await using folder = await scratch();
-  const { code, stderr } = await diskcast(["convert", "--print-permissions", folder.file("a"), folder.file("b")]);
+  const { code, stderr } = await diskcastProcess([
+    "convert",
+    "--print-permissions",
+    folder.file("a"),
+    folder.file("b"),
+  ]);
   assert.equal(code, 1);
   assert.match(stderr, /Hint: .*add --allow-read/);
 });
@@ -150,7 +155,7 @@ Deno.test({
     await fill(folder.file("it's my/a.raw"), 4096);
     const cwd = folder.path;
     const args = ["convert", "--print-perm", "-fraw", "it's my/a.raw", "b.raw"];
-    const printed = await diskcast(args, { read: [cwd], cwd });
+    const printed = await diskcastProcess(args, { read: [cwd], cwd });
     assert.deepEqual([printed.code, printed.stderr], [0, ""]);
     assert.match(printed.stdout, /^deno run [^\n]*--allow-read=[^\n]* --allow-write=[^\n]* convert -fraw [^\n]*\n$/);
     assert.doesNotMatch(printed.stdout, /--print-perm/);
@@ -172,7 +177,7 @@ Deno.test({
     await Deno.symlink("../real/a.raw", folder.file("in/a.raw"));
     const cwd = folder.path;
     const args = ["convert", "--print-permissions", "-fraw", "in/a.raw", "out/b.raw"];
-    const printed = await diskcast(args, { read: [cwd], cwd });
+    const printed = await diskcastProcess(args, { read: [cwd], cwd });
     const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
     const outcome = await run("sh", ["-c", command], { cwd });
     assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
@@ -190,7 +195,7 @@ Deno.test({
     const cwd = folder.path;
     const options = `data_file=${folder.file("data/d.raw")}`;
     const args = ["convert", "--print-permissions", "-fraw", "-Oqcow2", "-o", options, "in/a.raw", "out/b.qcow2"];
-    const printed = await diskcast(args, { read: [cwd], cwd });
+    const printed = await diskcastProcess(args, { read: [cwd], cwd });
     const command = printed.stdout.trim().replace(/^deno run/, `${shellWord(Deno.execPath(), false)} run --no-prompt`);
     const outcome = await run("sh", ["-c", command], { cwd });
     assert.deepEqual(outcome, { code: 0, stdout: "", stderr: "" });
@@ -202,11 +207,11 @@ Deno.test("the message of a missing permission names the flag and --print-permis
   await using folder = await scratch();
   await fill(folder.file("a.raw"), 4096);
   const args = ["convert", "-fraw", folder.file("a.raw"), folder.file("b.raw")];
-  const { code, stderr } = await diskcast(args, { read: [folder.path] });
+  const { code, stderr } = await diskcastProcess(args, { read: [folder.path] });
   assert.equal(code, 1);
   assert.match(stderr, /--allow-write=/);
   assert.match(stderr, /Hint: .*--print-permissions/);
-  const narrow = await diskcast(args, { read: [folder.path], write: [folder.file("b.raw")] });
+  const narrow = await diskcastProcess(args, { read: [folder.path], write: [folder.file("b.raw")] });
   assert.equal(narrow.code, 1);
   assert(narrow.stderr.includes(`Deno must be allowed to write its folder, add --allow-write=${folder.path}\n`));
 });

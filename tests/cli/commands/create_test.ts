@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { allFormats } from "../../../mod.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcast, diskcastProcess } from "../../support/diskcast.ts";
 import { guestBytes, hasQemu, mapJson, qemuImg, qemuImgOk, qemuIo, run, scratch } from "../../support/qemu.ts";
-import { runMain } from "./support.ts";
 
 const OPTIONS = [
   "compat=0.10",
@@ -27,7 +26,7 @@ Deno.test("create makes the images that qemu-img makes", { ignore: !hasQemu }, a
       const args = ["create", "-q", "-f", "qcow2", "-o", options];
       const [ours, theirs] = [folder.file("ours"), folder.file("theirs")];
       await qemuImgOk(...args, theirs, size);
-      assert.deepEqual(await runMain(...args, ours, size), { code: 0, stdout: "", stderr: "" });
+      assert.deepEqual(await diskcast(...args, ours, size), { code: 0, stdout: "", stderr: "" });
       assert.deepEqual(await info(ours), await info(theirs), `${options} ${size}`);
       await qemuImgOk("check", "-q", ours);
     }
@@ -40,16 +39,16 @@ Deno.test("an overlay has the size of its backing file, or the given one", { ign
   await qemuIo(folder.file("base.qcow2"), "write -P 5 1M 1M");
   const path = folder.file("top.qcow2");
   const args = ["create", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2"];
-  const { code, stdout } = await runMain(...args, path);
+  const { code, stdout } = await diskcast(...args, path);
   assert.equal(code, 0);
   assert.match(
     stdout,
     /^Formatting '.*top\.qcow2', fmt=qcow2 size=3145728 backing_file=base\.qcow2 backing_fmt=qcow2 /,
   );
   assert.deepEqual(await guestBytes(path), await guestBytes(folder.file("base.qcow2")));
-  assert.equal((await runMain(...args, path, "8M")).code, 0);
+  assert.equal((await diskcast(...args, path, "8M")).code, 0);
   assert.equal((await mapJson(path)).reduce((sum, { length }) => sum + length, 0), 8 << 20);
-  const unseen = await runMain("create", "-q", "-u", "-f", "qcow2", "-b", "gone.raw", "-F", "raw", path, "1M");
+  const unseen = await diskcast("create", "-q", "-u", "-f", "qcow2", "-b", "gone.raw", "-F", "raw", path, "1M");
   assert.deepEqual(unseen, { code: 0, stdout: "", stderr: "" });
   assert.match(await qemuImgOk("info", path), /^backing file: gone\.raw/m);
 });
@@ -59,11 +58,11 @@ Deno.test("every format that can be written is created", async () => {
   for (const { name, create } of allFormats.filter((format) => format.create)) {
     const path = folder.file(`a.${name}`);
     assert(create);
-    assert.equal((await runMain("create", "-q", "-f", name, path, "10M")).code, 0, name);
-    const { stdout } = await runMain("info", "--output=json", path);
+    assert.equal((await diskcast("create", "-q", "-f", name, path, "10M")).code, 0, name);
+    const { stdout } = await diskcast("info", "--output=json", path);
     assert(JSON.parse(stdout)["virtual-size"] >= 10 << 20, name);
   }
-  assert.equal((await runMain("create", folder.file("x"), "1000")).code, 0);
+  assert.equal((await diskcast("create", folder.file("x"), "1000")).code, 0);
   assert.equal((await Deno.stat(folder.file("x"))).size, 1000);
 });
 
@@ -90,7 +89,7 @@ Deno.test("a refused create leaves no file and changes none", { ignore: !hasQemu
       ["-f", "qcow2", "-b", folder.file("gone"), "-F", "raw", folder.file("a")],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("create", ...args);
+    const { code, stdout, stderr } = await diskcast("create", ...args);
     assert.deepEqual([code, stdout], [1, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
     assert.notEqual((await qemuImg("create", ...args)).code, 0, args.join(" "));
@@ -102,13 +101,13 @@ Deno.test("a refused create leaves no file and changes none", { ignore: !hasQemu
 Deno.test("the printed command creates the image with no further permission", async () => {
   await using folder = await scratch();
   const args = ["create", "-q", "-f", "qcow2", folder.file("a.qcow2"), "1M"];
-  const { code, stdout } = await runMain(...args.toSpliced(1, 0, "--print-permissions"));
+  const { code, stdout } = await diskcast(...args.toSpliced(1, 0, "--print-permissions"));
   assert.equal(code, 0);
   if (Deno.build.os === "windows") return;
   const [program, ...printed] = stdout.trim().split(" ");
   assert.equal(program, "deno");
   assert.equal((await run(Deno.execPath(), printed)).code, 0);
-  const denied = await diskcast(args);
+  const denied = await diskcastProcess(args);
   assert.equal(denied.code, 1);
   assert.match(denied.stderr, /Hint: the same command with --print-permissions/);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { guestBytes, hasQemu, qemuImg, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { samplesIn } from "./support.ts";
 
 Deno.test("dd copies the given blocks", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
@@ -15,7 +16,7 @@ Deno.test("dd copies the given blocks", { ignore: !hasQemu }, async () => {
       if (skip > 0) args.push(`skip=${skip}`);
       const limited = random.chance(0.5);
       if (limited) args.push(`count=${count}`);
-      const { code, stdout } = await runMain("dd", ...args);
+      const { code, stdout } = await diskcast("dd", ...args);
       assert.deepEqual([code, stdout], [0, ""], args.join(" "));
       const end = limited ? (skip + count) * block : whole.length;
       assert.deepEqual(await Deno.readFile(out), whole.slice(skip * block, end), `${name}: ${args.join(" ")}`);
@@ -31,7 +32,7 @@ Deno.test("without both skip and count, dd does what qemu-img does", { ignore: !
     for (const target of ["raw", "qcow2"]) {
       const given = ["-O", target, `if=${folder.file("v1.qcow2")}`, ...args];
       const expected = await qemuImg("dd", ...given, `of=${theirs}`);
-      assert.equal((await runMain("dd", ...given, `of=${ours}`)).code, expected.code, given.join(" "));
+      assert.equal((await diskcast("dd", ...given, `of=${ours}`)).code, expected.code, given.join(" "));
       const compared = await qemuImg("compare", "-s", "-f", target, "-F", target, ours, theirs);
       assert.doesNotMatch(compared.stdout, /size mismatch/, given.join(" "));
       assert.equal((await qemuImg("compare", ours, theirs)).code, 0, given.join(" "));
@@ -57,7 +58,7 @@ Deno.test("dd fails as qemu-img does", { ignore: !hasQemu }, async () => {
       ["-O", "nonsense", sample, of],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("dd", ...args);
+    const { code, stdout, stderr } = await diskcast("dd", ...args);
     assert.deepEqual([code, stdout], [(await qemuImg("dd", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }

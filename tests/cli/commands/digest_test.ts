@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { digest } from "../../../mod.ts";
 import { digestOf, hasQemu, qemuImgOk, scratch } from "../../support/qemu.ts";
 import { watchedFiles } from "../../support/files.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { samplesIn } from "./support.ts";
 
 Deno.test("the digest is that of the raw disk, for every format", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
@@ -10,12 +11,12 @@ Deno.test("the digest is that of the raw disk, for every format", { ignore: !has
   for (const { name, path, format } of await samplesIn(folder)) {
     await qemuImgOk("convert", "-f", format, "-O", "raw", path, raw);
     const expected = `${await digestOf(raw)}  ${path}\n`;
-    assert.deepEqual(await runMain("digest", "-f", format, path), { code: 0, stdout: expected, stderr: "" }, name);
-    assert.deepEqual(await runMain("digest", "-m", "1", "-q", path), { code: 0, stdout: expected, stderr: "" }, name);
+    assert.deepEqual(await diskcast("digest", "-f", format, path), { code: 0, stdout: expected, stderr: "" }, name);
+    assert.deepEqual(await diskcast("digest", "-m", "1", "-q", path), { code: 0, stdout: expected, stderr: "" }, name);
   }
   const top = folder.file("top.qcow2");
   await qemuImgOk("convert", "-l", "first", "-O", "raw", top, raw);
-  const { stdout } = await runMain("digest", "--output=json", "-l", "first", top);
+  const { stdout } = await diskcast("digest", "--output=json", "-l", "first", top);
   const found = JSON.parse(stdout);
   assert.equal(found["sha256"], await digestOf(raw));
   assert.equal(found["read"] + found["known-zero"], 9 << 20);
@@ -41,14 +42,14 @@ Deno.test("holes are hashed without being read", { ignore: !hasQemu }, async () 
 
 Deno.test("digest shows progress in the forms of convert", async () => {
   const path = "tests/samples/sample.qcow2";
-  const json = await runMain("digest", "--progress=json", path);
+  const json = await diskcast("digest", "--progress=json", path);
   const lines = json.stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(lines.at(-1).ok, true);
   const totals = lines.find((line) => line.type === "totals").totals;
   assert.equal(totals.data + totals.zero, 64 << 20);
-  const qemu = await runMain("digest", "-p", path);
+  const qemu = await diskcast("digest", "-p", path);
   assert.match(qemu.stdout, /^ {4}\(0\.00\/100%\)\r.* {4}\(100\.00\/100%\)\r\n[0-9a-f]{64} {2}tests/s);
-  assert.equal((await runMain("digest")).code, 1);
-  const none = await runMain("digest", "none.raw");
+  assert.equal((await diskcast("digest")).code, 1);
+  const none = await diskcast("digest", "none.raw");
   assert.deepEqual([none.code, none.stdout], [1, ""]);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { main } from "../../../cli/main.ts";
 import { sizeOrChange, withSizeLast } from "../../../cli/commands/resize.ts";
 import { hasQemu, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcastProcess } from "../../support/diskcast.ts";
 import { fakeIo } from "../support.ts";
 
 Deno.test("a size may be absolute or a change, and -10M as the last argument is a size", () => {
@@ -201,7 +201,7 @@ Deno.test({
       const io = fakeIo();
       assert.equal(await main([args[0]!, "--print-permissions", ...args.slice(1)], io), 0, io.stderr);
       const grants = (name: string) => new RegExp(`--allow-${name}=(\\S+)`).exec(io.stdout)?.[1]?.split(",") ?? [];
-      const ran = await diskcast(args, { read: grants("read"), write: grants("write") });
+      const ran = await diskcastProcess(args, { read: grants("read"), write: grants("write") });
       assert.equal(ran.code, 0, `${args.join(" ")}: ${io.stdout}${ran.stderr}`);
     }
   },

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { inspect } from "../../../mod.ts";
 import { threeDigits } from "../../../tui/human.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcast, diskcastProcess } from "../../support/diskcast.ts";
 import { hasQemu, qemuImg, qemuImgOk, scratch } from "../../support/qemu.ts";
 import { watchedFiles } from "../../support/files.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { samplesIn } from "./support.ts";
 
 type Json = { [name: string]: unknown };
 
@@ -18,11 +18,11 @@ Deno.test("info --output=json is that of qemu-img, field by field", { ignore: !h
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
     const expected = JSON.parse(await qemuImgOk("info", "--output=json", "-f", format, path));
-    const { code, stdout, stderr } = await runMain("info", "--output=json", "-f", format, path);
+    const { code, stdout, stderr } = await diskcast("info", "--output=json", "-f", format, path);
     assert.deepEqual([code, stderr], [0, ""], name);
     assert.deepEqual(known(JSON.parse(stdout)), expected, name);
     const chain = JSON.parse(await qemuImgOk("info", "--output=json", "--backing-chain", "-f", format, path));
-    const found = await runMain("info", "--output=json", "--backing-chain", "-f", format, path);
+    const found = await diskcast("info", "--output=json", "--backing-chain", "-f", format, path);
     assert.deepEqual(JSON.parse(found.stdout).map(known), chain, name);
   }
 });
@@ -31,7 +31,7 @@ Deno.test("info for people has every line of qemu-img, in any order", { ignore: 
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
     const expected = (await qemuImgOk("info", "-f", format, path)).split("\n").map((line) => line.trimEnd());
-    const lines = (await runMain("info", "-f", format, path)).stdout.split("\n");
+    const lines = (await diskcast("info", "-f", format, path)).stdout.split("\n");
     // Both programs round to three digits, maybe differently in the last one.
     assert.deepEqual(expected.filter((line) => !lines.includes(line)), [], name);
   }
@@ -59,7 +59,7 @@ Deno.test("info opens the image alone, and reports whether the files that it nam
     const info = await inspect(path, { files: watchedFiles(({ op, file }) => op === "open" && opened.push(file)) });
     assert.deepEqual(info.names.map((one) => [one.name, one.state]), [[backing, state]]);
     assert.deepEqual(opened, ["a.qcow2"]);
-    const { code, stdout } = await runMain("info", path);
+    const { code, stdout } = await diskcast("info", path);
     assert.equal(code, 0);
     assert.match(stdout, /^Named files:\n {4}backing file "/m);
   }
@@ -80,10 +80,10 @@ Deno.test("info needs no permission but for its image", async () => {
   await using folder = await scratch();
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(1234));
-  const { code, stdout, stderr } = await diskcast(["info", "-f", "raw", path], { read: [path] });
+  const { code, stdout, stderr } = await diskcastProcess(["info", "-f", "raw", path], { read: [path] });
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /^file format: raw\nvirtual size: 1\.21 KiB \(1234 bytes\)$/m);
-  const printed = await runMain("info", "--print-permissions", "-f", "raw", path);
+  const printed = await diskcast("info", "--print-permissions", "-f", "raw", path);
   assert.match(printed.stdout, /^deno run --allow-read=\S*a\.raw \S*mod\.ts info -f raw \S+\n$/);
 });
 
@@ -103,7 +103,7 @@ Deno.test("info fails as qemu-img does", { ignore: !hasQemu }, async () => {
     ]
   ) {
     const expected = await qemuImg(...args);
-    const { code, stdout, stderr } = await runMain(...args);
+    const { code, stdout, stderr } = await diskcast(...args);
     assert.deepEqual([code, stdout], [expected.code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }

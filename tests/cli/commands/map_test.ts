@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { main } from "../../../cli/main.ts";
 import { mapExtents } from "../../../mod.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcast, diskcastProcess } from "../../support/diskcast.ts";
 import { hasQemu, type MapEntry, mapJson, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { samplesIn } from "./support.ts";
 import { fakeIo } from "../support.ts";
 
 /** Whether the host reports holes, so that raw images have the map that qemu-img prints. */
@@ -24,7 +24,7 @@ Deno.test("map --output=json is that of qemu-img, field by field", { ignore: !ha
     const ranges = [[], ["-s", "64k"], ["-s", "100000", "-l", "3000000"], ["-l", "1M"], ["-s", "20M"], ["-l", "0"]];
     for (const range of name === "data.qcow2" ? [[]] : ranges) {
       const args = ["map", "--output=json", "-f", format, ...range, path];
-      const { code, stdout, stderr } = await runMain(...args);
+      const { code, stdout, stderr } = await diskcast(...args);
       assert.deepEqual([code, stderr], [0, ""], args.join(" "));
       assert.deepEqual(known(JSON.parse(stdout)), JSON.parse(await qemuImgOk(...args)), args.join(" "));
     }
@@ -36,11 +36,11 @@ Deno.test("the table of map is that of qemu-img", { ignore: !hasQemu || !seesHol
   for (const { name, path, format } of await samplesIn(folder)) {
     if (name === "compressed.qcow2") continue;
     const args = ["map", "-f", format, path];
-    const { code, stdout } = await runMain(...args);
+    const { code, stdout } = await diskcast(...args);
     assert.equal(code, 0);
     assert.equal(stdout, await qemuImgOk(...args), name);
   }
-  const compressed = await runMain("map", folder.file("compressed.qcow2"));
+  const compressed = await diskcast("map", folder.file("compressed.qcow2"));
   assert.match(compressed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
 });
 
@@ -51,7 +51,7 @@ Deno.test("map finds every extent of an image that was written in random order",
   const clusters = Array.from({ length: 500 }, (_, index) => (index * 7919) % 1000);
   await qemuIo(path, ...clusters.map((cluster) => `write -P 1 ${cluster}k 1k`));
   await qemuIo(path, "write -z 40k 80k", "write -z 100k 4k", "write -P 2 1M 300k");
-  const found = await runMain("map", "--output=json", path);
+  const found = await diskcast("map", "--output=json", path);
   assert.deepEqual(known(JSON.parse(found.stdout)), await mapJson(path));
 });
 
@@ -85,15 +85,15 @@ Deno.test("a window of a raw file has offsets of the whole file", async () => {
 Deno.test("a picture has a letter for every state, and fits its columns", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   await samplesIn(folder);
-  const { code, stdout } = await runMain("map", "--picture", folder.file("top.qcow2"));
+  const { code, stdout } = await diskcast("map", "--picture", folder.file("top.qcow2"));
   assert.equal(code, 0);
   const lines = stdout.split("\n");
   assert(lines.every((line) => line.length <= 80), stdout);
   for (const letter of ["D", "\\.", "b"]) assert.match(stdout, new RegExp(`^ +[\\d.]+ \\w+ [D.b]*${letter}`, "m"));
   assert.match(stdout, /^b in a backing file: /m);
-  const svg = await runMain("map", "--output=svg", folder.file("top.qcow2"));
+  const svg = await diskcast("map", "--output=svg", folder.file("top.qcow2"));
   assert.match(svg.stdout, /^<svg [^>]+>\n<title>[^<]+top\.qcow2<\/title>\n(<rect [^>]+>.*\n)+<\/svg>\n$/);
-  const empty = await runMain("map", "--picture", "-s", "1G", folder.file("top.qcow2"));
+  const empty = await diskcast("map", "--picture", "-s", "1G", folder.file("top.qcow2"));
   assert.deepEqual([empty.code, empty.stdout], [0, "\n"]);
 });
 
@@ -102,17 +102,17 @@ Deno.test("map fails as qemu-img does", { ignore: !hasQemu }, async () => {
   const path = folder.file("a.raw");
   await Deno.writeFile(path, new Uint8Array(1234));
   for (const args of [[folder.file("none")], [], ["-s", "x", path], ["--output=xml", path], ["-f", "qcow2", path]]) {
-    const { code, stdout, stderr } = await runMain("map", ...args);
+    const { code, stdout, stderr } = await diskcast("map", ...args);
     assert.deepEqual([code, stdout], [(await qemuImg("map", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
-  const both = await runMain("map", "--picture", "--output=json", path);
+  const both = await diskcast("map", "--picture", "--output=json", path);
   assert.equal(both.code, 1);
 });
 
 Deno.test("map needs no permission but for the files of the chain", async () => {
   const path = "tests/samples/sample.qcow2";
-  const { code, stdout, stderr } = await diskcast(["map", path], { read: [path] });
+  const { code, stdout, stderr } = await diskcastProcess(["map", path], { read: [path] });
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /^Offset +Length +Mapped to +File\n0 /);
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { allFormats, convert, measure } from "../../../mod.ts";
 import { hasQemu, qemuImg, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { samplesIn } from "./support.ts";
 
 const OPTIONS = [
   "compat=0.10",
@@ -22,7 +23,7 @@ Deno.test("raw and qcow2 are measured as qemu-img measures them", { ignore: !has
   for (const { name, path, format } of await samplesIn(folder)) {
     for (const target of targets.filter(() => random.chance(0.4))) {
       const args = ["measure", "--output=json", "-f", format, ...target, path];
-      const { code, stdout, stderr } = await runMain(...args);
+      const { code, stdout, stderr } = await diskcast(...args);
       assert.deepEqual([code, stderr], [0, ""], args.join(" "));
       assert.deepEqual(JSON.parse(stdout), JSON.parse(await qemuImgOk(...args)), `${name} ${target.join(" ")}`);
     }
@@ -35,12 +36,12 @@ Deno.test("new images of any size are measured as qemu-img measures them", { ign
     const sizes = ["0", "512", "1M", `${random.int(1, 5000) * 512}`, `${random.int(1, 200)}G`, "1T", "7T"];
     for (const size of options === "cluster_size=512" ? sizes.slice(0, 4) : sizes) {
       const args = ["measure", "-O", "qcow2", "-o", options, "--size", size];
-      const { code, stdout } = await runMain(...args);
+      const { code, stdout } = await diskcast(...args);
       assert.deepEqual([code, stdout], [0, await qemuImgOk(...args)], args.join(" "));
     }
   }
   const args = ["measure", "--size", "123M"];
-  assert.equal((await runMain(...args)).stdout, await qemuImgOk(...args));
+  assert.equal((await diskcast(...args)).stdout, await qemuImgOk(...args));
 });
 
 Deno.test("for other formats the required size is that of a conversion", { ignore: !hasQemu }, async () => {
@@ -84,11 +85,11 @@ Deno.test("measure fails as qemu-img does", { ignore: !hasQemu }, async () => {
       ["none.raw"],
     ]
   ) {
-    const { code, stdout, stderr } = await runMain("measure", ...args);
+    const { code, stdout, stderr } = await diskcast("measure", ...args);
     assert.deepEqual([code, stdout], [(await qemuImg("measure", ...args)).code, ""], args.join(" "));
     assert.match(stderr, /^diskcast: /);
   }
-  const help = await runMain("measure", "-O", "qcow2", "-o", "help");
+  const help = await diskcast("measure", "-O", "qcow2", "-o", "help");
   assert.match(help.stdout, /cluster_size=/);
 });
 
@@ -135,17 +136,17 @@ Deno.test("with -c the required size is that of a conversion, within the reporte
 
 Deno.test("-c adds a field to those of qemu-img, and is refused where nothing is compressed", async () => {
   const sample = "tests/samples/sample.qcow2";
-  const plain = await runMain("measure", "--output=json", "-O", "qcow2", sample);
-  const compressed = await runMain("measure", "-c", "--output=json", "-O", "qcow2", sample);
+  const plain = await diskcast("measure", "--output=json", "-O", "qcow2", sample);
+  const compressed = await diskcast("measure", "-c", "--output=json", "-O", "qcow2", sample);
   const [before, after] = [JSON.parse(plain.stdout), JSON.parse(compressed.stdout)];
   assert.deepEqual(Object.keys(before).concat("required-error").sort(), Object.keys(after).sort());
   assert(after.required < before.required && after["fully-allocated"] === before["fully-allocated"]);
   assert.match(
-    (await runMain("measure", "-c", "-O", "qcow2", sample)).stdout,
+    (await diskcast("measure", "-c", "-O", "qcow2", sample)).stdout,
     /^required size: \d+\nrequired size error: /,
   );
   for (const args of [["-O", "raw"], ["-O", "vdi"], ["-O", "qcow2", "-o", "preallocation=full"]]) {
-    const { code, stderr } = await runMain("measure", "-c", ...args, sample);
+    const { code, stderr } = await diskcast("measure", "-c", ...args, sample);
     assert.equal(code, 1, args.join(" "));
     assert.match(stderr, /^diskcast: Cannot /);
   }

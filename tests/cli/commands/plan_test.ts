@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { convert, estimateConversion } from "../../../mod.ts";
 import { hasQemu, rng, scratch } from "../../support/qemu.ts";
-import { runMain, samplesIn } from "./support.ts";
+import { diskcast } from "../../support/diskcast.ts";
+import { samplesIn } from "./support.ts";
 
 Deno.test("a plan predicts the conversion, and writes nothing", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
@@ -11,7 +12,7 @@ Deno.test("a plan predicts the conversion, and writes nothing", { ignore: !hasQe
   for (const { path, format } of samples) {
     for (const options of [["-O", "raw"], ["-O", "qcow2"], ["-c", "-O", "qcow2"]]) {
       const args = ["-f", format, ...options, path, folder.file("out")];
-      const { code, stdout, stderr } = await runMain("plan", "--output=json", ...args);
+      const { code, stdout, stderr } = await diskcast("plan", "--output=json", ...args);
       assert.deepEqual([code, stderr], [0, ""], args.join(" "));
       assert.deepEqual(await names(), before);
       const plan = JSON.parse(stdout);
@@ -21,7 +22,7 @@ Deno.test("a plan predicts the conversion, and writes nothing", { ignore: !hasQe
       assert.deepEqual(plan.totals, done, args.join(" "));
       if (target.compress && totals.data > 0) assert.equal(typeof plan["compressed-file-size"], "number");
       else if (options[1] === "qcow2") assert(fileSize <= plan["file-size"] * 1.1 + 65536, `${fileSize} ${stdout}`);
-      const human = await runMain("plan", ...args);
+      const human = await diskcast("plan", ...args);
       assert.match(human.stdout, /^source: .*\ntarget: .*\nin the source: .*\nto read and write: /);
       await Deno.remove(folder.file("out"));
     }
@@ -50,7 +51,7 @@ Deno.test("samples estimate the compressed size within the reported error", asyn
 });
 
 Deno.test("a plan for an existing target is refused", async () => {
-  const { code, stderr } = await runMain("plan", "-n", "tests/samples/sample.qcow2", "x");
+  const { code, stderr } = await diskcast("plan", "-n", "tests/samples/sample.qcow2", "x");
   assert.equal(code, 1);
   assert.match(stderr, /only new targets are planned/);
 });

@@ -1,18 +1,9 @@
 /**
- * Runs commands in this process, and makes images for them.
+ * Makes images for the tests of commands.
  *
  * @module
  */
-import { main } from "../../../cli/main.ts";
-import { type Outcome, qemuImgOk, qemuIo, type Scratch } from "../../support/qemu.ts";
-import { fakeIo } from "../support.ts";
-
-/** Runs `diskcast ...args` in this process. */
-export async function runMain(...args: string[]): Promise<Outcome> {
-  const io = fakeIo();
-  const code = await main(args, io);
-  return { code, stdout: io.stdout, stderr: io.stderr };
-}
+import { qemuImgOk, qemuIo, type Scratch } from "../../support/qemu.ts";
 
 /** One image and its format. */
 export interface Sample {

@@ -112,7 +112,7 @@ async function source(folder: Scratch): Promise<string> {
 async function converted(folder: Scratch, destination: string, name: string, ...more: string[]) {
   const path = folder.file(name);
   const args = ["convert", "--for", destination, ...more, "-f", "raw", await source(folder), path];
-  const { code, stderr, stdout } = await diskcast(args, { read: [folder.file(".")], write: [folder.file(".")] });
+  const { code, stderr, stdout } = await diskcast(...args);
   assert.equal(code, 0, stderr);
   assert.equal(stdout, "");
   const file = await Deno.readFile(path);
@@ -156,13 +156,12 @@ Deno.test("--round makes a disk longer, and the backup of its partition table mo
   await using folder = await scratch();
   const path = folder.file("disk.raw");
   const args = ["convert", "--round=1M", "-f", "raw", await source(folder), path];
-  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
-  const { code, stderr } = await diskcast(args, grants);
+  const { code, stderr } = await diskcast(...args);
   assert.equal(code, 0, stderr);
   const file = await Deno.readFile(path);
   assert.equal(file.length, 6 * MIB);
   assertGpt(file, 512);
-  const kept = await diskcast(["convert", "-n", ...args.slice(1)], grants);
+  const kept = await diskcast("convert", "-n", ...args.slice(1));
   assert.match(kept.stderr, /Cannot change the size of an existing target/);
 });
 
@@ -170,7 +169,7 @@ Deno.test("gcp: raw, whole GiB, named disk.raw", async () => {
   await using folder = await scratch();
   const path = folder.file("disk.raw");
   const args = ["convert", "--for", "gcp", "-f", "raw", await source(folder), path];
-  const { code, stderr } = await diskcast(args, { read: [folder.file(".")], write: [folder.file(".")] });
+  const { code, stderr } = await diskcast(...args);
   assert.equal(code, 0, stderr);
   assert.equal((await Deno.stat(path)).size, GIB);
   using file = await Deno.open(path);
@@ -310,16 +309,16 @@ Deno.test("rules find every problem", async () => {
 });
 
 Deno.test("presets prints the table as text and as JSON", async () => {
-  const json = await diskcast(["presets", "--output=json"]);
+  const json = await diskcast("presets", "--output=json");
   assert.equal(json.code, 0);
   const rows = JSON.parse(json.stdout);
   assert.deepEqual(rows.map((row: { name: string }) => row.name), presets.map(({ name }) => name));
   assert.equal(rows[1].recipes[0].size.multipleOf, MIB);
-  const human = await diskcast(["presets"]);
+  const human = await diskcast("presets");
   assert.equal(human.code, 0);
   for (const { name } of presets) assert.ok(human.stdout.includes(`\n${name} `) || human.stdout.startsWith(name), name);
-  assert.equal((await diskcast(["presets", "--output=xml"])).code, 1);
-  assert.equal((await diskcast(["presets", "a"])).code, 1);
+  assert.equal((await diskcast("presets", "--output=xml")).code, 1);
+  assert.equal((await diskcast("presets", "a")).code, 1);
 });
 
 Deno.test("a finished file that the destination will not take is kept and reported, and the exit code is 1", async () => {
@@ -328,11 +327,7 @@ Deno.test("a finished file that the destination will not take is kept and report
   const disk = await Deno.readFile(path);
   disk[512 + 60] ^= 1; // the header no longer agrees with its checksum
   await Deno.writeFile(path, disk);
-  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
-  const { code, stderr } = await diskcast(
-    ["convert", "--for", "azure", "-f", "raw", path, folder.file("a.vhd")],
-    grants,
-  );
+  const { code, stderr } = await diskcast("convert", "--for", "azure", "-f", "raw", path, folder.file("a.vhd"));
   assert.equal(code, 1);
   assert.match(stderr, /warning: the partition table of the disk is corrupt/);
   assert.match(stderr, /a\.vhd" is complete, but Microsoft Azure will not take it: its partition table is damaged/);
@@ -342,12 +337,11 @@ Deno.test("a finished file that the destination will not take is kept and report
 Deno.test("JSON stays JSON, and quiet stays quiet", async () => {
   await using folder = await scratch();
   const args = ["convert", "--for", "virtualbox", "-f", "raw", await source(folder), folder.file("a.vdi")];
-  const grants = { read: [folder.file(".")], write: [folder.file(".")] };
-  const json = await diskcast([...args, "--progress=json"], grants);
+  const json = await diskcast(...args, "--progress=json");
   assert.equal(json.code, 0);
   const lines = json.stderr.trim().split("\n").map((line) => JSON.parse(line));
   assert.ok(lines.length > 1);
   assert.equal(lines.at(-1).type ?? lines.at(-1).event, "summary");
-  const quiet = await diskcast([...args, "-q"], grants);
+  const quiet = await diskcast(...args, "-q");
   assert.deepEqual([quiet.code, quiet.stderr, quiet.stdout], [0, "", ""]);
 });

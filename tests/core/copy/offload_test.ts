@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import type { ConvertJob } from "../../../core/job.ts";
 import { type Files, type HostCopy, hostFiles, ImageError, type StoredFile } from "../../../formats/mod.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcastProcess } from "../../support/diskcast.ts";
 import { hasQemu, qemuImgOk, qemuIo, rng, run, type Scratch, scratch } from "../../support/qemu.ts";
 
 const KIB = 1024;
@@ -164,7 +164,17 @@ Deno.test({
     await using folder = await scratch();
     const [source] = await sources(folder);
     const out = folder.file("out.qcow2");
-    const { code, stderr } = await diskcast(["convert", "-C", "-q", "-f", "raw", "-O", "qcow2", source.path, out], {
+    const { code, stderr } = await diskcastProcess([
+      "convert",
+      "-C",
+      "-q",
+      "-f",
+      "raw",
+      "-O",
+      "qcow2",
+      source.path,
+      out,
+    ], {
       read: [folder.path],
       write: [folder.path],
     });

@@ -183,7 +183,7 @@ Deno.test("converts a chain of differencing images, by the library and by the pr
   await convert({ sources: [{ path: top }], target: { path: folder.file("a.raw"), format: "raw" } });
   assertBytes(await Deno.readFile(folder.file("a.raw")), model);
   const args = ["convert", "-O", "vhdx", top, folder.file("b.vhdx")];
-  const outcome = await diskcast(args, { read: [folder.path], write: [folder.path] });
+  const outcome = await diskcast(...args);
   assert.equal(outcome.code, 0, outcome.stderr);
   assertBytes(await readAll(await openBytes(await Deno.readFile(folder.file("b.vhdx")))), model);
 });

@@ -105,7 +105,7 @@ for (const options of ["subformat=dynamic,block_size=1M", "subformat=fixed", "bl
       await Deno.truncate(other, Math.min((await Deno.stat(other)).size, size));
       await Deno.rename(other, raw);
       const args = ["convert", "-n", "-f", "raw", "-O", "vhdx", raw, path];
-      const outcome = await diskcast(args, { read: [folder.path], write: [folder.path] });
+      const outcome = await diskcast(...args);
       assert.equal(outcome.code, 0, outcome.stderr);
       // Past the source's end the target is as it was.
       const expected = await Deno.readFile(folder.file("before.raw"));

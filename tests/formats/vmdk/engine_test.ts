@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { convert, type ConvertEvent, ImageError, openDisk } from "../../../mod.ts";
-import { diskcast } from "../../support/diskcast.ts";
+import { diskcastProcess } from "../../support/diskcast.ts";
 import { assertBytes } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 import { descriptor, encode } from "./build.ts";
@@ -163,11 +163,11 @@ Deno.test({
     for (const subformat of SUBFORMATS) {
       const options = `subformat=${subformat},adapter_type=lsilogic,compat6`;
       const args = ["convert", "-f", "raw", "-O", "vmdk", "-o", options, folder.file("a.raw"), folder.file("a.vmdk")];
-      const { code, stderr } = await diskcast(args, grants);
+      const { code, stderr } = await diskcastProcess(args, grants);
       assert.equal(code, 0, stderr);
       assertBytes(await guestBytes(folder.file("a.vmdk")), bytes);
     }
-    const refused = await diskcast(
+    const refused = await diskcastProcess(
       ["convert", "-c", "-f", "raw", "-O", "vmdk", folder.file("a.raw"), folder.file("b.vmdk")],
       grants,
     );
