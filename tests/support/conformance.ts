@@ -1,6 +1,5 @@
 /**
- * What every format must keep of the contract, as a list of cases; `tests/formats/conformance_test.ts` runs it over the
- * registry.
+ * The conformance suite: cases that every format must pass. `tests/formats/conformance_test.ts` runs them for the registry.
  *
  * @module
  */
@@ -31,7 +30,7 @@ import {
 } from "./model.ts";
 import { type Rng, rounds } from "./qemu.ts";
 
-/** One case; `skip` says why it does not apply. */
+/** One case; `skip` is the reason why it does not apply. */
 export interface Case {
   readonly name: string;
   readonly skip?: string | undefined;
@@ -39,11 +38,11 @@ export interface Case {
 }
 
 const NOTHING = new Uint8Array(0);
-/** How many damaged copies of an image are opened. */
+/** Number of damaged copies of an image that are opened. */
 const FLIPS = rounds(200, 400);
-/** The most guest bytes that are read of a damaged image: its size field may say anything. */
+/** Guest bytes that are read of a damaged image at most: its size field may have any value. */
 const MOST = 4 << 20;
-/** Guest bytes of a test disk at most; a larger clusterSize gets a disk of fewer clusters. */
+/** Guest bytes of a test disk at most; with larger clusters, the disk has fewer of them. */
 const LARGEST = 8 << 20;
 
 /** An image of a format that cannot create any: the bytes of its file, and those of its disk. */
@@ -65,25 +64,28 @@ export function conformanceCases(format: Format, sample?: Sample): Case[] {
     (format.has.overlays ? undefined : `${format.name} images are not made over a backing file`);
   const noCompression = noCreate ?? (format.has.compression ? undefined : `${format.name} does not compress`);
   const noSnapshots = noCreate ??
-    (format.has.snapshots ? undefined : `${format.name} has none; the engine never asks it`);
+    (format.has.snapshots ? undefined : `${format.name} has none`);
   return [
-    { name: "states sane facts of itself", run: () => sane(format) },
-    { name: "probing never throws and claims no stranger", run: (random) => probesCarefully(format, random) },
-    { name: "refuses an empty file and random bytes, or reads them", run: (random) => strangers(format, random) },
+    { name: "has valid properties", run: () => validProperties(format) },
+    {
+      name: "probes any bytes without an exception or a false match",
+      run: (random) => probesCarefully(format, random),
+    },
+    { name: "refuses an empty file and random bytes, or reads them", run: (random) => foreignBytes(format, random) },
     ...optionSets(format).map((options) => ({
       name: `keeps every byte with ${describe(options)}`,
       skip: noCreate,
       run: (random: Rng) => roundTrip(format, options, random),
     })),
     { name: "keeps every byte with mixed options", skip: noCreate, run: (random) => mixedOptions(format, random) },
-    { name: "waits for no table twice", skip: noCreate, run: (random) => waitsOnce(format, random) },
+    { name: "keeps its tables in memory", skip: noCreate, run: (random) => cachesTables(format, random) },
     { name: "keeps sizes", skip: noCreate, run: (random) => sizes(format, random) },
     { name: "keeps every byte compressed", skip: noCompression, run: (random) => compressed(format, random) },
     { name: "keeps every byte over a backing file", skip: noBacking, run: (random) => overBacking(format, random) },
     { name: "keeps every byte when edited", skip: noEdit, run: (random) => edited(format, random) },
-    { name: "lets go of an abandoned image", skip: noCreate, run: (random) => abandoned(format, random) },
+    { name: "allows an image to be abandoned", skip: noCreate, run: (random) => abandoned(format, random) },
     {
-      name: "knows no snapshot that is not there",
+      name: "refuses a missing snapshot",
       skip: noSnapshots,
       run: (random) => unknownSnapshot(format, random),
     },
@@ -109,12 +111,12 @@ export function conformanceCases(format: Format, sample?: Sample): Case[] {
   ];
 }
 
-/** The default, then every option's every value alone. */
+/** Returns the default options, then each value of each option alone. */
 export function optionSets(format: Format): OptionValues[] {
   return [{}, ...format.createOptions.flatMap((spec) => valuesOf(spec).map((value) => ({ [spec.name]: value })))];
 }
 
-/** Values to try. What a text option may be is the format's own test. */
+/** Returns values to try. The tests of a format itself cover its text options. */
 function valuesOf(spec: OptionSpec): (string | number | boolean)[] {
   switch (spec.type) {
     case "flag":
@@ -133,16 +135,16 @@ function valuesOf(spec: OptionSpec): (string | number | boolean)[] {
 }
 
 // deno-lint-ignore require-await
-async function sane(format: Format): Promise<void> {
+async function validProperties(format: Format): Promise<void> {
   assert.match(format.name, /^[a-z0-9]+$/);
   assert(isOneLine(format.title), format.title);
   assert(format.extensions.every((extension) => /^[a-z0-9]+$/.test(extension)));
   const names = format.createOptions.map((spec) => spec.name);
   assert.equal(new Set(names).size, names.length, "two options of one name");
-  for (const spec of format.createOptions) saneOption(spec);
+  for (const spec of format.createOptions) validOption(spec);
 }
 
-function saneOption(spec: OptionSpec): void {
+function validOption(spec: OptionSpec): void {
   assert.match(spec.name, /^[a-z0-9_.]+$/);
   assert(isOneLine(spec.help), `${spec.name}: ${spec.help}`);
   assert.equal(
@@ -175,7 +177,7 @@ async function probesCarefully(format: Format, random: Rng): Promise<void> {
   }
 }
 
-async function strangers(format: Format, random: Rng): Promise<void> {
+async function foreignBytes(format: Format, random: Rng): Promise<void> {
   for (
     const bytes of [
       new Uint8Array(0),
@@ -195,7 +197,7 @@ async function roundTrip(format: Format, options: OptionValues, random: Rng): Pr
   if (Object.keys(options).length > 0 && !await plannable(format, options)) return;
   const { image, model } = await filled(format, options, random);
   const peek = peekOf(image.storage.bytes());
-  if (format.name === "raw") assert.equal(format.probe(peek), "no", "raw never competes");
+  if (format.name === "raw") assert.equal(format.probe(peek), "no", "raw never matches");
   else assert.equal(format.probe(peek), "yes");
   await verify(format, image, model, random);
 }
@@ -214,18 +216,18 @@ async function mixedOptions(format: Format, random: Rng): Promise<void> {
   }
 }
 
-/** A look-up in a table that is at hand costs no promise: where the host is not asked, a second walk never waits. */
-async function waitsOnce(format: Format, random: Rng): Promise<void> {
+/** A look-up in a table in memory returns no promise: a second walk, on storage without `holeAt`, never waits. */
+async function cachesTables(format: Format, random: Rng): Promise<void> {
   for (const options of optionSets(format)) {
     if (!await plannable(format, options)) continue;
     const { image } = await filled(format, options, random);
     const disk = await openImage(format, image);
     for (const walk of ["first", "second"]) {
       for (let at = 0; at < disk.size;) {
-        const run = disk.extentAt(at, disk.size);
-        assert(walk === "first" || !(run instanceof Promise), `${describe(options)}: it waits at ${at}`);
-        const { end } = await run;
-        assert(end > at, `${describe(options)}: an empty run at ${at}`);
+        const extent = disk.extentAt(at, disk.size);
+        assert(walk === "first" || !(extent instanceof Promise), `${describe(options)}: it waits at ${at}`);
+        const { end } = await extent;
+        assert(end > at, `${describe(options)}: an empty extent at ${at}`);
         at = end;
       }
     }
@@ -245,39 +247,39 @@ async function sizes(format: Format, random: Rng): Promise<void> {
 }
 
 async function compressed(format: Format, random: Rng): Promise<void> {
-  let units = 0;
+  let clusters = 0;
   for (const options of optionSets(format)) {
     if (!await plannable(format, options, undefined, true)) continue;
     const { image, model } = await filled(format, options, random, undefined, { compress: true });
     await verify(format, image, model, random);
-    units += await decompressElsewhere(format, image, model, random);
+    clusters += await decompressElsewhere(format, image, model, random);
   }
-  assert(units > 0, "some units are compressed");
+  assert(clusters > 0, "some clusters are compressed");
 }
 
-/** Units as they lie decompress to the same bytes, whatever room there is for them; returns how many there were. */
+/** Checks that compressed clusters decompress to the same bytes, with any room for them; returns their number. */
 async function decompressElsewhere(format: Format, image: Image, model: Uint8Array, random: Rng): Promise<number> {
   const disk = await openImage(format, image);
-  assert(disk.readCompressed, "who compress gives units as they lie");
-  let units = 0;
+  assert(disk.readCompressed, "a disk of a format with compression has readCompressed");
+  let clusters = 0;
   for (let at = 0; at < disk.size;) {
-    const run = await disk.extentAt(at, disk.size);
-    const end = Math.min(run.end, alignDown(at, disk.clusterSize) + disk.clusterSize * random.int(1, 9));
-    if (run.kind === "data" && run.compressed) {
+    const extent = await disk.extentAt(at, disk.size);
+    const end = Math.min(extent.end, alignDown(at, disk.clusterSize) + disk.clusterSize * random.int(1, 9));
+    if (extent.kind === "data" && extent.compressed) {
       const room = new Uint8Array(random.int(0, 2 * (end - at)));
       let start = at;
-      for (const unit of await disk.readCompressed(room, at, end) ?? []) {
-        const bytes = new Uint8Array(unit.length);
-        assert.equal(await inlineDecompressor(unit.codec, unit.bytes, bytes), true);
-        assertBytes(bytes, model.subarray(start, start + unit.length));
-        start += unit.length;
-        units++;
+      for (const cluster of await disk.readCompressed(room, at, end) ?? []) {
+        const bytes = new Uint8Array(cluster.length);
+        assert.equal(await inlineDecompressor(cluster.codec, cluster.bytes, bytes), true);
+        assertBytes(bytes, model.subarray(start, start + cluster.length));
+        start += cluster.length;
+        clusters++;
       }
-      assert(start === at || start === end, "all units or none");
+      assert(start === at || start === end, "all clusters or none");
     }
     at = end;
   }
-  return units;
+  return clusters;
 }
 
 async function overBacking(format: Format, random: Rng): Promise<void> {
@@ -285,10 +287,10 @@ async function overBacking(format: Format, random: Rng): Promise<void> {
     if (!await plannable(format, options, undefined, false, true)) continue;
     for (const share of [0.6, 1.3]) {
       const size = await sizeFor(format, options);
-      const below = random.bytes(alignUp(Math.floor(size * share), 512));
-      below.fill(0, 8192, 40_000);
-      const { image, model } = await filled(format, options, random, size, { below });
-      await verify(format, image, model, random, below);
+      const backing = random.bytes(alignUp(Math.floor(size * share), 512));
+      backing.fill(0, 8192, 40_000);
+      const { image, model } = await filled(format, options, random, size, { backing });
+      await verify(format, image, model, random, backing);
     }
   }
 }
@@ -346,16 +348,16 @@ async function flips(format: Format, { image }: Filled, random: Rng): Promise<vo
   for (let count = 0; count < FLIPS; count++) {
     const reach = count % 4 === 0 ? bytes.length : Math.min(bytes.length, count % 4 === 1 ? 128 : 4096);
     const at = [...Array(random.int(1, 4))].map(() => random.int(reach));
-    for (const place of at) bytes[place] = random.chance(0.3) ? random.pick([0, 0xff, 0x80]) : random.int(256);
+    for (const offset of at) bytes[offset] = random.chance(0.3) ? random.pick([0, 0xff, 0x80]) : random.int(256);
     const began = performance.now();
-    const told = `bytes ${at.map((place) => `${place}=${bytes[place]}`).join(" ")}`;
+    const change = `bytes ${at.map((offset) => `${offset}=${bytes[offset]}`).join(" ")}`;
     try {
       await tryToRead(format, { storage: { bytes: () => bytes }, named: image.named }, MOST);
     } catch (error) {
-      throw new Error(`${told}: ${error}`, { cause: error });
+      throw new Error(`${change}: ${error}`, { cause: error });
     }
-    for (const place of at) bytes[place] = whole[place];
-    assert(performance.now() - began < 10_000, `${told}: took ${Math.round(performance.now() - began)} ms`);
+    for (const offset of at) bytes[offset] = whole[offset];
+    assert(performance.now() - began < 10_000, `${change}: took ${Math.round(performance.now() - began)} ms`);
   }
 }
 
@@ -371,13 +373,13 @@ async function filled(
   options: OptionValues,
   random: Rng,
   size?: number,
-  more: { readonly compress?: boolean; readonly below?: Uint8Array } = {},
+  more: { readonly compress?: boolean; readonly backing?: Uint8Array } = {},
 ): Promise<Filled> {
   const creation = await createImage(format, size ?? await sizeFor(format, options), options, more);
   const { writer } = creation;
-  const model = padded(more.below ?? new Uint8Array(0), writer.traits.size).slice();
-  // A kind of image that cannot but compress does so unasked.
-  if (more.compress) assert.equal(writer.traits.compress, true, "compress as it was asked to");
+  const model = padded(more.backing ?? new Uint8Array(0), writer.traits.size).slice();
+  // Some subformats always compress.
+  if (more.compress) assert.equal(writer.traits.compress, true, "the writer compresses");
   await workAtRandom(writer, model, random, 25);
   await writer.finish();
   return { image: creation, model };
@@ -388,24 +390,24 @@ async function verify(
   image: Image,
   model: Uint8Array,
   random: Rng,
-  below: Uint8Array = new Uint8Array(0),
+  backing: Uint8Array = new Uint8Array(0),
 ): Promise<void> {
   const disk = await openImage(format, image);
   assert.equal(disk.format, format.name);
   assert.equal(disk.size, model.length);
   assert(disk.clusterSize >= 1);
-  assert.equal(disk.backing === null, below.length === 0);
+  assert.equal(disk.backing === null, backing.length === 0);
   JSON.stringify(disk.info);
-  assertBytes(await readAll(disk, below), model);
-  await readAtRandom(disk, model, below, random);
+  assertBytes(await readAll(disk, backing), model);
+  await readAtRandom(disk, model, backing, random);
 }
 
 /** Some clusters and a part of one, of a size that is no multiple of anything but a sector. */
 async function sizeFor(format: Format, options: OptionValues): Promise<number> {
   const { writer } = await createImage(format, 1 << 20, options);
   const { clusterSize: unit } = writer.traits;
-  const units = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
-  return alignUp(units * unit + Math.floor(unit / 3), 512) + 512;
+  const clusters = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
+  return alignUp(clusters * unit + Math.floor(unit / 3), 512) + 512;
 }
 
 /** Whether the format takes these options together; a refusal must be `usage`. */
@@ -421,7 +423,7 @@ async function plannable(
       size,
       options,
       compress,
-      backing: backing ? { name: "below.raw", format: "raw" } : null,
+      backing: backing ? { name: "backing.raw", format: "raw" } : null,
     });
     return true;
   } catch (error) {

@@ -69,27 +69,27 @@ async function failures(format: Format): Promise<string[]> {
   return failed;
 }
 
-Deno.test("a sound format passes", async () => {
+Deno.test("a valid format passes", async () => {
   for (const one of conformanceCases(toy())) if (!one.skip) await one.run(rng(1));
 });
 
 /** What is broken, and a case that must notice. */
 const broken: readonly (readonly [what: string, format: Format, noticed: string])[] = [
   [
-    "a run past its limit",
+    "an extent past its limit",
     toy({}, { extentAt: (s, limit) => dataExtent(s, limit + 1) }),
     "keeps every byte",
   ],
-  ["an empty run", toy({}, { extentAt: (s) => dataExtent(s, s) }), "keeps every byte"],
+  ["an empty extent", toy({}, { extentAt: (s) => dataExtent(s, s) }), "keeps every byte"],
   [
-    "a run that begins early",
+    "an extent that begins early",
     toy({}, { extentAt: (s, e) => dataExtent(s && s - 1, e) }),
     "keeps every byte",
   ],
   [
     "a table that is read each time",
     toy({}, { extentAt: (start, end) => Promise.resolve(dataExtent(start, end)) }),
-    "waits for no table",
+    "keeps its tables",
   ],
   ["a lost write", toy({}, {}, { write: () => Promise.resolve() }), "keeps every byte"],
   ["a lost zero", toy({}, {}, { zero: () => Promise.resolve() }), "keeps every byte"],
@@ -100,14 +100,18 @@ const broken: readonly (readonly [what: string, format: Format, noticed: string]
   ],
   ["a wrong size", toy({}, { size: 512 }), "keeps sizes"],
   ["a foreign error", toy({ open: () => Promise.reject(new RangeError("x")) }), "survives every cut"],
-  ["a probe that claims all", toy({ probe: () => "yes" }), "probing never"],
-  ["a probe that throws", toy({ probe: ({ head }) => head[0]!.toFixed() ? "no" : "yes" }), "probing never"],
+  ["a probe that claims all", toy({ probe: () => "yes" }), "probes any bytes"],
+  ["a probe that throws", toy({ probe: ({ head }) => head[0]!.toFixed() ? "no" : "yes" }), "probes any bytes"],
   ["a shy probe", toy({ probe: () => "maybe" }), "keeps every byte with default"],
-  ["a final stop in help", toy({ createOptions: [{ name: "a", type: "flag", help: "Ends so." }] }), "states sane"],
+  [
+    "a final stop in help",
+    toy({ createOptions: [{ name: "a", type: "flag", help: "Ends so." }] }),
+    "has valid properties",
+  ],
   [
     "a default that is no value",
     toy({ createOptions: [{ name: "a", type: "choice", help: "A", values: ["b"], default: "c" }] }),
-    "states sane",
+    "has valid properties",
   ],
   [
     "an unknown snapshot that opens",
@@ -117,7 +121,7 @@ const broken: readonly (readonly [what: string, format: Format, noticed: string]
       has: { backing: false, overlays: false, compression: false, snapshots: true, bitmaps: false },
       open: (storage) => openToy(storage, {}),
     }),
-    "knows no snapshot",
+    "refuses a missing snapshot",
   ],
 ];
 

@@ -39,12 +39,12 @@ export async function createImage(
   format: Format,
   size: number,
   options: OptionValues = {},
-  more: { readonly compress?: boolean; readonly below?: Uint8Array | null } = {},
+  more: { readonly compress?: boolean; readonly backing?: Uint8Array | null } = {},
 ): Promise<Creation> {
   const plan: CreatePlan = {
     size,
     options,
-    backing: more.below ? { name: "below.raw", format: "raw" } : null,
+    backing: more.backing ? { name: "backing.raw", format: "raw" } : null,
     compress: more.compress ?? false,
   };
   await format.checkPlan?.(plan);
@@ -57,7 +57,7 @@ export async function createImage(
       named.set(name, made);
       return Promise.resolve(made);
     },
-    backing: more.below ? readerOf(more.below) : null,
+    backing: more.backing ? readerOf(more.backing) : null,
   });
   return { storage, named, writer };
 }
@@ -97,25 +97,25 @@ export function viewOf(bytes: Uint8Array, label = "memory"): Storage {
 export function editImage(
   format: Format,
   image: Image,
-  below: Uint8Array | null,
+  backing: Uint8Array | null,
   compress = false,
 ): Promise<DiskWriter> {
   return format.edit!(image.storage, {
     ...inlineCodecs,
     compress,
     openNamed: (file) => Promise.resolve(findNamed(image.named, file.name)),
-    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(backing ?? new Uint8Array(0))),
   });
 }
 
 /** For verbs that change an image of one file; with what is beneath it. */
-export function changeContext(below: Uint8Array = new Uint8Array(0)): ChangeContext {
+export function changeContext(backing: Uint8Array = new Uint8Array(0)): ChangeContext {
   const names = () => Promise.reject(new Error("it names no further files"));
   return {
     checkpoint: () => Promise.resolve(),
     openNamed: names,
     createNamed: names,
-    openBacking: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(backing)),
   };
 }
 
@@ -226,27 +226,27 @@ function shuffle<T>(items: T[], random: Rng): void {
 /**
  * Walks the runs from front to end, holds each against the contract, and returns the guest disk over `backing`.
  */
-export async function readAll(disk: Disk, below: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
+export async function readAll(disk: Disk, backing: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
   const bytes = new Uint8Array(disk.size);
   for (let start = 0; start < disk.size;) {
     const run = await checkedRun(disk, start, disk.size);
     if (run.kind === "data") await readInPieces(disk, bytes.subarray(run.start, run.end), run.start);
-    else if (run.kind === "hole") bytes.set(below.subarray(run.start, run.end), run.start);
+    else if (run.kind === "hole") bytes.set(backing.subarray(run.start, run.end), run.start);
     start = run.end;
   }
   return bytes;
 }
 
 /** What the guest sees of an image of one file, over `backing`. */
-export async function contentOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<Uint8Array> {
+export async function contentOf(format: Format, storage: MemoryStorage, backing?: Uint8Array): Promise<Uint8Array> {
   const disk = await openImage(format, { storage, named: new Map() });
-  return await readAll(disk, below);
+  return await readAll(disk, backing);
 }
 
 /** The fingerprint of the guest bytes, or the kind of the error that reading them throws. */
-export async function stateOf(format: Format, storage: MemoryStorage, below?: Uint8Array): Promise<string> {
+export async function stateOf(format: Format, storage: MemoryStorage, backing?: Uint8Array): Promise<string> {
   try {
-    return fingerprint(await contentOf(format, storage, below));
+    return fingerprint(await contentOf(format, storage, backing));
   } catch (error) {
     assert(error instanceof ImageError);
     return error.kind;
@@ -308,7 +308,7 @@ export function resized(bytes: Uint8Array, size: number): Uint8Array {
 }
 
 /** Asks for runs and reads at random positions, within and across units. */
-export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Array, random: Rng): Promise<void> {
+export async function readAtRandom(disk: Disk, model: Uint8Array, backing: Uint8Array, random: Rng): Promise<void> {
   for (let count = 0; count < 60 && disk.size > 0; count++) {
     const start = random.int(disk.size);
     const limit = random.chance(0.5) ? disk.size : random.int(start + 1, disk.size + 1);
@@ -323,7 +323,7 @@ export async function readAtRandom(disk: Disk, model: Uint8Array, below: Uint8Ar
         assertBytes(into, model.subarray(from, from + into.length), from);
       }
     } else {
-      const expected = run.kind === "hole" ? below.subarray(run.start, run.end) : new Uint8Array(0);
+      const expected = run.kind === "hole" ? backing.subarray(run.start, run.end) : new Uint8Array(0);
       assertBytes(padded(expected, run.end - run.start), model.subarray(run.start, run.end), run.start);
     }
   }

@@ -33,7 +33,7 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
   const path = folder.file("image.qcow2");
   const size = 4 << 20;
   const backing = random.bytes(3 << 20);
-  await Deno.writeFile(folder.file("below.raw"), backing);
+  await Deno.writeFile(folder.file("backing.raw"), backing);
   await qemuImgOk(
     "create",
     "-q",
@@ -42,7 +42,7 @@ async function tryCrash(options: string, random: Rng): Promise<void> {
     "-o",
     options,
     "-b",
-    folder.file("below.raw"),
+    folder.file("backing.raw"),
     "-F",
     "raw",
     path,

@@ -14,7 +14,7 @@ import { hasQemu, qemuImgOk, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertClean, save } from "./write_support.ts";
 
 const runSeed = seed();
-const backing: NamedFile = { name: "below.raw", format: "raw" };
+const backing: NamedFile = { name: "backing.raw", format: "raw" };
 
 function plan(options: OptionValues, more: Partial<CreatePlan> = {}): CreatePlan {
   return { size: 1 << 30, options, backing: null, compress: false, ...more };
@@ -37,7 +37,7 @@ const refused: [why: RegExp, plan: CreatePlan][] = [
   [/without "data_file"/, plan({ data_file_raw: true })],
   [/data_file_raw.*backing file/, plan({ data_file: "a.raw", data_file_raw: true }, { backing })],
   [/1024 bytes, must have 1 to 1023/, plan({}, { backing: { name: "x".repeat(1024), format: "raw" } })],
-  [/without its format/, plan({}, { backing: { name: "below.raw" } })],
+  [/without its format/, plan({}, { backing: { name: "backing.raw" } })],
   [/must fit a cluster of 512/, plan({ cluster_size: 512 }, { backing: { name: "x".repeat(400), format: "raw" } })],
   [/128 GiB/, plan({ cluster_size: 512 }, { size: 2 ** 37 + 512 })],
   [/2 PiB/, plan({}, { size: 2 ** 51 + 512 })],
@@ -104,12 +104,12 @@ Deno.test({
       compression_type: "zstd",
       lazy_refcounts: true,
     };
-    const image = await createImage(qcow2, 1 << 30, options, { below: new Uint8Array(4096) });
+    const image = await createImage(qcow2, 1 << 30, options, { backing: new Uint8Array(4096) });
     await image.writer.finish();
     await using folder = await scratch();
     const info = JSON.parse(await qemuImgOk("info", "--output=json", await save(image, folder, new Uint8Array(4096))));
     assert.equal(info["cluster-size"], 32768);
-    assert.equal(info["backing-filename"], "below.raw");
+    assert.equal(info["backing-filename"], "backing.raw");
     assert.equal(info["backing-filename-format"], "raw");
     const data = info["format-specific"].data;
     assert.equal(data["refcount-bits"], 8);

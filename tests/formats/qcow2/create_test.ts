@@ -75,7 +75,7 @@ async function tryCase(
   const size = 512 * random.int(1, Math.max(1000, (cluster < 1 << 20 ? 24 : 8) * cluster / 512));
   const backing = hasBacking ? backingBytes(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
   const model = padded(backing ?? new Uint8Array(0), size).slice();
-  const image = await createImage(qcow2, size, options, { compress, below: backing });
+  const image = await createImage(qcow2, size, options, { compress, backing });
   await workAtRandom(image.writer, model, random, 60);
   await image.writer.finish();
   await using folder = await scratch();

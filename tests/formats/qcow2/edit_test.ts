@@ -111,8 +111,8 @@ async function make(one: Case, folder: Scratch, size: number, backing: Uint8Arra
     start.set(random.chance(0.5) ? random.bytes(to - from) : new Uint8Array(to - from).fill(part + 1), from);
   }
   await Deno.writeFile(folder.file("start.raw"), start);
-  if (backing !== null) await Deno.writeFile(folder.file("below.raw"), backing);
-  const backingArgs = backing === null ? [] : ["-b", "below.raw", "-F", "raw"];
+  if (backing !== null) await Deno.writeFile(folder.file("backing.raw"), backing);
+  const backingArgs = backing === null ? [] : ["-b", "backing.raw", "-F", "raw"];
   const options = { cwd: folder.path };
   const create = ["create", "-q", "-f", "qcow2", "-o", one.options, ...backingArgs, "image.qcow2", String(size)];
   assert.equal((await run("qemu-img", create, options)).code, 0);

@@ -150,7 +150,7 @@ Deno.test("after a failed write nothing more is written, and the image stays unf
 });
 
 Deno.test("a part of a cluster over a backing file that is not open cannot be written", async () => {
-  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
+  const plan = { size: 1 << 20, options: {}, backing: { name: "backing.raw", format: "raw" }, compress: false };
   const writer = await qcow2.create!(new MemoryStorage(), plan, standalone);
   await writer.write(new Uint8Array(65536), 0);
   await assert.rejects(writer.write(new Uint8Array(512), 65536), { kind: "unsupported" });
@@ -158,7 +158,7 @@ Deno.test("a part of a cluster over a backing file that is not open cannot be wr
 
 Deno.test("a backing file may be shorter than the image", async () => {
   const backing = new Uint8Array(70000).fill(9);
-  const plan = { size: 1 << 20, options: {}, backing: { name: "below.raw", format: "raw" }, compress: false };
+  const plan = { size: 1 << 20, options: {}, backing: { name: "backing.raw", format: "raw" }, compress: false };
   const storage = new MemoryStorage();
   const writer = await qcow2.create!(storage, plan, { ...inlineCodecs, ...standalone, backing: readerOf(backing) });
   await writer.write(new Uint8Array(512).fill(1), 65536 + 512);

@@ -12,7 +12,7 @@ import { readSparse, run, type Scratch } from "../../support/qemu.ts";
 export async function save(image: Image, folder: Scratch, backing: Uint8Array | null = null): Promise<string> {
   await Deno.writeFile(folder.file("image.qcow2"), image.storage.bytes());
   for (const [name, storage] of image.named) await Deno.writeFile(folder.file(name), storage.bytes());
-  if (backing !== null) await Deno.writeFile(folder.file("below.raw"), backing);
+  if (backing !== null) await Deno.writeFile(folder.file("backing.raw"), backing);
   return folder.file("image.qcow2");
 }
 

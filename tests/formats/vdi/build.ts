@@ -69,7 +69,10 @@ export function buildVdi(built: Built): Uint8Array {
 }
 
 /** Random blocks at random places of the file, some of which belong to none. */
-export function randomImage(random: Rng, type: 1 | 4): { readonly bytes: Uint8Array; readonly below: Uint8Array } {
+export function randomImage(
+  random: Rng,
+  type: 1 | 4,
+): { readonly bytes: Uint8Array; readonly parentBytes: Uint8Array } {
   const blockSize = random.pick([512, 4096, 16_384]);
   const entries = random.int(1, 10);
   const size = entries * blockSize - random.int(blockSize / 512) * 512;
@@ -81,8 +84,8 @@ export function randomImage(random: Rng, type: 1 | 4): { readonly bytes: Uint8Ar
   const used = Math.max(0, ...map.map((entry) => entry < DISCARDED ? entry + 1 : 0));
   const blocks = Array.from({ length: used }, () => random.bytes(blockSize));
   const extraBytes = random.pick([0, 0, 512]);
-  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
-  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
+  const parentBytes = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
+  if (random.chance(0.5)) parentBytes.fill(0, parentBytes.length >> 2, parentBytes.length >> 1);
   const parent = type === 4 ? { parent: UUID } : {};
-  return { bytes: buildVdi({ type, size, blockSize, extraBytes, map, blocks, ...parent }), below };
+  return { bytes: buildVdi({ type, size, blockSize, extraBytes, map, blocks, ...parent }), parentBytes };
 }

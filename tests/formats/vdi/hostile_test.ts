@@ -132,7 +132,7 @@ Deno.test("hostile VDI: blocks at one place, or at a place that there is not, ar
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
-    openBacking: () => Promise.reject(new Error("nothing beneath")),
+    openBacking: () => Promise.reject(new Error("no parent")),
   };
   for (const [at, entry] of [[AT.map + 4, 0], [AT.map + 4, 1]] as const) {
     const bytes = image.slice();

@@ -154,11 +154,11 @@ Deno.test({
 Deno.test("a snapshot is read through the parent that the user states", async () => {
   await using folder = await scratch();
   const random = rng(runSeed);
-  const [below, above] = [random.bytes(BLOCK), random.bytes(BLOCK)];
+  const [parentBytes, above] = [random.bytes(BLOCK), random.bytes(BLOCK)];
   const size = 3 * BLOCK;
   const [base, top, out] = [folder.file("base.vdi"), folder.file("snapshot.vdi"), folder.file("out.raw")];
   const common = { size, blockSize: BLOCK };
-  await Deno.writeFile(base, buildVdi({ type: 1, ...common, map: [0, 0, 0], blocks: [below] }));
+  await Deno.writeFile(base, buildVdi({ type: 1, ...common, map: [0, 0, 0], blocks: [parentBytes] }));
   const uuid = random.bytes(16);
   const child = buildVdi({ type: 4, ...common, uuid, parent: UUID, map: [FREE, 0, DISCARDED], blocks: [above] });
   await Deno.writeFile(top, child);
@@ -166,7 +166,7 @@ Deno.test("a snapshot is read through the parent that the user states", async ()
   const source = { path: top, backing: { path: base, format: "vdi" } };
   await convert({ sources: [source], target });
   const model = new Uint8Array(size);
-  model.set(below);
+  model.set(parentBytes);
   model.set(above, BLOCK);
   assertBytes(await Deno.readFile(out), model);
 });

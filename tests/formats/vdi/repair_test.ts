@@ -100,8 +100,8 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
   const random = rng(runSeed);
   for (let round = 0; round < 100; round++) {
     const type = random.pick([1, 4] as const);
-    const { bytes, below: beneath } = randomImage(random, type);
-    const below = type === 4 ? beneath : new Uint8Array(0);
+    const { bytes, parentBytes: ownParent } = randomImage(random, type);
+    const parentBytes = type === 4 ? ownParent : new Uint8Array(0);
     const view = new DataView(bytes.buffer);
     const blocks = view.getUint32(384, true);
     for (let count = random.int(4); count > 0; count--) {
@@ -110,9 +110,9 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     }
     const start = random.chance(0.3) ? bytes.subarray(0, bytes.length - random.int(1 + bytes.length / 4)) : bytes;
     const what = random.pick(["all", "leaks"] as const);
-    const state = (storage: MemoryStorage) => stateOf(vdi, storage, below);
+    const state = (storage: MemoryStorage) => stateOf(vdi, storage, parentBytes);
     if (start.length < AT.data) continue;
-    const action = (storage: WritableStorage) => repairVdi(storage, what, changeContext(below));
+    const action = (storage: WritableStorage) => repairVdi(storage, what, changeContext(parentBytes));
     const first = await state(new MemoryStorage(start));
     const ended = await tryMemoryCrashes({ start, action, state, random });
     const left = await found(ended);
@@ -122,7 +122,7 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     }
     if (left.corruptions === 0) {
       assert.equal(left.leaks, 0);
-      await resizeVdi(ended, 20 * BLOCK, "off", changeContext(below));
+      await resizeVdi(ended, 20 * BLOCK, "off", changeContext(parentBytes));
     }
   }
 });

@@ -56,42 +56,42 @@ for (const type of [1, 2, 4] as const) {
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
     const random = rng(runSeed);
     for (let round = 0; round < rounds(10, 25); round++) {
-      const { start, below } = randomStart(random, type);
-      const model = await contentOf(vdi, new MemoryStorage(start), below);
+      const { start, parentBytes } = randomStart(random, type);
+      const model = await contentOf(vdi, new MemoryStorage(start), parentBytes);
       // Up to a map of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
       const growths = type === 2 ? GROWTHS.filter((one) => one !== "metadata") : GROWTHS;
       const growth = size > model.length ? random.pick(growths) : "off";
       const ended = await tryMemoryCrashes({
         start,
-        action: (storage) => resizeVdi(storage, size, growth, changeContext(below)),
+        action: (storage) => resizeVdi(storage, size, growth, changeContext(parentBytes)),
         state: async (storage) => {
-          const state = fingerprint(await contentOf(vdi, storage, below));
+          const state = fingerprint(await contentOf(vdi, storage, parentBytes));
           // What a crash leaves can be mended, and reads the same after that.
           const mended = new MemoryStorage(storage.bytes());
-          await repairVdi(mended, "all", changeContext(below));
+          await repairVdi(mended, "all", changeContext(parentBytes));
           await assertTidy(mended, false);
-          assert.equal(fingerprint(await contentOf(vdi, mended, below)), state);
+          assert.equal(fingerprint(await contentOf(vdi, mended, parentBytes)), state);
           return state;
         },
         random,
       });
-      assertBytes(await contentOf(vdi, ended, below), resized(model, size));
+      assertBytes(await contentOf(vdi, ended, parentBytes), resized(model, size));
       if (size !== model.length) await assertTidy(ended, size > model.length);
     }
   });
 }
 
-function randomStart(random: Rng, type: 1 | 2 | 4): { readonly start: Uint8Array; readonly below: Uint8Array } {
+function randomStart(random: Rng, type: 1 | 2 | 4): { readonly start: Uint8Array; readonly parentBytes: Uint8Array } {
   if (type !== 2) {
-    const { bytes, below } = randomImage(random, type);
-    return { start: bytes, below: type === 4 ? below : NOTHING };
+    const { bytes, parentBytes } = randomImage(random, type);
+    return { start: bytes, parentBytes: type === 4 ? parentBytes : NOTHING };
   }
   const blockSize = random.pick([512, BLOCK]);
   const blocks = Array.from({ length: random.int(1, 60) }, () => random.bytes(blockSize));
   const size = blocks.length * blockSize - random.int(blockSize / 512) * 512;
   const start = buildVdi({ type, size, blockSize, blocks, map: blocks.map((_, index) => index) });
-  return { start, below: NOTHING };
+  return { start, parentBytes: NOTHING };
 }
 
 Deno.test("the map grows over the first blocks: they move to the end, and the rest stays where it is", async () => {
@@ -127,10 +127,10 @@ Deno.test("where there is room behind the map, nothing moves", async () => {
 Deno.test("over a parent that is longer, what is new is discarded, not filled", async () => {
   const storage = new MemoryStorage(buildVdi({ type: 4, size: 2 * BLOCK, blockSize: BLOCK, parent: UUID }));
   const before = storage.size;
-  const below = new Uint8Array(8 * BLOCK).fill(7);
-  await resizeVdi(storage, 10 * BLOCK, "off", changeContext(below));
+  const parentBytes = new Uint8Array(8 * BLOCK).fill(7);
+  await resizeVdi(storage, 10 * BLOCK, "off", changeContext(parentBytes));
   assert.equal(storage.size, before);
-  assertBytes(await contentOf(vdi, storage, below), resized(below.subarray(0, 2 * BLOCK), 10 * BLOCK));
+  assertBytes(await contentOf(vdi, storage, parentBytes), resized(parentBytes.subarray(0, 2 * BLOCK), 10 * BLOCK));
 });
 
 Deno.test("a new size is new content, and has no geometry of old", async () => {

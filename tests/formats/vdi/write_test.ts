@@ -23,14 +23,14 @@ function plan(size: number, options: CreatePlan["options"] = {}): CreatePlan {
   return { size, options, backing: null, compress: false };
 }
 
-function contextOver(below: Uint8Array): EditContext {
+function contextOver(parentBytes: Uint8Array): EditContext {
   return {
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("VDI names no further files")),
     openBacking: (backing) => {
       assert.deepEqual([backing.name, backing.format], ["", "vdi"]);
-      return Promise.resolve(readerOf(below));
+      return Promise.resolve(readerOf(parentBytes));
     },
   };
 }
@@ -119,15 +119,15 @@ for (const type of [1, 4] as const) {
   Deno.test(`edits keep every byte: ${type === 1 ? "dynamic" : "differencing"}`, async () => {
     const random = rng(runSeed);
     for (let round = 0; round < 200; round++) {
-      const { bytes, below } = randomImage(random, type);
-      const beneath = type === 4 ? below : new Uint8Array(0);
+      const { bytes, parentBytes: ownParent } = randomImage(random, type);
+      const parentBytes = type === 4 ? ownParent : new Uint8Array(0);
       const storage = new MemoryStorage(bytes);
-      const model = await contentOf(vdi, storage, beneath);
+      const model = await contentOf(vdi, storage, parentBytes);
       for (let again = 0; again < 2; again++) {
-        const writer = await vdi.edit!(storage, contextOver(beneath));
+        const writer = await vdi.edit!(storage, contextOver(parentBytes));
         for (let step = 0; step < 8; step++) await oneEdit(writer, model, random);
         await writer.finish();
-        assertBytes(await contentOf(vdi, storage, beneath), model);
+        assertBytes(await contentOf(vdi, storage, parentBytes), model);
       }
       // VirtualBox and QEMU take the number of blocks in use for the next free place.
       const view = new DataView(storage.bytes().buffer);

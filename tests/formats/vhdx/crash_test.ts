@@ -13,10 +13,10 @@ const SIZE = 10 * MIB;
 const parent = { parent_linkage: `{${GUID.data}}`, relative_path: ".\\parent.vhdx" };
 
 /** The guest bytes over `backing`. Now and then, where qemu-img knows the kind of image, it replays the log and sees the same. */
-async function look(path: string, below: Uint8Array | undefined, random: Rng): Promise<Uint8Array> {
+async function look(path: string, parentBytes: Uint8Array | undefined, random: Rng): Promise<Uint8Array> {
   await using disk = await pathOpened(path);
-  const bytes = await readAll(disk, below);
-  if (below !== undefined || !random.chance(0.3)) return bytes;
+  const bytes = await readAll(disk, parentBytes);
+  if (parentBytes !== undefined || !random.chance(0.3)) return bytes;
   const copy = `${path}.copy`;
   try {
     await Deno.copyFile(path, copy);
@@ -42,18 +42,18 @@ for (const [name, { states, fixed = false }] of Object.entries(KINDS)) {
     async fn() {
       await using folder = await scratch();
       const random = rng(runSeed);
-      const below = states.includes(7) ? random.bytes(SIZE) : undefined;
+      const parentBytes = states.includes(7) ? random.bytes(SIZE) : undefined;
       const path = folder.file("a.vhdx");
       const blocks = blocksOf(states, random);
-      await Deno.writeFile(path, build({ size: SIZE, blocks, fixed, ...(below && { parent }) }));
+      await Deno.writeFile(path, build({ size: SIZE, blocks, fixed, ...(parentBytes && { parent }) }));
       /** All that the disk was meant to be, one after another. */
-      const versions: Uint8Array[] = [await look(path, below, random)];
+      const versions: Uint8Array[] = [await look(path, parentBytes, random)];
       let now = versions[0];
       await tryFolderCrashes({
         folder: folder.path,
-        action: (files) => change(path, files, versions, below, random),
+        action: (files) => change(path, files, versions, parentBytes, random),
         async state() {
-          now = await look(path, below, random);
+          now = await look(path, parentBytes, random);
           return fingerprint(now);
         },
         mixed() {
@@ -89,7 +89,7 @@ async function change(
   path: string,
   files: Files,
   versions: Uint8Array[],
-  below: Uint8Array | undefined,
+  parentBytes: Uint8Array | undefined,
   random: Rng,
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
@@ -97,7 +97,7 @@ async function change(
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(parentBytes ?? new Uint8Array(0))),
   });
   for (let step = 0; step < 14; step++) {
     const model = versions.at(-1)!.slice();
@@ -115,5 +115,5 @@ async function change(
     versions.push(model);
   }
   await writer.finish();
-  assertBytes(await look(path, below, random), versions.at(-1)!);
+  assertBytes(await look(path, parentBytes, random), versions.at(-1)!);
 }

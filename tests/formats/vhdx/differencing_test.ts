@@ -166,8 +166,8 @@ async function chain(folder: Scratch, depth: number): Promise<{ top: string; mod
       }
     }
     const name = level === depth - 1 ? "top.avhdx" : `level${level}.vhdx`;
-    const beneath = { parent_linkage: `{${guidOf(level - 1)}}`, relative_path: `.\\level${level - 1}.vhdx` };
-    const spec: Spec = { size, blocks, dataWriteGuid: guidOf(level), ...(level > 0 && { parent: beneath }) };
+    const parent = { parent_linkage: `{${guidOf(level - 1)}}`, relative_path: `.\\level${level - 1}.vhdx` };
+    const spec: Spec = { size, blocks, dataWriteGuid: guidOf(level), ...(level > 0 && { parent }) };
     await Deno.writeFile(folder.file(name), build(spec));
   }
   return { top: folder.file("top.avhdx"), model };

@@ -9,12 +9,12 @@ import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { AT, type Block, build, GUID, MIB, setBat, type Spec } from "./build.ts";
 import { filled, openFrom, runLines } from "./support.ts";
 
-function edit(storage: WritableStorage, below: Uint8Array = new Uint8Array(0)): Promise<DiskWriter> {
+function edit(storage: WritableStorage, parentBytes: Uint8Array = new Uint8Array(0)): Promise<DiskWriter> {
   return vhdx.edit!(storage, {
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBacking: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(parentBytes)),
   });
 }
 
@@ -69,10 +69,10 @@ Deno.test("differencing images are edited over what is beneath them", async () =
   const random = rng(seed());
   for (const sector of [512, 4096]) {
     for (let round = 0; round < 10; round++) {
-      const below = random.bytes(random.pick([3, 5, 8]) * MIB);
-      const { spec, model } = randomImage(random, [0, 0, 2, 3, 6, 7, 7], below, sector);
+      const parentBytes = random.bytes(random.pick([3, 5, 8]) * MIB);
+      const { spec, model } = randomImage(random, [0, 0, 2, 3, 6, 7, 7], parentBytes, sector);
       const storage = new MemoryStorage(build({ ...spec, parent }));
-      await changeAndVerify(storage, model, random, below);
+      await changeAndVerify(storage, model, random, parentBytes);
     }
   }
 });
@@ -81,12 +81,12 @@ Deno.test("differencing images are edited over what is beneath them", async () =
 function randomImage(
   random: Rng,
   states: readonly number[],
-  below: Uint8Array = new Uint8Array(0),
+  parentBytes: Uint8Array = new Uint8Array(0),
   sector = 512,
 ): { spec: Spec; model: Uint8Array } {
   const size = random.int(3, 7) * MIB + 8192;
   const model = new Uint8Array(size);
-  model.set(below.subarray(0, size));
+  model.set(parentBytes.subarray(0, size));
   const blocks: { [block: number]: Block } = {};
   for (let block = 0; block * MIB < size; block++) {
     const state = random.pick(states);
@@ -96,7 +96,7 @@ function randomImage(
     blocks[block] = {
       state,
       ...(state >= 6 && { content }),
-      ...((state === 7 || state === 0 && below.length > 0) && { bits }),
+      ...((state === 7 || state === 0 && parentBytes.length > 0) && { bits }),
     };
     for (let at = block * MIB; at < Math.min(size, (block + 1) * MIB); at += sector) {
       const bit = at % MIB / sector;
@@ -106,19 +106,19 @@ function randomImage(
       } else if (state !== 0 && state !== 7) model.fill(0, at, end);
     }
   }
-  return { spec: { size, sector, blocks, fixed: below.length === 0 && random.chance(0.3) }, model };
+  return { spec: { size, sector, blocks, fixed: parentBytes.length === 0 && random.chance(0.3) }, model };
 }
 
 async function changeAndVerify(
   storage: MemoryStorage,
   model: Uint8Array,
   random: Rng,
-  below?: Uint8Array,
+  parentBytes?: Uint8Array,
 ): Promise<void> {
-  assertBytes(await readAll(await openFrom(storage), below), model);
+  assertBytes(await readAll(await openFrom(storage), parentBytes), model);
   const watched = random.chance(0.5) ? storage : new PlainStorage(storage);
   for (let session = 0; session < 2; session++) {
-    const writer = await edit(watched, below);
+    const writer = await edit(watched, parentBytes);
     await workAtRandom(writer, model, random, 15);
     // A last piece may end anywhere: sources need not have whole sectors.
     const start = random.int(model.length - 5000);
@@ -129,7 +129,7 @@ async function changeAndVerify(
     await writer.zero(start, zeroEnd);
     model.fill(0, start, zeroEnd);
     await writer.finish();
-    assertBytes(await readAll(await openFrom(storage), below), model);
+    assertBytes(await readAll(await openFrom(storage), parentBytes), model);
   }
 }
 
@@ -186,10 +186,10 @@ Deno.test("an image whose blocks share a place is read, and not written", async 
 Deno.test("convert -n into a differencing image leaves its parent alone", async () => {
   await using folder = await scratch();
   const random = rng(seed());
-  const [below, model] = [random.bytes(3 * MIB), random.bytes(2 * MIB + 512)];
+  const [parentBytes, model] = [random.bytes(3 * MIB), random.bytes(2 * MIB + 512)];
   model.fill(0, 100 * 4096, 300 * 4096);
   const blocks = Object.fromEntries([0, 1, 2].map((block) => {
-    return [block, { state: 6, content: below.subarray(block * MIB, (block + 1) * MIB) }];
+    return [block, { state: 6, content: parentBytes.subarray(block * MIB, (block + 1) * MIB) }];
   }));
   const base = build({ size: 3 * MIB, blocks });
   await Deno.writeFile(folder.file("parent.vhdx"), base);
@@ -198,7 +198,7 @@ Deno.test("convert -n into a differencing image leaves its parent alone", async 
   const target = { path: folder.file("child.avhdx"), format: "vhdx", create: false };
   await convert({ sources: [{ path: folder.file("a.raw"), format: "raw" }], target });
   await convert({ sources: [{ path: target.path }], target: { path: folder.file("b.raw"), format: "raw" } });
-  const expected = below.slice();
+  const expected = parentBytes.slice();
   expected.set(model);
   assertBytes(await Deno.readFile(folder.file("b.raw")), expected);
   assertBytes(await Deno.readFile(folder.file("parent.vhdx")), base);
