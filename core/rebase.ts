@@ -149,7 +149,7 @@ class Rebase {
 
   /** Deallocates the clusters that are equal in the new backing file; returns their guest bytes. */
   async dropSame(changed: ChangedImage, newBacking: GuestReader): Promise<number> {
-    const forget = verbOf(changed, "deallocate", "drop clusters of");
+    const deallocate = verbOf(changed, "deallocate", "drop clusters of");
     const top = await changed.read();
     const { clusterSize } = top;
     const ranges: { start: number; end: number }[] = [];
@@ -172,7 +172,7 @@ class Rebase {
         dropped += to - from;
       }
     }
-    await forget(changed.storage, ranges, changed.context);
+    await deallocate(changed.storage, ranges, changed.context);
     return dropped;
   }
 }

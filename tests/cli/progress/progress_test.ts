@@ -231,7 +231,7 @@ Deno.test("json: one object a line, status four times a second at most, adjacent
   const io = fakeIo();
   play("json", io, 100);
   const lines = jsonLines(io);
-  assert(lines.every((line) => line["v"] === 1));
+  assert(lines.every((line) => line["v"] === 2));
   assert.deepEqual(lines.filter((line) => line["type"] === "extent"), [
     { v: 2, type: "extent", start: 0, end: 100 * MIB, kind: "data", action: "copy", zeroes: 0, seconds: 0 },
   ]);
