@@ -1,5 +1,5 @@
 /**
- * What lies beneath an image: naming another file, and letting it show.
+ * The backing file of an image: naming another one, and deallocating grains so that it shows.
  *
  * @module
  */
@@ -11,24 +11,24 @@ import type { WritableStorage } from "../storage/types.ts";
 import { withParent } from "./descriptor_edit.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
-import { giveBack } from "./give_back.ts";
+import { punchHoles } from "./give_back.ts";
 import { readDescriptor, readLayout } from "./extent_files.ts";
-import { onlyPlainExtents, type PlainExtent, tablesIn } from "./sparse_extents.ts";
+import { requireSparseExtents, type SparseExtent, tablesIn } from "./sparse_extents.ts";
 
-/** Tables that change before their grains are given back. */
+/** Grain tables that are changed and synced before holes are punched for their grains. */
 const STEP = 64;
 
 /**
- * Names `backing` as the file beneath, or none. Nothing else changes. Without an ID, the descriptor states no content
- * ID of the parent, and nobody checks it.
+ * Names `backing` as the parent, or none. Nothing else changes. Without an ID, the descriptor states no content ID of the
+ * parent, and readers check none.
  *
- * @throws ImageError `usage` for a file that is no vmdk, or of which the content ID is not known; `unsupported` where
- * nothing can lie beneath
+ * @throws ImageError `usage` for a file that is no vmdk, or of which the content ID is not known; `unsupported` for an
+ * image that can have no parent
  */
 export async function setVmdkBacking(storage: WritableStorage, backing: NamedFile | null): Promise<void> {
   const { label } = storage;
   const refuse = (kind: "usage" | "unsupported", why: string) =>
-    new ImageError(kind, `Cannot change what lies beneath "${label}": ${why}`, { path: label });
+    new ImageError(kind, `Cannot change the backing file of "${label}": ${why}`, { path: label });
   const found = await readDescriptor(storage);
   if (found === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
   const { descriptor, embedded, header } = found;
@@ -53,33 +53,33 @@ export async function setVmdkBacking(storage: WritableStorage, backing: NamedFil
   await storeDescriptor(storage, { embedded }, text);
 }
 
-/** Forgets everything that the image states. */
+/** Deallocates all grains, so that the backing file shows. */
 export async function emptyVmdk(storage: WritableStorage, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  for (const extent of await onlyPlainExtents(layout, "empty", storage.label)) {
-    await forgetIn(extent, 0, extent.sparse.header.capacity, context);
+  for (const extent of await requireSparseExtents(layout, "empty", storage.label)) {
+    await deallocateIn(extent, 0, extent.sparse.header.capacity, context);
   }
 }
 
-/** Forgets the grains inside these ranges of guest bytes, which rise. */
-export async function forgetVmdk(
+/** Deallocates the grains inside these ranges of guest bytes, which are in rising order. */
+export async function deallocateVmdk(
   storage: WritableStorage,
   ranges: readonly { readonly start: number; readonly end: number }[],
   context: ChangeContext,
 ): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  for (const extent of await onlyPlainExtents(layout, "drop grains of", storage.label)) {
+  for (const extent of await requireSparseExtents(layout, "drop grains of", storage.label)) {
     const { guestStart, size } = extent.part;
     for (const { start, end } of ranges) {
       const [from, to] = [Math.max(start, guestStart) - guestStart, Math.min(end, guestStart + size) - guestStart];
-      if (from < to) await forgetIn(extent, from, to, context);
+      if (from < to) await deallocateIn(extent, from, to, context);
     }
   }
 }
 
-/** Forgets the whole grains of `[start, end)`, which counts from the start of the extent. */
-async function forgetIn(
-  extent: PlainExtent<WritableStorage>,
+/** Deallocates the whole grains of `[start, end)`, guest bytes counted from the start of the extent file. */
+async function deallocateIn(
+  extent: SparseExtent<WritableStorage>,
   start: number,
   end: number,
   { checkpoint }: ChangeContext,
@@ -106,7 +106,7 @@ async function forgetIn(
     }
     await tables.flush();
     await storage.sync();
-    await giveBack(storage, header, freed);
+    await punchHoles(storage, header, freed);
     await checkpoint();
   }
 }

@@ -8,7 +8,7 @@ import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from 
 import type { Storage } from "../storage/types.ts";
 import { openVmdk } from "./open.ts";
 import { readLayout } from "./extent_files.ts";
-import { type PlainExtent, plainExtents } from "./sparse_extents.ts";
+import { type SparseExtent, sparseExtents } from "./sparse_extents.ts";
 import { overlapsIn, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
 /**
@@ -25,7 +25,7 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
   const tell = (message: string, fileOffset: number) => {
     if (found.length < MAX_PROBLEMS) found.push({ kind: "corruption", message, fileOffset });
   };
-  for (const extent of await plainExtents(layout)) {
+  for (const extent of await sparseExtents(layout)) {
     const { label } = extent.storage;
     for await (const fault of tableFaults(extent, context)) {
       corruptions++;
@@ -53,7 +53,7 @@ function what({ first, second }: TableFault): string {
 
 /** Whole grains at the end of the file that nothing is in. */
 export async function leakedGrains<S extends Storage>(
-  extent: PlainExtent<S>,
+  extent: SparseExtent<S>,
   context: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const spare = extent.storage.size - await usedEnd(extent, context);

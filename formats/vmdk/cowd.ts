@@ -50,19 +50,19 @@ function mapOf(
   directory: DataView,
   shape: Pick<GrainMap, "size" | "grainBytes" | "tableReach">,
 ): GrainMap {
-  const placeOf = (sector: number, length: number) => {
+  const offsetOf = (sector: number, length: number) => {
     if (sector === 0) return HOLE;
     return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
   };
-  const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4);
-  const tables = { tableBytes: ENTRIES_PER_TABLE * 4, count: directory.byteLength / 4, placeOf: tableAt };
+  const tableAt = (index: number) => offsetOf(directory.getUint32(index * 4, true), ENTRIES_PER_TABLE * 4);
+  const tables = { tableBytes: ENTRIES_PER_TABLE * 4, count: directory.byteLength / 4, offsetOf: tableAt };
   return {
     storage,
     label: storage.label,
     ...shape,
     compressed: false,
     tableAt,
-    grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
+    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
     tables: tableReader(storage, tables, memory),
   };
 }

@@ -12,7 +12,7 @@ import { FLAG } from "./header.ts";
 import { DESCRIPTOR_BYTES, GRAIN_BYTES, headerOf, newFlat, sparseExtent, SPLIT_BYTES } from "./extent_create.ts";
 import { checkPlan, type Settings, settingsOf } from "./options.ts";
 import { streamWriter } from "./stream_optimized_create.ts";
-import { shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
+import { backingFrom, writerOf, type WritingPart } from "./writer.ts";
 
 /**
  * Starts a new image in `storage`, which is empty or a device. Header and descriptor are written by `finish`, except
@@ -65,7 +65,7 @@ async function createStream(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: below, compressor }: CreateContext,
+  { name, backing: backing, compressor }: CreateContext,
 ): Promise<DiskWriter> {
   if (!storage.startsZeroed) {
     const message =
@@ -81,13 +81,13 @@ async function createStream(
     flags: FLAG.newline | FLAG.compressed | FLAG.markers,
     descriptorBytes: Math.max(DESCRIPTOR_BYTES, alignUp(descriptor.length, SECTOR)),
   });
-  const writer = await streamWriter({ storage, header, descriptor, below, compress: compressor });
+  const writer = await streamWriter({ storage, header, descriptor, backing, compress: compressor });
   return writerOf({
     size,
     clusterSize: GRAIN_BYTES,
     compress: true,
     order: "ascending",
-    startsZeroed: below === null,
+    startsZeroed: backing === null,
     zeroes: "cheap",
     parts: [{ start: 0, end: size, writer }],
   });
@@ -97,18 +97,18 @@ async function createSparse(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: below }: CreateContext,
+  { name, backing: backing }: CreateContext,
 ): Promise<DiskWriter> {
   const { size } = settings;
   const extent = { access: "RW", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
   const descriptor = describe(settings, [extent], parent);
-  const writer = await sparseExtent(storage, settings, size, descriptor, below);
+  const writer = await sparseExtent(storage, settings, size, descriptor, backing);
   return writerOf({
     size,
     clusterSize: GRAIN_BYTES,
     compress: false,
     order: "any",
-    startsZeroed: below === null,
+    startsZeroed: backing === null,
     zeroes: storage.startsZeroed || settings.zeroedGrains ? "cheap" : "written",
     parts: [{ start: 0, end: size, writer }],
   });
@@ -119,7 +119,7 @@ async function createSeveral(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: below, createNamed }: CreateContext,
+  { name, backing: backing, createNamed }: CreateContext,
 ): Promise<DiskWriter> {
   const { size, subformat } = settings;
   const flat = subformat !== "twoGbMaxExtentSparse";
@@ -135,7 +135,7 @@ async function createSeveral(
     const file = await createNamed(name);
     const writer = flat
       ? await newFlat(file, length)
-      : await sparseExtent(file, settings, length, null, below && shiftedBelow(below, start));
+      : await sparseExtent(file, settings, length, null, backing && backingFrom(backing, start));
     extents.push({ access: "RW", size: length, type: flat ? "FLAT" : "SPARSE", name });
     parts.push({ start, end: start + length, writer });
     storages.push(file);
@@ -146,7 +146,7 @@ async function createSeveral(
     clusterSize: flat ? 1 : GRAIN_BYTES,
     compress: false,
     order: "any",
-    startsZeroed: below === null && (!flat || storages.every((file) => file.startsZeroed)),
+    startsZeroed: backing === null && (!flat || storages.every((file) => file.startsZeroed)),
     zeroes: cheap || settings.zeroedGrains ? "cheap" : "written",
     parts,
     finish: () => storage.writeAt(describe(settings, extents, parent), 0),

@@ -207,7 +207,7 @@ function extentOf(line: string, label: string): ExtentLine | null {
   if (!/^\w+$/.test(type)) throw bad("must state a type");
   // Behind the type: nothing but these three words stand before it, whatever spaces are between them.
   const rest = line.slice(line.indexOf(type, line.indexOf(sectors, access.length) + sectors.length) + type.length);
-  const { name, offset } = placeOf(rest.trim());
+  const { name, offset } = offsetOf(rest.trim());
   if (name.startsWith('"')) throw bad("must end its file name with a quote");
   if (!/^\d{0,15}$/.test(offset)) throw bad("must state its offset in the file as a number");
   const size = Number(sectors) * SECTOR;
@@ -217,7 +217,7 @@ function extentOf(line: string, label: string): ExtentLine | null {
 }
 
 /** The file name, which may have spaces, and the word behind it. */
-function placeOf(rest: string): { readonly name: string; readonly offset: string } {
+function offsetOf(rest: string): { readonly name: string; readonly offset: string } {
   const last = rest.lastIndexOf('"');
   const quoted = rest.startsWith('"') && last > 0;
   const name = quoted ? rest.slice(1, last) : rest.split(/\s+/, 1)[0];

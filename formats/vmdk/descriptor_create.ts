@@ -17,7 +17,7 @@ export interface NewExtent {
   readonly name: string;
 }
 
-/** What lies beneath, as the descriptor names it. */
+/** The parent, as the descriptor names it. */
 export interface NewParent {
   readonly name: string;
   readonly cid: string;

@@ -64,14 +64,14 @@ function withGeometry(lines: readonly string[], size: number): string[] {
   return lines.map((line) => line.replace(/^(\s*ddb\.geometry\.cylinders\s*=\s*"?)\d+/i, `$1${shown}`));
 }
 
-/** What lies beneath, as a descriptor is to name it; without a content ID nobody checks which content it has. */
+/** A parent, as a descriptor names it; without a content ID readers do not check its content. */
 export interface Parent {
   readonly name: string;
   readonly cid?: string | undefined;
 }
 
 /**
- * A descriptor that names `parent` as what lies beneath, or nothing.
+ * Returns a descriptor that names `parent`, or none.
  *
  * @throws ImageError `usage` for a name that cannot stand in it
  *

@@ -15,9 +15,9 @@ import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_spa
 import { SPARSE_MAGIC } from "./signatures.ts";
 import { type Layout, type Part, readLayout } from "./extent_files.ts";
 import { streamEditor } from "./stream_optimized_edit.ts";
-import { type FileEnd, tablesFor, takePlace } from "./grain_tables.ts";
+import { allocateAt, type FileEnd, tablesFor } from "./grain_tables.ts";
 import { type ExtentWriter, grainWriter } from "./grain_writer.ts";
-import { flatWriter, shiftedBelow, writerOf, type WritingPart } from "./writer.ts";
+import { backingFrom, flatWriter, writerOf, type WritingPart } from "./writer.ts";
 
 /**
  * Opens an existing image for writing.
@@ -27,11 +27,11 @@ import { flatWriter, shiftedBelow, writerOf, type WritingPart } from "./writer.t
 export async function editVmdk(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   refuseTracked(layout, storage.label);
-  const backing = backingOf(layout.descriptor, storage.label);
-  const below = backing && await context.openBacking(backing);
+  const named = backingOf(layout.descriptor, storage.label);
+  const backing = named && await context.openBacking(named);
   const editors: Editor[] = [];
   for (const part of layout.parts) {
-    editors.push(await editorOf(part, below && shiftedBelow(below, part.guestStart), context));
+    editors.push(await editorOf(part, backing && backingFrom(backing, part.guestStart), context));
   }
   const compress = editors.some((editor) => editor.compress);
   if (compress && editors.length > 1) {
@@ -80,7 +80,7 @@ function refuseTracked({ descriptor }: Layout<WritableStorage>, label: string): 
 
 async function editorOf(
   part: Part<WritableStorage>,
-  below: GuestReader | null,
+  backing: GuestReader | null,
   context: EditContext,
 ): Promise<Editor> {
   const { storage, line, kind } = part;
@@ -92,17 +92,17 @@ async function editorOf(
     return { ...simple, cheap: true, writer: refusingWriter(storage.label, line!.access) };
   }
   if (kind === "flat") {
-    // The image's own file is the descriptor: nobody else would sync this one.
+    // The caller syncs the image's own file, which is the descriptor; this file is synced here.
     const writer = { ...flatWriter(storage, part.fileOffset), finish: () => storage.sync() };
     return { ...simple, cheap: storage.zeroesCheaply, writer };
   }
-  return await sparseEditor(storage, part.size, below, context);
+  return await sparseEditor(storage, part.size, backing, context);
 }
 
 async function sparseEditor(
   storage: WritableStorage,
   size: number,
-  below: GuestReader | null,
+  backing: GuestReader | null,
   context: EditContext,
 ): Promise<Editor> {
   const magic = new Uint8Array(Math.min(4, storage.size));
@@ -117,12 +117,12 @@ async function sparseEditor(
   if (header.compressed) {
     if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
     const compress = context.compressor;
-    const writer = await streamEditor({ storage, sparse, redundant, below, compress });
+    const writer = await streamEditor({ storage, sparse, redundant, backing, compress });
     return { writer, unit: header.grainBytes, compress: true, cheap: true, begin: () => Promise.resolve() };
   }
   if (header.version === 3) throw unsupported(storage.label, "it has version 3, whose changes are tracked elsewhere");
   return {
-    writer: plainEditor(storage, sparse, redundant, below),
+    writer: plainEditor(storage, sparse, redundant, backing),
     unit: header.grainBytes,
     compress: false,
     cheap: true,
@@ -135,7 +135,7 @@ function plainEditor(
   storage: WritableStorage,
   { header, directory }: HostedSparse,
   redundant: Uint8Array | null,
-  below: GuestReader | null,
+  backing: GuestReader | null,
 ): ExtentWriter {
   const end: FileEnd = { next: storage.size };
   const tables = tablesFor({
@@ -144,10 +144,10 @@ function plainEditor(
     directory: new Uint8Array(directory.buffer),
     redundant,
     fresh: false,
-    place: (length) => Promise.resolve(takePlace(storage, end, length, SECTOR)),
+    place: (length) => Promise.resolve(allocateAt(storage, end, length, SECTOR)),
   });
   return {
-    ...grainWriter({ storage, header, tables, end, zeroedFrom: storage.size, below }),
+    ...grainWriter({ storage, header, tables, end, zeroedFrom: storage.size, backing }),
     async finish() {
       if (storage.size < end.next) await storage.truncate(end.next);
       // Grains, then what points at them, then that it was closed: a power failure must not leave one before the other.

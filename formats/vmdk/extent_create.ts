@@ -36,7 +36,7 @@ export async function sparseExtent(
   settings: ExtentSettings,
   size: number,
   descriptor: Uint8Array | null,
-  below: GuestReader | null,
+  backing: GuestReader | null,
 ): Promise<ExtentWriter> {
   const header = headerOf(settings, size, {
     version: settings.zeroedGrains ? 2 : 1,
@@ -55,7 +55,7 @@ export async function sparseExtent(
   });
   const zeroedFrom = storage.startsZeroed ? 0 : Infinity;
   return {
-    ...grainWriter({ storage, header, tables, end, zeroedFrom, below }),
+    ...grainWriter({ storage, header, tables, end, zeroedFrom, backing }),
     async finish() {
       await tables.flush();
       await tables.flushDirectories();

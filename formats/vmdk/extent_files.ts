@@ -84,7 +84,7 @@ function ownPart<S extends Storage>(storage: S, size: number, line: ExtentLine |
 }
 
 function onlyExtent(label: string): ImageError {
-  const message = `Cannot open "${label}": it is one extent of a snapshot, which says nothing of what lies beneath; ` +
+  const message = `Cannot open "${label}": it is one extent of a snapshot, which does not name its parent; ` +
     `open the descriptor file that names it`;
   return new ImageError("unsupported", message, { path: label });
 }

@@ -7,7 +7,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import type { SparseHeader } from "./header.ts";
 
 /** Lets the host have the space of grains that nothing points at any more. */
-export async function giveBack(
+export async function punchHoles(
   storage: WritableStorage,
   header: SparseHeader,
   grains: readonly number[],

@@ -11,7 +11,7 @@ import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { compressedExtent, dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { TableReader, Tables } from "./grain_table_reader.ts";
 
-/** In place of a file offset: nothing is stated, what is beneath shows. */
+/** In place of a file offset: nothing is stated, the backing file shows. */
 export const HOLE = -1;
 /** In place of a file offset: stated zeroes. */
 export const ZERO = -2;

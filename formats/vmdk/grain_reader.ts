@@ -99,7 +99,7 @@ export function compressedReader(
         const [from, to] = [Math.max(start, at), Math.min(end, at + grainBytes)];
         return readPart(stream, at, into.subarray(from - start, to - start), from - at);
       });
-      // Nobody may write into the target once this call has ended.
+      // All parts end before this call does: the caller may reuse `into` then.
       await Promise.allSettled(parts);
       await Promise.all(parts);
     },

@@ -10,7 +10,7 @@ import { fileRanges, type Overlaps } from "../shared/overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 import { FLAG, tablesOf } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
-import type { PlainExtent } from "./sparse_extents.ts";
+import type { SparseExtent } from "./sparse_extents.ts";
 
 /** A table of which the copies do not say the same. */
 export interface TableFault {
@@ -24,7 +24,7 @@ export interface TableFault {
 
 /** The tables whose copies differ, in the order of their numbers. */
 export async function* tableFaults<S extends Storage>(
-  extent: PlainExtent<S>,
+  extent: SparseExtent<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): AsyncGenerator<TableFault> {
   const { sparse: { header, directory }, redundant } = extent;
@@ -42,7 +42,7 @@ export async function* tableFaults<S extends Storage>(
 
 /** The table at `place`; `null` where none can be. */
 export async function tableAt<S extends Storage>(
-  { storage, sparse: { header } }: PlainExtent<S>,
+  { storage, sparse: { header } }: SparseExtent<S>,
   place: number,
 ): Promise<Uint8Array | null> {
   const length = tableBytesOf(header);
@@ -53,18 +53,20 @@ export async function tableAt<S extends Storage>(
 }
 
 /** Whether an entry of a table can be: a hole, stated zeroes, or a grain that begins inside the file. */
-export function isPossible<S extends Storage>({ storage, sparse: { header } }: PlainExtent<S>, entry: number): boolean {
+export function isPossible<S extends Storage>(
+  { storage, sparse: { header } }: SparseExtent<S>,
+  entry: number,
+): boolean {
   if (entry === 0) return true;
   if (entry === 1) return (header.flags & FLAG.zeroed) !== 0;
   return entry * SECTOR < storage.size;
 }
 
 /**
- * Where the last part of the file ends that is in use, in file bytes; what is behind belongs to nobody. All entries must
- * be possible.
+ * Returns the file offset behind the last part of the file that is in use. All entries must be valid.
  */
 export async function usedEnd<S extends Storage>(
-  extent: PlainExtent<S>,
+  extent: SparseExtent<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const { sparse: { header, directory }, redundant } = extent;
@@ -90,7 +92,7 @@ export async function usedEnd<S extends Storage>(
 
 /** Calls `visit` with the file offset of each grain that the first copies of the tables point at. */
 export async function eachGrain<S extends Storage>(
-  extent: PlainExtent<S>,
+  extent: SparseExtent<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
   visit: (fileOffset: number) => void,
 ): Promise<void> {
@@ -109,7 +111,7 @@ export async function eachGrain<S extends Storage>(
 
 /** The grains that begin inside another one. */
 export async function overlapsIn<S extends Storage>(
-  extent: PlainExtent<S>,
+  extent: SparseExtent<S>,
   context: Pick<CheckContext, "checkpoint">,
 ): Promise<Overlaps> {
   const places = fileRanges();

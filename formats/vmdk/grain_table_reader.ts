@@ -60,13 +60,13 @@ export interface TableShape {
   readonly tableBytes: number;
   /** How many there are. */
   readonly count: number;
-  /** File offset of a table; below zero where there is none. */
-  readonly placeOf: (index: number) => number;
+  /** File offset of a table; backing zero where there is none. */
+  readonly offsetOf: (index: number) => number;
 }
 
 /** A reader of the tables in `storage`. */
 export function tableReader(storage: Storage, shape: TableShape, memory: TableMemory): TableReader {
-  const { tableBytes, count, placeOf } = shape;
+  const { tableBytes, count, offsetOf } = shape;
   const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / tableBytes));
   const owner = memory.owner();
 
@@ -74,7 +74,7 @@ export function tableReader(storage: Storage, shape: TableShape, memory: TableMe
   function around(index: number, place: number): { readonly first: number; readonly end: number } {
     const gridStart = index - index % perChunk;
     const gridEnd = Math.min(count, gridStart + perChunk);
-    const follows = (other: number) => placeOf(other) === place + (other - index) * tableBytes;
+    const follows = (other: number) => offsetOf(other) === place + (other - index) * tableBytes;
     let [first, end] = [index, index + 1];
     while (first > gridStart && follows(first - 1)) first--;
     while (end < gridEnd && follows(end)) end++;

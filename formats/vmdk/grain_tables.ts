@@ -49,12 +49,12 @@ export function tablesFor(setup: TablesSetup): Tables {
   const tableBytes = tableBytesOf(header);
   const twins = new Map<number, number>();
   const mirrored = redundant === null ? storage : mirror(storage, (fileOffset) => twins.get(fileOffset));
-  // What a new extent has in its tables is nowhere else: none of them may give way.
+  // The tables of a new extent exist only here: none may be evicted.
   const cache = tableCache(mirrored, tableBytes, fresh ? Infinity : TABLE_CACHE_BYTES);
   let directoriesChanged = fresh;
 
   /** Notes where the twin of a table lies, and returns the place of the table; 0: there is none. */
-  function placeOf(index: number): number {
+  function offsetOf(index: number): number {
     const place = directory.getUint32(index * 4, true) * SECTOR;
     const twin = redundant === null ? 0 : redundant.getUint32(index * 4, true) * SECTOR;
     if (place !== 0 && twin !== 0 && twin !== place) twins.set(place, twin);
@@ -70,13 +70,13 @@ export function tablesFor(setup: TablesSetup): Tables {
   }
 
   async function make(index: number): Promise<Uint8Array> {
-    let place = placeOf(index);
+    let place = offsetOf(index);
     if (place === 0) {
       place = await setup.place(tableBytes);
       directory.setUint32(index * 4, place / SECTOR, true);
       if (redundant !== null) redundant.setUint32(index * 4, await setup.place(tableBytes) / SECTOR, true);
       directoriesChanged = true;
-      placeOf(index);
+      offsetOf(index);
     }
     const table = new Uint8Array(tableBytes);
     await cache.put(place, table);
@@ -84,7 +84,7 @@ export function tablesFor(setup: TablesSetup): Tables {
   }
 
   async function find(index: number): Promise<Uint8Array | null> {
-    const place = placeOf(index);
+    const place = offsetOf(index);
     if (place !== 0 && cache.peek(place, () => true)) return await cache.get(place);
     return fresh || place === 0 ? null : await load(index, place);
   }
@@ -110,8 +110,8 @@ export interface FileEnd {
   next: number;
 }
 
-/** `length` bytes at the end of the file, at a multiple of `clusterSize`. */
-export function takePlace(storage: WritableStorage, end: FileEnd, length: number, unit: number): number {
+/** Allocates `length` bytes at the end of the file, at a multiple of `unit` bytes; returns their file offset. */
+export function allocateAt(storage: WritableStorage, end: FileEnd, length: number, unit: number): number {
   const place = alignUp(end.next, unit);
   checkReach(storage, place + length);
   end.next = place + length;

@@ -10,7 +10,7 @@ import type { GuestReader } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { FLAG, type SparseHeader } from "./header.ts";
-import { type FileEnd, type Tables, takePlace } from "./grain_tables.ts";
+import { allocateAt, type FileEnd, type Tables } from "./grain_tables.ts";
 
 /** An extent being written; its calls come one after another. */
 export interface ExtentWriter {
@@ -18,7 +18,7 @@ export interface ExtentWriter {
   zero(start: number, end: number): Promise<void>;
   /** Where the extent begins in its file, if its guest bytes lie one after another. */
   readonly flat?: Pick<FixedLocation, "storage" | "offset">;
-  /** Writes what is still owed. */
+  /** Writes tables that have changed. */
   finish(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export interface GrainSetup {
   /** From this file offset on, what was never written reads as zeroes; `Infinity`: nowhere. */
   readonly zeroedFrom: number;
   /** What shows through holes; null where that is nothing. Positions count from the start of the extent. */
-  readonly below: GuestReader | null;
+  readonly backing: GuestReader | null;
 }
 
 /** Guest bytes that go to one place of the file. */
@@ -41,21 +41,21 @@ interface Segment {
   readonly end: number;
   readonly fileOffset: number;
   /** Where the rest of the grain must be written too: what it is to be. */
-  readonly rest: "kept" | "zero" | "below";
+  readonly rest: "kept" | "zero" | "backing";
 }
 
 /** Changes grains; the caller writes tables, directories and header. */
 export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
-  const { storage, header, tables, end, zeroedFrom, below } = setup;
+  const { storage, header, tables, end, zeroedFrom, backing } = setup;
   const { grainBytes } = header;
   const reach = grainBytes * header.entriesPerTable;
   const zeroEntries = (header.flags & FLAG.zeroed) !== 0;
 
   /** Whether a hole there reads as zeroes anyway. */
-  const nothingBelow = (start: number) => below === null || start >= below.size;
+  const hasNoBacking = (start: number) => backing === null || start >= backing.size;
 
   /** File offset of the grain that an entry points at; 0 where it points at none. */
-  function placeOf(entry: number, guest: number): number {
+  function offsetOf(entry: number, guest: number): number {
     if (entry === 0 || (entry === 1 && zeroEntries)) return 0;
     const place = entry * SECTOR;
     if (place < end.next) return place;
@@ -72,14 +72,14 @@ export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
       const to = Math.min(stop, grainEnd);
       const entryAt = (grainStart - index * reach) / grainBytes * 4;
       const entry = view.getUint32(entryAt, true);
-      let grain = placeOf(entry, at);
+      let grain = offsetOf(entry, at);
       let rest: Segment["rest"] = "kept";
       if (grain === 0) {
-        grain = takePlace(storage, end, grainBytes, grainBytes);
+        grain = allocateAt(storage, end, grainBytes, grainBytes);
         view.setUint32(entryAt, grain / SECTOR, true);
         tables.changed(index);
         if (at > grainStart || to < grainEnd) {
-          rest = entry === 0 && !nothingBelow(grainStart) ? "below" : grain < zeroedFrom ? "zero" : "kept";
+          rest = entry === 0 && !hasNoBacking(grainStart) ? "backing" : grain < zeroedFrom ? "zero" : "kept";
         }
       }
       segments.push({ start: at, end: to, fileOffset: grain + at - grainStart, rest });
@@ -110,7 +110,7 @@ export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
   async function storeWhole(segment: Segment, part: Uint8Array): Promise<void> {
     const skip = segment.start % grainBytes;
     const grain = new Uint8Array(grainBytes);
-    if (segment.rest === "below") await below!.read(grain, segment.start - skip);
+    if (segment.rest === "backing") await backing!.read(grain, segment.start - skip);
     grain.set(part, skip);
     await storage.writeAt(grain, segment.fileOffset - skip);
   }
@@ -132,7 +132,7 @@ export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
     while (at < stop) {
       const grainStart = at - at % grainBytes;
       const entry = view.getUint32((grainStart - index * reach) / grainBytes * 4, true);
-      const isZero = entry === 0 ? nothingBelow(grainStart) : entry === 1 && zeroEntries;
+      const isZero = entry === 0 ? hasNoBacking(grainStart) : entry === 1 && zeroEntries;
       if (!isZero) return at;
       at = grainStart + grainBytes;
     }
@@ -141,10 +141,10 @@ export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
 
   async function zeroInGrain(view: DataView, index: number, grainStart: number, from: number, to: number) {
     const entryAt = (grainStart - index * reach) / grainBytes * 4;
-    const place = placeOf(view.getUint32(entryAt, true), from);
+    const place = offsetOf(view.getUint32(entryAt, true), from);
     const isWhole = from === grainStart && (to === grainStart + grainBytes || to === header.capacity);
-    if (isWhole && (zeroEntries || nothingBelow(grainStart))) {
-      view.setUint32(entryAt, nothingBelow(grainStart) ? 0 : 1, true);
+    if (isWhole && (zeroEntries || hasNoBacking(grainStart))) {
+      view.setUint32(entryAt, hasNoBacking(grainStart) ? 0 : 1, true);
       tables.changed(index);
       // Nothing points at the grain any more: give its space back where that costs nothing.
       if (place !== 0 && storage.zeroesCheaply) await storage.zeroAt(place, place + grainBytes);
@@ -176,7 +176,7 @@ export function grainWriter(setup: GrainSetup): Omit<ExtentWriter, "finish"> {
       for (let at = start; at < stop;) {
         const index = Math.floor(at / reach);
         const tableEnd = Math.min(stop, (index + 1) * reach);
-        const isEmpty = nothingBelow(at) && await tables.find(index) === null;
+        const isEmpty = hasNoBacking(at) && await tables.find(index) === null;
         if (!isEmpty) await zeroInTable(index, at, tableEnd);
         at = tableEnd;
       }

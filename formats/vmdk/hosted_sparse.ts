@@ -43,12 +43,12 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memo
   const zeroed = (header.flags & FLAG.zeroed) !== 0;
   const tableBytes = tableBytesOf(header);
   // Entries are sectors.
-  const placeOf = (sector: number, length: number) => {
+  const offsetOf = (sector: number, length: number) => {
     if (sector === 0) return HOLE;
     if (sector === 1 && zeroed) return ZERO;
     return sector * SECTOR + length > storage.size ? BAD : sector * SECTOR;
   };
-  const tableAt = (index: number) => placeOf(directory.getUint32(index * 4, true), tableBytes);
+  const tableAt = (index: number) => offsetOf(directory.getUint32(index * 4, true), tableBytes);
   return {
     storage,
     label: storage.label,
@@ -58,8 +58,8 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memo
     compressed: header.compressed,
     tableAt,
     // The last grain of a file may be cut short: only its first byte is sure.
-    grainAt: (table, index) => placeOf(table.getUint32(index * 4, true), 1),
-    tables: tableReader(storage, { tableBytes, count: tablesOf(header), placeOf: tableAt }, memory),
+    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
+    tables: tableReader(storage, { tableBytes, count: tablesOf(header), offsetOf: tableAt }, memory),
   };
 }
 
@@ -76,7 +76,7 @@ async function readHeader(storage: Storage, fileOffset: number): Promise<SparseH
 async function readFooter(storage: Storage, first: SparseHeader): Promise<SparseHeader> {
   const { label, size } = storage;
   const lacks = (what: string) => {
-    const message = `Cannot open "${label}": its grain directory is told by its footer, and ${what}; ` +
+    const message = `Cannot open "${label}": its footer states its grain directory, and ${what}; ` +
       `the file is incomplete`;
     return corrupt(message, label, Math.max(0, size - 2 * SECTOR));
   };

@@ -9,7 +9,7 @@ import { looksLikeDescriptor } from "./descriptor.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
 import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
 
-const beneath = () => import("./backing.ts");
+const backingVerbs = () => import("./backing.ts");
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -41,8 +41,8 @@ export const vmdk: Format = {
     check: async (storage, context) => (await import("./check.ts")).checkVmdk(storage, context),
     repair: async (storage, ...how) => (await import("./repair.ts")).repairVmdk(storage, ...how),
     resize: async (storage, ...how) => (await import("./resize.ts")).resizeVmdk(storage, ...how),
-    setBacking: async (storage, backing) => (await beneath()).setVmdkBacking(storage, backing),
-    empty: async (storage, context) => (await beneath()).emptyVmdk(storage, context),
-    deallocate: async (storage, ranges, context) => (await beneath()).forgetVmdk(storage, ranges, context),
+    setBacking: async (storage, backing) => (await backingVerbs()).setVmdkBacking(storage, backing),
+    empty: async (storage, context) => (await backingVerbs()).emptyVmdk(storage, context),
+    deallocate: async (storage, ranges, context) => (await backingVerbs()).deallocateVmdk(storage, ranges, context),
   },
 };

@@ -39,7 +39,7 @@ interface ExtentFile {
   read(into: Uint8Array, start: number): Promise<void>;
   readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
   readonly unit: number;
-  readonly facts: ExtentFacts;
+  readonly info: ExtentFacts;
 }
 
 /**
@@ -61,7 +61,7 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     clusterSize: extents.find((extent) => extent.unit > 1)?.unit ?? 1,
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
-    info: factsOf(descriptor, extents.map((extent) => extent.facts)),
+    info: factsOf(descriptor, extents.map((extent) => extent.info)),
     extentAt(start, limit) {
       const extent = covering(start);
       const found = extent.extentAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
@@ -96,8 +96,8 @@ function indexOf(extents: readonly ExtentFile[], at: number): number {
 }
 
 /**
- * The parent that a descriptor names. Where it names one and says that there is none, the ID will not fit, and the user
- * is told so when the parent is opened.
+ * Returns the parent that a descriptor names. Where it names one and its parent CID says that there is none, opening the
+ * parent fails, because the IDs differ.
  */
 export function backingOf(descriptor: Descriptor | null, label: string): NamedFile | null {
   if (descriptor === null) return null;
@@ -112,24 +112,24 @@ async function openExtent(part: Part<Storage>, shared: Shared): Promise<ExtentFi
   const { guestStart, size, storage } = part;
   const range = { start: guestStart, end: guestStart + size };
   if (part.kind === "zero" || storage === null) {
-    return { ...range, unit: 1, facts: { ...part, format: "ZERO" }, ...zeroFile() };
+    return { ...range, unit: 1, info: { ...part, format: "ZERO" }, ...zeroFile() };
   }
   if (part.line?.access === "NOACCESS") {
-    return { ...range, unit: 1, facts: { ...part, format: part.line.type }, ...noAccess(storage.label) };
+    return { ...range, unit: 1, info: { ...part, format: part.line.type }, ...noAccess(storage.label) };
   }
   if (part.kind === "flat") {
-    return { ...range, unit: 1, facts: { ...part, format: "FLAT" }, ...flatFile(storage, part.fileOffset) };
+    return { ...range, unit: 1, info: { ...part, format: "FLAT" }, ...flatFile(storage, part.fileOffset) };
   }
   const { map, reader, format } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
   }
-  const facts = { ...part, format, compressed: map.compressed, grainBytes: map.grainBytes };
+  const info = { ...part, format, compressed: map.compressed, grainBytes: map.grainBytes };
   return {
     ...range,
     unit: map.grainBytes,
-    facts,
+    info,
     extentAt: (start, limit) => grainExtentAt(map, start, limit),
     ...reader,
   };
@@ -144,7 +144,7 @@ function zeroFile(): Access {
   };
 }
 
-/** What may not be read is data that cannot be read: whoever wants zeroes in its place must say so (`--salvage`). */
+/** An extent without access reads as data that fails; with `--salvage` it becomes zeroes. */
 function noAccess(label: string): Access {
   return {
     extentAt: (start, limit) => dataExtent(start, limit),

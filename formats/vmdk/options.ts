@@ -114,7 +114,7 @@ function checkBacking(backing: NonNullable<CreatePlan["backing"]>, flat: Subform
     throw usage(`Cannot use a backing file with subformat=${flat}: its files hold every byte, leave out -B`);
   }
   if (backing.format !== undefined && backing.format !== "vmdk") {
-    throw usage(`Cannot use "${backing.name}" beneath a vmdk: it is ${backing.format}, must be vmdk`);
+    throw usage(`Cannot use "${backing.name}" as the backing file of a vmdk: it is ${backing.format}, must be vmdk`);
   }
   // deno-lint-ignore no-control-regex
   if (/["\x00-\x1f]/.test(backing.name)) {

@@ -12,10 +12,10 @@ import { checkVmdk, leakedGrains } from "./check.ts";
 import { UNCLEAN_AT } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
 import { readLayout } from "./extent_files.ts";
-import { type PlainExtent, plainExtents } from "./sparse_extents.ts";
+import { type SparseExtent, sparseExtents } from "./sparse_extents.ts";
 import { eachGrain, isPossible, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
-type Extent = PlainExtent<WritableStorage>;
+type Extent = SparseExtent<WritableStorage>;
 
 /** At most so many entries are taken from the other copy in one run. */
 const MAX_TAKEN = 1 << 20;
@@ -29,12 +29,12 @@ const MAX_TAKEN = 1 << 20;
 export async function repairVmdk(storage: WritableStorage, what: RepairScope, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   if (what === "all") {
-    for (const extent of await plainExtents(layout)) await mendTables(extent, context);
+    for (const extent of await sparseExtents(layout)) await mendTables(extent, context);
   }
   const { corruptions } = await checkVmdk(storage, context);
   if (corruptions > 0) return;
   // Directories may have changed.
-  for (const extent of await plainExtents(layout)) {
+  for (const extent of await sparseExtents(layout)) {
     if (await leakedGrains(extent, context) > 0) {
       await extent.storage.truncate(alignUp(await usedEnd(extent, context), SECTOR));
     }

@@ -21,7 +21,7 @@ import { newFlat, sparseExtent, SPLIT_BYTES } from "./extent_create.ts";
 import { MAX_SIZE, MAX_SPLIT_SIZE } from "./options.ts";
 import { allocateAll, checkGrowth, cutSparse, growSparse } from "./resize_sparse.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
-import { shiftedBelow } from "./writer.ts";
+import { backingFrom } from "./writer.ts";
 
 /** The extent at the end of the disk. */
 interface LastExtent extends Part<WritableStorage> {
@@ -44,7 +44,7 @@ interface Plan {
 }
 
 /**
- * Makes the disk `size` guest bytes long. What is new reads as zeroes, whatever lies beneath; what is cut off is gone.
+ * Makes the disk `size` guest bytes long. The new part reads as zeroes, also over a backing file; the part cut off is lost.
  *
  * @throws ImageError `usage` for a size or growth that cannot be; `unsupported` for kinds that keep their size
  */
@@ -158,16 +158,16 @@ function checkPlan(plan: Omit<Plan, "text">, size: number, refuse: Refuse): void
 
 async function grow(plan: Plan): Promise<void> {
   const { storage, layout, last, context } = plan;
-  const backing = backingOf(layout.descriptor, storage.label);
-  const below = backing && last.sparse ? await context.openBacking(backing) : null;
+  const named = backingOf(layout.descriptor, storage.label);
+  const backing = named && last.sparse ? await context.openBacking(named) : null;
   const files: NewFile[] = [];
-  for (const extent of plan.added) files.push(await addExtent(plan, extent, below));
+  for (const extent of plan.added) files.push(await addExtent(plan, extent, backing));
   const change = last.sparse
     ? await growSparse({
       ...last,
       sparse: last.sparse,
       size: plan.lastSize,
-      below: below && shiftedBelow(below, last.guestStart),
+      backing: backing && backingFrom(backing, last.guestStart),
       growth: plan.growth,
       context,
     })
@@ -179,7 +179,7 @@ async function grow(plan: Plan): Promise<void> {
 async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange> {
   const { storage, fileOffset, size } = last;
   const [start, end] = [fileOffset + size, fileOffset + lastSize];
-  // What is behind the extent is nobody's.
+  // No other extent lies behind this one.
   if (storage.size > start) await storage.zeroAt(start, Math.min(storage.size, end));
   await truncateOnFailure(storage, async () => {
     if (storage.size < end) await storage.truncate(end);
@@ -192,7 +192,7 @@ async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange>
 async function addExtent(
   { last, growth, context }: Plan,
   { name, size, guestStart }: Plan["added"][number],
-  below: GuestReader | null,
+  backing: GuestReader | null,
 ): Promise<NewFile> {
   const file = await context.createNamed(name);
   const { storage } = file;
@@ -202,12 +202,12 @@ async function addExtent(
     return file;
   }
   const zeroedGrains = (last.sparse.header.flags & FLAG.zeroed) !== 0;
-  const hidden = below && shiftedBelow(below, guestStart);
+  const hidden = backing && backingFrom(backing, guestStart);
   const writer = await sparseExtent(storage, { zeroedGrains }, size, null, hidden);
   if (growth === "off" && hidden) await writer.zero(0, Math.min(size, hidden.size));
   await writer.finish();
   if (growth !== "off") {
-    await allocateAll({ storage, sparse: await openHostedSparse(storage), size, below: null, growth, context });
+    await allocateAll({ storage, sparse: await openHostedSparse(storage), size, backing: null, growth, context });
   }
   return file;
 }
@@ -216,7 +216,7 @@ async function shrink(plan: Plan): Promise<void> {
   const { last, lastSize, context } = plan;
   await store(plan, { capacity: lastSize });
   if (last.sparse) {
-    await cutSparse({ ...last, sparse: last.sparse, size: lastSize, below: null, growth: "off", context });
+    await cutSparse({ ...last, sparse: last.sparse, size: lastSize, backing: null, growth: "off", context });
     return;
   }
   await last.storage.truncate(last.fileOffset + lastSize);

@@ -1,6 +1,6 @@
 /**
- * Another capacity for a sparse extent of plain grains. Everything is made ready where nobody looks; the header, which
- * the caller writes, is the moment at which it counts. Guest positions count from the start of the extent.
+ * Another capacity for a sparse extent of uncompressed grains. Everything is written where no structure points; the change
+ * is true once the caller has written the header. Guest positions count from the start of the extent.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import { truncateOnFailure } from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_write.ts";
-import { giveBack } from "./give_back.ts";
+import { punchHoles } from "./give_back.ts";
 import { MAX_DIRECTORY_ENTRIES } from "./grain_directory.ts";
 import { type SparseHeader, tablesOf } from "./header.ts";
 import { type HostedSparse, readRedundant, tableBytesOf } from "./hosted_sparse.ts";
 import { directoryBytes } from "./extent_create.ts";
 import { tablesIn } from "./sparse_extents.ts";
-import { checkReach, type FileEnd, type Tables, tablesFor, takePlace } from "./grain_tables.ts";
+import { allocateAt, checkReach, type FileEnd, type Tables, tablesFor } from "./grain_tables.ts";
 import { grainWriter } from "./grain_writer.ts";
 
 /** Grains that are made zero before the caller may end the job. */
 const HIDDEN_STEP = 256;
-/** Tables that are cut before their grains are given back. */
+/** Grain tables that are cut and synced before holes are punched for their grains. */
 const CUT_TABLES = 64;
 
 /** An extent that is to change. */
@@ -32,7 +32,7 @@ export interface SparseChange {
   /** Guest bytes that it shall have. */
   readonly size: number;
   /** What shows through its holes; null where that is nothing. */
-  readonly below: GuestReader | null;
+  readonly backing: GuestReader | null;
   readonly growth: Preallocation;
   readonly context: Pick<ChangeContext, "checkpoint">;
 }
@@ -42,7 +42,7 @@ export interface SparseChange {
  *
  * @throws ImageError `unsupported`
  */
-export function checkGrowth({ storage, sparse: { header }, size, growth }: Omit<SparseChange, "below">): void {
+export function checkGrowth({ storage, sparse: { header }, size, growth }: Omit<SparseChange, "backing">): void {
   const tables = tablesOf({ ...header, capacity: size });
   if (tables > MAX_DIRECTORY_ENTRIES) {
     const message = `Cannot resize "${storage.label}" to ${size} bytes: its grain directory would have ${tables} ` +
@@ -58,7 +58,7 @@ export function checkGrowth({ storage, sparse: { header }, size, growth }: Omit<
 
 /** Makes the extent ready for more guest bytes, which read as zeroes. Returns what must change in its header. */
 export async function growSparse(change: SparseChange): Promise<HeaderChange> {
-  const { storage, sparse, size, below, growth, context } = change;
+  const { storage, sparse, size, backing, growth, context } = change;
   const old = sparse.header;
   const tail = await tailEnd(change);
   const end: FileEnd = { next: alignUp(Math.max(storage.size, tail), old.grainBytes) };
@@ -75,7 +75,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     directory,
     redundant,
     fresh: false,
-    place: (length) => Promise.resolve(takePlace(storage, end, length, SECTOR)),
+    place: (length) => Promise.resolve(allocateAt(storage, end, length, SECTOR)),
   });
   await forgetFrom(tables, old, old.capacity);
   const writer = grainWriter({
@@ -84,7 +84,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     tables,
     end,
     zeroedFrom: storage.size,
-    below,
+    backing,
   });
   const settle = async () => {
     if (storage.size < end.next) await storage.truncate(end.next);
@@ -100,7 +100,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
   await settle();
   await truncateOnFailure(storage, async () => {
     // Where every grain gets a place, all of them say zeroes.
-    const hidden = growth === "off" ? Math.min(size, alignUp(below?.size ?? 0, old.grainBytes)) : 0;
+    const hidden = growth === "off" ? Math.min(size, alignUp(backing?.size ?? 0, old.grainBytes)) : 0;
     for (let at = grainEnd; at < hidden; at += HIDDEN_STEP * old.grainBytes) {
       await writer.zero(at, Math.min(hidden, at + HIDDEN_STEP * old.grainBytes));
       await context.checkpoint();
@@ -122,7 +122,7 @@ export async function allocateAll(change: SparseChange): Promise<void> {
     directory: new Uint8Array(directory.buffer),
     redundant: await readRedundant(storage, header),
     fresh: false,
-    place: (length) => Promise.resolve(takePlace(storage, end, length, SECTOR)),
+    place: (length) => Promise.resolve(allocateAt(storage, end, length, SECTOR)),
   });
   await allocateGrains({ ...change, header, tables, end }, 0);
   await tables.flush();
@@ -150,7 +150,7 @@ async function allocateGrains(
     for (; at < last; at += grainBytes) {
       const entryAt = at / grainBytes % entriesPerTable * 4;
       if (view.getUint32(entryAt, true) > 1) continue;
-      view.setUint32(entryAt, takePlace(storage, end, grainBytes, grainBytes) / SECTOR, true);
+      view.setUint32(entryAt, allocateAt(storage, end, grainBytes, grainBytes) / SECTOR, true);
     }
     tables.changed(index);
     await context.checkpoint();
@@ -180,7 +180,7 @@ export async function cutSparse(
     }
     await tables.flush();
     await storage.sync();
-    await giveBack(storage, header, freed);
+    await punchHoles(storage, header, freed);
     await context.checkpoint();
   }
 }
@@ -234,9 +234,9 @@ async function moveDirectories(
   const place = (old: Uint8Array) => {
     const bytes = new Uint8Array(tablesOf(grown) * 4);
     bytes.set(old);
-    const fileOffset = takePlace(storage, end, directoryBytes(grown), SECTOR);
+    const fileOffset = allocateAt(storage, end, directoryBytes(grown), SECTOR);
     for (let at = old.length; at < bytes.length; at += 4) {
-      viewOf(bytes).setUint32(at, takePlace(storage, end, tableBytesOf(header), SECTOR) / SECTOR, true);
+      viewOf(bytes).setUint32(at, allocateAt(storage, end, tableBytesOf(header), SECTOR) / SECTOR, true);
     }
     return { bytes, fileOffset };
   };

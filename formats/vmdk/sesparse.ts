@@ -65,7 +65,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: Ta
     const place = layout.tables + inTables;
     return place + TABLE_BYTES > storage.size ? BAD : place;
   };
-  const tables = { tableBytes: TABLE_BYTES, count: directory.byteLength / 8, placeOf: tableAt };
+  const tables = { tableBytes: TABLE_BYTES, count: directory.byteLength / 8, offsetOf: tableAt };
   return {
     storage,
     label: storage.label,

@@ -12,7 +12,7 @@ import { SPARSE_MAGIC } from "./signatures.ts";
 import { type Tables, tablesFor } from "./grain_tables.ts";
 
 /** One of the extents. */
-export interface PlainExtent<S extends Storage> {
+export interface SparseExtent<S extends Storage> {
   readonly part: Part<S>;
   readonly storage: S;
   readonly sparse: HostedSparse;
@@ -21,8 +21,8 @@ export interface PlainExtent<S extends Storage> {
 }
 
 /** The extents that are sparse and plain; others are left out. */
-export async function plainExtents<S extends Storage>({ parts }: Layout<S>): Promise<PlainExtent<S>[]> {
-  const found: PlainExtent<S>[] = [];
+export async function sparseExtents<S extends Storage>({ parts }: Layout<S>): Promise<SparseExtent<S>[]> {
+  const found: SparseExtent<S>[] = [];
   for (const part of parts) {
     const { storage, kind } = part;
     if (kind !== "sparse" || storage === null || storage.size < SECTOR) continue;
@@ -42,12 +42,12 @@ export async function plainExtents<S extends Storage>({ parts }: Layout<S>): Pro
  * @param doing for the message: `empty`
  * @throws ImageError `unsupported`
  */
-export async function onlyPlainExtents(
+export async function requireSparseExtents(
   layout: Layout<WritableStorage>,
   doing: string,
   label: string,
-): Promise<PlainExtent<WritableStorage>[]> {
-  const extents = await plainExtents(layout);
+): Promise<SparseExtent<WritableStorage>[]> {
+  const extents = await sparseExtents(layout);
   if (extents.length === layout.parts.length) return extents;
   const message = `Cannot ${doing} "${label}": it has extents that are flat, compressed or only read here; ` +
     `convert it into a new image`;
@@ -55,7 +55,7 @@ export async function onlyPlainExtents(
 }
 
 /** Its tables, of which none is added. */
-export function tablesIn({ storage, sparse, redundant }: Omit<PlainExtent<WritableStorage>, "part">): Tables {
+export function tablesIn({ storage, sparse, redundant }: Omit<SparseExtent<WritableStorage>, "part">): Tables {
   return tablesFor({
     storage,
     header: sparse.header,

@@ -32,13 +32,13 @@ export interface StreamSetup {
   /** The descriptor's text. */
   readonly descriptor: Uint8Array;
   /** What shows through holes; null where that is nothing. */
-  readonly below: GuestReader | null;
+  readonly backing: GuestReader | null;
   readonly compress: Compressor;
 }
 
 /** Starts the extent. Calls of the writer may overlap; writes come with rising positions, whole grains each. */
 export async function streamWriter(
-  { storage, header, descriptor, below, compress }: StreamSetup,
+  { storage, header, descriptor, backing, compress }: StreamSetup,
 ): Promise<ExtentWriter> {
   const file = appender(storage, 0);
   await file.append(encodeHeader(header));
@@ -50,7 +50,7 @@ export async function streamWriter(
 
   /** Grains are compressed at the same time, and placed in the order of the calls. */
   function add(grains: Promise<readonly CompressedGrain[]>): Promise<void> {
-    // What goes wrong is told when it is this call's turn.
+    // The error is thrown when it is this call's turn.
     grains.catch(() => {});
     return turn(async () => {
       for (const grain of await grains) await tables.add(grain);
@@ -75,7 +75,7 @@ export async function streamWriter(
     async zero(start, end) {
       advance(start, end);
       // What is left out is a hole, and zero unless something shows through it.
-      const stop = Math.min(end, below?.size ?? 0);
+      const stop = Math.min(end, backing?.size ?? 0);
       if (start < stop) await add(zeroGrains(start, stop));
     },
     finish: () =>

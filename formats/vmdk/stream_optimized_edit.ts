@@ -1,6 +1,6 @@
 /**
  * Changing a stream-optimized extent: compressed grains are appended where the footer was, tables are changed in place, and
- * the extent gets a new end. Whoever reads it as a stream meets the newer grain after the older one.
+ * the extent gets a new end. A reader of the stream finds the newer grain after the older one.
  *
  * @module
  */
@@ -23,12 +23,14 @@ export interface StreamEdit {
   readonly storage: WritableStorage;
   readonly sparse: HostedSparse;
   readonly redundant: Uint8Array | null;
-  readonly below: GuestReader | null;
+  readonly backing: GuestReader | null;
   readonly compress: Compressor;
 }
 
 /** Opens the extent for changes. Calls of the writer may overlap. */
-export async function streamEditor({ storage, sparse, redundant, below, compress }: StreamEdit): Promise<ExtentWriter> {
+export async function streamEditor(
+  { storage, sparse, redundant, backing, compress }: StreamEdit,
+): Promise<ExtentWriter> {
   const { header, hasFooter } = sparse;
   const { grainBytes } = header;
   const reach = grainBytes * header.entriesPerTable;
@@ -76,7 +78,7 @@ export async function streamEditor({ storage, sparse, redundant, below, compress
     const index = Math.floor(start / reach);
     const table = await tables.find(index);
     const entry = table === null ? 0 : viewOf(table).getUint32((start - index * reach) / grainBytes * 4, true);
-    const isZero = entry === 0 ? below === null || start >= below.size : entry === 1 && zeroes === null;
+    const isZero = entry === 0 ? backing === null || start >= backing.size : entry === 1 && zeroes === null;
     if (!isZero) await add({ start, stream: zeroes });
   }
 

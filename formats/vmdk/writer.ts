@@ -81,16 +81,16 @@ export function flatWriter(storage: WritableStorage, fileOffset: number): Extent
   };
 }
 
-/** What lies beneath from the guest byte `by` on; null where nothing does. */
-export function shiftedBelow(below: GuestReader, by: number): GuestReader | null {
-  if (by === 0) return below;
-  if (by >= below.size) return null;
+/** Returns the backing file from guest byte `by` on; null where it is not as long. */
+export function backingFrom(backing: GuestReader, by: number): GuestReader | null {
+  if (by === 0) return backing;
+  if (by >= backing.size) return null;
   return {
-    size: below.size - by,
-    clusterSize: below.clusterSize,
+    size: backing.size - by,
+    clusterSize: backing.clusterSize,
     async extentAt(start, limit) {
-      return shiftExtent(await below.extentAt(start + by, limit + by), -by);
+      return shiftExtent(await backing.extentAt(start + by, limit + by), -by);
     },
-    read: (into, start) => below.read(into, start + by),
+    read: (into, start) => backing.read(into, start + by),
   };
 }

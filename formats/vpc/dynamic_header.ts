@@ -15,7 +15,7 @@ const COOKIE = "cxsparse";
 const TABLE_ENTRIES_AT = 28;
 const CHECKSUM_AT = 36;
 
-/** Where the blocks of an image are told. */
+/** The fields of the dynamic disk header that this program uses. */
 export interface DynamicHeader {
   /** File offset of the block allocation table. */
   readonly tableOffset: number;

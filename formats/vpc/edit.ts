@@ -31,10 +31,10 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   if (blocks === null) return fixedWriter({ storage, size, isSparse, finish: () => Promise.resolve() });
   // Whatever lies before the footer may be in use: names of a parent, for instance.
   const end = Math.max(await endOfBlocks(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
-  const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
+  const parent = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   // The first new block goes over the footer at the end: from then on the copy counts.
   await mendCopy(storage, image);
-  const { target, flush } = editing({ storage, blocks, below, end, isSparse });
+  const { target, flush } = editing({ storage, blocks, parent, end, isSparse });
   return blockWriter(target, false, async () => {
     await flush();
     await blocks.table.flush();
@@ -46,7 +46,7 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
 export interface EditedBlocks {
   readonly storage: WritableStorage;
   readonly blocks: Blocks;
-  readonly below: GuestReader | null;
+  readonly parent: GuestReader | null;
   /** File offset after which new blocks may lie. */
   readonly end: number;
   /** Whether zeroes may become holes. */
@@ -55,9 +55,9 @@ export interface EditedBlocks {
   readonly fill?: (start: number, end: number) => Promise<void>;
 }
 
-/** The blocks of an existing image as a target; `flush` writes what is still owed to them, all but the table. */
+/** The blocks of an existing image as a target; `flush` writes their pending zeroes and bitmaps, all but the table. */
 export function editing(edited: EditedBlocks): { readonly target: BlockTarget; flush(): Promise<void> } {
-  const { storage, below, end, isSparse } = edited;
+  const { storage, parent, end, isSparse } = edited;
   const blocks = { ...edited.blocks, limit: Infinity };
   const { size, table, bitmapBytes, header: { blockSize } } = blocks;
   const zero = (start: number, end: number) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end);
@@ -68,7 +68,7 @@ export function editing(edited: EditedBlocks): { readonly target: BlockTarget; f
   const read = async (into: Uint8Array, start: number) => {
     // What was passed over in new blocks must be there before it can be read.
     await fresh.finish();
-    await readThrough(reader, below, into, start);
+    await readThrough(reader, parent, into, start);
   };
   return {
     target: {
@@ -79,7 +79,7 @@ export function editing(edited: EditedBlocks): { readonly target: BlockTarget; f
       table,
       fresh,
       isSparse,
-      edited: { bitmaps, below, read },
+      edited: { bitmaps, parent, read },
       end,
     },
     async flush() {
@@ -89,10 +89,10 @@ export function editing(edited: EditedBlocks): { readonly target: BlockTarget; f
   };
 }
 
-/** Guest bytes of this layer, and of what is beneath where it is silent. */
+/** Reads guest bytes of this image, and of the parent where a sector bitmap is clear. */
 async function readThrough(
   reader: BlockReader,
-  below: GuestReader | null,
+  parent: GuestReader | null,
   into: Uint8Array,
   start: number,
 ): Promise<void> {
@@ -101,8 +101,8 @@ async function readThrough(
     const run = await reader.extentAt(at, end);
     const part = into.subarray(at - start, run.end - start);
     if (run.kind === "data") await reader.read(part, at);
-    else if (below === null || at >= below.size) part.fill(0);
-    else await below.read(part, at);
+    else if (parent === null || at >= parent.size) part.fill(0);
+    else await parent.read(part, at);
     at = run.end;
   }
 }

@@ -36,7 +36,7 @@ export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: ()
 }
 
 /** Ends the file behind what is in use. The footer at its end must be sound. */
-export async function giveBack(
+export async function truncateUnused(
   storage: WritableStorage,
   image: VpcImage,
   checkpoint: () => Promise<void>,

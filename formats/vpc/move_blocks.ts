@@ -11,7 +11,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
 import { blockOffset, type Blocks, type VpcImage } from "./structures.ts";
 import { decodeLocators, setLocatorOffset } from "./parent_locator.ts";
-import { takePlace } from "./writer.ts";
+import { allocateAt } from "./writer.ts";
 
 /** Bytes that the table of a disk of `size` guest bytes takes, whole sectors. */
 export function tableBytesFor({ header }: Blocks, size: number): number {
@@ -23,7 +23,7 @@ export function tableBytesFor({ header }: Blocks, size: number): number {
  * block that the file cuts off. The disk stays as it is, byte for byte. The copies are on stable storage before anything
  * refers to them, and a footer is behind them.
  *
- * @throws ImageError `unsupported` where the structures lie in an order that nobody writes
+ * @throws ImageError `unsupported` where the structures lie in an order that no known writer uses
  */
 export async function makeRoom(
   storage: WritableStorage,
@@ -72,7 +72,7 @@ async function copyBlocks(
   blocks: Blocks,
   area: Area,
   fileEnd: number,
-  place: Parameters<typeof takePlace>[0],
+  place: Parameters<typeof allocateAt>[0],
   { checkpoint }: CheckContext,
 ): Promise<Map<number, number>> {
   const { storage } = place;
@@ -84,7 +84,7 @@ async function copyBlocks(
     if (from === null) continue;
     const to = from + bitmapBytes + blockSize;
     if (!inArea(area, from, to) && to <= fileEnd) continue;
-    const target = await takePlace(place);
+    const target = await allocateAt(place);
     await copy(storage, from, Math.min(to, used), target);
     if (to > used) await storage.zeroAt(target + used - from, target + to - from);
     moved.set(index, target);

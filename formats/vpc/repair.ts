@@ -13,10 +13,10 @@ import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
 import { extentsOf } from "./block_locations.ts";
 import { sealFooter } from "./footer.ts";
 import { mendCopy, writeFooters } from "./footer_copies.ts";
-import { giveBack } from "./give_back.ts";
+import { truncateUnused } from "./give_back.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
 import { copy } from "./move_blocks.ts";
-import { takePlace } from "./writer.ts";
+import { allocateAt } from "./writer.ts";
 
 /**
  * Mends the image in `storage`: checksums of structures that agree with the rest of the file, either footer from the
@@ -34,7 +34,7 @@ export async function repairVpc(storage: WritableStorage, what: RepairScope, con
     if (image.blocks !== null) await mendBlocks(storage, image, image.blocks, checkpoint);
   }
   const image = await readImage(storage, () => {});
-  if (!image.isCopy) await giveBack(storage, image, checkpoint);
+  if (!image.isCopy) await truncateUnused(storage, image, checkpoint);
 }
 
 async function mendChecksums(storage: WritableStorage): Promise<void> {
@@ -133,7 +133,7 @@ async function copyOverlapping(
     if (oneStays === undefined) continue;
     staying.set(entry, false);
     if (oneStays) continue;
-    const target = await takePlace(place);
+    const target = await allocateAt(place);
     const from = entry * SECTOR;
     await copy(storage, from, Math.min(from + bitmapBytes + blockSize, used), target);
     moved.set(index, target);

@@ -17,7 +17,7 @@ import { mendCopy, writeFooters } from "./footer_copies.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
 import { makeRoom, tableBytesFor } from "./move_blocks.ts";
 import { parentOf } from "./parent_locator.ts";
-import { giveBack } from "./give_back.ts";
+import { truncateUnused } from "./give_back.ts";
 import { allocate, type BlockTarget, blockWriter } from "./writer.ts";
 
 /** New blocks that are noted before they are filled. */
@@ -37,7 +37,7 @@ export async function growBlocks(
 ): Promise<void> {
   refuseManyBlocks(storage, ceilDiv(size, blocks.header.blockSize));
   await endOfBlocks(blocks, () => context.checkpoint());
-  const below = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
+  const parent = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
   await mendCopy(storage, image);
   await makeRoom(storage, image, blocks, size, isSparse, context);
@@ -47,13 +47,13 @@ export async function growBlocks(
   const filling = zeroMethodFor(growth, isSparse);
   const fill = (start: number, fillEnd: number) =>
     fillWithZeroes(storage, start, fillEnd, filling, () => context.checkpoint());
-  const { target, flush } = editing({ storage, blocks: longer, below, end, isSparse, fill });
+  const { target, flush } = editing({ storage, blocks: longer, parent, end, isSparse, fill });
   const settle = async () => {
     await flush();
     await storage.sync();
     await longer.table.flush();
   };
-  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, below, settle, context);
+  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, parent, settle, context);
   if (growth !== "off") {
     await truncateOnFailure(storage, async () => {
       await allocateNew(target, image.size, context);
@@ -104,8 +104,8 @@ async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }:
 }
 
 /**
- * Makes the disk shorter. The footers come first: from then on nobody looks at what lies behind. Its places are given
- * back after that.
+ * Makes the disk shorter. The footers come first: from then on no structure leads to the blocks behind the new end. Their
+ * space is freed after that.
  */
 export async function shrinkBlocks(
   storage: WritableStorage,
@@ -129,7 +129,7 @@ export async function shrinkBlocks(
   await table.flush();
   await storage.sync();
   await stateTableEntries(storage, headerOffset, ceilDiv(size, header.blockSize));
-  await giveBack(storage, await readImage(storage), () => context.checkpoint());
+  await truncateUnused(storage, await readImage(storage), () => context.checkpoint());
   if (!isSparse) return;
   for (const start of dropped) {
     const end = Math.min(start + bitmapBytes + header.blockSize, storage.size - FOOTER_BYTES);

@@ -38,7 +38,7 @@ export async function resizeFixed(
     try {
       await fillWithZeroes(storage, image.size, size, filling, checkpoint, used);
     } catch (error) {
-      // A full disk, for instance: what was taken is given back.
+      // The disk may be full: the space allocated so far is freed.
       await cutTo(storage, image.bytes, footerAt, alignUp(image.endOffset, SECTOR));
       throw error;
     }

@@ -1,6 +1,6 @@
 /**
  * Sector bitmaps: one bit for each sector of a block, the most significant bit of a byte first. A sector whose bit is
- * not set was never written: what is beneath shows. Pure.
+ * clear was never written: the parent shows. Pure.
  *
  * @module
  */

@@ -66,8 +66,8 @@ export interface BlockTarget {
 /** What editing adds. */
 export interface EditedBitmaps {
   readonly bitmaps: TableCache;
-  /** What shows through sectors whose bit is not set; `null` where nothing is beneath. */
-  readonly below: GuestReader | null;
+  /** The parent, which shows through sectors whose bit is clear; null: none. */
+  readonly parent: GuestReader | null;
   /** The guest bytes from `start` on as they are now. */
   read(into: Uint8Array, start: number): Promise<void>;
 }
@@ -144,10 +144,10 @@ async function zero(target: BlockTarget, start: number, end: number): Promise<vo
 
 async function zeroPart(target: BlockTarget, start: number, end: number): Promise<void> {
   const { table, blockSize, fresh, storage } = target;
-  const below = target.edited?.below ?? null;
+  const parent = target.edited?.parent ?? null;
   const index = Math.floor(start / blockSize);
   const entry = (await table.load(index)).entry(index);
-  if (entry === FREE && (below === null || await readsZero(below, start, end))) return;
+  if (entry === FREE && (parent === null || await readsZero(parent, start, end))) return;
   const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
   const inside = start - index * blockSize;
   const fileStart = dataOffset + inside;
@@ -156,11 +156,11 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   if (fileStart < fileEnd) {
     await (target.isSparse ? storage.zeroAt(fileStart, fileEnd) : writeZeroes(storage, fileStart, fileEnd));
   }
-  if (below !== null) await mark(target, dataOffset, inside, end - index * blockSize);
+  if (parent !== null) await mark(target, dataOffset, inside, end - index * blockSize);
 }
 
 /** Takes the place for one more block at the end of the file; returns the file offset of its sector bitmap. */
-export async function takePlace(
+export async function allocateAt(
   target: Pick<BlockTarget, "storage" | "bitmapBytes" | "blockSize" | "isSparse" | "end">,
 ): Promise<number> {
   const { storage, bitmapBytes, end } = target;
@@ -181,10 +181,10 @@ export async function takePlace(
 /** Adds block `index` at the end of the file; returns the file offset of its first guest byte. */
 export async function allocate(target: BlockTarget, index: number): Promise<number> {
   const { storage, bitmapBytes, blockSize, edited } = target;
-  const start = await takePlace(target);
+  const start = await allocateAt(target);
   const dataOffset = start + bitmapBytes;
-  // The bits of a block with nothing beneath are set from the start: what was not written is zero.
-  const bits = edited?.below ? 0 : 0xff;
+  // Without a parent all bits of a block are set from the start: sectors never written are zero.
+  const bits = edited?.parent ? 0 : 0xff;
   if (edited === null) await storage.writeAt(new Uint8Array(bitmapBytes).fill(bits), start);
   else await edited.bitmaps.make(start, ({ bytes }) => bytes.fill(bits));
   target.fresh.add(dataOffset, dataOffset + blockSize);
