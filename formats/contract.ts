@@ -50,7 +50,7 @@ export interface Disk {
   readonly bitmaps?: readonly Bitmap[];
 }
 
-/** What a format shows about an image: names and plain values, in the order to be shown. */
+/** Information about an image: names and plain values, in the order of the output. */
 export type FormatInfo = { readonly [name: string]: InfoValue };
 /** A plain value, a list, or a group of named values. */
 export type InfoValue = string | number | boolean | null | readonly InfoValue[] | FormatInfo;
@@ -143,7 +143,7 @@ export interface Measured {
   readonly bitmaps?: number;
 }
 
-/** What the engine provides to {@linkcode Format.open}. */
+/** Services of the engine for {@linkcode Format.open}. */
 export interface OpenContext {
   /** The internal snapshot to open instead of the current state. */
   readonly snapshot?: SnapshotChoice | undefined;
@@ -153,7 +153,7 @@ export interface OpenContext {
   openNamed(file: NamedFile): Promise<Storage>;
 }
 
-/** What the engine provides to {@linkcode Format.create}. */
+/** Services of the engine for {@linkcode Format.create}. */
 export interface CreateContext {
   /** The file name of the finished image; absent where that is the name of its storage. */
   readonly name?: string;
@@ -165,7 +165,7 @@ export interface CreateContext {
   readonly compressor: Compressor;
 }
 
-/** What the engine provides to {@linkcode Format.edit}. */
+/** Services of the engine for {@linkcode Format.edit}. */
 export interface EditContext {
   /** Whether clusters are to be compressed. */
   readonly compress: boolean;

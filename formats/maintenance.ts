@@ -1,5 +1,5 @@
 /**
- * What a format may offer for images that exist, besides reading and writing guest bytes: checks, repairs and changes.
+ * Verbs for existing images, besides reading and writing guest bytes: checks, repairs and changes.
  * Every verb is optional; the engine reports which verb a format lacks.
  *
  * A verb that changes an image is atomic: at whatever moment the program ends, the image opens and holds either the old
@@ -48,10 +48,10 @@ export interface Problem {
 /** The greatest number of problems that a report lists one by one. */
 export const MAX_PROBLEMS = 1000;
 
-/** What `repair` may change: leaks only, or everything that can be repaired. */
+/** The scope of a repair: leaks only, or everything that can be repaired. */
 export type RepairScope = "leaks" | "all";
 
-/** What the engine provides to a check. */
+/** Services of the engine for a check. */
 export interface CheckContext {
   /**
    * Reports progress, and waits while the job is paused. Formats await it often.
@@ -76,7 +76,7 @@ export function stageContext<Context extends Pick<CheckContext, "checkpoint">>(
   };
 }
 
-/** What the engine provides to a verb that changes an image. */
+/** Services of the engine for a verb that changes an image. */
 export interface ChangeContext extends CheckContext {
   /** Opens a further file that the image names, for writing. */
   openNamed(file: NamedFile): Promise<WritableStorage>;
@@ -98,7 +98,7 @@ export interface NewFile {
   publish(): Promise<void>;
 }
 
-/** What to allocate for the new end of a disk that grows. */
+/** The preallocation of the new end of a disk that grows. */
 export type Preallocation = "off" | "metadata" | "falloc" | "full";
 
 /** The verbs. All sizes are guest bytes. A verb that changes an image also syncs its last step. */

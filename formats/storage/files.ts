@@ -50,7 +50,7 @@ async function isPipe(path: string): Promise<boolean> {
   }
 }
 
-/** Returns whether QEMU has the image open in a way that excludes this use; `null` where the host cannot tell. */
+/** Returns whether QEMU has the image open in a way that excludes this use; `null` where the host does not report it. */
 export async function heldByQemu(path: string, use: ImageUse): Promise<boolean | null> {
   return (await import("./host.ts")).heldByQemu(path, use);
 }

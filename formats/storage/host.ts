@@ -142,7 +142,7 @@ export function heldByQemu(path: string, use: ImageUse = "read"): boolean | null
   }
 }
 
-/** Returns whether another program holds a lock on this byte of the file; `null` where the host cannot tell. */
+/** Returns whether another program holds a lock on this byte of the file; `null` where the host does not report it. */
 function isLocked(libc: Libc, descriptor: number, byte: bigint): boolean | null {
   // struct flock: type, start at byte 8, length at byte 16.
   const lock = new DataView(new ArrayBuffer(32));
@@ -197,7 +197,7 @@ function isSameFile(libc: Libc, descriptor: number, opened: OpenFile): boolean {
   return blocked && free;
 }
 
-/** Returns the identity of `descriptor` in the form of Deno; `null` where the host cannot tell. */
+/** Returns the identity of `descriptor` in the form of Deno; `null` where the host does not report it. */
 function identityOf(libc: Libc, descriptor: number): FileIdentity | null {
   // struct statx: the inode at byte 32, the two halves of the device's number at 136.
   const found = new DataView(new ArrayBuffer(256));
@@ -258,7 +258,7 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
   };
 }
 
-/** As {@linkcode HostFile.holeAt}; `null` where the file system cannot tell, or its answer is impossible. */
+/** As {@linkcode HostFile.holeAt}; `null` where the file system does not report holes, or the answer is impossible. */
 function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
   const data = Number(libc.symbols.lseek(descriptor, BigInt(fileOffset), SEEK_DATA));
   if (data < 0) return errnoOf(libc) === ENXIO ? holeAtEnd(libc, descriptor, fileOffset, limit) : null;

@@ -31,7 +31,7 @@ export interface Storage extends AsyncDisposable {
 export interface Origin {
   /** The path by which it was opened. */
   readonly path: string;
-  /** Its identity; `null` where the host cannot tell. */
+  /** Its identity; `null` where the host does not report it. */
   readonly identity: FileIdentity | null;
   /** File offset of the first byte of the storage. */
   readonly start: number;
@@ -76,7 +76,7 @@ export interface WritableStorage extends Storage {
 
 /** An open file of the host. */
 export interface StoredFile extends WritableStorage {
-  /** Its identity, independent of its path; `null` where the host cannot tell. */
+  /** Its identity, independent of its path; `null` where the host does not report it. */
   readonly identity: FileIdentity | null;
   /** Whether it is a block device, which has a fixed size and is written in place. */
   readonly isDevice: boolean;

@@ -98,7 +98,7 @@ interface FreeBlock {
   readonly clean: boolean;
 }
 
-/** What the editor needs besides the image. */
+/** The inputs of the editor besides the image. */
 interface Surroundings {
   /** The parent of a differencing image. */
   readonly parent: GuestReader | null;
