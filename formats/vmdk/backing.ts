@@ -11,9 +11,8 @@ import type { WritableStorage } from "../storage/types.ts";
 import { withParent } from "./descriptor_edit.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
-import { punchHoles } from "./give_back.ts";
 import { readDescriptor, readLayout } from "./extent_files.ts";
-import { requireSparseExtents, type SparseExtent, tablesIn } from "./sparse_extents.ts";
+import { punchHoles, requireSparseExtents, type SparseExtent, tablesIn } from "./sparse_extents.ts";
 
 /** Grain tables that are changed and synced before holes are punched for their grains. */
 const STEP = 64;

@@ -11,12 +11,11 @@ import { truncateOnFailure } from "../shared/growth.ts";
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import type { HeaderChange } from "./descriptor_write.ts";
-import { punchHoles } from "./give_back.ts";
 import { MAX_DIRECTORY_ENTRIES } from "./grain_directory.ts";
 import { type SparseHeader, tablesOf } from "./header.ts";
 import { type HostedSparse, readRedundant, tableBytesOf } from "./hosted_sparse.ts";
 import { directoryBytes } from "./extent_create.ts";
-import { tablesIn } from "./sparse_extents.ts";
+import { punchHoles, tablesIn } from "./sparse_extents.ts";
 import { allocateAt, checkReach, type FileEnd, type Tables, tablesFor } from "./grain_tables.ts";
 import { grainWriter } from "./grain_writer.ts";
 

@@ -1,5 +1,6 @@
 /**
- * The sparse extents of plain grains of an image, with both copies of their tables, for changing what they state.
+ * The sparse extents of an image whose grains are uncompressed, with both copies of their grain tables, for verbs that
+ * change the tables.
  *
  * @module
  */
@@ -7,6 +8,7 @@ import { SECTOR, viewOf } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
 import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
+import type { SparseHeader } from "./header.ts";
 import type { Layout, Part } from "./extent_files.ts";
 import { SPARSE_MAGIC } from "./signatures.ts";
 import { type Tables, tablesFor } from "./grain_tables.ts";
@@ -64,4 +66,17 @@ export function tablesIn({ storage, sparse, redundant }: Omit<SparseExtent<Writa
     fresh: false,
     place: () => Promise.reject(new Error("No table is added here")),
   });
+}
+
+/** Punches holes for grains, by file offset, that no table points at any more. */
+export async function punchHoles(
+  storage: WritableStorage,
+  header: SparseHeader,
+  grains: readonly number[],
+): Promise<void> {
+  if (!storage.zeroesCheaply) return;
+  for (const start of grains) {
+    const end = Math.min(start + header.grainBytes, storage.size);
+    if (start >= header.overhead && start < end) await storage.zeroAt(start, end);
+  }
 }

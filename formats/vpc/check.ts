@@ -9,7 +9,7 @@ import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from 
 import type { Storage } from "../storage/types.ts";
 import { extentsOf } from "./block_locations.ts";
 import { faultOfCopy } from "./footer_copies.ts";
-import { endOfUse } from "./give_back.ts";
+import { endOfUse } from "./used_end.ts";
 import { readImage, type VpcImage } from "./structures.ts";
 import { parentOf } from "./parent_locator.ts";
 

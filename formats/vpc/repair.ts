@@ -13,7 +13,7 @@ import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
 import { extentsOf } from "./block_locations.ts";
 import { sealFooter } from "./footer.ts";
 import { mendCopy, writeFooters } from "./footer_copies.ts";
-import { truncateUnused } from "./give_back.ts";
+import { truncateUnused } from "./used_end.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
 import { copy } from "./move_blocks.ts";
 import { allocateAt } from "./writer.ts";

@@ -17,7 +17,7 @@ import { mendCopy, writeFooters } from "./footer_copies.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
 import { makeRoom, tableBytesFor } from "./move_blocks.ts";
 import { parentOf } from "./parent_locator.ts";
-import { truncateUnused } from "./give_back.ts";
+import { truncateUnused } from "./used_end.ts";
 import { allocate, type BlockTarget, blockWriter } from "./writer.ts";
 
 /** New blocks that are noted before they are filled. */

@@ -1,5 +1,5 @@
 /**
- * The end of the file: what is behind everything that is in use.
+ * The end of the used part of the file.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import { decodeLocators } from "./parent_locator.ts";
 import { cutTo } from "./footer_copies.ts";
 
 /**
- * File offset behind everything that any reader looks at: those that go by the current size where this one goes by the
- * geometry, too. Whole sectors.
+ * Returns the file offset behind everything that a reader may use, in whole sectors: also a reader that takes the size of
+ * the disk from the current size where this program takes it from the geometry.
  */
 export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: () => Promise<void>): Promise<number> {
   const size = Math.max(image.size, image.footer.currentSize);
@@ -26,7 +26,7 @@ export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: ()
   const { end } = await extentsOf({ ...image.blocks, size, table }, checkpoint, (_index, { offset }) => {
     isWhole &&= offset !== undefined && offset >= image.endOffset;
   });
-  // Of a block that is wrong, a part may lie anywhere.
+  // A part of a block with a wrong entry may lie anywhere.
   if (!isWhole) return alignUp(storage.size, SECTOR);
   const bytes = new Uint8Array(HEADER_BYTES);
   await storage.readAt(bytes, headerOffset);
@@ -35,7 +35,7 @@ export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: ()
   return alignUp(Math.max(end, headerOffset + HEADER_BYTES, tableEnd, ...names), SECTOR);
 }
 
-/** Ends the file behind what is in use. The footer at its end must be sound. */
+/** Truncates the file behind its used part. The footer at its end must be valid. */
 export async function truncateUnused(
   storage: WritableStorage,
   image: VpcImage,
