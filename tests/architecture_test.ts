@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { complaints, importsOf, longFiles, MAX_LINES } from "./support/architecture.ts";
+import { importsOf, longFiles, MAX_LINES, violations } from "./support/architecture.ts";
 
 const top = new URL("..", import.meta.url);
 const parts = ["cli", "core", "formats", "tui", "tests"];
@@ -7,7 +7,7 @@ const parts = ["cli", "core", "formats", "tui", "tests"];
 Deno.test("imports go one way, without cycles; only the command line prints and exits", () => {
   const sources = readSources();
   assert(sources.size > 20 && sources.has("mod.ts") && sources.has("formats/registry.ts"));
-  assert.deepEqual(complaints(sources), []);
+  assert.deepEqual(violations(sources), []);
 });
 
 Deno.test("every file is reached from mod.ts and the entry of the built form by literal paths, so that both have it", () => {
@@ -51,8 +51,8 @@ Deno.test("the top level holds what it is meant to hold", () => {
   assert.deepEqual([...names].filter((name) => !name.startsWith(".") && !allowed.has(name)), []);
 });
 
-/** One breach each, and a word of the complaint. */
-const breaches: readonly (readonly [path: string, source: string, complaint: RegExp])[] = [
+/** One breach each, and a word of the violation. */
+const breaches: readonly (readonly [path: string, source: string, violation: RegExp])[] = [
   ["cli/a.ts", 'import { x } from "../core/copy/plan.ts";', /cli imports mod\.ts and tui/],
   ["cli/a.ts", 'import type { x } from "../formats/mod.ts";', /cli imports mod\.ts and tui/],
   ["tui/a.ts", 'import { x } from "../mod.ts";', /tui imports types/],
@@ -84,18 +84,18 @@ const breaches: readonly (readonly [path: string, source: string, complaint: Reg
   ["core/a.ts", 'import {\n  b,\n} from "./b.ts";', /import cycle: core\/b\.ts → core\/a\.ts → core\/b\.ts/],
 ];
 
-for (const [path, source, complaint] of breaches) {
+for (const [path, source, violation] of breaches) {
   Deno.test(`a breach is seen: ${path}: ${source.slice(0, 60).replaceAll("\n", " ")}`, () => {
     // A breach may also close a cycle; what it is must be said in any case.
-    assert.match(complaints(withFile(path, source)).join("\n"), complaint);
+    assert.match(violations(withFile(path, source)).join("\n"), violation);
   });
 }
 
-Deno.test("what is allowed raises no complaint", () => {
-  assert.deepEqual(complaints(soundSources()), []);
+Deno.test("what is allowed raises no violation", () => {
+  assert.deepEqual(violations(validSources()), []);
 });
 
-function soundSources(): Map<string, string> {
+function validSources(): Map<string, string> {
   return new Map([
     ["mod.ts", 'export { x } from "./core/copy/plan.ts";\nif (import.meta.main) await import("./cli/main.ts");\n'],
     ["cli/main.ts", 'import { text } from "@clack/prompts";\nimport { x } from "../mod.ts";\nconsole.log(x);\n'],
@@ -112,7 +112,7 @@ function soundSources(): Map<string, string> {
 }
 
 function withFile(path: string, source: string): Map<string, string> {
-  return soundSources().set(path, source);
+  return validSources().set(path, source);
 }
 
 function readSources(): Map<string, string> {

@@ -88,7 +88,7 @@ async function main(): Promise<void> {
   await (values.grow ? growAll(folder, settings, save) : benchAll(folder, settings, save));
 }
 
-/** `save` hears of what there is after every case: whoever interrupts a long run loses nothing. */
+/** `save` gets the results after every case, so that an interrupted run loses none. */
 async function benchAll(
   folder: Scratch,
   { scattered, wanted, ...setting }: Settings,

@@ -42,7 +42,7 @@ const TOP = 48;
 const BOTTOM = 50;
 const BAR = 18;
 const NAMES = 270;
-/** Told apart by dashes as well, for whoever sees no colours. */
+/** Dashes differ as well, for readers who see no colours. */
 const STYLES = [["#6b6b6b", "6 4"], ["#0072b2", ""], ["#d55e00", "2 3"], ["#009e73", "10 3 2 3"]] as const;
 
 /**

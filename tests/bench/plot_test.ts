@@ -50,10 +50,10 @@ Deno.test("figures are medians and spread, and goals are judged by them", () => 
   assert.equal(judge({ kind: "seconds", row: "diskcast", most: 0.9 })?.reached, false);
   assert.equal(judge({ kind: "memory", row: "diskcast", most: 200e6 })?.reached, true);
   assert.equal(judge({ kind: "more", row: "qemu-img", against: "diskcast", most: 0.1 })?.reached, false);
-  assert.equal(judge({ kind: "memory", row: "somebody", most: 1 }), null);
+  assert.equal(judge({ kind: "memory", row: "another program", most: 1 }), null);
 });
 
-Deno.test("sizes are told in the unit that suits them", () => {
+Deno.test("sizes are shown in the unit that suits them", () => {
   const sizes = [512, 65_536, 2 ** 31, 1.5 * 2 ** 20, 2 ** 44];
   assert.deepEqual(sizes.map(sizeText), ["512 B", "64 KiB", "2 GiB", "1.5 MiB", "16 TiB"]);
 });

@@ -1,5 +1,5 @@
 /**
- * What the benchmark has found: plain data, written as JSON, and what is told of it.
+ * The results of the benchmark: plain data, written as JSON, and its texts.
  *
  * @module
  */
@@ -131,7 +131,7 @@ function verdict(value: number, most: number, text: (value: number) => string): 
   return { goal: `≤ ${text(most)}`, value: text(value), reached: value <= most };
 }
 
-/** As goals are told: powers of ten. */
+/** As goals are stated: in powers of ten. */
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
 
 /** Bytes as "12 MiB". */

@@ -87,7 +87,7 @@ Deno.test("exit codes follow the kind of failure and the signal", () => {
   }
 });
 
-Deno.test("complaints name the file and tell what to do", () => {
+Deno.test("errors name the file and say what to do", () => {
   const text = (error: unknown) => diagnosticText(diagnosticOf(error, { command: "convert", stage: "work" }));
   assert.equal(text(new ImageError("io", "Cannot read", { path: "/a" })), 'diskcast: Cannot read (in "/a")\n');
   assert.equal(text(new ImageError("io", 'Cannot read "/a"', { path: "/a" })), 'diskcast: Cannot read "/a"\n');

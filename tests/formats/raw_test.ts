@@ -49,7 +49,7 @@ Deno.test("holes are stated zeroes", async () => {
   assert.deepEqual(await disk.extentAt(200, 1000), dataExtent(200, 1000, { storage, offset: 200 }));
 });
 
-Deno.test("create sets the exact size, then writes what it is told", async () => {
+Deno.test("create sets the exact size, then writes what it gets", async () => {
   const storage = new RecordingStorage(new MemoryStorage());
   const writer = await raw.create!(storage, plan(1001), createContext);
   assert.deepEqual(writer.traits, {

@@ -1,6 +1,6 @@
 /**
  * Checks what the drawing in docs/architecture.md promises: which part may import which. Pure: from sources to
- * complaints, so that made-up sources can show that a breach is seen.
+ * violations, so that made-up sources can show that a breach is seen.
  *
  * @module
  */
@@ -33,8 +33,8 @@ const packages: { readonly [name: string]: readonly Part[] } = {
 
 type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "tests";
 
-/** All complaints about a tree. */
-export function complaints(sources: Sources): string[] {
+/** All violations about a tree. */
+export function violations(sources: Sources): string[] {
   const formats = formatNames(sources);
   const found: string[] = [];
   for (const [path, source] of sources) {
@@ -44,8 +44,8 @@ export function complaints(sources: Sources): string[] {
       continue;
     }
     for (const one of importsOf(path, source)) {
-      const complaint = complain(path, part, one, formats);
-      if (complaint) found.push(`${path} imports ${one.specifier}: ${complaint}`);
+      const violation = importViolation(path, part, one, formats);
+      if (violation) found.push(`${path} imports ${one.specifier}: ${violation}`);
     }
     if (part !== "cli" && part !== "tests") found.push(...calls(path, source));
     const lines = source.split("\n").length - 1;
@@ -122,8 +122,8 @@ function partOf(path: string, formats: ReadonlySet<string>): Part | null {
 }
 
 /** Why this import is wrong; `null`: it is not. */
-function complain(path: string, from: Part, one: Import, formats: ReadonlySet<string>): string | null {
-  if (one.path === null) return complainOfPackage(from, one.specifier);
+function importViolation(path: string, from: Part, one: Import, formats: ReadonlySet<string>): string | null {
+  if (one.path === null) return packageViolation(from, one.specifier);
   if (one.path === "deno.json") return from === "cli" ? null : "only cli may read the version";
   const to = partOf(one.path, formats);
   if (to === null) return "it stands outside the program";
@@ -139,7 +139,7 @@ function complain(path: string, from: Part, one: Import, formats: ReadonlySet<st
       if (one.path === "cli/main.ts") return one.kind === "dynamic" ? null : "the program must be loaded only when run";
       return to === "core" || one.path === "formats/mod.ts" ? null : "mod.ts imports core and formats/mod.ts";
     case "core":
-      if (to === "core") return complainOfCore(path, one.path);
+      if (to === "core") return coreViolation(path, one.path);
       if (WORKER_PROGRAM.includes(path) && to === "helper") return null;
       return one.path === "formats/mod.ts" ? null : "core imports formats/mod.ts and nothing else";
     case "registry":
@@ -152,7 +152,7 @@ function complain(path: string, from: Part, one: Import, formats: ReadonlySet<st
       if (to === "helper") return null;
       return to === "storage" && one.kind === "type" ? null : "a helper imports helpers and types of storage";
     case "format":
-      return complainOfFormat(path, to, one);
+      return formatViolation(path, to, one);
   }
 }
 
@@ -176,14 +176,14 @@ const CORE_WORDS: readonly string[] = [
   "core/zeroes.ts",
 ];
 
-function complainOfCore(path: string, to: string): string | null {
+function coreViolation(path: string, to: string): string | null {
   const [from, other] = [path, to].map((of) => CORE_FOLDERS.indexOf(of.split("/")[1]));
   if (from < 0 || CORE_WORDS.includes(to)) return null;
   if (other < 0) return "a folder of core never imports a job";
   return other > from ? `${CORE_FOLDERS[from]} never imports ${CORE_FOLDERS[other]}` : null;
 }
 
-function complainOfFormat(path: string, to: Part, one: Import): string | null {
+function formatViolation(path: string, to: Part, one: Import): string | null {
   const groupOf = (of: string) => of.split("/")[1].replace(/\.ts$/, "");
   if (to === "helper") return null;
   if (to === "storage") return one.kind === "type" ? null : "a format imports only types of storage";
@@ -191,7 +191,7 @@ function complainOfFormat(path: string, to: Part, one: Import): string | null {
   return to === "format" ? null : "a format imports the contract and helpers";
 }
 
-function complainOfPackage(from: Part, specifier: string): string | null {
+function packageViolation(from: Part, specifier: string): string | null {
   if (specifier.startsWith("node:")) return null;
   const parts = packages[specifier];
   if (!parts) return "it is not among the packages that this program uses";

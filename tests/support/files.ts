@@ -32,7 +32,7 @@ class WatchedFile extends WatchedStorage implements StoredFile {
   }
 }
 
-/** The host's files; `told` hears of every request before it is carried out, and may throw instead. */
+/** The host's files; `told` is called before every request, and may throw. */
 export function watchedFiles(told: (operation: FileOperation) => void): Files {
   const whole = (op: FileOperation["op"], path: string) => told({ op, file: basename(path), start: 0, end: 0 });
   return {

@@ -13,7 +13,7 @@ export interface LayeredDisk {
   readonly layers: readonly { readonly path: string; readonly format: string }[];
   /** Guest bytes of the top. */
   readonly size: number;
-  /** The commands that made it, for whoever must repeat a failure. */
+  /** The commands that made it, to repeat a failure. */
   readonly story: readonly string[];
 }
 
@@ -26,14 +26,14 @@ export async function layeredDisk(folder: Scratch, name: string, random: Rng, mo
   const count = random.int(1, most + 1);
   let size = 0;
   for (let depth = 0; depth < count; depth++) {
-    // Layers above may be longer or shorter than what is beneath them.
+    // Layers above may be longer or shorter than their backing file.
     size = depth > 0 && random.chance(0.6) ? size : random.int(3, 4096) * 512;
     const path = folder.file(`${name}-${depth}`);
-    const beneath = layers[0];
+    const lower = layers[0];
     const format = depth === 0 && random.chance(0.2) ? "raw" : "qcow2";
     const cluster = random.pick(CLUSTERS);
     const options = format === "raw" ? [] : ["-o", qcow2Options(cluster, random)];
-    const backing = beneath ? ["-b", beneath.path, "-F", beneath.format] : [];
+    const backing = lower ? ["-b", lower.path, "-F", lower.format] : [];
     const args = ["create", "-q", "-f", format, ...options, ...backing, path, `${size}`];
     await qemuImgOk(...args);
     const commands = layerCommands(size, format === "raw" ? 0 : cluster, random);

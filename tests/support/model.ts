@@ -108,7 +108,7 @@ export function editImage(
   });
 }
 
-/** For verbs that change an image of one file; with what is beneath it. */
+/** For verbs that change an image of one file; with its backing file. */
 export function changeContext(backing: Uint8Array = new Uint8Array(0)): ChangeContext {
   const names = () => Promise.reject(new Error("it names no further files"));
   return {

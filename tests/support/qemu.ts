@@ -54,7 +54,7 @@ export async function heldOpen(...args: string[]): Promise<AsyncDisposable> {
   };
 }
 
-/** Has qemu-img read a raw image (of more than the 2 MiB that it reads at once), slowly, until it is disposed; it wants nobody to write to it meanwhile. */
+/** Has qemu-img read a raw image (of more than the 2 MiB that it reads at once), slowly, until it is disposed; it wants no process to write to it meanwhile. */
 export async function heldForReading(path: string): Promise<AsyncDisposable> {
   const copy = `${path}.copy`;
   const args = ["convert", "-r", "1k", "-f", "raw", "-O", "raw", path, copy];

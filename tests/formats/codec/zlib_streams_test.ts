@@ -83,7 +83,7 @@ for (const [name, run] of both) {
     assert.ok(refused > 10, `${refused} refused`);
   });
 
-  Deno.test(`streams, ${name}: options that there are not are told`, () => {
+  Deno.test(`streams, ${name}: unknown options are refused`, () => {
     assert.throws(() => run("deflateRaw", { windowBits: 99 }, new Uint8Array(9), new Uint8Array(9)), /windowBits/);
   });
 }

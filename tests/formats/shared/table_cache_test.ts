@@ -57,7 +57,7 @@ Deno.test("a table made in memory that held another is all zero", async () => {
   assert.deepEqual(storage.bytes().subarray(7 * TABLE), new Uint8Array(TABLE));
 });
 
-Deno.test("a table that somebody has taken stays what it is when it has given way", async () => {
+Deno.test("a table that a caller holds keeps its bytes after it is evicted", async () => {
   const cache = tableCache(storageOf(16), TABLE, 2 * TABLE);
   const taken = [await cache.get(0), await cache.get(0), await cache.get(TABLE)];
   const own = new Uint8Array(TABLE).fill(15);
@@ -69,7 +69,7 @@ Deno.test("a table that somebody has taken stays what it is when it has given wa
   assert.deepEqual([...taken, own].map((bytes) => bytes[TABLE - 1]), [0, 0, 1, 15]);
 });
 
-Deno.test("whoever waits for a table sees that one, and may change it, however many others are asked for", async () => {
+Deno.test("a caller that waits for a table gets that one, and may change it, however many others are asked for", async () => {
   const storage = storageOf(16);
   const cache = tableCache(storage, TABLE, 2 * TABLE);
   for (let round = 0; round < 3; round++) {
@@ -84,7 +84,7 @@ Deno.test("whoever waits for a table sees that one, and may change it, however m
   for (let index = 0; index < 16; index++) assert.equal(storage.bytes()[index * TABLE], index + 2);
 });
 
-Deno.test("what goes wrong in a look is told to the one who looks", async () => {
+Deno.test("an error in a look-up is thrown to its caller", async () => {
   const cache = tableCache(storageOf(4), TABLE, 2 * TABLE);
   const fail = () => {
     throw new Error("looked wrong");
@@ -154,5 +154,5 @@ Deno.test("random changes through a tiny cache all reach storage", async () => {
   assert.deepEqual(inner.bytes(), model);
   const writes = storage.of("write").length;
   await cache.flush();
-  assert.equal(storage.of("write").length, writes, "nothing is owed twice");
+  assert.equal(storage.of("write").length, writes, "nothing is written twice");
 });

@@ -74,7 +74,7 @@ Deno.test("Deno opens a device only with all permissions", { ignore: reason !== 
   assert.deepEqual(opened, { size: MIB, isDevice: true, findsHoles: Deno.build.os === "linux" });
 });
 
-Deno.test("a full file system is told as such, with the place", { ignore: reason !== null }, async () => {
+Deno.test("a full file system is reported as such, with the offset", { ignore: reason !== null }, async () => {
   await using folder = await scratch();
   await using small = await tmpfs(folder.file("small"), "1m");
   const path = `${small.path}/a`;
@@ -98,7 +98,7 @@ const editContext = {
   ...inlineCodecs,
   compress: false,
   openNamed: () => Promise.reject(new Error("raw names no file")),
-  openBacking: () => Promise.reject(new Error("nothing is beneath")),
+  openBacking: () => Promise.reject(new Error("there is no backing file")),
 };
 
 async function loopDevice(path: string): Promise<AsyncDisposable & { readonly path: string }> {

@@ -13,24 +13,24 @@ function forgetful(): { readonly host: HostFile; readonly told: number[][] } {
 
 Deno.test("what has been read is forgotten in long ranges, after what may stay has passed", () => {
   const { host, told } = forgetful();
-  const footprint = pageCacheTrimmer(host, 100, 40);
-  for (let at = 0; at < 200; at += 10) footprint.read(at, at + 10);
+  const trimmer = pageCacheTrimmer(host, 100, 40);
+  for (let at = 0; at < 200; at += 10) trimmer.read(at, at + 10);
   assert.deepEqual(told, [[80, 120], [120, 160], [160, 200]]);
-  footprint.read(500, 510);
-  footprint.read(510, 520);
-  footprint.read(300, 310);
-  footprint.read(0, 5);
+  trimmer.read(500, 510);
+  trimmer.read(510, 520);
+  trimmer.read(300, 310);
+  trimmer.read(0, 5);
   assert.deepEqual(told.slice(3), [[500, 520], [300, 310]]);
 });
 
 Deno.test("what has been written is forgotten once it is on the disk, after what may stay has passed", () => {
   const { host, told } = forgetful();
-  const footprint = pageCacheTrimmer(host, 100, 40);
-  footprint.wrote(100);
-  footprint.synced();
+  const trimmer = pageCacheTrimmer(host, 100, 40);
+  trimmer.wrote(100);
+  trimmer.synced();
   assert.deepEqual(told, []);
-  footprint.wrote(1);
-  footprint.synced();
+  trimmer.wrote(1);
+  trimmer.synced();
   assert.equal(told.length, 1);
   assert.equal(told[0][0], 0);
 });
@@ -38,7 +38,7 @@ Deno.test("what has been written is forgotten once it is on the disk, after what
 const hasFincore = await run("fincore", ["--version"]).then(() => true, () => false);
 
 Deno.test({
-  name: "the host forgets what it is told to",
+  name: "the host drops the pages that it gets",
   ignore: Deno.build.os !== "linux" || !hasFincore,
   async fn() {
     await using folder = await scratch();

@@ -232,7 +232,7 @@ Deno.test({
           assert([before, after].includes(info["virtual-size"]));
           // QEMU takes disks of two lengths for equal if the rest is zero.
           await qemuImgOk("compare", "-f", "vdi", "-F", "raw", path, old);
-          // While blocks move, the header counts more of them, so that nobody writes over a copy.
+          // While blocks move, the header counts more of them, so that no program writes over a copy.
           const { code, stdout } = await qemuImg("check", "-f", "vdi", path);
           assert((ended ? [0] : [0, 2]).includes(code), stdout);
         },

@@ -15,7 +15,7 @@ Deno.test("names its parent by all paths, in the order of the specification, and
   const paths = {
     absolute_win32_path: "\\\\?\\d:\\disks\\parent.vhdx",
     parent_linkage2: `{${GUID.none}}`,
-    "of somebody else": "what this is, nobody knows",
+    "of another program": "unknown",
     volume_path: "\\\\?\\Volume{26A21BDA-A627-11D7-9931-806E6F6E6963}\\disks\\parent.vhdx",
     relative_path: "..\\disks\\parent.vhdx",
     parent_linkage: `{${LINKAGE}}`,
@@ -33,7 +33,7 @@ Deno.test("names its parent by all paths, in the order of the specification, and
   assert.equal(one.info["parent-linkage2"], GUID.data);
 });
 
-Deno.test("a parent without a path is told by its GUID alone", async () => {
+Deno.test("a parent without a path is named by its GUID alone", async () => {
   const disk = await openBytes(build({ size: MIB, parent: { parent_linkage: LINKAGE } }));
   assert.deepEqual(disk.backing, { name: "", format: "vhdx", id: LINKAGE });
 });
@@ -144,7 +144,7 @@ Deno.test("a locator of another type is refused", async () => {
   await assert.rejects(openBytes(bytes), { kind: "unsupported" });
 });
 
-/** A random chain in `folder`; returns what its top reads as. Each image names the one beneath as Windows does. */
+/** A random chain in `folder`; returns what its top reads as. Each image names its parent as Windows does. */
 async function chain(folder: Scratch, depth: number): Promise<{ top: string; model: Uint8Array }> {
   const random = rng(seed());
   const size = random.int(3, 9) * MIB + 4096;

@@ -37,10 +37,10 @@ Deno.test("before the first change both headers are renewed, the old one first t
   const told = storage.of("write", "sync").map(({ op, start }) => op === "sync" ? op : start);
   // Header 2 of the image counts: header 1 is written first. Then the BAT goes through the log, which a header must name
   // while it counts.
-  const renewal = [AT.header1, "sync", AT.header2];
+  const headerUpdate = [AT.header1, "sync", AT.header2];
   const data = [AT.blocks, AT.blocks + MIB];
   const log = ["sync", AT.log, "sync", AT.header1, "sync", AT.bat, "sync", AT.header2, "sync", AT.header1];
-  assert.deepEqual(told, [...renewal, ...data, ...log]);
+  assert.deepEqual(told, [...headerUpdate, ...data, ...log]);
   const bytes = new Uint8Array(4096);
   const seen: string[] = [];
   for (const [at, number] of [[AT.header1, 13n], [AT.header2, 12n]] as const) {
@@ -65,7 +65,7 @@ Deno.test("blocks in every state are written, zeroed and left alone", async () =
   }
 });
 
-Deno.test("differencing images are edited over what is beneath them", async () => {
+Deno.test("differencing images are edited over their parents", async () => {
   const random = rng(seed());
   for (const sector of [512, 4096]) {
     for (let round = 0; round < 10; round++) {

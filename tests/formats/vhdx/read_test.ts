@@ -113,7 +113,7 @@ Deno.test("the entries of sector bitmaps stand between those of blocks, in every
   const bytes = build({ size: 5 * 2 ** 30, blockSize: 256 * MIB, blocks: { 16: { state: 2 } } });
   const view = new DataView(bytes.buffer);
   assert.equal(view.getUint32(AT.bat + 17 * 8, true), 2);
-  setBat(view, 16, 7, 0x5000_0000); // It is nobody's business here.
+  setBat(view, 16, 7, 0x5000_0000); // No block is there.
   assert.deepEqual(await runLines(await openBytes(bytes)), [
     "hole 0-4194304",
     "zero 4194304-4456448",

@@ -50,7 +50,7 @@ function listed(options: OptionValues): string {
 for (const options of SORTS) {
   const told = listed(options) || "default options";
   Deno.test({
-    name: `what is written with ${told} is equal for qemu-img, which finds nothing to complain of`,
+    name: `what is written with ${told} is equal for qemu-img, which finds no error`,
     ignore: !hasQemu,
     async fn() {
       await using folder = await scratch();

@@ -138,7 +138,7 @@ for (const options of [KINDS[0], KINDS[2]]) {
 }
 
 Deno.test({
-  name: "a moved parent gets its new name, and what cannot be beneath is refused",
+  name: "a moved parent gets its new name, and what cannot be a parent is refused",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();

@@ -121,7 +121,7 @@ async function editFiles(files: Files): Promise<{ writer: DiskWriter; storages: 
     ...inlineCodecs,
     compress: false,
     openNamed: ({ name }): Promise<WritableStorage> => Promise.resolve(storages.get(name)!),
-    openBacking: () => Promise.reject(new Error("Nothing is beneath")),
+    openBacking: () => Promise.reject(new Error("There is no parent")),
   });
   return { writer, storages };
 }

@@ -118,7 +118,7 @@ Deno.test("extents stay in the folder of their descriptor, unless the user allow
 });
 
 Deno.test({
-  name: "a chain is followed by its names, and a changed parent is told",
+  name: "a chain is followed by its names, and a changed parent is reported",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();

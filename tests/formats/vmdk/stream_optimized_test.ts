@@ -154,7 +154,7 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
   const size = 40 * 4 * GRAIN;
   const writer = await create(storage, size, slow);
   const model = new Uint8Array(size);
-  const lanes: Promise<void>[] = [];
+  const inFlight: Promise<void>[] = [];
   for (let piece = 0; piece < 40; piece++) {
     const start = piece * 4 * GRAIN;
     model.set(random.bytes(100), start + 17);
@@ -168,10 +168,10 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
       ];
       await Promise.all(parts);
     };
-    if (lanes.length >= 9) await lanes[lanes.length - 9];
-    lanes.push(work());
+    if (inFlight.length >= 9) await inFlight[inFlight.length - 9];
+    inFlight.push(work());
   }
-  await Promise.all(lanes);
+  await Promise.all(inFlight);
   await writer.write(model.subarray(0, 0), size);
   await writer.finish();
   assert.ok(most >= 4, `at most ${most} units were under way`);

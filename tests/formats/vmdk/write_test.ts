@@ -202,7 +202,7 @@ Deno.test("the header comes last, and large pieces are written with one request 
   assert.ok(recording.size < (64 << 10) + (3 << 20));
 });
 
-Deno.test("a full grain that becomes zero is given back", async () => {
+Deno.test("a full grain that becomes zero is deallocated", async () => {
   for (const options of [{}, { zeroed_grain: true }]) {
     const { storage, files, writer } = await make("a.vmdk", 1 << 20, options);
     await writer.write(new Uint8Array(1 << 20).fill(1), 0);

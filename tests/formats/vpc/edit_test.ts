@@ -27,13 +27,13 @@ for (const type of [3, 4] as const) {
     const random = rng(runSeed);
     for (let round = 0; round < 150; round++) {
       const { built, below } = randomImage(random, type);
-      const beneath = type === 4 ? below : new Uint8Array(0);
+      const parent = type === 4 ? below : new Uint8Array(0);
       const storage = new MemoryStorage(buildVhd(built));
       const image = { storage, named: new Map() };
-      const model = await contentOf(vpc, storage, beneath);
+      const model = await contentOf(vpc, storage, parent);
       const names = (await openImage(vpc, image)).backing;
       for (let again = 0; again < 2; again++) {
-        const writer = await vpc.edit!(storage, contextOver(beneath));
+        const writer = await vpc.edit!(storage, contextOver(parent));
         assert.equal(writer.traits.startsZeroed, false);
         for (let step = 0; step < 8; step++) {
           const grain = random.pick([1, 512]);
@@ -49,7 +49,7 @@ for (const type of [3, 4] as const) {
           }
         }
         await writer.finish();
-        assertBytes(await contentOf(vpc, storage, beneath), model);
+        assertBytes(await contentOf(vpc, storage, parent), model);
         const disk = await openImage(vpc, image);
         assert.equal(disk.info["footer-damaged"], false);
         assert.deepEqual(disk.backing, names, "names of the parent lie between the blocks");

@@ -170,7 +170,7 @@ Deno.test("hostile VHD: blocks over one another are not written", async () => {
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("no further files")),
-    openBacking: () => Promise.reject(new Error("nothing beneath")),
+    openBacking: () => Promise.reject(new Error("no parent")),
   };
   for (const place of [AT.table / 512 + 1, AT.table / 512 + 2]) {
     const bytes = images.dynamic.slice();

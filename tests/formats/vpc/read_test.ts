@@ -85,7 +85,7 @@ Deno.test("the size is the geometry for Virtual PC and old QEMU, else the curren
   }
 });
 
-Deno.test("the copy of the footer serves where the other is damaged or missing, and that is told", async () => {
+Deno.test("the copy of the footer serves where the other is damaged or missing, and a warning says so", async () => {
   const data = rng(runSeed).bytes(2 * MIB);
   const sound = buildVhd({ type: 3, size: 5 * MIB, blocks: [{ index: 1, bitmap: 0xff, data }] });
   const model = new Uint8Array(5 * MIB);

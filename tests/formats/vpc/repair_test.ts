@@ -131,7 +131,7 @@ Deno.test("blocks in the structures are counted, and left alone", async () => {
   assertBytes(storage.bytes(), bytes);
 });
 
-Deno.test("blocks that nobody refers to at the end of the file are leaks, and cut off", async () => {
+Deno.test("unreferenced blocks at the end of the file are leaks, and cut off", async () => {
   const bytes = buildVhd(dynamic);
   new DataView(bytes.buffer).setUint32(AT.table + 2 * 4, 0xffffffff);
   const storage = new MemoryStorage(bytes);
@@ -162,7 +162,7 @@ Deno.test("what readers of the current size see behind the geometry is no leak",
   }
 });
 
-Deno.test("a parent locator outside the file is told", async () => {
+Deno.test("a parent locator outside the file is reported", async () => {
   const locators = [["W2ru", utf16("parent.vhd", "little")]] as const;
   const bytes = buildVhd({ ...dynamic, type: 4, parent: { uuid: UUID, locators } });
   new DataView(bytes.buffer).setBigUint64(AT.header + 576 + 16, 2n ** 40n);
@@ -176,8 +176,8 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
   const random = rng(runSeed);
   for (let round = 0; round < 100; round++) {
     const type = random.pick([3, 4] as const);
-    const { built, below: beneath } = randomImage(random, type);
-    const below = type === 4 ? beneath : new Uint8Array(0);
+    const { built, below: parent } = randomImage(random, type);
+    const below = type === 4 ? parent : new Uint8Array(0);
     const bytes = buildVhd(built);
     const entries = Math.ceil(built.size / built.blockSize!);
     for (let count = random.int(3); count > 0; count--) {

@@ -55,8 +55,8 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
     const random = rng(runSeed);
     for (let round = 0; round < rounds(10, 25); round++) {
-      const { built, below: beneath } = randomImage(random, type === 2 ? 3 : type);
-      const below = type === 4 ? beneath : NOTHING;
+      const { built, below: parent } = randomImage(random, type === 2 ? 3 : type);
+      const below = type === 4 ? parent : NOTHING;
       const data = random.bytes(built.size);
       const start = buildVhd(type === 2 ? { ...built, type, data } : built);
       const model = await contentOf(vpc, new MemoryStorage(start), below);

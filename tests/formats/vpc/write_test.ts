@@ -149,7 +149,7 @@ Deno.test("without holes every byte of the file is written", async () => {
   }
 });
 
-Deno.test("a disk of whole sectors keeps its size; of another one, it is told what is added", async () => {
+Deno.test("a disk of whole sectors keeps its size; of another one, the message states what is added", async () => {
   await using folder = await scratch();
   for (
     const [size, told] of [[5120, []], [5121, ["the disk gets 5632 bytes, 511 bytes of zeroes at its end"]]] as const
