@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inlineDecompressor } from "../codec/decompress.ts";
 import { alignDown } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
@@ -168,7 +169,14 @@ export function imageOf(setup: ImageSetup): Image {
   };
   // Decompressed clusters are not cached: they may be overwritten.
   const decompressed = { get: () => undefined, set: () => {} };
-  const source: ClusterSource = { mapping, storage, data, compressionType: header.compressionType, decompressed };
+  const source: ClusterSource = {
+    mapping,
+    storage,
+    data,
+    compressionType: header.compressionType,
+    decompressed,
+    decompress: inlineDecompressor,
+  };
 
   return {
     get header() {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Decompressor } from "../codec/decompress.ts";
 import type { Disk, OpenContext } from "../contract.ts";
 import type { NamedFile } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
@@ -41,7 +42,7 @@ export async function openQcow2(storage: Storage, context: OpenContext): Promise
   const bitmaps = bitmapsOf(await readBitmapDirectory(storage, header), storage, header);
   const opened = snapshot === null ? { size: header.size, l1: header.l1 } : snapshotL1(snapshot, header, storage);
   const data = await openData(header, storage, context);
-  const source = { ...await sourceOf(header, opened, storage, data), decompress: context.decompressor };
+  const source = await sourceOf(header, opened, storage, data, context.decompressor);
   const splitAtHoles = hostHoleSplitter(source.data, header.clusterSize);
   return {
     format: "qcow2",
@@ -101,7 +102,13 @@ export async function openData<S extends Storage>(
   return await context.openNamed({ name: header.dataFileName, format: "raw" });
 }
 
-async function sourceOf(header: Header, opened: SizedL1, storage: Storage, data: Storage): Promise<ClusterSource> {
+async function sourceOf(
+  header: Header,
+  opened: SizedL1,
+  storage: Storage,
+  data: Storage,
+  decompress: Decompressor,
+): Promise<ClusterSource> {
   const geometry = geometryOf(header);
   // L1 entries past the end of the disk hold the machine state of snapshots.
   const l1 = await readL1(storage, opened.l1, l1EntriesFor(geometry, opened.size));
@@ -116,5 +123,12 @@ async function sourceOf(header: Header, opened: SizedL1, storage: Storage, data:
     tables: tableCache(storage, geometry.clusterSize, L2_CACHE_BYTES),
   };
   const { compressionType } = header;
-  return { mapping, storage, data, compressionType, decompressed: decompressedClusters(geometry.clusterSize) };
+  return {
+    mapping,
+    storage,
+    data,
+    compressionType,
+    decompressed: decompressedClusters(geometry.clusterSize),
+    decompress,
+  };
 }

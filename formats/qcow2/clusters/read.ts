@@ -10,7 +10,7 @@ import {
   compressedRangeOf,
   type CompressedRead,
   decompressInThread,
-  decompressInWorkers,
+  decompressWhole,
   readRange,
 } from "./read_compressed.ts";
 import type { ClusterSource } from "./source.ts";
@@ -89,14 +89,14 @@ function addSpan(spans: Span[], at: number, fileOffset: number, length: number):
   else spans.push({ at, fileOffset, length });
 }
 
-/** Decompresses clusters: whole ones by workers, if there are any. */
+/** Decompresses clusters: whole ones concurrently, parts of clusters in this thread. */
 async function decompress(source: ClusterSource, compressed: readonly CompressedRead[]): Promise<void> {
-  const forWorkers: CompressedRead[] = [];
+  const whole: CompressedRead[] = [];
   for (const one of compressed) {
     const { cluster, from, into } = one;
     let bytes = source.decompressed.get(cluster);
-    if (bytes === undefined && source.decompress && into.length === source.mapping.geometry.clusterSize) {
-      forWorkers.push(one);
+    if (bytes === undefined && into.length === source.mapping.geometry.clusterSize) {
+      whole.push(one);
       continue;
     }
     if (bytes === undefined) {
@@ -105,5 +105,5 @@ async function decompress(source: ClusterSource, compressed: readonly Compressed
     }
     into.set(bytes.subarray(from, from + into.length));
   }
-  if (source.decompress) await decompressInWorkers(source, source.decompress, forWorkers);
+  await decompressWhole(source, whole);
 }

@@ -7,7 +7,6 @@ import { bufferAllocator } from "../../bytes.ts";
 import type { CompressedCluster } from "../../guest_reader.ts";
 import { corrupt } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
-import type { Decompressor } from "../../codec/decompress.ts";
 import { decodeCompressed, isCompressed } from "../mapping/l2_entry.ts";
 import { badEntry, entryAt, entryProblem, type L2Entry, l2TableOffsetAt } from "../mapping/mapping.ts";
 import type { ClusterSource } from "./source.ts";
@@ -96,10 +95,9 @@ function rangeIn(source: ClusterSource, table: DataView, cluster: number): FileR
   return compressedRangeOf(source, entry, cluster);
 }
 
-/** Decompresses clusters concurrently. Neighbours in the file are read with one request. */
-export async function decompressInWorkers(
+/** Decompresses whole clusters concurrently. Neighbours in the file are read with one request. */
+export async function decompressWhole(
   source: ClusterSource,
-  decompress: Decompressor,
   clusters: readonly CompressedRead[],
 ): Promise<void> {
   const decompressing: Promise<void>[] = [];
@@ -107,7 +105,7 @@ export async function decompressInWorkers(
     for (const span of spansOf(clusters)) {
       const bytes = await readRange(source.storage, span);
       for (const one of span.ranges) {
-        decompressing.push(decompressInto(source, decompress, bytes, one.fileOffset - span.fileOffset, one));
+        decompressing.push(decompressInto(source, bytes, one.fileOffset - span.fileOffset, one));
       }
     }
   } finally {
@@ -130,13 +128,12 @@ export async function decompressInThread(
 
 async function decompressInto(
   source: ClusterSource,
-  decompress: Decompressor,
   span: Uint8Array,
   at: number,
   { length, into, cluster }: CompressedRead,
 ): Promise<void> {
   const compressed = compressedAt(source, span, at, length);
-  if (compressed && await decompress(compressed.codec, compressed.bytes, into)) return;
+  if (compressed && await source.decompress(compressed.codec, compressed.bytes, into)) return;
   // Several frames, or a damaged one: this thread decompresses them or reports the damage.
   into.set(await decompressInThread(source, span.subarray(at, at + length), cluster));
 }

@@ -19,8 +19,8 @@ export interface ClusterSource {
   readonly compressionType: CompressionType;
   /** The last decompressed clusters, by guest offset. */
   readonly decompressed: LruCache<Uint8Array>;
-  /** Decompresses in workers, many clusters at once. */
-  readonly decompress?: Decompressor | undefined;
+  /** Decompresses whole clusters, perhaps in workers, many at once. */
+  readonly decompress: Decompressor;
 }
 
 /** 1 MiB is enough for reads in pieces; at least two clusters, for a reader that reads ahead. */

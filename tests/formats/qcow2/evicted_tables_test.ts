@@ -53,7 +53,14 @@ Deno.test("concurrent reads and extents are right while their L2 tables evict ea
     data: storage,
   };
   const decompressed = decompressedClusters(CLUSTER);
-  const source = { mapping, storage, data: storage, compressionType: header.compressionType, decompressed };
+  const source = {
+    mapping,
+    storage,
+    data: storage,
+    compressionType: header.compressionType,
+    decompressed,
+    decompress: inlineCodecs.decompressor,
+  };
   const disk = await openQcow2(storage, standalone);
   await Promise.all(Array.from({ length: 32 }, async () => {
     for (let round = 0; round < 10; round++) {
