@@ -28,34 +28,34 @@ export interface Content {
  *
  * @example
  * ```ts
- * import { inMemory } from "./content.ts";
+ * import { memoryContent } from "./content.ts";
  * import { MemoryStorage } from "./storage/memory.ts";
  * import assert from "node:assert/strict";
  *
  * const target = new MemoryStorage();
- * await inMemory(new Uint8Array([1, 2, 3])).part(1, 3).writeTo(target, 0);
+ * await memoryContent(new Uint8Array([1, 2, 3])).part(1, 3).writeTo(target, 0);
  * assert.equal(target.size, 2);
  * ```
  */
-export function inMemory(bytes: Uint8Array): Content {
+export function memoryContent(bytes: Uint8Array): Content {
   return {
     length: bytes.length,
-    part: (from, end) => inMemory(bytes.subarray(from, end)),
+    part: (from, end) => memoryContent(bytes.subarray(from, end)),
     writeTo: (target, fileOffset) => target.writeAt(bytes, fileOffset),
   };
 }
 
 /** How the host copies between two files; `refused` is set at its first refusal, and stops further attempts. */
-export interface Offload {
+export interface CopyOffload {
   readonly how: HostCopy;
   refused: boolean;
 }
 
 /** Returns content of the bytes `[start, end)` of `source`: the host copies them if it can, else they are read and written. */
-export function inFile(source: Storage, start: number, end: number, offload: Offload): Content {
+export function fileContent(source: Storage, start: number, end: number, offload: CopyOffload): Content {
   return {
     length: end - start,
-    part: (from, to) => inFile(source, start + from, start + to, offload),
+    part: (from, to) => fileContent(source, start + from, start + to, offload),
     async writeTo(target, fileOffset) {
       const copied = offload.refused ? 0 : await target.copyFrom?.(source, start, end, fileOffset, offload.how) ?? 0;
       if (copied < end - start) offload.refused = true;

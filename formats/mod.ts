@@ -9,7 +9,7 @@ export type * from "./options.ts";
 export type * from "./bitmaps.ts";
 export type * from "./snapshots.ts";
 export * from "./maintenance.ts";
-export { type Content, inFile, inMemory, type Offload, PIECE } from "./content.ts";
+export { type Content, type CopyOffload, fileContent, memoryContent, PIECE } from "./content.ts";
 export { andThen, type MaybePromise } from "./maybe_promise.ts";
 export * from "./extent.ts";
 export * from "./errors.ts";

@@ -6,9 +6,9 @@
  */
 import {
   alignDown,
+  type CopyOffload,
+  fileContent,
   type HostCopy,
-  inFile,
-  type Offload,
   type Storage,
   type WritableStorage,
 } from "../../formats/mod.ts";
@@ -27,7 +27,7 @@ const BLOCK = 4096;
  * @param how `clone`: only where the two files can share their blocks, so that zeroes among them cost nothing
  */
 export function hostCopyTo(target: WritableStorage, how: HostCopy): MoverOf {
-  const offload: Offload = { how, refused: target.copyFrom === undefined };
+  const offload: CopyOffload = { how, refused: target.copyFrom === undefined };
   const shares = new Map<Storage, boolean>();
   const mayShare = (source: Storage): boolean => {
     const known = shares.get(source) ?? target.mayShareWith?.(source) ?? false;
@@ -47,7 +47,7 @@ export function hostCopyTo(target: WritableStorage, how: HostCopy): MoverOf {
       end = start + alignDown(limit - start, BLOCK);
       if (end === start) return null;
     }
-    const content = inFile(storage, from, from + end - start, offload);
+    const content = fileContent(storage, from, from + end - start, offload);
     const write = async () => {
       await times.time("write", async () => await job.writer.writeContent?.(content, start));
       await job.throttle.account(content.length);

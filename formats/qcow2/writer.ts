@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Content, inMemory } from "../content.ts";
+import { type Content, memoryContent } from "../content.ts";
 import type { DiskWriter, WriterTraits } from "../contract.ts";
 import type { Bitmap } from "../bitmaps.ts";
 import { serialize } from "../shared/mutex.ts";
@@ -67,7 +67,7 @@ export function writerOf({ traits, target, begin, bitmaps, finish }: WriterParts
     write(from, start) {
       const end = start + from.length;
       const prepared = target.prepare?.(from, start);
-      if (prepared === undefined) return change(start, end, () => target.write(inMemory(from), start));
+      if (prepared === undefined) return change(start, end, () => target.write(memoryContent(from), start));
       // The caller gets the rejection from `change` below.
       prepared.catch(() => {});
       // In the order of the calls, so that the same calls make the same file.

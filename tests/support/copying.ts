@@ -17,7 +17,7 @@ import {
   type DiskWriter,
   type Extent,
   type GuestReader,
-  inMemory,
+  memoryContent,
   type MemoryStorage,
   type WriterTraits,
 } from "../../formats/mod.ts";
@@ -123,7 +123,7 @@ export function locatedWriter(
   const writer = recordingWriter(traits);
   const record = async (from: Uint8Array, start: number) => {
     await writer.write(from, start);
-    await inMemory(from).writeTo(storage, start);
+    await memoryContent(from).writeTo(storage, start);
   };
   return {
     ...writer,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { inMemory } from "../../content.ts";
+import { memoryContent } from "../../content.ts";
 import { ImageError } from "../../errors.ts";
 import type { CompressCluster } from "./compress.ts";
 import { clusterStart, type Image } from "../image.ts";
@@ -120,7 +120,7 @@ export async function writeCompressedClusters(
     }
     await writeAllocated(image, allocated);
     allocated = [];
-    await writeData(image, inMemory(cluster.plain), cluster.guestStart);
+    await writeData(image, memoryContent(cluster.plain), cluster.guestStart);
   }
   await writeAllocated(image, allocated);
   if (image.commitDue) await image.commit();

@@ -4,7 +4,7 @@
  * @module
  */
 import { alignUp, zeroes } from "../../bytes.ts";
-import { inMemory } from "../../content.ts";
+import { memoryContent } from "../../content.ts";
 import { clusterStart, type Image, knownZero, readWithBacking } from "../image.ts";
 import {
   CLUSTER,
@@ -38,7 +38,7 @@ export async function writeZero(image: Image, start: number, end: number): Promi
 async function zeroByWriting(image: Image, start: number, end: number): Promise<void> {
   for (let at = start; at < end;) {
     const piece = zeroes(end - at);
-    await writeData(image, inMemory(piece), at);
+    await writeData(image, memoryContent(piece), at);
     at += piece.length;
   }
 }
