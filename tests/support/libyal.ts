@@ -30,9 +30,10 @@ export async function libyal(format: keyof typeof LIBRARIES): Promise<OtherReade
     return null;
   }
   const program = `
-import ${library.name}, sys
+import ${library.name}, mmap, sys
 ${library.open}
-model = open(sys.argv[2], "rb").read()
+file = open(sys.argv[2], "rb")
+model = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 assert disk.get_media_size() == len(model), disk.get_media_size()
 for at in range(0, len(model), 100000):
     disk.seek(at)

@@ -92,8 +92,8 @@ async function tryCase(one: Case, random: Rng): Promise<void> {
     if (one.options.includes("raw=on")) {
       assertBytes((await Deno.readFile(folder.file("data.raw"))).subarray(0, size), model);
     }
-    for (const [nth, name] of snapshots.entries()) assertBytes(await judgedBytes(path, name), kept[nth]!);
   }
+  for (const [nth, name] of snapshots.entries()) assertBytes(await judgedBytes(path, name), kept[nth]!);
   for (const name of snapshots) await qemuImgOk("snapshot", "-d", name, path);
   await assertJudged(path, model);
 }
