@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { resize } from "../../core/resize.ts";
 import { changeSnapshots } from "../../core/snapshot.ts";
-import { assertBytes, fingerprint } from "../support/model.ts";
+import { assertBytes, fingerprint, resized } from "../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, rounds, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";
 import { assertCheck, tryCrashes } from "../support/crash_matrix.ts";
@@ -73,24 +73,24 @@ async function work(options: string, random: Rng): Promise<void> {
   let size = 1 << 20;
   const path = await makeImage(folder, options, size, random);
   const image = { path, format: "qcow2" };
+  let now = await judgedBytes(path);
   const kept = new Map<string, Uint8Array>();
-  for (let step = 0; step < rounds(10, 24); step++) {
-    const before = await judgedBytes(path);
+  const steps = rounds(12, 24);
+  for (let step = 1; step <= steps; step++) {
     const names = [...kept.keys()];
     switch (random.int(5)) {
       case 0: {
         const name = `s${step}`;
         await changeSnapshots(image, { action: "create", name });
-        kept.set(name, before);
-        assertBytes(await judgedBytes(path), before);
+        kept.set(name, now);
         break;
       }
       case 1: {
         if (names.length === 0) break;
         const name = random.pick(names);
         await changeSnapshots(image, { action: "apply", snapshot: { idOrName: name } });
-        assertBytes(await judgedBytes(path), kept.get(name)!);
-        size = kept.get(name)!.length;
+        now = kept.get(name)!;
+        size = now.length;
         break;
       }
       case 2: {
@@ -98,24 +98,25 @@ async function work(options: string, random: Rng): Promise<void> {
         const name = random.pick(names);
         await changeSnapshots(image, { action: "remove", snapshot: { name } });
         kept.delete(name);
-        assertBytes(await judgedBytes(path), before);
         break;
       }
       case 3: {
         size = random.int(1, (3 << 20) / 512) * 512;
         await resize(image, size, { shrink: true });
-        const after = new Uint8Array(size);
-        after.set(before.subarray(0, size));
-        assertBytes(await judgedBytes(path), after);
+        now = resized(now, size);
         break;
       }
       case 4:
         await scribble(path, size, random);
+        now = await judgedBytes(path);
         break;
     }
     await assertCheck(path, [0]);
+    assertBytes(await judgedBytes(path), now);
     const { snapshots = [], "virtual-size": found } = await listed(path);
     assert.deepEqual([snapshots.map(({ name }) => name), found], [[...kept.keys()], size]);
+    // A damaged snapshot stays damaged.
+    if (step % 3 !== 0 && step !== steps) continue;
     for (const [name, bytes] of kept) {
       const there = await judgedBytes(path, name);
       // qemu-img shows a snapshot at the present size of the disk.
