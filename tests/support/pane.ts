@@ -87,7 +87,7 @@ async function wait(
     const text = await pane.text();
     if (found(text)) return text;
     if (performance.now() > end) throw new Error(`The terminal does not show ${what}:\n${text}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 

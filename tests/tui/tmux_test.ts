@@ -24,7 +24,9 @@ function quoted(args: readonly string[]): string {
 
 async function session(columns = 100, rows = 30): Promise<Session> {
   const folder = await scratch();
-  const disk = new Uint8Array(48 * MIB).map((_, at) => at >> 3 ^ at);
+  const disk = new Uint8Array(48 * MIB);
+  for (let at = 0; at < 2048; at++) disk[at] = at >> 3 ^ at;
+  for (let length = 2048; length < disk.length; length *= 2) disk.copyWithin(length, 0, length);
   disk.fill(0, 8 * MIB, 16 * MIB);
   await Deno.writeFile(folder.file("disk.raw"), disk);
   const pane = await openPane(columns, rows);
