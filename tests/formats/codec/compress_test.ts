@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as zlib from "node:zlib";
 import { type Codec, compressBound, inlineCompressor, levelFor, sampled } from "../../../formats/codec/compress.ts";
 import { reusedStreams } from "../../../formats/codec/zlib_streams.ts";
-import { type Rng, rng, seed } from "../../support/qemu.ts";
+import { type Rng, rng, rounds, seed } from "../../support/qemu.ts";
 
 const UNIT = 65_536;
 const run = reusedStreams(zlib);
@@ -58,7 +58,7 @@ Deno.test("text and programs get the levels that suit them", () => {
 Deno.test("units that look random and are left as they are lose next to nothing", () => {
   const random = rng(seed());
   const found = { tried: 0, left: 0, bytes: 0 };
-  for (let turn = 0; turn < 100; turn++) {
+  for (let turn = 0; turn < rounds(50, 100); turn++) {
     // Random bytes, some of them from a smaller alphabet, with copies strewn in.
     const unit = random.bytes(UNIT);
     const alphabet = random.int(50, 256);
@@ -78,7 +78,7 @@ Deno.test("units that look random and are left as they are lose next to nothing"
     found.left++;
     found.bytes += Math.max(0, UNIT - compressed);
   }
-  assert.ok(found.left > 10 && found.left < found.tried - 10, JSON.stringify(found));
+  assert.ok(found.left > found.tried / 10 && found.left < found.tried * 0.9, JSON.stringify(found));
   assert.ok(
     found.bytes < found.tried * UNIT / 100,
     `they would take ${found.bytes} bytes less: ${JSON.stringify(found)}`,
