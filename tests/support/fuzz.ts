@@ -27,7 +27,7 @@ do {
   Deno.exit(1);
 } while (Date.now() < end);
 
-/** The test files below `folder` that ask for a seed. */
+/** Returns the test files below `folder` that take a seed. */
 async function seededTests(folder: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(folder)) {

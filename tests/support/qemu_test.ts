@@ -61,3 +61,17 @@ Deno.test({
     await assert.rejects(qemuIo(image, "read -P 9 64k 64k"));
   },
 });
+
+Deno.test("deno task fuzz runs every test file that repeats more often there", async () => {
+  const files = filesIn(new URL("..", import.meta.url));
+  for (const url of files.filter(({ pathname }) => pathname.endsWith("_test.ts"))) {
+    const source = await Deno.readTextFile(url);
+    if (/[=< ]rounds\(\d/.test(source)) assert.match(source, /\bseed\(\)/, url.pathname);
+  }
+});
+
+function filesIn(folder: URL): URL[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(new URL(`${name}/`, folder)) : [new URL(name, folder)]
+  );
+}
