@@ -4,7 +4,6 @@
  * @module
  */
 import { ImageError } from "../../formats/mod.ts";
-import type { WorkerProgram } from "./program.ts";
 import type { TaskResult, WorkerRequest, WorkerResponse, WorkerTask } from "./protocol.ts";
 
 /** More workers would only wait for each other. */
@@ -79,7 +78,7 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
   const queue: PoolTask[] = [];
   const started: Worker[] = [];
   const slots: Slot[] = [];
-  let program: WorkerProgram | null = null;
+  let program: string | null = null;
   let wanted = 0;
   let ready = 0;
   let ended: ImageError | null = null;
@@ -98,7 +97,7 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
     if (ended) return;
     ended = error;
     for (const worker of started) worker.terminate();
-    program?.revoke();
+    if (program !== null) URL.revokeObjectURL(program);
     const tasks = [...slots.splice(0).flatMap((slot) => slot.tasks), ...queue.splice(0)];
     for (const task of tasks) task.failed(error);
   };
@@ -115,12 +114,12 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
   /** Starts workers until there are as many as wanted. */
   const launch = async () => {
     try {
-      program ??= (await import("./program.ts")).workerProgram();
+      program ??= (await import("./program.ts")).workerProgramUrl();
     } catch (error) {
       return end(new ImageError("io", `Cannot start workers: ${error}`, { cause: error }));
     }
     while (started.length < wanted && !ended) {
-      const worker = new Worker(program.url, { type: "module", name: "diskcast" });
+      const worker = new Worker(program, { type: "module", name: "diskcast" });
       worker.onmessage = ({ data }: MessageEvent<WorkerResponse | null>) => receive(data);
       worker.onerror = (event) => {
         event.preventDefault();
@@ -131,7 +130,7 @@ export function workerPoolOf(workers: number = navigator.hardwareConcurrency): W
         slots.push({ worker, memory: reusedMemory(), tasks: [], messages: [] });
       }
     }
-    if (ended) program.revoke();
+    if (ended) URL.revokeObjectURL(program);
     else schedule();
   };
   const start = (least = count) => {
