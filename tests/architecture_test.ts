@@ -13,7 +13,7 @@ Deno.test("imports go one way, without cycles; only the command line prints and 
 Deno.test("every file is reached from mod.ts and the entry of the built form by literal paths, so that both have it", () => {
   const sources = readSources();
   const reached = new Set<string>(["mod.ts", "cli/diskcast.ts"]);
-  // A set hands out what is added to it while it is walked.
+  // The loop over a set includes elements that are added meanwhile.
   for (const path of reached) {
     for (const one of importsOf(path, sources.get(path) ?? "")) if (one.path !== null) reached.add(one.path);
   }
@@ -26,15 +26,15 @@ Deno.test("no module is imported for its effect alone: the build drops such impo
   assert.deepEqual(found.map(([path]) => path), []);
 });
 
-Deno.test("a long file that is excused exists, is long and has a reason", () => {
+Deno.test("a long file that is listed exists, is long and has a reason", () => {
   const sources = readSources();
   for (const [path, reason] of Object.entries(longFiles)) {
     assert(reason.length > 10, path);
-    assert((sources.get(path) ?? "").split("\n").length > MAX_LINES, `${path} needs no excuse`);
+    assert((sources.get(path) ?? "").split("\n").length > MAX_LINES, `${path} needs no entry`);
   }
 });
 
-Deno.test("the top level holds what it is meant to hold", () => {
+Deno.test("the top level holds nothing else than its known files and folders", () => {
   const allowed = new Set([
     ...parts,
     "mod.ts",
@@ -46,13 +46,13 @@ Deno.test("the top level holds what it is meant to hold", () => {
     "deno.lock",
   ]);
   const tracked = new Deno.Command("git", { args: ["ls-files"], cwd: top, stderr: "null" }).outputSync();
-  if (!tracked.success) return; // An decompressed archive has no list of its files.
+  if (!tracked.success) return; // The source in an archive has no list of its files.
   const names = new Set(new TextDecoder().decode(tracked.stdout).trim().split("\n").map((path) => path.split("/")[0]));
   assert.deepEqual([...names].filter((name) => !name.startsWith(".") && !allowed.has(name)), []);
 });
 
-/** One breach each, and a word of the violation. */
-const breaches: readonly (readonly [path: string, source: string, violation: RegExp])[] = [
+/** Sources with one violation each, and a part of its text. */
+const examples: readonly (readonly [path: string, source: string, violation: RegExp])[] = [
   ["cli/a.ts", 'import { x } from "../core/copy/plan.ts";', /cli imports mod\.ts and tui/],
   ["cli/a.ts", 'import type { x } from "../formats/mod.ts";', /cli imports mod\.ts and tui/],
   ["tui/a.ts", 'import { x } from "../mod.ts";', /tui imports types/],
@@ -84,14 +84,14 @@ const breaches: readonly (readonly [path: string, source: string, violation: Reg
   ["core/a.ts", 'import {\n  b,\n} from "./b.ts";', /import cycle: core\/b\.ts → core\/a\.ts → core\/b\.ts/],
 ];
 
-for (const [path, source, violation] of breaches) {
-  Deno.test(`a breach is seen: ${path}: ${source.slice(0, 60).replaceAll("\n", " ")}`, () => {
-    // A breach may also close a cycle; what it is must be said in any case.
+for (const [path, source, violation] of examples) {
+  Deno.test(`a violation is found: ${path}: ${source.slice(0, 60).replaceAll("\n", " ")}`, () => {
+    // A violation may also close a cycle, which is another violation.
     assert.match(violations(withFile(path, source)).join("\n"), violation);
   });
 }
 
-Deno.test("what is allowed raises no violation", () => {
+Deno.test("allowed imports are no violation", () => {
   assert.deepEqual(violations(validSources()), []);
 });
 

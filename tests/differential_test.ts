@@ -17,7 +17,7 @@ import {
   seed,
 } from "./support/qemu.ts";
 
-/** How many conversions are compared; with so many workers, or as many as there are cores. */
+/** The number of conversions to compare, by number of workers; without one, as many workers as cores. */
 const suites: readonly { readonly workers?: number; readonly count: number }[] = [
   { count: rounds(40, 100) },
   { workers: 1, count: rounds(8, 20) },
@@ -31,7 +31,7 @@ const UNCHECKED = 63;
 const others: readonly string[] = allFormats.filter((format) => format.create).map((format) => format.name)
   .filter((name) => name !== "raw" && name !== "qcow2");
 
-/** One conversion, as both are asked for it. */
+/** One conversion, as the arguments of both programs. */
 interface Wish {
   /** For `qemu-img convert`, without sources and target. */
   readonly args: readonly string[];
@@ -39,7 +39,7 @@ interface Wish {
   readonly job: Omit<Partial<ConvertJob>, "target">;
   readonly target: Omit<TargetSpec, "path">;
   readonly disks: readonly LayeredDisk[];
-  /** Made before, by the same command for both; for `-n`. */
+  /** Makes the target before the conversion, for `-n`. */
   readonly existing?: (path: string) => Promise<void>;
 }
 
@@ -77,11 +77,11 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
   try {
     for (const path of [theirs, ours]) await wish.existing?.(path);
     const sources = wish.disks.map((disk) => ({ path: disk.path, format: disk.layers[0].format }));
-    // Formats are always stated: guessing is another test's matter.
+    // Formats are always given: other tests cover probing.
     const format = ["-f", sources[0].format];
     await qemuImgOk("convert", ...format, ...wish.args, ...sources.map((source) => source.path), theirs);
     const job: ConvertJob = { ...wish.job, sources, target: { ...wish.target, path: ours }, sync: "never" };
-    // Fixed places are written by workers, unless one thread is to do it all.
+    // Workers write guest data whose file offset is fixed, unless the job has one thread.
     const io = workers !== 1 && wish.target.format !== "qcow2" ? await readyWorkerIo() : null;
     const pool = await readyCodecPool(workers);
     await convert({ ...job, ...(workers !== undefined && { workers }) }, { pool, ...(io && { workerIo: io }) });
@@ -91,21 +91,21 @@ async function compareOne(roundSeed: number, workers: number | undefined): Promi
   }
 }
 
-/** Throws where they differ in what the guest sees; returns whether their maps are equal. */
+/** Throws if their guest bytes differ; returns whether their maps are equal. */
 async function compareImages(theirs: string, ours: string, wish: Wish): Promise<boolean> {
   const format = wish.target.format!;
   const compared = await qemuImg("compare", "-f", format, "-F", format, theirs, ours);
   assert.equal(compared.code, 0, compared.stdout + compared.stderr);
   const checked = await qemuImg("check", "-f", format, ours);
   assert([0, UNCHECKED].includes(checked.code), checked.stdout + checked.stderr);
-  // Formats of disks with a geometry may round their size up, each program in its own way.
+  // In formats with a geometry, each program rounds the size up in its own way.
   if (others.includes(format)) return true;
   assert.equal(compared.stdout.trim(), "Images are identical.");
   // The map of raw files depends on the host, and qemu-img allocates their first block in any case.
   if (format === "raw") return true;
   const found = await mapJson(ours, "qcow2");
   if ((wish.target.options?.["preallocation"] ?? "off") !== "off") {
-    // qemu-img gives clusters back that turn out to be zero; here what was asked for stays allocated.
+    // qemu-img deallocates preallocated clusters that are zero; diskcast keeps the preallocation.
     assert(found.every((entry) => entry.data), "map: preallocated clusters are missing");
     return true;
   }
@@ -117,7 +117,7 @@ async function compareImages(theirs: string, ours: string, wish: Wish): Promise<
   return differing.length === 0;
 }
 
-/** What a range costs the image: `0` it is left to the backing file, `1` zero is stated, `2` data. */
+/** The status of a range in the image: `0` unallocated, `1` zero, `2` data. */
 type Cost = 0 | 1 | 2;
 
 interface Difference {
@@ -128,9 +128,9 @@ interface Difference {
 }
 
 /**
- * Where two maps differ. They may, a little: qemu-img looks for zeroes in each buffer and each run of the source by
- * itself, and compress a cluster of which only a part has changed. Which parts of a data cluster are holes on the host does
- * not matter.
+ * Returns the ranges in which two maps differ. They may differ a little: qemu-img detects zeroes in each buffer and each
+ * extent of the source separately, and compresses clusters of which only a part has changed. Holes of the host inside a data
+ * cluster are ignored.
  */
 function differences(found: readonly MapEntry[], expected: readonly MapEntry[]): Difference[] {
   const cuts = [...new Set([...found, ...expected].flatMap(({ start, length }) => [start, start + length]))];
@@ -199,7 +199,7 @@ async function joined(folder: Scratch, random: Rng): Promise<Wish> {
   const disks: LayeredDisk[] = [];
   while (disks.length < random.int(2, 4)) {
     const disk = await layeredDisk(folder, `disk${disks.length}`, random, 2);
-    // One format for all of them, as -f says it.
+    // `-f` gives one format for all sources.
     if (disk.layers[0].format === (disks[0]?.layers[0].format ?? "qcow2")) disks.push(disk);
     else for (const layer of disk.layers) await Deno.remove(layer.path);
   }
@@ -239,7 +239,7 @@ function intoExisting(disk: LayeredDisk, random: Rng): Wish {
   };
 }
 
-/** Creation options; without preallocation where that contradicts the rest. */
+/** Returns creation options, without preallocation if it contradicts the others. */
 function qcow2Options(random: Rng, plain: boolean): Options {
   const options: { [name: string]: string } = {};
   const cluster = random.pick([512, 1024, 4096, 16_384, 65_536, 131_072]);
@@ -254,7 +254,7 @@ function qcow2Options(random: Rng, plain: boolean): Options {
   return options;
 }
 
-/** As `-o` takes them. */
+/** Returns the options as the value of `-o`. */
 function listed(options: Options): string[] {
   const list = Object.entries(options).map(([name, value]) => `${name}=${value}`);
   return list.length > 0 ? ["-o", list.join(",")] : [];

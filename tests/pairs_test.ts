@@ -50,7 +50,7 @@ const variants: readonly Variant[] = [
   })),
 ];
 
-/** `-o` for qemu-img. */
+/** Returns the `-o` options of qemu-img. */
 function theirOptions({ options, theirs }: Variant): string[] {
   const list = [...Object.entries(options).map(([name, value]) => `${name}=${value}`), ...(theirs ? [theirs] : [])];
   return list.length > 0 ? ["-o", list.join(",")] : [];
@@ -59,7 +59,7 @@ function theirOptions({ options, theirs }: Variant): string[] {
 const fileOf = (folder: Scratch, who: string, { name }: Variant) =>
   folder.file(`${who}-${name.replaceAll(" ", "-")}.img`);
 
-/** Equal for qemu-img, which also reads the size; and clean where it can tell. */
+/** Asserts that qemu-img finds the image equal to the raw disk `origin`, size included, and finds no errors in it. */
 async function judge(variant: Variant, path: string, origin: string, what: string): Promise<void> {
   const compared = await qemuImg("compare", "-f", variant.format, "-F", "raw", path, origin);
   assert.equal(compared.code, 0, `${what}: ${compared.stdout}${compared.stderr}`);

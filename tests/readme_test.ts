@@ -81,7 +81,7 @@ function rowOf(format: Format): string[] {
   ];
 }
 
-/** Bytes in the largest clusterSize that leaves a whole number of at least 1. */
+/** Returns a number of bytes in the largest unit in which it is an integer of at least 1. */
 function sizeText(bytes: number): string {
   if (bytes === Number.MAX_SAFE_INTEGER) return "that of the host";
   const half = 2 ** 49 - bytes;
@@ -105,7 +105,7 @@ Deno.test("the largest disk of a format can be planned, and one sector more is r
   }
 });
 
-/** Rows of the first table after a heading, without the line that separates its head. */
+/** Returns the rows of the first table after a heading, without the separator. */
 function tableAfter(text: string, heading: string): string[][] {
   const lines = text.slice(text.indexOf(`\n${heading}\n`)).split("\n");
   const start = lines.findIndex((line) => line.startsWith("|"));

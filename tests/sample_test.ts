@@ -4,7 +4,7 @@ import type { FatEntry } from "./support/fat16.ts";
 import { hasQemu, qemuImgOk, run, scratch } from "./support/qemu.ts";
 import { SAMPLE_SIZE, sampleDisk, sampleFiles, samplePath } from "./support/sample.ts";
 
-Deno.test("the sample is what `deno task sample` makes", async () => {
+Deno.test("the sample is the one that `deno task sample` makes", async () => {
   await using disk = await openDisk(samplePath);
   const bytes = new Uint8Array(disk.size);
   await disk.read(bytes, 0);
@@ -13,7 +13,7 @@ Deno.test("the sample is what `deno task sample` makes", async () => {
 });
 
 Deno.test({
-  name: "qemu-img finds no fault with the sample and reads the same",
+  name: "qemu-img finds no errors in the sample and reads the same",
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
@@ -34,7 +34,7 @@ Deno.test("the file system of the sample holds the files, each cluster used once
   assert.equal(used.size, taken, "no cluster is lost");
 });
 
-Deno.test("fsck.fat finds no fault with the sample", async () => {
+Deno.test("fsck.fat finds no errors in the sample", async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("partition.raw"), sampleDisk().subarray(1 << 20));
   const outcome = await run("fsck.fat", ["-n", folder.file("partition.raw")]).catch((error) => {
@@ -53,7 +53,7 @@ interface Volume {
   readonly clusterSize: number;
 }
 
-/** Reads the partition table and the boot sector, with no help from what wrote them. */
+/** Reads the partition table and the boot sector; shares no code with `fat16.ts`, which wrote them. */
 function openVolume(disk: Uint8Array): Volume {
   const view = new DataView(disk.buffer);
   assert.equal(view.getUint16(510, true), 0xaa55);

@@ -1,6 +1,6 @@
 /**
- * Checks what the drawing in docs/architecture.md promises: which part may import which. Pure: from sources to
- * violations, so that made-up sources can show that a breach is seen.
+ * Checks the rules of docs/architecture.md about imports. Pure: takes sources and returns violations, so that tests can show
+ * with made-up sources that a violation is found.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface Import {
 /** Files longer than {@linkcode MAX_LINES}, each with its reason. */
 export const longFiles: { readonly [path: string]: string } = {};
 
-/** A file with more lines is two things. */
+/** The most lines of a file. */
 export const MAX_LINES = 600;
 
 /** Packages, and the parts that may use them; built-in modules of Node are open to all. */
@@ -33,7 +33,7 @@ const packages: { readonly [name: string]: readonly Part[] } = {
 
 type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "tests";
 
-/** All violations about a tree. */
+/** Returns all violations in a tree. */
 export function violations(sources: Sources): string[] {
   const formats = formatNames(sources);
   const found: string[] = [];
@@ -56,7 +56,7 @@ export function violations(sources: Sources): string[] {
   return [...found, ...cycles(sources)];
 }
 
-/** The imports of one file. Statements begin in the first column, as `deno fmt` puts them. */
+/** Returns the imports of one file. Statements start in the first column, as `deno fmt` writes them. */
 export function importsOf(path: string, source: string): Import[] {
   const found: Import[] = [];
   const add = (specifier: string, kind: Import["kind"]) =>
@@ -73,7 +73,7 @@ export function importsOf(path: string, source: string): Import[] {
   return found;
 }
 
-/** Cycles of imports, types included, each named once. */
+/** Returns the cycles of imports, type imports included, each once. */
 export function cycles(sources: Sources): string[] {
   const found: string[] = [];
   const done = new Set<string>();
@@ -96,7 +96,7 @@ export function cycles(sources: Sources): string[] {
 /** The folders of formats/ that hold no format. */
 const FORMAT_HELPERS: readonly string[] = ["storage", "shared", "codec"];
 
-/** Names of formats: the registry imports them; every folder of formats/ but those of helpers is one. */
+/** Returns the names of formats: what the registry imports, and every folder of formats/ except those of helpers. */
 function formatNames(sources: Sources): ReadonlySet<string> {
   const names = new Set<string>();
   const add = (path: string) => {
@@ -121,7 +121,7 @@ function partOf(path: string, formats: ReadonlySet<string>): Part | null {
   return formats.has(second.replace(/\.ts$/, "")) ? "format" : "helper";
 }
 
-/** Why this import is wrong; `null`: it is not. */
+/** Returns why this import is not allowed, null if it is. */
 function importViolation(path: string, from: Part, one: Import, formats: ReadonlySet<string>): string | null {
   if (one.path === null) return packageViolation(from, one.specifier);
   if (one.path === "deno.json") return from === "cli" ? null : "only cli may read the version";
@@ -156,7 +156,7 @@ function importViolation(path: string, from: Part, one: Import, formats: Readonl
   }
 }
 
-/** The folders of core; each imports from itself and those before it. The jobs, beside them, import from all. */
+/** The folders of core; each imports from itself and those before it. The jobs, files of core/ itself, import from all. */
 const CORE_FOLDERS: readonly string[] = ["workers", "open", "copy", "target"];
 
 /** The program of workers, which imports single modules of formats/, because it is linked from their texts. */
@@ -167,8 +167,8 @@ const WORKER_PROGRAM: readonly string[] = [
   "core/zeroes.ts",
 ];
 
-/** What folders of core may import besides. */
-const CORE_WORDS: readonly string[] = [
+/** The files of core/ itself that its folders may import. */
+const CORE_SHARED: readonly string[] = [
   "core/events.ts",
   "core/job.ts",
   "core/throttle.ts",
@@ -178,7 +178,7 @@ const CORE_WORDS: readonly string[] = [
 
 function coreViolation(path: string, to: string): string | null {
   const [from, other] = [path, to].map((of) => CORE_FOLDERS.indexOf(of.split("/")[1]));
-  if (from < 0 || CORE_WORDS.includes(to)) return null;
+  if (from < 0 || CORE_SHARED.includes(to)) return null;
   if (other < 0) return "a folder of core never imports a job";
   return other > from ? `${CORE_FOLDERS[from]} never imports ${CORE_FOLDERS[other]}` : null;
 }
@@ -198,13 +198,13 @@ function packageViolation(from: Part, specifier: string): string | null {
   return parts.includes(from) || from === "tests" ? null : `only ${parts.join(" and ")} may use it`;
 }
 
-/** Calls that only the command line may make: a library neither prints nor exits. */
+/** Returns calls that only the command line may make: a library neither prints nor exits. */
 function calls(path: string, source: string): string[] {
   const found = withoutComments(source).matchAll(/\bconsole\.\w+|\bDeno\.exit\b|\bprocess\.exit\b/g);
   return [...found].map(([call]) => `${path} uses ${call}: only cli/ may`);
 }
 
-/** Comment lines and comments at the end of a line, as `deno fmt` lays them out, blanked. */
+/** Returns the source with comment lines, and comments at the end of a line, blanked. */
 function withoutComments(source: string): string {
   return source.split("\n").map((line) => /^\s*(\/\/|\/?\*)/.test(line) ? "" : line.replace(/ \/\/ .*$/, "")).join(
     "\n",

@@ -1,15 +1,15 @@
 /**
- * `docs/commands.md`, made from the tables that parser and help read.
+ * Makes `docs/commands.md` from the option tables of the commands.
  *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import type { CommandDef, OptionDef } from "../../cli/commands/command.ts";
 
-/** Where the page lies. */
+/** The path of the page. */
 export const commandsPage = fileURLToPath(new URL("../../docs/commands.md", import.meta.url));
 
-/** The page. */
+/** Returns the page. */
 export function commandsMarkdown(defs: readonly CommandDef[]): string {
   const list = defs.map(({ name, summary }) => `| [\`${name}\`](#${name}) | ${cell(summary)} |`);
   return `# Commands
@@ -35,7 +35,7 @@ function section({ name, summary, usage, options, notes }: CommandDef): string {
   ].map((part) => `${part}\n`).join("\n");
 }
 
-/** Options under their headings, in the order of the help. */
+/** Returns the options under their headings, in the order of the help. */
 function groupsOf(options: readonly OptionDef[]): [string, OptionDef[]][] {
   const groups = new Map<string, OptionDef[]>();
   for (const option of options) {
@@ -57,7 +57,7 @@ function block(text: string): string {
   return `\`\`\`\n${text}\n\`\`\``;
 }
 
-/** Text that does not end its cell, nor begins a tag. */
+/** Escapes text that would end its cell or begin a tag. */
 function cell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
 }

@@ -20,10 +20,10 @@ import {
   editImage,
   type Image,
   openImage,
-  padded,
   peekOf,
   readAll,
   readAtRandom,
+  resized,
   tornAt,
   tryToRead,
   workAtRandom,
@@ -377,7 +377,7 @@ async function filled(
 ): Promise<Filled> {
   const creation = await createImage(format, size ?? await sizeFor(format, options), options, more);
   const { writer } = creation;
-  const model = padded(more.backing ?? new Uint8Array(0), writer.traits.size).slice();
+  const model = resized(more.backing ?? new Uint8Array(0), writer.traits.size);
   // Some subformats always compress.
   if (more.compress) assert.equal(writer.traits.compress, true, "the writer compresses");
   await workAtRandom(writer, model, random, 25);

@@ -5,7 +5,7 @@ import { rng } from "./qemu.ts";
 
 const HEADER = 16;
 
-/** A format of a magic, a length and the bytes; `change` breaks it. */
+/** Returns a format with a magic number, a length and the guest bytes; `change` breaks it. */
 function toy(change: Partial<Format> = {}, disk: Partial<Disk> = {}, writer: Partial<DiskWriter> = {}): Format {
   return {
     name: "toy",
@@ -60,7 +60,7 @@ async function openToy(storage: Storage, change: Partial<Disk>): Promise<Disk> {
   };
 }
 
-/** The names of the cases that a format fails. */
+/** Returns the names of the cases that a format fails. */
 async function failures(format: Format): Promise<string[]> {
   const failed: string[] = [];
   for (const one of conformanceCases(format)) {
@@ -73,7 +73,7 @@ Deno.test("a valid format passes", async () => {
   for (const one of conformanceCases(toy())) if (!one.skip) await one.run(rng(1));
 });
 
-/** What is broken, and a case that must notice. */
+/** Broken formats, each with a case that must fail. */
 const broken: readonly (readonly [what: string, format: Format, noticed: string])[] = [
   [
     "an extent past its limit",

@@ -1,6 +1,6 @@
 /**
- * Which modules a program evaluates. Deno loads every module that an import names, and runs only those that are reached;
- * what is run is what start-up costs. The coverage that V8 keeps names the modules that were run.
+ * The modules that a run of the program evaluates: they are the cost of its start. Deno loads more, all that imports name.
+ * The list comes from the coverage of V8.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { run, scratch } from "./qemu.ts";
 const top = new URL("../..", import.meta.url).href;
 
 /**
- * The modules that `diskcast ...args` evaluates, sorted: paths from the top of the tree, and of packages the name alone.
+ * Returns the modules that `diskcast ...args` evaluates, sorted: paths from the top of the tree, and names of packages.
  *
- * @throws where the program fails
+ * @throws if the program fails
  */
 export async function evaluated(args: readonly string[], grants: Grants = {}): Promise<string[]> {
   await using folder = await scratch();

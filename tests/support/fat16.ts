@@ -1,22 +1,21 @@
 /**
- * A small disk as a computer of long ago would have it: one partition with a FAT16 file system. Pure; the same bytes on
- * every machine. Structures as in Microsoft's "FAT: General Overview of On-Disk Format", version 1.03; the partition
- * table is the usual one of PC master boot records.
+ * A small disk of one partition with a FAT16 file system. Pure; the same bytes on every machine. Structures as in Microsoft's "FAT: General Overview of On-Disk Format", version 1.03; the partition
+ * table is that of PC master boot records.
  *
  * @module
  */
 
 const SECTOR = 512;
-/** Partitions begin at 1 MiB, as all tools put them today. */
+/** Sector of the partition: 1 MiB, the alignment of current partitioning tools. */
 const PARTITION_START = 2048;
 const SECTORS_PER_CLUSTER = 4;
 const RESERVED = 4;
 const ROOT_ENTRIES = 512;
 const MEDIA = 0xf8;
 const END_OF_CHAIN = 0xffff;
-/** FAT16 has at least this many clusters and fewer than 65525; the number alone tells it from FAT12 and FAT32. */
+/** FAT16 has at least this many clusters and fewer than 65525; this number alone distinguishes it from FAT12 and FAT32. */
 const LEAST_CLUSTERS = 4085;
-/** 2026-01-01 12:00:00 in DOS's compressing. */
+/** 2026-01-01 12:00:00 in the encoding of DOS. */
 const DOS_DATE = (2026 - 1980) << 9 | 1 << 5 | 1;
 const DOS_TIME = 12 << 11;
 
@@ -25,7 +24,7 @@ export type FatEntry =
   | { readonly name: string; readonly content: Uint8Array }
   | { readonly name: string; readonly entries: readonly FatEntry[] };
 
-/** A disk of `size` bytes with one bootable FAT16 partition that holds `entries`. */
+/** Returns a disk of `size` bytes with one bootable FAT16 partition that holds `entries`. */
 export function fatDisk(size: number, label: string, entries: readonly FatEntry[]): Uint8Array {
   const disk = new Uint8Array(size);
   const sectors = size / SECTOR - PARTITION_START;
@@ -38,7 +37,7 @@ function writeMasterBootRecord(disk: Uint8Array, sectors: number): void {
   const view = new DataView(disk.buffer, 0, SECTOR);
   view.setUint32(440, 0x64636173, true); // Disk signature.
   view.setUint8(446, 0x80); // Bootable.
-  disk.set([0xfe, 0xff, 0xff], 447); // Cylinder, head, sector: past what they can say; the next fields count.
+  disk.set([0xfe, 0xff, 0xff], 447); // Cylinder, head, sector: out of range, so the next fields apply.
   view.setUint8(450, 0x0e); // FAT16, addressed by sector number.
   disk.set([0xfe, 0xff, 0xff], 451);
   view.setUint32(454, PARTITION_START, true);
@@ -55,7 +54,7 @@ class Volume {
   constructor(readonly bytes: Uint8Array, readonly sectors: number, readonly label: string) {
     const rootSectors = ROOT_ENTRIES * 32 / SECTOR;
     const left = sectors - RESERVED - rootSectors;
-    // Two FATs of two bytes a cluster share the rest with the clusters.
+    // The rest holds the clusters and two FATs, of two bytes a cluster.
     this.fatSectors = Math.ceil((left / SECTORS_PER_CLUSTER + 2) * 2 / SECTOR);
     this.dataStart = RESERVED + 2 * this.fatSectors + rootSectors;
     this.clusters = Math.floor((sectors - this.dataStart) / SECTORS_PER_CLUSTER);
@@ -87,11 +86,11 @@ class Volume {
     view.setUint32(28, PARTITION_START, true);
     view.setUint32(32, this.sectors < 65_536 ? 0 : this.sectors, true);
     view.setUint8(36, 0x80); // First hard disk.
-    view.setUint8(38, 0x29); // The next three fields are there.
+    view.setUint8(38, 0x29); // The next three fields are present.
     view.setUint32(39, 0x20260101, true);
     this.text(this.label.padEnd(11), 43);
     this.text("FAT16   ", 54);
-    this.bytes.set([0xcd, 0x18, 0xeb, 0xfe], 62); // No system here: back to the firmware, then stay.
+    this.bytes.set([0xcd, 0x18, 0xeb, 0xfe], 62); // No operating system: return to the firmware, then loop.
     view.setUint16(510, 0xaa55, true);
   }
 
@@ -101,7 +100,7 @@ class Volume {
       const first = entry.content.length === 0 ? 0 : this.writeChain(entry.content);
       return entryBytes(name, 0x20, first, entry.content.length);
     }
-    // The folder's own cluster comes before those of what it holds.
+    // The folder's own cluster comes before those of its entries.
     const folder = new Uint8Array(SECTORS_PER_CLUSTER * SECTOR);
     const first = this.writeChain(folder);
     folder.set(entryBytes(".".padEnd(11), 0x10, first, 0), 0);

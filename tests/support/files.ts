@@ -1,6 +1,6 @@
 /**
- * Files that tell what was asked of them, and fail when told to: for whole jobs, where `tests/support/storage.ts` is for
- * one storage.
+ * Files that report each request before it is carried out, or fail it: for whole jobs, as `tests/support/storage.ts` is
+ * for one storage.
  *
  * @module
  */
@@ -23,26 +23,26 @@ class WatchedFile extends WatchedStorage implements StoredFile {
   readonly isDevice: boolean;
   readonly lock: StoredFile["lock"];
 
-  constructor(file: StoredFile, told: (operation: FileOperation) => void) {
+  constructor(file: StoredFile, report: (operation: FileOperation) => void) {
     const name = basename(file.label);
-    super(file, ({ op, start, end }) => told({ op, file: name, start, end }));
+    super(file, ({ op, start, end }) => report({ op, file: name, start, end }));
     this.identity = file.identity;
     this.isDevice = file.isDevice;
     this.lock = (exclusive) => file.lock(exclusive);
   }
 }
 
-/** The host's files; `told` is called before every request, and may throw. */
-export function watchedFiles(told: (operation: FileOperation) => void): Files {
-  const whole = (op: FileOperation["op"], path: string) => told({ op, file: basename(path), start: 0, end: 0 });
+/** The host's files; `report` is called before every request; what it throws is the result. */
+export function watchedFiles(report: (operation: FileOperation) => void): Files {
+  const whole = (op: FileOperation["op"], path: string) => report({ op, file: basename(path), start: 0, end: 0 });
   return {
     async open(path, options) {
       whole("open", path);
-      return new WatchedFile(await hostFiles.open(path, options), told);
+      return new WatchedFile(await hostFiles.open(path, options), report);
     },
     async create(path) {
       whole("create", path);
-      return new WatchedFile(await hostFiles.create(path), told);
+      return new WatchedFile(await hostFiles.create(path), report);
     },
     async rename(from, to) {
       whole("rename", to);

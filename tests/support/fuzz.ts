@@ -1,6 +1,6 @@
 /**
- * Runs the tests that a seed drives, again and again with new seeds: `deno task fuzz MINUTES [FILE]…`, of these files or of
- * all. Prints the seed of each round; ends after the round in which the time is over, or with the first that fails.
+ * Repeats the tests that take a seed, of these files or of all, with new seeds: `deno task fuzz MINUTES [FILE]…`. Prints the
+ * seed of each round; ends after the round in which the time is over, or with the first that fails.
  * `DENO_JOBS=1` runs one file at a time.
  *
  * @module

@@ -1,6 +1,5 @@
 /**
- * GUID partition tables made and judged from the text of the UEFI Specification 2.10, chapter 5.3; shares no code with
- * the program.
+ * Makes and checks GUID partition tables as in the UEFI Specification 2.10, chapter 5.3; shares no code with the program.
  *
  * @module
  */
@@ -58,7 +57,7 @@ export function putGpt(disk: Uint8Array, sector: number): void {
   disk.set(header(last, 1, last - span), last * sector);
 }
 
-/** Fails unless the disk has a protective MBR of its size and two sound headers, the second in its last sector. */
+/** Asserts that the disk has a protective MBR of its size and two valid headers, the second in its last sector. */
 export function assertGpt(disk: Uint8Array, sector: number): void {
   const view = new DataView(disk.buffer, disk.byteOffset, disk.byteLength);
   const last = disk.length / sector - 1;

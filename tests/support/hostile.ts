@@ -1,6 +1,5 @@
 /**
- * Damaged images: reading them, and every verb, is refused with an ImageError or carried out, soon, and in a file that
- * stays small.
+ * Damaged images: reading them and every verb must end soon, with success or an ImageError, and the file must stay small.
  *
  * @module
  */
@@ -17,26 +16,26 @@ import { inlineCodecs } from "./codecs.ts";
 import { startBounds } from "./bounds.ts";
 import { fullDisk } from "./storage.ts";
 
-/** The most guest bytes that are read: a size field may say anything. */
+/** The most guest bytes that are read: the size field of a damaged image may have any value. */
 const READ_MAX = 1 << 20;
 
-/** What reading a damaged image leads to: a failure of this kind, or a read to the end. */
+/** The result of reading a damaged image: an error of this kind, or a read to the end. */
 export type Expected = ErrorKind | "reads";
 
-/** Reads the image, or its first part, run by run. */
-export async function readRuns(format: Format, image: Uint8Array): Promise<void> {
+/** Reads the image, or its first part, extent by extent. */
+export async function readExtents(format: Format, image: Uint8Array): Promise<void> {
   const openNamed = () => Promise.reject(new Error(`${format.name} names no further files`));
   const disk = await format.open(new MemoryStorage(image, "image"), { ...inlineCodecs, openNamed });
   const size = Math.min(disk.size, READ_MAX);
   for (let at = 0; at < size;) {
-    const run = await disk.extentAt(at, size);
-    assert(run.start === at && run.end > at && run.end <= size);
-    if (run.kind === "data") await disk.read(new Uint8Array(run.end - run.start), at);
-    at = run.end;
+    const { kind, start, end } = await disk.extentAt(at, size);
+    assert(start === at && end > at && end <= size);
+    if (kind === "data") await disk.read(new Uint8Array(end - start), at);
+    at = end;
   }
 }
 
-/** Reads the image, which must end as expected and soon; then tries every verb on it. */
+/** Asserts that reading the image ends as expected and soon; then tries every verb on it. */
 export async function tryHostile(
   format: Format,
   image: Uint8Array,
@@ -45,9 +44,9 @@ export async function tryHostile(
 ): Promise<void> {
   const within = startBounds();
   if (expected === "reads") {
-    await readRuns(format, image);
+    await readExtents(format, image);
   } else {
-    await assert.rejects(readRuns(format, image), (error) => {
+    await assert.rejects(readExtents(format, image), (error) => {
       assert(error instanceof ImageError, String(error));
       assert.equal(error.kind, expected, error.message);
       if (message) assert.match(error.message, message);
@@ -58,7 +57,7 @@ export async function tryHostile(
   await tryVerbs(format, image);
 }
 
-/** No change here needs more. */
+/** The most bytes of the file: no change in these tests needs more. */
 const FILE_MAX = 24 << 20;
 
 const refused = () => Promise.reject(new ImageError("refused", "no files"));
@@ -71,7 +70,7 @@ const context: ChangeContext = {
 
 type Verb = (storage: WritableStorage) => Promise<unknown> | undefined;
 
-/** The verbs that the format has, each in a few ways. */
+/** Returns the verbs of the format, each with several arguments. */
 function verbsOf({ maintenance = {}, edit }: Format): readonly Verb[] {
   return [
     (storage) => edit?.(storage, { ...inlineCodecs, compress: false, ...context }),
@@ -90,7 +89,7 @@ function verbsOf({ maintenance = {}, edit }: Format): readonly Verb[] {
   ];
 }
 
-/** Tries every verb on the image; returns how many were carried out. */
+/** Tries every verb on the image; returns how many succeeded. */
 export async function tryVerbs(format: Format, image: Uint8Array): Promise<number> {
   let done = 0;
   for (const verb of verbsOf(format)) {

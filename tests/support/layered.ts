@@ -1,5 +1,5 @@
 /**
- * Random disks of several layers, made by qemu-img and qemu-io, with what was done to make them.
+ * Random disks of several layers, made by qemu-img and qemu-io, with the commands that made them.
  *
  * @module
  */
@@ -19,14 +19,14 @@ export interface LayeredDisk {
 
 const CLUSTERS = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] as const;
 
-/** Makes one to `most` layers; the lowest may be raw. Lengths are multiples of 512 and of nothing else. */
+/** Makes a disk of one to `most` layers; the lowest may be raw. All sizes are multiples of 512 bytes and of nothing more. */
 export async function layeredDisk(folder: Scratch, name: string, random: Rng, most = 3): Promise<LayeredDisk> {
   const story: string[] = [];
   const layers: { path: string; format: string }[] = [];
   const count = random.int(1, most + 1);
   let size = 0;
   for (let depth = 0; depth < count; depth++) {
-    // Layers above may be longer or shorter than their backing file.
+    // A layer may be longer or shorter than its backing file.
     size = depth > 0 && random.chance(0.6) ? size : random.int(3, 4096) * 512;
     const path = folder.file(`${name}-${depth}`);
     const lower = layers[0];

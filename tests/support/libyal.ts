@@ -1,5 +1,5 @@
 /**
- * Readers that share no code with anybody here: the libraries of libyal, through Python.
+ * Readers that share no code with diskcast or QEMU: the libraries of libyal, through Python.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { run } from "./qemu.ts";
 
 const PYTHON = "/usr/bin/python3";
 
-/** The library for a format, and how Python opens an image with it. */
+/** The library for each format, and the Python statements that open an image with it. */
 const LIBRARIES = {
   vhdx: { name: "pyvhdi", package: "python3-libvhdi", open: "disk = pyvhdi.file(); disk.open(sys.argv[1])" },
   vmdk: {
@@ -18,15 +18,15 @@ const LIBRARIES = {
   },
 } as const;
 
-/** Throws where the image at `path` does not read as the bytes in the file `model`. */
+/** Throws if the image at `path` does not read as the bytes of the file `model`. */
 export type OtherReader = (path: string, model: string) => Promise<void>;
 
-/** The reader for a format; `null`, and told, where it is not installed. */
+/** Returns the reader for a format; null, with a warning, if it is not installed. */
 export async function libyal(format: keyof typeof LIBRARIES): Promise<OtherReader | null> {
   const library = LIBRARIES[format];
   const found = await run(PYTHON, ["-c", `import ${library.name}`]).catch(() => null);
   if (found?.code !== 0) {
-    console.warn(`${library.name} is not installed (Debian: ${library.package}): what needs it is skipped`);
+    console.warn(`${library.name} is not installed (Debian: ${library.package}): tests that need it are skipped`);
     return null;
   }
   const program = `

@@ -1,4 +1,4 @@
-/** `deno task docs`: writes docs/commands.md and docs/diskcast.1 anew. */
+/** `deno task docs`: writes docs/commands.md and docs/diskcast.1. */
 import { commandDefs } from "../../cli/commands/mod.ts";
 import { commandsMarkdown, commandsPage } from "./commands_doc.ts";
 import { manPage, manText } from "./man_page.ts";

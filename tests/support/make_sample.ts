@@ -1,4 +1,4 @@
-/** `deno task sample`: writes the sample disk anew. The guest disk is the same each time. */
+/** `deno task sample`: writes the sample disk. The guest disk is the same each time. */
 import { convert } from "../../core/convert.ts";
 import { scratch } from "./qemu.ts";
 import { sampleDisk, samplePath } from "./sample.ts";

@@ -1,15 +1,15 @@
 /**
- * `docs/diskcast.1`, made from the tables that parser and help read.
+ * Makes `docs/diskcast.1` from the option tables of the commands.
  *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import type { CommandDef, OptionDef } from "../../cli/commands/command.ts";
 
-/** Where the page lies. */
+/** The path of the page. */
 export const manPage = fileURLToPath(new URL("../../docs/diskcast.1", import.meta.url));
 
-/** The page, as man reads it. */
+/** Returns the page in the language of man. */
 export function manText(defs: readonly CommandDef[]): string {
   return [
     '.\\" Made by "deno task docs".',
@@ -52,7 +52,7 @@ function option({ short, alias, long, arg, help }: OptionDef): string[] {
   return [".TP", names.map((name) => `\\fB${escaped(name)}\\fR`).join(", ") + value, ...text(help)];
 }
 
-/** Lines of plain text: none of them is a request. */
+/** Returns lines of plain text, escaped so that none is a request. */
 function text(content: string): string[] {
   return escaped(content).split("\n").map((line) => /^[.']/.test(line) ? `\\&${line}` : line);
 }

@@ -1,6 +1,5 @@
 /**
- * A disk as plain bytes, and what a format made of it: random work for a writer, and the checks of a reader against
- * the bytes.
+ * A disk as plain bytes beside its image: random writes to both, and checks of a reader against the bytes.
  *
  * @module
  */
@@ -29,12 +28,12 @@ export interface Image {
   readonly named: ReadonlyMap<string, MemoryStorage>;
 }
 
-/** A new image and the writer that fills it. */
+/** A new image and its writer. */
 export interface Creation extends Image {
   readonly writer: DiskWriter;
 }
 
-/** Starts an image in memory; with `backing` it gets a backing file of that content. */
+/** Creates an image in memory; with `backing` it gets a backing file of that content. */
 export async function createImage(
   format: Format,
   size: number,
@@ -108,7 +107,7 @@ export function editImage(
   });
 }
 
-/** For verbs that change an image of one file; with its backing file. */
+/** Returns a context for verbs that change an image of one file, with the content of its backing file. */
 export function changeContext(backing: Uint8Array = new Uint8Array(0)): ChangeContext {
   const names = () => Promise.reject(new Error("it names no further files"));
   return {
@@ -119,7 +118,7 @@ export function changeContext(backing: Uint8Array = new Uint8Array(0)): ChangeCo
   };
 }
 
-/** What probing sees of a file. */
+/** Returns the parts of a file that probing reads. */
 export function peekOf(bytes: Uint8Array): Peek {
   return {
     head: bytes.subarray(0, 64 << 10),
@@ -128,7 +127,7 @@ export function peekOf(bytes: Uint8Array): Peek {
   };
 }
 
-/** Bytes as a guest disk whose status changes every 4 KiB. */
+/** Returns `bytes` as a guest disk with an extent for every 4 KiB. */
 export function readerOf(bytes: Uint8Array): GuestReader {
   return {
     size: bytes.length,
@@ -136,8 +135,11 @@ export function readerOf(bytes: Uint8Array): GuestReader {
     extentAt(start, limit) {
       const end = Math.min(limit, alignDown(start, 4096) + 4096);
       const empty = isZero(bytes.subarray(start, end));
-      const run: Extent = empty ? { start, end, kind: "zero" } : { start, end, kind: "data", compressed: false };
-      return Promise.resolve(run);
+      return Promise.resolve<Extent>({
+        start,
+        end,
+        ...(empty ? { kind: "zero" } : { kind: "data", compressed: false }),
+      });
     },
     read(into, start) {
       const found = bytes.subarray(start, start + into.length);
@@ -148,26 +150,23 @@ export function readerOf(bytes: Uint8Array): GuestReader {
   };
 }
 
-/**
- * Random work within the writer's traits, done to the writer and to `model` alike. What the model holds must be what
- * the guest disk reads as.
- */
+/** Writes and zeroes at random, within the traits of the writer; changes `model`, the expected guest bytes, accordingly. */
 export async function workAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng, steps: number): Promise<void> {
   const { traits } = writer;
   if (!traits.startsZeroed && isZero(model)) {
     if (traits.order === "any" && !traits.compress) await writer.zero(0, traits.size);
   }
-  if (traits.compress || traits.order === "ascending") await riseAtRandom(writer, model, random);
-  else for (let step = 0; step < steps; step++) await oneAtRandom(writer, model, random);
+  if (traits.compress || traits.order === "ascending") await writeOnce(writer, model, random);
+  else for (let step = 0; step < steps; step++) await changeOne(writer, model, random);
 }
 
-/** From the front to the end: every clusterSize is written, zeroed or, where that means zero, left out. */
-async function riseAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
+/** Writes every part of the disk once, in the order that the traits demand: data, zeroes or, if that means zero, nothing. */
+async function writeOnce(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
   const { compress, size, startsZeroed, order, sector } = writer.traits;
-  const unit = compress ? writer.traits.clusterSize : stepOf(writer);
+  const step = compress ? writer.traits.clusterSize : stepOf(writer);
   const pieces: [start: number, end: number][] = [];
   for (let start = 0; start < size;) {
-    const length = compress ? unit : Math.max(sector, alignDown(random.int(1, 4 * unit), sector));
+    const length = compress ? step : Math.max(sector, alignDown(random.int(1, 4 * step), sector));
     pieces.push([start, Math.min(start + length, size)]);
     start += length;
   }
@@ -185,13 +184,14 @@ async function riseAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng):
   }
 }
 
-async function oneAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
+/** Writes or zeroes one random range. */
+async function changeOne(writer: DiskWriter, model: Uint8Array, random: Rng): Promise<void> {
   const { size, sector } = writer.traits;
   if (size === 0) return;
-  const unit = stepOf(writer);
-  const start = alignDown(random.int(size), random.chance(0.3) ? unit : sector);
-  const most = random.chance(0.5) ? 3 * unit : unit / 2;
-  const length = Math.max(sector, alignDown(random.int(1, Math.max(2, most)), random.chance(0.3) ? unit : sector));
+  const step = stepOf(writer);
+  const start = alignDown(random.int(size), random.chance(0.3) ? step : sector);
+  const most = random.chance(0.5) ? 3 * step : step / 2;
+  const length = Math.max(sector, alignDown(random.int(1, Math.max(2, most)), random.chance(0.3) ? step : sector));
   const end = Math.min(start + length, size);
   if (random.chance(0.4)) {
     await writer.zero(start, end);
@@ -203,12 +203,12 @@ async function oneAtRandom(writer: DiskWriter, model: Uint8Array, random: Rng): 
   }
 }
 
-/** The length that random work is measured by: the clusterSize, or 4 KiB where there is none to speak of. */
+/** The scale of random lengths: the cluster size, but at least 4 KiB. */
 function stepOf(writer: DiskWriter): number {
   return Math.max(writer.traits.clusterSize, 4096);
 }
 
-/** Random bytes, text-like bytes that compress well, or, rarely, zeroes. */
+/** Returns random bytes, one byte repeated or, rarely, zeroes. */
 function content(length: number, random: Rng): Uint8Array {
   const sort = random.int(8);
   if (sort === 0) return new Uint8Array(length);
@@ -223,27 +223,25 @@ function shuffle<T>(items: T[], random: Rng): void {
   }
 }
 
-/**
- * Walks the runs from front to end, holds each against the contract, and returns the guest disk over `backing`.
- */
+/** Walks all extents, checks each against the contract, and returns the guest bytes of the disk over `backing`. */
 export async function readAll(disk: Disk, backing: Uint8Array = new Uint8Array(0)): Promise<Uint8Array> {
   const bytes = new Uint8Array(disk.size);
   for (let start = 0; start < disk.size;) {
-    const run = await checkedRun(disk, start, disk.size);
-    if (run.kind === "data") await readInPieces(disk, bytes.subarray(run.start, run.end), run.start);
-    else if (run.kind === "hole") bytes.set(backing.subarray(run.start, run.end), run.start);
-    start = run.end;
+    const { kind, end } = await checkedExtent(disk, start, disk.size);
+    if (kind === "data") await readInPieces(disk, bytes.subarray(start, end), start);
+    else if (kind === "hole") bytes.set(backing.subarray(start, end), start);
+    start = end;
   }
   return bytes;
 }
 
-/** What the guest sees of an image of one file, over `backing`. */
+/** Returns the guest bytes of an image of one file, over `backing`. */
 export async function contentOf(format: Format, storage: MemoryStorage, backing?: Uint8Array): Promise<Uint8Array> {
   const disk = await openImage(format, { storage, named: new Map() });
   return await readAll(disk, backing);
 }
 
-/** The fingerprint of the guest bytes, or the kind of the error that reading them throws. */
+/** Returns the fingerprint of the guest bytes, or the kind of the error that reading them throws. */
 export async function stateOf(format: Format, storage: MemoryStorage, backing?: Uint8Array): Promise<string> {
   try {
     return fingerprint(await contentOf(format, storage, backing));
@@ -254,8 +252,8 @@ export async function stateOf(format: Format, storage: MemoryStorage, backing?: 
 }
 
 /**
- * A text that differs where bytes differ, except by chance (64 bits): for states that a test compares with each other.
- * Unlike a SHA-256 it costs little on a processor without instructions for that.
+ * Returns a hash of 64 bits as text, for states that a test compares with each other. Unlike a SHA-256 it costs little on a
+ * processor without instructions for that.
  */
 export function fingerprint(bytes: Uint8Array): string {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
@@ -274,7 +272,7 @@ export function fingerprint(bytes: Uint8Array): string {
 const PIECE = 1 << 20;
 const ZERO_PIECE = fingerprint(new Uint8Array(PIECE));
 
-/** The size and the guest bytes of a disk as text. Reads data only; zero bytes count as zero, however they are stored. */
+/** Returns the size and a hash of the guest bytes of a disk. Reads data only; stored zeroes count as zero. */
 export async function diskState(disk: GuestReader): Promise<string> {
   const parts = [`${disk.size}`];
   const piece = new Uint8Array(PIECE);
@@ -300,36 +298,36 @@ export async function diskState(disk: GuestReader): Promise<string> {
   return parts.join(" ");
 }
 
-/** The bytes of a disk with another size: what is new is zero. */
+/** Returns a copy of `bytes` with another length; new bytes are zero. */
 export function resized(bytes: Uint8Array, size: number): Uint8Array {
   const other = new Uint8Array(size);
   other.set(bytes.subarray(0, size));
   return other;
 }
 
-/** Asks for runs and reads at random positions, within and across units. */
+/** Gets extents and reads at random positions, within and across clusters. */
 export async function readAtRandom(disk: Disk, model: Uint8Array, backing: Uint8Array, random: Rng): Promise<void> {
   for (let count = 0; count < 60 && disk.size > 0; count++) {
     const start = random.int(disk.size);
     const limit = random.chance(0.5) ? disk.size : random.int(start + 1, disk.size + 1);
-    const run = await checkedRun(disk, start, limit);
-    if (run.kind === "data") {
-      const from = random.int(run.start, run.end);
-      const into = new Uint8Array(random.int(1, Math.min(run.end - from, 1 << 20) + 1)).fill(0xa5);
+    const { kind, end, location } = await checkedExtent(disk, start, limit);
+    if (kind === "data") {
+      const from = random.int(start, end);
+      const into = new Uint8Array(random.int(1, Math.min(end - from, 1 << 20) + 1)).fill(0xa5);
       await disk.read(into, from);
       assertBytes(into, model.subarray(from, from + into.length), from);
-      if (run.location) {
-        await run.location.storage.readAt(into, run.location.offset + (from - run.start));
+      if (location) {
+        await location.storage.readAt(into, location.offset + (from - start));
         assertBytes(into, model.subarray(from, from + into.length), from);
       }
     } else {
-      const expected = run.kind === "hole" ? backing.subarray(run.start, run.end) : new Uint8Array(0);
-      assertBytes(padded(expected, run.end - run.start), model.subarray(run.start, run.end), run.start);
+      const expected = kind === "hole" ? backing.subarray(start, end) : new Uint8Array(0);
+      assertBytes(resized(expected, end - start), model.subarray(start, end), start);
     }
   }
 }
 
-/** An extent with the file offset of its location in place of the location. */
+/** Returns an extent with the file offset of its location in place of the location. */
 export function withFileOffset({ location, ...extent }: Extent): Omit<Extent, "location"> & { fileOffset?: number } {
   return location ? { ...extent, fileOffset: location.offset } : extent;
 }
@@ -344,7 +342,7 @@ export function assertBytes(actual: Uint8Array, expected: Uint8Array, guestStart
 
 const ZEROES = new Uint8Array(PIECE);
 
-/** Whether all bytes are zero. */
+/** Returns whether all bytes are zero. */
 export function isZero(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at += ZEROES.length) {
     const part = bytes.subarray(at, at + ZEROES.length);
@@ -353,7 +351,7 @@ export function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** The first position where `now` has neither the old nor the new byte, -1 without one; past its end, an array is zero. */
+/** Returns the first position where `now` has neither the old nor the new byte, else -1; past its end, an array is zero. */
 export function tornAt(now: Uint8Array, before: Uint8Array, after: Uint8Array): number {
   const isLike = (other: Uint8Array, start: number, end: number) =>
     Buffer.compare(now.subarray(start, end), other.subarray(start, end)) === 0;
@@ -367,26 +365,18 @@ export function tornAt(now: Uint8Array, before: Uint8Array, after: Uint8Array): 
   return -1;
 }
 
-/** `bytes` with zeroes up to `length`. */
-export function padded(bytes: Uint8Array, length: number): Uint8Array {
-  if (bytes.length === length) return bytes;
-  const whole = new Uint8Array(length);
-  whole.set(bytes.subarray(0, length));
-  return whole;
-}
-
 /**
- * Opens bytes that may be damaged and reads what they promise, up to `most` guest bytes. Returns `null` where an
- * `ImageError` refused them; everything else that is thrown is passed on.
+ * Opens an image that may be damaged and reads its data, at most `most` guest bytes. Returns null after an `ImageError`;
+ * throws every other error.
  */
 export async function tryToRead(format: Format, image: ReadOnlyImage, most: number): Promise<Uint8Array | null> {
   try {
     const disk = await openImage(format, image);
     const bytes = new Uint8Array(Math.min(disk.size, most));
-    for (let start = 0, runs = 0; start < bytes.length && runs < 4096; runs++) {
-      const run = await checkedRun(disk, start, bytes.length);
-      if (run.kind === "data") await readInPieces(disk, bytes.subarray(run.start, run.end), run.start);
-      start = run.end;
+    for (let start = 0, extents = 0; start < bytes.length && extents < 4096; extents++) {
+      const { kind, end } = await checkedExtent(disk, start, bytes.length);
+      if (kind === "data") await readInPieces(disk, bytes.subarray(start, end), start);
+      start = end;
     }
     return bytes;
   } catch (error) {
@@ -395,13 +385,13 @@ export async function tryToRead(format: Format, image: ReadOnlyImage, most: numb
   }
 }
 
-async function checkedRun(disk: Disk, start: number, limit: number): Promise<Extent> {
-  const run = await disk.extentAt(start, limit);
-  assert.equal(run.start, start, "a run begins where it was asked for");
-  assert(run.end > start, `the run at ${start} is empty`);
-  assert(run.end <= limit, `the run at ${start} ends at ${run.end}, past ${limit}`);
-  assert(["data", "zero", "hole"].includes(run.kind), run.kind);
-  return run;
+async function checkedExtent(disk: Disk, start: number, limit: number): Promise<Extent> {
+  const extent = await disk.extentAt(start, limit);
+  assert.equal(extent.start, start, "the extent starts where the lookup did");
+  assert(extent.end > start, `the extent at ${start} is empty`);
+  assert(extent.end <= limit, `the extent at ${start} ends at ${extent.end}, past ${limit}`);
+  assert(["data", "zero", "hole"].includes(extent.kind), extent.kind);
+  return extent;
 }
 
 async function readInPieces(disk: Disk, into: Uint8Array, start: number): Promise<void> {

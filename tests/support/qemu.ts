@@ -1,8 +1,8 @@
 /**
- * qemu-img and qemu-io, which make inputs and judge outputs; and what tests share: scratch folders, seeds, digests.
+ * Runs qemu-img and qemu-io, which make inputs and check outputs; also temporary folders, seeds and digests.
  *
- * A test that needs them is written `Deno.test({ name, ignore: !hasQemu, fn })`. Where they are missing, that is said
- * once; where `CI=true`, `tests/support/qemu_test.ts` fails.
+ * A test that needs them is written `Deno.test({ name, ignore: !hasQemu, fn })`. If they are missing, a warning says so; with
+ * `CI=true`, `tests/support/qemu_test.ts` fails.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { openLibc } from "../../formats/storage/libc.ts";
 // The C library stays open: loading it takes 2 ms, and most tests open and close one file after another.
 openLibc();
 
-/** What a finished program left. */
+/** The result of a program. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -22,7 +22,7 @@ export interface Outcome {
 /** Whether qemu-img and qemu-io can be started. */
 export const hasQemu: boolean = await canStart("qemu-img") && await canStart("qemu-io");
 
-/** Whether this runs in continuous integration, where nothing may be skipped. */
+/** Whether this runs in continuous integration, where no test may be skipped. */
 export const inCi: boolean = readEnv("CI") === "true";
 
 if (!hasQemu) {
@@ -39,11 +39,11 @@ export async function qemuImgOk(...args: string[]): Promise<string> {
   return ok("qemu-img", args, await qemuImg(...args));
 }
 
-/** Has qemu-io hold the image open until it is disposed; options (`-r`) before the image's name, as in {@linkcode qemuIo}. */
+/** Starts a qemu-io that holds the image open until disposed; options (`-r`) before the path, as in {@linkcode qemuIo}. */
 export async function heldOpen(...args: string[]): Promise<AsyncDisposable> {
   const child = new Deno.Command("qemu-io", { args, stdin: "piped", stdout: "piped", stderr: "null" }).spawn();
   const output = child.stdout.getReader();
-  // It prompts when the image is open.
+  // It prints its prompt when the image is open.
   await output.read();
   return {
     async [Symbol.asyncDispose]() {
@@ -54,12 +54,15 @@ export async function heldOpen(...args: string[]): Promise<AsyncDisposable> {
   };
 }
 
-/** Has qemu-img read a raw image (of more than the 2 MiB that it reads at once), slowly, until it is disposed; it wants no process to write to it meanwhile. */
+/**
+ * Starts a qemu-img that reads a raw image slowly until disposed, under a lock that lets no other process write. The image
+ * must be larger than 2 MiB, which qemu-img reads at once.
+ */
 export async function heldForReading(path: string): Promise<AsyncDisposable> {
   const copy = `${path}.copy`;
   const args = ["convert", "-r", "1k", "-f", "raw", "-O", "raw", path, copy];
   const child = new Deno.Command("qemu-img", { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-  // It creates its target after it has opened its source.
+  // It creates the target after it has opened the source.
   while (!await Deno.stat(copy).catch(() => null)) await new Promise((resolve) => setTimeout(resolve, 10));
   return {
     async [Symbol.asyncDispose]() {
@@ -71,18 +74,18 @@ export async function heldForReading(path: string): Promise<AsyncDisposable> {
 }
 
 /**
- * Runs qemu-io commands (`write -P 7 0 64k`) on an image; throws if one fails. Options before the image's name
- * (`-f raw`) go into `image` as an array.
+ * Runs qemu-io commands (`write -P 7 0 64k`) on an image; throws if one fails. With options (`-f raw`), `image` is an array
+ * of them and the path.
  */
 export async function qemuIo(image: string | readonly string[], ...commands: string[]): Promise<string> {
   const args = [...commands.flatMap((command) => ["-c", command]), ...(typeof image === "string" ? [image] : image)];
   const stdout = ok("qemu-io", args, await run("qemu-io", args));
-  // qemu-io tells of a failed read or write on stdout, and older ones exit with 0 all the same.
+  // qemu-io reports a failed read or write on stdout, and old versions exit with 0 nevertheless.
   if (/failed|error|verification/i.test(stdout)) throw new Error(`qemu-io ${args.join(" ")}: ${stdout}`);
   return stdout;
 }
 
-/** The whole guest disk, by `qemu-img convert -O raw`. */
+/** Returns the whole guest disk, by `qemu-img convert -O raw`. */
 export async function guestBytes(path: string, format?: string): Promise<Uint8Array> {
   await using scratch_ = await scratch();
   const raw = scratch_.file("guest.raw");
@@ -90,7 +93,7 @@ export async function guestBytes(path: string, format?: string): Promise<Uint8Ar
   return await readSparse(raw);
 }
 
-/** Returns the content of a file. Holes are not read: memory that nothing touches costs next to nothing. */
+/** Returns the content of a file. Does not read its holes: new memory is zero, and costs little until it is touched. */
 export async function readSparse(path: string): Promise<Uint8Array> {
   const { openFileStorage } = await import("../../formats/storage/file.ts");
   await using storage = await openFileStorage(path);
@@ -103,7 +106,7 @@ export async function readSparse(path: string): Promise<Uint8Array> {
   return bytes;
 }
 
-/** One entry of `qemu-img map --output=json`. Guest bytes. */
+/** One entry of `qemu-img map --output=json`, in guest bytes. */
 export interface MapEntry {
   readonly start: number;
   readonly length: number;
@@ -115,12 +118,12 @@ export interface MapEntry {
   readonly offset?: number;
 }
 
-/** `qemu-img map --output=json`. */
+/** Returns `qemu-img map --output=json`. */
 export async function mapJson(path: string, format?: string): Promise<MapEntry[]> {
   return JSON.parse(await qemuImgOk("map", "--output=json", ...(format ? ["-f", format] : []), path));
 }
 
-/** A map without file offsets, neighbours of one status merged: what two images must agree in. */
+/** Returns a map without file offsets, adjacent entries of one status merged: two images of one content have the same. */
 export function mergedMap(map: readonly MapEntry[]): Omit<MapEntry, "offset" | "present" | "compressed">[] {
   const merged: { start: number; length: number; depth: number; zero: boolean; data: boolean }[] = [];
   for (const { start, length, depth, zero, data } of map) {
@@ -131,9 +134,9 @@ export function mergedMap(map: readonly MapEntry[]): Omit<MapEntry, "offset" | "
   return merged;
 }
 
-/** SHA-256 of a file, in hex; reads it in pieces. */
+/** Returns the SHA-256 of a file in hex; reads it in pieces. */
 export async function digestOf(path: string): Promise<string> {
-  // Loaded here only: it costs every test file 25 ms of start-up.
+  // Loaded only when needed: it takes 25 ms, and every test file imports this module.
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   using file = await Deno.open(path);
@@ -148,11 +151,11 @@ export async function digestOf(path: string): Promise<string> {
 /** A temporary folder; removed when disposed. */
 export interface Scratch extends AsyncDisposable {
   readonly path: string;
-  /** The path of `name` in it. */
+  /** Returns the path of `name` in it. */
   file(name: string): string;
 }
 
-/** Makes a temporary folder, in `dir` or where the system has them: `await using folder = await scratch()`. */
+/** Makes a temporary folder, in `dir` or in the folder of the system: `await using folder = await scratch()`. */
 export async function scratch(dir?: string): Promise<Scratch> {
   const options = { prefix: "diskcast-test-", ...(dir !== undefined && { dir }) };
   const path = await Deno.realPath(await Deno.makeTempDir(options));
@@ -170,10 +173,10 @@ export async function copyOf(folder: Scratch): Promise<Scratch> {
   return copy;
 }
 
-/** The seed where none is given: the tests of a commit do the same each time. `deno task fuzz` tries others. */
+/** The seed of the ordinary run, so that the tests of a commit do the same each time. */
 const USUAL_SEED = 20_240_229;
 
-/** The seed of this run, from `TEST_SEED` where that is set. Printed, so that a failure can be repeated. */
+/** Returns the seed of this run, `TEST_SEED` if that is set, and prints it, so that a failure can be repeated. */
 export function seed(): number {
   const given = readEnv("TEST_SEED");
   const value = given ? Number(given) >>> 0 : USUAL_SEED;
@@ -182,8 +185,8 @@ export function seed(): number {
 }
 
 /**
- * How often a test repeats itself with other random values: `usual` in the ordinary run, `fuzzed` times where `TEST_SEED`
- * is set, as `deno task fuzz` does.
+ * Returns how often a test repeats something with other random values: `usual` times in the ordinary run, `fuzzed` times if
+ * `TEST_SEED` is set, as `deno task fuzz` does.
  */
 export function rounds(usual: number, fuzzed: number): number {
   return readEnv("TEST_SEED") ? fuzzed : usual;
@@ -191,21 +194,21 @@ export function rounds(usual: number, fuzzed: number): number {
 
 /** Random numbers from a seed. */
 export interface Rng {
-  /** A whole number from `low` up to, not including, `high`; with one argument from 0. */
+  /** Returns an integer from `low` up to, not including, `high`; with one argument from 0. */
   int(low: number, high?: number): number;
-  /** True with this probability. */
+  /** Returns true with this probability. */
   chance(probability: number): boolean;
-  /** One of the values. */
+  /** Returns one of the values. */
   pick<T>(values: readonly T[]): T;
-  /** `length` random bytes. */
+  /** Returns `length` random bytes. */
   bytes(length: number): Uint8Array;
 }
 
-/** The same numbers for the same seed, on every machine (mulberry32). */
+/** Returns a generator (mulberry32) that yields the same numbers for the same seed on every machine. */
 export function rng(seed: number): Rng {
   let state = seed | 0;
   const fill = (words: Uint32Array): void => {
-    // In a local variable, the state of many numbers stays in a register.
+    // A local variable stays in a register.
     let now = state;
     for (let at = 0; at < words.length; at++) {
       now = (now + 0x6d2b79f5) | 0;

@@ -1,18 +1,18 @@
 /**
- * The sample disk: what is on it.
+ * The content of the sample disk.
  *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import { fatDisk, type FatEntry } from "./fat16.ts";
 
-/** Where the sample lies. */
+/** The path of the sample. */
 export const samplePath: string = fileURLToPath(new URL("../samples/sample.qcow2", import.meta.url));
 
 /** Guest bytes of the sample. */
 export const SAMPLE_SIZE = 64 << 20;
 
-/** The files of the sample. */
+/** Returns the files of the sample. */
 export function sampleFiles(): readonly FatEntry[] {
   const content = (text: string) => new TextEncoder().encode(text.replaceAll("\n", "\r\n"));
   return [
@@ -30,7 +30,7 @@ export function sampleFiles(): readonly FatEntry[] {
   ];
 }
 
-/** The whole guest disk. */
+/** Returns the whole guest disk. */
 export function sampleDisk(): Uint8Array {
   return fatDisk(SAMPLE_SIZE, "DISKCAST", sampleFiles());
 }

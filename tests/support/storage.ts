@@ -1,5 +1,5 @@
 /**
- * Storage that is watched, or made to fail.
+ * Storage that reports each request, or fails it.
  *
  * @module
  */
@@ -17,22 +17,22 @@ export interface Operation {
 }
 
 /**
- * Passes everything on to `inner`, which it owns, after `told` has heard of it. An error of `told` becomes the answer.
+ * Calls `report` before each request, then passes it on to `inner`, which it owns. What `report` throws is the result.
  * {@linkcode RecordingStorage} and {@linkcode FaultyStorage} are the usual uses.
  */
 export class WatchedStorage implements WritableStorage {
   readonly holeAt?: NonNullable<WritableStorage["holeAt"]>;
   readonly #inner: WritableStorage;
-  readonly #told: (operation: Operation) => void;
+  readonly #report: (operation: Operation) => void;
 
-  constructor(inner: WritableStorage, told: (operation: Operation) => void) {
+  constructor(inner: WritableStorage, report: (operation: Operation) => void) {
     this.#inner = inner;
-    this.#told = told;
+    this.#report = report;
     const holeAt = inner.holeAt?.bind(inner);
     if (holeAt) {
       // deno-lint-ignore require-await
       this.holeAt = async (start, limit) => {
-        told({ op: "hole", start, end: limit });
+        report({ op: "hole", start, end: limit });
         return holeAt(start, limit);
       };
     }
@@ -51,27 +51,27 @@ export class WatchedStorage implements WritableStorage {
     return this.#inner.zeroesCheaply;
   }
   async readAt(into: Uint8Array, fileOffset: number): Promise<void> {
-    this.#told({ op: "read", start: fileOffset, end: fileOffset + into.length });
+    this.#report({ op: "read", start: fileOffset, end: fileOffset + into.length });
     await this.#inner.readAt(into, fileOffset);
   }
   async writeAt(from: Uint8Array, fileOffset: number): Promise<void> {
-    this.#told({ op: "write", start: fileOffset, end: fileOffset + from.length });
+    this.#report({ op: "write", start: fileOffset, end: fileOffset + from.length });
     await this.#inner.writeAt(from, fileOffset);
   }
   async zeroAt(start: number, end: number): Promise<void> {
-    this.#told({ op: "zero", start, end });
+    this.#report({ op: "zero", start, end });
     await this.#inner.zeroAt(start, end);
   }
   async truncate(size: number): Promise<void> {
-    this.#told({ op: "truncate", start: size, end: size });
+    this.#report({ op: "truncate", start: size, end: size });
     await this.#inner.truncate(size);
   }
   async reserve(start: number, end: number, written: boolean): Promise<void> {
-    this.#told({ op: "reserve", start, end });
+    this.#report({ op: "reserve", start, end });
     await this.#inner.reserve(start, end, written);
   }
   async sync(): Promise<void> {
-    this.#told({ op: "sync", start: 0, end: 0 });
+    this.#report({ op: "sync", start: 0, end: 0 });
     await this.#inner.sync();
   }
   async [Symbol.asyncDispose](): Promise<void> {
@@ -79,9 +79,9 @@ export class WatchedStorage implements WritableStorage {
   }
 }
 
-/** Keeps a list of what it was told. */
+/** Keeps a list of all requests. */
 export class RecordingStorage extends WatchedStorage {
-  /** What it was told so far; may be emptied (`length = 0`). */
+  /** The requests so far; may be emptied (`length = 0`). */
   readonly operations: Operation[];
 
   constructor(inner: WritableStorage) {
@@ -90,13 +90,13 @@ export class RecordingStorage extends WatchedStorage {
     this.operations = operations;
   }
 
-  /** The operations of these subformats, in order. */
+  /** Returns the operations of these kinds, in order. */
   of(...kinds: OperationKind[]): Operation[] {
     return this.operations.filter((operation) => kinds.includes(operation.op));
   }
 }
 
-/** A disk that is full: nothing lies behind `most` bytes. */
+/** Returns `inner` on a full disk: requests that reach past `most` bytes fail with `io`, reads excepted. */
 export function fullDisk(inner: WritableStorage, most: number): WritableStorage {
   return new WatchedStorage(inner, ({ op, end }) => {
     if (end <= most || op === "read" || op === "hole") return;
@@ -106,11 +106,11 @@ export function fullDisk(inner: WritableStorage, most: number): WritableStorage 
   });
 }
 
-/** Counts operations of the chosen subformats and fails one of them with `io`; that one does not reach `inner`. */
+/** Counts operations of the chosen kinds and fails one of them with `io`; that one does not reach `inner`. */
 export class FaultyStorage extends WatchedStorage {
   readonly #counter: { count: number };
 
-  /** Fails the `nth` operation of these subformats, counted from 1; 0 fails none. */
+  /** Fails the `nth` operation of these kinds, counted from 1; 0 fails none. */
   constructor(inner: WritableStorage, kinds: readonly OperationKind[], nth: number) {
     const counter = { count: 0 };
     super(inner, ({ op, start }) => {
@@ -121,7 +121,7 @@ export class FaultyStorage extends WatchedStorage {
     this.#counter = counter;
   }
 
-  /** How many operations of the chosen subformats were asked for, the failed one included. */
+  /** The number of operations of the chosen kinds so far, the failed one included. */
   get count(): number {
     return this.#counter.count;
   }

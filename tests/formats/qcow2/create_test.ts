@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { OptionValues } from "../../../formats/options.ts";
 import { qcow2 } from "../../../formats/qcow2/mod.ts";
-import { assertBytes, createImage, openImage, padded, readAll, workAtRandom } from "../../support/model.ts";
+import { assertBytes, createImage, openImage, readAll, resized, workAtRandom } from "../../support/model.ts";
 import { hasQemu, rng, scratch, seed } from "../../support/qemu.ts";
 import { assertJudged, save } from "./write_support.ts";
 
@@ -74,7 +74,7 @@ async function tryCase(
   // A few of the largest clusters.
   const size = 512 * random.int(1, Math.max(1000, (cluster < 1 << 20 ? 24 : 8) * cluster / 512));
   const backing = hasBacking ? backingBytes(random.bytes(512 * random.int(1, 2 * size / 512)), random.int(4)) : null;
-  const model = padded(backing ?? new Uint8Array(0), size).slice();
+  const model = resized(backing ?? new Uint8Array(0), size);
   const image = await createImage(qcow2, size, options, { compress, backing });
   await workAtRandom(image.writer, model, random, 60);
   await image.writer.finish();

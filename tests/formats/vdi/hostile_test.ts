@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vdi } from "../../../formats/vdi/mod.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
-import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
+import { type Expected, readExtents, tryHostile, tryVerbs } from "../../support/hostile.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVdi, DISCARDED, FREE, UUID } from "./build.ts";
 
@@ -95,7 +95,7 @@ for (const [name, at, hex, expected, message] of rows) {
 
 Deno.test("hostile VDI: files that are too short", async () => {
   for (const length of [0, 1, 64, 68, 511]) {
-    await assert.rejects(readRuns(vdi, image.slice(0, length)), { kind: "corrupt" });
+    await assert.rejects(readExtents(vdi, image.slice(0, length)), { kind: "corrupt" });
   }
 });
 
@@ -160,7 +160,7 @@ Deno.test("hostile VDI: random damage", async () => {
       told.push(`${at}=${bytes[at]}`);
     }
     try {
-      await readRuns(vdi, bytes);
+      await readExtents(vdi, bytes);
     } catch (error) {
       assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
     }

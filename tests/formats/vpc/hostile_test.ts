@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vpc } from "../../../formats/vpc/mod.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
 import { startBounds } from "../../support/bounds.ts";
-import { type Expected, readRuns, tryHostile, tryVerbs } from "../../support/hostile.ts";
+import { type Expected, readExtents, tryHostile, tryVerbs } from "../../support/hostile.ts";
 import { rng, rounds, seed } from "../../support/qemu.ts";
 import { AT, buildVhd, seal, utf16, UUID } from "./build.ts";
 
@@ -135,7 +135,7 @@ function poked(image: Uint8Array, [_name, where, at, hex]: Row): Uint8Array {
 
 Deno.test("hostile VHD: files that are too short", async () => {
   for (const length of [0, 1, 8, 510, 511]) {
-    await assert.rejects(readRuns(vpc, images.dynamic.slice(0, length)), { kind: "corrupt" });
+    await assert.rejects(readExtents(vpc, images.dynamic.slice(0, length)), { kind: "corrupt" });
   }
 });
 
@@ -193,7 +193,7 @@ Deno.test("hostile VHD: random damage with right checksums", async () => {
     bytes.copyWithin(bytes.length - 512, 0, 512);
     seal(bytes.subarray(AT.header, AT.header + 1024), 36);
     try {
-      await readRuns(vpc, bytes);
+      await readExtents(vpc, bytes);
     } catch (error) {
       assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
     }
