@@ -2,7 +2,7 @@
  * `deno task compile [TARGET…]`: standalone programs in dist/, one for each target; without a target for this machine.
  * Each holds the built form: 1.2 MB, where the source and its packages take 5.1 MB.
  *
- * They may read and write files and call the C library (see docs/permissions.md), and never ask for more.
+ * They may read and write files and call the C library (see docs/permissions.md), and never prompt for more.
  */
 import { build } from "../tests/support/build.ts";
 
@@ -41,10 +41,10 @@ for (const target of wanted) {
     stdout: "inherit",
     stderr: "piped",
   }).output();
-  const said = new TextDecoder().decode(built.stderr);
-  console.error(said.trimEnd());
+  const log = new TextDecoder().decode(built.stderr);
+  console.error(log.trimEnd());
   if (built.success) continue;
-  if (/denort|download|sending request|dns|connect/i.test(said)) {
+  if (/denort|download|sending request|dns|connect/i.test(log)) {
     console.error(
       `Cannot compile for ${target}: Deno fetches the runtime of the target when it compiles, and could not reach it. ` +
         `Run this on a machine with access to the internet, or let DENORT_BIN name a denort of version ${Deno.version.deno}`,

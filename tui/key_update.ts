@@ -1,5 +1,5 @@
 /**
- * Keys become a new state. Pure.
+ * Computes the state of the screen after a key. Pure.
  *
  * @module
  */

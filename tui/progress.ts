@@ -1,5 +1,5 @@
 /**
- * How far a job is: events in, numbers out. The bar, the lines and the screen all show this state. Pure; times are
+ * The progress of a job, computed from its events. The bar, the lines and the screen all show this state. Pure; times are
  * milliseconds of the clock that the caller passes in.
  *
  * @module
@@ -33,7 +33,7 @@ export interface Progress {
   readonly done: Done;
   /** The finished share of the phase, from 0 to 1; absent where bytes count. */
   readonly share: number | undefined;
-  /** Of the last phase that has a rate. */
+  /** The rate of the last phase that has one. */
   readonly rate: Rate;
 }
 
@@ -52,7 +52,7 @@ export function startProgress(now: number): Progress {
   };
 }
 
-/** Counts one more event. The rate follows with {@linkcode tick}: once for each batch of events is enough. */
+/** Returns the progress after an event. {@linkcode tick} updates the rate: once for each batch of events is enough. */
 export function advance(state: Progress, event: JobEvent, now: number): Progress {
   switch (event.type) {
     case "phase": {
@@ -80,7 +80,7 @@ function withExtent({ phase, done }: Progress, extent: FinishedExtent): Done {
   return { ...done, [counter]: done[counter] + length, zeroes: done.zeroes + extent.zeroes };
 }
 
-/** Takes the time `now` into the rate. `paused`: the job has not worked since the last call. */
+/** Returns the progress with its rate at `now`. `paused`: the job has not worked since the last call. */
 export function tick(state: Progress, now: number, paused = false): Progress {
   const running = !paused && state.phase !== undefined && WITH_RATE.includes(state.phase);
   return { ...state, rate: advanceRate(state.rate, now, doneWork(state), running) };

@@ -27,7 +27,7 @@ interface Sample {
   readonly done: number;
 }
 
-/** Long enough that one slow write does not shake the rate, short enough that the rate follows. */
+/** The window of the current rate: long enough to smooth one slow write, short enough to follow changes. */
 const WINDOW = 5000;
 /** Distance of two samples, and the least time from which a rate is computed. */
 const SAMPLE_STEP = 250;

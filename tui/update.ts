@@ -1,5 +1,5 @@
 /**
- * Messages become a new state. Pure. Events come in batches, one for each frame, so that the map is copied once for many
+ * Computes the state of the screen after a message. Pure. Events come in batches, one for each frame, so that the map is copied once for many
  * of them.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The parts of the main page: from the state to lines that are not painted yet. Pure.
+ * The parts of the main page: functions from the state to lines without colour codes. Pure.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const STATE_STYLES: { readonly [state in CellState]: Style } = {
   error: "bad",
 };
 
-/** Returns the present action in a word. */
+/** Returns the present phase as a participle, or `Paused` or `Stopping`. */
 function doingText({ stopping, paused, progress }: Model): string {
   if (stopping) return "Stopping";
   return paused ? "Paused" : phaseLabel(DOING, progress.phase ?? "inspect");
@@ -50,7 +50,7 @@ export function titleLine(model: Model, columns: number, { glyphs }: Theme): Lin
   const to = ` (${target?.format ?? job.format}${size})${destination}`;
   const room = columns - right.length - glyphs.arrow.length - 2;
   const sides = columnsOf(from) + columnsOf(to);
-  // The names matter most: the text in brackets is left out where it would leave them less room than this.
+  // The names matter most: the text in brackets is left out where it would leave them fewer than 24 columns.
   const brackets = room - sides >= 24;
   const names = room - (brackets ? sides : 0);
   const [sourceName, targetName] = fitted(visible(job.sources[0] ?? ""), visible(job.target), names, glyphs.cut);
@@ -191,7 +191,7 @@ const STAGE_BAR = 10;
 export function stageLines(model: Model, columns: number, theme: Theme): Line[] {
   const stages = stageLoads(model.stageTimes, model.job.workers);
   if (stages.length === 0) return [];
-  // The widest values count, so that bars do not come and go with the values.
+  // Computed with the widest values, so that bars do not appear and disappear with the values.
   const widest = stages.reduce((sum, { stage }) => sum + `  ${stage}  100 %`.length + STAGE_BAR, "Busy limits".length);
   const hasBars = widest <= columns;
   const items: Line[] = stages.map(({ stage, share, limits }) => [
@@ -209,7 +209,7 @@ const ACTIONS: { readonly [action in FinishedExtent["action"]]: string } = {
   skip: "skipped",
 };
 
-/** Returns what was done with an extent, in words. */
+/** Returns the action on an extent, in words. */
 function actionText(extent: FinishedExtent, model: Model): string {
   if (model.progress.phase === "verify") return "verified";
   if (isLeftToBacking(model, extent)) return "left to backing";

@@ -29,7 +29,7 @@ export function phasesLine(model: Model, columns: number, theme: Theme): Line {
   return forms.find((line) => lineColumns(line) <= columns) ?? forms.at(-1)!;
 }
 
-/** How the line is set. */
+/** The layout of the line. */
 interface PhasesForm {
   /** Whether it has times. */
   readonly times: boolean;

@@ -1,5 +1,5 @@
 /**
- * The arguments of `convert` become a job. No file is opened.
+ * From the arguments of `convert` to a job. Opens no file.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Destination } from "../destinations/check.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import type { ParsedArgs } from "../commands/command.ts";
 
-/** What a conversion prints. */
+/** The output of a conversion. */
 export interface ConvertView extends ProgressView {
   /** Print the command with its permissions instead of converting. */
   readonly printPermissions: boolean;

@@ -1,5 +1,5 @@
 /**
- * File names and descriptions of `convert` become sources and a target. Pure.
+ * From file names and image descriptions of `convert` to sources and a target. Pure.
  *
  * @module
  */
@@ -76,7 +76,7 @@ function describedTarget(flags: ConvertFlags, formats: readonly Format[], window
   return described;
 }
 
-/** `-B` and `-F` win over the same in `-o`. */
+/** Replaces backing file and format of `-o` by those of `-B` and `-F`, where given. */
 function withBackingFlags(creation: CreationOptions, { backing, backingFormat }: ConvertFlags): CreationOptions {
   return {
     ...creation,

@@ -1,6 +1,6 @@
 /**
- * Options that commands share which change or check an image: their definitions, and the image as the library takes it.
- * No file is opened.
+ * Options of the commands that change or check an image: their definitions, and the image specification that follows from
+ * them. Opens no file.
  *
  * @module
  */

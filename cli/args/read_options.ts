@@ -1,6 +1,5 @@
 /**
- * Options that commands share which read images: their definitions, and their values as the library takes them. No file
- * is opened.
+ * Options of the commands that read images: their definitions, and their values as the library takes them. Opens no file.
  *
  * @module
  */

@@ -58,7 +58,7 @@ function work({ job, form, warnings, view }: PlanRequest, context: CommandContex
   return runJob({ view, label: "Sampling" }, context, async (hooks) => {
     warnings.forEach(hooks.onWarning);
     const plan = await planConversion(job, hooks);
-    // The plan has given the warnings already.
+    // `planConversion` has reported the warnings already, so the estimate gets no `onWarning`.
     const { signal, onEvent } = hooks;
     const report = { plan, estimate: await estimateConversion(job, { signal, onEvent }), files: await jobFiles(job) };
     return { out: form === "json" ? `${JSON.stringify(planJson(report), null, 4)}\n` : planText(report) };

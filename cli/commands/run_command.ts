@@ -1,5 +1,5 @@
 /**
- * The frame of a command: arguments to a request, the request to work, failures to a message and an exit code.
+ * Runs commands: reads the arguments into a request, does its work, and turns failures into a message and an exit code.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import type { CommandContext, CommandDef, ParsedArgs } from "./command.ts";
 
 /** The parts of a command. */
 export interface CommandWork<Request> {
-  /** Turns the arguments into a request, without opening a file; a string is printed instead of doing the work. */
+  /** Returns the request of the arguments, without opening a file; a string is printed in place of the work. */
   read(parsed: ParsedArgs, io: Io): Request | string | Promise<Request | string>;
   /** Returns the files that the request touches, for `--print-permissions`. */
   files?(request: Request): Promise<JobFiles>;
@@ -79,7 +79,7 @@ export interface JobProgress {
   readonly failureCode?: () => number;
 }
 
-/** The options of a job by which it reports and is stopped. */
+/** Options of a job: its callbacks, and the signal that cancels it. */
 export interface JobHooks {
   readonly signal: AbortSignal;
   readonly onEvent: (event: ConvertEvent | ScanEvent) => void;

@@ -86,7 +86,7 @@ function explainWith(prompter: Prompter): (needed: readonly NeededPermission[]) 
     ]);
 }
 
-/** Returns the arguments for a progress that looks like the questions. */
+/** Returns the arguments of `convert` for progress in the form of the questions. */
 function progressArgs(accessible: boolean, unicode: boolean): string[] {
   if (accessible) return ["--accessible"];
   return ["--progress=screen", ...(unicode ? [] : ["--ascii"])];

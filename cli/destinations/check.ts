@@ -1,5 +1,5 @@
 /**
- * The check of a finished file for its destination: reads it again and applies the rules.
+ * Checks a finished file for its destination: reads it again and applies the rules.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * How to write for a destination: the choice of a recipe, its size rule, the commands to type next. Pure.
+ * Recipes of destinations: choosing one, its size rule, and the commands that the user types next. Pure.
  *
  * @module
  */

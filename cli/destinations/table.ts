@@ -47,7 +47,7 @@ export interface Preset {
    * are filled in.
    */
   readonly next: readonly string[];
-  /** Facts for the user. */
+  /** Hints for the user. */
   readonly notes: readonly string[];
   /** Files that the destination takes and this program does not write yet. */
   readonly later?: string;

@@ -37,7 +37,7 @@ const byTimer: Every = (milliseconds, call) => {
   return () => clearInterval(timer);
 };
 
-/** Returns the present action; the phase `copy` has the name of the work. */
+/** Returns the name of the present phase; the phase `copy` has the name of the work. */
 function doingIn({ phase = "inspect" }: Progress, label: string): string {
   return phase === "copy" ? label : PHASES[phase] ?? "Working";
 }

@@ -21,7 +21,7 @@ const PHASES: { readonly [phase: string]: string } = { plan: "Planning", finish:
 const BLOCKS = { full: "█", empty: "░" };
 const ASCII_BLOCKS = { full: "#", empty: "-" };
 
-/** What a line is made for. */
+/** The look of a bar. */
 export interface BarStyle {
   /** Name of the work. */
   readonly label: string;

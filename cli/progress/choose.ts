@@ -1,5 +1,5 @@
 /**
- * The choice among the forms of progress: the one the user asks for, as far as the terminal can show it.
+ * Chooses the form of progress: the one that the options name, if the terminal can show it.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import { qemuRenderer } from "./qemu.ts";
 import { reporterWith } from "./reporter.ts";
 import type { ScreenedJob } from "./screen.ts";
 
-/** Returns a reporter in the form that `view` asks for. `label`: the name of the work. */
+/** Returns a reporter of the form in `view`. `label`: the name of the work. */
 export function reporterFor(view: ProgressView, io: Io, label = "Copying"): Reporter {
   const form = formFor(view);
-  const own = withPlain(view, io);
-  return reporterWith(rendererFor(form, own, label), { asEvents: form === "json", quiet: view.quiet }, own);
+  const plainIo = withPlain(view, io);
+  return reporterWith(rendererFor(form, plainIo, label), { asEvents: form === "json", quiet: view.quiet }, plainIo);
 }
 
-/** Returns the form for a view: `accessible` replaces all forms but those that programs read. */
+/** Returns the form of a view. `accessible` replaces every form except those that programs read. */
 function formFor({ progress, accessible }: ProgressView): ProgressForm {
-  const forPeople = progress !== "json" && progress !== "qemu" && progress !== "none";
-  return forPeople && (accessible || isSet("ACCESSIBLE")) ? "accessible" : progress;
+  const isForPeople = progress !== "json" && progress !== "qemu" && progress !== "none";
+  return isForPeople && (accessible || isSet("ACCESSIBLE")) ? "accessible" : progress;
 }
 
 /** Returns `io`, restricted to plain characters where the view asks for ASCII. */
@@ -54,7 +54,7 @@ function rendererFor(form: ProgressForm, io: Io, label: string): Renderer {
   }
 }
 
-/** Returns a reporter for a conversion, with a screen where the user asks for one and the terminal can show it. */
+/** Returns a reporter of a conversion: a screen where the options name it and the terminal can show it. */
 export async function conversionReporter(
   shown: ScreenedJob,
   io: Io,

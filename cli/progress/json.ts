@@ -64,7 +64,7 @@ export function jsonRenderer(io: Io): Renderer {
   };
   return {
     event(state, event, now) {
-      // Only a screen uses these two, and one line for each would be many.
+      // Only the screen uses these two; one line for each would be too many.
       if (event.type === "begin" || event.type === "load") return;
       if (event.type === "extent") {
         const longer = pending === undefined ? undefined : joined(pending, event);

@@ -10,11 +10,11 @@ import { currentRate } from "../../tui/rate.ts";
 import { diagnosticText, type Io, visible } from "../report/report.ts";
 import type { Renderer } from "./progress.ts";
 
-/** Least milliseconds between two lines. */
+/** Least milliseconds between two lines. After them comes a line... */
 const PAUSE = 10_000;
-/** After the pause: a line for this much progress... */
+/** ...when the progress has grown by this many percentage points... */
 const POINTS = 5;
-/** ...or after this time, so that a log shows that the job is alive. */
+/** ...or after this many milliseconds, so that a log shows that the job is alive. */
 const ALIVE = 60_000;
 
 /** Formats a finished job as one line. */

@@ -1,5 +1,5 @@
 /**
- * Events of a job to a renderer: keeps the state, and decides which warnings are written.
+ * Passes events of a job to a renderer, with the state after each of them, and filters warnings.
  *
  * @module
  */
@@ -26,9 +26,9 @@ function readErrorFilter(): (message: string) => string | null {
 
 /** How warnings are written. */
 export interface WarningOptions {
-  /** Warnings are events of the renderer, and not lines beside it. */
+  /** Whether warnings are events, as for JSON; else they are notes of the renderer. */
   readonly asEvents: boolean;
-  /** Warnings beside the renderer are left out. */
+  /** Whether notes are left out. */
   readonly quiet: boolean;
 }
 

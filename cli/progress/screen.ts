@@ -22,7 +22,7 @@ export interface ScreenedJob {
   readonly args: readonly string[];
 }
 
-/** What a screen is opened with. */
+/** Dependencies and settings of a screen. */
 export interface ScreenSetup extends ScreenedJob {
   readonly io: Io;
   /** Aborted by the signals of the process. */
@@ -36,7 +36,7 @@ export interface ScreenSetup extends ScreenedJob {
 const SIGQUIT_EXIT = 131;
 const SIGINT_EXIT = 130;
 
-/** Returns what the screen shows of a job before it begins. */
+/** Returns the properties of a job that the screen shows. */
 function screenJobOf(job: ConvertJob, view: ConvertView, phases: readonly string[]): ScreenJob {
   const { target } = job;
   const isStreamOptimized = String(target.options?.["subformat"] ?? "") === "streamOptimized";

@@ -103,7 +103,7 @@ export function processIo(): Io {
 export interface Diagnostic {
   readonly kind: ImageError["kind"] | "bug";
   readonly message: string;
-  /** What the user can do. */
+  /** A remedy for the user. */
   readonly hint: string | undefined;
   readonly path?: string;
   readonly offset?: number;

@@ -215,7 +215,7 @@ export function argsOf(answers: Answers, { formats, source }: WizardContext): st
   ];
 }
 
-/** File names that no option can be mistargetExists for. */
+/** Returns file arguments; `--` comes before them where one begins with a hyphen, as options do. */
 function fileArgs(files: readonly string[]): string[] {
   return files.some((file) => file.startsWith("-")) ? ["--", ...files] : [...files];
 }

@@ -26,7 +26,7 @@ import { brokenLines, choiceFor, destinationNotes, reviewLines, sourceLines, uns
 
 const WINDOWS = Deno.build.os === "windows";
 
-/** What the questions are asked with. */
+/** Dependencies and settings of the wizard. */
 export interface Wizard {
   readonly prompter: Prompter;
   readonly host: WizardHost;

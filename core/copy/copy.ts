@@ -15,7 +15,7 @@ import { stageTimesOf } from "./stage_times.ts";
 import { copyTargetOf } from "./zero_detection.ts";
 import { skip, zero } from "./zeroes_and_holes.ts";
 
-/** Guest bytes by what was done with them; `zeroes` of the data were found to be zero. */
+/** Guest bytes by action; `zeroes` of the data were found to be zero. */
 export type CopyTotals = Totals & { readonly zeroes: number };
 
 /** Copies the whole disk. */
@@ -28,15 +28,15 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
   });
   const target = job.hash ? hashingTarget(copyTargetOf(job), job.hash) : copyTargetOf(job);
   const current: Copy = { job, target, pipeline, times: stageTimesOf(job), pieces };
-  const leave = job.hash ? hashSkipped : skip;
+  const skipOrHash = job.hash ? hashSkipped : skip;
   const movers = [...job.movers, inlineCopy].map((moverOf) => moverOf(current));
   try {
     // Find the next step: guest bytes with one status and one action.
     for await (const step of stepsOf(job.source, job.traits, job.policy)) {
       for (let at = step.start; at < step.end;) {
         if (step.action === "skip") {
-          // Nothing to read, nothing to write.
-          at = await leave(current, step, at);
+          // Nothing to read, nothing to write (a digest still needs the bytes).
+          at = await skipOrHash(current, step, at);
         } else if (step.action === "zero") {
           // Nothing to read.
           at = await zero(current, step, at);
@@ -60,7 +60,7 @@ export async function copy(job: CopyJob): Promise<CopyTotals> {
   return totals;
 }
 
-/** Asks the movers in order; returns the end of the part that one has taken. The last mover takes everything. */
+/** Offers a step to the movers in order; returns the guest byte after the part that the first able one took. */
 async function move(movers: readonly Mover[], step: Step, start: number): Promise<number> {
   for (const mover of movers) {
     const end = await mover(step, start);

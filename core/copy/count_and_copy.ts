@@ -1,6 +1,6 @@
 /**
- * A copy with its plan, for jobs that change or read an existing image: the work is counted first if the caller wants
- * events, then done.
+ * A copy with its plan, for jobs that change or read an existing image: counts the work if the caller takes events, then
+ * copies.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { copy, type CopyTotals } from "./copy.ts";
 import type { CopyJob } from "./job.ts";
 import { countTotals } from "./plan.ts";
 
-/** The copy; `pool` states what else a {@linkcode CopyJob} needs. */
+/** A {@linkcode CopyJob} whose width and codec times are those of `pool`. */
 export interface CountedCopy extends Omit<CopyJob, "width" | "codecSeconds" | "onEvent"> {
   readonly pool: CodecPool;
   readonly onEvent: ((event: ScanEvent) => void) | undefined;
 }
 
-/** Counts, copies, and reports that only the end is left. Returns what was done. */
+/** Counts and copies, with the phases `plan` and `copy`, and enters the phase `finish`. */
 export async function countAndCopy({ pool, onEvent, ...job }: CountedCopy): Promise<CopyTotals> {
   const { source, traits, policy, throttle } = job;
   if (onEvent) {

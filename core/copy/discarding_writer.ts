@@ -5,7 +5,7 @@
  */
 import type { DiskWriter, WriterTraits } from "../../formats/mod.ts";
 
-/** Returns a writer of `size` guest bytes; `startsZeroed`: zeroes are skipped, else each is passed to the writer. */
+/** Returns a writer of `size` guest bytes; `startsZeroed`: the copy skips zeroes, else it passes them to the writer. */
 export function discardingWriter(size: number, startsZeroed: boolean): DiskWriter {
   const traits: WriterTraits = {
     size,

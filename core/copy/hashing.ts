@@ -1,6 +1,6 @@
 /**
  * The digest of the guest bytes of a copy, taken in the same pass: a wrapper of the copy's target hashes what is written,
- * and {@linkcode hashSkipped} takes the place of skipping.
+ * and {@linkcode hashSkipped} replaces `skip`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Copy, CopyTarget, Hasher } from "./job.ts";
 import type { Step } from "./plan.ts";
 import { ZERO_PART } from "./zeroes_and_holes.ts";
 
-/** Returns `target` with all bytes that it gets hashed; its calls come in the order of the disk. */
+/** Returns a target that hashes all bytes and passes them to `target`; its calls come in the order of the disk. */
 export function hashingTarget(target: CopyTarget, hash: Hasher): CopyTarget {
   return {
     write(bytes, start) {
@@ -26,7 +26,7 @@ export function hashingTarget(target: CopyTarget, hash: Hasher): CopyTarget {
 /** Hashes a part of a step that is not written, from `start` on; returns the guest byte after the last. */
 export async function hashSkipped(copy: Copy, step: Step, start: number): Promise<number> {
   const { source, hash } = copy.job;
-  // Holes show the backing file.
+  // A hole shows the backing file, so its bytes must be read.
   const isRead = step.kind === "hole";
   const length = isRead ? copy.pieces.plain : ZERO_PART;
   const end = Math.min(alignDown(start, length) + length, step.end);

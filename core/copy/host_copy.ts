@@ -15,14 +15,14 @@ import {
 import type { MoverOf } from "./job.ts";
 import { extentIn, locatedEnd } from "./plan.ts";
 
-/** Bytes that the host copies at once: a signal or a key waits for no more. */
+/** Most bytes that the host copies at once: a signal or a key takes effect after them. */
 const PART = 4 << 20;
 
-/** Two files share whole blocks of their file system; none of the usual ones has larger blocks by default. */
+/** Two files share whole blocks of their file system. None of the usual file systems has larger blocks by default. */
 const BLOCK = 4096;
 
 /**
- * Returns a mover to a target whose data goes to `target`.
+ * Returns a mover for writers that store their data in `target`.
  *
  * @param how `clone`: only where the two files can share their blocks, so that zeroes among them cost nothing
  */
@@ -40,14 +40,14 @@ export function hostCopyTo(target: WritableStorage, how: HostCopy): MoverOf {
     const limit = Math.min(locatedEnd(extent), start + PART);
     if (!extent.location || limit <= start) return null;
     const { storage, offset } = extent.location;
-    const from = offset + start - extent.start;
+    const fileOffset = offset + start - extent.start;
     let end = limit;
     if (how === "clone") {
-      if (start % BLOCK !== 0 || from % BLOCK !== 0 || !mayShare(storage)) return null;
+      if (start % BLOCK !== 0 || fileOffset % BLOCK !== 0 || !mayShare(storage)) return null;
       end = start + alignDown(limit - start, BLOCK);
       if (end === start) return null;
     }
-    const content = fileContent(storage, from, from + end - start, offload);
+    const content = fileContent(storage, fileOffset, fileOffset + end - start, offload);
     const write = async () => {
       await times.time("write", async () => await job.writer.writeContent?.(content, start));
       await job.throttle.account(content.length);

@@ -1,6 +1,6 @@
 /**
- * This thread copies: it reads a piece, finds the zeroes in it, and writes the rest. The mover that takes every step, and
- * what the others fall back to.
+ * Inline copy: this thread reads a piece, finds the zeroes in it, and writes the rest. This mover takes every step, and is
+ * the fallback of the others.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { alignDown } from "../../formats/mod.ts";
 import type { Copy, Mover } from "./job.ts";
 import { extentIn, locatedEnd, type Step } from "./plan.ts";
 
-/** Returns the mover of a copy. */
+/** Returns inline copy as a mover. */
 export function inlineCopy(copy: Copy): Mover {
   return async (step, start) => {
     const end = pieceEnd(copy, step, start);
-    // A target that compresses takes overlapping calls, and a source that decompresses answers them. Without either, the
-    // bytes of one piece stay in the cache.
+    // Several pieces are in flight where clusters are compressed or decompressed. Elsewhere it is one, whose bytes stay in
+    // the cache between reading and writing.
     const { compress } = copy.job.traits;
     await copy.pipeline.run({
       piece: { ...step, start, end },
@@ -24,19 +24,19 @@ export function inlineCopy(copy: Copy): Mover {
   };
 }
 
-/** Copies `[start, end)` of a step through `buffer`, outside of the pipeline; returns how many bytes were zero. */
+/** Copies `[start, end)` of a step, outside of the pipeline; returns how many bytes were zero. */
 export async function copyInline(
   copy: Copy,
   step: Step,
   start: number,
   end: number,
-  memory: (length: number) => Uint8Array,
+  allocate: (length: number) => Uint8Array,
 ): Promise<number> {
   let zeroes = 0;
   let buffer: Uint8Array | undefined;
   for (let at = start; at < end;) {
     const partEnd = Math.min(pieceEnd(copy, step, at), end);
-    buffer ??= memory(Math.max(partEnd - at, step.compressed ? copy.pieces.compressed : copy.pieces.plain));
+    buffer ??= allocate(Math.max(partEnd - at, step.compressed ? copy.pieces.compressed : copy.pieces.plain));
     const bytes = buffer.subarray(0, partEnd - at);
     await readPiece(copy, step, at, bytes);
     zeroes += await writePiece(copy, bytes, at);
@@ -69,7 +69,7 @@ async function readPiece({ job, times }: Copy, step: Step, start: number, into: 
         part.fill(0);
         at = partEnd;
       } else {
-        // Only the source itself can read this; up to the next extent with a location it is asked once.
+        // Only the source can read this: one call up to the next extent with a location.
         const restEnd = unlocatedEnd(step, at, end);
         await job.source.read(into.subarray(at - start, restEnd - start), at);
         at = restEnd;
@@ -78,7 +78,7 @@ async function readPiece({ job, times }: Copy, step: Step, start: number, into: 
   });
 }
 
-/** Returns where the extents end, at most at `end`, that begin at `start` and have no location. */
+/** Returns the end of the adjoining data extents without location from `start` on, at most `end`. */
 function unlocatedEnd(step: Step, start: number, end: number): number {
   let at = extentIn(step, start).end;
   while (at < end && at < step.end && extentIn(step, at).kind === "data" && !extentIn(step, at).location) {

@@ -14,29 +14,30 @@ import type { StageTimes } from "./stage_times.ts";
 export interface CopyJob {
   readonly source: GuestReader;
   readonly writer: DiskWriter;
-  /** The traits of `writer`, with what the caller knows better. */
+  /** The traits of `writer`; the caller may change them, such as `startsZeroed` with `--target-is-zero`. */
   readonly traits: WriterTraits;
   readonly policy: Policy;
   /** The shortest zeroes inside data that become a hole, in bytes; 0: none do. */
   readonly sparseSize: number;
   readonly throttle: Throttle;
-  /** Movers in the order in which they are asked, before {@linkcode inlineCopy}, which takes every step. */
+  /** Movers in the order in which each step is offered to them; then {@linkcode inlineCopy}, which takes every step. */
   readonly movers: readonly MoverOf[];
   /** The most pieces in flight where clusters are compressed or decompressed, or where workers copy. */
   readonly width: number;
   /** Seconds spent on compression and decompression so far, all threads together. */
   readonly codecSeconds: () => { readonly compress: number; readonly decompress: number };
   readonly onEvent: (event: ConvertEvent) => void;
-  /** Takes all guest bytes, in order; what stays in a backing file is read for it. */
+  /** Hashes all guest bytes, in order; those that stay in a backing file are read for it. */
   readonly hash?: Hasher;
 }
 
-/** Takes guest bytes in the order of the disk. */
+/** Computes the SHA-256 of guest bytes. Calls come in the order of the disk. */
 export interface Hasher {
+  /** Hashes `bytes`. */
   data(bytes: Uint8Array): void;
-  /** Takes `length` zero bytes. */
+  /** Hashes `length` zero bytes. */
   zeroes(length: number): void;
-  /** Returns the SHA-256 of all bytes taken, in hex. The last call. */
+  /** Returns the SHA-256 of all bytes, in hex. Must be the last call. */
   hex(): string;
 }
 
@@ -64,6 +65,6 @@ export interface Copy {
   readonly target: CopyTarget;
   readonly pipeline: Pipeline;
   readonly times: StageTimes;
-  /** Bytes that are copied at once. */
+  /** Bytes of a piece of uncompressed and of compressed data. */
   readonly pieces: { readonly plain: number; readonly compressed: number };
 }

@@ -28,7 +28,7 @@ export interface PieceWork {
 
 /** Which work of a piece may overlap with that of others. */
 export interface Overlap {
-  /** Whether others may be in flight beside this piece. */
+  /** Whether other pieces may be in flight at the same time. */
   readonly pieces: boolean;
   /** Whether its write may begin before the earlier ones have ended. */
   readonly writes: boolean;
@@ -40,11 +40,11 @@ export interface Pipeline {
   run(work: PieceWork, overlap: Overlap): Promise<void>;
   /** Returns when all pieces are settled; throws the error of the first piece that failed. */
   drained(): Promise<void>;
-  /** Returns when no piece is in flight any more, however they ended. */
+  /** Returns when no piece is in flight any more, whether they succeeded or failed. Throws nothing. */
   idle(): Promise<void>;
 }
 
-/** What a pipeline reports. */
+/** Callbacks of a pipeline. */
 export interface PipelineEvents {
   /** Work on a piece begins; not for pieces that are skipped. */
   begin(piece: Piece): void;

@@ -1,5 +1,5 @@
 /**
- * The next step: the first of the three parts of a copy. The same walk counts the work before the copy and steers it.
+ * Finding the next step, the first of the three parts of a copy. The same walk first counts the work, then drives the copy.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import {
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
 
-/** What is done with guest bytes: read and written, written as zeroes, or left alone. */
+/** The action on guest bytes: read and written, written as zeroes, or neither. */
 export type Action = "copy" | "zero" | "skip";
 
-/** Guest bytes `[start, end)` of one status, and what is done with them. Never changed once made. */
+/** Guest bytes `[start, end)` of one status, with one action. Immutable. */
 export interface Step {
   readonly action: Action;
   readonly kind: ExtentKind;
@@ -33,7 +33,7 @@ export interface Step {
   readonly extents: readonly Extent[];
 }
 
-/** The wishes of a job that decide about an action. */
+/** Settings of a job by which {@linkcode decide} chooses an action. */
 export interface Policy {
   /** Whether holes of the source show the backing file of the target. */
   readonly keepsBacking: boolean;
@@ -43,10 +43,10 @@ export interface Policy {
   readonly writesZeroes: boolean;
 }
 
-/** A step ends after so many look-ups, so that a walk over millions of extents reports progress and can be cancelled. */
+/** A step ends after this many look-ups, so that a walk over millions of extents reports progress and can be cancelled. */
 const LOOKUPS_PER_STEP = 512;
 
-/** A step of data ends after so many bytes: long enough for large writes, short enough to begin soon. */
+/** A step of data ends after this many bytes: long enough for large writes, short enough for the first to begin soon. */
 const BYTES_PER_STEP = 64 << 20;
 
 /**
@@ -74,7 +74,7 @@ export function decide(extent: Extent, traits: WriterTraits, policy: Policy): Ac
 /**
  * Yields the steps of a whole disk in order, each as long as status and action stay the same. Asks for each extent once.
  *
- * A target that compresses takes whole clusters: one that holds more than one action is copied whole, as data.
+ * A target that compresses takes whole clusters: a cluster with more than one action is copied whole, as data.
  */
 export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy: Policy): AsyncGenerator<Step> {
   const next = traits.compress ? clusterStepAt : extentStepAt;
@@ -150,7 +150,7 @@ export function extentIn({ extents }: Pick<Step, "extents">, at: number): Extent
 
 /**
  * Returns the guest byte up to which an extent lies inside its file; its start where it has no location or is not data.
- * How the rest of a file that was cut off reads, only the layer can say.
+ * Guest bytes past the end of a truncated file must be read through the layer.
  */
 export function locatedEnd({ kind, start, end, location }: Extent): number {
   if (kind !== "data" || !location) return start;

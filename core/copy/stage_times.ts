@@ -15,7 +15,7 @@ export interface StageTimes {
   report(now?: boolean): void;
 }
 
-/** The part of a copy job that stage times need. */
+/** The properties of a copy job that stage times need. */
 interface StageTimesOptions {
   /** The most pieces in flight. */
   readonly width: number;
@@ -51,7 +51,7 @@ export function stageTimesOf({ width, codecSeconds, onEvent }: StageTimesOptions
       if (!now && time - reported < INTERVAL) return;
       reported = time;
       const { compress, decompress } = codecSeconds();
-      // Pieces that wait for the codec at the same time each count their wait: without it, reading and writing are left.
+      // With a codec, `width` pieces are in flight, and their reading and writing includes waiting for the codec.
       const withoutCodec = (seconds: number, codec: number) => Math.max(0, seconds / (codec > 0 ? width : 1) - codec);
       onEvent({
         type: "load",

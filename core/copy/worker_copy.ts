@@ -1,5 +1,5 @@
 /**
- * Workers copy: data that has a fixed location in the target, and lies in the source with a location or compressed.
+ * Workers copy data that has a fixed location in the target, and in the source a location or is compressed.
  * Workers read located data themselves; compressed clusters are read here, because only the format finds them, and a
  * worker decompresses and writes them.
  *
@@ -19,7 +19,7 @@ import type { Copy, MoverOf } from "./job.ts";
 import { extentIn, locatedEnd, type Step } from "./plan.ts";
 import { writeFoundZeroes, zeroRuleFor } from "./zero_detection.ts";
 
-/** The most parts of the source in one request. */
+/** The most file ranges of the source in one request. */
 const PARTS = 64;
 
 /** Returns a mover that hands data to `workers`. */
@@ -32,7 +32,7 @@ export function workerCopyBy(workers: WorkerIo): MoverOf {
       if (!target || (step.compressed && !job.source.readCompressed)) return null;
       const size = step.compressed ? pieces.compressed : WORKER_PIECE;
       const limit = Math.min(alignDown(start, size) + size, step.end, target.end);
-      // Until workers are there, inline copy takes a piece of this length.
+      // Until the workers are ready, inline copy takes a piece of this length.
       const inlineLength = step.compressed ? limit - start : Math.min(alignDown(start, PIECE) + PIECE, limit) - start;
       if (!workers.accepts(inlineLength)) return null;
       const to = fileRangeOf(target.storage, target.offset);
@@ -41,9 +41,9 @@ export function workerCopyBy(workers: WorkerIo): MoverOf {
         await decompressInto(copy, workers, step, start, limit, { to, guestStart: start, rule });
         return limit;
       }
-      const { from, end } = partsOf(step, start, limit);
+      const { from, end } = fileRangesOf(step, start, limit);
       if (end === start) return null;
-      await run(copy, step, start, end, () => workers.copy({ from, to, guestStart: start, rule }));
+      await runInPipeline(copy, step, start, end, () => workers.copy({ from, to, guestStart: start, rule }));
       return end;
     };
   };
@@ -60,13 +60,13 @@ async function decompressInto(
   const { source } = copy.job;
   let clusters: Awaited<ReturnType<NonNullable<typeof source.readCompressed>>> = null;
   const send = async () => clusters && await workers.decompressInto({ ...request, clusters });
-  await run(copy, step, start, end, send, async (buffer) => {
+  await runInPipeline(copy, step, start, end, send, async (buffer) => {
     clusters = await source.readCompressed!(buffer, start, end);
   });
 }
 
-/** Returns where the guest bytes of a step lie from `start` on, as far as they lie in files that workers can open. */
-function partsOf(
+/** Returns the file ranges of guest bytes from `start` on, up to the first byte that is in no file workers can open. */
+function fileRangesOf(
   step: Step,
   start: number,
   limit: number,
@@ -85,8 +85,8 @@ function partsOf(
   return { from, end };
 }
 
-/** Runs a request in the pipeline; what the workers cannot do is done here. */
-async function run(
+/** Runs a request in the pipeline; if the workers cannot do it, this thread copies. */
+async function runInPipeline(
   copy: Copy,
   step: Step,
   start: number,

@@ -1,5 +1,5 @@
 /**
- * Steps without data: zeroes that must be written, and what is left alone.
+ * Steps without data: zeroes that must be written, and guest bytes that are skipped.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export async function zero({ pipeline, job, target }: Copy, step: Step, start: n
   return end;
 }
 
-/** Leaves all of `step` from `start` on as it is; returns its end. */
+/** Skips the rest of `step` from `start` on; returns its end. */
 export async function skip({ pipeline }: Copy, step: Step, start: number): Promise<number> {
   const piece = { ...step, start };
   await pipeline.run({ piece, write: () => Promise.resolve(0) }, { pieces: true, writes: true });

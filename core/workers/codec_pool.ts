@@ -16,18 +16,20 @@ import {
 import type { TaskResult, WorkerTask } from "./protocol.ts";
 import { type PoolTask, type WorkerPool, workerPoolOf } from "./worker_pool.ts";
 
-/** This thread compresses or decompresses so many bytes in the time that a message to a worker takes. */
+/** Most bytes of a cluster that stays in this thread: a message to a worker takes as long as its work. */
 const SMALL = 4096;
 
-/** Starting the workers takes as long as decompressing so many bytes; compressing them takes longer. */
+/** The workers start once this thread has decompressed this many bytes: starting them takes as long. */
 const START_AFTER = 24 << 20;
+
+/** Time for a byte, relative to decompressing it. */
 const COST = { compress: 4, decompress: 1 };
 
 /** A compressor and a decompressor; disposing ends their workers at once. */
 export interface CodecPool extends Disposable {
   readonly compress: Compressor;
   readonly decompress: Decompressor;
-  /** How many clusters keep all workers busy. */
+  /** The number of clusters in flight that keeps all workers busy. */
   readonly width: number;
   /** Seconds spent so far, all threads together. */
   readonly seconds: CodecSeconds;
@@ -85,7 +87,7 @@ export function codecPoolOf(workers: WorkerPool): CodecPool {
       seconds[verb] += (performance.now() - begun) / 1000;
     }
   };
-  /** `inThisThread` does the same, for when the workers have ended. */
+  /** Submits a task; if a worker fails, `inThisThread` does the same work. */
   const runByWorker = <T>(
     verb: keyof CodecSeconds,
     size: number,

@@ -22,7 +22,7 @@ export interface CompareRequest {
 /** Guest bytes to be written, except zeroes. */
 interface WriteRequest {
   readonly to: FileRange;
-  /** The first of them: zeroes are looked for on a grid of guest bytes. */
+  /** Guest offset of the first byte: zero detection works on a grid of guest offsets. */
   readonly guestStart: number;
   /** Which zeroes are not written; null: all bytes are. */
   readonly rule: ZeroRule | null;
@@ -30,7 +30,7 @@ interface WriteRequest {
 
 /** Bytes to be copied. */
 export interface CopyRequest extends WriteRequest {
-  /** Where they lie, one part after the other. */
+  /** Their file ranges, in the order of the guest bytes. */
   readonly from: readonly (FileRange & { readonly length: number })[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * File access of one worker: it opens files itself, and so has file cursors of its own. BufferSpan of the worker's program.
+ * File access of one worker: it opens files itself, and so has file cursors of its own. Part of the program of workers.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRa
  */
 const PIECE_BYTES = 256 << 10;
 
-/** The tasks of a worker that use files. They throw where something is wrong. */
+/** The tasks of a worker that use files. They throw on any failure. */
 export interface WorkerFiles {
   copy(request: CopyRequest): Copied;
   decompressInto(request: DecompressIntoRequest, streams: Streams): Copied;
@@ -107,6 +107,7 @@ export function workerFiles(): WorkerFiles {
 
 /** Writes guest bytes, except zeroes, into a file. */
 interface ZeroSkippingWriter {
+  /** Writes `bytes`; `guest`: guest offset of the first. */
   write(bytes: Uint8Array, guest: number): void;
   /** The zeroes that were not written. */
   readonly zeroes: BufferSpan[];
@@ -126,17 +127,11 @@ function zeroSkippingWriter(
     },
     write(bytes, guest) {
       const begun = performance.now();
-      for (
-        const part of rule
-          ? splitZeroes(bytes, guest, rule)
-          : [{ zero: false, start: guest, end: guest + bytes.length }]
-      ) {
-        if (part.zero) zeroes.push(part);
-        else {writeFully(
-            file,
-            bytes.subarray(part.start - guest, part.end - guest),
-            to.offset + part.start - guestStart,
-          );}
+      const whole = { zero: false, start: guest, end: guest + bytes.length };
+      for (const part of rule ? splitZeroes(bytes, guest, rule) : [whole]) {
+        const { zero, start, end } = part;
+        if (zero) zeroes.push(part);
+        else writeFully(file, bytes.subarray(start - guest, end - guest), to.offset + start - guestStart);
       }
       seconds += secondsSince(begun);
     },

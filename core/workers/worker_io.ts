@@ -23,11 +23,11 @@ export type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRa
 
 /** Workers with access to files. */
 export interface WorkerIo extends Disposable {
-  /** How many requests keep all workers busy. */
+  /** The number of requests in flight that keeps all workers busy. */
   readonly width: number;
   /**
-   * Whether the next `length` bytes of a job should go to the workers. Only long jobs start them, and until they are
-   * ready the caller does the work itself.
+   * Counts the next `length` bytes of a job, and returns whether they should go to the workers. Only long jobs start
+   * workers, and until these are ready the caller does the work itself.
    */
   accepts(length: number): boolean;
   /** Announces that the job may have `length` bytes: a long job starts the workers early. */
@@ -40,19 +40,19 @@ export interface WorkerIo extends Disposable {
   compare(request: CompareRequest): Promise<number | null>;
 }
 
-/** Bytes of one request: few messages, and a job can be cancelled soon. */
+/** Most bytes of one request: large enough for few messages, small enough to cancel a job soon. */
 export const WORKER_PIECE = 4 << 20;
 
-/** A job starts the workers after so many bytes: in the time that starting takes they copy as many. */
+/** A job starts the workers after this many bytes: in the time that starting takes, workers copy as many. */
 const START_AFTER = 64 << 20;
 
-/** A job of so many times {@linkcode START_AFTER} is long, and starts them after a fraction of it. */
+/** A job of this many times {@linkcode START_AFTER} is long, and starts the workers after a fraction of it. */
 const LONG_JOB = 4;
 const EARLY_FRACTION = 1 / 16;
 
 /** When workers are started, and how many. */
 interface WorkerIoOptions {
-  /** Bytes after which they are started; workers that another user of the pool has started are used before. */
+  /** Bytes after which they are started; workers that another user of the pool has started are used earlier. */
   readonly startAfter?: number;
   /** Fewer than all where the caller works beside them. */
   readonly workers?: number;
@@ -71,7 +71,7 @@ export function workerIo(
     if (failed) return Promise.resolve(null);
     return new Promise((resolve) => {
       const done = ({ value }: TaskResult) => {
-        // A fault of one worker is that of all, such as a permission.
+        // The fault, such as a missing permission, is the same in every worker.
         if (value === null) failed = true;
         resolve(value);
       };
@@ -107,7 +107,10 @@ function lengthOf(parts: readonly { readonly length: number }[]): number {
   return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** Returns where workers find byte `offset` of `storage`; null where they cannot: a file without identity may be another. */
+/**
+ * Returns where workers find byte `offset` of `storage`; null where they cannot open it. Without an identity, a worker could
+ * not check that the path still names the same file.
+ */
 export function fileRangeOf({ origin }: Storage, offset: number): FileRange | null {
   if (!origin?.identity) return null;
   return { path: origin.path, identity: origin.identity, offset: origin.start + offset };

@@ -6,10 +6,10 @@
 import { ImageError } from "../../formats/mod.ts";
 import type { TaskResult, WorkerRequest, WorkerResponse, WorkerTask } from "./protocol.ts";
 
-/** More workers would only wait for each other. */
+/** Most workers; more of them would only wait for each other. */
 const WORKERS_MAX = 16;
 
-/** Batches at each worker: it need not wait for the next one. */
+/** Batches in flight at each worker: the next one is there when it has finished one. */
 export const BATCHES_PER_WORKER = 2;
 
 /** Guest bytes of a batch: a message costs as much as the work on a small cluster. */
@@ -39,7 +39,7 @@ export interface SharedMemory {
 export interface WorkerPool extends Disposable {
   /** The most workers, at least 1; with 1 no worker is started, and the caller does all work itself. */
   readonly count: number;
-  /** How many tasks of a batch's size keep all workers busy. */
+  /** The number of tasks of a batch's size that keeps all workers busy. */
   readonly width: number;
   /** `starting`: some workers are not yet ready for requests. */
   readonly state: "none" | "starting" | "ready" | "ended";
@@ -179,7 +179,7 @@ function send(slot: Slot, index: number, tasks: readonly PoolTask[]): void {
   slot.worker.postMessage({ slot: index, tasks: slot.messages } satisfies WorkerRequest);
 }
 
-/** Returns shared memory of which everything is free again after `reset`. */
+/** Returns shared memory that can all be taken again after `reset`. */
 function reusedMemory(): SharedMemory & { reset(): void } {
   const buffers: Uint8Array[] = [];
   let taken = 0;

@@ -204,17 +204,17 @@ Deno.test("a non-blocking sink gets every byte", () => {
   assert.equal(String.fromCharCode(...got), "abc");
 });
 
-Deno.test("output that cannot be written fails each time; where its reader has left, never", () => {
-  const told: string[] = [];
+Deno.test("a failed write is reported at each text; a closed pipe never is", () => {
+  const reported: string[] = [];
   const full = {
     writeSync: () => {
       throw new Error("no space left");
     },
   };
-  const out = writer(full, (error) => told.push(String(error)));
+  const out = writer(full, (error) => reported.push(String(error)));
   out("a");
   out("b");
-  assert.deepEqual(told, ["Error: no space left", "Error: no space left"]);
+  assert.deepEqual(reported, ["Error: no space left", "Error: no space left"]);
   const left = {
     writeSync: () => {
       throw new Deno.errors.BrokenPipe("left");

@@ -6,7 +6,7 @@ import { openPane, tmuxIsMissing } from "../../support/pane.ts";
 
 const noTmux = tmuxIsMissing();
 
-/** What the program has answered, by the checksum of its arguments: all shells ask for nearly the same. */
+/** Answers of the program by the checksum of its arguments: all shells run it with nearly the same ones. */
 const answers = await Deno.makeTempDir({ prefix: "diskcast-test-" });
 addEventListener("unload", () => Deno.removeSync(answers, { recursive: true }));
 
@@ -74,7 +74,7 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
       await Deno.writeTextFile(folder.file("disk.raw"), "");
       await Deno.writeTextFile(folder.file("completion"), (await diskcast("completions", name)).stdout);
       const words = [Deno.execPath(), ...denoArgs({})].map((word) => `'${word}'`).join(" ");
-      // It logs its calls, so that the test sees when the shell has run it; what one shell has asked, it knows.
+      // It logs its calls, so that the test sees when the shell has run it. Answers that another shell got are read again.
       const program = `#!/bin/sh
 echo "$*" >> '${folder.file("asked")}'
 answer='${answers}'/$(printf '%s\\n' "$@" | cksum | tr ' ' -)

@@ -315,7 +315,7 @@ for (const { name, spec } of targets) {
   });
 }
 
-/** A workerIo whose workers take their time before and after, and how many orders there were at once. */
+/** Returns a `WorkerIo` that waits before and after each request, and counts the requests that are in flight at once. */
 function slowWorkerIo(inner: WorkerIo, random: Rng): WorkerIo & { readonly seen: Seen } {
   const seen: Seen = { now: 0, most: 0, total: 0 };
   async function slowly<T>(action: () => Promise<T>): Promise<T> {

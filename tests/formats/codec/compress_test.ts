@@ -1,4 +1,4 @@
-/** What compressing makes of a clusterSize, beside the zlib that qemu-img uses: by size, and by who reads it. */
+/** Compressed clusters: their size beside that of the zlib that qemu-img uses, and their content as read by other decompressors. */
 import assert from "node:assert/strict";
 import * as zlib from "node:zlib";
 import { type Codec, compressBound, inlineCompressor, levelFor, sampled } from "../../../formats/codec/compress.ts";
