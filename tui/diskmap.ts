@@ -37,11 +37,11 @@ export interface DiskMap {
   readonly size: number;
   /** Bytes of one bucket, a power of two. */
   readonly bucket: number;
-  /** For each bucket the bytes in each state of {@linkcode COUNTED}. */
+  /** Bytes by bucket and state: `counts[bucket * COUNTED.length + state]`, states in the order of {@linkcode COUNTED}. */
   readonly counts: Float64Array;
 }
 
-/** Enough to zoom in, and few enough to copy and sum up for every frame. */
+/** Most buckets: enough to zoom in, and few enough to copy and sum up for every frame. */
 const MOST_BUCKETS = 4096;
 
 /** Returns the map of a disk of which nothing is finished. */

@@ -64,10 +64,10 @@ export interface Model {
   readonly leftToBacking: number;
   /** Ranges that are being copied. */
   readonly inFlight: readonly Range[];
-  /** The last {@linkcode KEPT} of them. */
+  /** The last {@linkcode KEPT} finished extents. */
   readonly extents: readonly FinishedExtent[];
   readonly extentCount: number;
-  /** The last {@linkcode KEPT} of them. */
+  /** The last {@linkcode KEPT} warnings and errors. */
   readonly notes: readonly Note[];
   readonly noteCount: number;
   readonly stageTimes: StageTimes;

@@ -12,6 +12,7 @@ export interface BusySeconds {
 /** Samples of the last seconds, oldest first; `at` is in milliseconds. */
 export type StageTimes = readonly { readonly at: number; readonly busy: BusySeconds }[];
 
+/** Milliseconds of the samples that are kept. */
 const WINDOW = 3000;
 
 /** Stages whose time is the sum over all cores. */
@@ -23,7 +24,7 @@ export function addStageTimes(times: StageTimes, at: number, busy: BusySeconds):
   return [...kept, { at, busy }];
 }
 
-/** Which part of the last seconds a stage was busy, from 0 to 1, and whether that stage limits the copy. */
+/** The share of the last seconds for which a stage was busy, from 0 to 1, and whether that stage limits the copy. */
 export interface StageLoad {
   readonly stage: string;
   readonly share: number;

@@ -101,7 +101,7 @@ function optionNames({ options }: CommandDef): Completion {
   return fixed([...names, ["--help", "Show this help"]]);
 }
 
-/** Candidates that are all there is. */
+/** Returns candidates without file names beside them. */
 function fixed(values: Completion["values"]): Completion {
   return { values, directive: DIRECTIVE.noFiles };
 }

@@ -133,7 +133,7 @@ const ORDER: readonly Step[] = [
   "review",
 ];
 
-/** The unit of many destinations: some lengthen a disk that is not a multiple of it, others refuse it. */
+/** Many destinations take whole MiB only: some lengthen another disk, others refuse it. */
 const MIB = 2 ** 20;
 
 /** Returns whether the user can choose the size: it is no multiple of 1 MiB, and the destination takes both sizes. */

@@ -1,5 +1,5 @@
 /**
- * Destinations: the table is consistent, `--for` makes the job, and the finished file obeys the rules. The tests parse the
+ * Destinations: the table is consistent, `--for` sets the job, and the finished file keeps the rules. The tests parse the
  * file by its specification, not with the readers of the program.
  */
 import assert from "node:assert/strict";
