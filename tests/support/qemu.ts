@@ -19,8 +19,8 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Whether qemu-img and qemu-io can be started. */
-export const hasQemu: boolean = await canStart("qemu-img") && await canStart("qemu-io");
+/** Whether qemu-img and qemu-io are installed. */
+export const hasQemu: boolean = isInstalled("qemu-img") && isInstalled("qemu-io");
 
 /** Whether this runs in continuous integration, where no test may be skipped. */
 export const inCi: boolean = readEnv("CI") === "true";
@@ -262,13 +262,16 @@ function ok(program: string, args: readonly string[], outcome: Outcome): string 
   throw new Error(`${program} ${args.join(" ")} ended with ${outcome.code}:\n${outcome.stderr}${outcome.stdout}`);
 }
 
-async function canStart(program: string): Promise<boolean> {
-  try {
-    return (await run(program, ["--version"])).code === 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+/** Returns whether a program is in a folder of PATH: to start it would take 5 ms in every test file. */
+export function isInstalled(program: string): boolean {
+  const [separator, ending] = Deno.build.os === "windows" ? [";", ".exe"] : [":", ""];
+  return (readEnv("PATH") ?? "").split(separator).some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}${ending}`).isFile;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Returns an environment variable, or undefined where it is not set or may not be read. */
