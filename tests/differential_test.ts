@@ -19,7 +19,7 @@ import {
 
 /** The number of conversions to compare, by number of workers; without one, as many workers as cores. */
 const suites: readonly { readonly workers?: number; readonly count: number }[] = [
-  { count: rounds(40, 100) },
+  { count: rounds(32, 100) },
   { workers: 1, count: rounds(8, 20) },
   { workers: 16, count: rounds(8, 20) },
 ];

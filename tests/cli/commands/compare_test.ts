@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { compare } from "../../../mod.ts";
 import { diskcast, startDiskcast } from "../../support/diskcast.ts";
 import { faultyFiles, watchedFiles } from "../../support/files.ts";
-import { hasQemu, qemuImg, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
+import { hasQemu, qemuImg, qemuImgOk, qemuIo, rng, rounds, scratch, seed } from "../../support/qemu.ts";
 import { samplesIn } from "./support.ts";
 
 Deno.test("compare prints what qemu-img prints, for every pair of images", { ignore: !hasQemu }, async () => {
@@ -36,7 +36,7 @@ Deno.test("the first difference is found at any offset", { ignore: !hasQemu }, a
   await using folder = await scratch();
   const [a, b] = [folder.file("a.qcow2"), folder.file("b.qcow2")];
   const random = rng(seed());
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < rounds(6, 12); round++) {
     for (const path of [a, b]) await qemuImgOk("create", "-q", "-f", "qcow2", path, "4M");
     const start = random.int(0, 4000);
     const length = random.int(1, 90);

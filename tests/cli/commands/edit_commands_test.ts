@@ -136,6 +136,12 @@ function inFolder(args: string, folder: string): string[] {
     .flatMap((arg) => arg === "-b=" ? ["-b", ""] : [arg]);
 }
 
+/** Returns sizes and times of the last change. */
+async function fileTimes(...paths: string[]): Promise<string> {
+  const found = await Promise.all(paths.map((path) => Deno.stat(path)));
+  return found.map(({ size, mtime, ctime }) => `${size} ${mtime?.getTime()} ${ctime?.getTime()}`).join(", ");
+}
+
 Deno.test({
   name: "a script for qemu-img ends step by step with the same exit codes and images",
   ignore: !hasQemu,
@@ -156,6 +162,8 @@ Deno.test({
       await file.write(new Uint8Array([0, 1, 0, 1]));
       await file.truncate(60 * 65536);
     }
+    /** The files of each name when they were last found to be equal. */
+    const judged = new Map<string, string>();
     for (const args of script) {
       const expected = await qemuImg(...inFolder(args, theirs));
       const io = fakeIo();
@@ -166,11 +174,14 @@ Deno.test({
         assert.deepEqual({ ...one, filename: "" }, { ...other, filename: "" }, args);
       }
       for (const name of ["a.qcow2", "b.raw", "base.raw"]) {
+        const files = await fileTimes(`${ours}/${name}`, `${theirs}/${name}`);
+        if (judged.get(name) === files) continue;
+        judged.set(name, files);
         const [format] = name.split(".").slice(-1);
         const same = await qemuImg("compare", "-f", format!, "-F", format!, `${ours}/${name}`, `${theirs}/${name}`);
         assert.equal(same.code, 0, `after "${args}": ${name}: ${same.stdout}${same.stderr}`);
+        if (format !== "raw") assert.equal((await qemuImg("check", `${ours}/${name}`)).code, 0, `after "${args}"`);
       }
-      assert.equal((await qemuImg("check", `${ours}/a.qcow2`)).code, 0, `after "${args}"`);
     }
   },
 });
