@@ -135,7 +135,7 @@ function sectorField(view: DataView, at: number, what: string, label: string): n
   const sectors = view.getUint32(at + 4, true) > 0x1fffff ? Infinity : u64(view, at, true);
   if (sectors >= MAX_SECTORS) {
     const found = sectors === Infinity ? "at least 2^53" : `${sectors}`;
-    throw corrupt(`Cannot open "${label}": its ${what} is ${found} sectors, must be backing 2^44`, label, at);
+    throw corrupt(`Cannot open "${label}": its ${what} is ${found} sectors, must be below 2^44`, label, at);
   }
   return sectors * SECTOR;
 }
