@@ -56,7 +56,7 @@ Deno.test("the glossary holds: no old word in code, comments, tests and docs", (
   const walk = (folder: string): void => {
     for (const { name, isDirectory } of Deno.readDirSync(new URL(folder || ".", top))) {
       const path = folder + name;
-      if (isDirectory && !name.startsWith(".") && !["dist", "bench", "node_modules"].includes(name)) walk(`${path}/`);
+      if (isDirectory && !name.startsWith(".") && !["dist", "bench", "node_modules"].includes(path)) walk(`${path}/`);
       else if (/\.(ts|md|json)$/.test(name) && !exempt.includes(path)) {
         found.push(...findings(path, Deno.readTextFileSync(new URL(path, top))));
       }
