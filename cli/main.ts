@@ -63,7 +63,10 @@ async function help(name: string | undefined): Promise<string> {
   return name === undefined ? programHelp(commands, ABOUT) : commandHelp(await definitionOf(commandNamed(name)));
 }
 
-/** Cancels the job on the first signal, and ends the process on the second; returns a function that removes the listeners. */
+/**
+ * Cancels the job on the first signal, and ends the process on the second; returns a function that removes the
+ * listeners.
+ */
 function abortOnSignals(controller: AbortController): () => void {
   return onSignals(Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[], (name) => {
     if (controller.signal.aborted) Deno.exit(SIGNAL_EXIT[name]);

@@ -37,7 +37,9 @@ export interface DiskMap {
   readonly size: number;
   /** Bytes of one bucket, a power of two. */
   readonly bucket: number;
-  /** Bytes by bucket and state: `counts[bucket * COUNTED.length + state]`, states in the order of {@linkcode COUNTED}. */
+  /**
+   * Bytes by bucket and state: `counts[bucket * COUNTED.length + state]`, states in the order of {@linkcode COUNTED}.
+   */
   readonly counts: Float64Array;
 }
 

@@ -1,5 +1,6 @@
 /**
- * The state of the screen. Plain values; times are milliseconds of the clock that the caller passes in, counts are bytes.
+ * The state of the screen. Plain values; times are milliseconds of the clock that the caller passes in, counts are
+ * bytes.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The progress of a job, computed from its events. The bar, the lines and the screen all show this state. Pure; times are
- * milliseconds of the clock that the caller passes in.
+ * The progress of a job, computed from its events. The bar, the lines and the screen all show this state. Pure; times
+ * are milliseconds of the clock that the caller passes in.
  *
  * @module
  */

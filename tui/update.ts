@@ -1,6 +1,6 @@
 /**
- * Computes the state of the screen after a message. Pure. Events come in batches, one for each frame, so that the map is
- * copied once for many of them.
+ * Computes the state of the screen after a message. Pure. Events come in batches, one for each frame, so that the map
+ * is copied once for many of them.
  *
  * @module
  */

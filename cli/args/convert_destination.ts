@@ -51,7 +51,9 @@ function conflict(preset: Preset, option: string, reason: string): Error {
   return usageError(`Cannot use ${option} with --for ${preset.name}: ${reason}`);
 }
 
-/** Puts the options of the recipe before those given; only the adapter may differ, where the destination asks for it. */
+/**
+ * Puts the options of the recipe before those given; only the adapter may differ, where the destination asks for it.
+ */
 function withRecipe(preset: Preset, recipe: Recipe, given: readonly ListItem[]): readonly ListItem[] {
   if (asksForHelp(given)) return given;
   const free = preset.asks.includes("adapter") ? ["adapter_type"] : [];

@@ -1,6 +1,6 @@
 /**
- * Options of the commands that change or check an image: their definitions, and the image specification that follows from
- * them. Opens no file.
+ * Options of the commands that change or check an image: their definitions, and the image specification that follows
+ * from them. Opens no file.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Images as users name them: a path, `--image-opts`, or a `json:` name. Nested keys of a description become the parts of
- * an image specification; a key that this program cannot honour is refused by name. Pure.
+ * Images as users name them: a path, `--image-opts`, or a `json:` name. Nested keys of a description become the parts
+ * of an image specification; a key that this program cannot honour is refused by name. Pure.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { fieldsOf, treeOfJson, treeOfOptions } from "./option_tree.ts";
 import type { Fields, OptionTree } from "./option_tree.ts";
 import { formatOfOption, usageError } from "./usage.ts";
 
-/** Drivers for a file of this machine, which are no image formats. */
+/** Protocol drivers of QEMU for files of this host: they name no image format. */
 const FILE_DRIVERS = ["file", "host_device", "host_cdrom"];
 
 /** A source, named or described. */
@@ -133,7 +133,9 @@ function describedImage(fields: Fields, writable: boolean): SourceImage {
   return { image, forceShare };
 }
 
-/** Reads the keys that have no effect here, or only the effect that everything has here; returns `force-share`. */
+/**
+ * Reads the keys that every node may have; returns `force-share`. `read-only` may only state what is the case anyway.
+ */
 function takeCommon(fields: Fields, writable: boolean): boolean | undefined {
   fields.text("node-name");
   const readOnly = fields.flag("read-only");

@@ -1,6 +1,6 @@
 /**
- * The keys of a description that tune QEMU's own work on a qcow2 image: its caches, its overlap checks, its discards. No
- * result here depends on them, so they are checked and have no effect. Names and values are those of
+ * The keys of a description that tune QEMU's own work on a qcow2 image: its caches, its overlap checks, its discards.
+ * No result here depends on them, so they are checked and have no effect. Names and values are those of
  * `BlockdevOptionsQcow2` in QEMU's QMP reference.
  *
  * @module

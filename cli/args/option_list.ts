@@ -72,8 +72,8 @@ export function asksForHelp(items: readonly ListItem[]): boolean {
 }
 
 /**
- * Returns the values by name. A name alone is `on`; `no` before a name that is not itself in `names` is `off`. The last of
- * several values counts.
+ * Returns the values by name. A name alone is `on`; `no` before a name that is not itself in `names` is `off`. The last
+ * of several values counts.
  */
 export function optionValues(items: readonly ListItem[], names: readonly string[]): { [name: string]: string } {
   const values: [string, string][] = items.map(({ key, value }) => {

@@ -48,8 +48,8 @@ function plain(tree: TreeMap): OptionTree {
 }
 
 /**
- * Returns the tree of a `key=value,key.inner=value` string. A first item without `=` is `file=ITEM`; another one is `on`, or
- * `off` after `no`.
+ * Returns the tree of a `key=value,key.inner=value` string. A first item without `=` is `file=ITEM`; another one is
+ * `on`, or `off` after `no`.
  *
  * @throws ImageError `usage`
  *

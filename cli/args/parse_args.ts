@@ -1,9 +1,9 @@
 /**
- * Reads the arguments after a command's name as getopt_long does: short options in groups, values attached or in the next
- * argument, long options cut short to a unique beginning, options after files, and `--`. Pure.
+ * Reads the arguments after a command's name as getopt_long does: short options in groups, values attached or in the
+ * next argument, long options cut short to a unique beginning, options after files, and `--`. Pure.
  *
- * A command library in its place was measured (commander 15, bundled, median of 20 runs): with the modules of Node that it
- * imports, `info` takes 94 ms instead of 60, `convert` of a tiny image 117 ms instead of 85.
+ * A command library in its place was measured (commander 15, bundled, median of 20 runs): with the modules of Node that
+ * it imports, `info` takes 94 ms instead of 60, `convert` of a tiny image 117 ms instead of 85.
  *
  * @module
  */

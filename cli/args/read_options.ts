@@ -1,5 +1,6 @@
 /**
- * Options of the commands that read images: their definitions, and their values as the library takes them. Opens no file.
+ * Options of the commands that read images: their definitions, and their values as the library takes them. Opens no
+ * file.
  *
  * @module
  */

@@ -63,7 +63,9 @@ Examples:
 };
 
 interface CompareRequest {
-  /** Parsed late: an unknown format or cache mode has the exit code of an image that cannot be opened, as with qemu-img. */
+  /**
+   * Parsed late: an unknown format or cache mode has the exit code of an image that cannot be opened, as with qemu-img.
+   */
   readonly images: () => ImagesToRead;
   readonly strict: boolean;
   readonly view: ProgressView;

@@ -1,6 +1,6 @@
 /**
- * The table of commands. It holds all that the help of the program and the completion of command names need; the file of
- * a command is imported when the command is run, explained or completed.
+ * The table of commands. It holds all that the help of the program and the completion of command names need; the file
+ * of a command is imported when the command is run, explained or completed.
  *
  * @module
  */

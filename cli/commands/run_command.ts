@@ -63,7 +63,9 @@ export async function helpOf(def: CommandDef): Promise<string> {
   return (await import("../args/help.ts")).commandHelp(def);
 }
 
-/** Returns the exit code of a failure: that of the signal that ended the job, else `code`. Prints the stack if wanted. */
+/**
+ * Returns the exit code of a failure: that of the signal that ended the job, else `code`. Prints the stack if wanted.
+ */
 function failureCode(error: unknown, io: Io, signal: AbortSignal, code: number): number {
   if (wantsDebug()) io.err(stackText(error));
   const exit = convertExit(error, signal);

@@ -43,8 +43,8 @@ export interface Preset {
   readonly asks: readonly ("compress" | "backing" | "adapter")[];
   readonly rules: readonly RuleName[];
   /**
-   * Commands to type next. {file}, {folder}, {name}, {stem} (the name without ending), {format} and {bytes} (of the disk)
-   * are filled in.
+   * Commands to type next. {file}, {folder}, {name}, {stem} (the name without ending), {format} and {bytes} (of the
+   * disk) are filled in.
    */
   readonly next: readonly string[];
   /** Hints for the user. */

@@ -1,6 +1,6 @@
 /**
- * The answers of the wizard: which question comes next, and the arguments of `convert` that follow from the answers. The
- * job is parsed from these arguments, so the wizard can do nothing that `convert` cannot. Pure.
+ * The answers of the wizard: which question comes next, and the arguments of `convert` that follow from the answers.
+ * The job is parsed from these arguments, so the wizard can do nothing that `convert` cannot. Pure.
  *
  * @module
  */

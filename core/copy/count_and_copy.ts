@@ -1,6 +1,6 @@
 /**
- * A copy with its plan, for jobs that change or read an existing image: counts the work if the caller takes events, then
- * copies.
+ * A copy with its plan, for jobs that change or read an existing image: counts the work if the caller takes events,
+ * then copies.
  *
  * @module
  */

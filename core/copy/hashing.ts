@@ -1,6 +1,6 @@
 /**
- * The digest of the guest bytes of a copy, taken in the same pass: a wrapper of the copy's target hashes what is written,
- * and {@linkcode hashSkipped} replaces `skip`.
+ * The digest of the guest bytes of a copy, taken in the same pass: a wrapper of the copy's target hashes what is
+ * written, and {@linkcode hashSkipped} replaces `skip`.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The host copies: data that lies uncompressed in a file goes into the target's file without passing through this program,
- * by sharing blocks of the file system, or by copy_file_range.
+ * The host copies: data that lies uncompressed in a file goes into the target's file without passing through this
+ * program, by sharing blocks of the file system, or by copy_file_range.
  *
  * @module
  */

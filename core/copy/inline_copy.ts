@@ -1,6 +1,6 @@
 /**
- * Inline copy: this thread reads a piece, finds the zeroes in it, and writes the rest. This mover takes every step, and is
- * the fallback of the others.
+ * Inline copy: this thread reads a piece, finds the zeroes in it, and writes the rest. This mover takes every step, and
+ * is the fallback of the others.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { extentIn, locatedEnd, type Step } from "./plan.ts";
 export function inlineCopy(copy: Copy): Mover {
   return async (step, start) => {
     const end = pieceEnd(copy, step, start);
-    // Several pieces are in flight where clusters are compressed or decompressed. Elsewhere it is one, whose bytes stay in
-    // the cache between reading and writing.
+    // Several pieces are in flight where clusters are compressed or decompressed. Elsewhere it is one, whose bytes stay
+    // in the cache between reading and writing.
     const { compress } = copy.job.traits;
     await copy.pipeline.run({
       piece: { ...step, start, end },
@@ -51,8 +51,8 @@ function pieceEnd({ pieces }: Copy, step: Step, start: number): number {
 }
 
 /**
- * Fills `into` with the guest bytes of a step from `start` on. Extents with a location are read from their file, without
- * another look-up in the image's tables.
+ * Fills `into` with the guest bytes of a step from `start` on. Extents with a location are read from their file,
+ * without another look-up in the image's tables.
  */
 async function readPiece({ job, times }: Copy, step: Step, start: number, into: Uint8Array): Promise<void> {
   const end = start + into.length;

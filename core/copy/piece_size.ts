@@ -8,12 +8,14 @@ import type { CopyJob } from "./job.ts";
 import { zeroRuleFor } from "./zero_detection.ts";
 
 /**
- * Bytes of a piece where clusters are compressed or decompressed: they pass through the caches of other processors in any
- * case.
+ * Bytes of a piece where clusters are compressed or decompressed: they pass through the caches of other processors in
+ * any case.
  */
 const COMPRESSED_PIECE = 512 << 10;
 
-/** A compressed cluster may be a little longer than its guest bytes: room for this excess in all clusters of a piece. */
+/**
+ * A compressed cluster may be a little longer than its guest bytes: room for this excess in all clusters of a piece.
+ */
 const COMPRESSED_EXCESS = 64 << 10;
 
 /** Bytes that are copied at once of uncompressed and of compressed data. */

@@ -1,7 +1,7 @@
 /**
- * Pieces in flight, bounded and settled in order. Where clusters are compressed or decompressed, and where workers copy,
- * several pieces are in flight, so that every core has work; elsewhere one, whose bytes stay in the processor's cache
- * between reading and writing.
+ * Pieces in flight, bounded and settled in order. Where clusters are compressed or decompressed, and where workers
+ * copy, several pieces are in flight, so that every core has work; elsewhere one, whose bytes stay in the processor's
+ * cache between reading and writing.
  *
  * @module
  */

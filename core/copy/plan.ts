@@ -1,5 +1,6 @@
 /**
- * Finding the next step, the first of the three parts of a copy. The same walk first counts the work, then drives the copy.
+ * Finding the next step, the first of the three parts of a copy. The same walk first counts the work, then drives the
+ * copy.
  *
  * @module
  */
@@ -43,10 +44,14 @@ export interface Policy {
   readonly writesZeroes: boolean;
 }
 
-/** A step ends after this many look-ups, so that a walk over millions of extents reports progress and can be cancelled. */
+/**
+ * A step ends after this many look-ups, so that a walk over millions of extents reports progress and can be cancelled.
+ */
 const LOOKUPS_PER_STEP = 512;
 
-/** A step of data ends after this many bytes: long enough for large writes, short enough for the first to begin soon. */
+/**
+ * A step of data ends after this many bytes: long enough for large writes, short enough for the first to begin soon.
+ */
 const BYTES_PER_STEP = 64 << 20;
 
 /**
@@ -72,7 +77,8 @@ export function decide(extent: Extent, traits: WriterTraits, policy: Policy): Ac
 }
 
 /**
- * Yields the steps of a whole disk in order, each as long as status and action stay the same. Asks for each extent once.
+ * Yields the steps of a whole disk in order, each as long as status and action stay the same. Asks for each extent
+ * once.
  *
  * A target that compresses takes whole clusters: a cluster with more than one action is copied whole, as data.
  */

@@ -38,7 +38,8 @@ export function copyTargetOf(job: CopyJob): CopyTarget {
         const written = part.zero
           ? writeFoundZeroes(part, job)
           : writeData(bytes.subarray(part.start - start, part.end - start), part.start);
-        // A target that compresses gets all parts at once: its calls then come in order, whichever cluster is done first.
+        // A target that compresses gets all parts at once: its calls then come in order, whichever cluster is done
+        // first.
         if (traits.compress) writes.push(written);
         else await written;
       }

@@ -1,7 +1,7 @@
 /**
- * The program of workers, in memory. A worker that is started from a file needs read access to the folder of this program,
- * which a conversion does not have. So this module imports the text of each module of the worker, and joins the texts to
- * one module at a `blob:` URL. Loaded when workers are started.
+ * The program of workers, in memory. A worker that is started from a file needs read access to the folder of this
+ * program, which a conversion does not have. So this module imports the text of each module of the worker, and joins
+ * the texts to one module at a `blob:` URL. Loaded when workers are started.
  *
  * @module
  */

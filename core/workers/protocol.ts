@@ -77,8 +77,8 @@ export interface WorkerResponse {
 /** The result of a task. */
 export interface TaskResult {
   /**
-   * Of `compress`, the length of the result, -1 where there is none; of `decompress`, whether it gave the wanted length;
-   * of `compare`, the first byte that differs, -1 where none does. Null where the task failed.
+   * Of `compress`, the length of the result, -1 where there is none; of `decompress`, whether it gave the wanted
+   * length; of `compare`, the first byte that differs, -1 where none does. Null where the task failed.
    */
   readonly value: number | boolean | Copied | null;
   readonly seconds: number;

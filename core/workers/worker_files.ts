@@ -11,8 +11,8 @@ import { type BufferSpan, splitZeroes } from "../zeroes.ts";
 import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRange } from "./protocol.ts";
 
 /**
- * Bytes that a worker reads, compares or writes at once: they stay in its cache. One thread alone is fastest with 1 MiB;
- * two threads that write into one file wait for each other, and took twice as long with 1 MiB as with 256 KiB.
+ * Bytes that a worker reads, compares or writes at once: they stay in its cache. One thread alone is fastest with 1
+ * MiB; two threads that write into one file wait for each other, and took twice as long with 1 MiB as with 256 KiB.
  */
 const PIECE_BYTES = 256 << 10;
 

@@ -36,7 +36,10 @@ export interface WorkerIo extends Disposable {
   copy(request: CopyRequest): Promise<Copied | null>;
   /** Decompresses and writes; null where the caller must. */
   decompressInto(request: DecompressIntoRequest): Promise<Copied | null>;
-  /** Returns the first byte that differs, counted from the start of both, -1 where none does; null where the caller must. */
+  /**
+   * Returns the first byte that differs, counted from the start of both, -1 where none does; null where the caller
+   * must.
+   */
   compare(request: CompareRequest): Promise<number | null>;
 }
 
@@ -108,8 +111,8 @@ function lengthOf(parts: readonly { readonly length: number }[]): number {
 }
 
 /**
- * Returns where workers find byte `offset` of `storage`; null where they cannot open it. Without an identity, a worker could
- * not check that the path still names the same file.
+ * Returns where workers find byte `offset` of `storage`; null where they cannot open it. Without an identity, a worker
+ * could not check that the path still names the same file.
  */
 export function fileRangeOf({ origin }: Storage, offset: number): FileRange | null {
   if (!origin?.identity) return null;

@@ -74,7 +74,8 @@ for (const [name, { start, load }] of Object.entries(SHELLS)) {
       await Deno.writeTextFile(folder.file("disk.raw"), "");
       await Deno.writeTextFile(folder.file("completion"), (await diskcast("completions", name)).stdout);
       const words = [Deno.execPath(), ...denoArgs({})].map((word) => `'${word}'`).join(" ");
-      // It logs its calls, so that the test sees when the shell has run it. Answers that another shell got are read again.
+      // It logs its calls, so that the test sees when the shell has run it. Answers that another shell got are read
+      // again.
       const program = `#!/bin/sh
 echo "$*" >> '${folder.file("asked")}'
 answer='${answers}'/$(printf '%s\\n' "$@" | cksum | tr ' ' -)

@@ -1,6 +1,6 @@
 /**
- * Destinations: the table is consistent, `--for` sets the job, and the finished file keeps the rules. The tests parse the
- * file by its specification, not with the readers of the program.
+ * Destinations: the table is consistent, `--for` sets the job, and the finished file keeps the rules. The tests parse
+ * the file by its specification, not with the readers of the program.
  */
 import assert from "node:assert/strict";
 import { allFormats, convert, openDisk } from "../../../mod.ts";

@@ -1,4 +1,7 @@
-/** The wizard in a real terminal: from the first question to the finished file, and out of it, with no permission but the paths. */
+/**
+ * The wizard in a real terminal: from the first question to the finished file, and out of it, with no permission but
+ * the paths.
+ */
 import assert from "node:assert/strict";
 import { program } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch } from "../../support/qemu.ts";
