@@ -11,7 +11,7 @@ export interface ResizeOptions extends ChangeOptions {
   /** Whether the disk may become shorter; data past the new end is lost. */
   readonly shrink?: boolean;
   /** Preallocation of the new end. Default: `off`. */
-  readonly growth?: Preallocation;
+  readonly preallocation?: Preallocation;
 }
 
 /** Result of {@linkcode resize}. Guest bytes. */
@@ -42,12 +42,12 @@ export async function resize(
   const before = (await changed.read()).size;
   const after = typeof size === "number" ? size : before + size.by;
   check(path, before, after, options);
-  await withPhases(options, () => verb(storage, after, options.growth ?? "off", context));
+  await withPhases(options, () => verb(storage, after, options.preallocation ?? "off", context));
   await storage.sync();
   return { path, format: format.name, before, after };
 }
 
-function check(path: string, before: number, after: number, { shrink, growth }: ResizeOptions): void {
+function check(path: string, before: number, after: number, { shrink, preallocation }: ResizeOptions): void {
   const refuse = (why: string) => {
     throw new ImageError("usage", `Cannot resize "${path}": ${why}`, { path });
   };
@@ -55,5 +55,7 @@ function check(path: string, before: number, after: number, { shrink, growth }: 
   if (after < before && !shrink) {
     refuse(`it has ${before} bytes, and what lies after byte ${after} would be lost; add --shrink to do that`);
   }
-  if (after <= before && growth !== undefined && growth !== "off") refuse("only a disk that grows can be preallocated");
+  if (after <= before && preallocation !== undefined && preallocation !== "off") {
+    refuse("only a disk that grows can be preallocated");
+  }
 }

@@ -50,11 +50,11 @@ interface ResizeRequest extends ImageToEdit {
   /** Bytes. */
   readonly size: number | { readonly by: number };
   readonly shrink: boolean;
-  readonly growth: Preallocation;
+  readonly preallocation: Preallocation;
   readonly view: ProgressView;
 }
 
-const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
+const PREALLOCATIONS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
 function resizeRequest(parsed: ParsedArgs): ResizeRequest {
   const [name, size, ...more] = parsed.files;
@@ -62,13 +62,15 @@ function resizeRequest(parsed: ParsedArgs): ResizeRequest {
     throw usageError("Cannot tell what to resize: give the image, then its new size");
   }
   const mode = textOf(parsed, "preallocation") ?? "off";
-  const growth = GROWTHS.find((one) => one === mode);
-  if (growth === undefined) throw usageError(`Cannot preallocate "${mode}": it must be ${GROWTHS.join(", ")}`);
+  const preallocation = PREALLOCATIONS.find((one) => one === mode);
+  if (preallocation === undefined) {
+    throw usageError(`Cannot preallocate "${mode}": it must be ${PREALLOCATIONS.join(", ")}`);
+  }
   return {
     ...imageToEdit(parsed, name),
     size: sizeOrChange(size),
     shrink: isOn(parsed, "shrink"),
-    growth,
+    preallocation,
     view: progressView(parsed),
   };
 }
@@ -87,9 +89,9 @@ export function withSizeLast(args: readonly string[]): readonly string[] {
 }
 
 function work(request: ResizeRequest, context: CommandContext): Promise<number> {
-  const { image, size, options, shrink, growth, view } = request;
+  const { image, size, options, shrink, preallocation, view } = request;
   return runJob({ view, label: "Resizing" }, context, async (hooks) => {
-    await resize(image, size, { ...options, shrink, growth, ...hooks });
+    await resize(image, size, { ...options, shrink, preallocation, ...hooks });
     return view.quiet ? {} : { out: "Image resized.\n" };
   });
 }

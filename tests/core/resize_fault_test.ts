@@ -40,7 +40,7 @@ function fullDisk(most: number) {
 }
 
 for (const [format, options] of kinds) {
-  Deno.test(`a growth that fails leaves the files as long as they were: ${format} ${JSON.stringify(options)}`, async () => {
+  Deno.test(`growth that fails leaves the files as long as they were: ${format} ${JSON.stringify(options)}`, async () => {
     await using folder = await scratch();
     const image = { path: folder.file("image"), format };
     // The last grain, cluster or block is not whole.
@@ -48,13 +48,13 @@ for (const [format, options] of kinds) {
     await Deno.writeFile(folder.file("source.raw"), model);
     await convert({ sources: [{ path: folder.file("source.raw"), format: "raw" }], target: { ...image, options } });
     const before = sizesIn(folder);
-    for (const growth of ["falloc", "full"] as const) {
+    for (const preallocation of ["falloc", "full"] as const) {
       const files = fullDisk(24 * MIB);
-      await assert.rejects(resize(image, 80 * MIB, { growth, files }), { kind: "io", message: /is full/ });
+      await assert.rejects(resize(image, 80 * MIB, { preallocation, files }), { kind: "io", message: /is full/ });
       const after = sizesIn(folder);
       for (const [name, size] of Object.entries(after)) {
         // A grain directory that has moved stays.
-        assert(size <= before[name]! + (format === "vmdk" ? MIB : 0), `${growth}: ${name} has ${size} bytes`);
+        assert(size <= before[name]! + (format === "vmdk" ? MIB : 0), `${preallocation}: ${name} has ${size} bytes`);
       }
       await using disk = await openDisk(image);
       assert.equal(disk.size, model.length);
@@ -64,6 +64,6 @@ for (const [format, options] of kinds) {
       const { corruptions } = await check(image);
       assert.equal(corruptions, 0);
     }
-    await resize(image, 80 * MIB, { growth: "full" });
+    await resize(image, 80 * MIB, { preallocation: "full" });
   });
 }

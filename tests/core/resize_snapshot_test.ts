@@ -133,7 +133,7 @@ const changes: { readonly [name: string]: (path: string, files: Parameters<typeo
   "removing a snapshot": (path, options) =>
     changeSnapshots({ path }, { action: "remove", snapshot: { idOrName: "kept" } }, options),
   "growing": (path, options) => resize({ path }, 5 << 19, options),
-  "growing with preallocation": (path, options) => resize({ path }, 5 << 19, { ...options, growth: "full" }),
+  "growing with preallocation": (path, options) => resize({ path }, 5 << 19, { ...options, preallocation: "full" }),
   "shrinking": (path, options) => resize({ path }, 350 << 10, { ...options, shrink: true }),
 };
 
@@ -165,12 +165,12 @@ Deno.test({
   ignore: !hasQemu,
   async fn() {
     await using folder = await scratch();
-    for (const growth of ["metadata", "falloc", "full"] as const) {
-      const path = folder.file(`${growth}.qcow2`);
+    for (const preallocation of ["metadata", "falloc", "full"] as const) {
+      const path = folder.file(`${preallocation}.qcow2`);
       await qemuImgOk("create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, "1000k");
       await qemuImgOk("bitmap", "--add", "-g", "512", path, "b");
       await qemuIo(path, "write -P 4 990k 10k");
-      await resize({ path }, 40 << 20, { growth });
+      await resize({ path }, 40 << 20, { preallocation });
       await assertCheck(path, [0]);
       const map = JSON.parse(await qemuImgOk("map", "--output=json", path));
       assert(map.every(({ start, present }: { start: number; present: boolean }) => start < 1000 << 10 || present));
@@ -198,7 +198,7 @@ Deno.test({
       await qemuIo(path, "write -P 5 900k 100k");
       await resize({ path }, 3 << 20);
       await resize({ path }, 950 << 10, { shrink: true });
-      await resize({ path }, 2 << 20, { growth: "falloc" });
+      await resize({ path }, 2 << 20, { preallocation: "falloc" });
       await assertCheck(path, [0]);
       const model = new Uint8Array(2 << 20);
       model.fill(5, 900 << 10, 950 << 10);

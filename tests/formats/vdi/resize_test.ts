@@ -61,10 +61,10 @@ for (const type of [1, 2, 4] as const) {
       // Up to a map of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
       const growths = type === 2 ? GROWTHS.filter((one) => one !== "metadata") : GROWTHS;
-      const growth = size > model.length ? random.pick(growths) : "off";
+      const preallocation = size > model.length ? random.pick(growths) : "off";
       const ended = await tryMemoryCrashes({
         start,
-        action: (storage) => resizeVdi(storage, size, growth, changeContext(parentBytes)),
+        action: (storage) => resizeVdi(storage, size, preallocation, changeContext(parentBytes)),
         state: async (storage) => {
           const state = fingerprint(await contentOf(vdi, storage, parentBytes));
           // What a crash leaves can be mended, and reads the same after that.
@@ -161,9 +161,9 @@ Deno.test("sizes, modes and images that cannot be are refused before anything is
     [twice, 512, "off", /another block lies there/],
     [cut, 512, "off", /past the end of the file/],
   ] as const;
-  for (const [bytes, size, growth, message] of cases) {
+  for (const [bytes, size, preallocation, message] of cases) {
     const storage = new RecordingStorage(new MemoryStorage(bytes));
-    await assert.rejects(resizeVdi(storage, size, growth, changeContext()), { message });
+    await assert.rejects(resizeVdi(storage, size, preallocation, changeContext()), { message });
     assert.deepEqual(storage.of("write", "zero", "truncate", "reserve"), []);
   }
 });
@@ -188,7 +188,7 @@ Deno.test({
       await scribble(path, 9 * MIB, random);
       let model = await guestBytes(path, "vdi");
       for (
-        const [size, growth] of [
+        const [size, preallocation] of [
           // A map of more than one sector.
           [140 * MIB, "off"],
           [141 * MIB + 1024, "full"],
@@ -198,7 +198,10 @@ Deno.test({
           [random.int(1, 60_000) * 512, "off"],
         ] as const
       ) {
-        await resize({ path, format: "vdi" }, size, { shrink: true, growth: size > model.length ? growth : "off" });
+        await resize({ path, format: "vdi" }, size, {
+          shrink: true,
+          preallocation: size > model.length ? preallocation : "off",
+        });
         model = resized(model, size);
         assertBytes(await guestBytes(path, "vdi"), model);
         await qemuImgOk("check", "-f", "vdi", path);

@@ -52,8 +52,8 @@ for (const subformat of ["dynamic", "fixed"]) {
       for (let step = 0; step < 6; step++) {
         const size = random.int(1, random.pick([9000, 60_000])) * 512;
         const kinds: Preallocation[] = subformat === "fixed" ? ["off", "falloc", "full"] : ["off", "metadata", "full"];
-        const growth = size > now.length ? random.pick(kinds) : "off";
-        await resize({ path, format: "vhdx" }, size, { shrink: true, growth });
+        const preallocation = size > now.length ? random.pick(kinds) : "off";
+        await resize({ path, format: "vhdx" }, size, { shrink: true, preallocation });
         const next = new Uint8Array(size);
         next.set(now.subarray(0, size));
         now = next;
@@ -79,15 +79,17 @@ async function stateOf(path: string, random: Rng): Promise<string> {
   return await diskState(disk);
 }
 
-const CRASHES: { readonly [name: string]: { from: number; to: number; fixed?: boolean; growth?: Preallocation } } = {
+const CRASHES: {
+  readonly [name: string]: { from: number; to: number; fixed?: boolean; preallocation?: Preallocation };
+} = {
   "growing": { from: 3 * MIB + 1536, to: 9 * MIB },
   "growing so that the BAT moves": { from: 3 * MIB + 1536, to: 140_000 * MIB },
-  "growing with preallocation": { from: 3 * MIB + 1536, to: 9 * MIB, growth: "full" },
+  "growing with preallocation": { from: 3 * MIB + 1536, to: 9 * MIB, preallocation: "full" },
   "growing a fixed disk": { from: 3 * MIB + 1536, to: 9 * MIB, fixed: true },
   "shrinking": { from: 9 * MIB, to: 2 * MIB + 512 },
 };
 
-for (const [name, { from, to, fixed = false, growth = "off" }] of Object.entries(CRASHES)) {
+for (const [name, { from, to, fixed = false, preallocation = "off" }] of Object.entries(CRASHES)) {
   Deno.test({
     name: `a crash while ${name} leaves the old disk or the new`,
     ignore: !hasQemu,
@@ -100,7 +102,7 @@ for (const [name, { from, to, fixed = false, growth = "off" }] of Object.entries
       await qemuIo(["-f", "vhdx", path], "write -P 5 0 1M", `write -P 6 ${from - 66048} 66048`);
       await tryFolderCrashes({
         folder: folder.path,
-        action: (files) => resize({ path, format: "vhdx" }, to, { shrink: true, files, growth }),
+        action: (files) => resize({ path, format: "vhdx" }, to, { shrink: true, files, preallocation }),
         state: () => stateOf(path, random),
         random,
         most: 20,
@@ -147,9 +149,9 @@ Deno.test("what cannot change its size is refused, and stays as it is", async ()
     [build({ size: MIB, ...fixed }), 2 * MIB, "metadata", /fixed/],
     [two, 4 * MIB, "off", /shares its place/],
   ];
-  for (const [bytes, size, growth, message] of cases) {
+  for (const [bytes, size, preallocation, message] of cases) {
     await Deno.writeFile(path, bytes);
-    await assert.rejects(resize({ path, format: "vhdx" }, size, { growth }), { message });
+    await assert.rejects(resize({ path, format: "vhdx" }, size, { preallocation }), { message });
     assertBytes(await Deno.readFile(path), bytes);
   }
 });

@@ -69,12 +69,12 @@ for (const options of KINDS) {
       let now = model;
       for (let step = 0; step < 5; step++) {
         const size = random.int(1, random.pick([6000, 90_000])) * 512;
-        const growth: Preallocation = size > now.length
+        const preallocation: Preallocation = size > now.length
           ? random.pick(
             options.includes("Flat") ? ["off", "falloc", "full"] : ["off", "off", "metadata", "falloc", "full"],
           )
           : "off";
-        await resize({ path, format: "vmdk" }, size, { shrink: true, growth });
+        await resize({ path, format: "vmdk" }, size, { shrink: true, preallocation });
         const next = new Uint8Array(size);
         next.set(now.subarray(0, size));
         now = next;
@@ -84,7 +84,9 @@ for (const options of KINDS) {
       }
       if (options.includes("Sparse")) return;
       const before = await Deno.readFile(path);
-      await assert.rejects(resize({ path, format: "vmdk" }, 90 * MIB, { growth: "metadata" }), { kind: "usage" });
+      await assert.rejects(resize({ path, format: "vmdk" }, 90 * MIB, { preallocation: "metadata" }), {
+        kind: "usage",
+      });
       assertBytes(await Deno.readFile(path), before);
     },
   });
@@ -97,14 +99,16 @@ async function stateOf(path: string): Promise<string> {
   return await diskState(disk);
 }
 
-const CRASHES: { readonly [name: string]: { options: string; from: number; to: number; growth?: Preallocation } } = {
+const CRASHES: {
+  readonly [name: string]: { options: string; from: number; to: number; preallocation?: Preallocation };
+} = {
   "growing within a table": { options: "subformat=monolithicSparse", from: 3 * MIB + 1536, to: 9 * MIB },
   "growing by many tables": { options: "subformat=monolithicSparse", from: 3 * MIB + 1536, to: 5000 * MIB },
   "growing with preallocation": {
     options: "subformat=monolithicSparse",
     from: 3 * MIB + 1536,
     to: 36 * MIB,
-    growth: "metadata",
+    preallocation: "metadata",
   },
   "shrinking": { options: "subformat=monolithicSparse", from: 70 * MIB, to: 2 * MIB + 512 },
   "growing a flat file": { options: "subformat=monolithicFlat", from: 3 * MIB, to: 4 * MIB },
@@ -112,7 +116,7 @@ const CRASHES: { readonly [name: string]: { options: string; from: number; to: n
   "growing by extents": { options: "subformat=twoGbMaxExtentSparse", from: 3 * MIB, to: 4500 * MIB },
 };
 
-for (const [name, { options, from, to, growth }] of Object.entries(CRASHES)) {
+for (const [name, { options, from, to, preallocation }] of Object.entries(CRASHES)) {
   Deno.test({
     name: `a crash while ${name} leaves the old disk or the new`,
     ignore: !hasQemu,
@@ -124,7 +128,8 @@ for (const [name, { options, from, to, growth }] of Object.entries(CRASHES)) {
       await qemuIo(["-f", "vmdk", path], "write -P 5 0 1M", `write -P 6 ${from - 66048} 66048`);
       const count = await tryFolderCrashes({
         folder: folder.path,
-        action: (files) => resize({ path, format: "vmdk" }, to, { shrink: true, files, ...(growth && { growth }) }),
+        action: (files) =>
+          resize({ path, format: "vmdk" }, to, { shrink: true, files, ...(preallocation && { preallocation }) }),
         state: () => stateOf(path),
         random,
       });
@@ -142,7 +147,7 @@ Deno.test({
   async fn() {
     const random = rng(runSeed);
     for (
-      const [options, growth] of [["", "off"], ["zeroed_grain=on", "off"], ["", "full"], [
+      const [options, preallocation] of [["", "off"], ["zeroed_grain=on", "off"], ["", "full"], [
         "zeroed_grain=on",
         "metadata",
       ]] as const
@@ -158,7 +163,7 @@ Deno.test({
         await resize({ path, format: "vmdk" }, size, { shrink: true });
         if (random.chance(0.5)) await qemuIo(["-f", "vmdk", path], `write -P 9 ${size - 512} 512`);
         const before = await guestBytes(path);
-        await resize({ path, format: "vmdk" }, 40 * MIB, { growth });
+        await resize({ path, format: "vmdk" }, 40 * MIB, { preallocation });
         const after = await guestBytes(path);
         const model = new Uint8Array(40 * MIB);
         model.set(before);

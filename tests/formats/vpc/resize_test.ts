@@ -63,12 +63,12 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
       const names = await namesIn(new MemoryStorage(start));
       // Up to a table of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
-      const growth = size > model.length
+      const preallocation = size > model.length
         ? random.pick(GROWTHS.filter((one) => type !== 2 || one !== "metadata"))
         : "off";
       const ended = await tryMemoryCrashes({
         start,
-        action: (storage) => resizeVpc(storage, size, growth, changeContext(below)),
+        action: (storage) => resizeVpc(storage, size, preallocation, changeContext(below)),
         state: async (storage) => {
           const state = `${fingerprint(await contentOf(vpc, storage, below))} ${await namesIn(storage)}`;
           await assertMends(storage, below, state);
@@ -136,9 +136,9 @@ Deno.test("sizes and modes that cannot be are refused before anything is changed
     [dynamic, 2040 * 2 ** 30 + 512, "off", /2040 GiB/],
     [dynamic, (1 << 24) * 512 + 512, "off", /16777216 is the most/],
   ] as const;
-  for (const [bytes, size, growth, message] of cases) {
+  for (const [bytes, size, preallocation, message] of cases) {
     const storage = new RecordingStorage(new MemoryStorage(bytes));
-    await assert.rejects(resizeVpc(storage, size, growth, changeContext()), { message });
+    await assert.rejects(resizeVpc(storage, size, preallocation, changeContext()), { message });
     assert.deepEqual(storage.of("write", "zero", "truncate", "reserve"), []);
   }
 });
@@ -153,7 +153,7 @@ Deno.test("blocks that overlap are not resized", async () => {
 
 Deno.test("a file without holes gets none by growing", async () => {
   for (const type of [2, 3] as const) {
-    for (const growth of ["off", "full"] as const) {
+    for (const preallocation of ["off", "full"] as const) {
       const inner = new MemoryStorage(buildVhd({ type, size: 4096, blockSize: 4096 }));
       const length = inner.size;
       const written: boolean[] = [];
@@ -164,7 +164,7 @@ Deno.test("a file without holes gets none by growing", async () => {
         if (op === "write") written.fill(true, start / 512, written.length = Math.max(written.length, end / 512));
         if (op === "zero") assert(end <= length, "a hole");
       });
-      await resizeVpc(storage, 3 << 20, growth, changeContext());
+      await resizeVpc(storage, 3 << 20, preallocation, changeContext());
       for (let sector = length / 512; sector < inner.size / 512; sector++) assert(written[sector], `sector ${sector}`);
     }
   }
@@ -208,7 +208,7 @@ Deno.test({
         const path = await made(folder, `subformat=${subformat},force_size=${force}`, 9 * MIB + 512, random);
         let model = await guestBytes(path, "vpc");
         for (
-          const [size, growth] of [
+          const [size, preallocation] of [
             [20 * MIB, "off"],
             [21 * MIB + 1024, "full"],
             [5 * MIB - 512, "off"],
@@ -217,7 +217,10 @@ Deno.test({
             [random.int(1, 60_000) * 512, "off"],
           ] as const
         ) {
-          await resize({ path, format: "vpc" }, size, { shrink: true, growth: size > model.length ? growth : "off" });
+          await resize({ path, format: "vpc" }, size, {
+            shrink: true,
+            preallocation: size > model.length ? preallocation : "off",
+          });
           model = resized(model, size);
           assertBytes(await guestBytes(path, "vpc"), model);
           assert.equal((await check({ path })).corruptions, 0);
