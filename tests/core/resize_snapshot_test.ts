@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { resize } from "../../core/resize.ts";
-import { changeSnapshots } from "../../core/snapshot.ts";
+import { changeSnapshots, listSnapshots } from "../../core/snapshot.ts";
 import { assertBytes, fingerprint, resized } from "../support/model.ts";
 import { hasQemu, qemuImgOk, qemuIo, type Rng, rng, rounds, type Scratch, scratch, seed } from "../support/qemu.ts";
 import { judgedBytes } from "../formats/qcow2/write_support.ts";
@@ -17,10 +17,6 @@ const shapes = [
   "cluster_size=64k",
 ];
 
-async function digest(path: string, snapshot?: string): Promise<string> {
-  return fingerprint(await judgedBytes(path, snapshot));
-}
-
 interface Listed {
   readonly snapshots?: readonly { readonly name: string }[];
   readonly "virtual-size": number;
@@ -32,9 +28,11 @@ async function listed(path: string): Promise<Listed> {
 
 /** Everything that a crash must not tear: the disk, its size, its snapshots. */
 async function stateOf(path: string): Promise<string> {
-  const { snapshots = [], "virtual-size": size } = await listed(path);
-  const parts = [`${size} ${await digest(path)}`];
-  for (const { name } of snapshots) parts.push(`${name} ${await digest(path, name)}`);
+  const bytes = await judgedBytes(path);
+  const parts = [`${bytes.length} ${fingerprint(bytes)}`];
+  for (const { name } of await listSnapshots({ path, format: "qcow2" })) {
+    parts.push(`${name} ${fingerprint(await judgedBytes(path, name))}`);
+  }
   return parts.join("\n");
 }
 
