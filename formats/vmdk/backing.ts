@@ -1,5 +1,5 @@
 /**
- * The backing file of an image: naming another one, and deallocating grains so that it shows.
+ * Changes of the backing file: sets the parent in the descriptor, and deallocates grains, so that they read from it.
  *
  * @module
  */
@@ -12,17 +12,17 @@ import { withParent } from "./descriptor_edit.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
 import { readDescriptor, readLayout } from "./extent_files.ts";
-import { punchHoles, requireSparseExtents, type SparseExtent, tablesIn } from "./sparse_extents.ts";
+import { punchHoles, requireSparseExtentFiles, type SparseExtentFile, tablesIn } from "./sparse_extent_files.ts";
 
 /** Grain tables that are changed and synced before holes are punched for their grains. */
-const STEP = 64;
+const TABLES_PER_SYNC = 64;
 
 /**
- * Names `backing` as the parent, or none. Nothing else changes. Without an ID, the descriptor states no content ID of the
- * parent, and readers check none.
+ * Sets the parent in the descriptor to `backing`, or to none. Nothing else changes. Without an ID, the descriptor
+ * states no content ID of the parent, and readers check none.
  *
- * @throws ImageError `usage` for a file that is no vmdk, or of which the content ID is not known; `unsupported` for an
- * image that can have no parent
+ * @throws ImageError `usage` for a backing file that is not a vmdk, or whose content ID is unknown but needed;
+ * `unsupported` for an image that cannot have a parent
  */
 export async function setVmdkBacking(storage: WritableStorage, backing: NamedFile | null): Promise<void> {
   const { label } = storage;
@@ -52,23 +52,23 @@ export async function setVmdkBacking(storage: WritableStorage, backing: NamedFil
   await storeDescriptor(storage, { embedded }, text);
 }
 
-/** Deallocates all grains, so that the backing file shows. */
+/** Deallocates all grains: the whole disk reads from the backing file. */
 export async function emptyVmdk(storage: WritableStorage, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  for (const extent of await requireSparseExtents(layout, "empty", storage.label)) {
+  for (const extent of await requireSparseExtentFiles(layout, "empty", storage.label)) {
     await deallocateIn(extent, 0, extent.sparse.header.capacity, context);
   }
 }
 
-/** Deallocates the grains inside these ranges of guest bytes, which are in rising order. */
+/** Deallocates the grains that lie wholly inside `ranges`: guest bytes, in ascending order. */
 export async function deallocateVmdk(
   storage: WritableStorage,
   ranges: readonly { readonly start: number; readonly end: number }[],
   context: ChangeContext,
 ): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  for (const extent of await requireSparseExtents(layout, "drop grains of", storage.label)) {
-    const { guestStart, size } = extent.part;
+  for (const extent of await requireSparseExtentFiles(layout, "drop grains of", storage.label)) {
+    const { guestStart, size } = extent.extentFile;
     for (const { start, end } of ranges) {
       const [from, to] = [Math.max(start, guestStart) - guestStart, Math.min(end, guestStart + size) - guestStart];
       if (from < to) await deallocateIn(extent, from, to, context);
@@ -76,9 +76,9 @@ export async function deallocateVmdk(
   }
 }
 
-/** Deallocates the whole grains of `[start, end)`, guest bytes counted from the start of the extent file. */
+/** Deallocates the whole grains of `[start, end)`, in guest bytes from the start of the extent file. */
 async function deallocateIn(
-  extent: SparseExtent<WritableStorage>,
+  extent: SparseExtentFile<WritableStorage>,
   start: number,
   end: number,
   { checkpoint }: ChangeContext,
@@ -89,7 +89,7 @@ async function deallocateIn(
   const last = end === capacity ? Math.ceil(end / grainBytes) : Math.floor(end / grainBytes);
   for (let grain = alignUp(start, grainBytes) / grainBytes; grain < last;) {
     const freed: number[] = [];
-    for (let count = 0; count < STEP && grain < last; count++) {
+    for (let count = 0; count < TABLES_PER_SYNC && grain < last; count++) {
       const index = Math.floor(grain / entriesPerTable);
       const tableEnd = Math.min(last, (index + 1) * entriesPerTable);
       const table = await tables.find(index);

@@ -8,16 +8,16 @@ import { isPowerOfTwo, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES } from "./grain_directory.ts";
-import { type TableMemory, tableReader } from "./grain_table_reader.ts";
+import { type GrainTableCache, tableReader } from "./grain_table_reader.ts";
 
 const HEADER_BYTES = 2048;
-/** Entries of a grain table: always so many. */
+/** Entries of every grain table, by the specification. */
 const ENTRIES_PER_TABLE = 4096;
-/** The most sectors of a grain: 1 MiB; VMware writes 1. */
+/** The largest grain that is read, in sectors: 1 MiB. VMware writes grains of 1 sector. */
 const MAX_GRAIN_SECTORS = 2048;
 
-/** Opens the extent in `storage`, which begins with the magic. */
-export async function openCowd(storage: Storage, memory: TableMemory): Promise<GrainMap> {
+/** Opens a COWD extent file; the caller has checked its magic. */
+export async function openCowd(storage: Storage, tableCache: GrainTableCache): Promise<GrainMap> {
   const { label } = storage;
   if (storage.size < HEADER_BYTES) throw corrupt(`Cannot open "${label}": it ends inside its header`, label);
   const bytes = new Uint8Array(32);
@@ -36,19 +36,19 @@ export async function openCowd(storage: Storage, memory: TableMemory): Promise<G
       `${MAX_GRAIN_SECTORS}`;
     throw corrupt(message, label, 16);
   }
-  const tableReach = grainSectors * SECTOR * ENTRIES_PER_TABLE;
-  const entries = Math.ceil(size / tableReach);
+  const tableCoverage = grainSectors * SECTOR * ENTRIES_PER_TABLE;
+  const entries = Math.ceil(size / tableCoverage);
   checkDirectory(storage, entries, field(6), directoryOffset);
   const directory = new Uint8Array(entries * 4);
   if (entries > 0) await storage.readAt(directory, directoryOffset);
-  return mapOf(storage, memory, viewOf(directory), { size, grainBytes: grainSectors * SECTOR, tableReach });
+  return mapOf(storage, tableCache, viewOf(directory), { size, grainBytes: grainSectors * SECTOR, tableCoverage });
 }
 
 function mapOf(
   storage: Storage,
-  memory: TableMemory,
+  tableCache: GrainTableCache,
   directory: DataView,
-  shape: Pick<GrainMap, "size" | "grainBytes" | "tableReach">,
+  shape: Pick<GrainMap, "size" | "grainBytes" | "tableCoverage">,
 ): GrainMap {
   const offsetOf = (sector: number, length: number) => {
     if (sector === 0) return HOLE;
@@ -63,7 +63,7 @@ function mapOf(
     compressed: false,
     tableAt,
     grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
-    tables: tableReader(storage, tables, memory),
+    tables: tableReader(storage, tables, tableCache),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * New images of all five kinds.
+ * Creates images of all five subformats that are written.
  *
  * @module
  */
@@ -7,18 +7,18 @@ import { alignUp, SECTOR } from "../bytes.ts";
 import type { CreateContext, CreatePlan, DiskWriter } from "../contract.ts";
 import { ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { describe, extentName, imageName, type NewExtent, type NewParent } from "./descriptor_create.ts";
+import { extentFileName, imageName, newDescriptor, type NewExtentLine, type NewParent } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
-import { DESCRIPTOR_BYTES, GRAIN_BYTES, headerOf, newFlat, sparseExtent, SPLIT_BYTES } from "./extent_create.ts";
+import { createFlat, createSparse, DESCRIPTOR_BYTES, GRAIN_BYTES, newHeader, SPLIT_BYTES } from "./extent_create.ts";
 import { checkPlan, type Settings, settingsOf } from "./options.ts";
 import { streamWriter } from "./stream_optimized_create.ts";
-import { backingFrom, writerOf, type WritingPart } from "./writer.ts";
+import { backingFrom, type ExtentFileSpan, writerOf } from "./writer.ts";
 
 /**
- * Starts a new image in `storage`, which is empty or a device. Header and descriptor are written by `finish`, except
- * those of streamOptimized, whose end makes it an image.
+ * Starts a new image in `storage`, which is empty or a device. `finish` writes header and descriptor; streamOptimized
+ * has them at the start of the file, and is incomplete until `finish` appends its footer.
  *
- * @throws ImageError `usage` for a plan against the rules, and what `context.createNamed` throws
+ * @throws ImageError `usage` for a plan that {@linkcode checkPlan} refuses, and the errors of `context.createNamed`
  *
  * @example
  * ```ts
@@ -46,11 +46,11 @@ export async function createVmdk(
   const parent = parentOf(plan, storage.label);
   switch (settings.subformat) {
     case "streamOptimized":
-      return await createStream(storage, settings, parent, context);
+      return await createStreamOptimized(storage, settings, parent, context);
     case "monolithicSparse":
-      return await createSparse(storage, settings, parent, context);
+      return await createMonolithicSparse(storage, settings, parent, context);
     default:
-      return await createSeveral(storage, settings, parent, context);
+      return await createWithExtentFiles(storage, settings, parent, context);
   }
 }
 
@@ -61,11 +61,11 @@ function parentOf({ backing }: CreatePlan, label: string): NewParent | null {
   throw new ImageError("unsupported", message, { path: label });
 }
 
-async function createStream(
+async function createStreamOptimized(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: backing, compressor }: CreateContext,
+  { name, backing, compressor }: CreateContext,
 ): Promise<DiskWriter> {
   if (!storage.startsZeroed) {
     const message =
@@ -75,8 +75,8 @@ async function createStream(
   }
   const { size } = settings;
   const extent = { access: "RDONLY", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
-  const descriptor = describe(settings, [extent], parent);
-  const header = headerOf(settings, size, {
+  const descriptor = newDescriptor(settings, [extent], parent);
+  const header = newHeader(settings, size, {
     version: 3,
     flags: FLAG.newline | FLAG.compressed | FLAG.markers,
     descriptorBytes: Math.max(DESCRIPTOR_BYTES, alignUp(descriptor.length, SECTOR)),
@@ -89,20 +89,20 @@ async function createStream(
     order: "ascending",
     startsZeroed: backing === null,
     zeroes: "cheap",
-    parts: [{ start: 0, end: size, writer }],
+    spans: [{ start: 0, end: size, writer }],
   });
 }
 
-async function createSparse(
+async function createMonolithicSparse(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: backing }: CreateContext,
+  { name, backing }: CreateContext,
 ): Promise<DiskWriter> {
   const { size } = settings;
   const extent = { access: "RW", size, type: "SPARSE", name: imageName(storage.label, name) } as const;
-  const descriptor = describe(settings, [extent], parent);
-  const writer = await sparseExtent(storage, settings, size, descriptor, backing);
+  const descriptor = newDescriptor(settings, [extent], parent);
+  const writer = await createSparse(storage, settings, size, descriptor, backing);
   return writerOf({
     size,
     clusterSize: GRAIN_BYTES,
@@ -110,45 +110,47 @@ async function createSparse(
     order: "any",
     startsZeroed: backing === null,
     zeroes: storage.startsZeroed || settings.zeroedGrains ? "cheap" : "written",
-    parts: [{ start: 0, end: size, writer }],
+    spans: [{ start: 0, end: size, writer }],
   });
 }
 
-/** A descriptor file, and extents in files of their own. */
-async function createSeveral(
+/** Creates a descriptor file in `storage`, and the extent files that it names. */
+async function createWithExtentFiles(
   storage: WritableStorage,
   settings: Settings,
   parent: NewParent | null,
-  { name, backing: backing, createNamed }: CreateContext,
+  { name, backing, createNamed }: CreateContext,
 ): Promise<DiskWriter> {
   const { size, subformat } = settings;
   const flat = subformat !== "twoGbMaxExtentSparse";
   const image = imageName(storage.label, name);
-  const extents: NewExtent[] = [];
-  const parts: WritingPart[] = [];
+  const extents: NewExtentLine[] = [];
+  const spans: ExtentFileSpan[] = [];
   const storages: WritableStorage[] = [];
-  const most = subformat === "monolithicFlat" ? Infinity : SPLIT_BYTES;
-  for (let start = 0; start < size || extents.length === 0; start += most) {
-    const length = Math.min(most, size - start);
+  const maxSize = subformat === "monolithicFlat" ? Infinity : SPLIT_BYTES;
+  for (let start = 0; start < size || extents.length === 0; start += maxSize) {
+    const length = Math.min(maxSize, size - start);
     const number = `${extents.length + 1}`.padStart(3, "0");
-    const name = extentName(image, subformat === "monolithicFlat" ? "flat" : `${flat ? "f" : "s"}${number}`);
+    const name = extentFileName(image, subformat === "monolithicFlat" ? "flat" : `${flat ? "f" : "s"}${number}`);
     const file = await createNamed(name);
     const writer = flat
-      ? await newFlat(file, length)
-      : await sparseExtent(file, settings, length, null, backing && backingFrom(backing, start));
+      ? await createFlat(file, length)
+      : await createSparse(file, settings, length, null, backing && backingFrom(backing, start));
     extents.push({ access: "RW", size: length, type: flat ? "FLAT" : "SPARSE", name });
-    parts.push({ start, end: start + length, writer });
+    spans.push({ start, end: start + length, writer });
     storages.push(file);
   }
-  const cheap = flat ? storages.every((file) => file.zeroesCheaply) : storages.every((file) => file.startsZeroed);
+  const zeroesAreCheap = flat
+    ? storages.every((file) => file.zeroesCheaply)
+    : storages.every((file) => file.startsZeroed);
   return writerOf({
     size,
     clusterSize: flat ? 1 : GRAIN_BYTES,
     compress: false,
     order: "any",
     startsZeroed: backing === null && (!flat || storages.every((file) => file.startsZeroed)),
-    zeroes: cheap || settings.zeroedGrains ? "cheap" : "written",
-    parts,
-    finish: () => storage.writeAt(describe(settings, extents, parent), 0),
+    zeroes: zeroesAreCheap || settings.zeroedGrains ? "cheap" : "written",
+    spans,
+    finish: () => storage.writeAt(newDescriptor(settings, extents, parent), 0),
   });
 }

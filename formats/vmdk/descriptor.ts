@@ -1,57 +1,57 @@
 /**
- * The descriptor: the text that says what a VMDK consists of, by VMware's "Virtual Disk Format 5.0", "The Descriptor
- * File". Spaces, comments and empty lines may stand anywhere; names of keys are compared without regard to case.
+ * Parses the descriptor: the text that lists the extent files and properties of a VMDK, by VMware's "Virtual Disk
+ * Format 5.0", "The Descriptor File". Spaces, comments and empty lines are allowed anywhere; keys are case-insensitive.
  *
  * @module
  */
 import { SECTOR } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 
-/** The longest descriptor that is read, in bytes: enough for a split disk of 62 TiB. */
+/** The longest descriptor that is read, in bytes: enough for the extent lines of a split disk of 62 TiB. */
 export const MAX_DESCRIPTOR = 4 << 20;
 
-/** The most extents that one disk may have. */
+/** The most extent lines that a descriptor may have. */
 const MAX_EXTENTS = 1 << 15;
 
-/** The most keys that are kept; VMware writes about twenty. */
+/** The most keys that are kept: a bound on memory. VMware writes about twenty. */
 const MAX_KEYS = 4096;
 
-/** No parent, as the descriptor writes it. */
+/** The `parentCID` of a disk without a parent. */
 export const NO_PARENT = "ffffffff";
 
-/** How an extent may be used. */
+/** The access mode of an extent line. */
 export type Access = "RW" | "RDONLY" | "NOACCESS";
 
-/** One extent line. */
+/** One extent line: `ACCESS SECTORS TYPE "NAME" OFFSET`. */
 export interface ExtentLine {
   readonly access: Access;
   /** Guest bytes. */
   readonly size: number;
-  /** In capitals: `FLAT`, `SPARSE`, `ZERO`, `VMFS`, `VMFSSPARSE`, `SESPARSE` and others. */
+  /** In upper case: `FLAT`, `SPARSE`, `ZERO`, `VMFS`, `VMFSSPARSE`, `SESPARSE` and others. */
   readonly type: string;
-  /** File name as it stands there; empty where there is none. */
+  /** File name as the line states it; empty if it states none. */
   readonly name: string;
-  /** Where in the file the extent begins, in bytes. */
+  /** File offset of the first guest byte of a flat extent, in bytes. */
   readonly fileOffset: number;
 }
 
 /** A parsed descriptor. */
 export interface Descriptor {
-  /** As it was read. */
+  /** The whole text, decoded. */
   readonly text: string;
-  /** Content ID: eight hex digits, small letters; null where it is not stated. */
+  /** Content ID: eight hex digits in lower case; null if it is not stated. */
   readonly cid: string | null;
-  /** Content ID of the parent; {@linkcode NO_PARENT} where it has none. */
+  /** Content ID of the parent; {@linkcode NO_PARENT} for a disk without one; null if it is not stated. */
   readonly parentCid: string | null;
   readonly createType: string | null;
   readonly parentHint: string | null;
   readonly extents: readonly ExtentLine[];
-  /** All other values by key in small letters: `ddb.adaptertype`, `changetrackpath`. */
+  /** All values by key in lower case: `ddb.adaptertype`, `changetrackpath`. */
   readonly values: ReadonlyMap<string, string>;
 }
 
 /**
- * Whether the beginning of a file is that of a descriptor. `head` may end anywhere.
+ * Returns whether a file that begins with `head` is a descriptor. `head` may end anywhere.
  *
  * @example
  * ```ts
@@ -64,7 +64,7 @@ export interface Descriptor {
  * ```
  */
 export function looksLikeDescriptor(head: Uint8Array): boolean {
-  // Most files show with their first byte that they are no text.
+  // The first byte rules out most binary files. 0xef begins a UTF-8 byte order mark.
   if (head.length === 0 || head[0] === 0 || (head[0] > 0x7e && head[0] !== 0xef)) return false;
   const lines = [...linesOf(decode(textPart(head), "latin1").replace(/^\u00ef\u00bb\u00bf/, ""))];
   const first = lines.find((line) => line !== "");
@@ -76,9 +76,9 @@ export function looksLikeDescriptor(head: Uint8Array): boolean {
 }
 
 /**
- * Parses a descriptor. What is behind the first zero byte is padding.
+ * Parses a descriptor. Bytes after the first zero byte are padding.
  *
- * @throws ImageError `corrupt` where it is none or contradicts itself, `unsupported` for other versions
+ * @throws ImageError `corrupt` if `bytes` are no descriptor or a line is invalid, `unsupported` for unknown versions
  *
  * @example
  * ```ts
@@ -98,7 +98,7 @@ export function parseDescriptor(bytes: Uint8Array, label: string): Descriptor {
   let total = 0;
   for (const line of linesOf(text)) {
     if (line === "" || line.startsWith("#")) continue;
-    const extent = extentOf(line, label);
+    const extent = parseExtentLine(line, label);
     if (extent !== null) {
       total += extent.size;
       if (extents.push(extent) > MAX_EXTENTS) throw tooMany(label);
@@ -106,12 +106,12 @@ export function parseDescriptor(bytes: Uint8Array, label: string): Descriptor {
       continue;
     }
     const pair = values.size < MAX_KEYS ? keyOf(line) : null;
-    // A key that stands twice: what VMware writes is the first.
+    // Of a repeated key the first value counts: the one that VMware writes.
     if (pair !== null && !values.has(pair.key)) values.set(pair.key, pair.value);
   }
   checkVersion(values.get("version"), label);
   if (extents.length === 0 && !values.has("createtype")) {
-    throw corrupt(`Cannot open "${label}" as vmdk: its text names neither a kind of disk nor an extent`, label);
+    throw corrupt(`Cannot open "${label}" as vmdk: its text states neither a createType nor an extent`, label);
   }
   return {
     text,
@@ -142,7 +142,7 @@ function checkVersion(version: string | undefined, label: string): void {
   throw new ImageError("unsupported", message, { path: label });
 }
 
-/** Content IDs are compared as text: eight digits, small letters. */
+/** Returns a content ID as eight hex digits in lower case, because IDs are compared as text. */
 function contentId(value: string | undefined, what: string, label: string): string | null {
   if (value === undefined) return null;
   const digits = value.replace(/^0x/i, "");
@@ -152,13 +152,13 @@ function contentId(value: string | undefined, what: string, label: string): stri
   return digits.toLowerCase().padStart(8, "0");
 }
 
-/** The bytes before the first zero byte. */
+/** Returns the bytes before the first zero byte. */
 function textPart(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0);
   return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
-/** The text in the encoding that it states itself; UTF-8 where it states none that is known. */
+/** Decodes the text with the encoding that its `encoding` line states; UTF-8 if that is absent or unknown. */
 function textOf(bytes: Uint8Array): string {
   const stated = /^[ \t]*encoding[ \t]*=[ \t]*"?([\w-]+)/im.exec(decode(bytes, "latin1"));
   return decode(bytes, stated?.[1] ?? "utf-8");
@@ -174,7 +174,7 @@ function decode(bytes: Uint8Array, encoding: string): string {
   return decoder.decode(bytes);
 }
 
-/** Lines without the spaces around them, one by one: a hostile text may have millions. */
+/** Yields trimmed lines one at a time: a hostile text may have millions. */
 function* linesOf(text: string): Generator<string> {
   for (let at = 0; at < text.length;) {
     const found = text.indexOf("\n", at);
@@ -184,7 +184,7 @@ function* linesOf(text: string): Generator<string> {
   }
 }
 
-/** `key = "value"`; the key in small letters, the value without its quotes. */
+/** Parses `key = "value"` into the key in lower case and the value without quotes; null for other lines. */
 function keyOf(line: string): { readonly key: string; readonly value: string } | null {
   const at = line.indexOf("=");
   if (at < 0 || line.startsWith("#")) return null;
@@ -196,8 +196,8 @@ function unquoted(value: string): string {
   return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
 }
 
-/** `ACCESS SECTORS TYPE "NAME" OFFSET`; null where the line is something else. */
-function extentOf(line: string, label: string): ExtentLine | null {
+/** Parses an extent line; null for other lines. */
+function parseExtentLine(line: string, label: string): ExtentLine | null {
   if (!/^(rw|rdonly|noaccess)(\s|$)/i.test(line)) return null;
   const [access, sectors = "", type = ""] = line.split(/\s+/, 3);
   const bad = (problem: string) => {
@@ -205,9 +205,9 @@ function extentOf(line: string, label: string): ExtentLine | null {
   };
   if (!/^\d{1,15}$/.test(sectors)) throw bad("must state a number of sectors");
   if (!/^\w+$/.test(type)) throw bad("must state a type");
-  // Behind the type: nothing but these three words stand before it, whatever spaces are between them.
+  // The text after the type, found by position because any spaces may separate the first three fields.
   const rest = line.slice(line.indexOf(type, line.indexOf(sectors, access.length) + sectors.length) + type.length);
-  const { name, offset } = offsetOf(rest.trim());
+  const { name, offset } = nameAndOffset(rest.trim());
   if (name.startsWith('"')) throw bad("must end its file name with a quote");
   if (!/^\d{0,15}$/.test(offset)) throw bad("must state its offset in the file as a number");
   const size = Number(sectors) * SECTOR;
@@ -216,11 +216,11 @@ function extentOf(line: string, label: string): ExtentLine | null {
   return { access: access.toUpperCase() as Access, size, type: type.toUpperCase(), name, fileOffset };
 }
 
-/** The file name, which may have spaces, and the word behind it. */
-function offsetOf(rest: string): { readonly name: string; readonly offset: string } {
+/** Splits the file name, which may contain spaces, from the offset after it. */
+function nameAndOffset(rest: string): { readonly name: string; readonly offset: string } {
   const last = rest.lastIndexOf('"');
   const quoted = rest.startsWith('"') && last > 0;
   const name = quoted ? rest.slice(1, last) : rest.split(/\s+/, 1)[0];
-  const behind = quoted ? rest.slice(last + 1) : rest.slice(name.length);
-  return { name, offset: behind.trim().split(/\s+/, 1)[0] };
+  const after = quoted ? rest.slice(last + 1) : rest.slice(name.length);
+  return { name, offset: after.trim().split(/\s+/, 1)[0] };
 }

@@ -1,5 +1,5 @@
 /**
- * Descriptors of new images; by VMware's "Virtual Disk Format 5.0", "The Descriptor File".
+ * Composes the descriptors of new images, by VMware's "Virtual Disk Format 5.0", "The Descriptor File".
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { ImageError } from "../errors.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import type { Settings } from "./options.ts";
 
-/** One extent line to write. */
-export interface NewExtent {
+/** An extent line to write. */
+export interface NewExtentLine {
   readonly access: "RW" | "RDONLY";
   /** Guest bytes. */
   readonly size: number;
@@ -17,14 +17,18 @@ export interface NewExtent {
   readonly name: string;
 }
 
-/** The parent, as the descriptor names it. */
+/** The parent of a new image: its file name and content ID. */
 export interface NewParent {
   readonly name: string;
   readonly cid: string;
 }
 
-/** The descriptor of a new image, with a content ID of its own. */
-export function describe(settings: Settings, extents: readonly NewExtent[], parent: NewParent | null): Uint8Array {
+/** Returns the descriptor of a new image as UTF-8, with a new random content ID. */
+export function newDescriptor(
+  settings: Settings,
+  extents: readonly NewExtentLine[],
+  parent: NewParent | null,
+): Uint8Array {
   const cid = newContentId();
   const { cylinders, heads, sectors } = geometryOf(settings);
   const lines = [
@@ -55,11 +59,11 @@ export function describe(settings: Settings, extents: readonly NewExtent[], pare
 }
 
 /**
- * The name of an image file as its descriptor and its extents use it.
+ * Returns the file name of an image, from which its descriptor names the extent files.
  *
- * @param label what its storage is called
- * @param given under which name it will appear, where that is another one
- * @throws ImageError `usage` for a name that cannot stand in a descriptor
+ * @param label the label of its storage
+ * @param given the name that the finished file gets, if it is not that of the storage
+ * @throws ImageError `usage` for a name that a descriptor cannot hold
  */
 export function imageName(label: string, given?: string): string {
   const name = given ?? label.slice(Math.max(label.lastIndexOf("/"), label.lastIndexOf("\\")) + 1);
@@ -69,25 +73,25 @@ export function imageName(label: string, given?: string): string {
   throw new ImageError("usage", message, { path: label });
 }
 
-/** The name of an extent: `disk-flat.vmdk`, `disk-s001.vmdk` for `disk.vmdk`. */
-export function extentName(image: string, suffix: string): string {
+/** Returns the name of an extent file: `disk-flat.vmdk`, `disk-s001.vmdk` for `disk.vmdk`. */
+export function extentFileName(image: string, suffix: string): string {
   const dot = image.lastIndexOf(".");
   return `${dot > 0 ? image.slice(0, dot) : image}-${suffix}.vmdk`;
 }
 
-/** An extent as a line of the descriptor. */
-export function extentLine({ access, size, type, name }: NewExtent): string {
+/** Formats an extent line. */
+export function extentLine({ access, size, type, name }: NewExtentLine): string {
   return `${access} ${size / SECTOR} ${type} "${name}"${type === "FLAT" ? " 0" : ""}`;
 }
 
-/** What the BIOS of a virtual machine makes of the disk: 16 heads for IDE, else 255. */
+/** Returns the geometry that a virtual machine's BIOS derives from the size: 16 heads for IDE, else 255; 63 sectors. */
 function geometryOf({ adapterType, size }: Settings): { cylinders: number; heads: number; sectors: number } {
   const heads = adapterType === "ide" ? 16 : 255;
   const cylinders = Math.floor(size / SECTOR / (heads * 63));
   return { cylinders: adapterType === "ide" ? Math.min(cylinders, 16383) : cylinders, heads, sectors: 63 };
 }
 
-/** Any but the two that have a meaning of their own: no content ID, and see the long one. */
+/** Returns a random content ID, except `ffffffff` (no content ID) and `fffffffe` (see `ddb.longContentID`). */
 export function newContentId(): string {
   for (;;) {
     const cid = randomHex(4);
@@ -95,7 +99,7 @@ export function newContentId(): string {
   }
 }
 
-/** So many random bytes as hexadecimal digits. */
+/** Returns `bytes` random bytes as hexadecimal digits. */
 export function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

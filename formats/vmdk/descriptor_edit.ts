@@ -1,17 +1,16 @@
 /**
- * Changes in the text of an existing descriptor. What is not changed is kept byte for byte.
+ * Changes the text of an existing descriptor. All other bytes are kept, whatever its encoding.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
-import { extentLine, newContentId, type NewExtent, randomHex } from "./descriptor_create.ts";
+import { extentLine, newContentId, type NewExtentLine, randomHex } from "./descriptor_create.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 
 /**
- * A descriptor with a new content ID in the place of the old one. Programs see by it that images above this one do not
- * fit any more.
+ * Returns the descriptor with a new content ID. Overlays of this image state the old ID, so that readers refuse them.
  */
 export function withNewContentId(descriptor: Uint8Array): Uint8Array {
   const cid = newContentId();
@@ -22,8 +21,8 @@ export function withNewContentId(descriptor: Uint8Array): Uint8Array {
 }
 
 /**
- * A descriptor whose last extent has `lastSize` guest bytes and is followed by `added`; `size` are those of the whole
- * disk, which its geometry follows. One that names no extent gets none.
+ * Returns the descriptor with `lastSize` guest bytes in its last extent line and the lines `added` after it. The
+ * cylinders follow from `size`, the guest bytes of the whole disk. A descriptor without extent lines gets none.
  *
  * @example
  * ```ts
@@ -38,7 +37,11 @@ export function withNewContentId(descriptor: Uint8Array): Uint8Array {
  */
 export function withExtents(
   descriptor: Uint8Array,
-  { lastSize, added, size }: { readonly lastSize: number; readonly added: readonly NewExtent[]; readonly size: number },
+  { lastSize, added, size }: {
+    readonly lastSize: number;
+    readonly added: readonly NewExtentLine[];
+    readonly size: number;
+  },
 ): Uint8Array {
   const lines = linesOf(descriptor);
   const last = lines.findLastIndex((line) => /^\s*(rw|rdonly|noaccess)\s/i.test(line));
@@ -50,7 +53,7 @@ export function withExtents(
   return bytesOf(withGeometry(lines, size).join("\n"));
 }
 
-/** The cylinders of a disk of `size` guest bytes, with the heads and sectors that are there. */
+/** Sets the cylinders for `size` guest bytes; heads and sectors per track stay. */
 function withGeometry(lines: readonly string[], size: number): string[] {
   const valueOf = (name: string) => {
     const pattern = new RegExp(`^\\s*ddb\\.geometry\\.${name}\\s*=\\s*"?(\\d+)`, "i");
@@ -59,21 +62,21 @@ function withGeometry(lines: readonly string[], size: number): string[] {
   const [heads, sectors] = [valueOf("heads"), valueOf("sectors")];
   if (heads * sectors === 0) return [...lines];
   const cylinders = Math.floor(size / SECTOR / (heads * sectors));
-  // IDE disks show no more.
+  // 16383 cylinders is the limit of ATA.
   const shown = heads === 16 ? Math.min(cylinders, 16383) : cylinders;
   return lines.map((line) => line.replace(/^(\s*ddb\.geometry\.cylinders\s*=\s*"?)\d+/i, `$1${shown}`));
 }
 
-/** A parent, as a descriptor names it; without a content ID readers do not check its content. */
+/** A parent to name in a descriptor; without a content ID, readers do not check the parent. */
 export interface Parent {
   readonly name: string;
   readonly cid?: string | undefined;
 }
 
 /**
- * Returns a descriptor that names `parent`, or none.
+ * Returns the descriptor with `parent` as its parent, or with none.
  *
- * @throws ImageError `usage` for a name that cannot stand in it
+ * @throws ImageError `usage` for a name that the descriptor cannot hold
  *
  * @example
  * ```ts
@@ -102,21 +105,21 @@ export function withParent(
   return bytesOf(lines.join("\n"));
 }
 
-/** Puts `line` in the place of the lines of `key`, or behind that of `after`; `null` takes them away. */
+/** Replaces the lines of `key` by `line`, or inserts it after the line of `after`; `null` removes the lines. */
 function setLine(lines: string[], key: string, line: string | null, after: string): void {
   const isOf = (wanted: string) => (one: string) => keyOf(one) === wanted.toLowerCase();
   const at = lines.findIndex(isOf(key));
-  const place = at >= 0 ? at : lines.findIndex(isOf(after)) + 1 || lines.findIndex(isOf("version")) + 1;
-  const end = (lines[place] ?? lines[0]).endsWith("\r") ? "\r" : "";
+  const insertAt = at >= 0 ? at : lines.findIndex(isOf(after)) + 1 || lines.findIndex(isOf("version")) + 1;
+  const end = (lines[insertAt] ?? lines[0]).endsWith("\r") ? "\r" : "";
   for (let index = lines.length - 1; index >= 0; index--) if (isOf(key)(lines[index])) lines.splice(index, 1);
-  if (line !== null) lines.splice(place, 0, line + end);
+  if (line !== null) lines.splice(insertAt, 0, line + end);
 }
 
 function keyOf(line: string): string {
   return /^\s*([\w.]+)\s*=/.exec(line)?.[1].toLowerCase() ?? "";
 }
 
-/** The characters of a file name in the encoding of the descriptor. */
+/** Encodes a file name in the encoding of the descriptor, one character for each byte. */
 function nameChars(name: string, { values }: Descriptor, label: string): string {
   const refuse = (why: string) =>
     new ImageError("usage", `Cannot name ${JSON.stringify(name)} in the descriptor of "${label}": ${why}`, {
@@ -129,7 +132,7 @@ function nameChars(name: string, { values }: Descriptor, label: string): string 
   throw refuse(`its text has the encoding ${encoding}, so only ASCII is written`);
 }
 
-/** The text before the first zero byte, line by line, one character for each byte, whatever its encoding is. */
+/** Returns the lines before the first zero byte as latin1, so that every byte survives whatever the encoding is. */
 function linesOf(descriptor: Uint8Array): string[] {
   return charsOf(descriptor).split("\n");
 }

@@ -1,5 +1,5 @@
 /**
- * Putting a changed descriptor in the place of the old one, together with what changes in the header.
+ * Replaces a descriptor, together with fields of the header, so that a crash leaves the old or the new one.
  *
  * @module
  */
@@ -9,22 +9,22 @@ import type { WritableStorage } from "../storage/types.ts";
 import { FLAG, HEADER_BYTES } from "./header.ts";
 import type { Layout } from "./extent_files.ts";
 
-/** Fields of a header that change. Sizes and offsets in bytes. */
+/** New values for fields of a header; sizes and offsets in bytes. */
 export interface HeaderChange {
   readonly capacity?: number;
   /** File offset of the grain directory. */
   readonly directory?: number;
-  /** File offset of the redundant one; 0: there is none any more. */
+  /** File offset of the redundant grain directory; 0 removes it. */
   readonly redundantDirectory?: number;
 }
 
-/** Where the descriptor is. */
-type Embedding = Pick<Layout<WritableStorage>, "embedded">;
+/** Location of the descriptor: inside a sparse extent file, or a file of its own. */
+type DescriptorLocation = Pick<Layout<WritableStorage>, "embedded">;
 
-/** The bytes of the descriptor of an image that has one. */
+/** Reads the bytes of a descriptor, with its padding. */
 export async function descriptorBytes(
   storage: WritableStorage,
-  { embedded }: Embedding,
+  { embedded }: DescriptorLocation,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(embedded?.length ?? storage.size);
   await storage.readAt(bytes, embedded?.fileOffset ?? 0);
@@ -32,11 +32,11 @@ export async function descriptorBytes(
 }
 
 /**
- * Throws where the image has no room for `text`.
+ * Throws if `text` is longer than the sectors that the image has for its descriptor.
  *
  * @throws ImageError `unsupported`
  */
-export function checkRoom(storage: WritableStorage, { embedded }: Embedding, text: Uint8Array): void {
+export function checkRoom(storage: WritableStorage, { embedded }: DescriptorLocation, text: Uint8Array): void {
   if (embedded === null || text.length <= embedded.length) return;
   const message = `Cannot change the descriptor of "${storage.label}": it would have ${text.length} bytes, and there ` +
     `is room for ${embedded.length}; convert the image into a new one`;
@@ -44,12 +44,12 @@ export function checkRoom(storage: WritableStorage, { embedded }: Embedding, tex
 }
 
 /**
- * Stores the descriptor, and for one inside a sparse extent what changes in the header: both at one moment. All that
- * they speak of must be on stable storage; so are they when this returns.
+ * Writes the descriptor and, if it is inside a sparse extent file, the header fields of `change`, as one atomic step.
+ * Everything that they point at must be on stable storage before; they are when this returns.
  */
 export async function storeDescriptor(
   storage: WritableStorage,
-  layout: Embedding,
+  layout: DescriptorLocation,
   text: Uint8Array,
   change: HeaderChange = {},
 ): Promise<void> {
@@ -59,12 +59,12 @@ export async function storeDescriptor(
 }
 
 /**
- * The header leads to a copy of the new descriptor while the old one is written over: its sectors are several, and the
- * header is one.
+ * Overwrites the descriptor while the header points at a copy of the new one at the end of the file: only the header is
+ * a single sector and therefore atomic.
  */
 async function storeEmbedded(
   storage: WritableStorage,
-  { fileOffset, length }: NonNullable<Embedding["embedded"]>,
+  { fileOffset, length }: NonNullable<DescriptorLocation["embedded"]>,
   text: Uint8Array,
   change: HeaderChange,
 ): Promise<void> {
@@ -82,7 +82,7 @@ async function storeEmbedded(
   await storage.sync();
 }
 
-/** Changes fields of the header, which is one sector. Syncs. */
+/** Changes fields of the header, which is one sector, and syncs. `descriptor` is a file offset. */
 export async function changeHeader(storage: WritableStorage, change: HeaderChange, descriptor?: number): Promise<void> {
   const bytes = new Uint8Array(HEADER_BYTES);
   await storage.readAt(bytes, 0);
@@ -99,7 +99,7 @@ export async function changeHeader(storage: WritableStorage, change: HeaderChang
   await storage.sync();
 }
 
-/** Never shorter at first, so that nothing of the old text is left behind the new one at any moment. */
+/** Pads with newlines to the old length before truncating, so that old text never follows the new one. */
 async function storeFile(storage: WritableStorage, text: Uint8Array): Promise<void> {
   const padded = new Uint8Array(Math.max(text.length, storage.size)).fill(0x0a);
   padded.set(text);

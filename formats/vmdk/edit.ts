@@ -1,9 +1,9 @@
 /**
- * Writing into existing images: their extents in place, and a new content ID in the descriptor.
+ * Writes into existing images: changes extent files in place, and sets a new content ID in the descriptor.
  *
  * @module
  */
-import { SECTOR, viewOf } from "../bytes.ts";
+import { SECTOR } from "../bytes.ts";
 import type { DiskWriter, EditContext } from "../contract.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
@@ -11,60 +11,63 @@ import type { WritableStorage } from "../storage/types.ts";
 import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./open.ts";
 import { FLAG, UNCLEAN_AT } from "./header.ts";
-import { type HostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
-import { SPARSE_MAGIC } from "./signatures.ts";
-import { type Layout, type Part, readLayout } from "./extent_files.ts";
+import { type HostedSparse, isHostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
+import { type ExtentFile, type Layout, readLayout } from "./extent_files.ts";
 import { streamEditor } from "./stream_optimized_edit.ts";
-import { allocateAt, type FileEnd, tablesFor } from "./grain_tables.ts";
-import { type ExtentWriter, grainWriter } from "./grain_writer.ts";
-import { backingFrom, flatWriter, writerOf, type WritingPart } from "./writer.ts";
+import { allocateAtEnd, type FileEnd, grainTables } from "./grain_tables.ts";
+import { type ExtentFileWriter, grainWriter } from "./grain_writer.ts";
+import { backingFrom, type ExtentFileSpan, flatWriter, writerOf } from "./writer.ts";
 
 /**
  * Opens an existing image for writing.
  *
- * @throws ImageError as `openVmdk`, and `unsupported` for kinds that are not written here
+ * @throws ImageError as `openVmdk`, and `unsupported` for subformats that are read only
  */
 export async function editVmdk(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   refuseTracked(layout, storage.label);
   const named = backingOf(layout.descriptor, storage.label);
   const backing = named && await context.openBacking(named);
-  const editors: Editor[] = [];
-  for (const part of layout.parts) {
-    editors.push(await editorOf(part, backing && backingFrom(backing, part.guestStart), context));
+  const editors: ExtentFileEditor[] = [];
+  for (const extentFile of layout.extentFiles) {
+    editors.push(await editorOf(extentFile, backing && backingFrom(backing, extentFile.guestStart), context));
   }
   const compress = editors.some((editor) => editor.compress);
   if (compress && editors.length > 1) {
     throw unsupported(storage.label, "one of its several extents is compressed");
   }
-  const parts: WritingPart[] = layout.parts.map((part, index) => {
-    return { start: part.guestStart, end: part.guestStart + part.size, writer: editors[index].writer };
+  const spans: ExtentFileSpan[] = layout.extentFiles.map((extentFile, index) => {
+    return {
+      start: extentFile.guestStart,
+      end: extentFile.guestStart + extentFile.size,
+      writer: editors[index].writer,
+    };
   });
   let changed = false;
   return writerOf({
     size: layout.size,
-    clusterSize: editors.find((editor) => editor.unit > 1)?.unit ?? 1,
+    clusterSize: editors.find((editor) => editor.clusterSize > 1)?.clusterSize ?? 1,
     compress,
     order: "any",
     startsZeroed: false,
     zeroes: editors.every((editor) => editor.cheap) ? "cheap" : "written",
-    parts,
+    spans,
     async begin() {
       changed = true;
       for (const editor of editors) await editor.begin();
     },
     async finish() {
-      if (changed) await renewContentId(storage, layout);
+      if (changed) await updateContentId(storage, layout);
     },
   });
 }
 
-/** How one extent is changed. */
-interface Editor {
-  readonly writer: ExtentWriter;
-  readonly unit: number;
+/** The writer of one extent file, and its traits. */
+interface ExtentFileEditor {
+  readonly writer: ExtentFileWriter;
+  readonly clusterSize: number;
   readonly compress: boolean;
-  /** Whether zeroes cost less than data. */
+  /** Whether writing zeroes costs less than writing data. */
   readonly cheap: boolean;
   begin(): Promise<void>;
 }
@@ -73,30 +76,30 @@ function unsupported(label: string, reason: string): ImageError {
   return new ImageError("unsupported", `Cannot write into "${label}": ${reason}`, { path: label });
 }
 
-/** A changed block tracking file would have to record every write: backups would miss what is written here. */
+/** Throws for changed block tracking: its file must record every write, or backups miss changes. */
 function refuseTracked({ descriptor }: Layout<WritableStorage>, label: string): void {
   if (descriptor?.values.get("changetrackpath")) throw unsupported(label, "its changes are tracked in another file");
 }
 
 async function editorOf(
-  part: Part<WritableStorage>,
+  extentFile: ExtentFile<WritableStorage>,
   backing: GuestReader | null,
   context: EditContext,
-): Promise<Editor> {
-  const { storage, line, kind } = part;
-  const simple = { unit: 1, compress: false, begin: () => Promise.resolve() };
-  if (kind === "zero" || storage === null) return { ...simple, cheap: true, writer: zeroWriter() };
-  const isOwn = line === null || kind === "sparse" && part.guestStart === 0 && line.access === "RDONLY";
-  // Streams state RDONLY of their only extent, which is a hint for virtual machines.
+): Promise<ExtentFileEditor> {
+  const { storage, line, type } = extentFile;
+  const simple = { clusterSize: 1, compress: false, begin: () => Promise.resolve() };
+  if (type === "zero" || storage === null) return { ...simple, cheap: true, writer: zeroWriter() };
+  const isOwn = line === null || type === "sparse" && extentFile.guestStart === 0 && line.access === "RDONLY";
+  // streamOptimized states RDONLY for its only extent; that is a hint for virtual machines, no protection.
   if (!isOwn && line.access !== "RW" || line?.access === "NOACCESS") {
     return { ...simple, cheap: true, writer: refusingWriter(storage.label, line!.access) };
   }
-  if (kind === "flat") {
-    // The caller syncs the image's own file, which is the descriptor; this file is synced here.
-    const writer = { ...flatWriter(storage, part.fileOffset), finish: () => storage.sync() };
+  if (type === "flat") {
+    // The caller syncs only the descriptor file, so that the extent file is synced here.
+    const writer = { ...flatWriter(storage, extentFile.fileOffset), finish: () => storage.sync() };
     return { ...simple, cheap: storage.zeroesCheaply, writer };
   }
-  return await sparseEditor(storage, part.size, backing, context);
+  return await sparseEditor(storage, extentFile.size, backing, context);
 }
 
 async function sparseEditor(
@@ -104,10 +107,8 @@ async function sparseEditor(
   size: number,
   backing: GuestReader | null,
   context: EditContext,
-): Promise<Editor> {
-  const magic = new Uint8Array(Math.min(4, storage.size));
-  await storage.readAt(magic, 0);
-  if (magic.length < 4 || viewOf(magic).getUint32(0, true) !== SPARSE_MAGIC) {
+): Promise<ExtentFileEditor> {
+  if (!await isHostedSparse(storage)) {
     throw unsupported(storage.label, "extents of ESXi snapshots (COWD, seSparse) are only read here");
   }
   const sparse = await openHostedSparse(storage);
@@ -118,39 +119,39 @@ async function sparseEditor(
     if ((header.flags & FLAG.markers) === 0) throw unsupported(storage.label, "its compressed grains have no markers");
     const compress = context.compressor;
     const writer = await streamEditor({ storage, sparse, redundant, backing, compress });
-    return { writer, unit: header.grainBytes, compress: true, cheap: true, begin: () => Promise.resolve() };
+    return { writer, clusterSize: header.grainBytes, compress: true, cheap: true, begin: () => Promise.resolve() };
   }
   if (header.version === 3) throw unsupported(storage.label, "it has version 3, whose changes are tracked elsewhere");
   return {
-    writer: plainEditor(storage, sparse, redundant, backing),
-    unit: header.grainBytes,
+    writer: uncompressedEditor(storage, sparse, redundant, backing),
+    clusterSize: header.grainBytes,
     compress: false,
     cheap: true,
-    // A crash from here on shows in the header.
+    // Marks the extent unclean until it is closed.
     begin: () => storage.writeAt(new Uint8Array([1]), UNCLEAN_AT),
   };
 }
 
-function plainEditor(
+function uncompressedEditor(
   storage: WritableStorage,
   { header, directory }: HostedSparse,
   redundant: Uint8Array | null,
   backing: GuestReader | null,
-): ExtentWriter {
+): ExtentFileWriter {
   const end: FileEnd = { next: storage.size };
-  const tables = tablesFor({
+  const tables = grainTables({
     storage,
     header,
     directory: new Uint8Array(directory.buffer),
     redundant,
-    fresh: false,
-    place: (length) => Promise.resolve(allocateAt(storage, end, length, SECTOR)),
+    isNew: false,
+    allocate: (length) => Promise.resolve(allocateAtEnd(storage, end, length, SECTOR)),
   });
   return {
     ...grainWriter({ storage, header, tables, end, zeroedFrom: storage.size, backing }),
     async finish() {
       if (storage.size < end.next) await storage.truncate(end.next);
-      // Grains, then what points at them, then that it was closed: a power failure must not leave one before the other.
+      // In this order, each on stable storage before the next: grains, tables and directories, the clean mark.
       await storage.sync();
       await tables.flush();
       await tables.flushDirectories();
@@ -160,8 +161,8 @@ function plainEditor(
   };
 }
 
-/** Zeroes that have no file: they can be nothing else. */
-function zeroWriter(): ExtentWriter {
+/** Returns the writer of an extent of type ZERO, which has no file: it accepts only zeroes. */
+function zeroWriter(): ExtentFileWriter {
   return {
     write: (from) => {
       if (from.every((byte) => byte === 0)) return Promise.resolve();
@@ -173,7 +174,7 @@ function zeroWriter(): ExtentWriter {
   };
 }
 
-function refusingWriter(label: string, access: string): ExtentWriter {
+function refusingWriter(label: string, access: string): ExtentFileWriter {
   const refuse = () => {
     const message = `Cannot write into "${label}": the descriptor says that this extent is ${access}`;
     return Promise.reject(new ImageError("refused", message, { path: label }));
@@ -181,12 +182,12 @@ function refusingWriter(label: string, access: string): ExtentWriter {
   return { write: refuse, zero: refuse, finish: () => Promise.resolve() };
 }
 
-/** Images above this one must see that it is not what it was. */
-async function renewContentId(storage: WritableStorage, { descriptor, embedded }: Layout<WritableStorage>) {
+/** Sets a new content ID, so that readers refuse overlays of the old content. */
+async function updateContentId(storage: WritableStorage, { descriptor, embedded }: Layout<WritableStorage>) {
   if (descriptor === null) return;
   const [fileOffset, length] = embedded ? [embedded.fileOffset, embedded.length] : [0, storage.size];
   const old = new Uint8Array(length);
   await storage.readAt(old, fileOffset);
-  const renewed = withNewContentId(old).subarray(0, embedded ? length : undefined);
-  await storage.writeAt(renewed, fileOffset);
+  const changed = withNewContentId(old).subarray(0, embedded ? length : undefined);
+  await storage.writeAt(changed, fileOffset);
 }

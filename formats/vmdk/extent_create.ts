@@ -1,57 +1,57 @@
 /**
- * New extents: flat ones, and sparse ones of plain grains; and the headers of all new sparse ones.
+ * Creates extent files: flat ones, sparse ones with uncompressed grains, and the headers of all sparse ones.
  *
  * @module
  */
 import { alignUp, SECTOR } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { encodeHeader, FLAG, type SparseHeader, tablesOf } from "./header.ts";
+import { encodeHeader, FLAG, type SparseHeader, tableCount } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
 import type { Settings } from "./options.ts";
-import { tablesFor } from "./grain_tables.ts";
-import { type ExtentWriter, grainWriter } from "./grain_writer.ts";
+import { grainTables } from "./grain_tables.ts";
+import { type ExtentFileWriter, grainWriter } from "./grain_writer.ts";
 import { flatWriter } from "./writer.ts";
 
-/** Grains of new extents, as VMware makes them. */
+/** Grain size of new extent files: VMware's default. */
 export const GRAIN_BYTES = 64 << 10;
 const ENTRIES_PER_TABLE = 512;
-/** Room for the descriptor, so that it can change in place. */
+/** Bytes that a new sparse extent file has for its descriptor, so that it can grow in place. */
 export const DESCRIPTOR_BYTES = 20 * SECTOR;
-/** An extent of a split disk: as VMware makes it, one MiB less than 2 GiB, so that its file stays backing that. */
+/** Guest bytes of an extent of a split disk, as VMware makes it: the file, with its tables, stays below 2 GiB. */
 export const SPLIT_BYTES = 2047 << 20;
 
-/** What of the options matters for an extent. */
+/** The options that apply to an extent file. */
 type ExtentSettings = Pick<Settings, "zeroedGrains">;
 
-/** A new flat extent in an empty file. */
-export async function newFlat(storage: WritableStorage, size: number): Promise<ExtentWriter> {
+/** Creates a flat extent in an empty file. */
+export async function createFlat(storage: WritableStorage, size: number): Promise<ExtentFileWriter> {
   await storage.truncate(size);
   return flatWriter(storage, 0);
 }
 
-/** A new extent of plain grains: header, descriptor, both directories with all their tables, then grains. */
-export async function sparseExtent(
+/** Creates an extent of uncompressed grains: header, descriptor, both directories with all tables, then grains. */
+export async function createSparse(
   storage: WritableStorage,
   settings: ExtentSettings,
   size: number,
   descriptor: Uint8Array | null,
   backing: GuestReader | null,
-): Promise<ExtentWriter> {
-  const header = headerOf(settings, size, {
+): Promise<ExtentFileWriter> {
+  const header = newHeader(settings, size, {
     version: settings.zeroedGrains ? 2 : 1,
     flags: FLAG.newline | FLAG.redundant,
     descriptorBytes: descriptor && Math.max(DESCRIPTOR_BYTES, alignUp(descriptor.length, SECTOR)),
   });
   if (!storage.startsZeroed) await storage.zeroAt(0, header.overhead);
   const end = { next: header.overhead };
-  const tables = tablesFor({
+  const tables = grainTables({
     storage,
     header,
     directory: newDirectory(header, header.directory!),
     redundant: newDirectory(header, header.redundantDirectory),
-    fresh: true,
-    place: () => Promise.reject(new Error("All tables of a new extent have their places")),
+    isNew: true,
+    allocate: () => Promise.reject(new Error("All tables of a new extent are allocated")),
   });
   const zeroedFrom = storage.startsZeroed ? 0 : Infinity;
   return {
@@ -66,19 +66,19 @@ export async function sparseExtent(
   };
 }
 
-/** The header of a new extent; a stream tells in its footer where its directory lies. */
-export function headerOf(
+/** Returns the header of a new extent. With `FLAG.compressed` it leaves the directory's location to the footer. */
+export function newHeader(
   settings: ExtentSettings,
   capacity: number,
-  kind: { readonly version: number; readonly flags: number; readonly descriptorBytes: number | null },
+  fields: { readonly version: number; readonly flags: number; readonly descriptorBytes: number | null },
 ): SparseHeader {
-  const { version, descriptorBytes } = kind;
-  const compressed = (kind.flags & FLAG.compressed) !== 0;
+  const { version, descriptorBytes } = fields;
+  const compressed = (fields.flags & FLAG.compressed) !== 0;
   const shape = { capacity, grainBytes: GRAIN_BYTES, entriesPerTable: ENTRIES_PER_TABLE };
   const redundantDirectory = SECTOR + (descriptorBytes ?? 0);
   const header: SparseHeader = {
     version,
-    flags: kind.flags | (settings.zeroedGrains ? FLAG.zeroed : 0),
+    flags: fields.flags | (settings.zeroedGrains ? FLAG.zeroed : 0),
     ...shape,
     descriptor: descriptorBytes === null ? null : { fileOffset: SECTOR, length: descriptorBytes },
     redundantDirectory: compressed ? 0 : redundantDirectory,
@@ -88,7 +88,7 @@ export function headerOf(
     compressed,
   };
   if (compressed) return header;
-  const copy = directoryBytes(header) + tablesOf(header) * tableBytesOf(header);
+  const copy = directoryBytes(header) + tableCount(header) * tableBytesOf(header);
   return {
     ...header,
     directory: redundantDirectory + copy,
@@ -96,14 +96,14 @@ export function headerOf(
   };
 }
 
-/** Bytes that a grain directory takes in the file. */
+/** Returns the size of a grain directory in the file, in bytes: whole sectors. */
 export function directoryBytes(header: SparseHeader): number {
-  return alignUp(tablesOf(header) * 4, SECTOR);
+  return alignUp(tableCount(header) * 4, SECTOR);
 }
 
-/** A grain directory at `fileOffset` whose tables follow it. */
+/** Returns a grain directory for `fileOffset` whose tables follow it directly. */
 function newDirectory(header: SparseHeader, fileOffset: number): Uint8Array {
-  const count = tablesOf(header);
+  const count = tableCount(header);
   const first = (fileOffset + directoryBytes(header)) / SECTOR;
   const step = tableBytesOf(header) / SECTOR;
   const bytes = new Uint8Array(count * 4);

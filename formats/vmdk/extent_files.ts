@@ -1,5 +1,5 @@
 /**
- * What a VMDK consists of: its descriptor, and the files of its extents in the order of the guest disk.
+ * Reads the layout of a VMDK: its descriptor, and its extent files in the order of the guest disk.
  *
  * @module
  */
@@ -8,38 +8,37 @@ import type { NamedFile } from "../guest_reader.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { type Descriptor, type ExtentLine, MAX_DESCRIPTOR, parseDescriptor } from "./descriptor.ts";
-import { HEADER_BYTES, parseHeader, type SparseHeader } from "./header.ts";
-import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
+import { COWD_MAGIC, HEADER_BYTES, isSeSparse, parseHeader, SPARSE_MAGIC, type SparseHeader } from "./header.ts";
 
-/** One extent with its file. `S`: read-only or writable storage. */
-export interface Part<S extends Storage> {
-  /** First guest byte of the disk that it holds. */
+/** One extent of the disk with its open file. `S`: read-only or writable storage. */
+export interface ExtentFile<S extends Storage> {
+  /** Guest byte of the disk at which the extent begins. */
   readonly guestStart: number;
   /** Guest bytes. */
   readonly size: number;
-  readonly kind: "flat" | "sparse" | "zero";
-  /** Where a flat extent begins in its file, in bytes. */
+  readonly type: "flat" | "sparse" | "zero";
+  /** File offset of the first guest byte of a flat extent, in bytes. */
   readonly fileOffset: number;
-  /** What the descriptor says; null where the image has none. */
+  /** The line of the descriptor; null if the image has no descriptor. */
   readonly line: ExtentLine | null;
-  /** Null for zeroes. */
+  /** Null for type `zero`. */
   readonly storage: S | null;
 }
 
-/** A whole image. */
+/** The descriptor and the extent files of an image. */
 export interface Layout<S extends Storage> {
   readonly descriptor: Descriptor | null;
-  /** Where the descriptor lies in the image file, and how long it may become there; null where it is a file itself. */
+  /** Location and capacity of the descriptor inside the image file, in bytes; null if it is a file of its own. */
   readonly embedded: { readonly fileOffset: number; readonly length: number } | null;
-  readonly parts: readonly Part<S>[];
+  readonly extentFiles: readonly ExtentFile<S>[];
   /** Guest bytes. */
   readonly size: number;
 }
 
 /**
- * Reads the beginning of an image and opens the files that its descriptor names, each once.
+ * Reads the header and the descriptor of an image, and opens the files that the descriptor names, each once.
  *
- * @throws ImageError `corrupt`, `unsupported`, and what `openNamed` throws
+ * @throws ImageError `corrupt`, `unsupported`, and the errors of `openNamed`
  */
 export async function readLayout<S extends Storage>(
   storage: S,
@@ -51,14 +50,14 @@ export async function readLayout<S extends Storage>(
   if (magic === SPARSE_MAGIC && head.length === HEADER_BYTES) return await readSparse(storage, head, openNamed);
   if (magic === COWD_MAGIC && head.length >= 16) {
     const size = viewOf(head).getUint32(12, true) * 512;
-    return { descriptor: null, embedded: null, parts: [ownPart(storage, size, null)], size };
+    return { descriptor: null, embedded: null, extentFiles: [ownExtentFile(storage, size, null)], size };
   }
   if (isSeSparse(head)) throw onlyExtent(storage.label);
   const descriptor = parseDescriptor(await readText(storage), storage.label);
-  return { descriptor, embedded: null, ...await openParts(descriptor.extents, null, storage, openNamed) };
+  return { descriptor, embedded: null, ...await openExtentFiles(descriptor.extents, null, storage, openNamed) };
 }
 
-/** The descriptor of an image, its place, and the header before it, without a look at the extents; `null` where it has none. */
+/** Reads the descriptor, its location and the header before it, but opens no extent files; null if there is none. */
 export async function readDescriptor<S extends Storage>(
   storage: S,
 ): Promise<
@@ -78,9 +77,9 @@ export async function readDescriptor<S extends Storage>(
   return { descriptor, embedded: header.descriptor, header };
 }
 
-/** The extent in the image file itself. */
-function ownPart<S extends Storage>(storage: S, size: number, line: ExtentLine | null): Part<S> {
-  return { guestStart: 0, size, kind: "sparse", fileOffset: 0, line, storage };
+/** Returns the extent that is the image file itself. */
+function ownExtentFile<S extends Storage>(storage: S, size: number, line: ExtentLine | null): ExtentFile<S> {
+  return { guestStart: 0, size, type: "sparse", fileOffset: 0, line, storage };
 }
 
 function onlyExtent(label: string): ImageError {
@@ -95,21 +94,21 @@ async function readSparse<S extends Storage>(
   openNamed: (file: NamedFile) => Promise<S>,
 ): Promise<Layout<S>> {
   const header = parseHeader(head, storage.label);
-  const place = header.descriptor;
-  const alone = { parts: [ownPart(storage, header.capacity, null)], size: header.capacity };
-  if (place === null) return { descriptor: null, embedded: null, ...alone };
+  const embedded = header.descriptor;
+  const alone = { extentFiles: [ownExtentFile(storage, header.capacity, null)], size: header.capacity };
+  if (embedded === null) return { descriptor: null, embedded: null, ...alone };
   const descriptor = parseDescriptor(await readEmbedded(storage, header), storage.label);
   const { extents } = descriptor;
-  // The file may have been renamed: its only extent is itself, whatever the descriptor calls it.
+  // The file may have been renamed: its only extent is the file itself, whatever name the descriptor states.
   if (extents.length <= 1) {
-    const parts = [ownPart(storage, header.capacity, extents[0] ?? null)];
-    return { descriptor, embedded: place, parts, size: header.capacity };
+    const extentFiles = [ownExtentFile(storage, header.capacity, extents[0] ?? null)];
+    return { descriptor, embedded, extentFiles, size: header.capacity };
   }
   const own = ownExtent(extents, storage.label);
-  return { descriptor, embedded: place, ...await openParts(extents, own, storage, openNamed) };
+  return { descriptor, embedded, ...await openExtentFiles(extents, own, storage, openNamed) };
 }
 
-/** Which of several extents lies in the image file: the one of its name, else the first that is sparse. */
+/** Returns which of several extents is the image file: the sparse one with its name, else the first sparse one. */
 function ownExtent(extents: readonly ExtentLine[], label: string): ExtentLine | null {
   const sparse = extents.filter((extent) => extent.type === "SPARSE");
   return sparse.find((extent) => baseName(extent.name) === baseName(label)) ?? sparse[0] ?? null;
@@ -145,46 +144,46 @@ function tooLong(label: string, length: number): ImageError {
   return corrupt(message, label);
 }
 
-async function openParts<S extends Storage>(
+async function openExtentFiles<S extends Storage>(
   extents: readonly ExtentLine[],
   own: ExtentLine | null,
   storage: S,
   openNamed: (file: NamedFile) => Promise<S>,
-): Promise<{ readonly parts: Part<S>[]; readonly size: number }> {
-  const kinds = extents.map((line) => kindOf(line, storage.label));
+): Promise<{ readonly extentFiles: ExtentFile<S>[]; readonly size: number }> {
+  const types = extents.map((line) => typeOf(line, storage.label));
   const files = new Map<string, S>();
-  const parts: Part<S>[] = [];
+  const extentFiles: ExtentFile<S>[] = [];
   let guestStart = 0;
   for (const [index, line] of extents.entries()) {
-    const kind = kinds[index];
+    const type = types[index];
     let file: S | null = line === own ? storage : files.get(line.name) ?? null;
-    if (kind !== "zero" && file === null) {
-      file = await openNamed({ name: line.name, ...(kind === "flat" && { format: "raw" }) });
+    if (type !== "zero" && file === null) {
+      file = await openNamed({ name: line.name, ...(type === "flat" && { format: "raw" }) });
       files.set(line.name, file);
     }
-    if (kind === "zero") file = null;
-    const part = { guestStart, size: line.size, kind, fileOffset: line.fileOffset, line, storage: file };
-    checkPart(part, storage.label);
-    parts.push(part);
+    if (type === "zero") file = null;
+    const extentFile = { guestStart, size: line.size, type, fileOffset: line.fileOffset, line, storage: file };
+    checkExtentFile(extentFile, storage.label);
+    extentFiles.push(extentFile);
     guestStart += line.size;
   }
-  return { parts, size: guestStart };
+  return { extentFiles, size: guestStart };
 }
 
-function kindOf(line: ExtentLine, label: string): Part<Storage>["kind"] {
-  const kind = KINDS[line.type];
-  if (kind === undefined) {
-    const known = Object.keys(KINDS).join(", ");
+function typeOf(line: ExtentLine, label: string): ExtentFile<Storage>["type"] {
+  const type = TYPES[line.type];
+  if (type === undefined) {
+    const known = Object.keys(TYPES).join(", ");
     const message =
       `Cannot open "${label}": it has an extent of type ${line.type.slice(0, 40)}, which must be one of ` +
       known;
     throw new ImageError("unsupported", message, { path: label });
   }
-  if (kind === "zero" || line.name !== "") return kind;
+  if (type === "zero" || line.name !== "") return type;
   throw corrupt(`Cannot open "${label}": its extent of type ${line.type} names no file`, label);
 }
 
-const KINDS: { readonly [type: string]: Part<Storage>["kind"] | undefined } = {
+const TYPES: { readonly [type: string]: ExtentFile<Storage>["type"] | undefined } = {
   FLAT: "flat",
   VMFS: "flat",
   SPARSE: "sparse",
@@ -193,9 +192,9 @@ const KINDS: { readonly [type: string]: Part<Storage>["kind"] | undefined } = {
   ZERO: "zero",
 };
 
-/** A flat extent must lie in its file as a whole. */
-function checkPart({ kind, fileOffset, size, storage }: Part<Storage>, label: string): void {
-  if (kind !== "flat" || storage === null || fileOffset + size <= storage.size) return;
+/** Throws if a flat extent ends past the end of its file. */
+function checkExtentFile({ type, fileOffset, size, storage }: ExtentFile<Storage>, label: string): void {
+  if (type !== "flat" || storage === null || fileOffset + size <= storage.size) return;
   const message =
     `Cannot open "${label}": its extent in "${storage.label}" ends at byte ${fileOffset + size}, past the ` +
     `end of that file (${storage.size})`;

@@ -1,6 +1,6 @@
 /**
- * Reading the grains of a sparse extent, plain or compressed, with few large requests. Guest positions count from the
- * start of the extent.
+ * Reads the grains of a sparse extent file, uncompressed or compressed, with few large requests. Guest bytes count from
+ * the start of the extent file.
  *
  * @module
  */
@@ -9,26 +9,26 @@ import type { CompressedCluster } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Decompressor } from "../codec/decompress.ts";
-import { type GrainMap, grainsOf } from "./grain_directory.ts";
+import { type GrainMap, grainOffsets } from "./grain_directory.ts";
 
-/** Before each compressed grain: its first guest sector (8 bytes) and the length of the stream (4 bytes). */
+/** The marker before a compressed grain: its first guest sector (8 bytes) and the length of its stream (4 bytes). */
 export const GRAIN_MARKER_BYTES = 12;
 
-/** Compressed grains are read together up to this many bytes. */
+/** The most bytes that one request reads of neighbouring compressed grains. */
 const MAX_SPAN = 4 << 20;
 
-/** Reads a range that lies within data runs. */
+/** Reads ranges that lie within data extents. */
 export interface GrainReader {
   read(into: Uint8Array, start: number): Promise<void>;
-  /** As in the contract; for compressed grains. */
+  /** As {@linkcode Disk.readCompressed}; only for compressed grains. */
   readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
 }
 
-/** Reads grains that lie in the file as they are. */
-export function plainReader(map: GrainMap, storage: Storage): GrainReader {
+/** Returns a reader of uncompressed grains; contiguous ones are read with one request. */
+export function uncompressedReader(map: GrainMap, storage: Storage): GrainReader {
   return {
     async read(into, start) {
-      const grains = await grainsOf(map, start, start + into.length);
+      const grains = await grainOffsets(map, start, start + into.length);
       let skip = start % map.grainBytes;
       let done = 0;
       for (let first = 0; first < grains.length;) {
@@ -45,7 +45,8 @@ export function plainReader(map: GrainMap, storage: Storage): GrainReader {
 }
 
 /**
- * Reads compressed grains. Where `hasMarkers`, the length of a stream stands before it; else it is found by decompressing.
+ * Returns a reader of compressed grains. With `hasMarkers`, a marker states the length of each stream; without, only
+ * decompression finds it.
  */
 export function compressedReader(
   map: GrainMap,
@@ -57,7 +58,7 @@ export function compressedReader(
   const streams = streamReader(map, storage, hasMarkers);
   let kept: { readonly fileOffset: number; readonly grain: Uint8Array } | null = null;
 
-  /** Fills `into`, a whole grain; `needed` bytes of it must be there, what follows may lack at the end of the disk. */
+  /** Fills `into`, a whole grain. The stream must yield `needed` bytes: the last grain of a disk may be short. */
   async function decompressInto(
     stream: Uint8Array,
     fileOffset: number,
@@ -74,7 +75,7 @@ export function compressedReader(
     into.set(grain);
   }
 
-  /** Reads the part of the grain at the guest byte `at` that begins with its byte `from`. */
+  /** Fills `into` from byte `from` of the grain at guest byte `at` on. */
   async function readPart({ stream, fileOffset }: Stream, at: number, into: Uint8Array, from: number) {
     const needed = Math.min(grainBytes, map.size - at);
     if (into.length === grainBytes) return await decompressInto(stream, fileOffset, into, needed);
@@ -82,7 +83,7 @@ export function compressedReader(
     if (grain === null) {
       grain = new Uint8Array(grainBytes);
       await decompressInto(stream, fileOffset, grain, needed);
-      // The rest of it is likely to be asked for next.
+      // The next read is likely to need the rest of this grain.
       kept = { fileOffset, grain };
     }
     into.set(grain.subarray(from, from + into.length));
@@ -92,30 +93,30 @@ export function compressedReader(
     async read(into, start) {
       const end = start + into.length;
       const found: Stream[] = [];
-      for await (const stream of streams(await grainsOf(map, start, end))) found.push(stream);
-      // Handed in together, so that they go to a worker together.
+      for await (const stream of streams(await grainOffsets(map, start, end))) found.push(stream);
+      // All are started before the first is awaited, so that one message to a worker carries them.
       const parts = found.map((stream, index) => {
         const at = alignDown(start, grainBytes) + index * grainBytes;
         const [from, to] = [Math.max(start, at), Math.min(end, at + grainBytes)];
         return readPart(stream, at, into.subarray(from - start, to - start), from - at);
       });
-      // All parts end before this call does: the caller may reuse `into` then.
+      // Waits for all parts even if one fails: the caller may reuse `into` after this call.
       await Promise.allSettled(parts);
       await Promise.all(parts);
     },
     async readCompressed(room, start, end) {
-      // Where no marker tells its length, and at the end of the disk, what a grain gives shows when it is decompressed.
+      // Without a marker the length of a stream is unknown, and so is the decompressed length of a short last grain.
       if (!hasMarkers || start % grainBytes !== 0 || end % grainBytes !== 0) return null;
-      const units: CompressedCluster[] = [];
-      for await (const { stream } of streams(await grainsOf(map, start, end), bufferAllocator(room))) {
-        units.push({ codec: "zlib", bytes: stream, length: grainBytes });
+      const grains: CompressedCluster[] = [];
+      for await (const { stream } of streams(await grainOffsets(map, start, end), bufferAllocator(room))) {
+        grains.push({ codec: "zlib", bytes: stream, length: grainBytes });
       }
-      return units;
+      return grains;
     },
   };
 }
 
-/** Decompresses what did not give a whole grain: the last grain of a disk may be short. */
+/** Decompresses a stream that does not yield a whole grain: the last grain of a disk may be short. */
 async function inflate(stream: Uint8Array, fileOffset: number, most: number, label: string): Promise<Uint8Array> {
   const { inflateSync } = await import("node:zlib");
   try {
@@ -126,25 +127,25 @@ async function inflate(stream: Uint8Array, fileOffset: number, most: number, lab
   }
 }
 
-const ownMemory = (length: number): Uint8Array => new Uint8Array(length);
+const newBuffer = (length: number): Uint8Array => new Uint8Array(length);
 
-/** A compressed grain. */
+/** The stream of a compressed grain. */
 interface Stream {
   readonly fileOffset: number;
   readonly stream: Uint8Array;
 }
 
-/** Reads the streams of grains, those that follow each other closely with one request. */
+/** Returns a generator that reads the streams of grains; grains that lie close together are read with one request. */
 function streamReader(
   { grainBytes, label }: GrainMap,
   storage: Storage,
   hasMarkers: boolean,
 ): (grains: readonly number[], take?: (length: number) => Uint8Array) => AsyncGenerator<Stream> {
-  // Streams of data that do not compress are a little longer than the grain.
+  // Incompressible data gives streams a little longer than the grain; twice the grain size is generous.
   const most = 2 * grainBytes + 1024;
 
-  /** `length` bytes, or what the file has of them. */
-  async function bytesAt(fileOffset: number, length: number, take = ownMemory): Promise<Uint8Array> {
+  /** Reads `length` bytes, or fewer at the end of the file. */
+  async function bytesAt(fileOffset: number, length: number, take = newBuffer): Promise<Uint8Array> {
     const bytes = take(Math.max(0, Math.min(length, storage.size - fileOffset)));
     await storage.readAt(bytes, fileOffset);
     return bytes;
@@ -154,7 +155,7 @@ function streamReader(
     return corrupt(`Cannot read the grain at ${fileOffset} of "${label}": the file ends inside it`, label, fileOffset);
   }
 
-  /** Length of the stream of a grain, whose marker is the beginning of `bytes`. */
+  /** Returns the length of the stream that the marker at the start of `bytes` states. */
   function streamLength(bytes: Uint8Array, fileOffset: number): number {
     if (bytes.length < GRAIN_MARKER_BYTES) throw cutShort(fileOffset);
     const length = viewOf(bytes).getUint32(8, true);
@@ -164,7 +165,7 @@ function streamReader(
     throw corrupt(message, label, fileOffset);
   }
 
-  /** The stream of one grain, from `span`, which begins with it, or from the file. */
+  /** Returns the stream of one grain from `span`, which begins at its file offset, or else reads it from the file. */
   async function streamAt(fileOffset: number, span: Uint8Array): Promise<Uint8Array> {
     if (!hasMarkers) return span.length >= most ? span : await bytesAt(fileOffset, most);
     const marker = span.length >= GRAIN_MARKER_BYTES ? span : await bytesAt(fileOffset, GRAIN_MARKER_BYTES);
@@ -176,7 +177,7 @@ function streamReader(
     return stream;
   }
 
-  /** How much to read from the grain `index` on: as long as the grains follow each other closely. */
+  /** Returns how many bytes to read from the grain `index` on: up to the last grain that lies close behind it. */
   function spanLength(grains: readonly number[], index: number): number {
     const start = grains[index];
     let end = start;
@@ -184,7 +185,7 @@ function streamReader(
       if (grains[next] <= end || grains[next] - end > most || grains[next] - start > MAX_SPAN) break;
       end = grains[next];
     }
-    // The last one is of unknown length.
+    // The length of the last stream is unknown.
     return end - start + Math.min(most, grainBytes + 1024);
   }
 

@@ -1,6 +1,6 @@
 /**
- * The two copies of the grain tables of an extent: where they differ, and what each of them is worth. Readers use the
- * first copy, and writers write it first: what it says is true, unless it cannot be.
+ * Compares the two copies of the grain tables of an extent file. Readers use the first copy, and writers write it
+ * first: its valid entries take precedence over the second.
  *
  * @module
  */
@@ -8,53 +8,53 @@ import { equalBytes, SECTOR, viewOf } from "../bytes.ts";
 import type { CheckContext } from "../maintenance.ts";
 import { fileRanges, type Overlaps } from "../shared/overlaps.ts";
 import type { Storage } from "../storage/types.ts";
-import { FLAG, tablesOf } from "./header.ts";
+import { FLAG, tableCount } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
-import type { SparseExtent } from "./sparse_extents.ts";
+import type { SparseExtentFile } from "./sparse_extent_files.ts";
 
-/** A table of which the copies do not say the same. */
+/** A grain table whose copies differ. */
 export interface TableFault {
   readonly index: number;
   /** File offset of the table. */
   readonly fileOffset: number;
-  /** The copies; `null` where the directory leads to none. One at least is there. */
+  /** The copies; `null` if the directory entry points at none. At least one is not null. */
   readonly first: Uint8Array | null;
   readonly second: Uint8Array | null;
 }
 
-/** The tables whose copies differ, in the order of their numbers. */
+/** Yields the tables whose copies differ, by ascending directory index. */
 export async function* tableFaults<S extends Storage>(
-  extent: SparseExtent<S>,
+  extent: SparseExtentFile<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): AsyncGenerator<TableFault> {
   const { sparse: { header, directory }, redundant } = extent;
   if (redundant === null) return;
-  for (let index = 0; index < tablesOf(header); index++) {
+  for (let index = 0; index < tableCount(header); index++) {
     if (index % 64 === 0) await checkpoint();
-    const places = [directory, viewOf(redundant)].map((view) => view.getUint32(index * 4, true) * SECTOR);
-    if (places[0] === places[1]) continue;
-    const [first, second] = await Promise.all(places.map((place) => tableAt(extent, place)));
+    const fileOffsets = [directory, viewOf(redundant)].map((view) => view.getUint32(index * 4, true) * SECTOR);
+    if (fileOffsets[0] === fileOffsets[1]) continue;
+    const [first, second] = await Promise.all(fileOffsets.map((fileOffset) => readTable(extent, fileOffset)));
     if (first === null && second === null) continue;
     if (first !== null && second !== null && equalBytes(first, second)) continue;
-    yield { index, fileOffset: first === null ? places[1] : places[0], first, second };
+    yield { index, fileOffset: first === null ? fileOffsets[1] : fileOffsets[0], first, second };
   }
 }
 
-/** The table at `place`; `null` where none can be. */
-export async function tableAt<S extends Storage>(
-  { storage, sparse: { header } }: SparseExtent<S>,
-  place: number,
+/** Reads the table at `fileOffset`; `null` if no table can lie there. */
+export async function readTable<S extends Storage>(
+  { storage, sparse: { header } }: SparseExtentFile<S>,
+  fileOffset: number,
 ): Promise<Uint8Array | null> {
   const length = tableBytesOf(header);
-  if (place < 2 * SECTOR || place + length > storage.size) return null;
+  if (fileOffset < 2 * SECTOR || fileOffset + length > storage.size) return null;
   const bytes = new Uint8Array(length);
-  await storage.readAt(bytes, place);
+  await storage.readAt(bytes, fileOffset);
   return bytes;
 }
 
-/** Whether an entry of a table can be: a hole, stated zeroes, or a grain that begins inside the file. */
-export function isPossible<S extends Storage>(
-  { storage, sparse: { header } }: SparseExtent<S>,
+/** Returns whether a table entry is valid: a hole, zeroes, or a grain that begins inside the file. */
+export function isValidEntry<S extends Storage>(
+  { storage, sparse: { header } }: SparseExtentFile<S>,
   entry: number,
 ): boolean {
   if (entry === 0) return true;
@@ -63,10 +63,10 @@ export function isPossible<S extends Storage>(
 }
 
 /**
- * Returns the file offset behind the last part of the file that is in use. All entries must be valid.
+ * Returns the end of the used part of the file: the greatest end of a structure or grain. All entries must be valid.
  */
 export async function usedEnd<S extends Storage>(
-  extent: SparseExtent<S>,
+  extent: SparseExtentFile<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const { sparse: { header, directory }, redundant } = extent;
@@ -74,32 +74,32 @@ export async function usedEnd<S extends Storage>(
   const { descriptor } = header;
   let end = Math.max(header.overhead, descriptor === null ? 0 : descriptor.fileOffset + descriptor.length);
   for (
-    const [view, place] of [[directory, header.directory], [
+    const [view, fileOffset] of [[directory, header.directory], [
       redundant && viewOf(redundant),
       header.redundantDirectory,
     ]] as const
   ) {
-    if (view === null || place === null) continue;
-    end = Math.max(end, place + view.byteLength);
+    if (view === null || fileOffset === null) continue;
+    end = Math.max(end, fileOffset + view.byteLength);
     for (let at = 0; at < view.byteLength; at += 4) {
       const table = view.getUint32(at, true) * SECTOR;
       if (table !== 0) end = Math.max(end, table + tableBytes);
     }
   }
-  await eachGrain(extent, { checkpoint }, (grain) => end = Math.max(end, grain + header.grainBytes));
+  await forEachGrain(extent, { checkpoint }, (grain) => end = Math.max(end, grain + header.grainBytes));
   return end;
 }
 
 /** Calls `visit` with the file offset of each grain that the first copies of the tables point at. */
-export async function eachGrain<S extends Storage>(
-  extent: SparseExtent<S>,
+export async function forEachGrain<S extends Storage>(
+  extent: SparseExtentFile<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
   visit: (fileOffset: number) => void,
 ): Promise<void> {
   const { directory } = extent.sparse;
   for (let index = 0; index * 4 < directory.byteLength; index++) {
     if (index % 64 === 0) await checkpoint();
-    const table = await tableAt(extent, directory.getUint32(index * 4, true) * SECTOR);
+    const table = await readTable(extent, directory.getUint32(index * 4, true) * SECTOR);
     if (table === null) continue;
     const view = viewOf(table);
     for (let at = 0; at < view.byteLength; at += 4) {
@@ -109,13 +109,13 @@ export async function eachGrain<S extends Storage>(
   }
 }
 
-/** The grains that begin inside another one. */
+/** Finds grains that begin inside another one. */
 export async function overlapsIn<S extends Storage>(
-  extent: SparseExtent<S>,
+  extent: SparseExtentFile<S>,
   context: Pick<CheckContext, "checkpoint">,
 ): Promise<Overlaps> {
-  const places = fileRanges();
+  const ranges = fileRanges();
   const { grainBytes } = extent.sparse.header;
-  await eachGrain(extent, context, (grain) => places.add(grain, grain + grainBytes));
-  return places.overlaps();
+  await forEachGrain(extent, context, (grain) => ranges.add(grain, grain + grainBytes));
+  return ranges.overlaps();
 }

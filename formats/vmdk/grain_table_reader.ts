@@ -1,5 +1,5 @@
 /**
- * Reading grain tables, several with one request where they lie side by side.
+ * Reads grain tables into a cache; adjacent ones with one request.
  *
  * @module
  */
@@ -8,45 +8,45 @@ import type { MaybePromise } from "../maybe_promise.ts";
 import { lruCache } from "../shared/lru_cache.ts";
 import type { Storage } from "../storage/types.ts";
 
-/** Bytes of tables read at once. */
+/** The most bytes of adjacent tables that one request reads. */
 const CHUNK_BYTES = 64 << 10;
 
-/** Bytes of tables held for one disk: enough for 256 GiB of it with the usual grains. */
+/** Bytes of tables that are cached for one disk: enough for 256 GiB with grains of 64 KiB. */
 const CACHE_BYTES = 16 << 20;
 
-/** Grain tables, by their number in the grain directory. */
+/** Grain tables by their index in the grain directory. */
 export interface TableReader {
-  /** The table `index`, which lies at `place`, and the tables behind it that are known without another request. */
-  get(index: number, place: number): MaybePromise<Tables>;
+  /** Returns the table `index`, which lies at `fileOffset`, and the adjacent tables after it in the same chunk. */
+  get(index: number, fileOffset: number): MaybePromise<AdjacentTables>;
 }
 
-/** Tables of consecutive numbers, one after another. */
-export interface Tables {
+/** The entries of consecutive tables, one table after another. */
+export interface AdjacentTables {
   readonly view: DataView;
-  /** How many there are, from the asked one on. */
+  /** The number of tables, from the requested one on. */
   readonly count: number;
 }
 
-/** Consecutive tables that lie side by side. */
+/** Consecutive tables that are adjacent in the file. */
 interface Chunk {
   readonly first: number;
   readonly count: number;
   readonly bytes: Uint8Array;
 }
 
-/** What all extents of a disk hold of their tables, within one limit. */
-export interface TableMemory {
-  /** A number for one extent more. */
+/** A cache of grain tables that all extent files of a disk share, with one limit. */
+export interface GrainTableCache {
+  /** Returns a number that identifies one more extent file. */
   owner(): number;
   get(owner: number, first: number): Chunk | undefined;
   set(owner: number, chunk: Chunk): void;
 }
 
-/** Creates the cache for the tables of one disk, which evicts the least recently used. */
-export function tableMemory(): TableMemory {
+/** Creates the cache of the grain tables of one disk, which evicts the least recently used. */
+export function grainTableCache(): GrainTableCache {
   const chunks = lruCache(({ bytes }: Chunk) => bytes.length, CACHE_BYTES);
   let owners = 0;
-  // A directory has at most 2^22 entries, and a disk 2^15 extents.
+  // Unique: a directory has at most 2^22 entries, and a disk 2^15 extent files.
   const keyOf = (owner: number, first: number) => owner * 2 ** 23 + first;
   return {
     owner: () => owners++,
@@ -55,51 +55,51 @@ export function tableMemory(): TableMemory {
   };
 }
 
-/** The tables of one extent. */
-export interface TableShape {
+/** Size, number and file offsets of the tables of one extent file. */
+export interface TableLayout {
   readonly tableBytes: number;
-  /** How many there are. */
+  /** The number of tables. */
   readonly count: number;
-  /** File offset of a table; backing zero where there is none. */
+  /** Returns the file offset of a table; negative if there is none. */
   readonly offsetOf: (index: number) => number;
 }
 
-/** A reader of the tables in `storage`. */
-export function tableReader(storage: Storage, shape: TableShape, memory: TableMemory): TableReader {
-  const { tableBytes, count, offsetOf } = shape;
+/** Creates a reader of the tables in `storage`. */
+export function tableReader(storage: Storage, layout: TableLayout, cache: GrainTableCache): TableReader {
+  const { tableBytes, count, offsetOf } = layout;
   const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / tableBytes));
-  const owner = memory.owner();
+  const owner = cache.owner();
 
-  /** The tables around `index` that lie side by side, within a grid of chunks. */
-  function around(index: number, place: number): { readonly first: number; readonly end: number } {
+  /** Returns the adjacent tables around `index`, within its cell of a grid of `perChunk` tables. */
+  function adjacentTo(index: number, fileOffset: number): { readonly first: number; readonly end: number } {
     const gridStart = index - index % perChunk;
     const gridEnd = Math.min(count, gridStart + perChunk);
-    const follows = (other: number) => offsetOf(other) === place + (other - index) * tableBytes;
+    const follows = (other: number) => offsetOf(other) === fileOffset + (other - index) * tableBytes;
     let [first, end] = [index, index + 1];
     while (first > gridStart && follows(first - 1)) first--;
     while (end < gridEnd && follows(end)) end++;
     return { first, end };
   }
 
-  function from(chunk: Chunk, index: number): Tables {
+  function tablesFrom(chunk: Chunk, index: number): AdjacentTables {
     const skip = (index - chunk.first) * tableBytes;
     const { buffer, byteOffset, length } = chunk.bytes;
     return { view: new DataView(buffer, byteOffset + skip, length - skip), count: chunk.count - (index - chunk.first) };
   }
 
-  async function load(index: number, place: number, first: number, end: number): Promise<Tables> {
+  async function load(index: number, fileOffset: number, first: number, end: number): Promise<AdjacentTables> {
     const chunk = {
       first,
       count: end - first,
-      bytes: await bytesAt(place - (index - first) * tableBytes, end - first),
+      bytes: await bytesAt(fileOffset - (index - first) * tableBytes, end - first),
     };
-    memory.set(owner, chunk);
-    return from(chunk, index);
+    cache.set(owner, chunk);
+    return tablesFrom(chunk, index);
   }
 
   async function bytesAt(fileOffset: number, tables: number): Promise<Uint8Array> {
     const length = tables * tableBytes;
-    // A large empty disk has gigabytes of tables that were never written.
+    // Tables that were never written are holes of the file: gigabytes for a large empty disk.
     const found = await storage.holeAt?.(fileOffset, fileOffset + length);
     if (found?.hole && found.end >= fileOffset + length && length <= CHUNK_BYTES) return zeroes(length);
     const bytes = new Uint8Array(length);
@@ -108,10 +108,10 @@ export function tableReader(storage: Storage, shape: TableShape, memory: TableMe
   }
 
   return {
-    get(index, place) {
-      const { first, end } = around(index, place);
-      const chunk = memory.get(owner, first);
-      return chunk === undefined ? load(index, place, first, end) : from(chunk, index);
+    get(index, fileOffset) {
+      const { first, end } = adjacentTo(index, fileOffset);
+      const chunk = cache.get(owner, first);
+      return chunk === undefined ? load(index, fileOffset, first, end) : tablesFrom(chunk, index);
     },
   };
 }

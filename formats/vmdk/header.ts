@@ -1,69 +1,83 @@
 /**
  * The header of a hosted sparse extent, by VMware's "Virtual Disk Format 5.0", "Hosted Sparse Extents" and
- * "Stream-Optimized Compressed Sparse Extents". All fields are little-endian and count sectors of 512 bytes; here they
- * are bytes.
+ * "Stream-Optimized Compressed Sparse Extents", and the magics of all extent files. Header fields are little-endian and
+ * count sectors of 512 bytes; {@linkcode SparseHeader} has bytes.
  *
  * @module
  */
 import { isPowerOfTwo, SECTOR, setU64, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
-import { SPARSE_MAGIC } from "./signatures.ts";
+
+/** `KDMV`, the first four bytes of a hosted sparse extent. */
+export const SPARSE_MAGIC = 0x564d444b;
+/** `COWD`, the first four bytes of an ESX server sparse extent. */
+export const COWD_MAGIC = 0x44574f43;
+/** The first eight bytes of the constant header of `seSparse`, as two little-endian words of which the second is 0. */
+export const SESPARSE_MAGIC = 0xcafebabe;
+
+/** Returns whether a file that begins with `head` is an `seSparse` extent of major version 2. */
+export function isSeSparse(head: Uint8Array): boolean {
+  if (head.length < 16) return false;
+  const view = viewOf(head);
+  return view.getUint32(0, true) === SESPARSE_MAGIC && view.getUint32(4, true) === 0 &&
+    view.getUint32(12, true) === 2;
+}
 
 /** Bytes of a header and of a marker. */
 export const HEADER_BYTES = SECTOR;
 
-/** Offset of the byte that says that a writer has not closed the extent. */
+/** Offset of `uncleanShutdown`: a byte that is not 0 while a writer has the extent open. */
 export const UNCLEAN_AT = 72;
 
 /** Bits of {@linkcode SparseHeader.flags}. */
 export const FLAG = {
   /** The four line end characters of the header are valid. */
   newline: 1 << 0,
-  /** There is a second, equal grain directory with tables of its own. */
+  /** The extent has a redundant grain directory, with tables of its own. */
   redundant: 1 << 1,
-  /** A grain table entry of 1 stands for zeroes (version 2). */
+  /** A grain table entry of 1 means zeroes (version 2). */
   zeroed: 1 << 2,
   /** Grains are compressed. */
   compressed: 1 << 16,
-  /** Grains and metadata are preceded by markers. */
+  /** Markers precede grains and metadata. */
   markers: 1 << 17,
 } as const;
 
-/** Sectors that fit an offset of 2^53 bytes. */
+/** Limit of sector numbers: offsets stay below 2^53 bytes. */
 const MAX_SECTORS = 2 ** 44;
 
-/** Grains are compressed and decompressed in memory as a whole; the usual grain has 64 KiB. */
+/** The largest grain that is read: whole grains are decompressed in memory. The default is 64 KiB. */
 const MAX_GRAIN_BYTES = 32 << 20;
 
-/** The specification says 512; anything up to this is read. */
+/** The most entries of a grain table that are read; the specification requires 512. */
 const MAX_TABLE_ENTRIES = 4096;
 
 const LINE_ENDS = [0x0a, 0x20, 0x0d, 0x0a];
 
-/** What a header says. Sizes and offsets in bytes. */
+/** A parsed header; sizes and offsets in bytes. */
 export interface SparseHeader {
   readonly version: number;
   readonly flags: number;
   /** Guest bytes of the extent. */
   readonly capacity: number;
   readonly grainBytes: number;
-  /** Where the descriptor lies in the file; null where it has none. */
+  /** File offset and length of the descriptor; null if the file has none. */
   readonly descriptor: { readonly fileOffset: number; readonly length: number } | null;
   readonly entriesPerTable: number;
   /** File offset of the redundant grain directory; 0: none. */
   readonly redundantDirectory: number;
-  /** File offset of the grain directory; null where the footer at the end of the file tells. */
+  /** File offset of the grain directory; null if the footer states it. */
   readonly directory: number | null;
-  /** File bytes before the first grain. */
+  /** Bytes of the file before the first grain. */
   readonly overhead: number;
-  /** Whether a writer left it without closing it. */
+  /** Whether a writer has not closed the extent. */
   readonly unclean: boolean;
   /** Whether grains are zlib streams. */
   readonly compressed: boolean;
 }
 
 /**
- * Reads and checks a header.
+ * Parses and checks a header.
  *
  * @param bytes 512 bytes, which begin with the magic
  * @throws ImageError `corrupt`, `unsupported`
@@ -95,7 +109,7 @@ export function parseHeader(bytes: Uint8Array, label: string): SparseHeader {
       ? null
       : { fileOffset: descriptorOffset, length: descriptorLength },
     entriesPerTable: entriesField(view.getUint32(44, true), label),
-    // Where the flag is not set the field says nothing.
+    // Without the flag the field is undefined.
     redundantDirectory: flags & FLAG.redundant ? sectors(48, "redundant grain directory") : 0,
     directory: isAtEnd(view) ? null : sectors(56, "grain directory"),
     overhead: isAllOnes(view, 64) ? 0 : sectors(64, "overhead"),
@@ -104,7 +118,7 @@ export function parseHeader(bytes: Uint8Array, label: string): SparseHeader {
   };
 }
 
-/** The 512 bytes of a header. */
+/** Returns the 512 bytes of a header. */
 export function encodeHeader(header: SparseHeader): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = viewOf(bytes);
@@ -126,8 +140,8 @@ export function encodeHeader(header: SparseHeader): Uint8Array {
   return bytes;
 }
 
-/** How many grain tables cover the extent. */
-export function tablesOf({ capacity, grainBytes, entriesPerTable }: SparseHeader): number {
+/** Returns how many grain tables cover the extent. */
+export function tableCount({ capacity, grainBytes, entriesPerTable }: SparseHeader): number {
   return Math.ceil(capacity / (grainBytes * entriesPerTable));
 }
 

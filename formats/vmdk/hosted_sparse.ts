@@ -1,5 +1,6 @@
 /**
- * Opening a hosted sparse extent: its header, or the footer that speaks for it, and its grain directory.
+ * Opens a hosted sparse extent file: reads its header, the footer if that states the directory, and its grain
+ * directory.
  *
  * @module
  */
@@ -7,39 +8,46 @@ import { SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_directory.ts";
-import { FLAG, HEADER_BYTES, parseHeader, type SparseHeader, tablesOf } from "./header.ts";
-import { SPARSE_MAGIC } from "./signatures.ts";
-import { type TableMemory, tableMemory, tableReader } from "./grain_table_reader.ts";
+import { FLAG, HEADER_BYTES, parseHeader, SPARSE_MAGIC, type SparseHeader, tableCount } from "./header.ts";
+import { type GrainTableCache, grainTableCache, tableReader } from "./grain_table_reader.ts";
 
-/** A hosted sparse extent, open. */
+/** An open hosted sparse extent file. */
 export interface HostedSparse {
-  /** The header, with the directory's place from the footer where that tells it. */
+  /** The header, with the file offset of the directory from the footer if there is one. */
   readonly header: SparseHeader;
-  /** Whether the footer tells where the grain directory lies. */
+  /** Whether a footer states the file offset of the grain directory. */
   readonly hasFooter: boolean;
   readonly map: GrainMap;
   /** The grain directory. */
   readonly directory: DataView;
 }
 
-/** Opens the extent in `storage`, which begins with the magic. */
+/** Returns whether `storage` begins with the magic of hosted sparse extents. */
+export async function isHostedSparse(storage: Storage): Promise<boolean> {
+  if (storage.size < 4) return false;
+  const magic = new Uint8Array(4);
+  await storage.readAt(magic, 0);
+  return viewOf(magic).getUint32(0, true) === SPARSE_MAGIC;
+}
+
+/** Opens a hosted sparse extent file; the caller has checked its magic. */
 export async function openHostedSparse(
   storage: Storage,
-  memory: TableMemory = tableMemory(),
+  tableCache: GrainTableCache = grainTableCache(),
 ): Promise<HostedSparse> {
   const first = await readHeader(storage, 0);
   const hasFooter = first.directory === null;
   const header = hasFooter ? await readFooter(storage, first) : first;
   const directory = viewOf(await readDirectory(storage, header));
-  return { header, hasFooter, directory, map: mapOf(header, directory, storage, memory) };
+  return { header, hasFooter, directory, map: mapOf(header, directory, storage, tableCache) };
 }
 
-/** Bytes of a grain table. */
+/** Returns the size of a grain table in bytes. */
 export function tableBytesOf({ entriesPerTable }: SparseHeader): number {
   return entriesPerTable * 4;
 }
 
-function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memory: TableMemory): GrainMap {
+function mapOf(header: SparseHeader, directory: DataView, storage: Storage, tableCache: GrainTableCache): GrainMap {
   const zeroed = (header.flags & FLAG.zeroed) !== 0;
   const tableBytes = tableBytesOf(header);
   // Entries are sectors.
@@ -54,12 +62,12 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, memo
     label: storage.label,
     size: header.capacity,
     grainBytes: header.grainBytes,
-    tableReach: header.grainBytes * header.entriesPerTable,
+    tableCoverage: header.grainBytes * header.entriesPerTable,
     compressed: header.compressed,
     tableAt,
-    // The last grain of a file may be cut short: only its first byte is sure.
+    // The file may end inside its last grain: only the first byte of a grain must exist.
     grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
-    tables: tableReader(storage, { tableBytes, count: tablesOf(header), offsetOf: tableAt }, memory),
+    tables: tableReader(storage, { tableBytes, count: tableCount(header), offsetOf: tableAt }, tableCache),
   };
 }
 
@@ -72,7 +80,7 @@ async function readHeader(storage: Storage, fileOffset: number): Promise<SparseH
   return parseHeader(bytes, storage.label);
 }
 
-/** The footer: a second header in the last sector but one, before the end-of-stream marker. */
+/** Reads the footer: a second header in the sector before the end-of-stream marker, which is the last one. */
 async function readFooter(storage: Storage, first: SparseHeader): Promise<SparseHeader> {
   const { label, size } = storage;
   const lacks = (what: string) => {
@@ -85,7 +93,7 @@ async function readFooter(storage: Storage, first: SparseHeader): Promise<Sparse
   await storage.readAt(bytes, size - 2 * SECTOR);
   if (viewOf(bytes).getUint32(0, true) !== SPARSE_MAGIC) throw lacks("there is none");
   const footer = parseHeader(bytes, label);
-  if (footer.directory === null) throw lacks("that does not tell it either");
+  if (footer.directory === null) throw lacks("that does not state it either");
   for (const field of ["capacity", "grainBytes", "entriesPerTable", "compressed"] as const) {
     if (footer[field] !== first[field]) throw lacks(`its ${field} is not that of the header`);
   }
@@ -94,7 +102,7 @@ async function readFooter(storage: Storage, first: SparseHeader): Promise<Sparse
 
 async function readDirectory(storage: Storage, header: SparseHeader): Promise<Uint8Array> {
   const { label, size } = storage;
-  const entries = tablesOf(header);
+  const entries = tableCount(header);
   if (entries > MAX_DIRECTORY_ENTRIES) {
     const message =
       `Cannot open "${label}": its grain directory has ${entries} entries for ${header.capacity} bytes, ` +
@@ -116,12 +124,12 @@ async function readDirectory(storage: Storage, header: SparseHeader): Promise<Ui
   return bytes;
 }
 
-/** The redundant grain directory; null where there is none that can be one: every reader leaves that alone. */
+/** Reads the redundant grain directory; null if there is none or its offset is invalid, since no reader needs it. */
 export async function readRedundant(storage: Storage, header: SparseHeader): Promise<Uint8Array | null> {
-  const place = header.redundantDirectory;
-  const length = tablesOf(header) * 4;
-  if (place < SECTOR || place === header.directory || place + length > storage.size) return null;
+  const fileOffset = header.redundantDirectory;
+  const length = tableCount(header) * 4;
+  if (fileOffset < SECTOR || fileOffset === header.directory || fileOffset + length > storage.size) return null;
   const bytes = new Uint8Array(length);
-  if (length > 0) await storage.readAt(bytes, place);
+  if (length > 0) await storage.readAt(bytes, fileOffset);
   return bytes;
 }

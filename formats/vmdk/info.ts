@@ -1,13 +1,13 @@
 /**
- * What `info` shows of a VMDK.
+ * The properties of a VMDK for the `info` command.
  *
  * @module
  */
 import type { FormatInfo, InfoValue } from "../contract.ts";
 import type { Descriptor, ExtentLine } from "./descriptor.ts";
 
-/** What is known of one extent. */
-export interface ExtentFacts {
+/** Properties of one extent file. */
+export interface ExtentFileInfo {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
@@ -16,8 +16,8 @@ export interface ExtentFacts {
   readonly grainBytes?: number;
 }
 
-/** The info of an image; `descriptor` is null where it has none. */
-export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentFacts[]): FormatInfo {
+/** Returns the info of an image; `descriptor` is null if it has none. */
+export function infoOf(descriptor: Descriptor | null, extents: readonly ExtentFileInfo[]): FormatInfo {
   const value = (key: string) => descriptor?.values.get(key);
   const stated: { readonly [name: string]: string | number | null | undefined } = {
     "create-type": descriptor?.createType,
@@ -27,17 +27,17 @@ export function factsOf(descriptor: Descriptor | null, extents: readonly ExtentF
     "hardware-version": value("ddb.virtualhwversion"),
     "tools-version": value("ddb.toolsversion"),
   };
-  const facts: { [name: string]: InfoValue } = {};
-  for (const [name, fact] of Object.entries(stated)) if (fact !== null && fact !== undefined) facts[name] = fact;
-  return { ...facts, extents: extents.map(extentFact) };
+  const info: { [name: string]: InfoValue } = {};
+  for (const [name, entry] of Object.entries(stated)) if (entry !== null && entry !== undefined) info[name] = entry;
+  return { ...info, extents: extents.map(extentFileInfo) };
 }
 
-/** A content ID, eight hexadecimal digits, as the number that other programs show. */
+/** Returns a content ID, eight hexadecimal digits, as a number, as qemu-img shows it. */
 function numberOf(id: string | null | undefined): number | null {
   return id === null || id === undefined ? null : parseInt(id, 16);
 }
 
-function extentFact({ format, size, line, compressed, grainBytes }: ExtentFacts): FormatInfo {
+function extentFileInfo({ format, size, line, compressed, grainBytes }: ExtentFileInfo): FormatInfo {
   return {
     ...(line !== null && line.name !== "" && { filename: line.name }),
     format,

@@ -7,9 +7,9 @@ import { SECTOR, viewOf } from "../bytes.ts";
 import type { Format } from "../contract.ts";
 import { looksLikeDescriptor } from "./descriptor.ts";
 import { checkPlan, CREATE_OPTIONS, MAX_SIZE } from "./options.ts";
-import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
+import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./header.ts";
 
-const backingVerbs = () => import("./backing.ts");
+const backingModule = () => import("./backing.ts");
 
 /** VMDK images. */
 export const vmdk: Format = {
@@ -41,8 +41,8 @@ export const vmdk: Format = {
     check: async (storage, context) => (await import("./check.ts")).checkVmdk(storage, context),
     repair: async (storage, ...how) => (await import("./repair.ts")).repairVmdk(storage, ...how),
     resize: async (storage, ...how) => (await import("./resize.ts")).resizeVmdk(storage, ...how),
-    setBacking: async (storage, backing) => (await backingVerbs()).setVmdkBacking(storage, backing),
-    empty: async (storage, context) => (await backingVerbs()).emptyVmdk(storage, context),
-    deallocate: async (storage, ranges, context) => (await backingVerbs()).deallocateVmdk(storage, ranges, context),
+    setBacking: async (storage, backing) => (await backingModule()).setVmdkBacking(storage, backing),
+    empty: async (storage, context) => (await backingModule()).emptyVmdk(storage, context),
+    deallocate: async (storage, ranges, context) => (await backingModule()).deallocateVmdk(storage, ranges, context),
   },
 };

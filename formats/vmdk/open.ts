@@ -1,5 +1,5 @@
 /**
- * A VMDK as a disk: its extents one after another.
+ * Opens a VMDK as a disk: its extent files one after another.
  *
  * @module
  */
@@ -14,90 +14,89 @@ import type { Storage } from "../storage/types.ts";
 import type { Decompressor } from "../codec/decompress.ts";
 import { openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
-import { type ExtentFacts, factsOf } from "./info.ts";
+import { type ExtentFileInfo, infoOf } from "./info.ts";
 import { grainExtentAt, type GrainMap } from "./grain_directory.ts";
-import { FLAG } from "./header.ts";
+import { COWD_MAGIC, FLAG, isSeSparse, SPARSE_MAGIC } from "./header.ts";
 import { openHostedSparse } from "./hosted_sparse.ts";
-import { type Part, readLayout } from "./extent_files.ts";
-import { compressedReader, type GrainReader, plainReader } from "./grain_reader.ts";
+import { type ExtentFile, readLayout } from "./extent_files.ts";
+import { compressedReader, type GrainReader, uncompressedReader } from "./grain_reader.ts";
 import { openSeSparse } from "./sesparse.ts";
-import { COWD_MAGIC, isSeSparse, SPARSE_MAGIC } from "./signatures.ts";
-import { type TableMemory, tableMemory } from "./grain_table_reader.ts";
+import { type GrainTableCache, grainTableCache } from "./grain_table_reader.ts";
 
-/** What all extents of a disk use together. */
+/** The table cache and the decompressor that all extent files of a disk share. */
 interface Shared {
-  readonly memory: TableMemory;
+  readonly tableCache: GrainTableCache;
   readonly decompress: Decompressor;
 }
 
-/** One extent to be read. Positions count from its start. */
-interface ExtentFile {
-  /** Guest bytes of the disk, `[start, end)`. */
+/** An open extent file. Guest bytes of its methods count from its start. */
+interface OpenExtentFile {
+  /** Its guest bytes `[start, end)` of the disk. */
   readonly start: number;
   readonly end: number;
   extentAt(start: number, limit: number): MaybePromise<Extent>;
   read(into: Uint8Array, start: number): Promise<void>;
   readCompressed?(room: Uint8Array, start: number, end: number): Promise<readonly CompressedCluster[] | null>;
-  readonly unit: number;
-  readonly info: ExtentFacts;
+  readonly clusterSize: number;
+  readonly info: ExtentFileInfo;
 }
 
 /**
- * Opens a VMDK of any kind for reading.
+ * Opens a VMDK of any subformat for reading.
  *
- * @throws ImageError `corrupt` where it contradicts its specification; `unsupported` for physical disks, unknown versions
- * and journals; and what `context.openNamed` throws for its extents
+ * @throws ImageError `corrupt` if it contradicts its specification; `unsupported` for physical disks, unknown versions
+ * and journals; and the errors of `context.openNamed` for its extent files
  */
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  const extents: ExtentFile[] = [];
-  const shared = { memory: tableMemory(), decompress: context.decompressor };
-  for (const part of layout.parts) extents.push(await openExtent(part, shared));
+  const extentFiles: OpenExtentFile[] = [];
+  const shared = { tableCache: grainTableCache(), decompress: context.decompressor };
+  for (const extentFile of layout.extentFiles) extentFiles.push(await openExtentFile(extentFile, shared));
   const { descriptor, size } = layout;
-  const covering = (at: number) => extents[indexOf(extents, at)];
+  const covering = (at: number) => extentFiles[indexAt(extentFiles, at)];
   return {
     format: "vmdk",
     size,
-    clusterSize: extents.find((extent) => extent.unit > 1)?.unit ?? 1,
+    clusterSize: extentFiles.find((file) => file.clusterSize > 1)?.clusterSize ?? 1,
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
-    info: factsOf(descriptor, extents.map((extent) => extent.info)),
+    info: infoOf(descriptor, extentFiles.map((file) => file.info)),
     extentAt(start, limit) {
-      const extent = covering(start);
-      const found = extent.extentAt(start - extent.start, Math.min(limit, extent.end) - extent.start);
-      return andThen(found, (part) => shiftExtent(part, extent.start));
+      const file = covering(start);
+      const extentInFile = file.extentAt(start - file.start, Math.min(limit, file.end) - file.start);
+      return andThen(extentInFile, (found) => shiftExtent(found, file.start));
     },
     async read(into, start) {
       const end = start + into.length;
       for (let at = start; at < end;) {
-        const extent = covering(at);
-        const partEnd = Math.min(end, extent.end);
-        await extent.read(into.subarray(at - start, partEnd - start), at - extent.start);
+        const file = covering(at);
+        const partEnd = Math.min(end, file.end);
+        await file.read(into.subarray(at - start, partEnd - start), at - file.start);
         at = partEnd;
       }
     },
     async readCompressed(room, start, end) {
-      const extent = covering(start);
-      if (end > extent.end) return null;
-      return await extent.readCompressed?.(room, start - extent.start, end - extent.start) ?? null;
+      const file = covering(start);
+      if (end > file.end) return null;
+      return await file.readCompressed?.(room, start - file.start, end - file.start) ?? null;
     },
   };
 }
 
-/** The extent that holds the guest byte `at`. */
-function indexOf(extents: readonly ExtentFile[], at: number): number {
-  let [low, high] = [0, extents.length - 1];
+/** Returns the index of the extent file that holds guest byte `at`. */
+function indexAt(extentFiles: readonly OpenExtentFile[], at: number): number {
+  let [low, high] = [0, extentFiles.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (extents[middle].end > at) high = middle;
+    if (extentFiles[middle].end > at) high = middle;
     else low = middle + 1;
   }
   return low;
 }
 
 /**
- * Returns the parent that a descriptor names. Where it names one and its parent CID says that there is none, opening the
- * parent fails, because the IDs differ.
+ * Returns the parent that a descriptor names. If it names one although `parentCID` says that there is none, opening the
+ * parent fails, because the content IDs differ.
  */
 export function backingOf(descriptor: Descriptor | null, label: string): NamedFile | null {
   if (descriptor === null) return null;
@@ -108,44 +107,54 @@ export function backingOf(descriptor: Descriptor | null, label: string): NamedFi
   throw corrupt(message, label);
 }
 
-async function openExtent(part: Part<Storage>, shared: Shared): Promise<ExtentFile> {
-  const { guestStart, size, storage } = part;
+async function openExtentFile(extentFile: ExtentFile<Storage>, shared: Shared): Promise<OpenExtentFile> {
+  const { guestStart, size, storage } = extentFile;
   const range = { start: guestStart, end: guestStart + size };
-  if (part.kind === "zero" || storage === null) {
-    return { ...range, unit: 1, info: { ...part, format: "ZERO" }, ...zeroFile() };
+  if (extentFile.type === "zero" || storage === null) {
+    return { ...range, clusterSize: 1, info: { ...extentFile, format: "ZERO" }, ...zeroFile() };
   }
-  if (part.line?.access === "NOACCESS") {
-    return { ...range, unit: 1, info: { ...part, format: part.line.type }, ...noAccess(storage.label) };
+  if (extentFile.line?.access === "NOACCESS") {
+    return {
+      ...range,
+      clusterSize: 1,
+      info: { ...extentFile, format: extentFile.line.type },
+      ...noAccess(storage.label),
+    };
   }
-  if (part.kind === "flat") {
-    return { ...range, unit: 1, info: { ...part, format: "FLAT" }, ...flatFile(storage, part.fileOffset) };
+  if (extentFile.type === "flat") {
+    return {
+      ...range,
+      clusterSize: 1,
+      info: { ...extentFile, format: "FLAT" },
+      ...flatFile(storage, extentFile.fileOffset),
+    };
   }
   const { map, reader, format } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
   }
-  const info = { ...part, format, compressed: map.compressed, grainBytes: map.grainBytes };
+  const info = { ...extentFile, format, compressed: map.compressed, grainBytes: map.grainBytes };
   return {
     ...range,
-    unit: map.grainBytes,
+    clusterSize: map.grainBytes,
     info,
     extentAt: (start, limit) => grainExtentAt(map, start, limit),
     ...reader,
   };
 }
 
-type Access = Pick<ExtentFile, "extentAt" | "read">;
+type ReadMethods = Pick<OpenExtentFile, "extentAt" | "read">;
 
-function zeroFile(): Access {
+function zeroFile(): ReadMethods {
   return {
     extentAt: (start, limit) => zeroExtent(start, limit),
     read: (into) => Promise.resolve(void into.fill(0)),
   };
 }
 
-/** An extent without access reads as data that fails; with `--salvage` it becomes zeroes. */
-function noAccess(label: string): Access {
+/** An extent with NOACCESS: data whose reads fail; with `--salvage` they give zeroes. */
+function noAccess(label: string): ReadMethods {
   return {
     extentAt: (start, limit) => dataExtent(start, limit),
     read: () => {
@@ -155,34 +164,36 @@ function noAccess(label: string): Access {
   };
 }
 
-function flatFile(storage: Storage, fileOffset: number): Access {
+function flatFile(storage: Storage, fileOffset: number): ReadMethods {
   return {
     extentAt: (start, limit) => locatedExtent(storage, start, limit, fileOffset + start),
     read: (into, start) => storage.readAt(into, fileOffset + start),
   };
 }
 
-/** A sparse extent of any kind: what it is shows in its first bytes. */
+/** Opens a sparse extent file, whose type its magic states. */
 async function openSparse(
   storage: Storage,
-  { memory, decompress }: Shared,
+  { tableCache, decompress }: Shared,
 ): Promise<{ readonly map: GrainMap; readonly reader: GrainReader; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
   const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
   if (magic === SPARSE_MAGIC) {
-    const { map, header } = await openHostedSparse(storage, memory);
+    const { map, header } = await openHostedSparse(storage, tableCache);
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
-    const reader = map.compressed ? compressedReader(map, storage, hasMarkers, decompress) : plainReader(map, storage);
+    const reader = map.compressed
+      ? compressedReader(map, storage, hasMarkers, decompress)
+      : uncompressedReader(map, storage);
     return { map, reader, format: "SPARSE" };
   }
   if (magic === COWD_MAGIC) {
-    const map = await openCowd(storage, memory);
-    return { map, reader: plainReader(map, storage), format: "VMFSSPARSE" };
+    const map = await openCowd(storage, tableCache);
+    return { map, reader: uncompressedReader(map, storage), format: "VMFSSPARSE" };
   }
   if (isSeSparse(head)) {
-    const map = await openSeSparse(storage, memory);
-    return { map, reader: plainReader(map, storage), format: "SESPARSE" };
+    const map = await openSeSparse(storage, tableCache);
+    return { map, reader: uncompressedReader(map, storage), format: "SESPARSE" };
   }
   throw corrupt(
     `Cannot open "${storage.label}" as a sparse extent: it begins with none of their magics`,

@@ -1,5 +1,5 @@
 /**
- * Options of a new image, as data, and as values with their meaning; and which of them exclude each other.
+ * The options of new images: their specification for the command line, their values, and the rules between them.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { CreatePlan } from "../contract.ts";
 import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
-/** The kinds of image that are written. */
+/** The subformats that are written. */
 export const SUBFORMATS = [
   "monolithicSparse",
   "monolithicFlat",
@@ -19,13 +19,13 @@ export const SUBFORMATS = [
 /** One of {@linkcode SUBFORMATS}. */
 export type Subformat = typeof SUBFORMATS[number];
 
-/** The largest disk of ESXi: 62 TiB. */
+/** The largest disk: 62 TiB, the limit of ESXi. */
 export const MAX_SIZE = 62 * 2 ** 40;
 
-/** Of a split disk: 8 TiB, the largest disk of Workstation; already over 4000 files. */
+/** The largest split disk: 8 TiB, the limit of Workstation, which is over 4000 extent files. */
 export const MAX_SPLIT_SIZE = 8 * 2 ** 40;
 
-/** What `createOptions` of the format says. */
+/** The options that `-o` takes. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "subformat",
@@ -54,23 +54,23 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "zeroed_grain",
     type: "flag",
-    help: "state zeroes in the tables instead of storing them over a backing file (growing kinds)",
+    help: "state zeroes in the tables instead of storing them over a backing file (growing subformats)",
     default: false,
   },
 ];
 
-/** The options of a plan, absent ones filled in. */
+/** The options of a plan, with defaults for absent ones. */
 export interface Settings {
   readonly subformat: Subformat;
   readonly adapterType: string;
   readonly hardwareVersion: number;
   readonly toolsVersion: number;
   readonly zeroedGrains: boolean;
-  /** Guest bytes, whole sectors. */
+  /** Guest bytes, rounded up to whole sectors. */
   readonly size: number;
 }
 
-/** The settings that `plan` asks for; not checked against one another. */
+/** Returns the settings of a plan; {@linkcode checkPlan} checks their combination. */
 export function settingsOf({ options, size }: CreatePlan): Settings {
   const hardware = options["compat6"] === true ? 6 : options["hwversion"];
   const tools = options["toolsversion"];
@@ -84,7 +84,7 @@ export function settingsOf({ options, size }: CreatePlan): Settings {
   };
 }
 
-/** Throws `usage` for a plan that cannot be carried out. */
+/** Throws `usage` for options that exclude each other, and for a size or backing file that the subformat excludes. */
 export function checkPlan(plan: CreatePlan): void {
   const { subformat, zeroedGrains, size } = settingsOf(plan);
   const flat = subformat === "monolithicFlat" || subformat === "twoGbMaxExtentFlat";

@@ -1,7 +1,7 @@
 /**
- * Mending an image: the copies of the grain tables are made to say the same, and the end of a file that nothing is in
- * is cut off. What a reader sees stays as it is; only entries that cannot be are taken from the other copy. Guest bytes
- * are never guessed at.
+ * Repairs an image: makes the two copies of each grain table equal, and truncates the unused end of extent files.
+ * Readers see the same guest bytes as before, except where an invalid entry of the first copy is replaced by that of
+ * the second.
  *
  * @module
  */
@@ -12,76 +12,80 @@ import { checkVmdk, leakedGrains } from "./check.ts";
 import { UNCLEAN_AT } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
 import { readLayout } from "./extent_files.ts";
-import { type SparseExtent, sparseExtents } from "./sparse_extents.ts";
-import { eachGrain, isPossible, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
+import { type SparseExtentFile, sparseExtentFiles } from "./sparse_extent_files.ts";
+import { forEachGrain, isValidEntry, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
-type Extent = SparseExtent<WritableStorage>;
+type WritableExtentFile = SparseExtentFile<WritableStorage>;
 
-/** At most so many entries are taken from the other copy in one run. */
-const MAX_TAKEN = 1 << 20;
+/** The most entries that one repair recovers from second copies: a bound on memory. */
+const MAX_RECOVERED = 1 << 20;
 
 /**
- * Mends the image in `storage`: leaks, or everything that can be mended. That it was not closed is forgotten when nothing
- * is wrong any more.
+ * Repairs leaks, or with scope `all` everything that can be repaired. Clears the unclean mark once a check finds no
+ * corruption.
  *
- * @throws ImageError where it does not open
+ * @throws ImageError if the image does not open
  */
-export async function repairVmdk(storage: WritableStorage, what: RepairScope, context: ChangeContext): Promise<void> {
+export async function repairVmdk(storage: WritableStorage, scope: RepairScope, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
-  if (what === "all") {
-    for (const extent of await sparseExtents(layout)) await mendTables(extent, context);
+  if (scope === "all") {
+    for (const extent of await sparseExtentFiles(layout)) await repairTables(extent, context);
   }
   const { corruptions } = await checkVmdk(storage, context);
   if (corruptions > 0) return;
-  // Directories may have changed.
-  for (const extent of await sparseExtents(layout)) {
+  // Opened again, because the directories may have changed.
+  for (const extent of await sparseExtentFiles(layout)) {
     if (await leakedGrains(extent, context) > 0) {
       await extent.storage.truncate(alignUp(await usedEnd(extent, context), SECTOR));
     }
-    if (what === "all" && extent.sparse.header.unclean) await extent.storage.writeAt(new Uint8Array([0]), UNCLEAN_AT);
+    if (scope === "all" && extent.sparse.header.unclean) await extent.storage.writeAt(new Uint8Array([0]), UNCLEAN_AT);
     await extent.storage.sync();
   }
 }
 
-async function mendTables(extent: Extent, context: ChangeContext): Promise<void> {
-  const trusted = await grainsToTake(extent, context);
-  for await (const fault of tableFaults(extent, context)) await mendTable(extent, fault, trusted);
+async function repairTables(extent: WritableExtentFile, context: ChangeContext): Promise<void> {
+  const trusted = await recoverableEntries(extent, context);
+  for await (const fault of tableFaults(extent, context)) await repairTable(extent, fault, trusted);
 }
 
-/** What a table is to say: its first copy, with the entries of the second where the first cannot be. */
-function merged(extent: Extent, { first, second }: TableFault, mayTake: (entry: number) => boolean): Uint8Array {
+/** Returns the first copy of a table, with entries of the second in place of invalid ones if `mayRecover` allows. */
+function mergedTable(
+  extent: WritableExtentFile,
+  { first, second }: TableFault,
+  mayRecover: (entry: number) => boolean,
+): Uint8Array {
   const table = first?.slice() ?? new Uint8Array(tableBytesOf(extent.sparse.header));
   if (second === null) return table;
   const [into, from] = [viewOf(table), viewOf(second)];
   for (let at = 0; at < table.length; at += 4) {
-    if (first !== null && isPossible(extent, into.getUint32(at, true))) continue;
+    if (first !== null && isValidEntry(extent, into.getUint32(at, true))) continue;
     const entry = from.getUint32(at, true);
-    if (entry <= 1 ? isPossible(extent, entry) : mayTake(entry)) into.setUint32(at, entry, true);
+    if (entry <= 1 ? isValidEntry(extent, entry) : mayRecover(entry)) into.setUint32(at, entry, true);
   }
   return table;
 }
 
-/** Grains that only second copies know, each of them once. */
-async function grainsToTake(extent: Extent, context: ChangeContext): Promise<ReadonlySet<number>> {
-  const wanted = new Set<number>();
-  const twice = new Set<number>();
+/** Returns the entries of second copies whose grain no first copy and no other entry points at. */
+async function recoverableEntries(extent: WritableExtentFile, context: ChangeContext): Promise<ReadonlySet<number>> {
+  const found = new Set<number>();
+  const repeated = new Set<number>();
   for await (const fault of tableFaults(extent, context)) {
-    merged(extent, fault, (entry) => {
-      const isGrain = isPossible(extent, entry) && entry * SECTOR >= extent.sparse.header.overhead;
-      if (!isGrain || wanted.size >= MAX_TAKEN) return false;
-      (wanted.has(entry) ? twice : wanted).add(entry);
+    mergedTable(extent, fault, (entry) => {
+      const isGrain = isValidEntry(extent, entry) && entry * SECTOR >= extent.sparse.header.overhead;
+      if (!isGrain || found.size >= MAX_RECOVERED) return false;
+      (found.has(entry) ? repeated : found).add(entry);
       return false;
     });
   }
-  for (const entry of twice) wanted.delete(entry);
-  if (wanted.size === 0) return wanted;
-  await eachGrain(extent, context, (grain) => void wanted.delete(grain / SECTOR));
-  return wanted;
+  for (const entry of repeated) found.delete(entry);
+  if (found.size === 0) return found;
+  await forEachGrain(extent, context, (grain) => void found.delete(grain / SECTOR));
+  return found;
 }
 
-async function mendTable(extent: Extent, fault: TableFault, trusted: ReadonlySet<number>): Promise<void> {
+async function repairTable(extent: WritableExtentFile, fault: TableFault, trusted: ReadonlySet<number>): Promise<void> {
   const { storage, sparse: { header, directory }, redundant } = extent;
-  const table = merged(extent, fault, (entry) => trusted.has(entry));
+  const table = mergedTable(extent, fault, (entry) => trusted.has(entry));
   const copies = [
     { bytes: fault.first, view: directory, directoryAt: header.directory! },
     { bytes: fault.second, view: viewOf(redundant!), directoryAt: header.redundantDirectory },
@@ -92,10 +96,10 @@ async function mendTable(extent: Extent, fault: TableFault, trusted: ReadonlySet
       await storage.sync();
       continue;
     }
-    const place = alignUp(storage.size, SECTOR);
-    await storage.writeAt(table, place);
+    const fileOffset = alignUp(storage.size, SECTOR);
+    await storage.writeAt(table, fileOffset);
     await storage.sync();
-    view.setUint32(fault.index * 4, place / SECTOR, true);
+    view.setUint32(fault.index * 4, fileOffset / SECTOR, true);
     await storage.writeAt(
       new Uint8Array(view.buffer, view.byteOffset + fault.index * 4, 4),
       directoryAt + fault.index * 4,

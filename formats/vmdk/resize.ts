@@ -1,10 +1,10 @@
 /**
- * Another size for a disk: its last extent changes, and a split disk gets further extents. The descriptor, or the header
- * that it stands behind, is written when everything else is on stable storage.
+ * Resizes a disk: changes its last extent file, and adds extent files to a split disk. The descriptor, or the header of
+ * the file that contains it, is written last, when everything else is on stable storage.
  *
  * @module
  */
-import { SECTOR, viewOf } from "../bytes.ts";
+import { SECTOR } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import { truncateOnFailure } from "../shared/growth.ts";
@@ -13,30 +13,29 @@ import type { WritableStorage } from "../storage/types.ts";
 import { withExtents, withNewContentId } from "./descriptor_edit.ts";
 import { changeHeader, checkRoom, descriptorBytes, type HeaderChange, storeDescriptor } from "./descriptor_write.ts";
 import { backingOf } from "./open.ts";
-import type { NewExtent } from "./descriptor_create.ts";
+import type { NewExtentLine } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
-import { type HostedSparse, openHostedSparse } from "./hosted_sparse.ts";
-import { type Layout, type Part, readLayout } from "./extent_files.ts";
-import { newFlat, sparseExtent, SPLIT_BYTES } from "./extent_create.ts";
+import { type HostedSparse, isHostedSparse, openHostedSparse } from "./hosted_sparse.ts";
+import { type ExtentFile, type Layout, readLayout } from "./extent_files.ts";
+import { createFlat, createSparse, SPLIT_BYTES } from "./extent_create.ts";
 import { MAX_SIZE, MAX_SPLIT_SIZE } from "./options.ts";
 import { allocateAll, checkGrowth, cutSparse, growSparse } from "./resize_sparse.ts";
-import { SPARSE_MAGIC } from "./signatures.ts";
 import { backingFrom } from "./writer.ts";
 
-/** The extent at the end of the disk. */
-interface LastExtent extends Part<WritableStorage> {
+/** The extent file at the end of the disk. */
+interface LastExtentFile extends ExtentFile<WritableStorage> {
   readonly storage: WritableStorage;
-  /** Null where it is flat. */
+  /** Null if the extent is flat. */
   readonly sparse: HostedSparse | null;
 }
 
-/** What is to be done. Sizes in guest bytes. */
+/** The steps of a resize; sizes in guest bytes. */
 interface Plan {
   readonly storage: WritableStorage;
   readonly layout: Layout<WritableStorage>;
-  readonly last: LastExtent;
+  readonly last: LastExtentFile;
   readonly lastSize: number;
-  readonly added: readonly (NewExtent & { readonly guestStart: number })[];
+  readonly added: readonly (NewExtentLine & { readonly guestStart: number })[];
   /** The new descriptor. */
   readonly text: Uint8Array;
   readonly growth: Preallocation;
@@ -44,9 +43,10 @@ interface Plan {
 }
 
 /**
- * Makes the disk `size` guest bytes long. The new part reads as zeroes, also over a backing file; the part cut off is lost.
+ * Resizes the disk to `size` guest bytes. New bytes read as zeroes, even if the backing file is longer; bytes past the
+ * new end are lost.
  *
- * @throws ImageError `usage` for a size or growth that cannot be; `unsupported` for kinds that keep their size
+ * @throws ImageError `usage` for an invalid size or preallocation; `unsupported` for subformats that cannot be resized
  */
 export async function resizeVmdk(
   storage: WritableStorage,
@@ -59,15 +59,15 @@ export async function resizeVmdk(
   if (size % SECTOR !== 0) {
     throw refuse("usage", `vmdk disks have whole sectors, so it must be a multiple of ${SECTOR}`);
   }
-  // Other programs take a header with a capacity of zero for that of a descriptor.
+  // Other programs take a header with capacity 0 for one that only holds a descriptor.
   if (size === 0) throw refuse("usage", "it must have at least one sector");
-  const last = await lastExtent(layout, refuse);
+  const last = await lastExtentFile(layout, refuse);
   if (size === layout.size) return;
   const plan = { ...planOf(layout, last, size, refuse), storage, layout, last, growth, context };
   checkPlan(plan, size, refuse);
   const old = await descriptorBytes(storage, layout);
   const changed = withExtents(old, { lastSize: plan.lastSize, added: plan.added, size });
-  // What lay at the end is gone: images above this one must see that it is not what it was.
+  // Shrinking loses content, so readers must refuse existing overlays.
   const text = size < layout.size ? withNewContentId(changed) : changed;
   checkRoom(storage, layout, text);
   await (size < layout.size ? shrink : grow)({ ...plan, text });
@@ -79,26 +79,27 @@ function refuser(label: string, size: number): Refuse {
   return (kind, why) => new ImageError(kind, `Cannot resize "${label}" to ${size} bytes: ${why}`, { path: label });
 }
 
-/** The extent that changes, which must be one that can. */
-async function lastExtent({ parts, descriptor }: Layout<WritableStorage>, refuse: Refuse): Promise<LastExtent> {
-  const part = parts.at(-1);
+/** Returns the last extent file; refuses one that cannot change its size. */
+async function lastExtentFile(
+  { extentFiles, descriptor }: Layout<WritableStorage>,
+  refuse: Refuse,
+): Promise<LastExtentFile> {
+  const extentFile = extentFiles.at(-1);
   if (descriptor === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
-  if (part === undefined) throw refuse("unsupported", "it has no extent that could grow");
-  const { storage, line, kind } = part;
+  if (extentFile === undefined) throw refuse("unsupported", "it has no extent that could grow");
+  const { storage, line, type } = extentFile;
   if (descriptor.values.get("changetrackpath")) throw refuse("unsupported", "its changes are tracked in another file");
   if (storage === null) throw refuse("unsupported", "its last extent is of type ZERO, which holds no data");
-  const sparse = kind === "sparse" ? await hostedSparse(storage, refuse) : null;
+  const sparse = type === "sparse" ? await hostedSparse(storage, refuse) : null;
   if (line !== null && line.access !== "RW") throw refuse("unsupported", `its last extent is ${line.access}`);
-  if (parts.some((other) => other !== part && other.storage === storage)) {
+  if (extentFiles.some((other) => other !== extentFile && other.storage === storage)) {
     throw refuse("unsupported", "its last extent shares its file with another");
   }
-  return { ...part, storage, sparse };
+  return { ...extentFile, storage, sparse };
 }
 
 async function hostedSparse(storage: WritableStorage, refuse: Refuse): Promise<HostedSparse> {
-  const magic = new Uint8Array(4);
-  if (storage.size >= 4) await storage.readAt(magic, 0);
-  if (viewOf(magic).getUint32(0, true) !== SPARSE_MAGIC) {
+  if (!await isHostedSparse(storage)) {
     throw refuse("unsupported", "extents of ESXi snapshots (COWD, seSparse) are only read here");
   }
   const sparse = await openHostedSparse(storage);
@@ -109,10 +110,10 @@ async function hostedSparse(storage: WritableStorage, refuse: Refuse): Promise<H
   return sparse;
 }
 
-/** How many guest bytes the last extent gets, and which extents come behind it. */
+/** Returns the new size of the last extent and the extent lines to add after it. */
 function planOf(
   layout: Layout<WritableStorage>,
-  last: LastExtent,
+  last: LastExtentFile,
   size: number,
   refuse: Refuse,
 ): Pick<Plan, "lastSize" | "added"> {
@@ -125,7 +126,7 @@ function planOf(
     );
   }
   const lastSize = split ? Math.min(wanted, Math.max(last.size, SPLIT_BYTES)) : wanted;
-  const added: (NewExtent & { guestStart: number })[] = [];
+  const added: (NewExtentLine & { guestStart: number })[] = [];
   let name = last.line?.name ?? "";
   for (let at = last.guestStart + lastSize; at < size;) {
     const length = Math.min(SPLIT_BYTES, size - at);
@@ -136,7 +137,7 @@ function planOf(
   return { lastSize, added };
 }
 
-/** `disk-s003.vmdk` after `disk-s002.vmdk`. */
+/** Returns the next name of a split disk: `disk-s003.vmdk` for `disk-s002.vmdk`. */
 function nextName(name: string, refuse: Refuse): string {
   const found = /^(.*-[sf])(\d{1,6})(\.[^.]*)$/.exec(name);
   if (found === null || /[/\\]/.test(name)) {
@@ -146,12 +147,12 @@ function nextName(name: string, refuse: Refuse): string {
   return `${stem}${String(Number(digits) + 1).padStart(digits.length, "0")}${ending}`;
 }
 
-/** What can be refused is refused before anything has changed. */
+/** Throws for every plan that cannot be carried out, before anything changes. */
 function checkPlan(plan: Omit<Plan, "text">, size: number, refuse: Refuse): void {
   const { layout, last, lastSize, growth } = plan;
   if (size < layout.size) return;
-  const most = plan.added.length > 0 || layout.parts.length > 1 ? MAX_SPLIT_SIZE : MAX_SIZE;
-  if (size > most) throw refuse("usage", `a vmdk of this kind may have at most ${most} (${most / 2 ** 40} TiB)`);
+  const most = plan.added.length > 0 || layout.extentFiles.length > 1 ? MAX_SPLIT_SIZE : MAX_SIZE;
+  if (size > most) throw refuse("usage", `a vmdk of this subformat may have at most ${most} (${most / 2 ** 40} TiB)`);
   if (last.sparse) return checkGrowth({ ...last, sparse: last.sparse, size: lastSize, growth, context: plan.context });
   if (growth === "metadata") throw refuse("usage", "flat extents have no metadata to be preallocated");
 }
@@ -161,8 +162,8 @@ async function grow(plan: Plan): Promise<void> {
   const named = backingOf(layout.descriptor, storage.label);
   const backing = named && last.sparse ? await context.openBacking(named) : null;
   const files: NewFile[] = [];
-  for (const extent of plan.added) files.push(await addExtent(plan, extent, backing));
-  const change = last.sparse
+  for (const extent of plan.added) files.push(await addExtentFile(plan, extent, backing));
+  const headerChange = last.sparse
     ? await growSparse({
       ...last,
       sparse: last.sparse,
@@ -173,13 +174,13 @@ async function grow(plan: Plan): Promise<void> {
     })
     : await growFlat(plan);
   for (const file of files) await file.publish();
-  await store(plan, change);
+  await commitSize(plan, headerChange);
 }
 
 async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange> {
   const { storage, fileOffset, size } = last;
   const [start, end] = [fileOffset + size, fileOffset + lastSize];
-  // No other extent lies behind this one.
+  // No other extent uses the end of this file: it may have old bytes, which must read as zeroes.
   if (storage.size > start) await storage.zeroAt(start, Math.min(storage.size, end));
   await truncateOnFailure(storage, async () => {
     if (storage.size < end) await storage.truncate(end);
@@ -189,7 +190,7 @@ async function growFlat({ last, lastSize, growth }: Plan): Promise<HeaderChange>
   return {};
 }
 
-async function addExtent(
+async function addExtentFile(
   { last, growth, context }: Plan,
   { name, size, guestStart }: Plan["added"][number],
   backing: GuestReader | null,
@@ -197,14 +198,14 @@ async function addExtent(
   const file = await context.createNamed(name);
   const { storage } = file;
   if (last.sparse === null) {
-    await newFlat(storage, size);
+    await createFlat(storage, size);
     if (growth !== "off") await storage.reserve(0, size, growth === "full");
     return file;
   }
   const zeroedGrains = (last.sparse.header.flags & FLAG.zeroed) !== 0;
-  const hidden = backing && backingFrom(backing, guestStart);
-  const writer = await sparseExtent(storage, { zeroedGrains }, size, null, hidden);
-  if (growth === "off" && hidden) await writer.zero(0, Math.min(size, hidden.size));
+  const backingHere = backing && backingFrom(backing, guestStart);
+  const writer = await createSparse(storage, { zeroedGrains }, size, null, backingHere);
+  if (growth === "off" && backingHere) await writer.zero(0, Math.min(size, backingHere.size));
   await writer.finish();
   if (growth !== "off") {
     await allocateAll({ storage, sparse: await openHostedSparse(storage), size, backing: null, growth, context });
@@ -214,7 +215,7 @@ async function addExtent(
 
 async function shrink(plan: Plan): Promise<void> {
   const { last, lastSize, context } = plan;
-  await store(plan, { capacity: lastSize });
+  await commitSize(plan, { capacity: lastSize });
   if (last.sparse) {
     await cutSparse({ ...last, sparse: last.sparse, size: lastSize, backing: null, growth: "off", context });
     return;
@@ -224,14 +225,14 @@ async function shrink(plan: Plan): Promise<void> {
 }
 
 /**
- * The moment at which the new size counts. The header of an extent in a file of its own may hold more than the
- * descriptor says, never less.
+ * Writes descriptor and header, which makes the new size take effect. The header of a separate extent file may state
+ * more guest bytes than the descriptor, never fewer, so it is written first to grow and last to shrink.
  */
-async function store({ storage, layout, last, text }: Plan, change: HeaderChange): Promise<void> {
+async function commitSize({ storage, layout, last, text }: Plan, headerChange: HeaderChange): Promise<void> {
   if (last.sparse === null) return await storeDescriptor(storage, layout, text);
-  if (last.storage === storage) return await storeDescriptor(storage, layout, text, change);
-  const grows = (change.capacity ?? 0) > last.sparse.header.capacity;
-  if (grows) await changeHeader(last.storage, change);
+  if (last.storage === storage) return await storeDescriptor(storage, layout, text, headerChange);
+  const grows = (headerChange.capacity ?? 0) > last.sparse.header.capacity;
+  if (grows) await changeHeader(last.storage, headerChange);
   await storeDescriptor(storage, layout, text);
-  if (!grows) await changeHeader(last.storage, change);
+  if (!grows) await changeHeader(last.storage, headerChange);
 }

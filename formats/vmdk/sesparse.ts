@@ -1,7 +1,7 @@
 /**
  * Space-efficient sparse extents (`seSparse`), the snapshots of ESXi from 6.5 on. VMware has published no
  * specification; the fields are those that readers of the format agree on: a constant header, a volatile header, and
- * 64-bit entries whose upper four bits say what they are.
+ * 64-bit entries whose upper four bits are their type.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import { SECTOR, u64, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_directory.ts";
-import { SESPARSE_MAGIC } from "./signatures.ts";
-import { type TableMemory, tableReader } from "./grain_table_reader.ts";
+import { SESPARSE_MAGIC } from "./header.ts";
+import { type GrainTableCache, tableReader } from "./grain_table_reader.ts";
 
-/** As {@linkcode SESPARSE_MAGIC}, of the volatile header. */
+/** The magic of the volatile header, in the layout of {@linkcode SESPARSE_MAGIC}. */
 const VOLATILE_MAGIC = 0xcafecafe;
 
 const GRAIN_SECTORS = 8;
 const TABLE_SECTORS = 64;
 const TABLE_BYTES = TABLE_SECTORS * SECTOR;
 const GRAIN_BYTES = GRAIN_SECTORS * SECTOR;
-const TABLE_REACH = TABLE_BYTES / 8 * GRAIN_BYTES;
+const TABLE_COVERAGE = TABLE_BYTES / 8 * GRAIN_BYTES;
 const MAX_SECTORS = 2 ** 44;
 
-/** Places in the file, in bytes. */
+/** File offsets and lengths of the structures, in bytes. */
 interface Layout {
   /** Guest bytes. */
   readonly size: number;
@@ -33,11 +33,11 @@ interface Layout {
   readonly grains: number;
 }
 
-/** Opens the extent in `storage`. */
-export async function openSeSparse(storage: Storage, memory: TableMemory): Promise<GrainMap> {
+/** Opens an seSparse extent file. */
+export async function openSeSparse(storage: Storage, tableCache: GrainTableCache): Promise<GrainMap> {
   const { label } = storage;
   const layout = await readLayout(storage);
-  const entries = Math.ceil(layout.size / TABLE_REACH);
+  const entries = Math.ceil(layout.size / TABLE_COVERAGE);
   if (entries > MAX_DIRECTORY_ENTRIES || entries * 8 > layout.directoryBytes) {
     const most = Math.min(layout.directoryBytes / 8, MAX_DIRECTORY_ENTRIES);
     const message =
@@ -52,18 +52,18 @@ export async function openSeSparse(storage: Storage, memory: TableMemory): Promi
   }
   const directory = new Uint8Array(entries * 8);
   if (entries > 0) await storage.readAt(directory, layout.directory);
-  return mapOf(storage, layout, viewOf(directory), memory);
+  return mapOf(storage, layout, viewOf(directory), tableCache);
 }
 
-function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: TableMemory): GrainMap {
+function mapOf(storage: Storage, layout: Layout, directory: DataView, tableCache: GrainTableCache): GrainMap {
   const tableAt = (index: number) => {
     const [low, high] = [directory.getUint32(index * 8, true), directory.getUint32(index * 8 + 4, true)];
     if (high === 0 && low === 0) return HOLE;
-    // The lower half is the number of the table.
+    // The lower 32 bits are the index of the table within the table area.
     const inTables = low * TABLE_BYTES;
     if (high !== 0x10000000 || inTables + TABLE_BYTES > layout.tablesBytes) return BAD;
-    const place = layout.tables + inTables;
-    return place + TABLE_BYTES > storage.size ? BAD : place;
+    const fileOffset = layout.tables + inTables;
+    return fileOffset + TABLE_BYTES > storage.size ? BAD : fileOffset;
   };
   const tables = { tableBytes: TABLE_BYTES, count: directory.byteLength / 8, offsetOf: tableAt };
   return {
@@ -71,7 +71,7 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: Ta
     label: storage.label,
     size: layout.size,
     grainBytes: GRAIN_BYTES,
-    tableReach: TABLE_REACH,
+    tableCoverage: TABLE_COVERAGE,
     compressed: false,
     tableAt,
     grainAt(table, index) {
@@ -83,16 +83,16 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, memory: Ta
         case 2:
           return ZERO;
         case 3: {
-          // Bits 48 to 59 are the lowest of the grain's number.
-          const number = (high >>> 16 & 0xfff) + (high & 0xffff) * 2 ** 44 + low * 2 ** 12;
-          const place = layout.grains + number * GRAIN_BYTES;
-          return place >= storage.size ? BAD : place;
+          // Bits 48 to 59 of the entry are the lowest 12 bits of the grain's index.
+          const grainIndex = (high >>> 16 & 0xfff) + (high & 0xffff) * 2 ** 44 + low * 2 ** 12;
+          const fileOffset = layout.grains + grainIndex * GRAIN_BYTES;
+          return fileOffset >= storage.size ? BAD : fileOffset;
         }
         default:
           return BAD;
       }
     },
-    tables: tableReader(storage, tables, memory),
+    tables: tableReader(storage, tables, tableCache),
   };
 }
 
@@ -125,7 +125,7 @@ async function readLayout(storage: Storage): Promise<Layout> {
   };
 }
 
-/** A journal with entries that are not yet in the tables: what the tables say cannot be trusted. */
+/** Throws if the journal has entries that are not in the tables yet: the tables are out of date. */
 async function checkJournal(storage: Storage, volatileOffset: number): Promise<void> {
   const { label } = storage;
   const view = viewOf(await sectorAt(storage, volatileOffset));

@@ -1,5 +1,5 @@
 /**
- * The parts of a stream-optimized extent: markers, compressed grains, and a file that is only appended to; by VMware's
+ * The parts of a stream-optimized extent: markers, compressed grains, and a writer that only appends; by VMware's
  * "Virtual Disk Format 5.0", "Stream-Optimized Compressed Sparse Extents".
  *
  * @module
@@ -9,21 +9,21 @@ import { ImageError } from "../errors.ts";
 import type { Codec, Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { GRAIN_MARKER_BYTES } from "./grain_reader.ts";
-import { checkReach } from "./grain_tables.ts";
+import { checkAddressable } from "./grain_tables.ts";
 
-/** What follows a marker. */
+/** Types of metadata markers. */
 export const MARKER = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
 
 /**
- * Readers expect zlib streams (RFC 1950) in spite of the specification's RFC 1951; the window is zlib's largest. Every
- * grain must be such a stream, also one that does not get smaller.
+ * Readers expect zlib streams (RFC 1950), although the specification says RFC 1951; the window is zlib's largest. Every
+ * grain must be such a stream, even if compression does not make it smaller.
  */
 const CODEC: Codec = { name: "zlib", windowBits: 15, level: -1, stores: true };
 
-/** Bytes are written together up to this many. */
+/** Bytes that the appender buffers before it writes. */
 const CHUNK = 1 << 20;
 
-/** One metadata marker: how many sectors follow, and what they are. */
+/** Returns a metadata marker: the number of sectors that follow, and their type. */
 export function marker(type: typeof MARKER[keyof typeof MARKER], sectors: number): Uint8Array {
   const bytes = new Uint8Array(SECTOR);
   const view = viewOf(bytes);
@@ -32,7 +32,7 @@ export function marker(type: typeof MARKER[keyof typeof MARKER], sectors: number
   return bytes;
 }
 
-/** A compressed grain behind its marker, filled up to whole sectors, in parts. */
+/** Returns the parts of a grain record: marker, compressed grain, and padding to whole sectors. */
 export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array[] {
   const marker = new Uint8Array(GRAIN_MARKER_BYTES);
   const view = viewOf(marker);
@@ -42,23 +42,26 @@ export function grainRecord(guestStart: number, stream: Uint8Array): Uint8Array[
   return [marker, stream, zeroes(alignUp(length, SECTOR) - length)];
 }
 
-/** Whole sectors: `bytes` and zeroes. */
-export function padded(bytes: Uint8Array): Uint8Array {
+/** Returns `bytes`, padded with zeroes to whole sectors. */
+export function padToSectors(bytes: Uint8Array): Uint8Array {
   if (bytes.length % SECTOR === 0) return bytes;
   const whole = new Uint8Array(alignUp(bytes.length, SECTOR));
   whole.set(bytes);
   return whole;
 }
 
-/** One grain on its way into the file. */
+/** A grain to append. */
 export interface CompressedGrain {
   /** First guest byte. */
   readonly start: number;
-  /** Null: zeroes, by a table entry alone. */
+  /** Null: a grain of zeroes, which needs only a table entry. */
   readonly stream: Uint8Array | null;
 }
 
-/** Compresses whole grains; the last of a disk is filled up with zeroes. All are handed in before the first is waited for. */
+/**
+ * Compresses whole grains; the last one of a disk is padded with zeroes. All are started before the first is awaited,
+ * so that workers compress them at the same time.
+ */
 export async function compressGrains(
   compress: Compressor,
   from: Uint8Array,
@@ -78,57 +81,57 @@ async function compressGrain(
   start: number,
   grainBytes: number,
 ): Promise<CompressedGrain> {
-  let unit = part;
+  let grain = part;
   if (part.length < grainBytes) {
-    unit = new Uint8Array(grainBytes);
-    unit.set(part);
+    grain = new Uint8Array(grainBytes);
+    grain.set(part);
   }
-  const stream = await compress(CODEC, unit);
-  // Not to be taken for zeroes.
+  const stream = await compress(CODEC, grain);
+  // A null stream would mean zeroes.
   if (stream === null) throw new ImageError("io", `Cannot compress the grain at guest byte ${start}: it has no stream`);
   return { start, stream };
 }
 
-/** A file that only grows. */
+/** Appends to a file. */
 export interface Appender {
-  /** Where the next byte goes. */
+  /** File offset of the next byte. */
   readonly fileOffset: number;
   append(...parts: readonly Uint8Array[]): Promise<void>;
-  /** Writes what is still held. */
+  /** Writes the buffered bytes. */
   flush(): Promise<void>;
 }
 
-/** Appends to `storage` from `fileOffset` on, with large requests. One call at a time. */
+/** Creates an appender to `storage` from `fileOffset` on, with large requests. Calls must not overlap. */
 export function appender(storage: WritableStorage, fileOffset: number): Appender {
-  const held = new Uint8Array(CHUNK);
-  let heldBytes = 0;
+  const buffered = new Uint8Array(CHUNK);
+  let bufferedBytes = 0;
   let written = fileOffset;
 
   async function flush(): Promise<void> {
-    if (heldBytes === 0) return;
-    await storage.writeAt(held.subarray(0, heldBytes), written);
-    written += heldBytes;
-    heldBytes = 0;
+    if (bufferedBytes === 0) return;
+    await storage.writeAt(buffered.subarray(0, bufferedBytes), written);
+    written += bufferedBytes;
+    bufferedBytes = 0;
   }
 
-  async function hold(bytes: Uint8Array): Promise<void> {
+  async function buffer(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + CHUNK - heldBytes);
-      held.set(part, heldBytes);
-      heldBytes += part.length;
+      const part = bytes.subarray(at, at + CHUNK - bufferedBytes);
+      buffered.set(part, bufferedBytes);
+      bufferedBytes += part.length;
       at += part.length;
-      if (heldBytes === CHUNK) await flush();
+      if (bufferedBytes === CHUNK) await flush();
     }
   }
 
   return {
     get fileOffset() {
-      return written + heldBytes;
+      return written + bufferedBytes;
     },
     async append(...parts) {
       const length = parts.reduce((sum, part) => sum + part.length, 0);
-      checkReach(storage, written + heldBytes + length);
-      for (const part of parts) await hold(part);
+      checkAddressable(storage, written + bufferedBytes + length);
+      for (const part of parts) await buffer(part);
     },
     flush,
   };

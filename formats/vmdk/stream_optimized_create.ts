@@ -1,7 +1,7 @@
 /**
- * A new stream-optimized extent, as VMware's own tools write it: header and descriptor, grains in ascending order, each
- * grain table behind its grains, then the grain directory, the footer and the end-of-stream marker. It is written from
- * front to end without a step back.
+ * Creates a stream-optimized extent, as VMware's own tools write it: header and descriptor, grains in ascending order,
+ * each grain table after its grains, then the grain directory, the footer and the end-of-stream marker. It only
+ * appends.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { ImageError } from "../errors.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { encodeHeader, FLAG, type SparseHeader, tablesOf } from "./header.ts";
+import { encodeHeader, FLAG, type SparseHeader, tableCount } from "./header.ts";
 import {
   type Appender,
   appender,
@@ -20,39 +20,39 @@ import {
   grainRecord,
   MARKER,
   marker,
-  padded,
+  padToSectors,
 } from "./stream_optimized.ts";
-import type { ExtentWriter } from "./grain_writer.ts";
+import type { ExtentFileWriter } from "./grain_writer.ts";
 
-/** What {@linkcode streamWriter} needs. */
+/** Parameters of {@linkcode streamWriter}. */
 export interface StreamSetup {
   readonly storage: WritableStorage;
-  /** With the directory at the end. */
+  /** A header whose footer states the directory. */
   readonly header: SparseHeader;
   /** The descriptor's text. */
   readonly descriptor: Uint8Array;
-  /** What shows through holes; null where that is nothing. */
+  /** The backing file; null if there is none. */
   readonly backing: GuestReader | null;
   readonly compress: Compressor;
 }
 
-/** Starts the extent. Calls of the writer may overlap; writes come with rising positions, whole grains each. */
+/** Starts the extent. Calls of the writer may overlap; writes are whole grains at ascending guest bytes. */
 export async function streamWriter(
   { storage, header, descriptor, backing, compress }: StreamSetup,
-): Promise<ExtentWriter> {
+): Promise<ExtentFileWriter> {
   const file = appender(storage, 0);
   await file.append(encodeHeader(header));
   const front = new Uint8Array(header.overhead - SECTOR);
   front.set(descriptor);
   await file.append(front);
   const tables = streamTables(file, header);
-  const turn = serialize();
+  const inOrder = serialize();
 
-  /** Grains are compressed at the same time, and placed in the order of the calls. */
+  /** Appends grains in the order of the calls, while later ones are already being compressed. */
   function add(grains: Promise<readonly CompressedGrain[]>): Promise<void> {
-    // The error is thrown when it is this call's turn.
+    // A rejection is thrown by the await below; until then it must not count as unhandled.
     grains.catch(() => {});
-    return turn(async () => {
+    return inOrder(async () => {
       for (const grain of await grains) await tables.add(grain);
     });
   }
@@ -74,12 +74,12 @@ export async function streamWriter(
     },
     async zero(start, end) {
       advance(start, end);
-      // What is left out is a hole, and zero unless something shows through it.
+      // A grain that is left out is a hole, which reads as zeroes except where the backing file has data.
       const stop = Math.min(end, backing?.size ?? 0);
       if (start < stop) await add(zeroGrains(start, stop));
     },
     finish: () =>
-      turn(async () => {
+      inOrder(async () => {
         await tables.finish();
         await file.flush();
       }),
@@ -92,16 +92,16 @@ export async function streamWriter(
   }
 }
 
-/** A whole grain of zeroes, compressed. */
+/** Returns a compressed grain of zeroes. */
 export async function compressedZeroes(compress: Compressor, grainBytes: number): Promise<Uint8Array | null> {
   return (await compressGrains(compress, new Uint8Array(grainBytes), 0, grainBytes))[0].stream;
 }
 
-/** Grains and the tables behind them. */
+/** Appends grains, and each grain table after its grains. */
 function streamTables(file: Appender, header: SparseHeader) {
   const { grainBytes, entriesPerTable } = header;
-  const reach = grainBytes * entriesPerTable;
-  const directory = new Uint8Array(tablesOf(header) * 4);
+  const coverage = grainBytes * entriesPerTable;
+  const directory = new Uint8Array(tableCount(header) * 4);
   let index = -1;
   let table = viewOf(new Uint8Array(0));
 
@@ -115,13 +115,13 @@ function streamTables(file: Appender, header: SparseHeader) {
 
   return {
     async add({ start, stream }: CompressedGrain): Promise<void> {
-      const next = Math.floor(start / reach);
+      const next = Math.floor(start / coverage);
       if (next !== index) {
         await endTable();
         index = next;
         table = viewOf(new Uint8Array(entriesPerTable * 4));
       }
-      const entry = (alignDown(start, grainBytes) - index * reach) / grainBytes * 4;
+      const entry = (alignDown(start, grainBytes) - index * coverage) / grainBytes * 4;
       table.setUint32(entry, stream === null ? 1 : file.fileOffset / SECTOR, true);
       if (stream !== null) await file.append(...grainRecord(start, stream));
     },
@@ -132,13 +132,13 @@ function streamTables(file: Appender, header: SparseHeader) {
   };
 }
 
-/** The grain directory, the footer that tells where it lies, and the end of the stream. */
+/** Appends the grain directory, the footer that states its file offset, and the end-of-stream marker. */
 export async function appendEnd(file: Appender, directory: Uint8Array, header: SparseHeader): Promise<void> {
-  const bytes = padded(directory.length === 0 ? new Uint8Array(SECTOR) : directory);
+  const bytes = padToSectors(directory.length === 0 ? new Uint8Array(SECTOR) : directory);
   await file.append(marker(MARKER.directory, bytes.length / SECTOR));
-  const place = file.fileOffset;
+  const fileOffset = file.fileOffset;
   await file.append(bytes);
   await file.append(marker(MARKER.footer, 1));
-  await file.append(encodeHeader({ ...header, directory: place }));
+  await file.append(encodeHeader({ ...header, directory: fileOffset }));
   await file.append(marker(MARKER.endOfStream, 0));
 }

@@ -1,6 +1,7 @@
 /**
- * Changing a stream-optimized extent: compressed grains are appended where the footer was, tables are changed in place, and
- * the extent gets a new end. A reader of the stream finds the newer grain after the older one.
+ * Changes a stream-optimized extent: appends compressed grains over the old footer, changes tables in place, and
+ * appends a new directory and footer. A sequential reader of the stream meets the newer copy of a grain after the older
+ * one.
  *
  * @module
  */
@@ -12,13 +13,13 @@ import { FLAG } from "./header.ts";
 import type { HostedSparse } from "./hosted_sparse.ts";
 import { appender, type CompressedGrain, compressGrains, grainRecord, MARKER, marker } from "./stream_optimized.ts";
 import { appendEnd, compressedZeroes } from "./stream_optimized_create.ts";
-import { tablesFor } from "./grain_tables.ts";
-import type { ExtentWriter } from "./grain_writer.ts";
+import { grainTables } from "./grain_tables.ts";
+import type { ExtentFileWriter } from "./grain_writer.ts";
 
-/** Footer marker, footer and end-of-stream marker. */
+/** Bytes of footer marker, footer and end-of-stream marker. */
 const END_BYTES = 3 * SECTOR;
 
-/** What {@linkcode streamEditor} needs. */
+/** Parameters of {@linkcode streamEditor}. */
 export interface StreamEdit {
   readonly storage: WritableStorage;
   readonly sparse: HostedSparse;
@@ -30,27 +31,27 @@ export interface StreamEdit {
 /** Opens the extent for changes. Calls of the writer may overlap. */
 export async function streamEditor(
   { storage, sparse, redundant, backing, compress }: StreamEdit,
-): Promise<ExtentWriter> {
+): Promise<ExtentFileWriter> {
   const { header, hasFooter } = sparse;
   const { grainBytes } = header;
-  const reach = grainBytes * header.entriesPerTable;
+  const coverage = grainBytes * header.entriesPerTable;
   const end = storage.size;
   const file = appender(storage, hasFooter ? end - END_BYTES : alignUp(end, SECTOR));
   const directory = new Uint8Array(sparse.directory.buffer);
-  const tables = tablesFor({
+  const tables = grainTables({
     storage,
-    // The directory of a footer is written anew behind the data.
+    // With a footer, the directory is not changed in place but appended again.
     header: hasFooter ? { ...header, directory: null } : header,
     directory,
     redundant,
-    fresh: false,
-    async place(length) {
+    isNew: false,
+    async allocate(length) {
       await file.append(marker(MARKER.table, length / SECTOR));
-      const place = file.fileOffset;
+      const { fileOffset } = file;
       await file.append(new Uint8Array(length));
-      // The table itself is written there later.
+      // The table itself is written over these zeroes later.
       await file.flush();
-      return place;
+      return fileOffset;
     },
   });
   let turn: Promise<void> = Promise.resolve();
@@ -65,19 +66,19 @@ export async function streamEditor(
 
   async function add({ start, stream }: CompressedGrain): Promise<void> {
     changed = true;
-    const index = Math.floor(start / reach);
+    const index = Math.floor(start / coverage);
     const table = await tables.forChange(index);
-    const place = stream === null ? SECTOR : file.fileOffset;
-    viewOf(table).setUint32((start - index * reach) / grainBytes * 4, place / SECTOR, true);
+    const entry = stream === null ? 1 : file.fileOffset / SECTOR;
+    viewOf(table).setUint32((start - index * coverage) / grainBytes * 4, entry, true);
     tables.changed(index);
     if (stream !== null) await file.append(...grainRecord(start, stream));
   }
 
-  /** Zeroes that are none yet: a hole over nothing already is what it shall be. */
+  /** Zeroes a grain, unless it reads as zeroes already. */
   async function zeroGrain(start: number): Promise<void> {
-    const index = Math.floor(start / reach);
+    const index = Math.floor(start / coverage);
     const table = await tables.find(index);
-    const entry = table === null ? 0 : viewOf(table).getUint32((start - index * reach) / grainBytes * 4, true);
+    const entry = table === null ? 0 : viewOf(table).getUint32((start - index * coverage) / grainBytes * 4, true);
     const isZero = entry === 0 ? backing === null || start >= backing.size : entry === 1 && zeroes === null;
     if (!isZero) await add({ start, stream: zeroes });
   }

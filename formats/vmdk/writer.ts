@@ -1,5 +1,5 @@
 /**
- * Several extents as one disk that is written.
+ * Combines the writers of extent files into the writer of a disk.
  *
  * @module
  */
@@ -8,41 +8,41 @@ import type { DiskWriter, FixedLocation, WriterTraits } from "../contract.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { shiftExtent } from "../extent.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import type { ExtentWriter } from "./grain_writer.ts";
+import type { ExtentFileWriter } from "./grain_writer.ts";
 
-/** An extent in its place. */
-export interface WritingPart {
+/** The writer of an extent file, and the guest bytes that it covers. */
+export interface ExtentFileSpan {
   /** Guest bytes of the disk, `[start, end)`. */
   readonly start: number;
   readonly end: number;
-  /** Its positions count from `start`. */
-  readonly writer: ExtentWriter;
+  /** Its guest bytes count from `start`. */
+  readonly writer: ExtentFileWriter;
 }
 
-/** What {@linkcode writerOf} puts together. */
-export type WriterParts = Omit<WriterTraits, "sector"> & {
-  readonly parts: readonly WritingPart[];
-  /** Before the first change. */
+/** Parameters of {@linkcode writerOf}. */
+export type DiskWriterSetup = Omit<WriterTraits, "sector"> & {
+  readonly spans: readonly ExtentFileSpan[];
+  /** Called before the first change. */
   readonly begin?: () => Promise<void>;
-  /** After all extents have finished. */
+  /** Called after all extent files have finished. */
   readonly finish?: () => Promise<void>;
 };
 
-/** The disk of these extents. */
-export function writerOf({ parts, begin, finish, ...traits }: WriterParts): DiskWriter {
+/** Returns the writer of a disk that consists of these extent files. */
+export function writerOf({ spans, begin, finish, ...traits }: DiskWriterSetup): DiskWriter {
   let begun: Promise<void> | undefined;
 
   async function each(
     start: number,
     end: number,
-    change: (writer: ExtentWriter, from: number, to: number, shift: number) => Promise<void>,
+    change: (writer: ExtentFileWriter, from: number, to: number, shift: number) => Promise<void>,
   ): Promise<void> {
     if (end <= start) return;
     if (begin) await (begun ??= begin());
-    for (const part of parts) {
-      if (part.end <= start || part.start >= end) continue;
-      const [from, to] = [Math.max(start, part.start), Math.min(end, part.end)];
-      await change(part.writer, from, to, part.start);
+    for (const span of spans) {
+      if (span.end <= start || span.start >= end) continue;
+      const [from, to] = [Math.max(start, span.start), Math.min(end, span.end)];
+      await change(span.writer, from, to, span.start);
     }
   }
 
@@ -54,25 +54,25 @@ export function writerOf({ parts, begin, finish, ...traits }: WriterParts): Disk
         start + bytes.length,
         (writer, from, to, shift) => writer.write(bytes.subarray(from - start, to - start), from - shift),
       ),
-    ...(!begin && parts.every(({ writer }) => writer.flat) &&
-      { locationFor: (start: number) => placeIn(parts, start) }),
+    ...(!begin && spans.every(({ writer }) => writer.flat) &&
+      { locationFor: (start: number) => locationIn(spans, start) }),
     zero: (start, end) => each(start, end, (writer, from, to, shift) => writer.zero(from - shift, to - shift)),
     async finish() {
-      for (const { writer } of parts) await writer.finish();
+      for (const { writer } of spans) await writer.finish();
       await finish?.();
     },
   };
 }
 
-/** Where the guest byte `at` lies; all parts are flat. */
-function placeIn(parts: readonly WritingPart[], at: number): FixedLocation {
-  const { writer, start, end } = parts.find((part) => part.end > at)!;
+/** Returns the location of guest byte `at`; all extent files are flat. */
+function locationIn(spans: readonly ExtentFileSpan[], at: number): FixedLocation {
+  const { writer, start, end } = spans.find((span) => span.end > at)!;
   const { storage, offset } = writer.flat!;
   return { storage, offset: offset + at - start, end };
 }
 
-/** Writes into a file that holds its guest bytes one after another, from `fileOffset` on. */
-export function flatWriter(storage: WritableStorage, fileOffset: number): ExtentWriter {
+/** Returns a writer into a file whose guest bytes are contiguous from `fileOffset` on. */
+export function flatWriter(storage: WritableStorage, fileOffset: number): ExtentFileWriter {
   return {
     write: (from, start) => storage.writeAt(from, fileOffset + start),
     zero: (start, end) => storage.zeroAt(fileOffset + start, fileOffset + end),
@@ -81,7 +81,7 @@ export function flatWriter(storage: WritableStorage, fileOffset: number): Extent
   };
 }
 
-/** Returns the backing file from guest byte `by` on; null where it is not as long. */
+/** Returns the slice of `backing` from guest byte `by` on; null if it ends before. */
 export function backingFrom(backing: GuestReader, by: number): GuestReader | null {
   if (by === 0) return backing;
   if (by >= backing.size) return null;

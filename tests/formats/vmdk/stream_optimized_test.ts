@@ -59,7 +59,7 @@ async function create(
 }
 
 /** Whole grains, some of them left out; half of them do not compress. */
-function grainsOf(count: number, random: Rng): Map<number, Uint8Array> {
+function grainOffsets(count: number, random: Rng): Map<number, Uint8Array> {
   const grains = new Map<number, Uint8Array>();
   for (let index = 0; index < count; index++) {
     if (random.chance(0.4)) continue;
@@ -85,7 +85,7 @@ Deno.test("a stream is what VMware's own tools write: markers, order, tables and
     startsZeroed: true,
     zeroes: "cheap",
   });
-  const grains = grainsOf(20, random);
+  const grains = grainOffsets(20, random);
   // A region without grains has no table; the last grain is short.
   grains.set(1100 * GRAIN, random.bytes(GRAIN));
   grains.set(1500 * GRAIN, random.bytes(512));
@@ -127,7 +127,7 @@ Deno.test("a stream is written without a step back", async () => {
   const random = rng(seed());
   const recording = new RecordingStorage(new MemoryStorage(undefined, "a.vmdk"));
   const writer = await create(recording, 100 << 20);
-  for (const [start, bytes] of grainsOf(1600, random)) await writer.write(bytes, start);
+  for (const [start, bytes] of grainOffsets(1600, random)) await writer.write(bytes, start);
   await writer.finish();
   let end = 0;
   for (const { op, start, end: next } of recording.operations) {

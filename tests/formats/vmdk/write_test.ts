@@ -5,7 +5,7 @@ import { MemoryStorage } from "../../../formats/storage/memory.ts";
 import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { SPLIT_BYTES } from "../../../formats/vmdk/extent_create.ts";
 import { appender } from "../../../formats/vmdk/stream_optimized.ts";
-import { allocateAt } from "../../../formats/vmdk/grain_tables.ts";
+import { allocateAtEnd } from "../../../formats/vmdk/grain_tables.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
 import { libyal } from "../../support/libyal.ts";
 import { assertBytes, readerOf, workAtRandom } from "../../support/model.ts";
@@ -329,9 +329,9 @@ Deno.test("the largest disks can be made, and a file is not outgrown", async () 
   });
   const storage = new MemoryStorage(undefined, "a.vmdk");
   const end = { next: 2 ** 41 - 2 * 65536 };
-  assert.equal(allocateAt(storage, end, 65536, 65536), 2 ** 41 - 2 * 65536);
-  assert.equal(allocateAt(storage, end, 65536, 65536), 2 ** 41 - 65536);
-  assert.throws(() => allocateAt(storage, end, 65536, 65536), { kind: "unsupported", message: /2 TiB/ });
+  assert.equal(allocateAtEnd(storage, end, 65536, 65536), 2 ** 41 - 2 * 65536);
+  assert.equal(allocateAtEnd(storage, end, 65536, 65536), 2 ** 41 - 65536);
+  assert.throws(() => allocateAtEnd(storage, end, 65536, 65536), { kind: "unsupported", message: /2 TiB/ });
   await assert.rejects(appender(storage, 2 ** 41).append(new Uint8Array(512)), { message: /2 TiB/ });
 });
 
