@@ -14,9 +14,6 @@ import type { WritableStorage } from "../storage/types.ts";
 import type { TableCache } from "../shared/table_cache.ts";
 import { setBits } from "./sector_bitmap.ts";
 
-/** Guest bytes of a block lie at a multiple of this in the file: what the host's file systems and disks like. */
-const DATA_ALIGNMENT = 4096;
-
 /** What the writers of fixed images need to know. */
 export interface FixedTarget {
   readonly storage: WritableStorage;
@@ -159,13 +156,16 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
   if (parent !== null) await mark(target, dataOffset, inside, end - index * blockSize);
 }
 
-/** Takes the place for one more block at the end of the file; returns the file offset of its sector bitmap. */
+/**
+ * Allocates one more block at the end of the file; returns the file offset of its sector bitmap. There is no gap, neither
+ * between the block allocation table and the first block nor between blocks, as in the files of QEMU and Virtual PC:
+ * tools that add structures take a gap for the end of the data, and write over the sector bitmap behind it.
+ */
 export async function allocateAt(
   target: Pick<BlockTarget, "storage" | "bitmapBytes" | "blockSize" | "isSparse" | "end">,
 ): Promise<number> {
-  const { storage, bitmapBytes, end } = target;
-  const dataOffset = alignUp(end + bitmapBytes, DATA_ALIGNMENT);
-  const start = dataOffset - bitmapBytes;
+  const { storage, bitmapBytes, blockSize, end } = target;
+  const start = alignUp(end, SECTOR);
   if (start / SECTOR >= FREE) {
     const message = `Cannot add a block to "${storage.label}": it would lie at ${start}, and VHD files end at 2 TiB`;
     throw new ImageError("unsupported", message, { path: storage.label });
@@ -174,7 +174,7 @@ export async function allocateAt(
     if (!target.isSparse) await writeZeroes(storage, end, start);
     else if (!storage.startsZeroed) await storage.zeroAt(end, start);
   }
-  target.end = dataOffset + target.blockSize;
+  target.end = start + bitmapBytes + blockSize;
   return start;
 }
 

@@ -109,7 +109,7 @@ Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, str
   await writer.write(new Uint8Array(3 * MIB).fill(1), MIB);
   await writer.finish();
   const told = storage.operations.map(({ op, start, end }) => `${op} ${start} ${end - start}`);
-  const [first, second, third] = [4096, 4096 + 2 * MIB + 4096, 4096 + 2 * (2 * MIB + 4096)];
+  const [first, second, third] = [0, 1, 2].map((index) => 2048 + index * (512 + 2 * MIB) + 512);
   assert.deepEqual(told, [
     `write ${first - 512} 512`,
     `write ${first} ${256 << 10}`,
