@@ -13,7 +13,7 @@ import { tableCache } from "../shared/table_cache.ts";
 import { bitmapsOf, readBitmapDirectory } from "./bitmaps/read.ts";
 import { infoOf } from "./info.ts";
 import { type Header, readHeader } from "./header/header.ts";
-import { checkL1Table } from "./header/check.ts";
+import { checkSnapshotL1 } from "./header/check.ts";
 import { hostHoleSplitter } from "./mapping/host_holes.ts";
 import { geometryOf, l1EntriesFor } from "./mapping/l2_entry.ts";
 import { extentAt, type L1Location, type Mapping, readL1 } from "./mapping/mapping.ts";
@@ -74,8 +74,7 @@ interface SizedL1 {
 function snapshotL1(snapshot: Snapshot, header: Header, storage: Storage): SizedL1 {
   const reach = snapshot.l1.entries * geometryOf(header).l2Reach;
   const size = snapshot.diskSize ?? Math.min(header.size, reach);
-  const what = `L1 table of snapshot "${snapshot.name}"`;
-  checkL1Table(what, { ...snapshot.l1, size }, header, storage.label, storage.size);
+  checkSnapshotL1(snapshot, size, header, storage);
   return { size, l1: snapshot.l1 };
 }
 

@@ -12,7 +12,7 @@ import { randomUuid, UUID_BYTES } from "../shared/uuid.ts";
 import { writeEntries } from "./block_map.ts";
 import { encodeHeader, type Header, HEADER_BYTES } from "./header.ts";
 import { checkPlan } from "./options.ts";
-import { blockWriter } from "./writer.ts";
+import { blockWriter, traitsOf } from "./writer.ts";
 
 /** Guest bytes of a block: the size that VirtualBox writes, and the only one that QEMU reads. */
 const BLOCK_SIZE = 1 << 20;
@@ -86,15 +86,10 @@ function createDynamic(storage: WritableStorage, header: Header): DiskWriter {
 function createStatic(storage: WritableStorage, header: Header): DiskWriter {
   const { size, dataOffset, blockSize, blocks } = header;
   return {
-    traits: {
-      size,
-      clusterSize: blockSize,
-      sector: SECTOR,
-      compress: false,
-      order: "any",
+    traits: traitsOf(header, {
       startsZeroed: storage.startsZeroed,
       zeroes: storage.zeroesCheaply ? "cheap" : "written",
-    },
+    }),
     write: (from, start) => storage.writeAt(from, dataOffset + start),
     locationFor: (start) => ({ storage, offset: dataOffset + start, end: size }),
     zero: (start, end) => storage.zeroAt(dataOffset + start, dataOffset + end),

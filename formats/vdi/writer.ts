@@ -5,7 +5,7 @@
  */
 import { type BlockTable, FREE } from "../shared/block_table.ts";
 import { alignDown, SECTOR } from "../bytes.ts";
-import type { DiskWriter } from "../contract.ts";
+import type { DiskWriter, WriterTraits } from "../contract.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import { PIECE } from "../content.ts";
 import { readsZero, type UninitialisedBlocks } from "../shared/uninitialised_blocks.ts";
@@ -27,10 +27,18 @@ export interface BlockTarget {
   nextEntry(): number;
 }
 
+/** Returns the traits of a writer. Blocks are written in any order, and none is compressed. */
+export function traitsOf(
+  { size, blockSize }: Header,
+  { startsZeroed, zeroes }: Pick<WriterTraits, "startsZeroed" | "zeroes">,
+): WriterTraits {
+  return { size, clusterSize: blockSize, sector: SECTOR, compress: false, order: "any", startsZeroed, zeroes };
+}
+
 /** Returns a writer of blocks. Overlapping calls run one after another. */
 export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
   const exclusive = serialize();
-  const { size, blockSize } = target.header;
+  const { blockSize } = target.header;
   const parts = async (start: number, end: number, action: (start: number, end: number) => Promise<void>) => {
     for (let at = start; at < end;) {
       const partEnd = Math.min(end, alignDown(at, blockSize) + blockSize);
@@ -39,15 +47,7 @@ export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: 
     }
   };
   return {
-    traits: {
-      size,
-      clusterSize: blockSize,
-      sector: SECTOR,
-      compress: false,
-      order: "any",
-      startsZeroed,
-      zeroes: "cheap",
-    },
+    traits: traitsOf(target.header, { startsZeroed, zeroes: "cheap" }),
     write: (from, start) =>
       exclusive(() =>
         parts(start, start + from.length, (at, end) => writePart(target, from.subarray(at - start, end - start), at))

@@ -91,6 +91,17 @@ export function checkL1Table(
   }
 }
 
+/** Checks the L1 table of a snapshot, which covers `size` guest bytes; throws as {@linkcode checkL1Table} does. */
+export function checkSnapshotL1(
+  snapshot: { readonly name: string; readonly l1: { readonly fileOffset: number; readonly entries: number } },
+  size: number,
+  header: Parameters<typeof checkL1Table>[2],
+  storage: { readonly label: string; readonly size: number },
+): void {
+  const what = `L1 table of snapshot "${snapshot.name}"`;
+  checkL1Table(what, { ...snapshot.l1, size }, header, storage.label, storage.size);
+}
+
 function checkFeatures(header: Header, label: string): void {
   if (header.refcountOrder > 6) {
     throw corrupt(

@@ -10,7 +10,7 @@ import { type ChangeContext, stageContext } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
 import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
-import { checkL1Table } from "../header/check.ts";
+import { checkSnapshotL1 } from "../header/check.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
 import { readL1 } from "../mapping/mapping.ts";
 import { beginTransaction, type Transaction } from "../transaction/transaction.ts";
@@ -109,8 +109,7 @@ export async function applySnapshot(
   const chosen = chooseSnapshot(existing, choice, storage.label);
   const size = chosen.diskSize ?? header.size;
   await refuseBitmaps(storage, header, size);
-  const what = `L1 table of snapshot "${chosen.name}"`;
-  checkL1Table(what, { ...chosen.l1, size }, header, storage.label, storage.size);
+  checkSnapshotL1(chosen, size, header, storage);
   // L1 entries past the end of the disk hold the machine state, which only the snapshot keeps.
   const l1 = await readL1(storage, chosen.l1, Math.max(1, l1EntriesFor(transaction.geometry, size)));
   // In this order no refcount exceeds its final value, and shared clusters keep the reference of the snapshot.
@@ -149,8 +148,7 @@ export async function removeSnapshot(
 ): Promise<void> {
   const { header, existing, transaction } = await begin(storage, context);
   const chosen = chooseSnapshot(existing, choice, storage.label);
-  const what = `L1 table of snapshot "${chosen.name}"`;
-  checkL1Table(what, { ...chosen.l1, size: 0 }, header, storage.label, storage.size);
+  checkSnapshotL1(chosen, 0, header, storage);
   await releaseL1(transaction, chosen.l1, stageContext(context, 0, 0.5));
   const l1 = await readL1(storage, header.l1);
   await updateCopiedFlags(transaction, l1, stageContext(context, 0.5, 1));
