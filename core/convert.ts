@@ -37,6 +37,13 @@ import { formatNamed } from "./open/probe.ts";
 import { mergedRanges, skippingErrors } from "./open/skip_errors.ts";
 import { bitmapsOf, type OpenedSources, openSources, type ReaderDecorator, readerOf } from "./open/source.ts";
 import {
+  checkSectorSize,
+  inheritedSectorSize,
+  SECTOR_SIZE_OPTION,
+  type SourceSectors,
+  sourceSectorsOf,
+} from "./target/sector_size.ts";
+import {
   createTarget,
   editTarget,
   lacksBitmaps,
@@ -60,6 +67,7 @@ export async function convert(job: ConvertJob, context: ConvertContext = {}): Pr
 export class Conversion {
   readonly begun = performance.now();
   readonly bad: { start: number; end: number }[] = [];
+  sectors: SourceSectors | undefined;
   readonly throttle: Throttle;
   readonly workers: WorkerPool;
   readonly codecs: CodecPool;
@@ -119,7 +127,9 @@ export class Conversion {
     if (job.compressionLevel !== undefined && !traits.compress) {
       throw new ImageError("usage", "Cannot use a compression level: nothing is compressed, add -c");
     }
-    const longer = await this.lengthened(reader, sources.size);
+    const gptSectors = await this.gptSectors(sources, target, reader);
+    const gptChange = gptSectors === null ? null : { sectorSize: gptSectors, granularity: traits.sector };
+    const longer = await this.lengthened(reader, sources.size, gptChange);
     if (job.target.create !== false) {
       warnOfRounding(target.format.name, traits, longer.reader.size, this.options.onWarning);
     }
@@ -139,9 +149,38 @@ export class Conversion {
     };
   }
 
+  /** Returns the logical sector sizes of the sources. */
+  sectorsOf(sources: OpenedSources): SourceSectors {
+    return this.sectors ??= sourceSectorsOf(sources, () => readerOf(sources, null, () => {}));
+  }
+
+  /** Returns the sector size for which the GPT is written anew; `null`: it stays. */
+  async gptSectors(sources: OpenedSources, { format, writer }: OpenedTarget, reader: GuestReader) {
+    const { allowSectorSizeChange: allowed = false, convertGpt = false, target: spec } = this.job;
+    const target = { spec, title: format.name, sectorSize: writer.traits.logicalSectorSize };
+    return await checkSectorSize(
+      this.sectorsOf(sources),
+      target,
+      reader,
+      { allowed, convertGpt },
+      this.options.onWarning,
+    );
+  }
+
   /** Returns `reader`, lengthened to the guest size that the job states for the target. */
-  async lengthened(reader: GuestReader, sourceSize: number): Promise<Lengthened & { readonly added: number }> {
+  async lengthened(
+    reader: GuestReader,
+    sourceSize: number,
+    gpt: { readonly sectorSize: number; readonly granularity: number } | null,
+  ): Promise<Lengthened & { readonly added: number }> {
     const size = guestSizeOf(this.job.target, sourceSize);
+    if (gpt !== null) {
+      const { withConvertedGpt } = await import("./target/gpt_conversion.ts");
+      // The backup is in the last sector, where the format rounds the size up, too.
+      const whole = alignUp(size, gpt.granularity);
+      const converted = await withConvertedGpt(pad(reader, whole), gpt.sectorSize, this.options.onWarning);
+      return { reader: converted, gpt: "converted", added: whole - sourceSize };
+    }
     if (size === sourceSize) return { reader, added: 0 };
     const longer = await lengthened(reader, size, this.options.onWarning);
     return { ...longer, added: size - sourceSize };
@@ -206,7 +245,9 @@ export class Conversion {
   async openNew(sources: OpenedSources, format: Format | null, stack: AsyncDisposableStack): Promise<Prepared> {
     const { job, options } = this;
     if (!format) throw new ImageError("usage", "Cannot create the target: its format is missing, state it with -O");
-    const plan = await planTarget(job.target, format, guestSizeOf(job.target, sources.size));
+    const hasSectorSizes = format.createOptions.some(({ name }) => name === SECTOR_SIZE_OPTION);
+    const sectorSize = hasSectorSizes ? await inheritedSectorSize(this.sectorsOf(sources)) : undefined;
+    const plan = await planTarget(job.target, format, guestSizeOf(job.target, sources.size), sectorSize);
     if (job.bitmaps) await requireBitmaps(job.target, format, plan);
     const backing = await openTargetBacking(job.target, options);
     if (backing) stack.use(backing);

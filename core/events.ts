@@ -76,12 +76,15 @@ export interface PlannedTarget {
   readonly size: number;
   /** Guest bytes that are added at the end, because the job states a longer disk; absent: none. */
   readonly added?: number;
-  /** What happens to the backup of a GUID partition table on a disk that becomes longer; absent: there is none to move. */
+  /** What happens to a GUID partition table that must change, as on a disk that becomes longer; absent: nothing. */
   readonly gpt?: GptAction;
 }
 
-/** `moved`: the backup is at the new end; `left`: the table is corrupt and stays as it is. */
-export type GptAction = "moved" | "left";
+/**
+ * `moved`: the backup is at the new end; `converted`: the table is written anew for another sector size; `left`: the table
+ * is corrupt and stays as it is.
+ */
+export type GptAction = "moved" | "converted" | "left";
 
 /** An opened source. */
 export interface SourceSummary {

@@ -92,6 +92,16 @@ export interface ConvertJob {
   readonly offload?: boolean;
   /** Whether unreadable ranges become zeroes. */
   readonly salvage?: boolean;
+  /**
+   * Whether the disk may get another logical sector size although its partition table or a file system may count by it.
+   * Default: such a conversion is refused.
+   */
+  readonly allowSectorSizeChange?: boolean;
+  /**
+   * Whether a GPT that counts in sectors of another size than those of the target is written anew for them (512 bytes where
+   * the format of the target states none). File systems in the partitions stay as they are.
+   */
+  readonly convertGpt?: boolean;
   /** Whether to copy persistent bitmaps; `skip-broken`: leave out those that cannot be trusted. */
   readonly bitmaps?: boolean | "skip-broken";
   /** Whether the sources are opened without locks. */

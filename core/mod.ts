@@ -339,6 +339,8 @@ export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOpti
 /**
  * Returns the partition table of a disk. Reads the first sectors and, for a GPT, its entries and its backup.
  *
+ * @param sectorSize bytes of a logical sector of the disk, if known (`Disk.logicalSectorSize`). A GPT of another sector size
+ * is found, too: compare it with `gpt.sector`
  * @throws ImageError where the disk cannot be read
  *
  * @example
@@ -350,8 +352,8 @@ export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOpti
  * assert.equal((await partitionTable(disk)).kind, "mbr");
  * ```
  */
-export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
-  return await (await import("./target/gpt.ts")).partitionTable(disk);
+export async function partitionTable(disk: GuestReader, sectorSize?: number): Promise<PartitionTable> {
+  return await (await import("./target/gpt.ts")).partitionTable(disk, sectorSize);
 }
 
 /**

@@ -27,6 +27,11 @@ export interface Disk {
   readonly size: number;
   /** Guest bytes that the layer allocates at once (cluster, grain, block); 1 where it allocates single bytes. */
   readonly clusterSize: number;
+  /**
+   * Bytes of a logical sector, by which the guest addresses the disk and its partition table counts. Absent where the format
+   * has none: the configuration of the virtual machine decides, and QEMU gives 512 unless it states another size.
+   */
+  readonly logicalSectorSize?: number;
   /** The backing file, as the image names it. */
   readonly backing: NamedFile | null;
   /** Identifies the image to overlays (UUID, content ID); absent where the format has none. */
@@ -63,6 +68,8 @@ export interface WriterTraits {
   readonly clusterSize: number;
   /** Granularity of the guest size in bytes: 512 for formats of sectors, 1 for raw. */
   readonly sector: number;
+  /** As {@linkcode Disk.logicalSectorSize}. */
+  readonly logicalSectorSize?: number;
   /** Whether the target takes only whole clusters (the last one may be short), and compresses each. */
   readonly compress: boolean;
   /** Whether writes must come at ascending positions. */
@@ -118,6 +125,8 @@ export interface CreatePlan {
   readonly backing: NamedFile | null;
   /** Whether clusters are to be compressed. */
   readonly compress: boolean;
+  /** Bytes of a logical sector of the source, the default of a format that can have several sizes; absent: unknown. */
+  readonly logicalSectorSize?: number;
 }
 
 /** Computes the file size of a new image. */

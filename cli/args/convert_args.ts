@@ -118,6 +118,8 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.offload && { offload: true }),
     ...(flags.salvage && { salvage: true }),
     ...(flags.digest && { digest: true }),
+    ...(flags.allowSectorSizeChange && { allowSectorSizeChange: true }),
+    ...(flags.convertGpt && { convertGpt: true }),
     ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),
     ...(flags.forceShare && { forceShare: true }),
     ...(flags.sync !== undefined && { sync: flags.sync }),

@@ -39,6 +39,8 @@ export interface ConvertFlags {
   readonly sync: SyncMode | undefined;
   readonly salvage: boolean;
   readonly digest: boolean;
+  readonly allowSectorSizeChange: boolean;
+  readonly convertGpt: boolean;
   readonly bitmaps: boolean;
   readonly skipBroken: boolean;
   readonly forceShare: boolean;
@@ -90,6 +92,8 @@ export function convertFlags(parsed: ParsedArgs): ConvertFlags {
     sync: syncOf(parsed, "target-cache", "-t"),
     salvage: on("salvage"),
     digest: on("digest"),
+    allowSectorSizeChange: on("allow-sector-size-change"),
+    convertGpt: on("convert-gpt"),
     bitmaps: on("bitmaps"),
     skipBroken: on("skip-broken-bitmaps"),
     forceShare: on("force-share"),

@@ -65,6 +65,20 @@ export const cacheOption: OptionDef = {
   help: "none, off, directsync, writeback, writethrough or unsafe; checked, but without effect on reads",
 };
 
+/** Changes of the logical sector size. */
+export const sectorSizeOptions: readonly OptionDef[] = [
+  {
+    long: "convert-gpt",
+    group: "Target",
+    help: "write the partition table (GPT) anew, if the target has sectors of another size than it counts in",
+  },
+  {
+    long: "allow-sector-size-change",
+    group: "Target",
+    help: "convert although the target has sectors of another size, by which a partition table or file system counts",
+  },
+];
+
 /** `--output`. */
 export const outputOption: OptionDef = {
   long: "output",

@@ -9,7 +9,14 @@ import { convertRequest } from "../args/convert_args.ts";
 import type { ConvertRequest, ConvertView } from "../args/convert_args.ts";
 import { creationOptionsText } from "../args/creation_options.ts";
 import { parseArgs } from "../args/parse_args.ts";
-import { allowRefOption, cacheOption, objectOption, permissionsOption, progressOptions } from "../args/read_options.ts";
+import {
+  allowRefOption,
+  cacheOption,
+  objectOption,
+  permissionsOption,
+  progressOptions,
+  sectorSizeOptions,
+} from "../args/read_options.ts";
 import type { Destination, DestinationCheck } from "../destinations/check.ts";
 import { convertExit } from "../exit_codes.ts";
 import { onSignals } from "../process.ts";
@@ -83,6 +90,7 @@ export const convertCommand: LoadedCommand = {
       help:
         "round the size of the disk up to a multiple of this: zeroes are added, the backup GPT moves to the new end",
     },
+    ...sectorSizeOptions,
     { short: "n", long: "no-create", group: TARGET, help: "write into the target that exists, of format -O" },
     { long: "target-image-opts", group: TARGET, help: "the target is a description, see --image-opts; needs -n" },
     { long: "target-is-zero", group: TARGET, help: "the existing target is known to read as zeroes; needs -n" },

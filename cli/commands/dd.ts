@@ -6,7 +6,7 @@
 import { allFormats, convert, jobFiles, parseNumber, parseSize } from "../../mod.ts";
 import type { ConvertJob } from "../../mod.ts";
 import { imagePath } from "../args/edit_options.ts";
-import { textOf } from "../args/parse_args.ts";
+import { isOn, textOf } from "../args/parse_args.ts";
 import {
   formatOption,
   imagesToRead,
@@ -14,6 +14,7 @@ import {
   progressOptions,
   progressView,
   readingOptions,
+  sectorSizeOptions,
 } from "../args/read_options.ts";
 import { formatOfOption, usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
@@ -25,6 +26,7 @@ export const ddCommand: LoadedCommand = {
   options: [
     formatOption,
     { short: "O", long: "target-format", arg: "fmt", group: "Target", help: "format of the target (default: raw)" },
+    ...sectorSizeOptions,
     ...readingOptions,
     ...progressOptions,
     permissionsOption,
@@ -71,7 +73,14 @@ function ddRequest(parsed: ParsedArgs): DdRequest {
     ...(count !== undefined && { length: bytesOf(count, "count=") }),
   };
   const path = imagePath(target, "target");
-  return { job: { sources: images, target: { path, format }, range, ...options }, view: progressView(parsed) };
+  const sectors = {
+    ...(isOn(parsed, "allow-sector-size-change") && { allowSectorSizeChange: true }),
+    ...(isOn(parsed, "convert-gpt") && { convertGpt: true }),
+  };
+  return {
+    job: { sources: images, target: { path, format }, range, ...sectors, ...options },
+    view: progressView(parsed),
+  };
 }
 
 function operandsOf(args: readonly string[]): { readonly [operand in Operand]?: string } {

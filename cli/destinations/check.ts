@@ -23,7 +23,8 @@ export interface Destination {
  */
 export async function finishedFile(path: string, format: string): Promise<FinishedFile> {
   await using disk = await openDisk({ path, format });
-  const table = await partitionTable(disk);
+  const { logicalSectorSize = 512 } = disk.layers[0]!.disk;
+  const table = await partitionTable(disk, logicalSectorSize);
   return {
     path,
     fileSize: (await Deno.stat(path)).size,
@@ -32,6 +33,8 @@ export async function finishedFile(path: string, format: string): Promise<Finish
     layers: disk.layers.length,
     info: disk.layers[0]!.disk.info,
     table: table.kind,
+    sectorSize: logicalSectorSize,
+    tableSectorSize: table.kind === "gpt" ? table.gpt.sector : logicalSectorSize,
     backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
   };
 }

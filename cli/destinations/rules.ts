@@ -18,7 +18,11 @@ export interface FinishedFile {
   readonly layers: number;
   /** As `Disk` has it. */
   readonly info: { readonly [name: string]: unknown };
+  /** Bytes of a logical sector, as the destination gives them to the guest: 512 where the format states none. */
+  readonly sectorSize: number;
   readonly table: "gpt" | "mbr" | "damaged" | "none";
+  /** Bytes of the sectors in which a GPT counts. */
+  readonly tableSectorSize: number;
   /** Of a GPT: whether its backup is valid and in the last sector. */
   readonly backupAtEnd: boolean;
 }
@@ -91,6 +95,12 @@ const RULES: { readonly [name in RuleName]: Rule } = {
   },
   "partitions": (file) => {
     if (file.table === "damaged") return { problem: "its partition table is damaged" };
+    if (file.tableSectorSize !== file.sectorSize) {
+      return {
+        problem: `its GPT counts sectors of ${file.tableSectorSize} bytes, and the guest gets sectors of ` +
+          `${file.sectorSize}, by which it does not find the table; --convert-gpt writes it anew`,
+      };
+    }
     if (file.table === "gpt" && !file.backupAtEnd) {
       return { problem: "the backup of its GPT is not at the end of the disk" };
     }

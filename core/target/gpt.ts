@@ -58,12 +58,15 @@ export type PartitionTable =
   | { readonly kind: "mbr" }
   | { readonly kind: "none" };
 
+/** Logical sector sizes in bytes, that which is tried first before the other. */
+const SECTOR_SIZES = [512, 4096];
+
 /** Implements `partitionTable` of `mod.ts`. */
-export async function partitionTable(disk: GuestReader): Promise<PartitionTable> {
+export async function partitionTable(disk: GuestReader, sectorSize?: number): Promise<PartitionTable> {
   const head = await readAt(disk, 0, Math.min(disk.size, 8192));
   let why = "the primary header is missing";
   let marks = protectiveRecord(head) >= 0;
-  for (const sector of [512, 4096]) {
+  for (const sector of SECTOR_SIZES.toSorted((a, b) => Number(b === sectorSize) - Number(a === sectorSize))) {
     if (asciiText(head.subarray(sector, sector + 8)) !== SIGNATURE || head.length < 2 * sector) continue;
     const found = await readGpt(disk, head.slice(sector, 2 * sector), sector);
     if (typeof found !== "string") return { kind: "gpt", gpt: found };
@@ -124,9 +127,19 @@ function headerFault(header: Uint8Array, sector: number, own: number): string | 
   return length === 0 || length > ENTRIES_MAX ? `its entries have ${length} bytes` : null;
 }
 
-function entriesLength(header: Uint8Array): number {
-  const view = viewOf(header);
-  return view.getUint32(AT.entryCount, true) * view.getUint32(AT.entrySize, true);
+/** Returns the bytes of all entries. */
+export function entriesLength(header: Uint8Array): number {
+  return viewOf(header).getUint32(AT.entryCount, true) * entrySizeOf(header);
+}
+
+/** Returns the bytes of one entry. */
+export function entrySizeOf(header: Uint8Array): number {
+  return viewOf(header).getUint32(AT.entrySize, true);
+}
+
+/** Returns the guest offset of the entries. */
+export function entriesOffset(header: Uint8Array, sectorSize: number): number {
+  return lba(header, AT.entriesLba) * sectorSize;
 }
 
 /** Returns an LBA. Numbers above 2^53 lose precision, but stay above every sector of a disk. */
@@ -142,7 +155,7 @@ function headerCrc(header: Uint8Array): number {
 }
 
 /** Returns the offset of the record of a protective MBR; -1 without one, or where the MBR has other records. */
-function protectiveRecord(mbr: Uint8Array): number {
+export function protectiveRecord(mbr: Uint8Array): number {
   if (mbr.length < 512 || mbr[510] !== 0x55 || mbr[511] !== 0xaa) return -1;
   const used = [0, 1, 2, 3].map((index) => MBR_RECORDS + 16 * index).filter((at) => mbr[at + 4] !== 0);
   const alone = used.length === 1 && mbr[used[0] + 4] === PROTECTIVE && viewOf(mbr).getUint32(used[0] + 8, true) === 1;
@@ -161,33 +174,47 @@ export function movedGpt(gpt: Gpt, mbr: Uint8Array, size: number): Patch[] | str
   const last = Math.floor(size / sector) - 1;
   const entriesLba = last - entries.length / sector;
   if (gpt.lastUsable >= entriesLba) return "its partitions reach past the end of the disk";
-  const primary = withFields(gpt.header, { alternateLba: last, lastUsable: entriesLba - 1 });
-  const backup = withFields(primary, { myLba: last, alternateLba: 1, entriesLba });
+  const primary = headerWith(gpt.header, sector, { alternateLba: last, lastUsable: entriesLba - 1 });
+  const backup = headerWith(primary, sector, { myLba: last, alternateLba: 1, entriesLba });
   const patches: Patch[] = [];
   if (gpt.hasBackup && gpt.alternateLba !== last) {
     const start = Math.max(gpt.lastUsable + 1, gpt.alternateLba - entries.length / sector) * sector;
     patches.push({ start, bytes: new Uint8Array((gpt.alternateLba + 1) * sector - start) });
   }
   const record = protectiveRecord(mbr);
-  if (record >= 0) patches.push({ start: 0, bytes: withRecord(mbr, record, last) });
+  if (record >= 0) patches.push({ start: 0, bytes: withProtectiveSize(mbr, record, last) });
   patches.push({ start: sector, bytes: primary });
   patches.push({ start: entriesLba * sector, bytes: concat(entries, backup) });
   return patches;
 }
 
-/** Returns a header with changed fields and its new checksum. */
-function withFields(header: Uint8Array, fields: { readonly [name in keyof typeof AT]?: number }): Uint8Array {
-  const bytes = header.slice();
+/** New values of a header. */
+export interface HeaderChanges {
+  readonly myLba?: number;
+  readonly alternateLba?: number;
+  readonly firstUsable?: number;
+  readonly lastUsable?: number;
+  readonly entriesLba?: number;
+  /** Bytes of all entries, where they have changed. */
+  readonly entries?: Uint8Array;
+}
+
+/** Returns the sector of a header with changed fields and its new checksum. */
+export function headerWith(header: Uint8Array, sectorSize: number, changes: HeaderChanges): Uint8Array {
+  const { entries, ...lbas } = changes;
+  const bytes = new Uint8Array(sectorSize);
+  bytes.set(header.subarray(0, Math.min(sectorSize, viewOf(header).getUint32(AT.headerSize, true))));
   const view = viewOf(bytes);
-  for (const [name, value] of Object.entries(fields)) {
-    view.setBigUint64(AT[name as keyof typeof AT], BigInt(value), true);
+  for (const [name, value] of Object.entries(lbas)) {
+    view.setBigUint64(AT[name as keyof typeof lbas], BigInt(value), true);
   }
+  if (entries) view.setUint32(AT.entriesCrc, crc32(entries), true);
   view.setUint32(AT.headerCrc, headerCrc(bytes), true);
   return bytes;
 }
 
 /** Returns an MBR whose protective record spans the disk: all but its first sector, or as much as the field can hold. */
-function withRecord(mbr: Uint8Array, record: number, last: number): Uint8Array {
+export function withProtectiveSize(mbr: Uint8Array, record: number, last: number): Uint8Array {
   const bytes = mbr.slice(0, 512);
   bytes.fill(0xff, record + 5, record + 8); // The end as cylinder, head and sector: out of range.
   viewOf(bytes).setUint32(record + 12, Math.min(last, 0xffff_ffff), true);

@@ -66,12 +66,18 @@ export async function openTargetBacking(spec: TargetSpec, options: OpenOptions):
 }
 
 /** Returns the plan of a new image, checked by its format. Creates nothing. */
-export async function planTarget(spec: TargetSpec, format: Format, size: number): Promise<CreatePlan> {
+export async function planTarget(
+  spec: TargetSpec,
+  format: Format,
+  size: number,
+  logicalSectorSize?: number,
+): Promise<CreatePlan> {
   const plan: CreatePlan = {
     size,
     options: createOptions(format.name, format.createOptions, spec.options ?? {}),
     backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
     compress: spec.compress ?? false,
+    ...(logicalSectorSize !== undefined && { logicalSectorSize }),
   };
   checkFurtherFiles(format, plan);
   await format.checkPlan?.(plan);

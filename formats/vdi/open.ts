@@ -4,6 +4,7 @@
  * @module
  */
 import { type BlockPage, type BlockTable, FREE, openBlockTable } from "../shared/block_table.ts";
+import { SECTOR } from "../bytes.ts";
 import type { Disk, FormatInfo } from "../contract.ts";
 import type { NamedFile } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
@@ -44,6 +45,7 @@ export async function openVdi(storage: Storage): Promise<Disk> {
     format: "vdi",
     size: header.size,
     clusterSize: header.blockSize,
+    logicalSectorSize: SECTOR,
     backing,
     id: uuidText(header.uuid, "mixed"),
     info: infoOf(header),

@@ -35,7 +35,7 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
     blockSize: settings.blockSize,
     leavesAllocated: settings.fixed,
     size: settings.size,
-    logicalSector: 512,
+    logicalSector: settings.logicalSector,
     physicalSector: 4096,
     diskId: crypto.randomUUID(),
     parent: null,
@@ -50,7 +50,8 @@ export function createVhdx(storage: WritableStorage, plan: CreatePlan): Promise<
     traits: {
       size: settings.size,
       clusterSize: settings.blockSize,
-      sector: 512,
+      sector: settings.logicalSector,
+      logicalSectorSize: settings.logicalSector,
       compress: false,
       order: "any",
       startsZeroed: true,

@@ -70,6 +70,7 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
       size: geometry.size,
       clusterSize: geometry.blockSize,
       sector: metadata.logicalSector,
+      logicalSectorSize: metadata.logicalSector,
       compress: false,
       order: "any",
       startsZeroed: false,

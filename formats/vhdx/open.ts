@@ -47,6 +47,7 @@ export async function openVhdx(file: Storage): Promise<Disk> {
     format: "vhdx",
     size: geometry.size,
     clusterSize: geometry.blockSize,
+    logicalSectorSize: metadata.logicalSector,
     backing: metadata.parent && backingOf(metadata.parent),
     id: image.header.dataWriteGuid,
     info: infoOf(image),

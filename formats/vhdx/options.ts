@@ -33,6 +33,13 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
     max: MAX_BLOCK,
   },
   {
+    name: "logical_sector_size",
+    type: "size",
+    help: "bytes of a sector as the guest sees it, 512 or 4096; absent: as the source, or 512",
+    min: 512,
+    max: 4096,
+  },
+  {
     name: "log_size",
     type: "size",
     help: "bytes kept for the log, rounded up to whole MiB",
@@ -60,19 +67,23 @@ export interface CreateSettings {
   readonly size: number;
   readonly fixed: boolean;
   readonly blockSize: number;
+  /** Bytes of a logical sector: 512 or 4096. */
+  readonly logicalSector: number;
   readonly logLength: number;
   readonly marksZero: boolean;
   readonly sparse: boolean;
 }
 
 /** Returns the settings of `plan`. */
-export function settingsOf({ size, options }: CreatePlan): CreateSettings {
-  const sectors = alignUp(size, SECTOR);
+export function settingsOf({ size, options, logicalSectorSize }: CreatePlan): CreateSettings {
+  const logicalSector = Number(options["logical_sector_size"] ?? logicalSectorSize ?? SECTOR);
+  const sectors = alignUp(size, logicalSector);
   const { block_size: blockSize, log_size: logSize } = options;
   return {
     size: sectors,
     fixed: options["subformat"] === "fixed",
     blockSize: typeof blockSize === "number" ? blockSize : usualBlockSize(sectors),
+    logicalSector,
     logLength: alignUp(typeof logSize === "number" ? logSize : MIB, MIB),
     marksZero: options["block_state_zero"] !== false,
     sparse: options["sparse"] !== false,
@@ -95,9 +106,12 @@ function usualBlockSize(size: number): number {
  * @throws ImageError `usage`
  */
 export function checkPlan(plan: CreatePlan): void {
-  const { blockSize, fixed, size } = settingsOf(plan);
+  const { blockSize, fixed, logicalSector, size } = settingsOf(plan);
   if (size > MAX_SIZE) {
     throw usage(`Cannot create a VHDX disk of ${plan.size} bytes: the largest has ${MAX_SIZE} (64 TiB)`);
+  }
+  if (logicalSector !== 512 && logicalSector !== 4096) {
+    throw usage(`Cannot use ${logicalSector} for option "logical_sector_size": it must be 512 or 4096`);
   }
   if (!isPowerOfTwo(blockSize)) {
     throw usage(`Cannot use ${blockSize} for option "block_size": it must be a power of two from 1 MiB to 256 MiB`);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { viewOf } from "../bytes.ts";
+import { SECTOR, viewOf } from "../bytes.ts";
 import type { Disk, OpenContext } from "../contract.ts";
 import type { CompressedCluster, NamedFile } from "../guest_reader.ts";
 import { corrupt, ImageError } from "../errors.ts";
@@ -58,6 +58,7 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     format: "vmdk",
     size,
     clusterSize: extentFiles.find((file) => file.clusterSize > 1)?.clusterSize ?? 1,
+    logicalSectorSize: SECTOR,
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
     info: infoOf(descriptor, extentFiles.map((file) => file.info)),

@@ -20,7 +20,7 @@ export interface ExtentFileSpan {
 }
 
 /** Parameters of {@linkcode writerOf}. */
-export type DiskWriterSetup = Omit<WriterTraits, "sector"> & {
+export type DiskWriterSetup = Omit<WriterTraits, "sector" | "logicalSectorSize"> & {
   readonly spans: readonly ExtentFileSpan[];
   /** Called before the first change. */
   readonly begin?: () => Promise<void>;
@@ -47,7 +47,7 @@ export function writerOf({ spans, begin, finish, ...traits }: DiskWriterSetup): 
   }
 
   return {
-    traits: { ...traits, sector: SECTOR },
+    traits: { ...traits, sector: SECTOR, logicalSectorSize: SECTOR },
     write: (bytes, start) =>
       each(
         start,

@@ -42,6 +42,7 @@ export async function openVpc(storage: Storage): Promise<Disk> {
     format: "vpc",
     size,
     clusterSize: blocks === null ? 1 : blocks.header.blockSize,
+    logicalSectorSize: SECTOR,
     backing,
     id: uuidText(footer.uuid, "big"),
     info: factsOf(image, backing),
