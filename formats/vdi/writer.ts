@@ -32,7 +32,16 @@ export function traitsOf(
   { size, blockSize }: Header,
   { startsZeroed, zeroes }: Pick<WriterTraits, "startsZeroed" | "zeroes">,
 ): WriterTraits {
-  return { size, clusterSize: blockSize, sector: SECTOR, compress: false, order: "any", startsZeroed, zeroes };
+  return {
+    size,
+    clusterSize: blockSize,
+    sector: SECTOR,
+    logicalSectorSize: SECTOR,
+    compress: false,
+    order: "any",
+    startsZeroed,
+    zeroes,
+  };
 }
 
 /** Returns a writer of blocks. Overlapping calls run one after another. */
