@@ -92,7 +92,7 @@ export type {
   WriterTraits,
   ZstdCodec,
 } from "./formats/mod.ts";
-export { allFormats, grantable, ImageError } from "./formats/mod.ts";
+export { allFormats, creationOptionsOf, grantable, ImageError } from "./formats/mod.ts";
 export {
   amend,
   bench,

@@ -304,6 +304,7 @@ export class Conversion {
       compressor: withLevel(this.codecs.compress, job.compressionLevel),
       options,
       output: this.output,
+      onNote: (message) => this.emit({ type: "note", message }),
     };
   }
 

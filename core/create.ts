@@ -99,6 +99,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
     signal: context.signal,
     compressor: inlineCompressor,
     options,
+    onNote: (message: string) => context.onEvent?.({ type: "note", message }),
   };
   const target = await withPhases(context, async () => {
     const begun = await createTarget(targetJob, format, plan, backing, stack);

@@ -56,7 +56,9 @@ export type ConvertEvent =
   }
   /** Guest bytes that could not be read and become zeroes (`salvage`). */
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
-  | { readonly type: "warning"; readonly message: string };
+  | { readonly type: "warning"; readonly message: string }
+  /** What the result lacks though the job asked for it, where nothing is lost: shown in JSON only. */
+  | { readonly type: "note"; readonly message: string };
 
 /** Events of jobs other than conversions. */
 export type ScanEvent =

@@ -15,6 +15,7 @@ export * from "./extent.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
 export { pageMemory } from "./page_memory.ts";
+export { creationOptionsOf } from "./creation_options.ts";
 export { allFormats } from "./registry.ts";
 export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./storage/types.ts";
 export { windowOf, writableWindowOf } from "./storage/window.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Format } from "../../mod.ts";
+import { creationOptionsOf, type Format } from "../../mod.ts";
 import type { CommandDef, CommandSummary, OptionDef } from "../commands/command.ts";
 import { writableRecipes } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
@@ -180,7 +180,7 @@ function formatBefore(before: readonly string[], command: CommandDef, formats: r
 function creationOption(list: string, format: string, formats: readonly Format[]): Completion {
   const cut = list.lastIndexOf(",") + 1;
   const [head, item] = [list.slice(0, cut), list.slice(cut)];
-  const specs = formats.find(({ name }) => name === format)?.createOptions ?? [];
+  const specs = creationOptionsOf(formats.find(({ name }) => name === format) ?? { createOptions: [] });
   const equals = item.indexOf("=");
   if (equals < 0) {
     const values = specs.map((spec) => [`${head}${spec.name}=`, spec.help] as const);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Format, OptionSpec } from "../../mod.ts";
+import { creationOptionsOf, type Format, type OptionSpec } from "../../mod.ts";
 import { sizeText } from "../../tui/human.ts";
 import { type ListItem, optionValues } from "./option_list.ts";
 
@@ -17,7 +17,7 @@ export interface CreationOptions {
 
 /** Returns the items of `-o` as options of a format; `undefined`: of a format that is not yet probed. */
 export function creationOptions(items: readonly ListItem[], format: Format | undefined): CreationOptions {
-  const names = format?.createOptions.map((spec) => spec.name) ?? [];
+  const names = creationOptionsOf(format ?? { createOptions: [] }).map((spec) => spec.name);
   const { backing_file, backing_fmt, size, ...options } = optionValues(items, names);
   return { options, backing: backing_file, backingFormat: backing_fmt, size };
 }
@@ -30,8 +30,7 @@ const BACKING_OPTIONS: readonly OptionSpec[] = [
 
 /** Returns the creation options of a format as `-o help` prints them. */
 export function creationOptionsText(format: Format): string {
-  const specs = [...format.createOptions, ...(format.has.overlays ? BACKING_OPTIONS : [])];
-  if (specs.length === 0) return `Format "${format.name}" has no creation options\n`;
+  const specs = [...creationOptionsOf(format), ...(format.has.overlays ? BACKING_OPTIONS : [])];
   return `Creation options of format "${format.name}":\n${optionLines(specs)}`;
 }
 

@@ -19,6 +19,7 @@ import {
 } from "../args/read_options.ts";
 import { formatOfOption, usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
+import { formattingLine } from "../report/formatting_line.ts";
 import { visible } from "../report/report.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
@@ -126,17 +127,9 @@ function files({ job: { backing, unseenBacking, allowRefs, ...target } }: Create
 function work({ job, format, view }: CreateRequest, context: CommandContext): Promise<number> {
   return runJob({ view, label: "Creating" }, context, async (hooks) => {
     const { size } = await createImage(job, hooks);
-    return view.quiet ? {} : { out: `${visible(createdText(job, format, size))}\n` };
+    const { path, backing, options = {} } = job;
+    // The size that was asked for: a format may round it up.
+    const line = formattingLine({ path, format, size: job.size ?? size, backing, options });
+    return view.quiet ? {} : { out: `${visible(line)}\n` };
   });
-}
-
-/** Returns the parameters of the new image as qemu-img prints them. */
-function createdText({ path, options = {}, backing }: CreateJob, format: Format, size: number): string {
-  const shown = (value: string | number | boolean) => typeof value === "boolean" ? (value ? "on" : "off") : `${value}`;
-  const values = format.createOptions.flatMap((spec) => {
-    const value = options[spec.name] ?? spec.default;
-    return value === undefined || value === "" ? [] : [`${spec.name}=${shown(value)}`];
-  });
-  const backingValues = backing ? [`backing_file=${backing.path}`, `backing_fmt=${backing.format ?? ""}`] : [];
-  return [`Formatting '${path}', fmt=${format.name}`, `size=${size}`, ...backingValues, ...values].join(" ");
 }

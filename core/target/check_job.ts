@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Format, ImageError } from "../../formats/mod.ts";
+import { creationOptionsOf, type Format, ImageError } from "../../formats/mod.ts";
 import { createOptions } from "./create_options.ts";
 import type { ConvertJob, TargetSpec } from "../job.ts";
 
@@ -97,7 +97,7 @@ function checkNewTarget(job: ConvertJob, format: Format | null): void {
       path: target.path,
     });
   }
-  createOptions(format.name, format.createOptions, target.options ?? {});
+  createOptions(format.name, creationOptionsOf(format), target.options ?? {});
   if (target.backing && format.has.overlays && target.backing.format === undefined) {
     throw usage(`Cannot use the backing file "${target.backing.path}": state its format with -F`);
   }

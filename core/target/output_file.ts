@@ -14,10 +14,10 @@ import {
   resolve,
   type StoredFile,
   syncFolder,
-  type WritableStorage,
 } from "../../formats/mod.ts";
 import type { SyncMode } from "../job.ts";
 import { fileKey } from "../open/open.ts";
+import type { AttributedFile } from "./file_options.ts";
 import { partName } from "./part_name.ts";
 
 /** The output files of one job. Disposed before {@linkcode commit}, it removes new files and leaves old ones as they were. */
@@ -27,7 +27,7 @@ export interface OutputFiles extends AsyncDisposable {
    *
    * @throws ImageError `refused` if the file there is in use or is one of `sources`
    */
-  create(path: string): Promise<WritableStorage>;
+  create(path: string): Promise<AttributedFile>;
   /** Opens the existing file at `path` for changes in place. */
   edit(path: string): Promise<StoredFile>;
   /** The file or device that is changed in place; a failure leaves it incomplete. */

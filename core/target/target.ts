@@ -7,6 +7,7 @@ import {
   basename,
   type Compressor,
   type CreatePlan,
+  creationOptionsOf,
   dirname,
   type DiskWriter,
   type Files,
@@ -16,12 +17,14 @@ import {
   inlineCompressor,
   MemoryStorage,
   type NamedFile,
+  type OptionValues,
   resolve,
   type WritableStorage,
   writableWindowOf,
 } from "../../formats/mod.ts";
 import { chainOf } from "../open/chain.ts";
 import { createOptions } from "./create_options.ts";
+import { optionsOfFormat, setFileAttributes } from "./file_options.ts";
 import type { SyncMode, TargetSpec } from "../job.ts";
 import { isProtocol, resolveNamed } from "../open/named_files.ts";
 import { openBacking, type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
@@ -53,6 +56,8 @@ export interface TargetJob {
   readonly signal?: AbortSignal | undefined;
   readonly compressor: Compressor;
   readonly options: OpenOptions & { readonly files: Files };
+  /** Called with sentences about attributes of files that could not be set. */
+  readonly onNote?: (message: string) => void;
   /** Creates new files. Default: files of the host that appear at the end. */
   readonly output?: OutputFiles | undefined;
 }
@@ -74,7 +79,7 @@ export async function planTarget(
 ): Promise<CreatePlan> {
   const plan: CreatePlan = {
     size,
-    options: createOptions(format.name, format.createOptions, spec.options ?? {}),
+    options: optionsOfFormat(format, optionsOf(spec, format)),
     backing: spec.backing ? { name: spec.backing.path, format: spec.backing.format } : null,
     compress: spec.compress ?? false,
     ...(logicalSectorSize !== undefined && { logicalSectorSize }),
@@ -82,6 +87,11 @@ export async function planTarget(
   checkFurtherFiles(format, plan);
   await format.checkPlan?.(plan);
   return plan;
+}
+
+/** Returns the options of a new target, those of the host's files included. */
+function optionsOf(spec: TargetSpec, format: Format): OptionValues {
+  return createOptions(format.name, creationOptionsOf(format), spec.options ?? {});
 }
 
 /** Throws for a further file whose name readers take for a protocol. */
@@ -128,7 +138,13 @@ export async function createTarget(
 ): Promise<OpenedTarget> {
   const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job.signal));
   const path = resolve(job.spec.path);
-  const open = async (name: string) => targetStorage(await output.create(resolve(dirname(path), name)), job);
+  const attributes = optionsOf(job.spec, format);
+  const open = async (name: string) => {
+    const filePath = resolve(dirname(path), name);
+    const file = await output.create(filePath);
+    if (file.startsZeroed) setFileAttributes(file, filePath, attributes).forEach((message) => job.onNote?.(message));
+    return targetStorage(file, job);
+  };
   const storage = await open(path);
   const context = {
     name: basename(path),

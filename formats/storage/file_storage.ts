@@ -55,6 +55,8 @@ export class FileStorage implements StoredFile {
   readonly origin: Origin;
   readonly copyFrom?: NonNullable<StoredFile["copyFrom"]>;
   readonly mayShareWith?: NonNullable<StoredFile["mayShareWith"]>;
+  readonly switchOffCopyOnWrite?: () => boolean;
+  readonly setExtentSizeHint?: (bytes: number) => boolean;
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
   readonly #readable: boolean;
@@ -86,6 +88,8 @@ export class FileStorage implements StoredFile {
     if (host) {
       this.holeAt = (fileOffset, limit) =>
         Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
+      this.switchOffCopyOnWrite = () => host.switchOffCopyOnWrite();
+      this.setExtentSizeHint = (bytes) => host.setExtentSizeHint(bytes);
       // Shared blocks would release the reserved space.
       this.mayShareWith = ({ origin }) => !this.#reserved && !!origin?.host && host.mayShareWith(origin.host);
       this.copyFrom = (source, start, end, fileOffset, how) =>

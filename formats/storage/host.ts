@@ -48,6 +48,10 @@ export interface HostFile extends Disposable {
   mayShareWith(from: HostFile): boolean;
   /** Drops the clean pages of this range from the page cache. */
   dropCache(start: number, end: number): void;
+  /** Sets the attribute "no copy-on-write" of an empty file. */
+  switchOffCopyOnWrite(): boolean;
+  /** Sets the extent size hint of an empty file, in bytes. */
+  setExtentSizeHint(bytes: number): boolean;
   /** The descriptor for the C library. */
   readonly descriptor: number;
 }
@@ -92,6 +96,14 @@ const LOCK_UN = 8;
 const FADV_DONTNEED = 4;
 /** `_IOW(0x94, 13, struct file_clone_range)`, of 32 bytes; see ioctl_ficlonerange(2). */
 const FICLONERANGE = 0x4020940dn;
+/** Attributes of a file in an int; see ioctl_iflags(2). */
+const FS_IOC_GETFLAGS = 0x80086601n;
+const FS_IOC_SETFLAGS = 0x40086602n;
+const FS_NOCOW_FL = 0x0080_0000;
+/** `struct fsxattr` of 28 bytes: flags at byte 0, the extent size at byte 4; see ioctl_xfs_fsgetxattr(2). */
+const FS_IOC_FSGETXATTR = 0x801c581fn;
+const FS_IOC_FSSETXATTR = 0x401c5820n;
+const FS_XFLAG_EXTSIZE = 0x0000_0800;
 
 /**
  * Returns the calls for the file at `path` that is open as `opened`; `null` where the host has none.
@@ -248,6 +260,8 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
     dropCache(start, end) {
       libc.symbols.posix_fadvise(descriptor, BigInt(start), BigInt(end - start), FADV_DONTNEED);
     },
+    switchOffCopyOnWrite: () => setNoCopyOnWrite(libc, descriptor),
+    setExtentSizeHint: (bytes) => setExtentSizeHint(libc, descriptor, bytes),
     get canZero() {
       return canPunch || canZeroRange;
     },
@@ -322,4 +336,21 @@ function mayRetry(errno: number): boolean {
   if (errno === EINTR) return true;
   if (COPY_REFUSALS.includes(errno)) return false;
   throw new HostFailure(errno);
+}
+
+function setNoCopyOnWrite(libc: Libc, descriptor: number): boolean {
+  const flags = new Uint32Array(2);
+  const bytes = new Uint8Array(flags.buffer);
+  if (libc.symbols.ioctl(descriptor, FS_IOC_GETFLAGS, bytes) !== 0) return false;
+  flags[0] |= FS_NOCOW_FL;
+  return libc.symbols.ioctl(descriptor, FS_IOC_SETFLAGS, bytes) === 0;
+}
+
+function setExtentSizeHint(libc: Libc, descriptor: number, bytes: number): boolean {
+  const attributes = new Uint8Array(28);
+  if (libc.symbols.ioctl(descriptor, FS_IOC_FSGETXATTR, attributes) !== 0) return false;
+  const view = new DataView(attributes.buffer);
+  view.setUint32(0, view.getUint32(0, true) | FS_XFLAG_EXTSIZE, true);
+  view.setUint32(4, bytes, true);
+  return libc.symbols.ioctl(descriptor, FS_IOC_FSSETXATTR, attributes) === 0;
 }

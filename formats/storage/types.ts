@@ -86,6 +86,10 @@ export interface StoredFile extends WritableStorage {
    * @throws ImageError `refused` if another handle holds a conflicting lock
    */
   lock(exclusive: boolean): Promise<void>;
+  /** Switches copy-on-write off for an empty file. Returns whether the host did; absent where it cannot. */
+  switchOffCopyOnWrite?(): boolean;
+  /** States how many bytes of an empty file the host allocates at once. Returns whether it did; absent where it cannot. */
+  setExtentSizeHint?(bytes: number): boolean;
 }
 
 /** A file system: of the host, or of a test. Every failure is an ImageError. */

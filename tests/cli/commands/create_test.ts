@@ -43,7 +43,7 @@ Deno.test("an overlay has the size of its backing file, or the given one", { ign
   assert.equal(code, 0);
   assert.match(
     stdout,
-    /^Formatting '.*top\.qcow2', fmt=qcow2 size=3145728 backing_file=base\.qcow2 backing_fmt=qcow2 /,
+    /^Formatting '.*top\.qcow2', fmt=qcow2 .* size=3145728 backing_file=base\.qcow2 backing_fmt=qcow2 /,
   );
   assert.deepEqual(await guestBytes(path), await guestBytes(folder.file("base.qcow2")));
   assert.equal((await diskcast(...args, path, "8M")).code, 0);
