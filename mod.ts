@@ -42,6 +42,7 @@ export type {
   BitmapAction,
   BitmapSource,
   BitmapWriter,
+  BlockDevice,
   ChangeContext,
   CheckContext,
   CheckReport,
@@ -54,6 +55,8 @@ export type {
   DecompressCodec,
   Decompressor,
   DeflateCodec,
+  DevicePartition,
+  DeviceUse,
   Disk,
   DiskWriter,
   EditContext,
@@ -119,6 +122,7 @@ export {
   rebase,
   resize,
 } from "./core/mod.ts";
+export { deviceUseText, listDevices } from "./core/devices.ts";
 export { type CompressedShare, compressedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";

@@ -301,6 +301,7 @@ export class Conversion {
       sync: job.sync ?? "finish",
       checkpoint: () => this.throttle.checkpoint(),
       signal: this.context.signal,
+      forceDevice: this.job.forceDevice,
       compressor: withLevel(this.codecs.compress, job.compressionLevel),
       options,
       output: this.output,

@@ -29,6 +29,8 @@ export interface CreateJob extends Pick<TargetSpec, "path" | "options" | "backin
   readonly size?: number;
   /** Whether the backing file is not opened: it need not exist, and `size` must be given. */
   readonly unseenBacking?: boolean;
+  /** Whether a block device is written although it is mounted or otherwise in use: what is on it is lost. */
+  readonly forceDevice?: boolean;
   /** Whether the backing file is opened without a lock. */
   readonly forceShare?: boolean;
   /** Further folders from which files that the backing file names may be opened. */
@@ -97,6 +99,7 @@ export async function createImage(job: CreateJob, context: CreateImageContext = 
     sync,
     checkpoint,
     signal: context.signal,
+    forceDevice: job.forceDevice,
     compressor: inlineCompressor,
     options,
     onNote: (message: string) => context.onEvent?.({ type: "note", message }),

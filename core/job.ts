@@ -106,6 +106,8 @@ export interface ConvertJob {
   readonly bitmaps?: boolean | "skip-broken";
   /** Whether the sources are opened without locks. */
   readonly forceShare?: boolean;
+  /** Whether a block device is written although it is mounted or otherwise in use: what is on it is lost. */
+  readonly forceDevice?: boolean;
   /** Default `finish`. */
   readonly sync?: SyncMode;
   /** Most workers that compress, decompress or copy; 1: none. Default: one per processor. */

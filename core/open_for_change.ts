@@ -38,6 +38,8 @@ export interface ChangeOptions extends OpenDiskOptions, Pick<ConvertContext, "si
   readonly onEvent?: (event: ScanEvent) => void;
   /** `always`: synced after every write. Where the order of changes matters they are synced in any case. */
   readonly sync?: SyncMode;
+  /** Whether a block device is changed although it is mounted or otherwise in use: what is on it is lost. */
+  readonly forceDevice?: boolean;
 }
 
 /** An image to change: a whole file. */
@@ -71,7 +73,7 @@ export async function openForChange(
   sources: SourceFiles = new Map(),
 ): Promise<ChangedImage> {
   const open = openOptions(options);
-  const output = stack.use(outputFiles(open.files, sources));
+  const output = stack.use(outputFiles(open.files, sources, options));
   const path = resolve(spec.path);
   const throttle = throttleOf(options.signal, 0, options.paused);
   const checkpoint = reportingCheckpoint(throttle, options.onEvent);

@@ -122,6 +122,7 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.convertGpt && { convertGpt: true }),
     ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),
     ...(flags.forceShare && { forceShare: true }),
+    ...(flags.forceDevice && { forceDevice: true }),
     ...(flags.sync !== undefined && { sync: flags.sync }),
     ...(flags.workers !== undefined && { workers: flags.workers }),
     ...(flags.compressionLevel !== undefined && { compressionLevel: flags.compressionLevel }),

@@ -44,6 +44,7 @@ export interface ConvertFlags {
   readonly bitmaps: boolean;
   readonly skipBroken: boolean;
   readonly forceShare: boolean;
+  readonly forceDevice: boolean;
   readonly allowRefs: readonly string[];
   readonly quiet: boolean;
   readonly progress: ProgressForm;
@@ -97,6 +98,7 @@ export function convertFlags(parsed: ParsedArgs): ConvertFlags {
     bitmaps: on("bitmaps"),
     skipBroken: on("skip-broken-bitmaps"),
     forceShare: on("force-share"),
+    forceDevice: on("force-device"),
     allowRefs: listOf(parsed, "allow-ref"),
     quiet: on("quiet"),
     progress: progressForm(parsed),

@@ -9,12 +9,15 @@ import { editedFromOptions } from "./image_opts.ts";
 import { pathOf } from "./image_names.ts";
 import type { OptionTree } from "./option_tree.ts";
 import { isOn, textOf } from "./parse_args.ts";
-import { imagesToRead, onlyFile, READING, readingOptions, syncOf } from "./read_options.ts";
+import { forceDeviceOption, imagesToRead, onlyFile, READING, readingOptions, syncOf } from "./read_options.ts";
 import { usageError } from "./usage.ts";
 import type { OptionDef, ParsedArgs } from "../commands/command.ts";
 
 /** How the image is opened: as for reading, but without `-U`, which means something else for each command. */
-export const editOptions: readonly OptionDef[] = readingOptions.filter(({ long }) => long !== "force-share");
+export const editOptions: readonly OptionDef[] = [
+  ...readingOptions.filter(({ long }) => long !== "force-share"),
+  forceDeviceOption,
+];
 
 /** `-t`: the cache mode of writes. */
 export const writeCacheOption: OptionDef = {
@@ -29,7 +32,7 @@ export const writeCacheOption: OptionDef = {
 /** An image to change or to check, and the options to open it with. */
 export interface ImageToEdit {
   readonly image: ChangeSpec;
-  readonly options: Pick<ChangeOptions, "allowRefs" | "forceShare" | "sync">;
+  readonly options: Pick<ChangeOptions, "allowRefs" | "forceShare" | "forceDevice" | "sync">;
 }
 
 /**
@@ -52,7 +55,11 @@ export function imageToEdit(parsed: ParsedArgs, name: string, writes = true): Im
   const describe = (tree: OptionTree) => editedFromOptions(tree, writes);
   const { images, options } = imagesToRead(parsed, [name], [["-f", textOf(parsed, "format")]], describe);
   const sync = syncOf(parsed, "cache", writes ? "-t" : "-T");
-  return { image: images[0]!, options: { ...options, ...(sync !== undefined && { sync }) } };
+  const forceDevice = isOn(parsed, "force-device");
+  return {
+    image: images[0]!,
+    options: { ...options, ...(sync !== undefined && { sync }), ...(forceDevice && { forceDevice }) },
+  };
 }
 
 /**

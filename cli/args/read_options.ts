@@ -39,6 +39,13 @@ export const objectOption: OptionDef = {
   help: "refused: there are no secrets or other objects yet",
 };
 
+/** `--force-device`. */
+export const forceDeviceOption: OptionDef = {
+  long: "force-device",
+  group: READING,
+  help: "write to a block device although it is mounted or otherwise in use: data on it is lost, the system may crash",
+};
+
 /** How images are opened. */
 export const readingOptions: readonly OptionDef[] = [
   { long: "image-opts", group: READING, help: "images are descriptions: driver=...,file.filename=..." },

@@ -8,6 +8,7 @@ import type { BenchJob, BenchWrite, ChangeOptions, ImageSpec } from "../../mod.t
 import { onlyImageToEdit, refuseForceShare, writeCacheOption } from "../args/edit_options.ts";
 import { isOn, textOf } from "../args/parse_args.ts";
 import {
+  forceDeviceOption,
   formatOption,
   onlyImageToRead,
   permissionsOption,
@@ -66,6 +67,7 @@ export const benchCommand: LoadedCommand = {
     },
     formatOption,
     ...readingOptions.map((one) => one.long === "force-share" ? { ...one, help: `${one.help}; not with -w` } : one),
+    { ...forceDeviceOption, help: `with -w: ${forceDeviceOption.help}` },
     { ...writeCacheOption, help: `with -w: ${writeCacheOption.help}` },
     ...progressOptions,
     permissionsOption,

@@ -12,6 +12,7 @@ import { parseArgs } from "../args/parse_args.ts";
 import {
   allowRefOption,
   cacheOption,
+  forceDeviceOption,
   objectOption,
   permissionsOption,
   progressOptions,
@@ -93,6 +94,7 @@ export const convertCommand: LoadedCommand = {
     ...sectorSizeOptions,
     { short: "n", long: "no-create", group: TARGET, help: "write into the target that exists, of format -O" },
     { long: "target-image-opts", group: TARGET, help: "the target is a description, see --image-opts; needs -n" },
+    { ...forceDeviceOption, group: TARGET },
     { long: "target-is-zero", group: TARGET, help: "the existing target is known to read as zeroes; needs -n" },
     {
       short: "t",

@@ -11,6 +11,7 @@ import { imagePath } from "../args/edit_options.ts";
 import { asksForHelp, parseOptionLists } from "../args/option_list.ts";
 import { isOn, listOf, textOf } from "../args/parse_args.ts";
 import {
+  forceDeviceOption,
   permissionsOption,
   progressOptions,
   progressView,
@@ -52,6 +53,7 @@ export const createCommand: LoadedCommand = {
       group: IMAGE,
       help: "do not open the backing file, which may be missing; needs SIZE",
     },
+    { ...forceDeviceOption, group: IMAGE },
     ...readingOptions.filter(({ long }) => long !== "image-opts" && long !== "force-share"),
     ...progressOptions,
     permissionsOption,
@@ -98,6 +100,7 @@ function createRequest(parsed: ParsedArgs): CreateRequest | string {
     ...(size !== undefined && { size: parseSize(size, "the image") }),
     ...(backing && { backing }),
     ...(unseen && { unseenBacking: true }),
+    ...(isOn(parsed, "force-device") && { forceDevice: true }),
     ...(allowRefs.length > 0 && { allowRefs }),
   };
   if (size === undefined && (!backing || unseen)) {

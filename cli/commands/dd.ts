@@ -8,6 +8,7 @@ import type { ConvertJob } from "../../mod.ts";
 import { imagePath } from "../args/edit_options.ts";
 import { isOn, textOf } from "../args/parse_args.ts";
 import {
+  forceDeviceOption,
   formatOption,
   imagesToRead,
   permissionsOption,
@@ -27,6 +28,7 @@ export const ddCommand: LoadedCommand = {
     formatOption,
     { short: "O", long: "target-format", arg: "fmt", group: "Target", help: "format of the target (default: raw)" },
     ...sectorSizeOptions,
+    { ...forceDeviceOption, group: "Target" },
     ...readingOptions,
     ...progressOptions,
     permissionsOption,
@@ -73,12 +75,13 @@ function ddRequest(parsed: ParsedArgs): DdRequest {
     ...(count !== undefined && { length: bytesOf(count, "count=") }),
   };
   const path = imagePath(target, "target");
-  const sectors = {
+  const allowed = {
     ...(isOn(parsed, "allow-sector-size-change") && { allowSectorSizeChange: true }),
     ...(isOn(parsed, "convert-gpt") && { convertGpt: true }),
+    ...(isOn(parsed, "force-device") && { forceDevice: true }),
   };
   return {
-    job: { sources: images, target: { path, format }, range, ...sectors, ...options },
+    job: { sources: images, target: { path, format }, range, ...allowed, ...options },
     view: progressView(parsed),
   };
 }

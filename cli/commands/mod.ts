@@ -22,6 +22,12 @@ export const commands: readonly Command[] = [
     load: async () => (await import("./formats.ts")).formatsCommand,
   },
   {
+    name: "devices",
+    summary: "List the disks of this machine, and whether they are in use",
+    usage: "",
+    load: async () => (await import("./devices.ts")).devicesCommand,
+  },
+  {
     name: "presets",
     summary: "List the destinations of convert --for, and what each of them takes",
     usage: "",

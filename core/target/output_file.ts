@@ -49,31 +49,38 @@ interface Pending {
   readonly isPipe?: boolean;
 }
 
+/** Settings of {@linkcode outputFiles}. */
+export interface OutputOptions {
+  /** Aborts waiting for the reader of a pipe. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether a block device is written although it is in use: what is on it is lost. */
+  readonly forceDevice?: boolean | undefined;
+}
+
 /** Paths of the files that a job reads, by {@linkcode fileKey}. */
 export type SourceFiles = ReadonlyMap<string, string>;
 
-/**
- * Returns the output files of a job that reads `sources`.
- *
- * @param signal aborts waiting for the reader of a pipe
- */
-export function outputFiles(files: Files, sources: SourceFiles, signal?: AbortSignal): OutputFiles {
+/** Returns the output files of a job that reads `sources`. */
+export function outputFiles(files: Files, sources: SourceFiles, options: OutputOptions = {}): OutputFiles {
+  const exclusive = !options.forceDevice;
   const pending: Pending[] = [];
   /** Old files, locked until they are replaced. */
   const oldFiles: StoredFile[] = [];
   return {
     async create(path) {
-      const { entry, oldFile } = await begin(files, path, sources, pending.map((one) => one.path), signal);
+      const { entry, oldFile } = await begin(files, path, sources, pending.map((one) => one.path), options);
       pending.push(entry);
       if (oldFile) oldFiles.push(oldFile);
       return entry.storage;
     },
     async edit(path) {
-      const storage = await files.open(path, { write: true });
-      pending.push({ path, part: path, storage, inPlace: true });
-      refuseSource(storage, path, sources);
-      await lockAlone(storage, path, "change");
-      return storage;
+      const opened = await files.open(path, { write: true, exclusive });
+      const entry = { path, part: path, storage: opened, inPlace: true };
+      pending.push(entry);
+      refuseSource(opened, path, sources);
+      await lockAlone(opened, path, "change");
+      entry.storage = await checkDevice(files, opened, path, options);
+      return entry.storage;
     },
     get inPlace() {
       return pending.find((entry) => entry.inPlace)?.path;
@@ -103,16 +110,16 @@ async function begin(
   given: string,
   sources: SourceFiles,
   taken: readonly string[],
-  signal: AbortSignal | undefined,
+  options: OutputOptions,
 ): Promise<{ entry: Pending; oldFile?: StoredFile }> {
   refuseTaken(given, taken);
   // A pipe is written under its own name.
-  const pipe = await mayRead(given) ? await files.pipe?.(given, signal) : null;
+  const pipe = await mayRead(given) ? await files.pipe?.(given, options.signal) : null;
   if (pipe) return { entry: { path: given, part: given, storage: pipe, inPlace: true, isPipe: true } };
   if (!await mayRead(given) || !await mayRead(partName(given))) return { entry: await beginUnseen(files, given) };
   const path = await realTarget(given);
   refuseTaken(path, taken);
-  const oldFile = await openExisting(files, path, sources);
+  const oldFile = await openExisting(files, path, sources, options);
   if (oldFile?.isDevice) return { entry: { path, part: path, storage: oldFile, inPlace: true } };
   const part = partName(path);
   try {
@@ -203,10 +210,15 @@ async function keepOwner(part: string, { uid, gid }: Deno.FileInfo): Promise<boo
 }
 
 /** Opens and locks the file that is to be replaced, or the device that is to be written; `undefined` where none exists. */
-async function openExisting(files: Files, path: string, sources: SourceFiles): Promise<StoredFile | undefined> {
+async function openExisting(
+  files: Files,
+  path: string,
+  sources: SourceFiles,
+  options: OutputOptions,
+): Promise<StoredFile | undefined> {
   let storage: StoredFile;
   try {
-    storage = await files.open(path, { write: true });
+    storage = await files.open(path, { write: true, exclusive: !options.forceDevice });
   } catch (error) {
     if (error instanceof ImageError && error.kind === "missing") return undefined;
     throw error;
@@ -214,11 +226,22 @@ async function openExisting(files: Files, path: string, sources: SourceFiles): P
   try {
     refuseSource(storage, path, sources);
     await lockAlone(storage, path, storage.isDevice ? "change" : "replace");
-    return storage;
+    return await checkDevice(files, storage, path, options);
   } catch (error) {
     await storage[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Returns the storage to write to; throws for a block device that is in use, unless the user forces it. */
+async function checkDevice(
+  files: Files,
+  storage: StoredFile,
+  path: string,
+  { forceDevice }: OutputOptions,
+): Promise<StoredFile> {
+  if (!storage.isDevice || forceDevice) return storage;
+  return await (await import("./device_in_use.ts")).refuseDeviceInUse(files, storage, path);
 }
 
 /** Takes an exclusive lock, and throws `refused` for a file that QEMU has open: it would lose writes or read torn data. */

@@ -54,6 +54,8 @@ export interface TargetJob {
   readonly checkpoint?: (share?: number) => Promise<void>;
   /** Aborts waiting for the reader of a pipe. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether a block device is written although it is in use. */
+  readonly forceDevice?: boolean | undefined;
   readonly compressor: Compressor;
   readonly options: OpenOptions & { readonly files: Files };
   /** Called with sentences about attributes of files that could not be set. */
@@ -136,7 +138,7 @@ export async function createTarget(
   backing: OpenedImage | null,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget> {
-  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job.signal));
+  const output = stack.use(job.output ?? outputFiles(job.options.files, job.sources, job));
   const path = resolve(job.spec.path);
   const attributes = optionsOf(job.spec, format);
   const open = async (name: string) => {
@@ -180,7 +182,7 @@ export async function editTarget(
   job: TargetJob,
   stack: AsyncDisposableStack,
 ): Promise<OpenedTarget & { readonly backing: OpenedImage | null }> {
-  const output = stack.use(outputFiles(job.options.files, job.sources));
+  const output = stack.use(outputFiles(job.options.files, job.sources, job));
   const path = resolve(job.spec.path);
   const storage = targetStorage(windowFor(await output.edit(path), job.spec), job);
   const format = await formatOf(job, storage);

@@ -14,6 +14,8 @@ export type { FileStorage };
 export interface OpenFileOptions {
   /** Also open for writing. The file is opened for reading in any case. */
   readonly write?: boolean;
+  /** Reserve a block device for this program, where the host can; see `StoredFile.claim`. */
+  readonly exclusive?: boolean;
 }
 
 /**
@@ -52,7 +54,8 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
       if (checkFileType(found, path) !== isDevice) throw refusedFile(path, "it was replaced while it was opened");
       const identity = identityOf(found);
       const size = file.seekSync(0, Deno.SeekMode.End);
-      const host = openHostFile(path, { file, identity, write });
+      const exclusive = isDevice && (options.exclusive ?? false);
+      const host = openHostFile(path, { file, identity, write, exclusive });
       return new FileStorage(path, file, { isDevice, isNew: false, read: true, identity, size, host });
     } catch (error) {
       file.close();

@@ -50,6 +50,7 @@ export class FileStorage implements StoredFile {
   readonly identity: FileIdentity | null;
   /** Whether it is a block device. */
   readonly isDevice: boolean;
+  readonly claim?: "granted" | "refused";
   readonly startsZeroed: boolean;
   readonly holeAt?: (fileOffset: number, limit: number) => Promise<{ readonly hole: boolean; readonly end: number }>;
   readonly origin: Origin;
@@ -85,6 +86,7 @@ export class FileStorage implements StoredFile {
     this.#size = opened.size;
     this.#unwrittenFrom = opened.size;
     const host = opened.host;
+    if (host?.claim) this.claim = host.claim;
     if (host) {
       this.holeAt = (fileOffset, limit) =>
         Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });

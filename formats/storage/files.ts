@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockDevice } from "./block_devices.ts";
 import type { ImageUse } from "./host.ts";
 import { hostError } from "./host_error.ts";
 import type { Files } from "./types.ts";
@@ -23,6 +24,10 @@ export const hostFiles: Files = {
   create: async (path) => (await import("./file.ts")).createFileStorage(path),
   async pipe(path, signal) {
     return await isPipe(path) ? (await import("./pipe.ts")).pipeStorage(path, signal) : null;
+  },
+  async deviceUses({ identity }) {
+    if (identity?.device === undefined) return null;
+    return (await import("./block_devices.ts")).deviceUses(identity.device);
   },
   async rename(from, to) {
     try {
@@ -48,6 +53,11 @@ async function isPipe(path: string): Promise<boolean> {
     // Opening the path reports the error.
     return false;
   }
+}
+
+/** Returns the block devices with content; `null` without the permission to look. */
+export async function blockDevices(): Promise<BlockDevice[] | null> {
+  return (await import("./block_devices.ts")).blockDevices();
 }
 
 /** Returns whether QEMU has the image open in a way that excludes this use; `null` where the host does not report it. */

@@ -54,6 +54,8 @@ export interface HostFile extends Disposable {
   setExtentSizeHint(bytes: number): boolean;
   /** The descriptor for the C library. */
   readonly descriptor: number;
+  /** Of a file that was opened with `exclusive`: whether the kernel reserved the device, or refused because it is in use. */
+  readonly claim?: "granted" | "refused";
 }
 
 /** The file that {@linkcode openHostFile} opens a second time. */
@@ -64,11 +66,14 @@ export interface OpenFile {
   readonly identity: FileIdentity | null;
   /** Whether it has been opened for writing. */
   readonly write: boolean;
+  /** Whether to reserve the block device for this program: no file system on it can be mounted until it is closed. */
+  readonly exclusive?: boolean;
 }
 
 const EINTR = 4;
 const ENXIO = 6;
 const EWOULDBLOCK = 11;
+const EBUSY = 16;
 const EINVAL = 22;
 /** EPERM, EINVAL, ENOTTY, ENOSYS, EOPNOTSUPP: the file does not support the call. */
 const REFUSALS: readonly number[] = [1, 22, 25, 38, 95];
@@ -78,6 +83,8 @@ const COPY_REFUSALS: readonly number[] = [...REFUSALS, 9, 18, 21, 26];
 const O_RDONLY = 0;
 const O_WRONLY = 1;
 const O_RDWR = 2;
+/** Without O_CREAT, and on a block device only: fails with EBUSY where the device is in use, open(2). */
+const O_EXCL = 0o200;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const AT_EMPTY_PATH = 0x1000;
@@ -116,8 +123,14 @@ export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   const libc = openLibc();
   if (!libc) return null;
   // The file may be renamed or inaccessible by now. These calls are optional.
-  const descriptor = open(libc, path, !opened.write ? O_RDONLY : opened.identity ? O_RDWR : O_WRONLY);
-  if (descriptor >= 0 && isSameFile(libc, descriptor, opened)) return hostFile(libc, descriptor, opened.write);
+  const flags = !opened.write ? O_RDONLY : opened.identity ? O_RDWR : O_WRONLY;
+  let descriptor = open(libc, path, flags | (opened.exclusive ? O_EXCL : 0));
+  const isBusy = opened.exclusive === true && descriptor < 0 && errnoOf(libc) === EBUSY;
+  if (isBusy) descriptor = open(libc, path, flags);
+  if (descriptor >= 0 && isSameFile(libc, descriptor, opened)) {
+    const file = hostFile(libc, descriptor, opened.write);
+    return opened.exclusive ? Object.assign(file, { claim: isBusy ? "refused" as const : "granted" as const }) : file;
+  }
   if (descriptor >= 0) libc.symbols.close(descriptor);
   libc.close();
   return null;

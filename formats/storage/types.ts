@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DeviceUse } from "./block_devices.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 
 /** Bytes that can be read by position. All positions are file offsets, in bytes. */
@@ -81,6 +82,11 @@ export interface StoredFile extends WritableStorage {
   /** Whether it is a block device, which has a fixed size and is written in place. */
   readonly isDevice: boolean;
   /**
+   * Of a block device that was opened with `exclusive`: whether the kernel reserved it for this program, or refused because
+   * it is in use. Absent where the host cannot be asked.
+   */
+  readonly claim?: "granted" | "refused";
+  /**
    * Takes the advisory lock of the whole file until it is closed. Waits a moment at most.
    *
    * @throws ImageError `refused` if another handle holds a conflicting lock
@@ -94,8 +100,16 @@ export interface StoredFile extends WritableStorage {
 
 /** A file system: of the host, or of a test. Every failure is an ImageError. */
 export interface Files {
-  /** Opens an existing file or device. */
-  open(path: string, options?: { readonly write?: boolean }): Promise<StoredFile>;
+  /**
+   * Opens an existing file or device.
+   *
+   * @param options `exclusive`: a block device is reserved for this program where the host can, see `StoredFile.claim`
+   */
+  open(path: string, options?: { readonly write?: boolean; readonly exclusive?: boolean }): Promise<StoredFile>;
+  /**
+   * Returns how the host uses an open block device; `null` where it does not report that. Absent: there are no devices.
+   */
+  deviceUses?(file: StoredFile): Promise<readonly DeviceUse[] | null>;
   /** Creates a new file; throws `refused` if the path exists. */
   create(path: string): Promise<StoredFile>;
   /**

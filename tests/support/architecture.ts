@@ -169,6 +169,7 @@ const WORKER_PROGRAM: readonly string[] = [
 
 /** The files of core/ itself that its folders may import. */
 const CORE_SHARED: readonly string[] = [
+  "core/devices.ts",
   "core/events.ts",
   "core/job.ts",
   "core/throttle.ts",

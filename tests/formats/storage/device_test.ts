@@ -4,6 +4,8 @@ import { convert } from "../../../core/convert.ts";
 import { raw } from "../../../formats/raw.ts";
 import { createFileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
+import { loopDevice, mountedExt4 } from "../../support/devices.ts";
+import { diskcast } from "../../support/diskcast.ts";
 import { rng, run, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 
@@ -61,6 +63,64 @@ Deno.test("two nodes of one device are one source and target", { ignore: reason 
   assert.deepEqual(await Deno.readFile(folder.file("a")), content);
 });
 
+Deno.test("a mounted device is refused by every command that writes, and its file system stays", {
+  ignore: reason !== null,
+}, async (t) => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("source"), rng(3).bytes(MIB));
+  await Deno.writeFile(folder.file("a"), new Uint8Array(8 * MIB));
+  await using device = await loopDevice(folder.file("a"));
+  await using mounted = await mountedExt4(device.path, folder);
+  await Deno.writeTextFile(`${mounted.path}/kept`, "kept");
+  const name = device.path.replace("/dev/", "");
+  const message = `diskcast: Cannot write to the device "${device.path}": ${name} is mounted at "${mounted.path}"; ` +
+    "unmount it first (--force-device writes nevertheless, and destroys what is there)\n";
+  const before = await readAll(device.path);
+  for (
+    const args of [
+      ["convert", "-f", "raw", "-O", "raw", folder.file("source"), device.path],
+      ["convert", "-n", "-f", "raw", "-O", "raw", folder.file("source"), device.path],
+      ["dd", "-f", "raw", `if=${folder.file("source")}`, `of=${device.path}`],
+      ["create", "-f", "qcow2", device.path, "1M"],
+      ["resize", "--shrink", "-f", "raw", device.path, "1M"],
+      ["bench", "-w", "-q", "-f", "raw", "-c", "1", device.path],
+    ]
+  ) {
+    await t.step(args[0]!, async () => {
+      const outcome = await diskcast(...args);
+      assert.deepEqual([outcome.code, outcome.stderr], [1, message]);
+    });
+  }
+  await t.step("the kernel refuses as well", async () => {
+    await using storage = await openFileStorage(device.path, { write: true, exclusive: true });
+    assert.equal(storage.claim, "refused");
+  });
+  assert.ok(before.equals(await readAll(device.path)), "the file system was written to");
+});
+
+Deno.test("a free device is reserved while it is written, and --force-device writes to a mounted one", {
+  ignore: reason !== null,
+}, async () => {
+  await using folder = await scratch();
+  const content = rng(4).bytes(MIB);
+  await Deno.writeFile(folder.file("source"), content);
+  await Deno.writeFile(folder.file("a"), new Uint8Array(8 * MIB));
+  await using device = await loopDevice(folder.file("a"));
+  const args = ["convert", "-f", "raw", "-O", "raw", folder.file("source"), device.path];
+  {
+    await using mounted = await mountedExt4(device.path, folder);
+    assert.deepEqual(await diskcast(...args, "--force-device"), { code: 0, stdout: "", stderr: "" });
+    void mounted;
+  }
+  {
+    await using storage = await openFileStorage(device.path, { write: true, exclusive: true });
+    assert.equal(storage.claim, "granted");
+    assert.notEqual((await run("mount", [device.path, folder.path])).code, 0);
+  }
+  assert.equal((await diskcast(...args)).code, 0);
+  assert.ok((await readAll(device.path)).subarray(0, MIB).equals(content));
+});
+
 Deno.test("Deno opens a device only with all permissions", { ignore: reason !== null }, async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("a"), new Uint8Array(MIB));
@@ -94,22 +154,19 @@ Deno.test("a full file system is reported as such, with the offset", { ignore: r
   await assert.rejects(storage.reserve(2 * MIB, 4 * MIB, true), { kind: "io", message: /no space left on device$/ });
 });
 
+async function readAll(device: string): Promise<Buffer> {
+  await using storage = await openFileStorage(device);
+  const bytes = Buffer.alloc(storage.size);
+  await storage.readAt(bytes, 0);
+  return bytes;
+}
+
 const editContext = {
   ...inlineCodecs,
   compress: false,
   openNamed: () => Promise.reject(new Error("raw names no file")),
   openBacking: () => Promise.reject(new Error("there is no backing file")),
 };
-
-async function loopDevice(path: string): Promise<AsyncDisposable & { readonly path: string }> {
-  const made = await run("losetup", ["--find", "--show", path]);
-  if (made.code !== 0) throw new Error(made.stderr);
-  const device = made.stdout.trim();
-  return {
-    path: device,
-    [Symbol.asyncDispose]: async () => assert.equal((await run("losetup", ["--detach", device])).code, 0),
-  };
-}
 
 async function tmpfs(path: string, size: string): Promise<AsyncDisposable & { readonly path: string }> {
   await Deno.mkdir(path);
@@ -122,9 +179,10 @@ async function whyNot(): Promise<string | null> {
   if (Deno.build.os !== "linux") return "they are written for Linux";
   if (Deno.uid() !== 0) return "they need a superuser";
   await using folder = await scratch();
-  await Deno.writeFile(folder.file("a"), new Uint8Array(MIB));
+  await Deno.writeFile(folder.file("a"), new Uint8Array(8 * MIB));
   try {
-    await using _device = await loopDevice(folder.file("a"));
+    await using device = await loopDevice(folder.file("a"));
+    await using _mounted = await mountedExt4(device.path, folder);
     await using _small = await tmpfs(folder.file("small"), "1m");
     return null;
   } catch (error) {

@@ -50,6 +50,7 @@ const verbs: { readonly [verb: string]: (...paths: string[]) => Promise<unknown>
     await storage.reserve(0, 1 << 20, false);
     return { size: storage.size };
   },
+  devices: async (root) => (await import("../../../formats/storage/block_devices.ts")).blockDevices(root!),
   held: (path) => Promise.resolve(heldByQemu(path!)),
   syncFolder: (path) => Promise.resolve(syncFolder(path!)),
 };
