@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Disk, Location } from "../formats/mod.ts";
+import { allFormats, type Disk, type Location } from "../formats/mod.ts";
 import { type LayerExtent, layerExtentAt } from "./open/chain.ts";
 import { reportingCheckpoint } from "./open_for_change.ts";
 import type { ScanEvent } from "./events.ts";
@@ -20,7 +20,10 @@ export interface MapEntry {
   readonly length: number;
   /** The layer that states it, 0 the top. */
   readonly depth: number;
-  /** Whether that layer states it; if not, the bytes are zero because no layer states them. */
+  /**
+   * Whether that layer states it; if not, the bytes are zero because no layer states them. Formats that cannot lie over a
+   * backing file (VDI, VHD) state all of their disk, as for qemu-img.
+   */
   readonly present: boolean;
   /** Whether it is known to read as zeroes. */
   readonly zero: boolean;
@@ -97,12 +100,17 @@ function entryOf({ extent, depth, stated }: LayerExtent, layer: Layer): MapEntry
     start,
     length: end - start,
     depth,
-    present: stated,
+    present: stated || (start < layer.disk.size && !canBeOverlay(layer)),
     zero: kind !== "data",
     data: kind === "data" || (kind === "zero" && extent.unwritten === true),
     compressed: kind === "data" && extent.compressed,
     ...(location && fileOf(location, layer)),
   };
+}
+
+/** Returns whether images of the layer's format are created over backing files. */
+function canBeOverlay({ disk }: Layer): boolean {
+  return allFormats.find(({ name }) => name === disk.format)?.has.overlays ?? true;
 }
 
 /** Returns a location as a file of the host and an offset in it. */

@@ -44,6 +44,34 @@ Deno.test("the table of map is that of qemu-img", { ignore: !hasQemu || !seesHol
   assert.match(compressed.stdout, /^0 +0x[0-9a-f]+ +compressed$/m);
 });
 
+Deno.test("VDI and VHD state all of their disk, qcow2 and VMDK only what they hold", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const source = folder.file("a.raw");
+  await Deno.writeFile(source, new Uint8Array(6 << 20).fill(7, 3 << 20, 4 << 20));
+  const kinds = ["vdi", "vdi,static=on", "vpc,force_size=on", "vpc,subformat=fixed,force_size=on", "vmdk", "qcow2"];
+  for (
+    const kind of [...kinds, "vmdk,subformat=monolithicFlat", "vmdk,zeroed_grain=on", "qcow2,preallocation=metadata"]
+  ) {
+    const [format, ...options] = kind.split(",");
+    const path = folder.file(`${kind}.img`);
+    const more = options.length === 0 ? [] : ["-o", options.join(",")];
+    await qemuImgOk("convert", "-f", "raw", "-O", format!, ...more, source, path);
+    const { stdout } = await diskcast("map", "--output=json", "-f", format!, path);
+    assert.deepEqual(known(JSON.parse(stdout)), await mapJson(path, format), kind);
+    const top = folder.file("top.qcow2");
+    await qemuImgOk("create", "-q", "-f", "qcow2", "-b", path, "-F", format!, top, "8M");
+    const over = await diskcast("map", "--output=json", top);
+    assert.deepEqual(known(JSON.parse(over.stdout)), await mapJson(top), `over ${kind}`);
+  }
+});
+
+Deno.test("the keys of a map are in the order of qemu-img 10", async () => {
+  const { stdout } = await diskcast("map", "--output=json", "tests/samples/sample.qcow2");
+  const keys = ["start", "length", "depth", "present", "zero", "data", "compressed"];
+  const [entry] = JSON.parse(stdout);
+  assert.deepEqual(Object.keys(entry).slice(0, 7), keys);
+});
+
 Deno.test("map finds every extent of an image that was written in random order", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   const path = folder.file("a.qcow2");
