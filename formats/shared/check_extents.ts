@@ -57,7 +57,7 @@ export function checkExtents(open: Open): (storage: Storage, context: CheckConte
     for (const [index, fileOffset] of starts.entries()) {
       if (problems.length >= MAX_PROBLEMS) break;
       const [one, other] = guests[index];
-      const message = `The guest bytes from ${other} on lie in the same place as those from ${one} on`;
+      const message = `The guest bytes from ${other} on have the same location as those from ${one} on`;
       problems.push({ kind: "corruption", message, fileOffset });
     }
     return { problems, corruptions, leaks: 0, checkErrors: 0 };

@@ -80,7 +80,7 @@ export function checkNewSize(
 /** Throws `usage` for preallocation of metadata in an image that allocates every guest byte anyway. */
 export function refuseMetadataPreallocation({ label }: WritableStorage, growth: Preallocation): void {
   if (growth !== "metadata") return;
-  const message = `Cannot preallocate metadata of "${label}": every byte of its disk has a place in the file anyway; ` +
+  const message = `Cannot preallocate metadata of "${label}": every guest byte is allocated anyway; ` +
     `falloc and full take the space`;
   throw new ImageError("usage", message, { path: label });
 }

@@ -91,8 +91,8 @@ export function requireValidAllocation(
       lost: "that is past the end of the file",
     }[fault];
     throw corrupt(
-      `Cannot write into "${label}": block ${index} lies at place ${fileBlock} of the file, and ${found}; ` +
-        `"check -r all" mends what can be mended`,
+      `Cannot write into "${label}": block ${index} lies in file block ${fileBlock}, and ${found}; ` +
+        `"check -r all" repairs what can be repaired`,
       label,
     );
   };

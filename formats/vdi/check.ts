@@ -29,13 +29,13 @@ export async function checkVdi(storage: Storage, context: CheckContext): Promise
     lost: "which is past its end",
   };
   const allocation = await readAllocation(image, context.checkpoint, (index, fileBlock, fault) => {
-    note(`Block ${index} lies at place ${fileBlock} of the file, ${found[fault]}`, header.mapOffset + index * 4);
+    note(`Block ${index} lies in file block ${fileBlock}, ${found[fault]}`, header.mapOffset + index * 4);
   });
   if (allocation.blocks !== header.allocated) {
     note(`The header counts ${header.allocated} blocks, and there are ${allocation.blocks}`, 388);
   }
   if (allocation.unused > 0) {
-    problems.push({ kind: "leak", message: `No block lies in ${allocation.unused} of the places of the file` });
+    problems.push({ kind: "leak", message: `${allocation.unused} blocks of the file are unused` });
   }
   return { problems, corruptions, leaks: allocation.unused, checkErrors: 0 };
 }

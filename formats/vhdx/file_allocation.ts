@@ -25,7 +25,7 @@ export async function usedEnd(bat: Bat, checkpoint: () => Promise<void> = () => 
       const bits = taken.get(key) ?? 0;
       const bit = 1 << at % 32;
       if (bits & bit) {
-        throw corrupt(`Cannot change "${label}": block ${block} shares its place with another`, label, at * MIB);
+        throw corrupt(`Cannot change "${label}": block ${block} has the location of another`, label, at * MIB);
       }
       taken.set(key, bits | bit);
     }

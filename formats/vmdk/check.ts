@@ -36,7 +36,7 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
     if (extent.storage !== storage || layout.extentFiles.length > 1) {
       const { count, starts } = await overlapsIn(extent, context);
       corruptions += count;
-      for (const fileOffset of starts) addCorruption(`Two grains of "${label}" lie in the same place`, fileOffset);
+      for (const fileOffset of starts) addCorruption(`Two grains of "${label}" have the same location`, fileOffset);
     }
     const leaked = corruptions > 0 ? 0 : await leakedGrains(extent, context);
     leaks += leaked;

@@ -1,5 +1,5 @@
 /**
- * Where the blocks of an image lie in the file, all together.
+ * Reads the locations of all blocks, and finds blocks that overlap.
  *
  * @module
  */
@@ -10,78 +10,82 @@ import type { CheckContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
 import { blockOffset, type Blocks } from "./structures.ts";
 
-/** A table of more blocks is not looked through: its places are held in memory. 2040 GiB have 1,044,480 blocks. */
+/** Most entries of a BAT that is read as a whole, since all locations are in memory. 2040 GiB have 1,044,480 blocks. */
 const MAX_BLOCKS = 1 << 24;
 
-/** Places of blocks, as sectors of the file at which their sector bitmaps begin. */
-export interface Extents {
-  /** In rising order, the same one maybe several times. */
+/** Locations of blocks: the sectors of the file at which their sector bitmaps begin. */
+export interface BlockLocations {
+  /** In ascending order; a location that several BAT entries name is there as often. */
   readonly starts: Uint32Array;
   /**
-   * Those that begin before the block in front of them ends, in rising order, as often as they do; and whether one block
-   * more lies there rightly.
+   * Blocks that begin before the previous block ends, in ascending order, once for each BAT entry. `keepsOne`: one more
+   * block has the same location and overlaps no previous block.
    */
-  readonly clashes: readonly { readonly start: number; readonly oneStays: boolean }[];
+  readonly overlaps: readonly { readonly start: number; readonly keepsOne: boolean }[];
   /** File offset where the last block ends; 0 without blocks. */
   readonly end: number;
 }
 
 /**
- * Looks at the place of every block.
+ * Reads the location of every block.
  *
- * @param wrong told of a block that does not lie within the file, past the structures; absent: that is thrown
+ * @param wrong called for a block outside the file, or over a structure; without it the error is thrown
  * @throws ImageError `corrupt`; `unsupported` for too many blocks
  */
-export async function extentsOf(
+export async function readBlockLocations(
   blocks: Blocks,
   checkpoint: CheckContext["checkpoint"],
   wrong?: (index: number, error: ImageError) => void,
-): Promise<Extents> {
-  const { table, header, bitmapBytes, storage } = blocks;
-  refuseManyBlocks(storage, table.entries);
-  const found = new Uint32Array(table.entries);
+): Promise<BlockLocations> {
+  const { bat, header, bitmapBytes, storage } = blocks;
+  refuseManyBlocks(storage, bat.entries);
+  const starts = new Uint32Array(bat.entries);
   let count = 0;
-  for (let index = 0; index < table.entries;) {
-    const page = await table.load(index);
+  for (let index = 0; index < bat.entries;) {
+    const page = await bat.load(index);
     for (; index < page.end; index++) {
       if (page.entry(index) === FREE) continue;
       try {
-        found[count] = blockOffset(blocks, page, index)! / SECTOR;
+        starts[count] = blockOffset(blocks, page, index)! / SECTOR;
         count++;
       } catch (error) {
         if (wrong === undefined || !(error instanceof ImageError)) throw error;
         wrong(index, error);
       }
     }
-    await checkpoint(index / table.entries);
+    await checkpoint(index / bat.entries);
   }
-  const starts = found.subarray(0, count).sort();
+  const sorted = starts.subarray(0, count).sort();
   const sectors = (bitmapBytes + header.blockSize) / SECTOR;
-  const clashes: { start: number; oneStays: boolean }[] = [];
+  const overlaps: { start: number; keepsOne: boolean }[] = [];
   let [last, end] = [-1, 0];
-  for (const start of starts) {
-    if (start < end) clashes.push({ start, oneStays: start === last });
+  for (const start of sorted) {
+    if (start < end) overlaps.push({ start, keepsOne: start === last });
     else [last, end] = [start, start + sectors];
   }
-  return { starts, clashes, end: starts.length === 0 ? 0 : (starts[starts.length - 1]! + sectors) * SECTOR };
+  return { starts: sorted, overlaps, end: count === 0 ? 0 : (sorted[count - 1]! + sectors) * SECTOR };
 }
 
-/** Throws `unsupported` for more blocks than are looked through. */
+/** Throws `unsupported` for more blocks than are read at once. */
 export function refuseManyBlocks({ label }: Storage, blocks: number): void {
   if (blocks <= MAX_BLOCKS) return;
-  const message = `Cannot look through "${label}": it has ${blocks} blocks, and ${MAX_BLOCKS} is the most`;
+  const message = `Cannot read all blocks of "${label}": it has ${blocks}, and the limit is ${MAX_BLOCKS}`;
   throw new ImageError("unsupported", message, { path: label });
 }
 
-/** File offset where the last block ends. Blocks that lie over one another are found out: writing would spoil both. */
-export async function endOfBlocks(blocks: Blocks, checkpoint: () => Promise<void>): Promise<number> {
-  const { clashes, end } = await extentsOf(blocks, checkpoint);
-  const [clash] = clashes;
-  if (!clash) return end;
+/**
+ * Returns the file offset where the last block ends; 0 without blocks.
+ *
+ * @throws ImageError `corrupt` for blocks that overlap, because a write to one would change the other
+ */
+export async function lastBlockEnd(blocks: Blocks, checkpoint: () => Promise<void>): Promise<number> {
+  const { overlaps, end } = await readBlockLocations(blocks, checkpoint);
+  const [overlapping] = overlaps;
+  if (!overlapping) return end;
   const { label } = blocks.storage;
-  const start = clash.start * SECTOR;
+  const start = overlapping.start * SECTOR;
   throw corrupt(
-    `Cannot write into "${label}": two blocks overlap at ${start}; "check -r all" gives each a place`,
+    `Cannot write into "${label}": two blocks overlap at ${start}; "check -r all" separates them`,
     label,
     start,
   );

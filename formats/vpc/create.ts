@@ -1,5 +1,5 @@
 /**
- * New images.
+ * Creates new images.
  *
  * @module
  */
@@ -15,19 +15,19 @@ import { exactGeometry, LARGEST } from "./geometry.ts";
 import { checkPlan, type CreateSettings, settingsOf } from "./options.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
 
-/** Who made the image. Only `vpc ` and `qemu` would make readers prefer the geometry to the current size. */
+/** The field "Creator Application". For `vpc ` and `qemu` readers prefer the geometry to the current size. */
 const CREATOR = "dcst";
 
-/** Guest bytes of a block: what everybody writes, and the only size that some readers take. */
+/** Guest bytes of a block: the default of the specification, and the only size that some readers accept. */
 const BLOCK_SIZE = 2 << 20;
 
-const HEADER_AT = FOOTER_BYTES;
-const TABLE_AT = HEADER_AT + HEADER_BYTES;
+const HEADER_OFFSET = FOOTER_BYTES;
+const BAT_OFFSET = HEADER_OFFSET + HEADER_BYTES;
 
 /**
- * Starts a new image in empty storage. Nothing is ever read back. The structures are written by `finish`.
+ * Creates an image in empty storage, which is never read. `finish` writes the structures.
  *
- * @throws ImageError `usage` for a plan against the rules
+ * @throws ImageError `usage` for an impossible plan
  *
  * @example
  * ```ts
@@ -54,7 +54,7 @@ export async function createVpc(storage: WritableStorage, plan: CreatePlan): Pro
 
 function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
   return encodeFooter({
-    headerOffset: isFixed ? null : HEADER_AT,
+    headerOffset: isFixed ? null : HEADER_OFFSET,
     timeStamp: Math.floor(Date.now() / 1000) - EPOCH,
     creator: CREATOR,
     originalSize: size,
@@ -67,8 +67,8 @@ function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
 
 function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSettings, footer: Uint8Array): DiskWriter {
   const entries = ceilDiv(size, BLOCK_SIZE);
-  const tableBytes = alignUp(entries * 4, SECTOR);
-  const place = { fileOffset: TABLE_AT, entries, littleEndian: false };
+  const batBytes = alignUp(entries * 4, SECTOR);
+  const location = { fileOffset: BAT_OFFSET, entries, littleEndian: false };
   const fill = !isSparse
     ? (start: number, end: number) => writeZeroes(storage, start, end)
     : storage.startsZeroed
@@ -79,17 +79,17 @@ function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSetti
     size,
     blockSize: BLOCK_SIZE,
     bitmapBytes: bitmapBytesOf(BLOCK_SIZE),
-    table: newBlockTable(storage, place, tableBytes),
-    fresh: uninitialisedBlocks(fill),
+    bat: newBlockTable(storage, location, batBytes),
+    uninitialised: uninitialisedBlocks(fill),
     isSparse,
     edited: null,
-    end: TABLE_AT + tableBytes,
+    end: BAT_OFFSET + batBytes,
   };
   return blockWriter(target, true, async () => {
-    await target.fresh.finish();
-    await target.table.flush();
-    const header = { tableOffset: TABLE_AT, tableEntries: entries, blockSize: BLOCK_SIZE };
-    await storage.writeAt(encodeDynamicHeader(header), HEADER_AT);
+    await target.uninitialised.finish();
+    await target.bat.flush();
+    const header = { tableOffset: BAT_OFFSET, tableEntries: entries, blockSize: BLOCK_SIZE };
+    await storage.writeAt(encodeDynamicHeader(header), HEADER_OFFSET);
     await storage.writeAt(footer, target.end);
     await storage.writeAt(footer, 0);
   });

@@ -1,6 +1,6 @@
 /**
- * The header of a dynamic or differencing image. "Dynamic Disk Header Format" of the Virtual Hard Disk Image Format
- * Specification 1.0; all fields are big-endian.
+ * The dynamic disk header of a dynamic or differencing image. "Dynamic Disk Header Format" of the Virtual Hard Disk
+ * Image Format Specification 1.0; all fields are big-endian.
  *
  * @module
  */
@@ -24,15 +24,15 @@ export interface DynamicHeader {
   readonly blockSize: number;
 }
 
-/** Bytes of the sector bitmap before each block: one bit for each sector, whole sectors. */
+/** Returns the bytes of the sector bitmap before each block: one bit for each sector, rounded up to whole sectors. */
 export function bitmapBytesOf(blockSize: number): number {
   return Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
 }
 
 /**
- * The header in `bytes`, checked.
+ * Returns the fields of the header in `bytes`.
  *
- * @param tolerate whether to take a header of which only the checksum is wrong
+ * @param tolerate returns whether to accept this header, whose checksum is wrong
  * @throws ImageError `corrupt`, `unsupported`
  */
 export function decodeDynamicHeader(
@@ -45,12 +45,12 @@ export function decodeDynamicHeader(
     corrupt(`Cannot use the dynamic disk header of "${label}": ${found}`, label, fileOffset);
   const view = viewOf(bytes);
   if (asciiText(bytes.subarray(0, 8)) !== COOKIE) throw fail(`it does not begin with "${COOKIE}"`);
-  const isSealed = view.getUint32(CHECKSUM_AT) === checksum(bytes, CHECKSUM_AT);
-  const unsealed = fail(`its checksum is wrong; "check -r all" puts it right where everything else agrees`);
-  if (!isSealed && !tolerate) throw unsealed;
+  const isValid = view.getUint32(CHECKSUM_AT) === checksum(bytes, CHECKSUM_AT);
+  const wrongChecksum = fail(`its checksum is wrong; "check -r all" corrects it where everything else agrees`);
+  if (!isValid && !tolerate) throw wrongChecksum;
   const major = view.getUint16(24);
   if (major !== 1) {
-    const message = `Cannot open "${label}": the version of its dynamic disk header is ${major}, and 1 is known`;
+    const message = `Cannot open "${label}": the version of its dynamic disk header is ${major}, and must be 1`;
     throw new ImageError("unsupported", message, { path: label, offset: fileOffset });
   }
   const blockSize = view.getUint32(32);
@@ -59,22 +59,22 @@ export function decodeDynamicHeader(
   }
   if (view.getUint32(16) > 0x1fffff) throw fail("its block allocation table lies past the end of the file");
   const header = { tableOffset: u64(view, 16), tableEntries: view.getUint32(TABLE_ENTRIES_AT), blockSize };
-  if (!isSealed && !tolerate?.(header)) throw unsealed;
+  if (!isValid && !tolerate?.(header)) throw wrongChecksum;
   return header;
 }
 
-/** Makes the checksum of a header right, in place. */
+/** Updates the checksum in the bytes of a header. */
 export function sealHeader(bytes: Uint8Array): void {
   viewOf(bytes).setUint32(CHECKSUM_AT, checksum(bytes, CHECKSUM_AT));
 }
 
-/** States another length of the block allocation table in the bytes of a header, in place. */
+/** Sets the number of BAT entries in the bytes of a header, and updates the checksum. */
 export function setTableEntries(bytes: Uint8Array, entries: number): void {
   viewOf(bytes).setUint32(TABLE_ENTRIES_AT, entries);
   sealHeader(bytes);
 }
 
-/** The bytes of a header of an image without a parent. */
+/** Returns the bytes of the header of an image without a parent. */
 export function encodeDynamicHeader(header: DynamicHeader): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = viewOf(bytes);

@@ -1,5 +1,5 @@
 /**
- * Existing images, opened for writing.
+ * Opens existing images for writing.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { hasNoHoles, uninitialisedBlocks, writeZeroes } from "../shared/uninitia
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
 import { type BlockReader, blockReader } from "./open.ts";
-import { endOfBlocks } from "./block_locations.ts";
-import { mendCopy } from "./footer_copies.ts";
+import { lastBlockEnd } from "./block_locations.ts";
+import { repairFooterCopy } from "./footer_copies.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
-import { parentOf } from "./parent_locator.ts";
+import { readParent } from "./parent_locator.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
 
-/** Bytes of sector bitmaps held. */
+/** Bytes of sector bitmaps in memory. */
 const BITMAP_CACHE_BYTES = 4 << 20;
 
 /**
@@ -29,45 +29,47 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   const isSparse = !await hasNoHoles(storage);
   const { blocks, size } = image;
   if (blocks === null) return fixedWriter({ storage, size, isSparse, finish: () => Promise.resolve() });
-  // Whatever lies before the footer may be in use: names of a parent, for instance.
-  const end = Math.max(await endOfBlocks(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
-  const parent = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
-  // The first new block goes over the footer at the end: from then on the copy counts.
-  await mendCopy(storage, image);
-  const { target, flush } = editing({ storage, blocks, parent, end, isSparse });
+  // New blocks lie behind the old footer: all before it may be in use, by parent locators for instance.
+  const end = Math.max(await lastBlockEnd(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
+  const parent = image.parent === null ? null : await context.openBacking(await readParent(image.parent, storage));
+  // The first new block overwrites the footer at the end: from then on readers use its copy.
+  await repairFooterCopy(storage, image);
+  const { target, flush } = editBlocks({ storage, blocks, parent, end, isSparse });
   return blockWriter(target, false, async () => {
     await flush();
-    await blocks.table.flush();
+    await blocks.bat.flush();
     await finishFooters(storage, image, end, target.end);
   });
 }
 
-/** What editing blocks needs to know. */
+/** The input of {@linkcode editBlocks}. */
 export interface EditedBlocks {
   readonly storage: WritableStorage;
   readonly blocks: Blocks;
   readonly parent: GuestReader | null;
-  /** File offset after which new blocks may lie. */
+  /** File offset from which on new blocks may lie. */
   readonly end: number;
   /** Whether zeroes may become holes. */
   readonly isSparse: boolean;
-  /** Makes a part of a new block read as zeroes, if not as `isSparse` says. */
+  /** Fills a part of a new block with zeroes; without it `isSparse` decides how. */
   readonly fill?: (start: number, end: number) => Promise<void>;
 }
 
-/** The blocks of an existing image as a target; `flush` writes their pending zeroes and bitmaps, all but the table. */
-export function editing(edited: EditedBlocks): { readonly target: BlockTarget; flush(): Promise<void> } {
+/**
+ * Returns the blocks of an existing image as a target. `flush` writes pending zeroes and sector bitmaps, not the BAT.
+ */
+export function editBlocks(edited: EditedBlocks): { readonly target: BlockTarget; flush(): Promise<void> } {
   const { storage, parent, end, isSparse } = edited;
   const blocks = { ...edited.blocks, limit: Infinity };
-  const { size, table, bitmapBytes, header: { blockSize } } = blocks;
+  const { size, bat, bitmapBytes, header: { blockSize } } = blocks;
   const zero = (start: number, end: number) => isSparse ? storage.zeroAt(start, end) : writeZeroes(storage, start, end);
-  const fresh = uninitialisedBlocks(edited.fill ?? zero);
+  const uninitialised = uninitialisedBlocks(edited.fill ?? zero);
   const bitmaps = tableCache(storage, bitmapBytes, BITMAP_CACHE_BYTES);
-  // The reader shares the bitmaps of the writer, and looks at the table that it changes.
+  // The reader shares sector bitmaps and BAT with the writer.
   const reader = blockReader(storage, blocks, bitmaps);
   const read = async (into: Uint8Array, start: number) => {
-    // What was passed over in new blocks must be there before it can be read.
-    await fresh.finish();
+    // Bytes of new blocks that no write reached yet are written before they can be read.
+    await uninitialised.finish();
     await readThrough(reader, parent, into, start);
   };
   return {
@@ -76,20 +78,20 @@ export function editing(edited: EditedBlocks): { readonly target: BlockTarget; f
       size,
       blockSize,
       bitmapBytes,
-      table,
-      fresh,
+      bat,
+      uninitialised,
       isSparse,
       edited: { bitmaps, parent, read },
       end,
     },
     async flush() {
-      await fresh.finish();
+      await uninitialised.finish();
       await bitmaps.flush();
     },
   };
 }
 
-/** Reads guest bytes of this image, and of the parent where a sector bitmap is clear. */
+/** Reads guest bytes of this image, and of the parent where the bits of a sector bitmap are clear. */
 async function readThrough(
   reader: BlockReader,
   parent: GuestReader | null,
@@ -98,16 +100,16 @@ async function readThrough(
 ): Promise<void> {
   const end = start + into.length;
   for (let at = start; at < end;) {
-    const run = await reader.extentAt(at, end);
-    const part = into.subarray(at - start, run.end - start);
-    if (run.kind === "data") await reader.read(part, at);
+    const extent = await reader.extentAt(at, end);
+    const part = into.subarray(at - start, extent.end - start);
+    if (extent.kind === "data") await reader.read(part, at);
     else if (parent === null || at >= parent.size) part.fill(0);
     else await parent.read(part, at);
-    at = run.end;
+    at = extent.end;
   }
 }
 
-/** Blocks grow over the footer at the end: it is written anew behind them. A missing or damaged one is put right. */
+/** Writes the footers, if new blocks overwrote the footer at the end, or if it was missing or damaged. */
 async function finishFooters(storage: WritableStorage, image: VpcImage, oldEnd: number, end: number): Promise<void> {
   if (end === oldEnd && !image.isCopy) return;
   await storage.truncate(end + image.bytes.length);

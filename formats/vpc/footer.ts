@@ -13,27 +13,27 @@ export const FOOTER_BYTES = 512;
 /** Bytes of a footer by versions before Virtual PC 2004, which lacks the last reserved byte. */
 export const OLD_FOOTER_BYTES = 511;
 
-/** The kind of image: the field "Disk Type". */
+/** Values of the field "Disk Type". */
 export const FIXED = 2;
 export const DYNAMIC = 3;
 export const DIFFERENCING = 4;
 
-/** 2000-01-01 00:00 UTC in seconds since 1970: where time stamps begin. */
+/** 2000-01-01 00:00 UTC in seconds since 1970: time stamps count from there. */
 export const EPOCH = 946_684_800;
 
 const COOKIE = "conectix";
 const MAJOR_VERSION = 1;
 const CHECKSUM_AT = 64;
-/** Programs that mean the geometry when they state a size. */
+/** Creators whose images have the size of the geometry. */
 const GEOMETRY_CREATORS: ReadonlySet<string> = new Set(["vpc ", "qemu"]);
 
-/** The fields of a footer that matter here. Sizes are guest bytes. */
+/** The fields of a footer that this program uses. Sizes are guest bytes. */
 export interface Footer {
   /** File offset of the dynamic disk header; `null` for a fixed image. */
   readonly headerOffset: number | null;
   /** Seconds since 2000. */
   readonly timeStamp: number;
-  /** Four letters that name the program that made the image. */
+  /** Four characters that identify the program that created the image. */
   readonly creator: string;
   readonly originalSize: number;
   readonly currentSize: number;
@@ -42,22 +42,22 @@ export interface Footer {
   readonly uuid: Uint8Array;
 }
 
-/** What stands at the place of a footer: `none` where its mark is missing, `damaged` where the checksum is wrong. */
-export type FooterState = "none" | "damaged" | "sound";
+/** State of a footer: `none` without its cookie, `damaged` with a wrong checksum. */
+export type FooterState = "none" | "damaged" | "valid";
 
-/** Looks at `bytes`, from the first byte of a footer on. Pure. */
+/** Returns the state of the footer that begins with the first of `bytes`. Pure. */
 export function footerState(bytes: Uint8Array): FooterState {
   if (bytes.length < OLD_FOOTER_BYTES || asciiText(bytes.subarray(0, 8)) !== COOKIE) return "none";
   const footer = bytes.subarray(0, FOOTER_BYTES);
-  return viewOf(footer).getUint32(CHECKSUM_AT) === checksum(footer, CHECKSUM_AT) ? "sound" : "damaged";
+  return viewOf(footer).getUint32(CHECKSUM_AT) === checksum(footer, CHECKSUM_AT) ? "valid" : "damaged";
 }
 
-/** The disk type that a footer states, sound or not; 0 for no footer. */
+/** Returns the disk type in a footer, valid or damaged; 0 without a footer. */
 export function typeOf(bytes: Uint8Array): number {
   return footerState(bytes) === "none" ? 0 : viewOf(bytes).getUint32(60);
 }
 
-/** One's complement of the sum of all bytes, those of the checksum itself left out. */
+/** Returns the one's complement of the sum of all bytes, except those of the checksum itself. */
 export function checksum(bytes: Uint8Array, checksumAt: number): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at++) {
@@ -67,15 +67,15 @@ export function checksum(bytes: Uint8Array, checksumAt: number): number {
 }
 
 /**
- * The fields of a sound footer.
+ * Returns the fields of a valid footer.
  *
  * @param label name of the image for messages
- * @throws ImageError `unsupported` for another version or type; `corrupt` for numbers that cannot be
+ * @throws ImageError `unsupported` for another version or type; `corrupt` for impossible numbers
  */
 export function decodeFooter(bytes: Uint8Array, label: string): Footer {
   const view = viewOf(bytes);
   const major = view.getUint16(12);
-  if (major !== MAJOR_VERSION) throw unsupported(`its format version is ${major}, and 1 is known`, label);
+  if (major !== MAJOR_VERSION) throw unsupported(`its format version is ${major}, and must be 1`, label);
   const type = view.getUint32(60);
   if (type !== FIXED && type !== DYNAMIC && type !== DIFFERENCING) {
     throw unsupported(`its disk type is ${type}; known are 2 (fixed), 3 (dynamic) and 4 (differencing)`, label);
@@ -103,8 +103,8 @@ function fieldOf(view: DataView, at: number, what: string, label: string): numbe
 }
 
 /**
- * The guest bytes of an image. Virtual PC and QEMU up to 9 mean the geometry, everybody else the current size; the
- * largest geometry stands for "see the current size".
+ * Returns the guest bytes of an image. Images of Virtual PC and of QEMU up to 9 have the size of the geometry, all
+ * others the current size. The largest geometry refers readers to the current size.
  *
  * @example
  * ```ts
@@ -123,7 +123,7 @@ export function guestSize({ creator, currentSize, geometry }: Pick<Footer, "crea
   return byGeometry ? sectors * SECTOR : current;
 }
 
-/** The bytes of a footer. */
+/** Returns the bytes of a footer. */
 export function encodeFooter(footer: Footer): Uint8Array {
   const bytes = new Uint8Array(FOOTER_BYTES);
   const view = viewOf(bytes);
@@ -146,15 +146,15 @@ export function encodeFooter(footer: Footer): Uint8Array {
 }
 
 /**
- * The bytes of a footer with another size. Its geometry agrees, where there is such a geometry; the largest one stays,
- * because it sends every reader to the current size.
+ * Returns the bytes of a footer with another size. Its geometry agrees, if there is such a geometry; the largest
+ * geometry stays, because it refers readers to the current size.
  *
  * @param size guest bytes, whole sectors
  */
 export function resizedFooter(bytes: Uint8Array, size: number): Uint8Array {
   const resized = bytes.slice();
   const view = viewOf(resized);
-  // The original size is there to be looked at only, but libvhdi takes it for the size of the disk.
+  // By the specification the original size is informational, but libvhdi uses it as the size of the disk.
   view.setBigUint64(40, BigInt(size));
   view.setBigUint64(48, BigInt(size));
   const old = { cylinders: view.getUint16(56), heads: view.getUint8(58), sectors: view.getUint8(59) };
@@ -165,7 +165,7 @@ export function resizedFooter(bytes: Uint8Array, size: number): Uint8Array {
   return sealFooter(resized);
 }
 
-/** The bytes of a footer with a right checksum. */
+/** Returns the bytes of a footer with the right checksum. */
 export function sealFooter(bytes: Uint8Array): Uint8Array {
   const sealed = bytes.slice();
   viewOf(sealed).setUint32(CHECKSUM_AT, checksum(sealed, CHECKSUM_AT));

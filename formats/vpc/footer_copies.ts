@@ -1,5 +1,5 @@
 /**
- * The footers of an image, and the end of its file. At every moment one of them must be sound.
+ * The footer at the end of the file, and its copy at the beginning. One of them must be valid at any time.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import type { Storage, WritableStorage } from "../storage/types.ts";
 import { FOOTER_BYTES, footerState } from "./footer.ts";
 import type { VpcImage } from "./structures.ts";
 
-/** What is wrong with the copy of the footer at the end; `null`: nothing. */
-export async function faultOfCopy(storage: Storage, { bytes }: VpcImage): Promise<string | null> {
+/** Returns the fault of the copy at the beginning as the end of a sentence; `null` without one. */
+export async function footerCopyFault(storage: Storage, { bytes }: VpcImage): Promise<string | null> {
   const copy = new Uint8Array(FOOTER_BYTES);
   await storage.readAt(copy, 0);
-  if (footerState(copy) !== "sound") return "is missing or damaged";
+  if (footerState(copy) !== "valid") return "is missing or damaged";
   return copy.every((byte, at) => byte === bytes[at]) ? null : "differs from the footer at its end";
 }
 
-/** Puts the copy at the beginning right: it counts as soon as the file grows over the footer at its end. */
-export async function mendCopy(storage: WritableStorage, image: VpcImage): Promise<void> {
-  if (await faultOfCopy(storage, image) === null) return;
+/** Repairs the copy at the beginning: readers use it as soon as new blocks overwrite the footer at the end. */
+export async function repairFooterCopy(storage: WritableStorage, image: VpcImage): Promise<void> {
+  if (await footerCopyFault(storage, image) === null) return;
   await storage.writeAt(image.bytes, 0);
   await storage.sync();
 }
 
-/** Writes both footers. The one at the end is on stable storage before the copy at the beginning is touched. */
+/** Writes both footers. The one at the end is on stable storage before the copy at the beginning changes. */
 export async function writeFooters(storage: WritableStorage, footer: Uint8Array, end: number): Promise<void> {
   const at = alignUp(end, SECTOR);
   await storage.writeAt(footer, at);
@@ -33,8 +33,8 @@ export async function writeFooters(storage: WritableStorage, footer: Uint8Array,
   await storage.sync();
 }
 
-/** Moves the footer from `footerAt` forward to `end`, and ends the file with it. */
-export async function cutTo(
+/** Writes the footer at `end`, if that is before `footerAt`, and truncates the file behind it. */
+export async function truncateTo(
   storage: WritableStorage,
   footer: Uint8Array,
   footerAt: number,

@@ -13,17 +13,17 @@ export interface Geometry {
   readonly sectors: number;
 }
 
-/** The largest geometry. It says nothing of the size: a reader takes the current size instead. */
+/** The largest geometry. Readers use the current size in its place. */
 export const LARGEST: Geometry = { cylinders: 65535, heads: 16, sectors: 255 };
 
-/** The sectors of a geometry. */
+/** Returns the sectors of a geometry. */
 export function sectorsOf({ cylinders, heads, sectors }: Geometry): number {
   return cylinders * heads * sectors;
 }
 
 /**
- * The geometry of a disk by the "CHS Calculation" of the specification's appendix. It mostly has fewer sectors than the
- * disk.
+ * Returns the geometry of a disk by the "CHS Calculation" of the specification's appendix. It mostly has fewer sectors
+ * than the disk.
  *
  * @param total sectors of the disk
  *
@@ -50,8 +50,8 @@ function tracks(total: number, heads: number, sectors: number): Geometry {
 }
 
 /**
- * A geometry of exactly `total` sectors, so that readers that go by geometry see the same size as those that go by the
- * current size; the largest one where there is no such geometry.
+ * Returns a geometry of exactly `total` sectors, so that readers that use the geometry see the same size as those that
+ * use the current size; the largest geometry, if there is no such geometry.
  *
  * @example
  * ```ts
@@ -75,7 +75,7 @@ export function exactGeometry(total: number): Geometry {
   return LARGEST;
 }
 
-/** Up to 63 first, most first: what a BIOS can address. */
+/** Sectors of a track in the order of preference: first those that a BIOS can address, from 63 down. */
 const SECTORS_TO_TRY = [
   ...Array.from({ length: 63 }, (_, index) => 63 - index),
   ...Array.from({ length: 192 }, (_, index) => 64 + index),

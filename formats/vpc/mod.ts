@@ -29,17 +29,18 @@ export const vpc: Format = {
 };
 
 /**
- * A fixed image has its only mark at the end. At the beginning it is its guest's bytes, so a footer there counts only
- * for the other types.
+ * Probes both ends of a file. A fixed image has its only footer at the end, and begins with guest bytes, so that a
+ * footer at the beginning counts only for the other types.
  */
 function probe({ head, tail }: Peek): "yes" | "maybe" | "no" {
   const ends = [FOOTER_BYTES, OLD_FOOTER_BYTES].map((length) => tail.subarray(Math.max(0, tail.length - length)));
   const atHead = footerState(head);
   for (const bytes of ends) {
-    if (footerState(bytes) !== "sound") continue;
-    // The last bytes of another image may be its guest's: they must agree with the beginning, or be of a fixed image.
+    if (footerState(bytes) !== "valid") continue;
+    // Another format may end with guest bytes: a footer there must be of a fixed image, or have a copy at the
+    // beginning.
     return typeOf(bytes) === FIXED || atHead !== "none" ? "yes" : "maybe";
   }
-  if (atHead === "sound" && typeOf(head) !== FIXED) return "yes";
+  if (atHead === "valid" && typeOf(head) !== FIXED) return "yes";
   return atHead !== "none" || ends.some((bytes) => footerState(bytes) === "damaged") ? "maybe" : "no";
 }

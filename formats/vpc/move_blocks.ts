@@ -1,5 +1,5 @@
 /**
- * Room for a longer block allocation table: what lies behind it in the file moves to the end.
+ * Makes room for a longer BAT: moves blocks and parent locators behind it to the end of the file.
  *
  * @module
  */
@@ -13,19 +13,19 @@ import { blockOffset, type Blocks, type VpcImage } from "./structures.ts";
 import { decodeLocators, setLocatorOffset } from "./parent_locator.ts";
 import { allocateAt } from "./writer.ts";
 
-/** Bytes that the table of a disk of `size` guest bytes takes, whole sectors. */
-export function tableBytesFor({ header }: Blocks, size: number): number {
+/** Returns the bytes of the BAT of a disk of `size` guest bytes, in whole sectors. */
+export function batBytesFor({ header }: Blocks, size: number): number {
   return alignUp(ceilDiv(size, header.blockSize) * 4, SECTOR);
 }
 
 /**
- * Moves blocks and names of a parent that lie where the table of a disk of `size` guest bytes is going to be, and a last
- * block that the file cuts off. The disk stays as it is, byte for byte. The copies are on stable storage before anything
- * refers to them, and a footer is behind them.
+ * Moves blocks and parent locators that lie where the BAT of a disk of `size` guest bytes will lie, and a last block
+ * that the end of the file truncates. The guest bytes stay the same. The copies and a footer behind them are on stable
+ * storage before BAT and header refer to them.
  *
- * @throws ImageError `unsupported` where the structures lie in an order that no known writer uses
+ * @throws ImageError `unsupported` where the dynamic disk header lies behind the BAT
  */
-export async function makeRoom(
+export async function makeRoomForBat(
   storage: WritableStorage,
   image: VpcImage,
   blocks: Blocks,
@@ -35,18 +35,18 @@ export async function makeRoom(
 ): Promise<void> {
   const area = {
     start: blocks.header.tableOffset,
-    end: blocks.header.tableOffset + tableBytesFor(blocks, size),
+    end: blocks.header.tableOffset + batBytesFor(blocks, size),
   };
-  refuseHeaderIn(area, blocks);
+  refuseHeaderInArea(area, blocks);
   const end = Math.max(alignUp(storage.size, SECTOR), area.end);
-  const place = { storage, bitmapBytes: blocks.bitmapBytes, blockSize: blocks.header.blockSize, isSparse, end };
-  const moved = await copyBlocks(blocks, area, image.endOffset, place, context);
-  const header = await moveNames(storage, blocks.headerOffset, area, place);
-  if (place.end === end) return;
-  await storage.writeAt(image.bytes, place.end);
+  const allocator = { storage, bitmapBytes: blocks.bitmapBytes, blockSize: blocks.header.blockSize, isSparse, end };
+  const moved = await copyBlocks(blocks, area, image.endOffset, allocator, context);
+  const header = await moveParentLocators(storage, blocks.headerOffset, area, allocator);
+  if (allocator.end === end) return;
+  await storage.writeAt(image.bytes, allocator.end);
   await storage.sync();
-  for (const [index, start] of moved) await blocks.table.set(index, start / SECTOR);
-  await blocks.table.flush();
+  for (const [index, start] of moved) await blocks.bat.set(index, start / SECTOR);
+  await blocks.bat.flush();
   if (header !== null) await storage.writeAt(header, blocks.headerOffset);
   await storage.sync();
 }
@@ -56,35 +56,35 @@ interface Area {
   readonly end: number;
 }
 
-function inArea({ start, end }: Area, from: number, to: number): boolean {
+function overlapsArea({ start, end }: Area, from: number, to: number): boolean {
   return from < end && start < to;
 }
 
-function refuseHeaderIn(area: Area, { storage: { label }, headerOffset }: Blocks): void {
-  if (!inArea(area, headerOffset, headerOffset + HEADER_BYTES)) return;
+function refuseHeaderInArea(area: Area, { storage: { label }, headerOffset }: Blocks): void {
+  if (!overlapsArea(area, headerOffset, headerOffset + HEADER_BYTES)) return;
   const message = `Cannot resize "${label}": its dynamic disk header lies behind its block allocation table, ` +
     `which has no room to grow; convert it into a new image`;
   throw new ImageError("unsupported", message, { path: label, offset: headerOffset });
 }
 
-/** Copies the blocks in `area` and behind `fileEnd`. Returns where they are to lie, by index. */
+/** Copies the blocks in `area`, and those that end behind `fileEnd`. Returns the new file offsets by block. */
 async function copyBlocks(
   blocks: Blocks,
   area: Area,
   fileEnd: number,
-  place: Parameters<typeof allocateAt>[0],
+  allocator: Parameters<typeof allocateAt>[0],
   { checkpoint }: CheckContext,
 ): Promise<Map<number, number>> {
-  const { storage } = place;
-  const { table, bitmapBytes, header: { blockSize } } = blocks;
+  const { storage } = allocator;
+  const { bat, bitmapBytes, header: { blockSize } } = blocks;
   const used = storage.size;
   const moved = new Map<number, number>();
-  for (let index = 0; index < table.entries; index++) {
-    const from = blockOffset(blocks, await table.load(index), index);
+  for (let index = 0; index < bat.entries; index++) {
+    const from = blockOffset(blocks, await bat.load(index), index);
     if (from === null) continue;
     const to = from + bitmapBytes + blockSize;
-    if (!inArea(area, from, to) && to <= fileEnd) continue;
-    const target = await allocateAt(place);
+    if (!overlapsArea(area, from, to) && to <= fileEnd) continue;
+    const target = await allocateAt(allocator);
     await copy(storage, from, Math.min(to, used), target);
     if (to > used) await storage.zeroAt(target + used - from, target + to - from);
     moved.set(index, target);
@@ -93,22 +93,22 @@ async function copyBlocks(
   return moved;
 }
 
-/** The names of the parent. Returns the header that says where they lie now; `null` where none was in the way. */
-async function moveNames(
+/** Copies the parent locators in `area`. Returns the header with their new file offsets; `null` if none lies there. */
+async function moveParentLocators(
   storage: WritableStorage,
   headerOffset: number,
   area: Area,
-  place: { end: number },
+  allocator: { end: number },
 ): Promise<Uint8Array | null> {
   const header = new Uint8Array(HEADER_BYTES);
   await storage.readAt(header, headerOffset);
   let moved = false;
   for (const [index, { length, fileOffset }] of decodeLocators(header).entries()) {
     if (length === 0 || fileOffset + length > storage.size) continue;
-    if (!inArea(area, fileOffset, fileOffset + length)) continue;
-    await copy(storage, fileOffset, fileOffset + length, place.end);
-    setLocatorOffset(header, index, place.end);
-    place.end += alignUp(length, SECTOR);
+    if (!overlapsArea(area, fileOffset, fileOffset + length)) continue;
+    await copy(storage, fileOffset, fileOffset + length, allocator.end);
+    setLocatorOffset(header, index, allocator.end);
+    allocator.end += alignUp(length, SECTOR);
     moved = true;
   }
   if (!moved) return null;
@@ -116,7 +116,7 @@ async function moveNames(
   return header;
 }
 
-/** Copies the file bytes `[start, end)` to `target` on. */
+/** Copies the file bytes `[start, end)` to file offset `target`. */
 export async function copy(storage: WritableStorage, start: number, end: number, target: number): Promise<void> {
   for (let at = start; at < end; at += PIECE) {
     const piece = new Uint8Array(Math.min(PIECE, end - at));

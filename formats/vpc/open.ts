@@ -1,23 +1,24 @@
 /**
- * A VHD image as a disk.
+ * Opens an image for reading.
  *
  * @module
  */
 import { type BlockPage, FREE } from "../shared/block_table.ts";
-import { SECTOR } from "../bytes.ts";
-import type { Disk } from "../contract.ts";
+import { asciiText, SECTOR } from "../bytes.ts";
+import type { Disk, FormatInfo } from "../contract.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
+import type { NamedFile } from "../guest_reader.ts";
 import { dataExtent, type Extent, holeExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { uuidText } from "../shared/uuid.ts";
-import { endOfSame, isSet } from "./sector_bitmap.ts";
-import { factsOf } from "./info.ts";
-import { blockOffset, type Blocks, readImage } from "./structures.ts";
-import { parentOf } from "./parent_locator.ts";
+import { isSet, sameBitsEnd } from "./sector_bitmap.ts";
+import { DYNAMIC, EPOCH, FIXED } from "./footer.ts";
+import { blockOffset, type Blocks, readImage, type VpcImage } from "./structures.ts";
+import { readParent } from "./parent_locator.ts";
 
-/** Bytes of sector bitmaps held. */
+/** Bytes of sector bitmaps in memory. */
 const BITMAP_CACHE_BYTES = 1 << 20;
 
 /**
@@ -37,7 +38,7 @@ const BITMAP_CACHE_BYTES = 1 << 20;
 export async function openVpc(storage: Storage): Promise<Disk> {
   const image = await readImage(storage);
   const { blocks, size, footer } = image;
-  const backing = image.parent === null ? null : await parentOf(image.parent, storage);
+  const backing = image.parent === null ? null : await readParent(image.parent, storage);
   return {
     format: "vpc",
     size,
@@ -45,12 +46,28 @@ export async function openVpc(storage: Storage): Promise<Disk> {
     logicalSectorSize: SECTOR,
     backing,
     id: uuidText(footer.uuid, "big"),
-    info: factsOf(image, backing),
+    info: infoOf(image, backing),
     ...(blocks === null ? fixedReader(storage) : blockReader(storage, blocks)),
   };
 }
 
-/** The two verbs of reading. */
+function infoOf(image: VpcImage, backing: NamedFile | null): FormatInfo {
+  const { footer, blocks } = image;
+  const { cylinders, heads, sectors } = footer.geometry;
+  return {
+    "subformat": footer.type === FIXED ? "fixed" : footer.type === DYNAMIC ? "dynamic" : "differencing",
+    "creator": asciiText(new TextEncoder().encode(footer.creator)).trimEnd(),
+    "created": new Date((EPOCH + footer.timeStamp) * 1000).toISOString(),
+    "uuid": uuidText(footer.uuid, "big"),
+    "current-size": footer.currentSize,
+    "geometry": { "cylinders": cylinders, "heads": heads, "sectors": sectors },
+    ...(blocks !== null && { "block-size": blocks.header.blockSize }),
+    ...(backing?.id !== undefined && { "parent-uuid": backing.id }),
+    "footer-damaged": image.isCopy,
+  };
+}
+
+/** Reads guest bytes of an image without its parent. */
 export type BlockReader = Pick<Disk, "extentAt" | "read">;
 
 function fixedReader(storage: Storage): BlockReader {
@@ -60,7 +77,7 @@ function fixedReader(storage: Storage): BlockReader {
   };
 }
 
-/** Reads a dynamic or differencing image. */
+/** Returns a reader of a dynamic or differencing image. */
 export function blockReader(
   storage: Storage,
   blocks: Blocks,
@@ -80,10 +97,12 @@ function blockExtentAt(
   limit: number,
 ): MaybePromise<Extent> {
   const first = Math.floor(start / blocks.header.blockSize);
-  return andThen(blocks.table.load(first), (page) => extentIn(storage, blocks, page, bitmaps, start, limit));
+  return andThen(blocks.bat.load(first), (page) => extentIn(storage, blocks, page, bitmaps, start, limit));
 }
 
-/** The run at `start`, as far as the bitmap of its block tells, or `page`, where it has none. */
+/**
+ * Returns the extent at `start`, by the sector bitmap of its block; by the BAT entries in `page` if it has no block.
+ */
 function extentIn(
   storage: Storage,
   blocks: Blocks,
@@ -101,11 +120,11 @@ function extentIn(
     while (index < last && page.entry(index) === FREE) index++;
     return holeExtent(start, Math.min(index * blockSize, limit));
   }
-  // Blocks never lie one after another: the bitmap of the next one is between them.
+  // Blocks are never contiguous: the sector bitmap of the next block lies between them.
   return bitmaps.look(fileOffset, ({ bytes }) => {
     const blockStart = first * blockSize;
     const sector = Math.floor((start - blockStart) / SECTOR);
-    const end = Math.min(limit, blockStart + endOfSame(bytes, sector, blockSize / SECTOR) * SECTOR);
+    const end = Math.min(limit, blockStart + sameBitsEnd(bytes, sector, blockSize / SECTOR) * SECTOR);
     if (!isSet(bytes, sector)) return holeExtent(start, end);
     return dataExtent(start, end, { storage, offset: fileOffset + blocks.bitmapBytes + start - blockStart });
   });
@@ -117,7 +136,7 @@ async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, st
   for (let at = start; at < end;) {
     const index = Math.floor(at / blockSize);
     const part = into.subarray(at - start, Math.min(end, (index + 1) * blockSize) - start);
-    const fileOffset = blockOffset(blocks, await blocks.table.load(index), index);
+    const fileOffset = blockOffset(blocks, await blocks.bat.load(index), index);
     if (fileOffset === null) part.fill(0);
     else await storage.readAt(part, fileOffset + blocks.bitmapBytes + at - index * blockSize);
     at += part.length;

@@ -1,5 +1,5 @@
 /**
- * Options of a new image, and what a plan must keep.
+ * Options of a new image.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { CreatePlan } from "../contract.ts";
 import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
 
-/** Most guest bytes: 2040 GiB, the limit of Hyper-V and of every reader. */
+/** Most guest bytes: 2040 GiB, the limit of Hyper-V and of all known readers. */
 export const MAX_SIZE = 2040 * 2 ** 30;
 
-/** What `createOptions` of the format says. */
+/** The options of `create`. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "subformat",
@@ -23,7 +23,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "force_size",
     type: "flag",
-    help: "state the largest geometry, so that every reader goes by the exact size, as qemu-img does; " +
+    help: "state the largest geometry, so that every reader uses the exact size, as qemu-img does; " +
       "without it the size is exact too, and the geometry agrees where one can",
     default: false,
   },
@@ -36,7 +36,7 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** The options of a plan, absent ones filled in. */
+/** The options of a plan, with defaults for absent ones. */
 export interface CreateSettings {
   /** Guest bytes, whole sectors. */
   readonly size: number;
@@ -45,7 +45,7 @@ export interface CreateSettings {
   readonly isSparse: boolean;
 }
 
-/** The settings that a plan asks for. */
+/** Returns the settings of a plan. */
 export function settingsOf({ size, options }: CreatePlan): CreateSettings {
   return {
     size: alignUp(size, SECTOR),
@@ -55,7 +55,7 @@ export function settingsOf({ size, options }: CreatePlan): CreateSettings {
   };
 }
 
-/** Throws `usage` for a plan that cannot be carried out. */
+/** Throws `usage` for an impossible plan. */
 export function checkPlan(plan: CreatePlan): void {
   if (plan.backing !== null) {
     throw new ImageError("usage", "Cannot create a VHD image with a backing file: differencing images are only read");

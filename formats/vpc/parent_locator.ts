@@ -1,5 +1,5 @@
 /**
- * How a differencing image names its parent: up to eight parent locators and a Unicode name in the dynamic disk header.
+ * The parent of a differencing image: up to eight parent locators and a Unicode name in the dynamic disk header.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../shared/uuid.ts";
 
-/** One parent locator: which platform's name of the parent it holds, and where. */
+/** A parent locator: the location of a path of the parent in the style of one platform. */
 export interface ParentLocator {
-  /** Four letters. */
+  /** Four characters. */
   readonly platform: string;
   readonly fileOffset: number;
   /** Bytes. */
   readonly length: number;
 }
 
-/** What a dynamic disk header says of the parent. */
+/** The parent fields of a dynamic disk header. */
 export interface ParentFields {
   readonly uuid: Uint8Array;
-  /** File name as it was on the system that made the image; often without its folder. */
+  /** File name on the system that created the image; often without its folder. */
   readonly name: string;
   readonly locators: readonly ParentLocator[];
 }
@@ -29,13 +29,13 @@ export interface ParentFields {
 /** Parent locators of a header. */
 const LOCATORS = 8;
 
-/** A longer path is none: Windows has 32,767 characters at most. */
+/** Most bytes of a path: Windows has 32,767 characters at most. */
 const MAX_PATH_BYTES = 65_534;
 
-/** Best first: where both lie together the relative path stays true when they are moved. */
+/** In the order of preference: a relative path stays right when both files move together. */
 const PLATFORMS = ["W2ru", "W2ku", "Wi2r", "Wi2k", "MacX"];
 
-/** The parent fields of a dynamic disk header. Pure. */
+/** Returns the parent fields of a dynamic disk header. Pure. */
 export function decodeParent(header: Uint8Array): ParentFields {
   return {
     uuid: header.slice(40, 56),
@@ -44,7 +44,7 @@ export function decodeParent(header: Uint8Array): ParentFields {
   };
 }
 
-/** All eight parent locators of a dynamic disk header, whether in use or not. Pure. */
+/** Returns all eight parent locators of a dynamic disk header, unused ones included. Pure. */
 export function decodeLocators(header: Uint8Array): ParentLocator[] {
   const view = viewOf(header);
   return Array.from({ length: LOCATORS }, (_, index) => {
@@ -52,13 +52,13 @@ export function decodeLocators(header: Uint8Array): ParentLocator[] {
     return {
       platform: String.fromCharCode(...header.subarray(at, at + 4)),
       length: view.getUint32(at + 8),
-      // A number that is no offset lies past every file, where it is found out.
+      // A number above 2^53 lies past the end of every file, and is refused for that.
       fileOffset: Number(view.getBigUint64(at + 16)),
     };
   });
 }
 
-/** Says in the bytes of a dynamic disk header that what locator `index` names lies elsewhere, in place. */
+/** Sets the file offset of locator `index` in the bytes of a dynamic disk header. */
 export function setLocatorOffset(header: Uint8Array, index: number, fileOffset: number): void {
   setU64(viewOf(header), locatorAt(index) + 16, fileOffset);
 }
@@ -68,17 +68,17 @@ function locatorAt(index: number): number {
 }
 
 /**
- * The parent as the engine looks for it: all paths that the image tells, then the bare names, which find a parent that
+ * Returns the parent as a named file: all paths that the image states, then their bare names, which find a parent that
  * was moved together with the image.
  *
  * @throws ImageError `corrupt` for a locator that lies outside the file
  */
-export async function parentOf(fields: ParentFields, storage: Storage): Promise<NamedFile> {
+export async function readParent(fields: ParentFields, storage: Storage): Promise<NamedFile> {
   const paths: string[] = [];
   const sorted = fields.locators.toSorted((a, b) => PLATFORMS.indexOf(a.platform) - PLATFORMS.indexOf(b.platform));
   for (const locator of sorted) paths.push(pathOf(locator.platform, await readLocator(locator, storage)));
   paths.push(fromWindows(fields.name));
-  const [name = "", ...others] = new Set([...paths.filter(isFollowed), ...paths.map(bareName)].filter(Boolean));
+  const [name = "", ...others] = new Set([...paths.filter(isUsablePath), ...paths.map(bareName)].filter(Boolean));
   return {
     name,
     ...(others.length > 0 && { others }),
@@ -100,7 +100,7 @@ async function readLocator({ platform, fileOffset, length }: ParentLocator, stor
   return bytes;
 }
 
-/** The path in a locator, with forward slashes. Pure. */
+/** Returns the path in a locator, with forward slashes. Pure. */
 function pathOf(platform: string, bytes: Uint8Array): string {
   if (platform === "MacX") return fromUrl(untilNul(new TextDecoder().decode(bytes)));
   const encoding = platform.endsWith("u") ? "utf-16le" : "windows-1252";
@@ -116,7 +116,7 @@ function fromWindows(path: string): string {
   return path.replaceAll("\\", "/").replace(/^(?:\.\/)+/, "");
 }
 
-/** A Macintosh path is a file URL; Xen writes relative ones (`file://./parent.vhd`). */
+/** Returns the path of a file URL, the form of Macintosh paths; Xen writes relative ones (`file://./parent.vhd`). */
 function fromUrl(text: string): string {
   try {
     const relative = /^file:\/\/(\.{1,2}\/.*)$/.exec(text)?.[1];
@@ -128,8 +128,10 @@ function fromUrl(text: string): string {
   }
 }
 
-/** A folder is no parent. A name on another machine (`//server/share`) would tell that server who reads its image. */
-function isFollowed(path: string): boolean {
+/**
+ * Returns whether a path can be opened: no folder, and not on a server (`//server/share`), which would see the access.
+ */
+function isUsablePath(path: string): boolean {
   return !path.startsWith("//") && !path.endsWith("/") && !path.includes("\0");
 }
 

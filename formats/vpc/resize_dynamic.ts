@@ -1,5 +1,5 @@
 /**
- * Another size for the disk of a dynamic or differencing image.
+ * Changes the size of the disk of a dynamic or differencing image.
  *
  * @module
  */
@@ -10,81 +10,81 @@ import { fillWithZeroes, truncateOnFailure, zeroMethodFor, zeroNewEnd } from "..
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
-import { editing } from "./edit.ts";
-import { endOfBlocks, refuseManyBlocks } from "./block_locations.ts";
+import { editBlocks } from "./edit.ts";
+import { lastBlockEnd, refuseManyBlocks } from "./block_locations.ts";
 import { FOOTER_BYTES, resizedFooter } from "./footer.ts";
-import { mendCopy, writeFooters } from "./footer_copies.ts";
+import { repairFooterCopy, writeFooters } from "./footer_copies.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
-import { makeRoom, tableBytesFor } from "./move_blocks.ts";
-import { parentOf } from "./parent_locator.ts";
+import { batBytesFor, makeRoomForBat } from "./move_blocks.ts";
+import { readParent } from "./parent_locator.ts";
 import { truncateUnused } from "./used_end.ts";
 import { allocate, type BlockTarget, blockWriter } from "./writer.ts";
 
-/** New blocks that are noted before they are filled. */
+/** New blocks that are allocated before they are filled. */
 const BATCH = 1024;
 
 /**
- * Makes the disk longer. First everything is put in place where the disk of today does not reach; then the footers state
- * the new size, one after the other.
+ * Makes the disk longer. All structures of the longer disk are written first, where the shorter disk does not use them;
+ * then the footers get the new size, one after the other.
  */
 export async function growBlocks(
   storage: WritableStorage,
   image: VpcImage,
   blocks: Blocks,
   size: number,
-  growth: Preallocation,
+  preallocation: Preallocation,
   context: ChangeContext,
 ): Promise<void> {
   refuseManyBlocks(storage, ceilDiv(size, blocks.header.blockSize));
-  await endOfBlocks(blocks, () => context.checkpoint());
-  const parent = image.parent === null ? null : await context.openBacking(await parentOf(image.parent, storage));
+  await lastBlockEnd(blocks, () => context.checkpoint());
+  const parent = image.parent === null ? null : await context.openBacking(await readParent(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
-  await mendCopy(storage, image);
-  await makeRoom(storage, image, blocks, size, isSparse, context);
-  const longer = await lengthenTable(storage, blocks, size);
-  // What the last footer is overwritten with must not be needed before it has moved.
+  await repairFooterCopy(storage, image);
+  await makeRoomForBat(storage, image, blocks, size, isSparse, context);
+  const longer = await growBat(storage, blocks, size);
+  // New blocks lie behind the footer at the end, which must stay valid until the new one is written.
   const end = alignUp(storage.size, SECTOR);
-  const filling = zeroMethodFor(growth, isSparse);
+  const filling = zeroMethodFor(preallocation, isSparse);
   const fill = (start: number, fillEnd: number) =>
     fillWithZeroes(storage, start, fillEnd, filling, () => context.checkpoint());
-  const { target, flush } = editing({ storage, blocks: longer, parent, end, isSparse, fill });
-  const settle = async () => {
+  const { target, flush } = editBlocks({ storage, blocks: longer, parent, end, isSparse, fill });
+  const flushAll = async () => {
     await flush();
     await storage.sync();
-    await longer.table.flush();
+    await longer.bat.flush();
   };
-  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, parent, settle, context);
-  if (growth !== "off") {
+  await zeroNewEnd(blockWriter(target, false, () => Promise.resolve()), image.size, parent, flushAll, context);
+  if (preallocation !== "off") {
     await truncateOnFailure(storage, async () => {
       await allocateNew(target, image.size, context);
       await flush();
     });
   }
-  await settle();
+  await flushAll();
   await storage.sync();
   const moved = await readImage(storage);
   await writeFooters(storage, resizedFooter(image.bytes, size), target.end > end ? target.end : moved.endOffset);
 }
 
-/** Makes the table long enough for `size` guest bytes, what is new of it free. Returns the blocks of such a disk. */
-async function lengthenTable(storage: WritableStorage, blocks: Blocks, size: number): Promise<Blocks> {
+/** Extends the BAT with free entries for `size` guest bytes. Returns the blocks of a disk of that size. */
+async function growBat(storage: WritableStorage, blocks: Blocks, size: number): Promise<Blocks> {
   const { header, headerOffset } = blocks;
   const { tableOffset } = header;
-  const oldEnd = tableOffset + blocks.table.entries * 4;
-  const newEnd = tableOffset + tableBytesFor(blocks, size);
+  const oldEnd = tableOffset + blocks.bat.entries * 4;
+  const newEnd = tableOffset + batBytesFor(blocks, size);
   const free = new Uint8Array(Math.min(newEnd - oldEnd, 64 << 10)).fill(0xff);
   for (let at = oldEnd; at < newEnd; at += free.length) {
     await storage.writeAt(free.subarray(0, Math.min(free.length, newEnd - at)), at);
   }
   await storage.sync();
   const entries = ceilDiv(size, header.blockSize);
-  if (entries > header.tableEntries) await stateTableEntries(storage, headerOffset, entries);
-  const place = { fileOffset: tableOffset, entries, littleEndian: false };
-  return { ...blocks, size, table: openBlockTable(storage, place) };
+  if (entries > header.tableEntries) await writeTableEntries(storage, headerOffset, entries);
+  const location = { fileOffset: tableOffset, entries, littleEndian: false };
+  return { ...blocks, size, bat: openBlockTable(storage, location) };
 }
 
-/** Only one sector changes. */
-async function stateTableEntries(storage: WritableStorage, headerOffset: number, entries: number): Promise<void> {
+/** Writes the number of BAT entries into the dynamic disk header; only one sector changes. */
+async function writeTableEntries(storage: WritableStorage, headerOffset: number, entries: number): Promise<void> {
   const header = new Uint8Array(HEADER_BYTES);
   await storage.readAt(header, headerOffset);
   setTableEntries(header, entries);
@@ -92,20 +92,20 @@ async function stateTableEntries(storage: WritableStorage, headerOffset: number,
   await storage.sync();
 }
 
-/** Gives every block of the new end a place. */
+/** Allocates every block of the new end of the disk. */
 async function allocateNew(target: BlockTarget, oldSize: number, { checkpoint }: ChangeContext): Promise<void> {
-  const { table } = target;
+  const { bat } = target;
   const first = ceilDiv(oldSize, target.blockSize);
-  for (let index = first; index < table.entries; index++) {
-    if ((await table.load(index)).entry(index) === FREE) await allocate(target, index);
-    if (index % BATCH === 0) await target.fresh.finish();
-    await checkpoint((index - first) / (table.entries - first));
+  for (let index = first; index < bat.entries; index++) {
+    if ((await bat.load(index)).entry(index) === FREE) await allocate(target, index);
+    if (index % BATCH === 0) await target.uninitialised.finish();
+    await checkpoint((index - first) / (bat.entries - first));
   }
 }
 
 /**
- * Makes the disk shorter. The footers come first: from then on no structure leads to the blocks behind the new end. Their
- * space is freed after that.
+ * Makes the disk shorter. The footers get the new size first: from then on no reader uses the blocks behind the new
+ * end. Their space is freed after that.
  */
 export async function shrinkBlocks(
   storage: WritableStorage,
@@ -114,21 +114,21 @@ export async function shrinkBlocks(
   size: number,
   context: ChangeContext,
 ): Promise<void> {
-  await endOfBlocks(blocks, () => context.checkpoint());
+  await lastBlockEnd(blocks, () => context.checkpoint());
   const isSparse = !await hasNoHoles(storage);
   await writeFooters(storage, resizedFooter(image.bytes, size), image.endOffset);
-  const { table, header, headerOffset, bitmapBytes } = blocks;
+  const { bat, header, headerOffset, bitmapBytes } = blocks;
   const dropped: number[] = [];
-  for (let index = ceilDiv(size, header.blockSize); index < table.entries; index++) {
-    const entry = (await table.load(index)).entry(index);
+  for (let index = ceilDiv(size, header.blockSize); index < bat.entries; index++) {
+    const entry = (await bat.load(index)).entry(index);
     if (entry === FREE) continue;
     dropped.push(entry * SECTOR);
-    await table.set(index, FREE);
+    await bat.set(index, FREE);
     await context.checkpoint();
   }
-  await table.flush();
+  await bat.flush();
   await storage.sync();
-  await stateTableEntries(storage, headerOffset, ceilDiv(size, header.blockSize));
+  await writeTableEntries(storage, headerOffset, ceilDiv(size, header.blockSize));
   await truncateUnused(storage, await readImage(storage), () => context.checkpoint());
   if (!isSparse) return;
   for (const start of dropped) {

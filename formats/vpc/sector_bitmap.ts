@@ -1,29 +1,30 @@
 /**
  * Sector bitmaps: one bit for each sector of a block, the most significant bit of a byte first. A sector whose bit is
- * clear was never written: the parent shows. Pure.
+ * clear was never written, and reads as the parent. Pure.
  *
  * @module
  */
 
-/** Whether the bit of `sector` is set. */
+/** Returns whether the bit of `sector` is set. */
 export function isSet(bitmap: Uint8Array, sector: number): boolean {
   return (bitmap[sector >> 3] & (0x80 >> (sector & 7))) !== 0;
 }
 
 /**
- * The first sector from `sector` on, before `end`, whose bit differs from that of `sector`; `end` if there is none.
+ * Returns the first sector from `sector` on, before `end`, whose bit differs from that of `sector`; `end` if there is
+ * none.
  *
  * @example
  * ```ts
- * import { endOfSame } from "./sector_bitmap.ts";
+ * import { sameBitsEnd } from "./sector_bitmap.ts";
  * import assert from "node:assert/strict";
  *
  * const bitmap = new Uint8Array([0xff, 0xf0]);
- * assert.equal(endOfSame(bitmap, 0, 16), 12);
- * assert.equal(endOfSame(bitmap, 12, 16), 16);
+ * assert.equal(sameBitsEnd(bitmap, 0, 16), 12);
+ * assert.equal(sameBitsEnd(bitmap, 12, 16), 16);
  * ```
  */
-export function endOfSame(bitmap: Uint8Array, sector: number, end: number): number {
+export function sameBitsEnd(bitmap: Uint8Array, sector: number, end: number): number {
   const set = isSet(bitmap, sector);
   const whole = set ? 0xff : 0;
   let at = sector;

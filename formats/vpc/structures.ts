@@ -1,5 +1,5 @@
 /**
- * The structures of a VHD image: which footer counts, where its blocks lie.
+ * Reads the structures of an image: footer, dynamic disk header and BAT.
  *
  * @module
  */
@@ -22,29 +22,29 @@ import {
 } from "./footer.ts";
 import { decodeParent, type ParentFields } from "./parent_locator.ts";
 
-/** The footer that counts. */
+/** The footer in use. */
 export interface FoundFooter {
   readonly footer: Footer;
-  /** As it stands in the file, made up to 512 bytes. */
+  /** Its bytes in the file, extended to 512. */
   readonly bytes: Uint8Array;
   /** File offset of the footer at the end, or of the end of the file where there is none. */
   readonly endOffset: number;
-  /** Whether it is the copy at the beginning, because that at the end is missing or damaged. */
+  /** Whether it is the copy at the beginning, because the footer at the end is missing or damaged. */
   readonly isCopy: boolean;
 }
 
 /** The blocks of a dynamic or differencing image. */
 export interface Blocks {
-  /** The file that holds them; it may grow. */
+  /** The image file; it may grow. */
   readonly storage: Storage;
-  /** File offset behind which no block lies: that of the footer. `Infinity` where blocks are being added. */
+  /** File offset that no block may cross: that of the footer. `Infinity` while blocks are added. */
   readonly limit: number;
   /** Guest bytes. */
   readonly size: number;
   readonly headerOffset: number;
   readonly header: DynamicHeader;
   readonly bitmapBytes: number;
-  readonly table: BlockTable;
+  readonly bat: BlockTable;
 }
 
 /** An image with its structures read. */
@@ -57,14 +57,14 @@ export interface VpcImage extends FoundFooter {
   readonly parent: ParentFields | null;
 }
 
-/** Told of a wrong checksum: of what, and its file offset. */
+/** Called for a wrong checksum with the name of the structure and its file offset. */
 export type Tolerate = (what: string, fileOffset: number) => void;
 
 /**
- * Reads footers, header and where the table lies.
+ * Reads the footers and the dynamic disk header, and opens the BAT.
  *
- * @param tolerate told of a checksum that is wrong while all that it protects and that matters agrees with the rest of the
- *   file; absent: that is thrown, too
+ * @param tolerate called for a wrong checksum of a structure whose fields agree with the rest of the file; without it the
+ *   error is thrown
  * @throws ImageError `corrupt` where it contradicts the specification, `unsupported` for another version or type
  */
 export async function readImage(storage: Storage, tolerate?: Tolerate): Promise<VpcImage> {
@@ -80,13 +80,13 @@ export async function readImage(storage: Storage, tolerate?: Tolerate): Promise<
     );
   }
   const bytes = await readHeader(storage, found.footer.headerOffset);
-  const blocks = blocksOf(storage, found, found.footer.headerOffset, bytes, size, tolerate);
+  const blocks = decodeBlocks(storage, found, found.footer.headerOffset, bytes, size, tolerate);
   return { ...found, size, blocks, parent: found.footer.type === DIFFERENCING ? decodeParent(bytes) : null };
 }
 
 /**
- * The footer at the end counts: what is at the beginning of a fixed image is its guest's. The copy at the beginning
- * counts only where that at the end is missing or damaged.
+ * Returns the footer at the end of the file, because a fixed image begins with guest bytes; its copy at the beginning
+ * only where the footer at the end is missing or damaged.
  */
 async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundFooter> {
   const { label, size } = storage;
@@ -94,15 +94,20 @@ async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundF
   const tail = await readUpTo(storage, Math.max(0, size - FOOTER_BYTES), FOOTER_BYTES);
   for (const length of [FOOTER_BYTES, OLD_FOOTER_BYTES]) {
     const bytes = tail.subarray(Math.max(0, tail.length - length));
-    if (bytes.length !== length || footerState(bytes) !== "sound") continue;
-    return { footer: decodeFooter(bytes, label), bytes: whole(bytes), endOffset: size - length, isCopy: false };
+    if (bytes.length !== length || footerState(bytes) !== "valid") continue;
+    return {
+      footer: decodeFooter(bytes, label),
+      bytes: extendedFooter(bytes),
+      endOffset: size - length,
+      isCopy: false,
+    };
   }
   const isFixed = typeOf(tail) === FIXED || typeOf(head) === FIXED;
-  if (footerState(head) === "sound" && !isFixed) {
+  if (footerState(head) === "valid" && !isFixed) {
     const endOffset = footerState(tail) === "damaged" ? size - FOOTER_BYTES : size;
     return { footer: decodeFooter(head, label), bytes: head, endOffset, isCopy: true };
   }
-  // The footer of a fixed image states one thing that matters: the length of the file.
+  // In the footer of a fixed image all that readers use is the size, which follows from the length of the file.
   if (tolerate && typeOf(tail) === FIXED && viewOf(tail).getBigUint64(48) === BigInt(size - FOOTER_BYTES)) {
     tolerate("footer", size - FOOTER_BYTES);
     return { footer: decodeFooter(tail, label), bytes: tail, endOffset: size - FOOTER_BYTES, isCopy: false };
@@ -110,14 +115,14 @@ async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundF
   const damaged = footerState(head) === "damaged" || footerState(tail) === "damaged";
   const found = damaged ? "the checksum of its footer is wrong" : "it has no footer at its end";
   const also = isFixed
-    ? (damaged ? `; "check -r all" puts it right where everything else agrees` : "")
+    ? (damaged ? `; "check -r all" corrects it where everything else agrees` : "")
     : damaged
-    ? ", and there is no sound copy at its beginning"
+    ? ", and there is no valid copy at its beginning"
     : ", nor a copy at its beginning";
   throw corrupt(`Cannot open the VHD image "${label}": ${found}${also}`, label);
 }
 
-function whole(bytes: Uint8Array): Uint8Array {
+function extendedFooter(bytes: Uint8Array): Uint8Array {
   const footer = new Uint8Array(FOOTER_BYTES);
   footer.set(bytes);
   return footer;
@@ -141,7 +146,7 @@ async function readHeader(storage: Storage, headerOffset: number): Promise<Uint8
   return await readUpTo(storage, headerOffset, HEADER_BYTES);
 }
 
-function blocksOf(
+function decodeBlocks(
   storage: Storage,
   { footer, endOffset }: FoundFooter,
   headerOffset: number,
@@ -151,7 +156,7 @@ function blocksOf(
 ): Blocks {
   const { label } = storage;
   const agrees = ({ tableOffset, tableEntries, blockSize }: DynamicHeader) =>
-    // What a header says of a parent, nothing else in the file says.
+    // The parent fields of a header have no counterpart in the file to agree with.
     footer.type === DYNAMIC && tableOffset === headerOffset + HEADER_BYTES &&
     tableEntries === ceilDiv(footer.currentSize, blockSize);
   const header = decodeDynamicHeader(
@@ -173,16 +178,16 @@ function blocksOf(
       tableOffset,
     );
   }
-  // Entries past the end of the disk are not looked at, so they need not be there.
-  const table = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
-  const blocks = { storage, limit: endOffset, size, headerOffset, header, table };
-  const own = metadataOf({ ...blocks, bitmapBytes: 0 });
-  const clash = own.findIndex((one, index) => own.some((other, at) => at < index && overlap(one, other)));
+  // Entries behind the end of the disk are not read, so the file may lack them.
+  const bat = openBlockTable(storage, { fileOffset: tableOffset, entries: needed, littleEndian: false });
+  const blocks = { storage, limit: endOffset, size, headerOffset, header, bat };
+  const areas = metadataOf({ ...blocks, bitmapBytes: 0 });
+  const clash = areas.findIndex((one, index) => areas.some((other, at) => at < index && overlap(one, other)));
   if (clash < 0) return { ...blocks, bitmapBytes: bitmapBytesOf(blockSize) };
   throw corrupt(
-    `Cannot open "${label}": its ${own[clash].what} at ${own[clash].start} overlaps another structure`,
+    `Cannot open "${label}": its ${areas[clash].what} at ${areas[clash].start} overlaps another structure`,
     label,
-    own[clash].start,
+    areas[clash].start,
   );
 }
 
@@ -192,14 +197,14 @@ interface Area {
   readonly end: number;
 }
 
-function metadataOf({ headerOffset, header, table }: Blocks): Area[] {
+function metadataOf({ headerOffset, header, bat }: Blocks): Area[] {
   return [
     { what: "footer copy", start: 0, end: FOOTER_BYTES },
     { what: "dynamic disk header", start: headerOffset, end: headerOffset + HEADER_BYTES },
     {
       what: "block allocation table",
       start: header.tableOffset,
-      end: header.tableOffset + table.entries * 4,
+      end: header.tableOffset + bat.entries * 4,
     },
   ];
 }
@@ -209,16 +214,16 @@ function overlap(one: Area, other: Area): boolean {
 }
 
 /**
- * File offset of the sector bitmap of block `index`; `null` where it is not allocated.
+ * Returns the file offset of the sector bitmap of block `index`; `null` if the block is not allocated.
  *
- * @throws ImageError `corrupt` if the block does not lie within the file, past the structures
+ * @throws ImageError `corrupt` if the block lies outside the file, or over a structure
  */
 export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
   const entry = page.entry(index);
   if (entry === FREE) return null;
   const { size, limit, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
   const start = entry * SECTOR;
-  // A writer may leave out what lies past the end of the disk.
+  // A writer may omit the part of the last block behind the end of the disk.
   const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
   if (end > Math.min(limit, fileSize)) {
     throw corrupt(
@@ -228,7 +233,7 @@ export function blockOffset(blocks: Blocks, page: BlockPage, index: number): num
       start,
     );
   }
-  if (start >= blocks.headerOffset + HEADER_BYTES && start >= header.tableOffset + blocks.table.entries * 4) {
+  if (start >= blocks.headerOffset + HEADER_BYTES && start >= header.tableOffset + blocks.bat.entries * 4) {
     return start;
   }
   const clash = metadataOf(blocks).find((area) => overlap(area, { what: "block", start, end }));

@@ -7,26 +7,26 @@ import { openBlockTable } from "../shared/block_table.ts";
 import { alignUp, ceilDiv, SECTOR } from "../bytes.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES } from "./dynamic_header.ts";
-import { extentsOf } from "./block_locations.ts";
+import { readBlockLocations } from "./block_locations.ts";
 import type { VpcImage } from "./structures.ts";
 import { decodeLocators } from "./parent_locator.ts";
-import { cutTo } from "./footer_copies.ts";
+import { truncateTo } from "./footer_copies.ts";
 
 /**
- * Returns the file offset behind everything that a reader may use, in whole sectors: also a reader that takes the size of
- * the disk from the current size where this program takes it from the geometry.
+ * Returns the file offset behind all that a reader may use, in whole sectors; that includes readers that use the
+ * current size of the disk where this program uses the geometry.
  */
-export async function endOfUse(storage: Storage, image: VpcImage, checkpoint: () => Promise<void>): Promise<number> {
+export async function usedEnd(storage: Storage, image: VpcImage, checkpoint: () => Promise<void>): Promise<number> {
   const size = Math.max(image.size, image.footer.currentSize);
   if (image.blocks === null) return alignUp(size, SECTOR);
   const { header, headerOffset } = image.blocks;
   const entries = Math.min(ceilDiv(size, header.blockSize), header.tableEntries);
-  const table = openBlockTable(storage, { fileOffset: header.tableOffset, entries, littleEndian: false });
+  const bat = openBlockTable(storage, { fileOffset: header.tableOffset, entries, littleEndian: false });
   let isWhole = true;
-  const { end } = await extentsOf({ ...image.blocks, size, table }, checkpoint, (_index, { offset }) => {
+  const { end } = await readBlockLocations({ ...image.blocks, size, bat }, checkpoint, (_index, { offset }) => {
     isWhole &&= offset !== undefined && offset >= image.endOffset;
   });
-  // A part of a block with a wrong entry may lie anywhere.
+  // A block with an invalid BAT entry may lie anywhere in the file.
   if (!isWhole) return alignUp(storage.size, SECTOR);
   const bytes = new Uint8Array(HEADER_BYTES);
   await storage.readAt(bytes, headerOffset);
@@ -41,5 +41,5 @@ export async function truncateUnused(
   image: VpcImage,
   checkpoint: () => Promise<void>,
 ): Promise<void> {
-  await cutTo(storage, image.bytes, image.endOffset, await endOfUse(storage, image, checkpoint));
+  await truncateTo(storage, image.bytes, image.endOffset, await usedEnd(storage, image, checkpoint));
 }

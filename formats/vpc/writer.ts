@@ -1,5 +1,5 @@
 /**
- * A VHD image being written: fixed, or in blocks.
+ * Writes guest bytes into an image.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import type { TableCache } from "../shared/table_cache.ts";
 import { setBits } from "./sector_bitmap.ts";
 
-/** What the writers of fixed images need to know. */
+/** A fixed image that is being written. */
 export interface FixedTarget {
   readonly storage: WritableStorage;
   /** Guest bytes. */
@@ -24,7 +24,9 @@ export interface FixedTarget {
   finish(): Promise<void>;
 }
 
-/** Writes a fixed image: guest bytes are file bytes. Without holes the caller has to write everything. */
+/**
+ * Returns a writer of a fixed image, where guest offsets are file offsets. Without holes the caller writes all bytes.
+ */
 export function fixedWriter({ storage, size, isSparse, finish }: FixedTarget): DiskWriter {
   return {
     traits: {
@@ -51,28 +53,28 @@ export interface BlockTarget {
   readonly size: number;
   readonly blockSize: number;
   readonly bitmapBytes: number;
-  readonly table: BlockTable;
-  /** New blocks; an area is known by the file offset of its first guest byte. */
-  readonly fresh: UninitialisedBlocks;
+  readonly bat: BlockTable;
+  /** New blocks, by the file offset of their first guest byte. */
+  readonly uninitialised: UninitialisedBlocks;
   readonly isSparse: boolean;
-  /** Sector bitmaps of an existing image; `null` for a new one, whose bits are all set. */
-  readonly edited: EditedBitmaps | null;
+  /** Sector bitmaps of an existing image; `null` for a new image, whose bits are all set. */
+  readonly edited: BitmapEdits | null;
   /** File offset where the last block ends. */
   end: number;
 }
 
-/** What editing adds. */
-export interface EditedBitmaps {
+/** The sector bitmaps and the parent of an existing image. */
+export interface BitmapEdits {
   readonly bitmaps: TableCache;
-  /** The parent, which shows through sectors whose bit is clear; null: none. */
+  /** The parent, which shows in sectors whose bit is clear; `null` for none. */
   readonly parent: GuestReader | null;
-  /** The guest bytes from `start` on as they are now. */
+  /** Reads the present guest bytes from `start` on. */
   read(into: Uint8Array, start: number): Promise<void>;
 }
 
-/** Writes blocks. Calls may overlap; they are carried out one after another. */
+/** Returns a writer of blocks. Overlapping calls run one after another. */
 export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: () => Promise<void>): DiskWriter {
-  const turn = serialize();
+  const exclusive = serialize();
   const traits: WriterTraits = {
     size: target.size,
     clusterSize: target.blockSize,
@@ -85,9 +87,9 @@ export function blockWriter(target: BlockTarget, startsZeroed: boolean, finish: 
   };
   return {
     traits,
-    write: (from, start) => turn(() => write(target, from, start)),
-    zero: (start, end) => turn(() => zero(target, start, end)),
-    finish: () => turn(finish),
+    write: (from, start) => exclusive(() => write(target, from, start)),
+    zero: (start, end) => exclusive(() => zero(target, start, end)),
+    finish: () => exclusive(finish),
   };
 }
 
@@ -103,10 +105,10 @@ async function write(target: BlockTarget, from: Uint8Array, start: number): Prom
   }
 }
 
-/** Writes what does not begin and end between sectors: one bit stands for a whole sector, so the rest of it is kept. */
+/** Writes bytes that begin or end inside a sector: the rest of the sector is read first, because its bit covers it. */
 async function writeSectors(
   target: BlockTarget,
-  edited: EditedBitmaps,
+  edited: BitmapEdits,
   from: Uint8Array,
   start: number,
 ): Promise<void> {
@@ -120,11 +122,11 @@ async function writeSectors(
 
 async function writePart(target: BlockTarget, part: Uint8Array, start: number): Promise<void> {
   const index = Math.floor(start / target.blockSize);
-  const entry = (await target.table.load(index)).entry(index);
+  const entry = (await target.bat.load(index)).entry(index);
   const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
   const inside = start - index * target.blockSize;
   const fileStart = dataOffset + inside;
-  await target.fresh.prepare(dataOffset, fileStart, fileStart + part.length);
+  await target.uninitialised.prepare(dataOffset, fileStart, fileStart + part.length);
   await target.storage.writeAt(part, fileStart);
   await mark(target, dataOffset, inside, inside + part.length);
 }
@@ -142,16 +144,16 @@ async function zero(target: BlockTarget, start: number, end: number): Promise<vo
 }
 
 async function zeroPart(target: BlockTarget, start: number, end: number): Promise<void> {
-  const { table, blockSize, fresh, storage } = target;
+  const { bat, blockSize, uninitialised, storage } = target;
   const parent = target.edited?.parent ?? null;
   const index = Math.floor(start / blockSize);
-  const entry = (await table.load(index)).entry(index);
+  const entry = (await bat.load(index)).entry(index);
   if (entry === FREE && (parent === null || await readsZero(parent, start, end))) return;
   const dataOffset = entry === FREE ? await allocate(target, index) : entry * SECTOR + target.bitmapBytes;
   const inside = start - index * blockSize;
   const fileStart = dataOffset + inside;
-  // What is not filled yet will be filled with zeroes.
-  const fileEnd = Math.min(dataOffset + end - index * blockSize, fresh.initialisedEnd(dataOffset));
+  // Bytes that are not initialised yet become zeroes anyway.
+  const fileEnd = Math.min(dataOffset + end - index * blockSize, uninitialised.initialisedEnd(dataOffset));
   if (fileStart < fileEnd) {
     await (target.isSparse ? storage.zeroAt(fileStart, fileEnd) : writeZeroes(storage, fileStart, fileEnd));
   }
@@ -159,9 +161,9 @@ async function zeroPart(target: BlockTarget, start: number, end: number): Promis
 }
 
 /**
- * Allocates one more block at the end of the file; returns the file offset of its sector bitmap. There is no gap, neither
+ * Allocates a block at the end of the file; returns the file offset of its sector bitmap. There is no gap, neither
  * between the block allocation table and the first block nor between blocks, as in the files of QEMU and Virtual PC:
- * tools that add structures take a gap for the end of the data, and write over the sector bitmap behind it.
+ * other tools mistake a gap for the end of the data, and write structures over the sector bitmap behind it.
  */
 export async function allocateAt(
   target: Pick<BlockTarget, "storage" | "bitmapBytes" | "blockSize" | "isSparse" | "end">,
@@ -180,7 +182,7 @@ export async function allocateAt(
   return start;
 }
 
-/** Adds block `index` at the end of the file; returns the file offset of its first guest byte. */
+/** Allocates block `index` at the end of the file; returns the file offset of its first guest byte. */
 export async function allocate(target: BlockTarget, index: number): Promise<number> {
   const { storage, bitmapBytes, blockSize, edited } = target;
   const start = await allocateAt(target);
@@ -189,12 +191,12 @@ export async function allocate(target: BlockTarget, index: number): Promise<numb
   const bits = edited?.parent ? 0 : 0xff;
   if (edited === null) await storage.writeAt(new Uint8Array(bitmapBytes).fill(bits), start);
   else await edited.bitmaps.make(start, ({ bytes }) => bytes.fill(bits));
-  target.fresh.add(dataOffset, dataOffset + blockSize);
-  await target.table.set(index, start / SECTOR);
+  target.uninitialised.add(dataOffset, dataOffset + blockSize);
+  await target.bat.set(index, start / SECTOR);
   return dataOffset;
 }
 
-/** Sets the bits of the block's bytes `[start, end)`. */
+/** Sets the bits of the bytes `[start, end)` of a block. */
 async function mark(target: BlockTarget, dataOffset: number, start: number, end: number): Promise<void> {
   if (target.edited === null) return;
   const bitmapOffset = dataOffset - target.bitmapBytes;

@@ -60,9 +60,17 @@ export async function makeChain(base: string, size: number, layers: number, rand
   const length = 4 * PIECE;
   let path = base;
   for (let depth = 0; depth < layers; depth++) {
-    const below = path;
+    const backing = path;
     path = depth === layers - 1 ? base : `${base}.${depth}`;
-    await qemuImgOk("create", "-q", "-f", "qcow2", ...(depth > 0 ? ["-b", below, "-F", "qcow2"] : []), path, `${size}`);
+    await qemuImgOk(
+      "create",
+      "-q",
+      "-f",
+      "qcow2",
+      ...(depth > 0 ? ["-b", backing, "-F", "qcow2"] : []),
+      path,
+      `${size}`,
+    );
     const slots = Math.floor(size / length);
     const count = Math.max(1, Math.floor(slots / 2 / layers));
     const starts = Array.from({ length: count }, () => random.int(slots) * length).toSorted((a, b) => a - b);

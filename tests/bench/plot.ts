@@ -18,7 +18,7 @@ export interface LinePlot {
   readonly lines: readonly Line[];
 }
 
-/** Bars, one below the other; what is longer than `limit` is cut off and says so. */
+/** Bars, one under the other; what is longer than `limit` is cut off and says so. */
 export interface BarPlot {
   readonly title: string;
   readonly limit: number;
@@ -126,12 +126,12 @@ export function barPlot({ title, limit, text, bars }: BarPlot): Panel {
 
 function lineOf({ points }: Line, index: number, across: Placer, up: Placer): string {
   const [color, dash] = styleOf(index);
-  const places = points.map(({ x, y }) => `${pixel(across(x))},${pixel(up(y))}`);
-  const dots = places.map((place) => {
-    const [cx, cy] = place.split(",");
+  const positions = points.map(({ x, y }) => `${pixel(across(x))},${pixel(up(y))}`);
+  const dots = positions.map((position) => {
+    const [cx, cy] = position.split(",");
     return `<circle cx="${cx}" cy="${cy}" r="3" fill="${color}"/>`;
   });
-  const path = `<polyline points="${places.join(" ")}" fill="none" stroke="${color}" stroke-width="2"`;
+  const path = `<polyline points="${positions.join(" ")}" fill="none" stroke="${color}" stroke-width="2"`;
   return `${path} stroke-dasharray="${dash}"/>\n${dots.join("")}`;
 }
 

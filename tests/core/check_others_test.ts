@@ -86,7 +86,7 @@ Deno.test({
     // The grain of the guest bytes from 9 MiB on becomes that of the first bytes.
     await patch(vmdk, table + 4 * 144, [...new Uint8Array(header.buffer, table, 4)]);
     const shared = await check({ path: vmdk, format: "vmdk" });
-    const message = `The guest bytes from ${144 << 16} on lie in the same place as those from 0 on`;
+    const message = `The guest bytes from ${144 << 16} on have the same location as those from 0 on`;
     // The other copy of the table says what it said before.
     assert.deepEqual([shared.corruptions, shared.problems[0].message], [2, message]);
     await make(vmdk, "vmdk");

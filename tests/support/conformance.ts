@@ -405,9 +405,13 @@ async function verify(
 /** Some clusters and a part of one, of a size that is no multiple of anything but a sector. */
 async function sizeFor(format: Format, options: OptionValues): Promise<number> {
   const { writer } = await createImage(format, 1 << 20, options);
-  const { clusterSize: unit } = writer.traits;
-  const clusters = unit > LARGEST / 8 ? 2 : unit < 4096 ? Math.max(1, Math.floor(200_000 / unit)) : 7;
-  return alignUp(clusters * unit + Math.floor(unit / 3), 512) + 512;
+  const { clusterSize } = writer.traits;
+  const clusters = clusterSize > LARGEST / 8
+    ? 2
+    : clusterSize < 4096
+    ? Math.max(1, Math.floor(200_000 / clusterSize))
+    : 7;
+  return alignUp(clusters * clusterSize + Math.floor(clusterSize / 3), 512) + 512;
 }
 
 /** Whether the format takes these options together; a refusal must be `usage`. */

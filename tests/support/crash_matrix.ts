@@ -29,7 +29,7 @@ export interface CrashCase {
   /** Checks the file where its bytes may belong to both states; replaces the comparison of `state`. */
   readonly mixed?: (left: Uint8Array) => Promise<void>;
   /** Checks the file after every crash; by default `qemu-img check` must find a qcow2 image without corruptions. */
-  readonly sound?: (path: string, ended: boolean) => Promise<void>;
+  readonly assertValid?: (path: string, ended: boolean) => Promise<void>;
   readonly random: Rng;
   /** At most about so many moments are tried. */
   readonly most?: number;
@@ -37,20 +37,20 @@ export interface CrashCase {
 
 /** Tries crashes; returns the number of steps of the change. */
 export async function tryCrashes(
-  { path, action, state, mixed, sound = soundQcow2, random, most = 60 }: CrashCase,
+  { path, action, state, mixed, assertValid = assertValidQcow2, random, most = 60 }: CrashCase,
 ): Promise<number> {
   const start = await Deno.readFile(path);
   const before = await state();
   const all: Step[] = [];
   await action(journaledFiles(all));
   const journal = all.filter((step) => step.path === path);
-  await sound(path, true);
+  await assertValid(path, true);
   const end = await Deno.readFile(path);
   const after = await state();
   for await (const left of leftovers(new Map([[path, start]]), journal, moments(journal.length, most), random)) {
     const bytes = left.files.get(path)!;
     await Deno.writeFile(path, bytes);
-    await sound(path, false);
+    await assertValid(path, false);
     if (mixed) await mixed(bytes);
     else assertOneOf(await state(), before, after, left, journal.length);
   }
@@ -143,7 +143,7 @@ function assertOneOf(now: string, before: string, after: string, left: Leftover,
 
 const described = ({ count, cause }: Leftover, steps: number) => `after a ${cause} at step ${count} of ${steps}`;
 
-const soundQcow2 = (path: string, ended: boolean) => assertCheck(path, ended ? [0] : [0, 3]);
+const assertValidQcow2 = (path: string, ended: boolean) => assertCheck(path, ended ? [0] : [0, 3]);
 
 /** Asserts that `qemu-img check` ends with one of `codes`. */
 export async function assertCheck(path: string, codes: readonly number[]): Promise<void> {

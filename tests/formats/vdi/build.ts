@@ -68,7 +68,7 @@ export function buildVdi(built: Built): Uint8Array {
   return bytes;
 }
 
-/** Random blocks at random places of the file, some of which belong to none. */
+/** Returns an image of random blocks in random file blocks, some of which are unused. */
 export function randomImage(
   random: Rng,
   type: 1 | 4,
@@ -76,9 +76,9 @@ export function randomImage(
   const blockSize = random.pick([512, 4096, 16_384]);
   const entries = random.int(1, 10);
   const size = entries * blockSize - random.int(blockSize / 512) * 512;
-  const places = Array.from({ length: random.int(entries + 1) }, (_, index) => index);
+  const locations = Array.from({ length: random.int(entries + 1) }, (_, index) => index);
   const map = Array.from({ length: entries }, () => {
-    if (places.length > 0 && random.chance(0.6)) return places.splice(random.int(places.length), 1)[0];
+    if (locations.length > 0 && random.chance(0.6)) return locations.splice(random.int(locations.length), 1)[0];
     return random.chance(0.5) ? FREE : DISCARDED;
   });
   const used = Math.max(0, ...map.map((entry) => entry < DISCARDED ? entry + 1 : 0));

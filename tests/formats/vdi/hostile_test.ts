@@ -80,8 +80,8 @@ const rows: readonly Row[] = [
   ["no UUID", 392, "00".repeat(16), "reads"],
   ["a parent of itself", 424, hexOf(UUID), "reads"],
   ["a block past the file", AT.map, u32(2), "corrupt", /block 0 .* past the end of the file/],
-  ["a block at the highest place", AT.map, u32(DISCARDED - 1), "corrupt"],
-  ["two blocks at one place", AT.map + 4, u32(0), "reads"],
+  ["a block in the highest file block", AT.map, u32(DISCARDED - 1), "corrupt"],
+  ["two blocks in one file block", AT.map + 4, u32(0), "reads"],
   ["all blocks discarded", AT.map, u32(DISCARDED).repeat(5), "reads"],
 ];
 
@@ -127,7 +127,7 @@ Deno.test("hostile VDI: a vast sparse file costs neither time nor memory", async
   within();
 });
 
-Deno.test("hostile VDI: blocks at one place, or at a place that there is not, are not written", async () => {
+Deno.test("hostile VDI: blocks in one file block, or past the end of the file, are not written", async () => {
   const editContext: EditContext = {
     ...inlineCodecs,
     compress: false,
@@ -153,16 +153,16 @@ Deno.test("hostile VDI: random damage", async () => {
   const random = rng(seed());
   for (let count = 0; count < rounds(200, 600); count++) {
     const bytes = image.slice();
-    const told: string[] = [];
+    const reported: string[] = [];
     for (let poke = random.int(1, 4); poke > 0; poke--) {
       const at = random.chance(0.5) ? random.int(340, 470) : random.int(64, AT.map + 24);
       bytes[at] = random.pick([0, 1, 0x7f, 0x80, 0xff, random.int(256)]);
-      told.push(`${at}=${bytes[at]}`);
+      reported.push(`${at}=${bytes[at]}`);
     }
     try {
       await readExtents(vdi, bytes);
     } catch (error) {
-      assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
+      assert(error instanceof ImageError, `${reported.join(" ")}: ${error}`);
     }
     if (count % 4 === 0) await tryVerbs(vdi, bytes);
   }

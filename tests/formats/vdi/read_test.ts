@@ -16,13 +16,13 @@ const open = (bytes: Uint8Array) => vdi.open(new MemoryStorage(bytes, "a.vdi"), 
 const runSeed = seed();
 const BLOCK = 4096;
 
-async function runLines(bytes: Uint8Array): Promise<string[]> {
+async function extentLines(bytes: Uint8Array): Promise<string[]> {
   const disk = await open(bytes);
   const lines = [];
   for (let at = 0; at < disk.size;) {
-    const run = await disk.extentAt(at, disk.size);
-    lines.push(`${run.kind} ${run.start / BLOCK}-${run.end / BLOCK}`);
-    at = run.end;
+    const extent = await disk.extentAt(at, disk.size);
+    lines.push(`${extent.kind} ${extent.start / BLOCK}-${extent.end / BLOCK}`);
+    at = extent.end;
   }
   return lines;
 }
@@ -31,7 +31,7 @@ Deno.test("free blocks are holes, discarded ones are zeroes, the others are data
   const blocks = [1, 2, 3].map((value) => new Uint8Array(BLOCK).fill(value));
   const map = [2, FREE, FREE, DISCARDED, DISCARDED, 0, 1, FREE];
   const bytes = buildVdi({ type: 1, size: 8 * BLOCK, blockSize: BLOCK, map, blocks });
-  assert.deepEqual(await runLines(bytes), ["data 0-1", "hole 1-3", "zero 3-5", "data 5-7", "hole 7-8"]);
+  assert.deepEqual(await extentLines(bytes), ["data 0-1", "hole 1-3", "zero 3-5", "data 5-7", "hole 7-8"]);
   const model = new Uint8Array(8 * BLOCK);
   model.fill(3, 0, BLOCK);
   model.fill(1, 5 * BLOCK, 6 * BLOCK);
@@ -154,19 +154,19 @@ Deno.test({
 Deno.test("a snapshot is read through the parent that the user states", async () => {
   await using folder = await scratch();
   const random = rng(runSeed);
-  const [parentBytes, above] = [random.bytes(BLOCK), random.bytes(BLOCK)];
+  const [parentBytes, childBytes] = [random.bytes(BLOCK), random.bytes(BLOCK)];
   const size = 3 * BLOCK;
   const [base, top, out] = [folder.file("base.vdi"), folder.file("snapshot.vdi"), folder.file("out.raw")];
   const common = { size, blockSize: BLOCK };
   await Deno.writeFile(base, buildVdi({ type: 1, ...common, map: [0, 0, 0], blocks: [parentBytes] }));
   const uuid = random.bytes(16);
-  const child = buildVdi({ type: 4, ...common, uuid, parent: UUID, map: [FREE, 0, DISCARDED], blocks: [above] });
+  const child = buildVdi({ type: 4, ...common, uuid, parent: UUID, map: [FREE, 0, DISCARDED], blocks: [childBytes] });
   await Deno.writeFile(top, child);
   const target = { path: out, format: "raw" };
   const source = { path: top, backing: { path: base, format: "vdi" } };
   await convert({ sources: [source], target });
   const model = new Uint8Array(size);
   model.set(parentBytes);
-  model.set(above, BLOCK);
+  model.set(childBytes, BLOCK);
   assertBytes(await Deno.readFile(out), model);
 });

@@ -50,7 +50,7 @@ Deno.test("gaps between blocks are leaks: blocks from the end move into them, an
   assert.equal(storage.size, AT.data + 3 * BLOCK);
 });
 
-Deno.test("a block at a place that other programs do not know moves to one that they do", async () => {
+Deno.test("a block outside the range that other programs accept moves into it", async () => {
   const storage = imageOf([0, 7, FREE, 1]);
   const before = await contentOf(vdi, storage);
   poke(storage, 388, 2);
@@ -62,7 +62,7 @@ Deno.test("a block at a place that other programs do not know moves to one that 
   assertBytes(await contentOf(vdi, storage), before);
 });
 
-Deno.test("blocks at one place get one each, unless the file would become many times as long", async () => {
+Deno.test("blocks in one file block are separated, unless the file would become many times as long", async () => {
   const storage = imageOf([0, 0, 1, FREE]);
   poke(storage, 388, 3);
   const before = await contentOf(vdi, storage);
@@ -72,7 +72,11 @@ Deno.test("blocks at one place get one each, unless the file would become many t
   assertBytes(await contentOf(vdi, storage), before);
   const bomb = imageOf(new Array(100).fill(0));
   await repairVdi(bomb, "all", changeContext());
-  assert.equal((await found(bomb)).corruptions, 100, "99 blocks at the place of another, and the number of blocks");
+  assert.equal(
+    (await found(bomb)).corruptions,
+    100,
+    "99 blocks in the file block of another, and the number of blocks",
+  );
 });
 
 Deno.test("what the file has lost reads as zeroes after -r all; over a parent it stays an error", async () => {
@@ -118,7 +122,7 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     const left = await found(ended);
     if (first !== "corrupt") assert.equal(await state(ended), first);
     if (what === "all" && type === 1 && left.corruptions > 0) {
-      assert(left.corruptions > blocks / 2, "many at one place");
+      assert(left.corruptions > blocks / 2, "many in one file block");
     }
     if (left.corruptions === 0) {
       assert.equal(left.leaks, 0);
@@ -135,10 +139,10 @@ Deno.test({
     const path = folder.file("image.vdi");
     await qemuImgOk("create", "-q", "-f", "vdi", path, "32M");
     await qemuIo(["-f", "vdi", path], "write -P 1 0 3M", "write -P 2 9M 100k", "write -P 3 31M 1M");
-    const sound = await Deno.readFile(path);
-    // The number of blocks; two blocks at one place; a place that is not in the file.
+    const valid = await Deno.readFile(path);
+    // The number of blocks; two blocks in one file block; a file block past the end of the file.
     for (const [at, value] of [[388, 9], [512 + 4 * 20, 2], [512 + 8, 255]] as const) {
-      const bytes = sound.slice();
+      const bytes = valid.slice();
       new DataView(bytes.buffer).setUint32(at, value, true);
       await Deno.writeFile(path, bytes);
       assert.equal((await qemuImg("check", "-f", "vdi", path)).code, 2);

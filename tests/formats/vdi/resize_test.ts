@@ -38,17 +38,17 @@ const NOTHING = new Uint8Array(0);
 
 const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
 
-/** Nothing is wrong, and no place is wasted: growing leaves gaps as they are. */
+/** Nothing is wrong, and no file block is wasted: growing leaves gaps as they are. */
 async function assertTidy(storage: MemoryStorage, mayHaveGaps: boolean): Promise<void> {
   const { corruptions, leaks, problems } = await checkVdi(storage, changeContext());
   assert.equal(corruptions, 0, problems[0]?.message);
   assert(leaks === 0 || mayHaveGaps, problems[0]?.message);
   const view = new DataView(storage.bytes().buffer);
   const [mapOffset, blocks] = [view.getUint32(340, true), view.getUint32(384, true)];
-  const places = Array.from({ length: blocks }, (_, index) => view.getUint32(mapOffset + index * 4, true));
-  const used = places.filter((place) => place < DISCARDED).sort((a, b) => a - b);
+  const locations = Array.from({ length: blocks }, (_, index) => view.getUint32(mapOffset + index * 4, true));
+  const used = locations.filter((location) => location < DISCARDED).sort((a, b) => a - b);
   assert.equal(view.getUint32(388, true), used.length);
-  assert(used.every((place, index) => index === 0 || place > used[index - 1]!));
+  assert(used.every((location, index) => index === 0 || location > used[index - 1]!));
 }
 
 for (const type of [1, 2, 4] as const) {
@@ -154,7 +154,7 @@ Deno.test("sizes, modes and images that cannot be are refused before anything is
   const twice = buildVdi({ type: 1, size: 2 * BLOCK, blockSize: BLOCK, map: [0, 0], blocks: [new Uint8Array(BLOCK)] });
   const cut = buildVdi({ type: 1, size: BLOCK, blockSize: BLOCK, map: [0] });
   const cases = [
-    [still, 8192, "metadata", /every byte of its disk has a place/],
+    [still, 8192, "metadata", /every guest byte is allocated anyway/],
     [dynamic, 8191, "off", /multiple of 512/],
     [dynamic, 2 ** 49, "off", /512 TiB less 128 MiB/],
     [dynamic, 2 ** 42, "off", /536870912 is the most/],
@@ -230,7 +230,7 @@ Deno.test({
       await tryCrashes({
         path,
         action: (files) => resize({ path, format: "vdi" }, after, { files }),
-        sound: async (_path, ended) => {
+        assertValid: async (_path, ended) => {
           const info = JSON.parse(await qemuImgOk("info", "--output=json", "-f", "vdi", path));
           assert([before, after].includes(info["virtual-size"]));
           // QEMU takes disks of two lengths for equal if the rest is zero.

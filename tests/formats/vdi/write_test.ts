@@ -129,7 +129,7 @@ for (const type of [1, 4] as const) {
         await writer.finish();
         assertBytes(await contentOf(vdi, storage, parentBytes), model);
       }
-      // VirtualBox and QEMU take the number of blocks in use for the next free place.
+      // VirtualBox and QEMU take the number of blocks in use for the next free file block.
       const view = new DataView(storage.bytes().buffer);
       const map = Array.from({ length: view.getUint32(384, true) }, (_, at) => view.getUint32(512 + at * 4, true));
       assert.equal(view.getUint32(388, true), map.filter((entry) => entry < DISCARDED).length);
@@ -226,7 +226,7 @@ Deno.test({
   },
 });
 
-Deno.test("the command line writes both kinds, and tells what it cannot", async () => {
+Deno.test("the command line writes both kinds, and refuses impossible options", async () => {
   await using folder = await scratch();
   const source = folder.file("source.raw");
   await Deno.writeFile(source, sparseBytes(3 * MIB, rng(runSeed)));

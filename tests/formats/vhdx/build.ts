@@ -39,7 +39,7 @@ export const GUID = {
 /** A block of an image. */
 export interface Block {
   readonly state: number;
-  /** Its content, where it has a place in the file. */
+  /** Its content, if it is allocated. */
   readonly content?: Uint8Array;
   /** Its part of the sector bitmap; for state 7. */
   readonly bits?: Uint8Array;
@@ -239,17 +239,17 @@ export function logEntry(spec: EntrySpec): Uint8Array {
   view.setBigUint64(56, BigInt(spec.last ?? 0), true);
   let sector = first;
   changes.forEach(({ at, data, zeroes }, nth) => {
-    const place = 64 + 32 * nth;
-    view.setBigUint64(place + 16, BigInt(at), true);
-    view.setBigUint64(place + 24, BigInt(sequence), true);
+    const location = 64 + 32 * nth;
+    view.setBigUint64(location + 16, BigInt(at), true);
+    view.setBigUint64(location + 24, BigInt(sequence), true);
     if (!data) {
-      bytes.set(ascii("zero"), place);
-      view.setBigUint64(place + 8, BigInt(zeroes!), true);
+      bytes.set(ascii("zero"), location);
+      view.setBigUint64(location + 8, BigInt(zeroes!), true);
       return;
     }
-    bytes.set(ascii("desc"), place);
-    bytes.set(data.subarray(4092), place + 4);
-    bytes.set(data.subarray(0, 8), place + 8);
+    bytes.set(ascii("desc"), location);
+    bytes.set(data.subarray(4092), location + 4);
+    bytes.set(data.subarray(0, 8), location + 8);
     const start = 4096 * sector++;
     bytes.set(data, start);
     bytes.set(ascii("data"), start);
@@ -260,7 +260,7 @@ export function logEntry(spec: EntrySpec): Uint8Array {
   return bytes;
 }
 
-/** A log of 1 MiB with entries at the given places; one that reaches past the end goes on at the start. */
+/** A log of 1 MiB with entries at the given offsets; one that reaches past the end continues at the start. */
 export function ring(entries: readonly (readonly [at: number, entry: Uint8Array])[]): Uint8Array {
   const log = new Uint8Array(MIB);
   for (const [at, entry] of entries) {

@@ -84,7 +84,7 @@ function blocksOf(states: readonly number[], random: Rng): { [block: number]: Bl
   return blocks;
 }
 
-/** Zeroes whole blocks, so that places are used again, and writes here and there. */
+/** Zeroes whole blocks, so that file offsets are used again, and writes here and there. */
 async function change(
   path: string,
   files: Files,

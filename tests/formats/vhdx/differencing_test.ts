@@ -6,7 +6,7 @@ import { assertBytes, readAll, withFileOffset } from "../../support/model.ts";
 import { diskcast } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
 import { AT, build, GUID, itemsFor, locator, MIB, putMetadata, setBat, type Spec } from "./build.ts";
-import { filled, openBytes, runLines } from "./support.ts";
+import { extentLines, filled, openBytes } from "./support.ts";
 
 const LINKAGE = "83ed0ec3-24c8-49a6-a959-5e4bf1288bfb";
 const parent = { parent_linkage: `{${LINKAGE.toUpperCase()}}`, relative_path: ".\\parent.vhdx" };
@@ -53,7 +53,7 @@ Deno.test("every state of a block shows as it must over a parent", async () => {
       5: { state: 7, content: filled(5), bits },
     },
   }));
-  assert.deepEqual(await runLines(disk), [
+  assert.deepEqual(await extentLines(disk), [
     "hole 0-1024",
     "zero 1024-4096",
     "data 4096-5120",
@@ -82,7 +82,7 @@ Deno.test("sector bitmaps of sectors of 4096 bytes, and of later chunks", async 
   const block = { state: 7, content: filled(5, 256 * MIB), bits };
   const disk = await openBytes(build({ ...spec, blocks: { 129: block } }));
   const start = 129 * 256 * MIB;
-  assert.deepEqual((await runLines(disk)).slice(0, 2), [
+  assert.deepEqual((await extentLines(disk)).slice(0, 2), [
     `hole 0-${start / 1024 + 32}`,
     `data ${start / 1024 + 32}-${start / 1024 + 36}`,
   ]);
@@ -110,7 +110,7 @@ Deno.test("blocks present in part, more of them than a piece of their bitmap des
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }, { ...inlineCodecs, openNamed: () => Promise.reject(new Error("no")) });
-  assert.deepEqual(await runLines(disk), [
+  assert.deepEqual(await extentLines(disk), [
     "data 0-204800",
     "hole 204800-262144",
     "data 262144-305152",
@@ -134,7 +134,7 @@ Deno.test("a block that is present in part needs a sector bitmap, which must lie
     await assert.rejects(async () => await disk.extentAt(0, MIB), { kind: "corrupt" }, `${state} ${at}`);
   }
   setBat(view, bitmap, 6, AT.blocks + MIB);
-  assert.deepEqual(await runLines(await openBytes(bytes)), ["data 0-1024"]);
+  assert.deepEqual(await extentLines(await openBytes(bytes)), ["data 0-1024"]);
 });
 
 Deno.test("a locator of another type is refused", async () => {

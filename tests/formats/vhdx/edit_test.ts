@@ -7,7 +7,7 @@ import { assertBytes, readAll, readerOf, workAtRandom } from "../../support/mode
 import { type Rng, rng, scratch, seed } from "../../support/qemu.ts";
 import { RecordingStorage, WatchedStorage } from "../../support/storage.ts";
 import { AT, type Block, build, GUID, MIB, setBat, type Spec } from "./build.ts";
-import { filled, openFrom, runLines } from "./support.ts";
+import { extentLines, filled, openFrom } from "./support.ts";
 
 function edit(storage: WritableStorage, parentBytes: Uint8Array = new Uint8Array(0)): Promise<DiskWriter> {
   return vhdx.edit!(storage, {
@@ -34,13 +34,13 @@ Deno.test("before the first change both headers are renewed, the old one first t
   await writer.write(new Uint8Array(512).fill(1), 0);
   await writer.write(new Uint8Array(512).fill(1), MIB);
   await writer.finish();
-  const told = storage.of("write", "sync").map(({ op, start }) => op === "sync" ? op : start);
+  const reported = storage.of("write", "sync").map(({ op, start }) => op === "sync" ? op : start);
   // Header 2 of the image counts: header 1 is written first. Then the BAT goes through the log, which a header must name
   // while it counts.
   const headerUpdate = [AT.header1, "sync", AT.header2];
   const data = [AT.blocks, AT.blocks + MIB];
   const log = ["sync", AT.log, "sync", AT.header1, "sync", AT.bat, "sync", AT.header2, "sync", AT.header1];
-  assert.deepEqual(told, [...headerUpdate, ...data, ...log]);
+  assert.deepEqual(reported, [...headerUpdate, ...data, ...log]);
   const bytes = new Uint8Array(4096);
   const seen: string[] = [];
   for (const [at, number] of [[AT.header1, 13n], [AT.header2, 12n]] as const) {
@@ -143,7 +143,7 @@ class PlainStorage extends WatchedStorage {
   }
 }
 
-Deno.test("blocks that become zero give their places to new ones", async () => {
+Deno.test("blocks that become zero are deallocated for new ones", async () => {
   for (const wrap of [(inner: MemoryStorage) => inner, (inner: MemoryStorage) => new PlainStorage(inner)]) {
     const block = (nth: number) => ({ state: 6, content: filled(nth + 1) });
     const spec = { size: 12 * MIB, blocks: Object.fromEntries([...Array(9).keys()].map((nth) => [nth, block(nth)])) };
@@ -156,7 +156,7 @@ Deno.test("blocks that become zero give their places to new ones", async () => {
     assert.equal(storage.size, size);
     const disk = await openFrom(storage);
     const runs = ["zero 0-8192", "data 8192-9216", "hole 9216-11264", "data 11264-12288"];
-    assert.deepEqual(await runLines(disk), runs);
+    assert.deepEqual(await extentLines(disk), runs);
     const bytes = await readAll(disk);
     assert.deepEqual([bytes[11 * MIB], bytes[11 * MIB + 512], bytes[11 * MIB + 1024]], [0, 3, 0]);
   }
@@ -173,11 +173,11 @@ Deno.test("a fixed image keeps its blocks", async () => {
   await writer.zero(0, 2 * MIB);
   await writer.finish();
   const disk = await openFrom(storage);
-  assert.deepEqual(await runLines(disk), ["data 0-2048"]);
+  assert.deepEqual(await extentLines(disk), ["data 0-2048"]);
   assertBytes(await readAll(disk), new Uint8Array(2 * MIB));
 });
 
-Deno.test("an image whose blocks share a place is read, and not written", async () => {
+Deno.test("an image with two blocks at one location is read, and not written", async () => {
   const bytes = build({ size: 3 * MIB, blocks: { 0: { state: 6, content: filled(1) } } });
   setBat(new DataView(bytes.buffer), 2, 6, AT.blocks);
   await assert.rejects(edit(new MemoryStorage(bytes)), { kind: "corrupt" });

@@ -27,7 +27,7 @@ import { rng, rounds, seed } from "../../support/qemu.ts";
 import { filled } from "./support.ts";
 
 type Image = Uint8Array<ArrayBuffer>;
-/** A name, a change of a sound image, what reading it leads to; and how long the file claims to be. */
+/** A name, a change of a valid image, the result of reading it, and the claimed length of the file. */
 type Row = readonly [name: string, change: (image: Image) => void, expected: ErrorKind | "reads", fileSize?: number];
 
 const SIZE = 3 * MIB;
@@ -110,7 +110,7 @@ const rows: readonly Row[] = [
   ["2^32 - 1 regions", (image) => putRegions(image, [bat, metadata], 2 ** 32 - 1), "corrupt"],
   ["no BAT", regions(metadata), "corrupt"],
   ["no metadata", regions(bat), "corrupt"],
-  ["two BATs at one place", regions(bat, bat, metadata), "corrupt"],
+  ["two BATs at one location", regions(bat, bat, metadata), "corrupt"],
   ["a BAT over the headers", regions([GUID.bat, 0, MIB, 1], metadata), "corrupt"],
   ["a BAT over the log", regions([GUID.bat, AT.log, MIB, 1], metadata), "corrupt"],
   ["a BAT over the metadata", regions([GUID.bat, AT.bat, 2 * MIB, 1], metadata), "corrupt"],
@@ -192,8 +192,8 @@ const rows: readonly Row[] = [
   ["a block at the end of the file", entry(1, 6, AT.blocks + MIB), "corrupt"],
   ["a block far past the end", entry(1, 6, 2 ** 45), "corrupt"],
   ["a block at 2^64 - 1 MiB", entry(1, 6, 2n ** 64n - 1048576n), "corrupt"],
-  ["two blocks at one place", entry(1, 6, AT.blocks), "reads"],
-  ["an absent block with a place", entry(1, 0, 2n ** 64n - 1048576n), "reads"],
+  ["two blocks at one location", entry(1, 6, AT.blocks), "reads"],
+  ["an absent block with a location", entry(1, 0, 2n ** 64n - 1048576n), "reads"],
   ["a parent without a locator", item(GUID.fileParameters, numbers([4, MIB], [4, 2])), "corrupt"],
   ["a locator of nothing", parent(() => new Uint8Array(0)), "corrupt"],
   ["a locator without a type", parent((bytes) => void bytes.fill(0, 0, 16)), "unsupported"],
@@ -216,7 +216,7 @@ const rows: readonly Row[] = [
   ["a log that zeroes everything", log(ring([[0, change(0, undefined, 2 ** 52)]])), "corrupt"],
   ["a log that zeroes the BAT", log(ring([[0, change(AT.bat, undefined, MIB)]])), "reads"],
   ["a log that zeroes past all", log(ring([[0, change(HUGE - 4095, undefined, 2 ** 52)]])), "reads"],
-  ["a log that changes half a sector's place", log(ring([[0, change(AT.bat + 512, filled(6, 4096))]])), "corrupt"],
+  ["a log that changes bytes at half a sector", log(ring([[0, change(AT.bat + 512, filled(6, 4096))]])), "corrupt"],
   ["a log that writes states that are not", log(ring([[0, change(AT.bat, filled(5, 4096))]])), "corrupt"],
 ];
 
@@ -266,7 +266,7 @@ Deno.test("random damage, sealed again, is refused or read, and soon", async () 
     [AT.metadata, AT.metadata + 240, 0, 0],
     [AT.items, AT.items + 260, 0, 0],
   ];
-  const sound = build({
+  const valid = build({
     size: SIZE,
     parent: { parent_linkage: GUID.data, relative_path: ".\\a.vhdx" },
     blocks: { 0: { state: 6, content: filled(1) }, 1: { state: 7, content: filled(2), bits: filled(0x5a, 256) } },
@@ -281,22 +281,22 @@ Deno.test("random damage, sealed again, is refused or read, and soon", async () 
   });
   const seen = new Set<string>();
   for (let round = 0; round < rounds(200, 600); round++) {
-    const image = sound.slice();
-    const told: string[] = [];
+    const image = valid.slice();
+    const reported: string[] = [];
     for (let count = random.int(1, 4); count > 0; count--) {
       const [from, to, sealed, length] = random.pick(damages);
       const at = random.int(from, to);
       image[at] = random.pick([0, 1, 0x7f, 0x80, 0xff, image[at] ^ 1 << random.int(8), random.int(256)]);
-      told.push(`${at}=${image[at]}`);
+      reported.push(`${at}=${image[at]}`);
       if (length > 0) seal(image.subarray(sealed, sealed + length));
     }
     const within = startBounds();
     try {
       seen.add(await outcome(claiming(image, random.chance(0.2) ? HUGE : image.length)));
     } catch (error) {
-      throw new Error(`${told.join(" ")}: ${error}`, { cause: error });
+      throw new Error(`${reported.join(" ")}: ${error}`, { cause: error });
     }
-    within(told.join(" "));
+    within(reported.join(" "));
   }
   assert(seen.has("reads") && seen.has("corrupt") && seen.has("unsupported"), [...seen].join());
 });
@@ -335,9 +335,9 @@ async function outcome(storage: Storage): Promise<ErrorKind | "reads"> {
 async function readSome(disk: Disk): Promise<void> {
   const end = Math.min(disk.size, 8 * MIB);
   for (let at = 0; at < end;) {
-    const run = await disk.extentAt(at, end);
-    assert(run.start === at && run.end > at && run.end <= end);
-    if (run.kind === "data") await disk.read(new Uint8Array(run.end - at), at);
-    at = run.end;
+    const extent = await disk.extentAt(at, end);
+    assert(extent.start === at && extent.end > at && extent.end <= end);
+    if (extent.kind === "data") await disk.read(new Uint8Array(extent.end - at), at);
+    at = extent.end;
   }
 }

@@ -20,7 +20,7 @@ import {
   ring,
   seal,
 } from "./build.ts";
-import { filled, openBytes, openFrom, pathOpened, runLines } from "./support.ts";
+import { extentLines, filled, openBytes, openFrom, pathOpened } from "./support.ts";
 
 /** A piece of the BAT of 4096 bytes whose first entries have these states. */
 function table(...states: number[]): Uint8Array {
@@ -39,7 +39,7 @@ async function shown(...entries: [at: number, entry: Uint8Array][]): Promise<str
   const bytes = build({ size: 4 * MIB, logGuid: GUID.log, log: ring(entries) });
   const disk = await openBytes(bytes);
   assert.equal(disk.info["log-in-use"], true);
-  return (await runLines(disk)).join(", ");
+  return (await extentLines(disk)).join(", ");
 }
 
 Deno.test("CRC-32C is that of a plain implementation, in one piece and in several", () => {
@@ -60,7 +60,7 @@ Deno.test("replays one entry", async () => {
 Deno.test("a log whose GUID is not set is left alone", async () => {
   const disk = await openBytes(build({ size: MIB, log: ring([[0, entry(1, 0, [2])]]) }));
   assert.equal(disk.info["log-in-use"], false);
-  assert.deepEqual(await runLines(disk), ["hole 0-1024"]);
+  assert.deepEqual(await extentLines(disk), ["hole 0-1024"]);
 });
 
 Deno.test("later entries win; the last one says where to begin", async () => {
@@ -71,7 +71,7 @@ Deno.test("later entries win; the last one says where to begin", async () => {
     [24_576, entry(7, 16_384, [0, 0, 0, 2])],
   ];
   assert.equal(await shown(...four), "hole 0-3072, zero 3072-4096");
-  // Entry 5 changes another place of the file, which entry 7 says is done already.
+  // Entry 5 changes another part of the file, which entry 7 says is done already.
   const other = logEntry({ sequence: 5, tail: 8192, changes: [{ at: AT.metadata, zeroes: 4096 }] });
   assert.equal(await shown([12_288, other], four[1], four[2]), "hole 0-3072, zero 3072-4096");
 });
@@ -81,7 +81,7 @@ Deno.test("a gap in the numbers ends a sequence", async () => {
   assert.equal(await shown([0, first], [8192, entry(7, 0, [2, 2])]), "zero 0-1024, hole 1024-4096");
   // What follows the gap counts where it is whole by itself: its number is greater.
   assert.equal(await shown([0, first], [8192, entry(7, 8192, [2, 2])]), "zero 0-2048, hole 2048-4096");
-  // The same in the order of the file: the greater number counts, not the later place.
+  // The same in the order of the file: the greater number counts, not the later position.
   assert.equal(await shown([0, entry(9, 0, [2, 2])], [8192, entry(7, 8192, [2])]), "zero 0-2048, hole 2048-4096");
 });
 
@@ -180,10 +180,10 @@ Deno.test("a replayed file may be longer than it is; one that was longer is refu
 });
 
 Deno.test("even the region tables may stand in the log; the file is not touched", async () => {
-  const sound = build({ size: MIB, logGuid: GUID.log });
+  const valid = build({ size: MIB, logGuid: GUID.log });
   const changes = [...Array(16).keys()].map((nth) => {
     const at = AT.regions1 + nth * 4096;
-    return { at, data: sound.slice(at, at + 4096) };
+    return { at, data: valid.slice(at, at + 4096) };
   });
   const bytes = build({ size: MIB, logGuid: GUID.log, log: ring([[0, logEntry({ sequence: 1, tail: 0, changes })]]) });
   bytes.fill(0, AT.regions1, AT.regions2 + 65_536);
@@ -211,9 +211,9 @@ Deno.test("a log in use without a whole entry is refused, and so is editing", as
 
 Deno.test("entries that claim each other's sectors are refused soon", async () => {
   const logLength = 8 * MIB;
-  const sound = build({ size: MIB });
-  const [bytes, logAt] = [new Uint8Array(sound.length + logLength), sound.length];
-  bytes.set(sound);
+  const valid = build({ size: MIB });
+  const [bytes, logAt] = [new Uint8Array(valid.length + logLength), valid.length];
+  bytes.set(valid);
   for (const at of [AT.header1, AT.header2]) putHeader(bytes, at, { sequence: 1, logGuid: GUID.log, logAt, logLength });
   const first = logEntry({ sequence: 1, tail: 0, changes: [] });
   new DataView(first.buffer).setUint32(8, logLength, true);
@@ -244,10 +244,10 @@ Deno.test({
       putHeader(dirty, at, { sequence: 99, logGuid: guid, logAt });
     }
     await Deno.writeFile(path, dirty);
-    const told = await pathOpened(path);
-    const ours = await readAll(told);
-    assert.equal(told.info["log-in-use"], true);
-    await told[Symbol.asyncDispose]();
+    const opened = await pathOpened(path);
+    const ours = await readAll(opened);
+    assert.equal(opened.info["log-in-use"], true);
+    await opened[Symbol.asyncDispose]();
     assertBytes(await Deno.readFile(path), dirty);
     await qemuImgOk("check", "-q", "-r", "all", "-f", "vhdx", path);
     assertBytes(ours, await guestBytes(path, "vhdx"));
@@ -257,9 +257,9 @@ Deno.test({
 
 function lastEntry(log: Uint8Array): number {
   const view = new DataView(log.buffer, log.byteOffset);
-  const places = [...Array(256).keys()].map((nth) => nth * 4096).filter((at) => view.getUint32(at) === 0x6c6f6765);
-  assert(places.length > 0, "QEMU left its entries in the log");
-  return places.reduce((a, b) => view.getBigUint64(a + 16, true) > view.getBigUint64(b + 16, true) ? a : b);
+  const locations = [...Array(256).keys()].map((nth) => nth * 4096).filter((at) => view.getUint32(at) === 0x6c6f6765);
+  assert(locations.length > 0, "QEMU left its entries in the log");
+  return locations.reduce((a, b) => view.getBigUint64(a + 16, true) > view.getBigUint64(b + 16, true) ? a : b);
 }
 
 function batOf(bytes: Uint8Array): number {

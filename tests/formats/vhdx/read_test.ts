@@ -3,7 +3,7 @@ import { MemoryStorage, type Storage } from "../../../formats/mod.ts";
 import { vhdx } from "../../../formats/vhdx/mod.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
 import { assertBytes, readAll, withFileOffset } from "../../support/model.ts";
-import { canStart, digestOfDisk, filled, openBytes, pathOpened, runLines } from "./support.ts";
+import { canStart, digestOfDisk, extentLines, filled, openBytes, pathOpened } from "./support.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, scratch, seed } from "../../support/qemu.ts";
 import { AT, build, GUID, MIB, putHeader, putRegions, setBat } from "./build.ts";
 
@@ -22,7 +22,7 @@ Deno.test({
     assert.equal(disk.id, "d247cbb2-15b6-404b-9133-790733d694c0");
     assert.equal(disk.info["creator"], "Microsoft Windows 6.2.9200.16384");
     assert.equal(await digestOfDisk(disk), "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478");
-    assert.equal((await runLines(disk)).at(-1), "zero 98304-1048576", "the table alone says so");
+    assert.equal((await extentLines(disk)).at(-1), "zero 98304-1048576", "the table alone says so");
   },
 });
 
@@ -52,21 +52,21 @@ Deno.test("every state of a block shows as it must", async () => {
   const blocks = { 1: { state: 1 }, 2: { state: 2 }, 3: { state: 3 }, 4: { state: 6, content: filled(4) } };
   for (const fixed of [false, true]) {
     const disk = await openBytes(build({ size: 6 * MIB + 512, fixed, blocks }));
-    assert.deepEqual(await runLines(disk), ["hole 0-1024", "zero 1024-4096", "data 4096-5120", "hole 5120-6144.5"]);
+    assert.deepEqual(await extentLines(disk), ["hole 0-1024", "zero 1024-4096", "data 4096-5120", "hole 5120-6144.5"]);
     assert.equal(disk.info["subformat"], fixed ? "fixed" : "dynamic");
     const bytes = await readAll(disk);
     assert.deepEqual([bytes[4 * MIB - 1], bytes[4 * MIB], bytes[5 * MIB - 1], bytes[5 * MIB]], [0, 4, 4, 0]);
   }
 });
 
-Deno.test("blocks side by side in the file are one run; a read goes across others, too", async () => {
+Deno.test("blocks side by side in the file are one extent; a read goes across others, too", async () => {
   const block = (value: number) => ({ state: 6, content: filled(value) });
   const bytes = build({ size: 4 * MIB, blocks: { 0: block(1), 1: block(2), 2: block(3) } });
   const view = new DataView(bytes.buffer);
   const disk = await openBytes(bytes);
-  const run = { start: 5, kind: "data", compressed: false };
+  const common = { start: 5, kind: "data", compressed: false };
   assert.deepEqual(withFileOffset(await disk.extentAt(5, 4 * MIB)), {
-    ...run,
+    ...common,
     end: 3 * MIB,
     fileOffset: AT.blocks + 5,
   });
@@ -74,7 +74,7 @@ Deno.test("blocks side by side in the file are one run; a read goes across other
   setBat(view, 2, 6, AT.blocks);
   const swapped = await openBytes(bytes);
   assert.deepEqual(withFileOffset(await swapped.extentAt(5, 4 * MIB)), {
-    ...run,
+    ...common,
     end: MIB,
     fileOffset: AT.blocks + 2 * MIB + 5,
   });
@@ -98,7 +98,7 @@ Deno.test("holes that the host finds in blocks are zeroes", async () => {
     return Promise.resolve({ hole: inside, end: Math.min(end, limit) });
   };
   const disk = await vhdx.open(storage, { ...inlineCodecs, openNamed: () => Promise.reject(new Error("no")) });
-  assert.deepEqual(await runLines(disk), ["data 0-4", "zero 4-1032", "data 1032-2048"]);
+  assert.deepEqual(await extentLines(disk), ["data 0-4", "zero 4-1032", "data 1032-2048"]);
   assert.deepEqual(withFileOffset(await disk.extentAt(8192, MIB)), {
     kind: "zero",
     start: 8192,
@@ -114,7 +114,7 @@ Deno.test("the entries of sector bitmaps stand between those of blocks, in every
   const view = new DataView(bytes.buffer);
   assert.equal(view.getUint32(AT.bat + 17 * 8, true), 2);
   setBat(view, 16, 7, 0x5000_0000); // No block is there.
-  assert.deepEqual(await runLines(await openBytes(bytes)), [
+  assert.deepEqual(await extentLines(await openBytes(bytes)), [
     "hole 0-4194304",
     "zero 4194304-4456448",
     "hole 4456448-5242880",
@@ -126,7 +126,7 @@ Deno.test("reads disks with logical sectors of 4096 bytes", async () => {
     build({ size: 3 * MIB + 4096, sector: 4096, blocks: { 3: { state: 6, content: filled(9) } } }),
   );
   assert.equal(disk.info["logical-sector-size"], 4096);
-  assert.deepEqual(await runLines(disk), ["hole 0-3072", "data 3072-3076"]);
+  assert.deepEqual(await extentLines(disk), ["hole 0-3072", "data 3072-3076"]);
 });
 
 Deno.test("a last block that ends with the guest's last byte is read", async () => {

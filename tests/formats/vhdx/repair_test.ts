@@ -8,7 +8,7 @@ import { filled, pathOpened } from "./support.ts";
 
 const runSeed = seed();
 
-/** Two blocks and a log that makes the first zero, and gives the third a place behind the end of the file. */
+/** Returns two blocks and a log that makes the first zero, and allocates the third behind the end of the file. */
 function dirtyImage(): Uint8Array<ArrayBuffer> {
   const blocks = { 0: { state: 6, content: filled(1) }, 1: { state: 6, content: filled(2) } };
   const table = new Uint8Array(4096);
@@ -67,7 +67,7 @@ Deno.test({
 Deno.test("second copies are made from the good ones, and the end of the file is cut off", async () => {
   await using folder = await scratch();
   const path = folder.file("a.vhdx");
-  const sound = build({ size: 2 * MIB, blocks: { 0: { state: 6, content: filled(1) } } });
+  const valid = build({ size: 2 * MIB, blocks: { 0: { state: 6, content: filled(1) } } });
   const damages: [string, number, (bytes: Uint8Array) => void][] = [
     ["header 1", 1, (bytes) => bytes.fill(9, AT.header1, AT.header1 + 100)],
     ["header 2, which counts", 1, (bytes) => bytes.fill(9, AT.header2, AT.header2 + 100)],
@@ -76,7 +76,7 @@ Deno.test("second copies are made from the good ones, and the end of the file is
     ["an older header", 0, (bytes) => putHeader(bytes, AT.header1, { sequence: 2 })],
   ];
   for (const [name, corruptions, damage] of damages) {
-    const bytes = sound.slice();
+    const bytes = valid.slice();
     damage(bytes);
     const longer = new Uint8Array(bytes.length + 3 * MIB + 5);
     longer.set(bytes);
@@ -85,7 +85,7 @@ Deno.test("second copies are made from the good ones, and the end of the file is
     assert.deepEqual([found.corruptions, found.leaks], [corruptions, 3], name);
     const fewer = await check({ path, format: "vhdx" }, { repair: "leaks" });
     assert.deepEqual([fewer.corruptions, fewer.leaksFixed], [corruptions, 3], name);
-    assert.equal((await Deno.stat(path)).size, sound.length);
+    assert.equal((await Deno.stat(path)).size, valid.length);
     const mended = await check({ path, format: "vhdx" }, { repair: "all" });
     assert.deepEqual([mended.corruptions, mended.corruptionsFixed, mended.leaks], [0, corruptions, 0], name);
     if (hasQemu) assertBytes(await guestBytes(path, "vhdx"), new Uint8Array(2 * MIB).fill(1, 0, MIB));

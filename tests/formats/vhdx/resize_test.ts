@@ -147,7 +147,7 @@ Deno.test("what cannot change its size is refused, and stays as it is", async ()
     [build({ size: MIB, sector: 4096 }), 2 * MIB + 512, "off", /whole ones/],
     [build({ size: MIB }), 2 ** 46 + 512, "off", /64 TiB/],
     [build({ size: MIB, ...fixed }), 2 * MIB, "metadata", /fixed/],
-    [two, 4 * MIB, "off", /shares its place/],
+    [two, 4 * MIB, "off", /has the location of another/],
   ];
   for (const [bytes, size, preallocation, message] of cases) {
     await Deno.writeFile(path, bytes);

@@ -24,17 +24,17 @@ export function openFrom(storage: MemoryStorage): Promise<Disk> {
   });
 }
 
-/** All runs as `kind start-end`, neighbours of one status merged, in KiB. */
-export async function runLines(disk: Disk): Promise<string[]> {
-  const runs: Extent[] = [];
+/** Returns all extents as `kind start-end`, neighbours of one status merged, in KiB. */
+export async function extentLines(disk: Disk): Promise<string[]> {
+  const extents: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const run = await disk.extentAt(at, disk.size);
-    const last = runs.at(-1);
-    if (last && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
-    else runs.push(run);
-    at = run.end;
+    const extent = await disk.extentAt(at, disk.size);
+    const last = extents.at(-1);
+    if (last && sameStatus(last, extent)) extents[extents.length - 1] = { ...last, end: extent.end };
+    else extents.push(extent);
+    at = extent.end;
   }
-  return runs.map(({ kind, start, end }) => `${kind} ${start / 1024}-${end / 1024}`);
+  return extents.map(({ kind, start, end }) => `${kind} ${start / 1024}-${end / 1024}`);
 }
 
 /** A block of `length` bytes, all `value`. */
@@ -62,12 +62,12 @@ export async function digestOfDisk(disk: Disk): Promise<string> {
   const hash = createHash("sha256");
   const piece = new Uint8Array(MIB);
   for (let at = 0; at < disk.size;) {
-    const run = await disk.extentAt(at, Math.min(at + piece.length, disk.size));
-    const part = piece.subarray(0, run.end - run.start);
-    if (run.kind === "data") await disk.read(part, at);
+    const extent = await disk.extentAt(at, Math.min(at + piece.length, disk.size));
+    const part = piece.subarray(0, extent.end - extent.start);
+    if (extent.kind === "data") await disk.read(part, at);
     else part.fill(0);
     hash.update(part);
-    at = run.end;
+    at = extent.end;
   }
   return hash.digest("hex");
 }

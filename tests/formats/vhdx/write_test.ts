@@ -22,7 +22,7 @@ import {
 } from "../../support/qemu.ts";
 import { RecordingStorage } from "../../support/storage.ts";
 import { AT, MIB } from "./build.ts";
-import { openBytes, openFrom, pathOpened, runLines } from "./support.ts";
+import { extentLines, openBytes, openFrom, pathOpened } from "./support.ts";
 
 const GIB = 2 ** 30;
 const noNamed = { ...inlineCodecs, createNamed: () => Promise.reject(new Error("It names no file")), backing: null };
@@ -49,9 +49,9 @@ function listed(options: OptionValues): string {
 }
 
 for (const options of SORTS) {
-  const told = listed(options) || "default options";
+  const title = listed(options) || "default options";
   Deno.test({
-    name: `what is written with ${told} is equal for qemu-img, which finds no error`,
+    name: `what is written with ${title} is equal for qemu-img, which finds no error`,
     ignore: !hasQemu,
     async fn() {
       await using folder = await scratch();
@@ -70,7 +70,7 @@ for (const options of SORTS) {
   });
 }
 
-/** A raw disk with data at random places, some of it past 64 MiB. */
+/** A raw disk with data at random offsets, some of it past 64 MiB. */
 async function randomDisk(folder: Scratch, random: Rng): Promise<string> {
   const path = folder.file("a.raw");
   const size = random.int(66, 80) * MIB + random.int(8) * 512;
@@ -260,7 +260,7 @@ Deno.test("what was not written is zero, as the table tells", async () => {
   const writer = await create(storage, 8 * MIB, { block_size: MIB });
   await writer.write(new Uint8Array(512).fill(1), 5 * MIB - 512);
   await writer.finish();
-  assert.deepEqual(await runLines(await openFrom(storage)), ["zero 0-4096", "data 4096-5120", "zero 5120-8192"]);
+  assert.deepEqual(await extentLines(await openFrom(storage)), ["zero 0-4096", "data 4096-5120", "zero 5120-8192"]);
   assert.equal(storage.bytes().length, 5 * MIB, "headers, log, metadata, BAT and one block");
 });
 

@@ -38,8 +38,8 @@ async function scribble(path: string, size: number, random: Rng, count = 4): Pro
 
 /** A chain base.vmdk, middle.vmdk, top.vmdk, and other.vmdk, with much of base in it and longer than all. */
 async function makeChain(folder: Scratch, options: string, random: Rng): Promise<string> {
-  const create = async (name: string, size: number, below?: string) => {
-    const backing = below === undefined ? [] : ["-b", below, "-F", "vmdk"];
+  const create = async (name: string, size: number, backingBytes?: string) => {
+    const backing = backingBytes === undefined ? [] : ["-b", backingBytes, "-F", "vmdk"];
     await qemuImgOk("create", "-q", "-f", "vmdk", "-o", options, ...backing, folder.file(name), `${size}`);
     await scribble(folder.file(name), size, random);
   };

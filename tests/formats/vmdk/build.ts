@@ -20,7 +20,7 @@ export interface SparseShape {
   readonly entries?: number;
   readonly capacity?: number;
   readonly descriptor?: string;
-  /** `stream`: compressed grains with markers, directory told by a footer; `bare`: compressed without markers. */
+  /** `stream`: compressed grains with markers, directory named by a footer; `bare`: compressed without markers. */
   readonly compressed?: "stream" | "bare";
   readonly compression?: number;
 }
@@ -43,14 +43,14 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
   const at = () => parts.reduce((sum, part) => sum + part.length, 0);
   const put = (bytes: Uint8Array, unit = SECTOR) => {
     while (at() % unit !== 0) parts.push(new Uint8Array(SECTOR));
-    const place = at();
+    const location = at();
     parts.push(bytes, new Uint8Array((SECTOR - bytes.length % SECTOR) % SECTOR));
-    return place;
+    return location;
   };
   if (text.length > 0) put(text);
   const tables: Uint32Array[] = [];
   const tablesCount = Math.ceil(capacity / (grain * entries));
-  const places: number[] = [];
+  const locations: number[] = [];
   let firstGrain = 0;
   grains.forEach((value, index) => {
     const table = tables[Math.floor(index / entries)] ??= new Uint32Array(entries);
@@ -60,18 +60,18 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
       return;
     }
     const data = new Uint8Array(grain * SECTOR).fill(value);
-    const place = put(compressed ? compressedGrain(data, index * grain, compressed === "stream") : data);
-    firstGrain ||= place;
-    table[index % entries] = place / SECTOR;
+    const location = put(compressed ? compressedGrain(data, index * grain, compressed === "stream") : data);
+    firstGrain ||= location;
+    table[index % entries] = location / SECTOR;
   });
   for (let index = 0; index < tablesCount; index++) {
     const table = tables[index] ?? new Uint32Array(entries);
     if (compressed === "stream") put(markerOf(1, table.byteLength / SECTOR));
-    places.push(put(new Uint8Array(table.buffer)) / SECTOR);
+    locations.push(put(new Uint8Array(table.buffer)) / SECTOR);
   }
-  if (compressed === "stream") put(markerOf(2, Math.ceil(places.length * 4 / SECTOR)));
-  const directory = put(new Uint8Array(Uint32Array.from(places).buffer));
-  const header = (place: number | null) =>
+  if (compressed === "stream") put(markerOf(2, Math.ceil(locations.length * 4 / SECTOR)));
+  const directory = put(new Uint8Array(Uint32Array.from(locations).buffer));
+  const header = (location: number | null) =>
     headerOf({
       version,
       flags,
@@ -79,7 +79,7 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
       grain,
       entries,
       descriptor: text.length > 0 ? [1, Math.ceil(text.length / SECTOR)] : [0, 0],
-      directory: place,
+      directory: location,
       overhead: Math.max(1, firstGrain / SECTOR),
       compression: shape.compression ?? (compressed ? 1 : 0),
     });
@@ -90,7 +90,7 @@ export function sparse(grains: readonly Grain[], shape: SparseShape = {}): Built
   }
   const bytes = concat(parts);
   bytes.set(header(compressed === "stream" ? null : directory));
-  return { bytes, directory, table: (places[0] ?? 0) * SECTOR, firstGrain };
+  return { bytes, directory, table: (locations[0] ?? 0) * SECTOR, firstGrain };
 }
 
 interface HeaderFields {
@@ -173,7 +173,7 @@ export type SeGrain = Grain | "unmapped";
 
 /**
  * An seSparse extent with grains of 4 KiB. Its grains lie in the file from the last to the first, so that numbers and
- * places differ.
+ * locations differ.
  */
 export function seSparse(grains: readonly SeGrain[], capacity = grains.length * 8): Uint8Array {
   const tablesCount = Math.ceil(capacity / 32768);
@@ -185,8 +185,8 @@ export function seSparse(grains: readonly SeGrain[], capacity = grains.length * 
   const view = new DataView(bytes.buffer);
   const header = [0xcafebaben, 0x200000001n, BigInt(capacity), 8n, 64n];
   header.forEach((value, index) => view.setBigUint64(index * 8, value, true));
-  const places = [[80, 1], [88, 1], [128, 2], [136, 6], [144, tablesAt], [152, tablesCount * 64], [192, grainsAt]];
-  for (const [at, value] of places) view.setBigUint64(at, BigInt(value), true);
+  const locations = [[80, 1], [88, 1], [128, 2], [136, 6], [144, tablesAt], [152, tablesCount * 64], [192, grainsAt]];
+  for (const [at, value] of locations) view.setBigUint64(at, BigInt(value), true);
   view.setBigUint64(200, BigInt(data * 8), true);
   view.setBigUint64(SECTOR, 0xcafecafen, true);
   let next = data;
@@ -201,8 +201,8 @@ export function seSparse(grains: readonly SeGrain[], capacity = grains.length * 
       view.setBigUint64(entry, grain === "zero" ? 0x2000000000000000n : 0x1000000000000000n, true);
       return;
     }
-    const place = BigInt(--next);
-    view.setBigUint64(entry, 0x3000000000000000n | (place & 0xfffn) << 48n | place >> 12n, true);
+    const location = BigInt(--next);
+    view.setBigUint64(entry, 0x3000000000000000n | (location & 0xfffn) << 48n | location >> 12n, true);
     bytes.fill(grain, (grainsAt + next * 8) * SECTOR, (grainsAt + next * 8 + 8) * SECTOR);
   });
   return bytes;

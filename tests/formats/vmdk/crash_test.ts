@@ -17,23 +17,23 @@ for (const options of ["", "zeroed_grain=on"]) {
     async fn() {
       await using folder = await scratch();
       const random = rng(runSeed);
-      const below = random.bytes(SIZE);
+      const backingBytes = random.bytes(SIZE);
       const path = folder.file("a.vmdk");
-      await Deno.writeFile(folder.file("base.raw"), below);
+      await Deno.writeFile(folder.file("base.raw"), backingBytes);
       await qemuImgOk("convert", "-f", "raw", "-O", "vmdk", folder.file("base.raw"), folder.file("base.vmdk"));
       const more = options ? ["-o", options] : [];
       await qemuImgOk("create", "-q", "-f", "vmdk", ...more, "-b", "base.vmdk", "-F", "vmdk", path);
       await qemuIo(["-f", "vmdk", path], "write -P 1 100k 500k", "write -P 2 2M 300k");
       const look = async () => {
         await using disk = await openPath(path);
-        return await readAll(disk, below);
+        return await readAll(disk, backingBytes);
       };
       /** All that the disk was meant to be, one after another. */
       const versions = [await look()];
       let now = versions[0];
       await tryFolderCrashes({
         folder: folder.path,
-        action: (files) => change(path, files, versions, below, random),
+        action: (files) => change(path, files, versions, backingBytes, random),
         async state() {
           now = await look();
           return fingerprint(now);
@@ -60,7 +60,7 @@ async function change(
   path: string,
   files: Files,
   versions: Uint8Array[],
-  below: Uint8Array,
+  backingBytes: Uint8Array,
   random: Rng,
 ): Promise<void> {
   await using storage = await files.open(path, { write: true });
@@ -68,7 +68,7 @@ async function change(
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("It names no such file")),
-    openBacking: () => Promise.resolve(readerOf(below)),
+    openBacking: () => Promise.resolve(readerOf(backingBytes)),
   });
   for (let step = 0; step < 14; step++) {
     const model = versions.at(-1)!.slice();

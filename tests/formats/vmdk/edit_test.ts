@@ -13,7 +13,7 @@ import { bytesOf, type Files, openFiles, openPath } from "./support.ts";
 /** Opens the image at `path` for changes, does `work`, and closes everything. */
 async function editPath(
   path: string,
-  below: Uint8Array | null,
+  backingBytes: Uint8Array | null,
   work: (writer: DiskWriter) => Promise<void>,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
@@ -23,7 +23,7 @@ async function editPath(
     ...inlineCodecs,
     compress: false,
     openNamed: ({ name }) => open(folder + name),
-    openBacking: () => Promise.resolve(readerOf(below ?? new Uint8Array(0))),
+    openBacking: () => Promise.resolve(readerOf(backingBytes ?? new Uint8Array(0))),
   });
   await work(writer);
   await writer.finish();
@@ -100,9 +100,9 @@ Deno.test({
       await qemuIo(["-f", "vmdk", base], `write -P 9 0 ${size}`);
       const backing = ["-b", "base.vmdk", "-F", "vmdk"];
       await qemuImgOk("create", "-q", "-f", "vmdk", "-o", options, ...backing, top, `${size}`);
-      const below = new Uint8Array(size).fill(9);
-      const model = below.slice();
-      await editPath(top, below, (writer) => workAtRandom(writer, model, random, 12));
+      const backingBytes = new Uint8Array(size).fill(9);
+      const model = backingBytes.slice();
+      await editPath(top, backingBytes, (writer) => workAtRandom(writer, model, random, 12));
       assertBytes(await guestBytes(top, "vmdk"), model);
     }
   },

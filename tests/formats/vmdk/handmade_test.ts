@@ -5,7 +5,7 @@ import { vmdk } from "../../../formats/vmdk/mod.ts";
 import { assertBytes, peekOf } from "../../support/model.ts";
 import { guestBytes, hasQemu, rng, rounds, scratch, seed } from "../../support/qemu.ts";
 import { cowd, descriptor, encode, type Grain, SECTOR, type SeGrain, seSparse, sparse } from "./build.ts";
-import { bytesOf, type Files, openFiles, openPath, runLines } from "./support.ts";
+import { bytesOf, extentLines, type Files, openFiles, openPath } from "./support.ts";
 
 /** Guest bytes of grains, one value each. */
 function expand(grains: readonly SeGrain[], grainBytes: number): Uint8Array {
@@ -45,7 +45,7 @@ for (const version of [1, 2, 3]) {
     await agree({ "a.vmdk": bytes }, expand(grains, 8192));
     const disk = await openFiles({ "a.vmdk": bytes });
     const end = zeroed ? ["hole 64-80", "zero 80-96"] : ["hole 64-96"];
-    assert.deepEqual(await runLines(disk), ["data 0-16", "hole 16-32", "data 32-64", ...end, "data 96-112"]);
+    assert.deepEqual(await extentLines(disk), ["data 0-16", "hole 16-32", "data 32-64", ...end, "data 96-112"]);
     assert.equal(disk.id, "1a2b3c4d");
     assert.equal(disk.clusterSize, 8192);
   });
@@ -78,10 +78,10 @@ Deno.test("compressed grains that lie anywhere, of random bytes", async () => {
   const expected = expand(grains, 8192);
   const disk = await openFiles({ "a.vmdk": bytes });
   for (let round = 0; round < rounds(40, 100); round++) {
-    const run = await disk.extentAt(random.int(disk.size), disk.size);
-    const start = random.int(run.start, run.end);
-    if (run.kind !== "data") continue;
-    const into = new Uint8Array(random.int(1, run.end - start + 1));
+    const extent = await disk.extentAt(random.int(disk.size), disk.size);
+    const start = random.int(extent.start, extent.end);
+    if (extent.kind !== "data") continue;
+    const into = new Uint8Array(random.int(1, extent.end - start + 1));
     await disk.read(into, start);
     assertBytes(into, expected.subarray(start, start + into.length), start);
   }
@@ -111,7 +111,7 @@ Deno.test("COWD extents under a vmfsSparse descriptor, and alone", async () => {
   await agree({ "a.vmdk": encode(text), "a-delta.vmdk": cowd(grains) }, expected);
   await agree({ "alone.vmdk": cowd(grains) }, expected, false);
   const disk = await openFiles({ "alone.vmdk": cowd(grains) });
-  assert.equal((await runLines(disk)).at(2), "data 5-6");
+  assert.equal((await extentLines(disk)).at(2), "data 5-6");
   assert.deepEqual(await disk.extentAt(4097 * SECTOR, disk.size), {
     start: 4097 * SECTOR,
     end: 8192 * SECTOR,
@@ -151,7 +151,7 @@ Deno.test("ESXi's flat disk, and several extents in one file", async () => {
   assertBytes(await bytesOf(disk), expected);
 });
 
-Deno.test("extents of type ZERO and RDONLY stand in their places", async () => {
+Deno.test("extents of type ZERO and RDONLY are read at their guest offsets", async () => {
   const flat = new Uint8Array(16 * SECTOR).fill(7);
   const lines = [
     "RW 10 ZERO",
@@ -169,7 +169,7 @@ Deno.test("extents of type ZERO and RDONLY stand in their places", async () => {
   expected.set(expand(DATA, 8192), 30 * SECTOR);
   await agree(files, expected, false);
   const disk = await openFiles(files);
-  assert.deepEqual((await runLines(disk)).slice(0, 4), ["zero 0-10", "data 10-26", "zero 26-30", "data 30-46"]);
+  assert.deepEqual((await extentLines(disk)).slice(0, 4), ["zero 0-10", "data 10-26", "zero 26-30", "data 30-46"]);
 });
 
 Deno.test("an extent without access can be passed over, but not read", async () => {

@@ -309,14 +309,14 @@ Deno.test("files cut anywhere are refused or read", async () => {
 Deno.test("random damage is refused or read", async () => {
   const random = rng(seed());
   const images = [plain, compressed].map(({ bytes, directory, table, firstGrain }) => {
-    return { bytes, places: [0, 512, directory, table, firstGrain, bytes.length - 1024] };
+    return { bytes, locations: [0, 512, directory, table, firstGrain, bytes.length - 1024] };
   });
-  images.push({ bytes: cowdImage, places: [0, 2048, 2048 + SECTOR] });
+  images.push({ bytes: cowdImage, locations: [0, 2048, 2048 + SECTOR] });
   for (let round = 0; round < rounds(500, 1500); round++) {
-    const { bytes, places } = random.pick(images);
+    const { bytes, locations } = random.pick(images);
     const image = bytes.slice();
     for (let count = random.int(1, 5); count > 0; count--) {
-      image[(random.pick(places) + random.int(90)) % image.length] = random.pick([
+      image[(random.pick(locations) + random.int(90)) % image.length] = random.pick([
         0,
         1,
         0x7f,

@@ -77,8 +77,8 @@ Deno.test({
     // Deno opens what lies in /dev only with all permissions.
     const main = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
     const args = ["run", "-A", "--cached-only", main, ...words, raw, "/dev/stdout"];
-    const { code, stdout, stderr: told } = await new Deno.Command(Deno.execPath(), { args }).output();
-    const stderr = new TextDecoder().decode(told);
+    const { code, stdout, stderr: errorBytes } = await new Deno.Command(Deno.execPath(), { args }).output();
+    const stderr = new TextDecoder().decode(errorBytes);
     await Deno.writeFile(image, stdout);
     assert.equal(code, 0, stderr);
     assert.match(stderr, /100\.00\/100%/);

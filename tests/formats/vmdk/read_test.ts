@@ -16,7 +16,7 @@ import {
   scratch,
   seed,
 } from "../../support/qemu.ts";
-import { bytesOf, openPath, runLines } from "./support.ts";
+import { bytesOf, extentLines, openPath } from "./support.ts";
 
 /** Sub-variants that qemu-img makes. */
 const KINDS = [
@@ -84,7 +84,7 @@ Deno.test({
       const theirs = mergedMap(await mapJson(path, "vmdk")).map(({ start, length, zero }) => {
         return `${zero ? "zero" : "data"} ${start / 512}-${(start + length) / 512}`;
       });
-      const ours = (await runLines(disk)).map((line) => line.replace("hole", "zero"));
+      const ours = (await extentLines(disk)).map((line) => line.replace("hole", "zero"));
       assert.deepEqual(merge(ours), merge(theirs));
     }
   },
@@ -111,8 +111,8 @@ Deno.test({
     const path = await makeImage(folder, KINDS[0], random);
     await using disk = await openPath(path);
     for (const entry of await mapJson(path, "vmdk")) {
-      const run = await disk.extentAt(entry.start, disk.size);
-      if (entry.offset !== undefined && entry.data) assert.equal(run.location?.offset, entry.offset);
+      const extent = await disk.extentAt(entry.start, disk.size);
+      if (entry.offset !== undefined && entry.data) assert.equal(extent.location?.offset, entry.offset);
     }
   },
 });

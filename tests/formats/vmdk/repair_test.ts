@@ -16,7 +16,7 @@ async function make(path: string, subformat = "monolithicSparse"): Promise<strin
 }
 
 /** Where the directories and the first tables are, in bytes. */
-function placesIn(bytes: Uint8Array) {
+function locationsIn(bytes: Uint8Array) {
   const view = new DataView(bytes.buffer);
   const [second, first] = [view.getUint32(48, true) * 512, view.getUint32(56, true) * 512];
   return {
@@ -26,7 +26,7 @@ function placesIn(bytes: Uint8Array) {
   };
 }
 
-type Damage = (places: ReturnType<typeof placesIn>) => void;
+type Damage = (locations: ReturnType<typeof locationsIn>) => void;
 
 /** What is damaged, how many corruptions that is, and how many stay. */
 const DAMAGES: readonly (readonly [name: string, found: number, left: number, damage: Damage])[] = [
@@ -59,7 +59,7 @@ for (const subformat of ["monolithicSparse", "twoGbMaxExtentSparse"]) {
         const extent = await make(path, subformat);
         const model = await guestBytes(path, "vmdk");
         const bytes = await Deno.readFile(extent);
-        damage(placesIn(bytes));
+        damage(locationsIn(bytes));
         const longer = new Uint8Array(bytes.length + 200_000);
         longer.set(bytes);
         await Deno.writeFile(extent, longer);
@@ -97,9 +97,9 @@ Deno.test({
     const path = folder.file("a.vmdk");
     await make(path);
     const bytes = await Deno.readFile(path);
-    const places = placesIn(bytes);
-    for (const nth of [1, 2, 8]) DAMAGES[nth][3](places);
-    places.view.setUint32(places.directories[0] + 4, 0);
+    const locations = locationsIn(bytes);
+    for (const nth of [1, 2, 8]) DAMAGES[nth][3](locations);
+    locations.view.setUint32(locations.directories[0] + 4, 0);
     const longer = new Uint8Array(bytes.length + 200_000);
     longer.set(bytes);
     await Deno.writeFile(path, longer);

@@ -143,10 +143,10 @@ Deno.test("writes that overlap end up in order, and all units of a write are han
   const random = rng(seed());
   const storage = new MemoryStorage(undefined, "a.vmdk");
   let [underWay, most] = [0, 0];
-  const slow: Compressor = async (codec, unit) => {
-    assert.deepEqual([codec.name, unit.length], ["zlib", GRAIN]);
+  const slow: Compressor = async (codec, grain) => {
+    assert.deepEqual([codec.name, grain.length], ["zlib", GRAIN]);
     most = Math.max(most, ++underWay);
-    const copy = unit.slice();
+    const copy = grain.slice();
     await new Promise((resolve) => setTimeout(resolve, random.int(5)));
     underWay--;
     return await inlineCompressor(codec, copy);
@@ -202,9 +202,9 @@ Deno.test("many regions: every table is behind its grains", async () => {
   const storage = new MemoryStorage(undefined, "a.vmdk");
   const size = 600 * 512 * GRAIN;
   const writer = await create(storage, size);
-  const unit = new Uint8Array(GRAIN).fill(5);
+  const grain = new Uint8Array(GRAIN).fill(5);
   for (let region = 0; region < 600; region += 7) {
-    await writer.write(unit, region * 512 * GRAIN + (region % 512) * GRAIN);
+    await writer.write(grain, region * 512 * GRAIN + (region % 512) * GRAIN);
   }
   await writer.finish();
   const items = walk(storage.bytes());

@@ -48,30 +48,32 @@ function named(files: Files, { name }: NamedFile): MemoryStorage {
   return new MemoryStorage(bytes, name);
 }
 
-/** All runs of a disk, neighbours of one status merged, as `kind start-end` in units of 512 bytes. */
-export async function runLines(disk: Disk): Promise<string[]> {
-  const runs: Extent[] = [];
+/** Returns all extents of a disk, neighbours of one status merged, as `kind start-end` in units of 512 bytes. */
+export async function extentLines(disk: Disk): Promise<string[]> {
+  const extents: Extent[] = [];
   for (let at = 0; at < disk.size;) {
-    const { location: _, ...run } = await disk.extentAt(at, disk.size);
-    if (run.start !== at || run.end <= at || run.end > disk.size) throw new Error(`Bad run at ${at}: ${run.end}`);
-    const last = runs.at(-1);
-    if (last !== undefined && sameStatus(last, run)) runs[runs.length - 1] = { ...last, end: run.end };
-    else runs.push(run);
-    at = run.end;
+    const { location: _, ...extent } = await disk.extentAt(at, disk.size);
+    if (extent.start !== at || extent.end <= at || extent.end > disk.size) {
+      throw new Error(`Bad extent at ${at}: ${extent.end}`);
+    }
+    const last = extents.at(-1);
+    if (last !== undefined && sameStatus(last, extent)) extents[extents.length - 1] = { ...last, end: extent.end };
+    else extents.push(extent);
+    at = extent.end;
   }
-  return runs.map(({ kind, start, end }) => `${kind} ${start / 512}-${end / 512}`);
+  return extents.map(({ kind, start, end }) => `${kind} ${start / 512}-${end / 512}`);
 }
 
 /** Guest bytes up to `most`: data as read, in pieces of `piece` bytes; zeroes and holes as zeroes. */
 export async function bytesOf(disk: Disk, most = Infinity, piece = 256 << 10): Promise<Uint8Array> {
   const bytes = new Uint8Array(Math.min(most, disk.size));
   for (let at = 0; at < bytes.length;) {
-    const run = await disk.extentAt(at, bytes.length);
-    for (let from = at; run.kind === "data" && from < run.end; from += piece) {
-      const into = bytes.subarray(from, Math.min(from + piece, run.end)).fill(0xee);
+    const extent = await disk.extentAt(at, bytes.length);
+    for (let from = at; extent.kind === "data" && from < extent.end; from += piece) {
+      const into = bytes.subarray(from, Math.min(from + piece, extent.end)).fill(0xee);
       await disk.read(into, from);
     }
-    at = run.end;
+    at = extent.end;
   }
   return bytes;
 }

@@ -266,7 +266,7 @@ for (const zeroed_grain of [false, true]) {
           const base = await worked(Math.ceil(size * share / 512) * 512, {}, random);
           await Deno.writeFile(folder.file("base.vmdk"), base.made.storage.bytes());
           await using parent = await openPath(folder.file("base.vmdk"));
-          const below = base.model;
+          const backingBytes = base.model;
           const storage = new MemoryStorage(undefined, "top.vmdk");
           const files = new Map<string, MemoryStorage>();
           const backing = { name: "base.vmdk", format: "vmdk", id: parent.id! };
@@ -281,10 +281,10 @@ for (const zeroed_grain of [false, true]) {
               files.set(name, new MemoryStorage(undefined, name));
               return Promise.resolve(files.get(name)!);
             },
-            backing: readerOf(below),
+            backing: readerOf(backingBytes),
           });
           const model = new Uint8Array(size);
-          model.set(below.subarray(0, size));
+          model.set(backingBytes.subarray(0, size));
           await workAtRandom(writer, model, random, 30);
           await writer.finish();
           for (const file of [storage, ...files.values()]) await Deno.writeFile(folder.file(file.label), file.bytes());

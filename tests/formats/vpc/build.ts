@@ -72,7 +72,7 @@ export function buildVhd(built: Built): Uint8Array {
 }
 
 /** Random blocks, with random bitmaps, of random bytes: what a bit hides must not show. */
-export function randomImage(random: Rng, type: 3 | 4): { readonly built: Built; readonly below: Uint8Array } {
+export function randomImage(random: Rng, type: 3 | 4): { readonly built: Built; readonly parentBytes: Uint8Array } {
   const blockSize = random.pick([512, 4096, 16_384]);
   const size = random.int(1, 9) * blockSize + random.int(blockSize / 512) * 512;
   const blocks = Array.from({ length: Math.ceil(size / blockSize) }, (_, index) => ({
@@ -80,12 +80,12 @@ export function randomImage(random: Rng, type: 3 | 4): { readonly built: Built; 
     bitmap: random.chance(0.3) ? 0xff : random.bytes(Math.ceil(blockSize / 512 / 8)),
     data: random.bytes(blockSize),
   })).filter(() => random.chance(0.6));
-  const below = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
-  if (random.chance(0.5)) below.fill(0, below.length >> 2, below.length >> 1);
+  const parentBytes = random.bytes(random.pick([0, Math.floor(size / 1024) * 512, size, size + 512]));
+  if (random.chance(0.5)) parentBytes.fill(0, parentBytes.length >> 2, parentBytes.length >> 1);
   const locators = [["W2ru", utf16("parent.vhd", "little")]] as const;
   const parent = { uuid: UUID, locators };
   const footerBytes = random.chance(0.3) ? 511 as const : 512 as const;
-  return { built: { type, size, blockSize, blocks, footerBytes, ...(type === 4 && { parent }) }, below };
+  return { built: { type, size, blockSize, blocks, footerBytes, ...(type === 4 && { parent }) }, parentBytes };
 }
 
 function footerOf(built: Built): Uint8Array {

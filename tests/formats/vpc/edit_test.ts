@@ -10,14 +10,14 @@ import { buildVhd, randomImage, UUID } from "./build.ts";
 
 const runSeed = seed();
 
-function contextOver(below: Uint8Array): EditContext {
+function contextOver(parentBytes: Uint8Array): EditContext {
   return {
     ...inlineCodecs,
     compress: false,
     openNamed: () => Promise.reject(new Error("VHD names no further files")),
     openBacking: (backing) => {
       assert.equal(backing.format, "vpc");
-      return Promise.resolve(readerOf(below));
+      return Promise.resolve(readerOf(parentBytes));
     },
   };
 }
@@ -26,8 +26,8 @@ for (const type of [3, 4] as const) {
   Deno.test(`edits keep every byte: ${type === 3 ? "dynamic" : "differencing"}`, async () => {
     const random = rng(runSeed);
     for (let round = 0; round < 150; round++) {
-      const { built, below } = randomImage(random, type);
-      const parent = type === 4 ? below : new Uint8Array(0);
+      const { built, parentBytes } = randomImage(random, type);
+      const parent = type === 4 ? parentBytes : new Uint8Array(0);
       const storage = new MemoryStorage(buildVhd(built));
       const image = { storage, named: new Map() };
       const model = await contentOf(vpc, storage, parent);
@@ -61,14 +61,14 @@ for (const type of [3, 4] as const) {
 }
 
 Deno.test("a lost or damaged footer is put right by an edit", async () => {
-  const sound = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
-  const damaged = sound.slice();
-  damaged[sound.length - 300] ^= 1;
-  for (const bytes of [damaged, sound.slice(0, sound.length - 512)]) {
+  const valid = buildVhd({ type: 3, size: 1 << 20, blockSize: 4096 });
+  const damaged = valid.slice();
+  damaged[valid.length - 300] ^= 1;
+  for (const bytes of [damaged, valid.slice(0, valid.length - 512)]) {
     const storage = new MemoryStorage(bytes);
     const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
     await writer.finish();
-    assertBytes(storage.bytes(), sound);
+    assertBytes(storage.bytes(), valid);
   }
 });
 
@@ -94,15 +94,15 @@ Deno.test("zeroes over a parent that is zero there allocate nothing; over other 
   const parent = { uuid: UUID, name: "parent.vhd" };
   const storage = new MemoryStorage(buildVhd({ type: 4, size: 64 << 10, blockSize: 4096, parent }));
   const before = storage.size;
-  const below = new Uint8Array(64 << 10);
-  below[40_000] = 1;
-  const writer = await vpc.edit!(storage, contextOver(below));
+  const parentBytes = new Uint8Array(64 << 10);
+  parentBytes[40_000] = 1;
+  const writer = await vpc.edit!(storage, contextOver(parentBytes));
   await writer.zero(0, 32 << 10);
   assert.equal(storage.size, before);
   await writer.zero(0, 64 << 10);
   await writer.finish();
   assert.ok(storage.size > before);
-  assertBytes(await contentOf(vpc, storage, below), new Uint8Array(64 << 10));
+  assertBytes(await contentOf(vpc, storage, parentBytes), new Uint8Array(64 << 10));
 });
 
 Deno.test("a file without holes is kept without holes", async () => {
@@ -112,18 +112,18 @@ Deno.test("a file without holes is kept without holes", async () => {
   ) {
     for (const hole of [true, false]) {
       const inner = new MemoryStorage(buildVhd(built));
-      const told: string[] = [];
+      const reported: string[] = [];
       const storage = new WatchedStorage(
         Object.assign(inner, {
           holeAt: (_start: number, limit: number) => Promise.resolve({ hole, end: limit }),
         }),
-        ({ op }) => told.push(op),
+        ({ op }) => reported.push(op),
       );
       const writer = await vpc.edit!(storage, contextOver(new Uint8Array(0)));
       await writer.write(new Uint8Array(512).fill(2), 8192);
       await writer.zero(0, 16_384);
       await writer.finish();
-      assert.equal(told.includes("zero"), hole);
+      assert.equal(reported.includes("zero"), hole);
     }
   }
 });

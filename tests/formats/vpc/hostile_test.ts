@@ -86,7 +86,7 @@ const dynamicRows: readonly Row[] = [
   ["a block in the footer copy", "table", 0, u32(0), "corrupt", /in the footer copy/],
   ["a block in the dynamic header", "table", 4, u32(1), "corrupt", /in the dynamic disk header/],
   ["a block in the table", "table", 4, u32(AT.table / 512), "corrupt", /in the block allocation table/],
-  ["two blocks at one place", "table", 4, u32(AT.table / 512 + 1), "reads"],
+  ["two blocks with one location", "table", 4, u32(AT.table / 512 + 1), "reads"],
   ["a block that laps over another", "table", 4, u32(AT.table / 512 + 2), "reads"],
   ["an empty bitmap", "file", AT.table + 512, "00", "reads"],
 ];
@@ -143,7 +143,7 @@ Deno.test("hostile VHD: a vast sparse file costs neither time nor memory", async
   const size = 2 ** 32 * 512 - 512;
   const image = buildVhd({ type: 3, size: BLOCK, blockSize: 512 });
   const head = image.slice(0, AT.table);
-  // A table of 2^32 - 1 entries, every block at one place, every second bit of its bitmap set.
+  // A table of 2^32 - 1 entries, every block at one location, every second bit of its bitmap set.
   new DataView(head.buffer).setBigUint64(48, BigInt(size));
   seal(head.subarray(0, 512), 64);
   new DataView(head.buffer).setUint32(AT.header + 28, -1);
@@ -172,9 +172,9 @@ Deno.test("hostile VHD: blocks over one another are not written", async () => {
     openNamed: () => Promise.reject(new Error("no further files")),
     openBacking: () => Promise.reject(new Error("no parent")),
   };
-  for (const place of [AT.table / 512 + 1, AT.table / 512 + 2]) {
+  for (const location of [AT.table / 512 + 1, AT.table / 512 + 2]) {
     const bytes = images.dynamic.slice();
-    new DataView(bytes.buffer).setUint32(AT.table + 4, place);
+    new DataView(bytes.buffer).setUint32(AT.table + 4, location);
     await assert.rejects(vpc.edit!(new MemoryStorage(bytes), editContext), { kind: "corrupt", message: /overlap/ });
   }
 });
@@ -183,11 +183,11 @@ Deno.test("hostile VHD: random damage with right checksums", async () => {
   const random = rng(seed());
   for (let count = 0; count < rounds(200, 600); count++) {
     const bytes = random.pick([images.dynamic, images.differencing, images.fixed]).slice();
-    const told: string[] = [];
+    const reported: string[] = [];
     for (let poke = random.int(1, 5); poke > 0; poke--) {
       const at = random.int(Math.min(bytes.length, 2200));
       bytes[at] = random.pick([0, 1, 0x7f, 0x80, 0xff, random.int(256)]);
-      told.push(`${at}=${bytes[at]}`);
+      reported.push(`${at}=${bytes[at]}`);
     }
     seal(bytes.subarray(0, 512), 64);
     bytes.copyWithin(bytes.length - 512, 0, 512);
@@ -195,7 +195,7 @@ Deno.test("hostile VHD: random damage with right checksums", async () => {
     try {
       await readExtents(vpc, bytes);
     } catch (error) {
-      assert(error instanceof ImageError, `${told.join(" ")}: ${error}`);
+      assert(error instanceof ImageError, `${reported.join(" ")}: ${error}`);
     }
     if (count % 4 === 0) await tryVerbs(vpc, bytes);
   }

@@ -49,8 +49,8 @@ Deno.test("probing: what counts as a footer", () => {
   };
   assert.equal(vpc.probe(peekOf(dynamic)), "yes");
   assert.equal(vpc.probe(peekOf(dynamic.subarray(0, dynamic.length - 512))), "yes", "only the copy");
-  assert.equal(vpc.probe(peekOf(spoilt(100))), "yes", "only the footer at the end is sound");
-  assert.equal(vpc.probe(peekOf(spoilt(dynamic.length - 100))), "yes", "only the copy is sound");
+  assert.equal(vpc.probe(peekOf(spoilt(100))), "yes", "only the footer at the end is valid");
+  assert.equal(vpc.probe(peekOf(spoilt(dynamic.length - 100))), "yes", "only the copy is valid");
   const alien = dynamic.slice();
   alien.fill(7, 0, 512);
   assert.equal(vpc.probe(peekOf(alien)), "maybe", "a footer of a dynamic image without its copy");
@@ -87,22 +87,22 @@ Deno.test("the size is the geometry for Virtual PC and old QEMU, else the curren
 
 Deno.test("the copy of the footer serves where the other is damaged or missing, and a warning says so", async () => {
   const data = rng(runSeed).bytes(2 * MIB);
-  const sound = buildVhd({ type: 3, size: 5 * MIB, blocks: [{ index: 1, bitmap: 0xff, data }] });
+  const valid = buildVhd({ type: 3, size: 5 * MIB, blocks: [{ index: 1, bitmap: 0xff, data }] });
   const model = new Uint8Array(5 * MIB);
   model.set(data, 2 * MIB);
-  const damagedTail = sound.slice();
-  damagedTail[sound.length - 400] ^= 0x10;
-  const damagedHead = sound.slice();
+  const damagedTail = valid.slice();
+  damagedTail[valid.length - 400] ^= 0x10;
+  const damagedHead = valid.slice();
   damagedHead[60] ^= 0x10;
   const cases: readonly (readonly [Uint8Array, boolean])[] = [
-    [sound, false],
+    [valid, false],
     [damagedTail, true],
-    [sound.subarray(0, sound.length - 512), true],
+    [valid.subarray(0, valid.length - 512), true],
     [damagedHead, false],
   ];
-  for (const [bytes, told] of cases) {
+  for (const [bytes, reported] of cases) {
     const disk = await open(bytes);
-    assert.equal(disk.info["footer-damaged"], told);
+    assert.equal(disk.info["footer-damaged"], reported);
     assertBytes(await readAll(disk), model);
   }
 });
@@ -118,18 +118,18 @@ Deno.test("sectors whose bit is not set, and blocks that are not there, are hole
   ];
   const parent = { uuid: UUID, name: "parent.vhd" };
   const disk = await open(buildVhd({ type: 4, size, blockSize: 4096, blocks, parent }));
-  const below = random.bytes(size);
-  const model = below.slice();
+  const parentBytes = random.bytes(size);
+  const model = parentBytes.slice();
   model.set(data.subarray(512, 1536), 512);
   model.set(data.subarray(3584), 3584);
   model.set(data, 4096);
   model.set(data.subarray(512, 1024), 3 * 4096 + 512);
-  assertBytes(await readAll(disk, below), model);
+  assertBytes(await readAll(disk, parentBytes), model);
   const kinds = [];
   for (let at = 0; at < size;) {
-    const run = await disk.extentAt(at, size);
-    kinds.push(`${run.kind} ${run.start}-${run.end}`);
-    at = run.end;
+    const extent = await disk.extentAt(at, size);
+    kinds.push(`${extent.kind} ${extent.start}-${extent.end}`);
+    at = extent.end;
   }
   const [joined] = kinds.filter((line) => line.startsWith("data 3584"));
   assert.equal(kinds[0], "hole 0-512");
@@ -139,7 +139,7 @@ Deno.test("sectors whose bit is not set, and blocks that are not there, are hole
   assert.equal(kinds.at(-1), "data 12800-13312");
 });
 
-Deno.test("a differencing image names its parent by every name that it tells, relative ones first", async () => {
+Deno.test("a differencing image names its parent by every path that it states, relative ones first", async () => {
   const uuid = Uint8Array.from({ length: 16 }, (_, index) => 0xa0 + index);
   const locators = [
     ["MacX", ascii("file://localhost/Users/me/the%20parent.vhd")],
@@ -239,19 +239,19 @@ Deno.test({
 Deno.test("a differencing image is read through its parent by the engine", async () => {
   await using folder = await scratch();
   const random = rng(runSeed);
-  const [below, above] = [random.bytes(2 * MIB), random.bytes(2 * MIB)];
+  const [parentBytes, childBytes] = [random.bytes(2 * MIB), random.bytes(2 * MIB)];
   const bitmap = random.bytes(512);
   const uuid = random.bytes(16);
   await Deno.writeFile(
     folder.file("parent.vhd"),
-    buildVhd({ type: 3, size: 3 * MIB, uuid, blocks: [{ index: 0, bitmap: 0xff, data: below }] }),
+    buildVhd({ type: 3, size: 3 * MIB, uuid, blocks: [{ index: 0, bitmap: 0xff, data: parentBytes }] }),
   );
   await Deno.writeFile(
     folder.file("child.vhd"),
     buildVhd({
       type: 4,
       size: 3 * MIB,
-      blocks: [{ index: 0, bitmap, data: above }],
+      blocks: [{ index: 0, bitmap, data: childBytes }],
       parent: { uuid, name: "parent.vhd", locators: [["W2ru", utf16(".\\parent.vhd", "little")]] },
     }),
   );
@@ -259,7 +259,7 @@ Deno.test("a differencing image is read through its parent by the engine", async
   for (let sector = 0; sector < 4096; sector++) {
     const set = (bitmap[sector >> 3] & (0x80 >> (sector & 7))) !== 0;
     const [start, end] = [sector * 512, sector * 512 + 512];
-    model.set((set ? above : below).subarray(start, end), start);
+    model.set((set ? childBytes : parentBytes).subarray(start, end), start);
   }
   const out = folder.file("out.raw");
   await convert({ sources: [{ path: folder.file("child.vhd") }], target: { path: out, format: "raw" } });

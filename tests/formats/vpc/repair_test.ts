@@ -31,26 +31,26 @@ function setEntry(bytes: Uint8Array, index: number, fileOffset: number): void {
 }
 
 Deno.test("either footer is put right from the other", async () => {
-  const sound = buildVhd(dynamic);
-  const damagedEnd = sound.slice();
-  damagedEnd[sound.length - 100] ^= 1;
-  const damagedCopy = sound.slice();
+  const valid = buildVhd(dynamic);
+  const damagedEnd = valid.slice();
+  damagedEnd[valid.length - 100] ^= 1;
+  const damagedCopy = valid.slice();
   damagedCopy[100] ^= 1;
-  const other = sound.slice();
+  const other = valid.slice();
   other[45] = 9;
   seal(other.subarray(0, 512), 64);
-  for (const bytes of [damagedEnd, sound.slice(0, sound.length - 512), damagedCopy, other]) {
+  for (const bytes of [damagedEnd, valid.slice(0, valid.length - 512), damagedCopy, other]) {
     const storage = new MemoryStorage(bytes);
     assert.deepEqual(await found(storage), { corruptions: 1, leaks: 0 });
     await repairVpc(storage, "leaks", changeContext());
     assertBytes(storage.bytes(), bytes);
     await repairVpc(storage, "all", changeContext());
-    assertBytes(storage.bytes(), sound);
+    assertBytes(storage.bytes(), valid);
   }
 });
 
 Deno.test("a checksum is put right where everything else agrees, else the image does not open", async () => {
-  const sound = buildVhd(dynamic);
+  const valid = buildVhd(dynamic);
   const fixed = buildVhd({ type: 2, size: BLOCK, data: new Uint8Array(BLOCK).fill(5) });
   const damaged = (bytes: Uint8Array, at: number) => {
     const copy = bytes.slice();
@@ -58,7 +58,7 @@ Deno.test("a checksum is put right where everything else agrees, else the image 
     return copy;
   };
   // The checksums themselves; a reserved byte.
-  for (const bytes of [damaged(sound, AT.header + 37), damaged(sound, AT.header + 1000), damaged(fixed, BLOCK + 64)]) {
+  for (const bytes of [damaged(valid, AT.header + 37), damaged(valid, AT.header + 1000), damaged(fixed, BLOCK + 64)]) {
     const storage = new MemoryStorage(bytes);
     assert.equal(await stateOf(vpc, storage), "corrupt");
     assert.deepEqual(await found(storage), { corruptions: 1, leaks: 0 });
@@ -69,9 +69,9 @@ Deno.test("a checksum is put right where everything else agrees, else the image 
   const differencing = buildVhd({ ...dynamic, type: 4, parent: { uuid: UUID, name: "parent.vhd" } });
   for (
     const bytes of [
-      damaged(sound, AT.header + 19), // where the table lies
-      damaged(sound, AT.header + 31), // how long it is
-      damaged(sound, AT.header + 34), // how long blocks are
+      damaged(valid, AT.header + 19), // where the table lies
+      damaged(valid, AT.header + 31), // how long it is
+      damaged(valid, AT.header + 34), // how long blocks are
       damaged(fixed, BLOCK + 54), // the size
       damaged(differencing, AT.header + 65), // the name of the parent
     ]
@@ -104,10 +104,10 @@ Deno.test("what the file has lost reads as zeroes after -r all; over a parent it
   }
 });
 
-Deno.test("blocks over one another get places of their own, unless the file would become many times as long", async () => {
-  for (const place of [FIRST, FIRST + 512, FIRST + STRIDE]) {
+Deno.test("blocks that overlap are separated, unless the file would become many times as long", async () => {
+  for (const location of [FIRST, FIRST + 512, FIRST + STRIDE]) {
     const bytes = buildVhd(dynamic);
-    setEntry(bytes, 3, place);
+    setEntry(bytes, 3, location);
     const storage = new MemoryStorage(bytes);
     const before = await contentOf(vpc, storage);
     assert((await found(storage)).corruptions > 0);
@@ -176,26 +176,26 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
   const random = rng(runSeed);
   for (let round = 0; round < 100; round++) {
     const type = random.pick([3, 4] as const);
-    const { built, below: parent } = randomImage(random, type);
-    const below = type === 4 ? parent : new Uint8Array(0);
+    const { built, parentBytes: parent } = randomImage(random, type);
+    const parentBytes = type === 4 ? parent : new Uint8Array(0);
     const bytes = buildVhd(built);
     const entries = Math.ceil(built.size / built.blockSize!);
     for (let count = random.int(3); count > 0; count--) {
-      const place = random.pick([random.int(bytes.length / 512), FIRST / 512, 2 ** 31]);
-      new DataView(bytes.buffer).setUint32(AT.table + 4 * random.int(entries), place);
+      const location = random.pick([random.int(bytes.length / 512), FIRST / 512, 2 ** 31]);
+      new DataView(bytes.buffer).setUint32(AT.table + 4 * random.int(entries), location);
     }
     if (random.chance(0.2)) bytes[random.pick([0, bytes.length - 512]) + random.int(500)]! ^= 1;
     const start = random.chance(0.3) ? bytes.subarray(0, bytes.length - random.int(bytes.length / 3)) : bytes;
     const what = random.pick(["all", "leaks"] as const);
-    const state = (storage: MemoryStorage) => stateOf(vpc, storage, below);
+    const state = (storage: MemoryStorage) => stateOf(vpc, storage, parentBytes);
     const first = await state(new MemoryStorage(start));
     try {
-      const action = (storage: WritableStorage) => repairVpc(storage, what, changeContext(below));
+      const action = (storage: WritableStorage) => repairVpc(storage, what, changeContext(parentBytes));
       const ended = await tryMemoryCrashes({ start, action, state, random });
       if (first !== "corrupt") assert.equal(await state(ended), first);
       if ((await found(ended)).corruptions > 0) continue;
       assert.equal((await found(ended)).leaks, 0);
-      await resizeVpc(ended, 1 << 20, "off", changeContext(below));
+      await resizeVpc(ended, 1 << 20, "off", changeContext(parentBytes));
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       assert.equal(first, "corrupt", "only what does not open cannot be looked at");

@@ -41,12 +41,12 @@ async function namesIn(storage: MemoryStorage): Promise<string> {
 }
 
 /** What a crash leaves can be mended, and reads the same after that. */
-async function assertMends(left: MemoryStorage, below: Uint8Array, state: string): Promise<void> {
+async function assertMends(left: MemoryStorage, parentBytes: Uint8Array, state: string): Promise<void> {
   const mended = new MemoryStorage(left.bytes());
-  await repairVpc(mended, "all", changeContext(below));
+  await repairVpc(mended, "all", changeContext(parentBytes));
   const { corruptions, leaks, problems } = await checkVpc(mended, changeContext());
   assert.deepEqual([corruptions, leaks], [0, 0], problems[0]?.message);
-  assert.equal(`${fingerprint(await contentOf(vpc, mended, below))} ${await namesIn(mended)}`, state);
+  assert.equal(`${fingerprint(await contentOf(vpc, mended, parentBytes))} ${await namesIn(mended)}`, state);
 }
 
 const GROWTHS: readonly Preallocation[] = ["off", "metadata", "falloc", "full"];
@@ -55,11 +55,11 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
   Deno.test(`resizing keeps every byte, what is new is zero, a crash leaves one state: ${name}`, async () => {
     const random = rng(runSeed);
     for (let round = 0; round < rounds(10, 25); round++) {
-      const { built, below: parent } = randomImage(random, type === 2 ? 3 : type);
-      const below = type === 4 ? parent : NOTHING;
+      const { built, parentBytes: parent } = randomImage(random, type === 2 ? 3 : type);
+      const parentBytes = type === 4 ? parent : NOTHING;
       const data = random.bytes(built.size);
       const start = buildVhd(type === 2 ? { ...built, type, data } : built);
-      const model = await contentOf(vpc, new MemoryStorage(start), below);
+      const model = await contentOf(vpc, new MemoryStorage(start), parentBytes);
       const names = await namesIn(new MemoryStorage(start));
       // Up to a table of several sectors, which the first blocks are in the way of.
       const size = random.int(random.chance(0.3) ? 20 : 600) * 512;
@@ -68,17 +68,17 @@ for (const [type, name] of [[2, "fixed"], [3, "dynamic"], [4, "differencing"]] a
         : "off";
       const ended = await tryMemoryCrashes({
         start,
-        action: (storage) => resizeVpc(storage, size, preallocation, changeContext(below)),
+        action: (storage) => resizeVpc(storage, size, preallocation, changeContext(parentBytes)),
         state: async (storage) => {
-          const state = `${fingerprint(await contentOf(vpc, storage, below))} ${await namesIn(storage)}`;
-          await assertMends(storage, below, state);
+          const state = `${fingerprint(await contentOf(vpc, storage, parentBytes))} ${await namesIn(storage)}`;
+          await assertMends(storage, parentBytes, state);
           return state;
         },
         random,
       });
-      assertBytes(await contentOf(vpc, ended, below), resized(model, size));
+      assertBytes(await contentOf(vpc, ended, parentBytes), resized(model, size));
       assert.equal(await namesIn(ended), names);
-      const { corruptions, problems } = await checkVpc(ended, changeContext(below));
+      const { corruptions, problems } = await checkVpc(ended, changeContext(parentBytes));
       assert.equal(corruptions, 0, problems[0]?.message);
       if (size === model.length) continue;
       const bytes = ended.bytes();
@@ -130,11 +130,11 @@ Deno.test("sizes and modes that cannot be are refused before anything is changed
   const fixed = buildVhd({ type: 2, size: 4096 });
   const dynamic = buildVhd({ type: 3, size: 4096, blockSize: 512 });
   const cases = [
-    [fixed, 8192, "metadata", /every byte of its disk has a place/],
+    [fixed, 8192, "metadata", /every guest byte is allocated anyway/],
     [fixed, 8191, "off", /multiple of 512/],
     [dynamic, 100, "off", /multiple of 512/],
     [dynamic, 2040 * 2 ** 30 + 512, "off", /2040 GiB/],
-    [dynamic, (1 << 24) * 512 + 512, "off", /16777216 is the most/],
+    [dynamic, (1 << 24) * 512 + 512, "off", /the limit is 16777216/],
   ] as const;
   for (const [bytes, size, preallocation, message] of cases) {
     const storage = new RecordingStorage(new MemoryStorage(bytes));
@@ -251,7 +251,7 @@ Deno.test({
       const changes = await tryCrashes({
         path,
         action: (files) => resize({ path, format: "vpc" }, after, { files }),
-        sound: async () => {
+        assertValid: async () => {
           const info = JSON.parse(await qemuImgOk("info", "--output=json", "-f", "vpc", path));
           assert([before, after].includes(info["virtual-size"]));
           // QEMU takes disks of two lengths for equal if the rest is zero.

@@ -108,9 +108,9 @@ Deno.test("what is asked of the storage: nothing is read, nothing is zeroed, str
   await writer.zero(6 * MIB, 9 * MIB);
   await writer.write(new Uint8Array(3 * MIB).fill(1), MIB);
   await writer.finish();
-  const told = storage.operations.map(({ op, start, end }) => `${op} ${start} ${end - start}`);
+  const reported = storage.operations.map(({ op, start, end }) => `${op} ${start} ${end - start}`);
   const [first, second, third] = [0, 1, 2].map((index) => 2048 + index * (512 + 2 * MIB) + 512);
-  assert.deepEqual(told, [
+  assert.deepEqual(reported, [
     `write ${first - 512} 512`,
     `write ${first} ${256 << 10}`,
     `write ${second - 512} 512`,
@@ -141,7 +141,7 @@ Deno.test("without holes every byte of the file is written", async () => {
       await workAtRandom(writer, model, random, 12);
       await writer.finish();
       assert.equal(written.length, inner.size / 512);
-      // An array keeps places that were never assigned as empty.
+      // An array keeps elements that were never assigned as empty.
       assert.equal(written.findIndex((one) => one !== true), -1, `${subformat} ${size}`);
       const disk = await openImage(vpc, { storage: inner, named: new Map() });
       assertBytes(await readAll(disk), model);
@@ -152,7 +152,9 @@ Deno.test("without holes every byte of the file is written", async () => {
 Deno.test("a disk of whole sectors keeps its size; of another one, the message states what is added", async () => {
   await using folder = await scratch();
   for (
-    const [size, told] of [[5120, []], [5121, ["the disk gets 5632 bytes, 511 bytes of zeroes at its end"]]] as const
+    const [size, reported] of [[5120, []], [5121, [
+      "the disk gets 5632 bytes, 511 bytes of zeroes at its end",
+    ]]] as const
   ) {
     const path = folder.file("odd.raw");
     await Deno.writeFile(path, new Uint8Array(size).fill(1));
@@ -161,7 +163,7 @@ Deno.test("a disk of whole sectors keeps its size; of another one, the message s
     const { size: made } = await convert(job, {
       onEvent: (event) => event.type === "warning" && warnings.push(event.message.split(":")[0]!),
     });
-    assert.deepEqual([made, warnings], [Math.ceil(size / 512) * 512, told]);
+    assert.deepEqual([made, warnings], [Math.ceil(size / 512) * 512, reported]);
   }
 });
 
@@ -291,7 +293,7 @@ for (
   });
 }
 
-Deno.test("the command line writes every kind, and tells what it cannot", async () => {
+Deno.test("the command line writes every kind, and refuses impossible options", async () => {
   await using folder = await scratch();
   const source = folder.file("source.raw");
   await Deno.writeFile(source, sparseBytes(3 * MIB, rng(runSeed)));
