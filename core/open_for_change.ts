@@ -50,6 +50,8 @@ export interface ChangedImage {
   /** Absolute. */
   readonly path: string;
   readonly format: Format;
+  /** Whether the file is taken as raw although nothing is recognised in it. */
+  readonly guessed: boolean;
   readonly storage: WritableStorage;
   readonly context: ChangeContext;
   readonly open: OpenOptions & { readonly files: Files };
@@ -81,9 +83,9 @@ export async function openForChange(
   const storageOptions = { sync: options.sync ?? "finish", checkpoint };
   const edit = async (path: string) => targetStorage(await output.edit(path), storageOptions);
   const storage = await edit(path);
-  const format = spec.format === undefined
-    ? (await probe(storage, open.formats)).format
-    : formatNamed(spec.format, open.formats, path);
+  const { format, guessed } = spec.format === undefined
+    ? await probe(storage, open.formats)
+    : { format: formatNamed(spec.format, open.formats, path), guessed: false };
   const openOwnBacking: ChangedImage["openBacking"] = async (backing) => {
     if (spec.backing === null || (spec.backing === undefined && backing === null)) return null;
     return stack.use(await (spec.backing ? openImage(spec.backing, open) : openBacking(backing!, path, open)));
@@ -106,7 +108,7 @@ export async function openForChange(
       decompressor: open.decompressor,
       openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
     });
-  return { path, format, storage, context, open, throttle, read, openBacking: openOwnBacking };
+  return { path, format, guessed, storage, context, open, throttle, read, openBacking: openOwnBacking };
 }
 
 /** Returns the path of a data file that the image of `spec` names, or that the caller states in its place. */

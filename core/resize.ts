@@ -34,8 +34,8 @@ export async function resize(
 ): Promise<ResizeSummary> {
   await using stack = new AsyncDisposableStack();
   const changed = await openForChange(image, options, stack);
-  const { path, format, storage, context, open } = changed;
-  if (image.format === undefined && format.name === "raw") {
+  const { path, format, guessed, storage, context, open } = changed;
+  if (guessed) {
     open.onWarning(`no format is recognised in "${path}"; taken as raw (-f raw says so)`);
   }
   const verb = verbOf(changed, "resize", "resize");

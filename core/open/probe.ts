@@ -8,16 +8,21 @@ import { extname, type Format, ImageError, type Peek, type Storage } from "../..
 const HEAD = 64 << 10;
 const TAIL = 4 << 10;
 
-/** Result of {@linkcode probe}; `guessed`: no format was recognised, so the file is taken as raw. */
+/** For messages: `-f` states the format of a source, not of its backing file. */
+const FOR_BACKING_FILE = "; for a backing file with backing.driver in --image-opts";
+
+/** Result of {@linkcode probe}. */
 export interface Probed {
   readonly format: Format;
+  /** Whether the file is taken as raw although nothing is recognised: neither a format nor the contents of a disk. */
   readonly guessed: boolean;
 }
 
 /**
- * Returns the format of `storage`.
+ * Returns the format of `storage`. Raw is the format of a file in which no other is recognised.
  *
- * @throws ImageError `refused` where several formats are recognised, or another format than raw in a file named `.raw`
+ * @throws ImageError `refused` where several formats are recognised, another format than raw in a file named `.raw`, or
+ * contents that are no disk: an archive, compressed data, a text
  */
 export async function probe(storage: Storage, formats: readonly Format[]): Promise<Probed> {
   const peek = await peekAt(storage);
@@ -29,7 +34,23 @@ export async function probe(storage: Storage, formats: readonly Format[]): Promi
     refuseDisguisedRaw(storage.label, found.format, formats);
     return { format: found.format, guessed: false };
   }
-  return { format: formatNamed("raw", formats, storage.label), guessed: true };
+  const raw = formatNamed("raw", formats, storage.label);
+  return { format: raw, guessed: !await looksLikeDisk(storage, peek) };
+}
+
+/** Returns whether a file without an image format has the contents of a disk; throws for contents that are no disk. */
+async function looksLikeDisk(storage: Storage, peek: Peek): Promise<boolean> {
+  const [{ isRawDisk, recognise }, { VOLUME_HEAD }] = await Promise.all([
+    import("../contents/recognise.ts"),
+    import("../contents/signatures.ts"),
+  ]);
+  const head = new Uint8Array(Math.min(VOLUME_HEAD, storage.size));
+  head.set(peek.head);
+  if (head.length > peek.head.length) await storage.readAt(head.subarray(peek.head.length), peek.head.length);
+  const contents = recognise({ ...peek, head });
+  if (contents === null || isRawDisk(contents)) return contents !== null;
+  const { notADisk } = await import("../contents/refuse.ts");
+  throw notADisk(storage.label, contents, `or take its bytes as they are with -f raw${FOR_BACKING_FILE}`);
 }
 
 /**
@@ -54,9 +75,6 @@ async function peekAt(storage: Storage): Promise<Peek> {
   await storage.readAt(tail, storage.size - tail.length);
   return { head, tail, size: storage.size };
 }
-
-/** For messages: `-f` states the format of a source, not of its backing file. */
-const FOR_BACKING_FILE = "; for a backing file with backing.driver in --image-opts";
 
 /**
  * Returns the error for a file that several formats recognise. The guest writes both ends of a raw or fixed disk, so it

@@ -157,7 +157,7 @@ function importViolation(path: string, from: Part, one: Import, formats: Readonl
 }
 
 /** The folders of core; each imports from itself and those before it. The jobs, files of core/ itself, import from all. */
-const CORE_FOLDERS: readonly string[] = ["workers", "open", "copy", "target"];
+const CORE_FOLDERS: readonly string[] = ["contents", "workers", "open", "copy", "target"];
 
 /** The program of workers, which imports single modules of formats/, because it is linked from their texts. */
 const WORKER_PROGRAM: readonly string[] = [
