@@ -15,6 +15,12 @@ const TURN = 20;
  */
 const ROUNDS = 64;
 
+/**
+ * Milliseconds of writing that a job may catch up with after a delay. A longer one (a disk that is slow, a job that is
+ * stopped) gives no credit: a job that then wrote at full speed would break the limit for the same time.
+ */
+const MOST_CREDIT = 500;
+
 /** The throttle of one job. */
 export interface Throttle {
   /** Awaited often; cheap. Throws `cancelled`. */
@@ -43,10 +49,10 @@ export function throttleOf(
   rateLimit: number,
   paused: () => Promise<void> | null = () => null,
 ): Throttle {
-  let begun = performance.now();
+  // When all bytes so far may have been written.
+  let due = performance.now();
   // The first turn is not due at once: opening files has let the loop turn, and `setImmediate` loads much of Node.
   let turn: number | undefined;
-  let written = 0;
   const checkpoint = async () => {
     throwIfCancelled(signal);
     turn ??= performance.now();
@@ -57,7 +63,7 @@ export function throttleOf(
     if (rest) {
       const stopped = performance.now();
       await Promise.race([rest, cancelled(signal)]);
-      begun += performance.now() - stopped;
+      due += performance.now() - stopped;
     }
     turn = performance.now();
     throwIfCancelled(signal);
@@ -66,8 +72,8 @@ export function throttleOf(
     checkpoint,
     async account(bytes) {
       if (rateLimit > 0) {
-        written += bytes;
-        await sleepUntil(begun + written / rateLimit * 1000, signal);
+        due = Math.max(due, performance.now() - MOST_CREDIT) + bytes / rateLimit * 1000;
+        await sleepUntil(due, signal);
       }
       await checkpoint();
     },

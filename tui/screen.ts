@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { boundedOutput, type ProgressOutput } from "./bounded_output.ts";
 import { difference, ENTER_SCREEN, LEAVE_SCREEN } from "./frame.ts";
 import { keysOfPending, readKeys } from "./keys.ts";
 import { type Effect, type Model, type ScreenJob, startModel } from "./model.ts";
@@ -15,7 +16,10 @@ import { type Size, view } from "./view.ts";
 /** A terminal. Tests use one that collects strings. */
 export interface Terminal {
   size(): Size;
-  write(text: string): void;
+  /** Frames and modes; see {@linkcode ProgressOutput}. */
+  readonly output: ProgressOutput;
+  /** Writes text before it returns, when the process is about to end. */
+  writeNow(text: string): void;
   /** Turns raw mode on (keys one by one, without echo) or off. */
   raw(on: boolean): void;
   /** Reads typed bytes; `null` at the end of the input. */
@@ -37,7 +41,7 @@ export interface Screen {
   /** Shows that the job is being stopped, by a signal for instance. */
   stopping(): void;
   /** Restores the terminal and returns the last state, for a summary. May be called again. */
-  close(): Model;
+  close(): Promise<Model>;
 }
 
 /** The options of a screen. */
@@ -69,7 +73,7 @@ export function openScreen(options: ScreenOptions): Screen {
   const state = new ScreenState(options);
   const undo = [
     terminal.onResize(() => state.draw(true)),
-    terminal.onLeave(() => state.close()),
+    terminal.onLeave(() => state.closeNow()),
     terminal.onResume(() => state.enter()),
   ];
   let timer: ReturnType<typeof setTimeout>;
@@ -124,6 +128,10 @@ class ScreenState {
   #shown: readonly string[] | null = null;
   #size: Size = { columns: 0, rows: 0 };
   #drawnAt = -Infinity;
+  /** Whether the next frame writes all lines. */
+  #anew = false;
+  /** Whether a frame waits for the one in flight. */
+  #waits = false;
   #soon: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly options: ScreenOptions) {
@@ -135,7 +143,7 @@ class ScreenState {
     if (this.closed) return;
     const { terminal } = this.options;
     terminal.raw(true);
-    terminal.write(ENTER_SCREEN);
+    terminal.output.keep(ENTER_SCREEN);
     this.draw(true);
   }
 
@@ -148,38 +156,67 @@ class ScreenState {
     if (this.closed) return;
     const { model, effect } = update(this.#model, message);
     this.#model = model;
-    if (effect === "redraw") this.#shown = null;
+    if (effect === "redraw") this.#anew = true;
     this.#drawSoon();
     if (effect !== null && effect !== "redraw") this.options.onEffect(effect);
   }
 
   draw(anew = false): void {
     if (this.closed) return;
+    this.#anew ||= anew;
+    const { output } = this.options.terminal;
+    if (!output.ready()) {
+      this.#drawWhenReady(output);
+      return;
+    }
     const begun = performance.now();
     try {
       this.#takeEvents();
-      this.#write(anew);
+      this.#write(output);
       this.cost = performance.now() - begun;
     } catch (error) {
       // The failure of the screen must neither end the job nor leave the terminal in raw mode.
-      this.close();
+      this.closeNow();
       this.options.onFailure?.(error);
     }
   }
 
-  close(): Model {
-    if (this.closed) return this.#model;
+  /** Draws as soon as the terminal has taken the frame in flight, so that a key is answered then. */
+  async #drawWhenReady(output: ProgressOutput): Promise<void> {
+    if (this.#waits) return;
+    this.#waits = true;
+    await output.drained();
+    this.#waits = false;
+    this.draw();
+  }
+
+  async close(): Promise<Model> {
+    if (!this.#end()) return this.#model;
+    const { terminal } = this.options;
+    terminal.output.keep(LEAVE_SCREEN);
+    await terminal.output.drained();
+    terminal.raw(false);
+    return this.#model;
+  }
+
+  /** Restores the terminal before it returns; a terminal that takes nothing delays it. */
+  closeNow(): void {
+    if (!this.#end()) return;
+    const { terminal } = this.options;
+    try {
+      terminal.writeNow(LEAVE_SCREEN);
+    } finally {
+      terminal.raw(false);
+    }
+  }
+
+  #end(): boolean {
+    if (this.closed) return false;
     this.#takeEvents();
     this.closed = true;
     clearTimeout(this.#soon);
     this.onClose();
-    const { terminal } = this.options;
-    try {
-      terminal.write(LEAVE_SCREEN);
-    } finally {
-      terminal.raw(false);
-    }
-    return this.#model;
+    return true;
   }
 
   #takeEvents(): void {
@@ -188,17 +225,18 @@ class ScreenState {
     this.#model = update(this.#model, { type: "events", events, now: this.options.terminal.now() }).model;
   }
 
-  #write(anew: boolean): void {
+  #write(output: ProgressOutput): void {
     const { terminal, theme } = this.options;
     const size = terminal.size();
     // Not every host signals a change of the size, so every frame reads it.
-    if (anew || size.columns !== this.#size.columns || size.rows !== this.#size.rows) this.#shown = null;
+    if (this.#anew || size.columns !== this.#size.columns || size.rows !== this.#size.rows) this.#shown = null;
     this.#size = size;
+    this.#anew = false;
     this.#drawnAt = terminal.now();
     const lines = view(this.#model, size, theme);
     const text = difference(this.#shown, lines);
     this.#shown = lines;
-    if (text !== "") terminal.write(text);
+    if (text !== "") output.frame(text);
   }
 
   #drawSoon(): void {
@@ -228,7 +266,8 @@ export function hostTerminal(): Terminal {
         return { columns: 80, rows: 24 };
       }
     },
-    write(text) {
+    output: boundedOutput(Deno.stderr),
+    writeNow(text) {
       try {
         for (let rest = encoder.encode(text); rest.length > 0;) rest = rest.subarray(Deno.stderr.writeSync(rest));
       } catch {

@@ -199,7 +199,7 @@ async function runConvert(args: readonly string[], context: CommandContext): Pro
     return 0;
   } catch (error) {
     const progress = reporterFor({ progress: wantsJson(args) ? "json" : "none", quiet: false }, io);
-    return reportFailure(error, stage, progress, io, signal);
+    return await reportFailure(error, stage, progress, io, signal);
   }
 }
 
@@ -224,7 +224,7 @@ async function work(
     const summary = await convert(job, { onEvent: progress.event, signal, ...(paused && { paused }) });
     if (view.destination) progress.phase("verify");
     const checked = view.destination && await checkResult(view.destination, summary);
-    progress.end({ ok: true, code: 0, summary });
+    await progress.end({ ok: true, code: 0, summary });
     // On a terminal the screen has shown the digest already; a program that reads the output always gets it.
     const shown = progress.writesDigest === true && io.outIsTerminal === true;
     if (summary.sha256 !== undefined && !shown) {
@@ -236,7 +236,7 @@ async function work(
     }
     return 0;
   } catch (error) {
-    return reportFailure(error, "work", progress, io, signal);
+    return await reportFailure(error, "work", progress, io, signal);
   } finally {
     removeListeners();
   }
@@ -265,15 +265,15 @@ async function checkResult(destination: Destination, summary: ConvertSummary): P
 }
 
 /** Ends the progress with a failure; returns the exit code. */
-function reportFailure(
+async function reportFailure(
   error: unknown,
   stage: Where["stage"],
   progress: Reporter,
   io: Io,
   signal: AbortSignal,
-): number {
+): Promise<number> {
   const code = convertExit(error, signal);
-  progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: "convert", stage }) });
+  await progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: "convert", stage }) });
   if (wantsDebug()) io.err(stackText(error));
   return code;
 }

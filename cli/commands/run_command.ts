@@ -116,13 +116,13 @@ export async function runJob(
       onEvent: progress.event,
       onWarning: progress.warn,
     });
-    progress.end(failure ? { ok: false, code, diagnostic: failure } : { ok: true, code, summary });
+    await progress.end(failure ? { ok: false, code, diagnostic: failure } : { ok: true, code, summary });
     if (err) io.err(err);
     if (out) io.out(out);
     return code;
   } catch (error) {
     const code = failureCode(error, io, signal, codeOf());
-    progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: def.name, stage: "work" }) });
+    await progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: def.name, stage: "work" }) });
     return code;
   } finally {
     removeListeners();

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ConvertSummary } from "../../mod.ts";
 import { bytesText, durationText } from "../../tui/human.ts";
 import {
   doneWork,
@@ -18,7 +19,7 @@ import {
 } from "../../tui/progress.ts";
 import { currentRate } from "../../tui/rate.ts";
 import { diagnosticText, type Io, visible } from "../report/report.ts";
-import type { Renderer } from "./progress.ts";
+import { byTimer, type Every, outputOf, type Renderer } from "./progress.ts";
 
 /** Milliseconds between two lines. */
 const PAUSE = 30_000;
@@ -27,14 +28,6 @@ const PHASES: { readonly [phase: string]: string } = {
   inspect: "Looking at the source",
   plan: "Planning",
   finish: "Finishing",
-};
-
-/** Calls a function at intervals; returns a function that ends this. */
-export type Every = (milliseconds: number, call: () => void) => () => void;
-
-const byTimer: Every = (milliseconds, call) => {
-  const timer = setInterval(call, milliseconds);
-  return () => clearInterval(timer);
 };
 
 /** Returns the name of the present phase; the phase `copy` has the name of the work. */
@@ -56,32 +49,36 @@ function sentence(state: Progress, label: string, now: number): string {
     (left === undefined ? "" : `, about ${durationText(left)} left`) + ".";
 }
 
+function doneText({ path, fileSize, seconds }: ConvertSummary): string {
+  const result = `${bytesText(fileSize)} in the file, in ${durationText(seconds)}`;
+  return `Done: "${visible(path)}" is complete, ${result}.\n`;
+}
+
 /** Writes sentences to `io.err`. */
 export function accessibleRenderer(io: Io, label: string, every: Every = byTimer): Renderer {
+  const output = outputOf(io, "err");
   let last: Progress | undefined;
   const stop = every(PAUSE, () => {
     if (last === undefined) return;
     const now = io.now();
-    io.err(`${sentence(tick(last, now), label, now)}\n`);
+    output.frame(`${sentence(tick(last, now), label, now)}\n`);
   });
   return {
     event(state, event) {
       last = state;
-      if (event.type === "phase") io.err(`${doingIn(state, label)}.\n`);
+      if (event.type === "phase") output.keep(`${doingIn(state, label)}.\n`);
       if (event.type === "plan") {
         const { target, totals } = event;
         const disk = `a disk of ${bytesText(target.size)}, of which ${bytesText(totals.data)} are to be copied`;
-        io.err(`The target is "${visible(target.path)}", format ${target.format}: ${disk}.\n`);
+        output.keep(`The target is "${visible(target.path)}", format ${target.format}: ${disk}.\n`);
       }
     },
-    note: (text) => io.err(`${text}\n`),
+    note: (text) => output.keep(`${text}\n`),
     end(outcome) {
       stop();
-      if (!outcome.ok) return io.err(diagnosticText(outcome.diagnostic));
-      const { summary } = outcome;
-      if (summary === undefined) return;
-      const result = `${bytesText(summary.fileSize)} in the file, in ${durationText(summary.seconds)}`;
-      io.err(`Done: "${visible(summary.path)}" is complete, ${result}.\n`);
+      if (!outcome.ok) output.keep(diagnosticText(outcome.diagnostic));
+      else if (outcome.summary !== undefined) output.keep(doneText(outcome.summary));
+      return output.drained();
     },
   };
 }

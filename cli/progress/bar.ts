@@ -8,7 +8,7 @@ import { doneWork, isInBytes, isMeasured, percent, type Progress, secondsLeft, t
 import { currentRate } from "../../tui/rate.ts";
 import { diagnosticText, type Io } from "../report/report.ts";
 import { summaryText } from "./plain.ts";
-import type { Renderer } from "./progress.ts";
+import { outputOf, type Renderer } from "./progress.ts";
 
 /** Milliseconds between two frames: smooth enough, and a slow terminal keeps up. */
 const FRAME = 100;
@@ -58,23 +58,28 @@ export function barLine(state: Progress, { label, columns, plain }: BarStyle): s
 
 /** Writes a bar to `io.err`. */
 export function barRenderer(io: Io, label: string): Renderer {
+  const output = outputOf(io, "err");
   let shownAt = -Infinity;
   const show = (state: Progress, now: number) => {
+    if (!output.ready()) return;
     shownAt = now;
     // One column less: a line that fills the last one makes some terminals wrap.
-    io.err(CLEAR + barLine(state, { label, columns: io.columns() - 1, plain: io.plain }));
+    output.frame(CLEAR + barLine(state, { label, columns: io.columns() - 1, plain: io.plain }));
   };
   return {
     event(state, event, now) {
       if (event.type === "phase" || now - shownAt >= FRAME) show(state, now);
     },
     note(text, state) {
-      io.err(`${CLEAR}${text}\n`);
+      output.keep(`${CLEAR}${text}\n`);
       show(state, io.now());
     },
     end(outcome) {
-      if (!outcome.ok) return io.err(`${CLEAR}${diagnosticText(outcome.diagnostic)}`);
-      io.err(CLEAR + (outcome.summary === undefined ? "" : `${summaryText(outcome.summary)}\n`));
+      const text = outcome.ok
+        ? outcome.summary === undefined ? "" : `${summaryText(outcome.summary)}\n`
+        : diagnosticText(outcome.diagnostic);
+      output.keep(CLEAR + text);
+      return output.drained();
     },
   };
 }

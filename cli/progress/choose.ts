@@ -9,6 +9,7 @@ import { accessibleRenderer } from "./accessible.ts";
 import { barRenderer } from "./bar.ts";
 import { jsonRenderer } from "./json.ts";
 import { plainRenderer, silentRenderer } from "./plain.ts";
+import { outputOf } from "./progress.ts";
 import type { ConversionReporter, ProgressForm, ProgressView, Renderer, Reporter } from "./progress.ts";
 import { qemuRenderer } from "./qemu.ts";
 import { reporterWith } from "./reporter.ts";
@@ -18,7 +19,8 @@ import type { ScreenedJob } from "./screen.ts";
 export function reporterFor(view: ProgressView, io: Io, label = "Copying"): Reporter {
   const form = formFor(view);
   const plainIo = withPlain(view, io);
-  return reporterWith(rendererFor(form, plainIo, label), { asEvents: form === "json", quiet: view.quiet }, plainIo);
+  const options = { asEvents: form === "json", quiet: view.quiet, label };
+  return reporterWith(rendererFor(form, plainIo, label), options, plainIo);
 }
 
 /** Returns the form of a view. `accessible` replaces every form except those that programs read. */
@@ -39,9 +41,9 @@ function rendererFor(form: ProgressForm, io: Io, label: string): Renderer {
     case "bar":
       return barRenderer(io, label);
     case "plain":
-      return plainRenderer(io, true);
+      return plainRenderer(io, { label, always: true });
     case "json":
-      return jsonRenderer(io);
+      return jsonRenderer(io.err);
     case "none":
       return silentRenderer(io);
     case "accessible":
@@ -50,7 +52,7 @@ function rendererFor(form: ProgressForm, io: Io, label: string): Renderer {
     case "screen":
     case "auto":
       // A short job in a pipe writes nothing, as with qemu-img.
-      return io.errIsTerminal ? barRenderer(io, label) : plainRenderer(io, false);
+      return io.errIsTerminal ? barRenderer(io, label) : plainRenderer(io, { label, always: false });
   }
 }
 
@@ -66,7 +68,7 @@ export async function conversionReporter(
   const { fits, LEAST } = await import("../../tui/view.ts");
   const problem = screenProblem(hasTerminal(), () => fits(hostTerminal().size()), LEAST);
   if (problem !== undefined) {
-    if (!view.quiet) io.err(`diskcast: ${problem}\n`);
+    if (!view.quiet) outputOf(io, "err").keep(`diskcast: ${problem}\n`);
     return withoutScreen({ ...view, progress: "auto" }, io, signal);
   }
   const { screenReporter } = await import("./screen.ts");

@@ -15,7 +15,6 @@ import {
   totalWork,
 } from "../../tui/progress.ts";
 import { currentRate } from "../../tui/rate.ts";
-import type { Io } from "../report/report.ts";
 import type { Outcome, Renderer } from "./progress.ts";
 
 /** Milliseconds between two `status` lines. */
@@ -53,11 +52,14 @@ function joined(before: FinishedExtent, next: FinishedExtent): FinishedExtent | 
   return { ...before, end: next.end, zeroes: before.zeroes + next.zeroes, seconds };
 }
 
-/** Writes objects to `io.err`. Adjacent extents of one kind become one line. */
-export function jsonRenderer(io: Io): Renderer {
+/**
+ * Writes objects with `write`. Adjacent extents of one kind become one line. No line is dropped, so a reader that does not
+ * read delays the job.
+ */
+export function jsonRenderer(write: (text: string) => void): Renderer {
   let pending: FinishedExtent | undefined;
   let statusAt = -Infinity;
-  const line = (value: { readonly type: string }) => io.err(`${JSON.stringify({ v: 2, ...value })}\n`);
+  const line = (value: { readonly type: string }) => write(`${JSON.stringify({ v: 2, ...value })}\n`);
   const flush = () => {
     if (pending !== undefined) line(pending);
     pending = undefined;
@@ -83,6 +85,7 @@ export function jsonRenderer(io: Io): Renderer {
       flush();
       if (!outcome.ok) line({ type: "error", ...outcome.diagnostic });
       line({ type: "summary", ...summaryFields(outcome, state, now) });
+      return Promise.resolve();
     },
   };
 }

@@ -5,7 +5,8 @@
  */
 import type { ConvertSummary } from "../../mod.ts";
 import type { JobEvent, Progress } from "../../tui/progress.ts";
-import type { Diagnostic } from "../report/report.ts";
+import { boundedOutput, directOutput, type ProgressOutput } from "../../tui/bounded_output.ts";
+import type { Diagnostic, Io } from "../report/report.ts";
 
 /** How progress is shown; `qemu` is `-p`, `accessible` is `--accessible`. */
 export type ProgressForm = "auto" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
@@ -32,9 +33,23 @@ export interface Renderer {
   event(state: Progress, event: JobEvent, now: number): void;
   /** Writes a line beside the progress, such as a warning. */
   note(text: string, state: Progress): void;
-  /** Writes how the job ended. The last call. */
-  end(outcome: Outcome, state: Progress, now: number): void;
+  /** Writes how the job ended, and resolves when all text is written. The last call. */
+  end(outcome: Outcome, state: Progress, now: number): Promise<void>;
 }
+
+/** Returns the output of progress on one of the streams: such output never delays the job. */
+export function outputOf(io: Io, stream: "out" | "err"): ProgressOutput {
+  return io.later ? boundedOutput(io.later[stream]) : directOutput((text) => io[stream](text));
+}
+
+/** Calls a function at intervals; returns a function that ends this. */
+export type Every = (milliseconds: number, call: () => void) => () => void;
+
+/** Calls a function at intervals of the clock. */
+export const byTimer: Every = (milliseconds, call) => {
+  const timer = setInterval(call, milliseconds);
+  return () => clearInterval(timer);
+};
 
 /** Reports a job to the user. */
 export interface Reporter {
@@ -42,7 +57,8 @@ export interface Reporter {
   warn(message: string): void;
   /** Writes how far the job is, for a user who asks with a signal. */
   status(): void;
-  end(outcome: Outcome): void;
+  /** Writes how the job ended, and resolves when all text is written. */
+  end(outcome: Outcome): Promise<void>;
 }
 
 /** Reports a conversion, which the user may stop and pause. */

@@ -5,21 +5,34 @@
  */
 import { percent, totalWork } from "../../tui/progress.ts";
 import { diagnosticText, type Io } from "../report/report.ts";
-import type { Renderer } from "./progress.ts";
+import { directOutput, type ProgressOutput } from "../../tui/bounded_output.ts";
+import { outputOf, type Renderer } from "./progress.ts";
 
-/** Writes to `io.out`: steps of at least one point, 0 and 100, a line feed at the end. */
-export function qemuRenderer(io: Io): Renderer {
-  let shown = 0;
-  const write = (text: string) => {
+function lineOf(value: number): string {
+  return `    (${value.toFixed(2)}/100%)\r`;
+}
+
+/** Returns `io.out`. Progress that cannot be written must not end the job; a result that follows throws by itself. */
+function qemuOutput(io: Io): ProgressOutput {
+  if (io.later) return outputOf(io, "out");
+  return directOutput((text) => {
     try {
       io.out(text);
     } catch {
-      // Progress that cannot be written must not end the job; a result that follows throws by itself.
+      // As above.
     }
-  };
+  });
+}
+
+/** Writes to `io.out`: steps of at least one point, 0 and 100, a line feed at the end. */
+export function qemuRenderer(io: Io): Renderer {
+  const output = qemuOutput(io);
+  const errors = outputOf(io, "err");
+  let shown = 0;
   const show = (value: number) => {
+    if (!output.ready()) return;
     shown = value;
-    write(`    (${value.toFixed(2)}/100%)\r`);
+    output.frame(lineOf(value));
   };
   show(0);
   return {
@@ -28,11 +41,12 @@ export function qemuRenderer(io: Io): Renderer {
       const value = percent(state);
       if (value >= shown + 1 || (value === 100 && shown < 100)) show(value);
     },
-    note: (text) => io.err(`${text}\n`),
-    end(outcome) {
-      if (outcome.ok) show(100);
-      write("\n");
-      if (!outcome.ok) io.err(diagnosticText(outcome.diagnostic));
+    note: (text) => errors.keep(`${text}\n`),
+    async end(outcome) {
+      output.keep(`${outcome.ok ? lineOf(100) : ""}\n`);
+      await output.drained();
+      if (!outcome.ok) errors.keep(diagnosticText(outcome.diagnostic));
+      await errors.drained();
     },
   };
 }

@@ -30,10 +30,12 @@ export interface WarningOptions {
   readonly asEvents: boolean;
   /** Whether notes are left out. */
   readonly quiet: boolean;
+  /** Name of the work. */
+  readonly label: string;
 }
 
 /** Returns a reporter that writes with `renderer`. */
-export function reporterWith(renderer: Renderer, { asEvents, quiet }: WarningOptions, io: Io): Reporter {
+export function reporterWith(renderer: Renderer, { asEvents, quiet, label }: WarningOptions, io: Io): Reporter {
   let state = startProgress(io.now());
   const render = (event: JobEvent) => {
     const now = io.now();
@@ -49,7 +51,7 @@ export function reporterWith(renderer: Renderer, { asEvents, quiet }: WarningOpt
     warn,
     status() {
       state = tick(state, io.now());
-      renderer.note(statusText(state), state);
+      renderer.note(statusText(state, label, io.now()), state);
     },
     event(event) {
       if (event.type === "warning") return warn(event.message);
@@ -59,14 +61,14 @@ export function reporterWith(renderer: Renderer, { asEvents, quiet }: WarningOpt
       }
       render(event);
     },
-    end(outcome) {
+    async end(outcome) {
       const bad = outcome.ok ? outcome.summary?.bad ?? [] : [];
       if (bad.length > 0 && !asEvents) {
         const bytes = bad.reduce((sum, range) => sum + range.end - range.start, 0);
         const ranges = bad.length === 1 ? "1 place" : `${bad.length} places`;
         warn(`${bytes} bytes in ${ranges} could not be read and became zeroes`);
       }
-      renderer.end(outcome, state, io.now());
+      await renderer.end(outcome, state, io.now());
     },
   };
 }

@@ -108,19 +108,22 @@ export async function screenReporter(setup: ScreenSetup): Promise<ConversionRepo
     phase: (name) => screen.event({ type: "phase", phase: name }),
     warn,
     status: () => {},
-    end(outcome) {
+    async end(outcome) {
       signal.removeEventListener("abort", onAbort);
       unwatch();
       pausing.resume();
-      const model = screen.close();
+      const model = await screen.close();
       const more = failure === undefined ? [] : [`The screen failed and was closed: ${failure}`];
       io.err(endText(outcome, model, [...warnings, ...more], setup));
     },
   };
 }
 
-function exitAtOnce(screen: Screen, { exit }: ScreenSetup, code: number): void {
-  screen.close();
+/** Milliseconds for a terminal to take what restores it before the process ends at once. */
+const LEAVE = 300;
+
+async function exitAtOnce(screen: Screen, { exit }: ScreenSetup, code: number): Promise<void> {
+  await Promise.race([screen.close(), new Promise((resolve) => setTimeout(resolve, LEAVE))]);
   exit(code);
 }
 

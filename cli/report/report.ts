@@ -5,6 +5,7 @@
  */
 import { ImageError } from "../../mod.ts";
 import { visible } from "../../tui/human.ts";
+import type { AsyncSink } from "../../tui/bounded_output.ts";
 import { isSet } from "../process.ts";
 
 export { visible };
@@ -15,6 +16,8 @@ export interface Io {
   out(text: string): void;
   /** Writes everything else. */
   err(text: string): void;
+  /** Writes bytes of progress without blocking this thread; absent: `out` and `err` write it. */
+  readonly later?: { readonly out: AsyncSink; readonly err: AsyncSink };
   /** Whether the other end of `out` is closed, so that more results are useless. */
   outIsClosed?(): boolean;
   /** Whether `out` is a terminal. */
@@ -90,6 +93,7 @@ export function processIo(): Io {
     outIsClosed: () => isClosed,
     // An error on standard error cannot be reported, and must not end the job.
     err: writer(Deno.stderr, () => {}),
+    later: { out: Deno.stdout, err: Deno.stderr },
     outIsTerminal: Deno.stdout.isTerminal(),
     errIsTerminal: Deno.stderr.isTerminal(),
     inIsTerminal: Deno.stdin.isTerminal(),

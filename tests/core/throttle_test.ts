@@ -36,6 +36,15 @@ Deno.test("a job that never waits soon handles input and signals", async () => {
   assert(middle < SOON, `${delays.join(" ")} ms`);
 });
 
+Deno.test("a rate limit gives no credit for time in which nothing was written", async () => {
+  const throttle = throttleOf(undefined, 1_000_000);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  // With credit for the pause, 1.4 MB would be due at once; half a second of it may be.
+  const begun = performance.now();
+  for (let bytes = 0; bytes < 1_000_000; bytes += 50_000) await throttle.account(50_000);
+  assert(performance.now() - begun > 400);
+});
+
 Deno.test("a job that is cancelled while it rests ends at once", async () => {
   const stop = new AbortController();
   const throttle = throttleOf(stop.signal, 0, () => new Promise(() => {}));

@@ -4,6 +4,7 @@ import { accessibleRenderer } from "../../../cli/progress/accessible.ts";
 import { screenReporter, type ScreenSetup, summaryLines } from "../../../cli/progress/screen.ts";
 import { conversionReporter, reporterFor } from "../../../cli/progress/choose.ts";
 import { advance, type JobEvent, startProgress, tick } from "../../../tui/progress.ts";
+import { directOutput } from "../../../tui/bounded_output.ts";
 import type { Terminal } from "../../../tui/screen.ts";
 import { MIB } from "../../tui/support.ts";
 import { fakeIo } from "../support.ts";
@@ -27,7 +28,8 @@ function fakeTerminal() {
   let raw = false;
   const terminal: Terminal = {
     size: () => ({ columns: 80, rows: 24 }),
-    write: (text) => void (written += text),
+    output: directOutput((text) => void (written += text)),
+    writeNow: (text) => void (written += text),
     raw: (on) => void (raw = on),
     read: () => new Promise((done) => waiting.push(done)),
     onResize: () => () => {},
@@ -68,7 +70,7 @@ Deno.test("the screen restores the terminal, and writes a summary", async () => 
   const { host, io, reporter } = await open();
   assert(host.isRaw() && host.written().startsWith("\x1b[?1049h\x1b[?25l"));
   reporter.event({ type: "warning", message: "odd \x1b" });
-  reporter.end({ ok: true, code: 0, summary });
+  await reporter.end({ ok: true, code: 0, summary });
   assert(!host.isRaw() && host.written().endsWith("\x1b[?25h\x1b[?1049l"));
   assert.deepEqual(io.stderr.split("\n"), [
     "diskcast: warning: odd \\u{1b}",
