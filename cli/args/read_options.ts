@@ -113,7 +113,9 @@ export const progressOptions: readonly OptionDef[] = [
     arg: "form",
     aloneIs: "-p",
     group: OUTPUT,
-    help: "--progress=auto, bar, plain, json or none, on standard error (default: auto); json is one event per line",
+    help:
+      "--progress=auto, bar, plain, json or none, on standard error; auto (default): a bar on a terminal; elsewhere " +
+      "a line after a second and then every ten; none: warnings and errors alone; json: one event per line",
   },
   { long: "ascii", group: OUTPUT, help: "progress with plain characters: no block letters, no arrows" },
   {

@@ -34,7 +34,7 @@ const TARGET = "Target";
 const COPYING = "Copying";
 const PROGRESS_HELP =
   "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
-  "lines elsewhere; screen: a map of the disk, run by run, with keys; json: one event per line";
+  "elsewhere a line after a second and then every ten; screen: a map of the disk, run by run, with keys; json: one event per line";
 
 /** `convert`. */
 export const convertCommand: LoadedCommand = {

@@ -9,7 +9,7 @@ import { samplePath } from "../support/sample.ts";
 const OPERATIONS = /^formats\/(\w+)\/(?:\w+\/)?(open|create|edit|check|repair|resize|writer)\.ts$/;
 
 /** The screen, without the state of progress and the texts that all forms of progress share. */
-const SCREEN = /^tui\/(?!(human|progress|rate)\.ts$)/;
+const SCREEN = /^tui\/(?!(bounded_output|human|progress|rate)\.ts$)/;
 
 /** Modules of other commands, and of options that are not given. */
 const ELSEWHERE =
