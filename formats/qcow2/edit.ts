@@ -6,6 +6,7 @@
 import { SECTOR, u64, viewOf } from "../bytes.ts";
 import type { DiskWriter, EditContext, WriterTraits } from "../contract.ts";
 import { corrupt } from "../errors.ts";
+import type { CheckContext } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { type BitmapEntry, readBitmapDirectory } from "./bitmaps/read.ts";
 import { type BitmapTracker, bitmapTracker } from "./bitmaps/track.ts";
@@ -16,6 +17,7 @@ import { encodeHeader, type Header, NO_BITS, readHeader } from "./header/header.
 import { EDIT_LIMITS, type Image, imageOf, type Limits } from "./image.ts";
 import { readMetadataRanges } from "./metadata_overlap.ts";
 import { readL1 } from "./mapping/mapping.ts";
+import { computeRefcounts } from "./refcounts/compute_refcounts.ts";
 import { refcountAt, refcountsPerBlock } from "./refcounts/refcount_block.ts";
 import { checkSharedClusters } from "./clusters/check_shared.ts";
 import { checkMetadataRefcounts, refuseCorrupt } from "./refuse_corrupt.ts";
@@ -81,6 +83,9 @@ export async function editQcow2(
   });
 }
 
+/** Counting references names no file, and reports no progress. */
+const UNOBSERVED: CheckContext = { checkpoint: () => Promise.resolve(), openNamed: () => Promise.reject() };
+
 async function openImage(
   storage: WritableStorage,
   header: Header,
@@ -104,6 +109,7 @@ async function openImage(
     // A table whose refcount is 0 must not count as free space at the end of the file.
     end: Math.max(metadata.end, await usedEnd(storage, header, refcountTable)),
     metadata,
+    references: (await computeRefcounts(storage, header, UNOBSERVED)).refcounts,
     isNew: false,
     keepsAllocations: false,
     limits,

@@ -13,6 +13,7 @@ import { type Geometry, geometryOf } from "./mapping/l2_entry.ts";
 import { extentAt, type Mapping } from "./mapping/mapping.ts";
 import { readGuest } from "./clusters/read.ts";
 import type { ClusterSource } from "./clusters/source.ts";
+import type { RefcountMap } from "./refcounts/refcount_map.ts";
 import type { MetadataRanges } from "./metadata_overlap.ts";
 import { type Allocator, allocatorOf, type RefcountTableLocation } from "./refcounts/allocator.ts";
 import { type Tables, tablesOf } from "./mapping/write_tables.ts";
@@ -82,6 +83,8 @@ export interface ImageSetup {
   readonly end: number;
   /** See {@linkcode Image}. */
   readonly metadata?: MetadataRanges | undefined;
+  /** The references to each cluster when the image was opened; absent for a new image. */
+  readonly references?: RefcountMap | undefined;
   readonly isNew: boolean;
   readonly keepsAllocations: boolean;
   readonly limits: Limits;
@@ -105,6 +108,7 @@ export function imageOf(setup: ImageSetup): Image {
     table: setup.refcountTable,
     end: setup.end,
     metadata,
+    references: setup.references,
     isNew,
     cacheBytes: limits.refcountBytes,
     async onTableMoved(old: readonly RefcountTableLocation[]) {

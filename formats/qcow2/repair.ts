@@ -64,12 +64,27 @@ async function cappedRefcounts(
   context: CheckContext,
 ): Promise<{ get(cluster: number): number; skipTo(cluster: number): number }> {
   const { refcounts } = await computeRefcounts(storage, header, context);
+  const inFile = Math.ceil(storage.size / header.clusterSize);
   const capped = new Map<number, number>();
   for (let cluster = refcounts.skipTo(0); cluster !== Infinity; cluster = refcounts.skipTo(cluster + 1)) {
     const needed = refcounts.get(cluster);
-    if (needed > 0) capped.set(cluster, Math.min(needed, await onDisk.get(cluster)));
+    // New tables lie past the end of the file, where the references of damaged tables count in full.
+    if (needed > 0) capped.set(cluster, cluster < inFile ? Math.min(needed, await onDisk.get(cluster)) : needed);
   }
   return { get: (cluster) => capped.get(cluster) ?? 0, skipTo: refcounts.skipTo };
+}
+
+/**
+ * Counts the clusters past the end of the file that tables name: the file of the repaired image is longer, and they read
+ * as zeroes there. No new table may lie in them.
+ */
+async function countPastEnd(transaction: Transaction, { walk, onDisk }: RefcountComparison): Promise<void> {
+  const { storage, geometry: { clusterSize } } = transaction;
+  const first = walk.refcounts.skipTo(Math.ceil(storage.size / clusterSize));
+  for (let cluster = first; cluster !== Infinity; cluster = walk.refcounts.skipTo(cluster + 1)) {
+    const missing = walk.refcounts.get(cluster) - await onDisk.get(cluster);
+    if (missing > 0) await transaction.adjustRefcount(cluster, missing);
+  }
 }
 
 async function releaseLeaks(transaction: Transaction, { walk, onDisk }: RefcountComparison): Promise<void> {
@@ -91,6 +106,7 @@ async function repairInPlace(
 ): Promise<void> {
   const transaction = await beginTransaction(storage, header, context, { compared: true });
   await releaseLeaks(transaction, comparison);
+  await countPastEnd(transaction, comparison);
   await finishWithFlags(transaction, header);
 }
 

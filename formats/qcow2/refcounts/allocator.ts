@@ -13,6 +13,7 @@ import type { Header } from "../header/header.ts";
 import { REFCOUNT_TABLE_BYTES_MAX } from "../header/types.ts";
 import type { MetadataRanges } from "../metadata_overlap.ts";
 import { fillOnes, maxRefcount, refcountAt, refcountsPerBlock, setRefcount } from "./refcount_block.ts";
+import type { RefcountMap } from "./refcount_map.ts";
 import { REPAIR_FIRST } from "../refuse_corrupt.ts";
 
 /** File offset and length of the refcount table. */
@@ -70,6 +71,8 @@ export interface AllocatorSetup {
   readonly end: number;
   /** Clusters with metadata, which is kept up to date; absent for a new image. */
   readonly metadata?: MetadataRanges | undefined;
+  /** The references to each cluster when the image was opened; absent for a new image. */
+  readonly references?: RefcountMap | undefined;
   /**
    * Is called when the moved table is on stable storage: the header must name it before the `old` locations are freed.
    */
@@ -78,7 +81,7 @@ export interface AllocatorSetup {
 
 /** Returns the allocator of an image. */
 export function allocatorOf(setup: AllocatorSetup): Allocator {
-  const { storage, clusterSize, refcountOrder: order, isNew, metadata } = setup;
+  const { storage, clusterSize, refcountOrder: order, isNew, metadata, references } = setup;
   /** Clusters that one block counts. */
   const perBlock = refcountsPerBlock(clusterSize, order);
   const blocks = tableCache(storage, clusterSize, setup.cacheBytes);
@@ -123,10 +126,12 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     dirtyTo = Math.max(dirtyTo, index + 1);
   }
 
-  /** Refuses to allocate clusters with metadata, whose refcount of 0 is wrong. */
-  function refuseMetadataClusters(from: number, to: number): void {
+  /** Refuses to allocate clusters with metadata or guest data, whose refcount of 0 is wrong. */
+  function refuseUsedClusters(from: number, to: number): void {
     if (metadata === undefined) return;
-    for (let cluster = from; cluster < to; cluster++) if (metadata.at(cluster) !== null) throw uncounted(cluster);
+    for (let cluster = from; cluster < to; cluster++) {
+      if (metadata.at(cluster) !== null || references?.get(cluster)) throw uncounted(cluster);
+    }
   }
 
   /** Allocates free clusters from `firstFree` on that existing blocks count. Returns null if there are none. */
@@ -155,7 +160,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     let to = from;
     while (to < limit && to - from < count && refcountAt(block, order, to) === 0) to++;
     if (to === from) return null;
-    refuseMetadataClusters(index * perBlock + from, index * perBlock + to);
+    refuseUsedClusters(index * perBlock + from, index * perBlock + to);
     fillOnes(block, order, from, to);
     return { first: index * perBlock + from, count: to - from, atEnd: false };
   }
@@ -229,6 +234,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
       first = counted + 1;
       ({ last, present, missing } = layout(first, count));
     }
+    if (!isNew) refuseUsedClusters(first, last);
     const tableClusters = growTable(Math.floor((last - 1) / perBlock));
     end = last;
     const fill = (block: Uint8Array, index: number) => {
@@ -314,6 +320,7 @@ export function allocatorOf(setup: AllocatorSetup): Allocator {
     },
     async decrement(cluster) {
       const count = await update(cluster, -1);
+      references?.remove(cluster);
       if (count === 0) firstFree = Math.min(firstFree, cluster);
       return count;
     },

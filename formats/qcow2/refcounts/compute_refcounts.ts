@@ -51,11 +51,15 @@ export function noFindings(): Findings {
   };
 }
 
+/** References are counted up to this many clusters past the end of the file, which bounds the memory for damaged tables. */
+const PAST_END = 1 << 24;
+
 /** The state and the results of a walk over an image. */
 export interface Walk {
   readonly storage: Storage;
   readonly header: Header;
   readonly geometry: Geometry;
+  /** The references to each cluster of the file, and to those of the {@linkcode PAST_END} clusters after it. */
   readonly refcounts: RefcountMap;
   readonly findings: Findings;
   readonly context: CheckContext;
@@ -96,7 +100,10 @@ export async function computeRefcounts(storage: Storage, header: Header, context
   return walk;
 }
 
-/** Adds references to the clusters of the file bytes `[fileOffset, fileOffset + length)`. */
+/**
+ * Adds references to the clusters of the file bytes `[fileOffset, fileOffset + length)`. Clusters past the end of the file
+ * are named, too: nothing else may be allocated there.
+ */
 export function addReference(walk: Walk, fileOffset: number, length: number, what: string, times = 1): void {
   if (length <= 0) return;
   const { storage, geometry: { clusterSize }, refcounts, findings } = walk;
@@ -109,10 +116,12 @@ export function addReference(walk: Walk, fileOffset: number, length: number, wha
       fileOffset,
       times,
     );
-    return;
   }
-  const last = Math.floor((end - 1) / clusterSize);
-  for (let cluster = Math.floor(fileOffset / clusterSize); cluster <= last; cluster++) refcounts.add(cluster, times);
+  const countedEnd = Math.ceil(storage.size / clusterSize) + PAST_END;
+  const clustersEnd = Math.min(Math.ceil(end / clusterSize), countedEnd);
+  for (let cluster = Math.floor(fileOffset / clusterSize); cluster < clustersEnd; cluster++) {
+    refcounts.add(cluster, times);
+  }
 }
 
 async function walkL1(
@@ -121,9 +130,10 @@ async function walkL1(
   what: string,
   tables: Map<number, { times: number; active: boolean }>,
   active: boolean,
+  times = 1,
 ): Promise<void> {
   const { storage, geometry: { clusterSize }, findings } = walk;
-  addReference(walk, l1.fileOffset, l1.entries * 8, what);
+  addReference(walk, l1.fileOffset, l1.entries * 8, what, times);
   const bytes = new Uint8Array(l1.entries * 8);
   await readPadded(storage, bytes, l1.fileOffset);
   const view = viewOf(bytes);
@@ -132,18 +142,18 @@ async function walkL1(
     if (high === 0 && low === 0) continue;
     const entryOffset = l1.fileOffset + at;
     if (l1ReservedSet(high, low)) {
-      findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, entryOffset);
+      findings.note("corruption", `Entry ${at / 8} of the ${what} has reserved bits set`, entryOffset, times);
     }
     if (active && !isCopied(high)) walk.allCopied = false;
     const fileOffset = hostOffsetOf(high, low);
-    addReference(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`);
+    addReference(walk, fileOffset, clusterSize, `L2 table of entry ${at / 8} of the ${what}`, times);
     if (fileOffset % clusterSize !== 0) {
-      findings.note("corruption", `Entry ${at / 8} of the ${what} does not point at a cluster`, entryOffset);
+      findings.note("corruption", `Entry ${at / 8} of the ${what} does not point at a cluster`, entryOffset, times);
       continue;
     }
     if (fileOffset >= storage.size) continue;
     const use = tables.get(fileOffset) ?? { times: 0, active: false };
-    tables.set(fileOffset, { times: use.times + 1, active: use.active || active });
+    tables.set(fileOffset, { times: use.times + times, active: use.active || active });
   }
 }
 
@@ -151,6 +161,8 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
   const { storage, header, geometry: { clusterSize }, findings } = walk;
   const snapshots = await readSnapshots(storage, header);
   let end = header.snapshots.fileOffset;
+  /** L1 tables by file offset and length. A hostile image gives one large table to thousands of snapshots. */
+  const l1Tables = new Map<string, { readonly l1: Header["l1"]; readonly what: string; times: number }>();
   for (const snapshot of snapshots) {
     const { l1, id, name, extra, bytes } = snapshot;
     end += bytes;
@@ -163,8 +175,14 @@ async function walkSnapshots(walk: Walk, tables: Map<number, { times: number; ac
     } else if (l1.entries * 8 > L1_BYTES_MAX) {
       findings.note("corruption", `The ${what} is too long`, l1.fileOffset);
     } else {
-      await walkL1(walk, l1, what, tables, false);
+      const key = `${l1.fileOffset} ${l1.entries}`;
+      const table = l1Tables.get(key);
+      if (table) table.times++;
+      else l1Tables.set(key, { l1, what, times: 1 });
     }
+  }
+  for (const { l1, what, times } of l1Tables.values()) {
+    await walkL1(walk, l1, what, tables, false, times);
     await walk.context.checkpoint();
   }
   addReference(walk, header.snapshots.fileOffset, end - header.snapshots.fileOffset, "snapshot table");

@@ -12,6 +12,8 @@ export interface RefcountMap {
   get(cluster: number): number;
   /** Adds `times` references. Returns the new refcount, which saturates at 2^32 - 1. */
   add(cluster: number, times: number): number;
+  /** Removes a reference, if there is one. */
+  remove(cluster: number): void;
   /** Returns the first cluster at or after `cluster` that may have references; `Infinity` if there is none. */
   skipTo(cluster: number): number;
 }
@@ -37,6 +39,10 @@ export function refcountMap(): RefcountMap {
       page![cluster % PAGE_CLUSTERS] = count;
       if (cluster > last) last = cluster;
       return count;
+    },
+    remove(cluster) {
+      const present = pageOf(cluster);
+      if (present !== undefined && present[cluster % PAGE_CLUSTERS]! > 0) present[cluster % PAGE_CLUSTERS]!--;
     },
     skipTo(cluster) {
       let at = cluster;

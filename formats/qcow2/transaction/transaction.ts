@@ -18,6 +18,7 @@ import { readL1 } from "../mapping/mapping.ts";
 import { type MetadataRanges, readMetadataRanges } from "../metadata_overlap.ts";
 import { type RefcountSource, refcountUpdate } from "./refcount_update.ts";
 import { readPadded } from "../file_reads.ts";
+import { computeRefcounts, type Walk } from "../refcounts/compute_refcounts.ts";
 import { type OnDiskRefcounts, readOnDiskRefcounts } from "../refcounts/on_disk_refcounts.ts";
 import { checkMetadataRefcounts, corruptImage } from "../refuse_corrupt.ts";
 
@@ -63,7 +64,7 @@ export type ReferenceTarget = "data" | "an L2 table" | "bits of a bitmap";
 export interface TransactionOptions extends RefcountSource {
   /**
    * Whether the on-disk refcounts have been compared with the computed ones. If not, the release of metadata is
-   * refused.
+   * refused, and so is the allocation of a cluster to which a table refers, though its refcount is 0.
    */
   readonly compared?: boolean;
 }
@@ -83,12 +84,17 @@ export async function beginTransaction(
   const { clusterSize } = geometry;
   const onDisk = await readOnDiskRefcounts(storage, header);
   if (options.refcounts === undefined) await checkRefcountStructure(storage, header, onDisk);
-  const metadata = options.refcounts || options.compared ? null : await checkedMetadataRanges(storage, header, onDisk);
+  const isCompared = options.refcounts !== undefined || options.compared === true;
+  const metadata = isCompared ? null : await checkedMetadataRanges(storage, header, onDisk);
   const update = await refcountUpdate(storage, header, onDisk, options, context);
   const { rebuilds, order, clustersPerBlock, blocks, refcount, adjust } = update;
   const oldBlocks = new Map(onDisk.blocks.map(({ index, fileOffset }) => [index, fileOffset]));
   const newClusters = new Set<number>();
   let end = Math.ceil(storage.size / clusterSize);
+  let walk: Promise<Walk> | undefined;
+  /** Returns the references to each cluster, as the tables on disk have them until the commit. */
+  const computed = () =>
+    walk ??= computeRefcounts(storage, header, { ...context, checkpoint: () => context.checkpoint() });
 
   function addReferences(fileOffset: number, by: number, target: ReferenceTarget): Promise<void> | void {
     const cluster = fileOffset / clusterSize;
@@ -117,8 +123,9 @@ export async function beginTransaction(
       first = await update.findPastEnd(end, count);
       end = first + count;
     }
+    const references = isCompared ? undefined : (await computed()).refcounts;
     for (let nth = 0; nth < count; nth++) {
-      const structure = metadata?.at(first + nth) ?? null;
+      const structure = metadata?.at(first + nth) ?? (references?.get(first + nth) ? "data" : null);
       if (structure !== null) {
         const problem = `the refcount of cluster ${first + nth}, which holds ${structure}, is 0`;
         throw corruptImage(storage, problem, (first + nth) * clusterSize);

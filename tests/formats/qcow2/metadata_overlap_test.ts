@@ -232,18 +232,6 @@ Deno.test("a table without a refcount at the end of the file is not taken for fr
   assertBytes(storage.bytes().subarray(end, end + CLUSTER), table);
 });
 
-Deno.test("an entry for a free cluster does not point into a table that is allocated there", async () => {
-  const { bytes, offsets } = await sample();
-  const view = viewAll(bytes);
-  let free = 0;
-  while (view.getUint16(offsets.refcountBlock + free * 2) !== 0) free++;
-  setEntry(view, offsets.l2[0] + GUEST * 8, free * CLUSTER, true);
-  const writer = await editQcow2(new MemoryStorage(bytes), context);
-  await writer.write(new Uint8Array(512).fill(9), 2 * REACH);
-  const message = pointsAt(free * CLUSTER, "an L2 table");
-  await assert.rejects(writer.write(new Uint8Array(512).fill(9), GUEST * CLUSTER), { kind: "corrupt", message });
-});
-
 Deno.test("former clusters of the refcount table may hold data, and be overwritten", async () => {
   const random = rng(seed());
   const storage = new MemoryStorage();
