@@ -268,7 +268,10 @@ export const presets: readonly Preset[] = [
   {
     name: "xcp-ng",
     title: "XCP-ng, XenServer",
-    recipes: [{ ...VHD, most: 2040 * GIB }, { ...QCOW2, most: 16381 * GIB }],
+    recipes: [
+      { ...VHD, options: { ...VHD.options, creator: "tap" }, most: 2040 * GIB },
+      { ...QCOW2, most: 16381 * GIB },
+    ],
     size: { multipleOf: 2 * MIB },
     asks: [],
     rules: ["vhd-blocks", "partitions"],
@@ -276,6 +279,7 @@ export const presets: readonly Preset[] = [
     notes: [
       "VHD files of a fixed size are not taken",
       "Above 2040 GiB qcow2 is needed, which hosts take since May 2026",
+      "The VHD states tap as its creator and has a batmap, as those of the hosts: they resize no other",
     ],
     sources: [
       "https://docs.xcp-ng.org/installation/migrate-to-xcp-ng/",

@@ -8,6 +8,7 @@ import { SECTOR } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { CheckContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
+import type { FileRange } from "./batmap.ts";
 import { blockOffset, type Blocks } from "./structures.ts";
 
 /** Most entries of a BAT that is read as a whole, since all locations are in memory. 2040 GiB have 1,044,480 blocks. */
@@ -24,6 +25,8 @@ export interface BlockLocations {
   readonly overlaps: readonly { readonly start: number; readonly keepsOne: boolean }[];
   /** File offset where the last block ends; 0 without blocks. */
   readonly end: number;
+  /** Number of blocks outside the file, or over a structure. */
+  readonly faults: number;
 }
 
 /**
@@ -40,7 +43,7 @@ export async function readBlockLocations(
   const { bat, header, bitmapBytes, storage } = blocks;
   refuseManyBlocks(storage, bat.entries);
   const starts = new Uint32Array(bat.entries);
-  let count = 0;
+  let [count, faults] = [0, 0];
   for (let index = 0; index < bat.entries;) {
     const page = await bat.load(index);
     for (; index < page.end; index++) {
@@ -50,6 +53,7 @@ export async function readBlockLocations(
         count++;
       } catch (error) {
         if (wrong === undefined || !(error instanceof ImageError)) throw error;
+        faults++;
         wrong(index, error);
       }
     }
@@ -63,7 +67,22 @@ export async function readBlockLocations(
     if (start < end) overlaps.push({ start, keepsOne: start === last });
     else [last, end] = [start, start + sectors];
   }
-  return { starts: sorted, overlaps, end: count === 0 ? 0 : (sorted[count - 1]! + sectors) * SECTOR };
+  return { starts: sorted, overlaps, end: count === 0 ? 0 : (sorted[count - 1]! + sectors) * SECTOR, faults };
+}
+
+/** Returns the file offset of a block that overlaps one of `ranges`; `null` without one. */
+export function blockIn(
+  { bitmapBytes, header: { blockSize } }: Blocks,
+  { starts }: BlockLocations,
+  ranges: readonly FileRange[],
+): number | null {
+  if (ranges.length === 0) return null;
+  for (const sector of starts) {
+    const start = sector * SECTOR;
+    const end = start + bitmapBytes + blockSize;
+    if (ranges.some((range) => start < range.end && range.start < end)) return start;
+  }
+  return null;
 }
 
 /** Throws `unsupported` for more blocks than are read at once. */
@@ -76,10 +95,26 @@ export function refuseManyBlocks({ label }: Storage, blocks: number): void {
 /**
  * Returns the file offset where the last block ends; 0 without blocks.
  *
- * @throws ImageError `corrupt` for blocks that overlap, because a write to one would change the other
+ * @param batmap ranges of the file that the batmap takes
+ * @throws ImageError `corrupt` for blocks that overlap one another or the batmap, because a write to one would change the
+ *   other
  */
-export async function lastBlockEnd(blocks: Blocks, checkpoint: () => Promise<void>): Promise<number> {
-  const { overlaps, end } = await readBlockLocations(blocks, checkpoint);
+export async function lastBlockEnd(
+  blocks: Blocks,
+  batmap: readonly FileRange[],
+  checkpoint: () => Promise<void>,
+): Promise<number> {
+  const locations = await readBlockLocations(blocks, checkpoint);
+  const { overlaps, end } = locations;
+  const overBatmap = blockIn(blocks, locations, batmap);
+  if (overBatmap !== null) {
+    throw corrupt(
+      `Cannot write into "${blocks.storage.label}": the block at ${overBatmap} overlaps the batmap; ` +
+        `"check -r all" separates them`,
+      blocks.storage.label,
+      overBatmap,
+    );
+  }
   const [overlapping] = overlaps;
   if (!overlapping) return end;
   const { label } = blocks.storage;

@@ -7,7 +7,8 @@ import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import { type CheckContext, type CheckReport, MAX_PROBLEMS, type Problem } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { readBlockLocations } from "./block_locations.ts";
+import { batmapOffset, batmapRanges, findWrongBits, readBatmap } from "./batmap.ts";
+import { blockIn, type BlockLocations, readBlockLocations } from "./block_locations.ts";
 import { footerCopyFault } from "./footer_copies.ts";
 import { usedEnd } from "./used_end.ts";
 import { readImage, type VpcImage } from "./structures.ts";
@@ -33,10 +34,12 @@ export async function checkVpc(storage: Storage, { checkpoint }: CheckContext): 
   await checkParent(storage, image, addCorruption);
   if (image.blocks !== null) {
     const wrong = (_index: number, { message, offset }: ImageError) => addCorruption(message, offset);
-    const { overlaps } = await readBlockLocations(image.blocks, checkpoint, wrong);
+    const locations = await readBlockLocations(image.blocks, checkpoint, wrong);
+    const { overlaps } = locations;
     for (const { start } of overlaps) {
       addCorruption(`The block at ${start * SECTOR} begins before the previous block ends`, start * SECTOR);
     }
+    await checkBatmap(storage, image, locations, addCorruption, () => checkpoint());
   }
   const leaks = await countLeaks(storage, image, () => checkpoint());
   if (leaks > 0) {
@@ -59,6 +62,32 @@ async function checkFooters(storage: Storage, image: VpcImage, addCorruption: No
   if (image.blocks === null || image.isCopy) return;
   const fault = await footerCopyFault(storage, image);
   if (fault !== null) addCorruption(`The copy of the footer at the beginning of the file ${fault}`, 0);
+}
+
+/** Checks the batmap of an image whose creator states one: XenServer refuses the image without it, and trusts its bits. */
+async function checkBatmap(
+  storage: Storage,
+  image: VpcImage,
+  locations: BlockLocations,
+  addCorruption: Note,
+  checkpoint: () => Promise<void>,
+): Promise<void> {
+  const { blocks } = image;
+  if (blocks === null) return;
+  const state = await readBatmap(storage, image);
+  const headerOffset = batmapOffset(blocks.header);
+  if (state.kind === "invalid") {
+    addCorruption(`The batmap behind the block allocation table ${state.fault}`, headerOffset);
+  }
+  if (state.kind !== "valid") return;
+  const over = blockIn(blocks, locations, batmapRanges(blocks, state));
+  if (over !== null) addCorruption(`The block at ${over} overlaps the batmap`, over);
+  const wrong = (index: number) =>
+    addCorruption(
+      `The batmap states that block ${index} is full, and it is not`,
+      state.batmap.bitsOffset + (index >> 3),
+    );
+  await findWrongBits(blocks, state.batmap, wrong, checkpoint);
 }
 
 async function checkParent(storage: Storage, { parent }: VpcImage, addCorruption: Note): Promise<void> {

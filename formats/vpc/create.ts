@@ -9,14 +9,12 @@ import type { CreatePlan, DiskWriter } from "../contract.ts";
 import { uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { randomUuid } from "../shared/uuid.ts";
+import { batmapBitsBytes, newBatmap, writeBatmap, XEN_CREATOR, XEN_CREATOR_VERSION } from "./batmap.ts";
 import { bitmapBytesOf, encodeDynamicHeader, HEADER_BYTES } from "./dynamic_header.ts";
 import { DYNAMIC, encodeFooter, EPOCH, FIXED, FOOTER_BYTES } from "./footer.ts";
 import { exactGeometry, LARGEST } from "./geometry.ts";
-import { checkPlan, type CreateSettings, settingsOf } from "./options.ts";
+import { checkPlan, type CreateSettings, CREATOR, settingsOf } from "./options.ts";
 import { type BlockTarget, blockWriter, fixedWriter } from "./writer.ts";
-
-/** The field "Creator Application". For `vpc ` and `qemu` readers prefer the geometry to the current size. */
-const CREATOR = "dcst";
 
 /** Guest bytes of a block: the default of the specification, and the only size that some readers accept. */
 const BLOCK_SIZE = 2 << 20;
@@ -52,11 +50,12 @@ export async function createVpc(storage: WritableStorage, plan: CreatePlan): Pro
   return fixedWriter({ storage, size, isSparse, finish: () => storage.writeAt(footer, size) });
 }
 
-function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
+function footerFor({ size, isFixed, forceSize, isXen }: CreateSettings): Uint8Array {
   return encodeFooter({
     headerOffset: isFixed ? null : HEADER_OFFSET,
     timeStamp: Math.floor(Date.now() / 1000) - EPOCH,
-    creator: CREATOR,
+    creator: isXen ? XEN_CREATOR : CREATOR,
+    creatorVersion: isXen ? XEN_CREATOR_VERSION : 1 << 16,
     originalSize: size,
     currentSize: size,
     geometry: forceSize ? LARGEST : exactGeometry(size / SECTOR),
@@ -65,9 +64,14 @@ function footerFor({ size, isFixed, forceSize }: CreateSettings): Uint8Array {
   });
 }
 
-function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSettings, footer: Uint8Array): DiskWriter {
+function createDynamic(
+  storage: WritableStorage,
+  { size, isSparse, isXen }: CreateSettings,
+  footer: Uint8Array,
+): DiskWriter {
   const entries = ceilDiv(size, BLOCK_SIZE);
   const batBytes = alignUp(entries * 4, SECTOR);
+  const batmapBytes = isXen ? SECTOR + batmapBitsBytes(entries) : 0;
   const location = { fileOffset: BAT_OFFSET, entries, littleEndian: false };
   const fill = !isSparse
     ? (start: number, end: number) => writeZeroes(storage, start, end)
@@ -83,11 +87,12 @@ function createDynamic(storage: WritableStorage, { size, isSparse }: CreateSetti
     uninitialised: uninitialisedBlocks(fill),
     isSparse,
     edited: null,
-    end: BAT_OFFSET + batBytes,
+    end: BAT_OFFSET + batBytes + batmapBytes,
   };
   return blockWriter(target, true, async () => {
     await target.uninitialised.finish();
     await target.bat.flush();
+    if (isXen) await writeBatmap(storage, BAT_OFFSET + batBytes, await newBatmap(target.bat, BAT_OFFSET));
     const header = { tableOffset: BAT_OFFSET, tableEntries: entries, blockSize: BLOCK_SIZE };
     await storage.writeAt(encodeDynamicHeader(header), HEADER_OFFSET);
     await storage.writeAt(footer, target.end);

@@ -22,6 +22,11 @@ export interface DynamicHeader {
   readonly tableEntries: number;
   /** Guest bytes of a block, without its sector bitmap. */
   readonly blockSize: number;
+  /**
+   * The field "Data Offset": file offset of a further structure, which the specification reserves for later versions;
+   * `null` for none.
+   */
+  readonly nextOffset: number | null;
 }
 
 /** Returns the bytes of the sector bitmap before each block: one bit for each sector, rounded up to whole sectors. */
@@ -58,7 +63,14 @@ export function decodeDynamicHeader(
     throw fail(`its blocks have ${blockSize} bytes, and must have a power of two from ${SECTOR} on`);
   }
   if (view.getUint32(16) > 0x1fffff) throw fail("its block allocation table lies past the end of the file");
-  const header = { tableOffset: u64(view, 16), tableEntries: view.getUint32(TABLE_ENTRIES_AT), blockSize };
+  const next = view.getBigUint64(8);
+  const header = {
+    tableOffset: u64(view, 16),
+    tableEntries: view.getUint32(TABLE_ENTRIES_AT),
+    blockSize,
+    // Some writers fill only the lower half of the field with ones, or none of it.
+    nextOffset: next === 0n || next >= 0xffff_ffffn ? null : Number(next),
+  };
   if (!isValid && !tolerate?.(header)) throw wrongChecksum;
   return header;
 }
@@ -75,7 +87,7 @@ export function setTableEntries(bytes: Uint8Array, entries: number): void {
 }
 
 /** Returns the bytes of the header of an image without a parent. */
-export function encodeDynamicHeader(header: DynamicHeader): Uint8Array {
+export function encodeDynamicHeader(header: Omit<DynamicHeader, "nextOffset">): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   const view = viewOf(bytes);
   writeText(bytes, 0, COOKIE);

@@ -9,6 +9,7 @@ import type { GuestReader } from "../guest_reader.ts";
 import { hasNoHoles, uninitialisedBlocks, writeZeroes } from "../shared/uninitialised_blocks.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
+import { batmapRanges, readBatmap } from "./batmap.ts";
 import { type BlockReader, blockReader } from "./open.ts";
 import { lastBlockEnd } from "./block_locations.ts";
 import { repairFooterCopy } from "./footer_copies.ts";
@@ -29,8 +30,9 @@ export async function editVpc(storage: WritableStorage, context: EditContext): P
   const isSparse = !await hasNoHoles(storage);
   const { blocks, size } = image;
   if (blocks === null) return fixedWriter({ storage, size, isSparse, finish: () => Promise.resolve() });
+  const batmap = batmapRanges(blocks, await readBatmap(storage, image));
   // New blocks lie behind the old footer: all before it may be in use, by parent locators for instance.
-  const end = Math.max(await lastBlockEnd(blocks, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
+  const end = Math.max(await lastBlockEnd(blocks, batmap, () => Promise.resolve()), alignUp(image.endOffset, SECTOR));
   const parent = image.parent === null ? null : await context.openBacking(await readParent(image.parent, storage));
   // The first new block overwrites the footer at the end: from then on readers use its copy.
   await repairFooterCopy(storage, image);

@@ -35,6 +35,8 @@ export interface Footer {
   readonly timeStamp: number;
   /** Four characters that identify the program that created the image. */
   readonly creator: string;
+  /** Major version in the upper 16 bits, minor version in the lower. */
+  readonly creatorVersion: number;
   readonly originalSize: number;
   readonly currentSize: number;
   readonly geometry: Geometry;
@@ -84,6 +86,7 @@ export function decodeFooter(bytes: Uint8Array, label: string): Footer {
     headerOffset: type === FIXED ? null : fieldOf(view, 16, "offset of the dynamic disk header", label),
     timeStamp: view.getUint32(24),
     creator: String.fromCharCode(...bytes.subarray(28, 32)),
+    creatorVersion: view.getUint32(32),
     originalSize: Number(view.getBigUint64(40)),
     currentSize: fieldOf(view, 48, "current size", label),
     geometry: { cylinders: view.getUint16(56), heads: view.getUint8(58), sectors: view.getUint8(59) },
@@ -133,7 +136,7 @@ export function encodeFooter(footer: Footer): Uint8Array {
   view.setBigUint64(16, footer.headerOffset === null ? 0xffff_ffff_ffff_ffffn : BigInt(footer.headerOffset));
   view.setUint32(24, footer.timeStamp);
   writeText(bytes, 28, footer.creator);
-  view.setUint32(32, 1 << 16);
+  view.setUint32(32, footer.creatorVersion);
   writeText(bytes, 36, "Wi2k"); // the host system; the only other legal value is "Mac "
   view.setBigUint64(40, BigInt(footer.originalSize));
   view.setBigUint64(48, BigInt(footer.currentSize));

@@ -19,25 +19,22 @@ export function batBytesFor({ header }: Blocks, size: number): number {
 }
 
 /**
- * Moves blocks and parent locators that lie where the BAT of a disk of `size` guest bytes will lie, and a last block
+ * Moves blocks and parent locators that lie before `areaEnd`, where a longer BAT and a batmap will lie, and a last block
  * that the end of the file truncates. The guest bytes stay the same. The copies and a footer behind them are on stable
  * storage before BAT and header refer to them.
  *
- * @throws ImageError `unsupported` where the dynamic disk header lies behind the BAT
+ * @throws ImageError `unsupported` where the dynamic disk header or an unknown structure lies there
  */
 export async function makeRoomForBat(
   storage: WritableStorage,
   image: VpcImage,
   blocks: Blocks,
-  size: number,
+  areaEnd: number,
   isSparse: boolean,
   context: CheckContext,
 ): Promise<void> {
-  const area = {
-    start: blocks.header.tableOffset,
-    end: blocks.header.tableOffset + batBytesFor(blocks, size),
-  };
-  refuseHeaderInArea(area, blocks);
+  const area = { start: blocks.header.tableOffset, end: areaEnd };
+  refuseStructureIn(area, blocks);
   const end = Math.max(alignUp(storage.size, SECTOR), area.end);
   const allocator = { storage, bitmapBytes: blocks.bitmapBytes, blockSize: blocks.header.blockSize, isSparse, end };
   const moved = await copyBlocks(blocks, area, image.endOffset, allocator, context);
@@ -60,7 +57,13 @@ function overlapsArea({ start, end }: Area, from: number, to: number): boolean {
   return from < end && start < to;
 }
 
-function refuseHeaderInArea(area: Area, { storage: { label }, headerOffset }: Blocks): void {
+function refuseStructureIn(area: Area, { storage: { label }, headerOffset, header: { nextOffset } }: Blocks): void {
+  if (nextOffset !== null && nextOffset < area.end) {
+    const message =
+      `Cannot change "${label}": its dynamic disk header refers to an unknown structure at ${nextOffset}, ` +
+      `where the block allocation table must grow; convert it into a new image`;
+    throw new ImageError("unsupported", message, { path: label, offset: nextOffset });
+  }
   if (!overlapsArea(area, headerOffset, headerOffset + HEADER_BYTES)) return;
   const message = `Cannot resize "${label}": its dynamic disk header lies behind its block allocation table, ` +
     `which has no room to grow; convert it into a new image`;

@@ -11,6 +11,9 @@ import { ImageError } from "../errors.ts";
 /** Most guest bytes: 2040 GiB, the limit of Hyper-V and of all known readers. */
 export const MAX_SIZE = 2040 * 2 ** 30;
 
+/** The field "Creator Application". For `vpc ` and `qemu` readers prefer the geometry to the current size. */
+export const CREATOR = "dcst";
+
 /** The options of `create`. */
 export const CREATE_OPTIONS: readonly OptionSpec[] = [
   {
@@ -34,6 +37,14 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
       "because Windows refuses to attach a VHD file that has holes",
     default: true,
   },
+  {
+    name: "creator",
+    type: "choice",
+    help: "the program that the image states as its creator; tap is XenServer and XCP-ng, " +
+      "which resize only their own images: such an image has a batmap, as theirs",
+    values: [CREATOR, "tap"],
+    default: CREATOR,
+  },
 ];
 
 /** The options of a plan, with defaults for absent ones. */
@@ -43,6 +54,8 @@ export interface CreateSettings {
   readonly isFixed: boolean;
   readonly forceSize: boolean;
   readonly isSparse: boolean;
+  /** Whether the image states XenServer as its creator. */
+  readonly isXen: boolean;
 }
 
 /** Returns the settings of a plan. */
@@ -52,6 +65,7 @@ export function settingsOf({ size, options }: CreatePlan): CreateSettings {
     isFixed: options.subformat === "fixed",
     forceSize: options.force_size === true,
     isSparse: options.sparse !== false,
+    isXen: options.creator === "tap",
   };
 }
 

@@ -10,12 +10,13 @@ import { fillWithZeroes, zeroMethodFor } from "../shared/growth.ts";
 import type { CheckContext, RepairScope } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, sealHeader } from "./dynamic_header.ts";
-import { readBlockLocations } from "./block_locations.ts";
+import { batmapFor, batmapOffset, batmapRanges, clearBit, findWrongBits, readBatmap, writeBatmap } from "./batmap.ts";
+import { blockIn, readBlockLocations } from "./block_locations.ts";
 import { sealFooter } from "./footer.ts";
 import { repairFooterCopy, writeFooters } from "./footer_copies.ts";
 import { truncateUnused } from "./used_end.ts";
 import { type Blocks, readImage, type VpcImage } from "./structures.ts";
-import { copy } from "./move_blocks.ts";
+import { copy, makeRoomForBat } from "./move_blocks.ts";
 import { allocateAt } from "./writer.ts";
 
 /**
@@ -31,7 +32,10 @@ export async function repairVpc(storage: WritableStorage, scope: RepairScope, co
   if (scope === "all") {
     await repairChecksums(storage);
     const image = await readImage(storage);
-    if (image.blocks !== null) await repairBlocks(storage, image, image.blocks, checkpoint);
+    if (image.blocks !== null) {
+      await repairBlocks(storage, image, image.blocks, checkpoint);
+      await repairBatmap(storage, context);
+    }
   }
   const image = await readImage(storage, () => {});
   if (!image.isCopy) await truncateUnused(storage, image, checkpoint);
@@ -74,6 +78,41 @@ async function repairBlocks(
   for (const [index, start] of moved) await blocks.bat.set(index, start / SECTOR);
   await blocks.bat.flush();
   await storage.sync();
+}
+
+/**
+ * Clears wrong bits of the batmap, or writes a new one behind the BAT with all bits clear. The blocks and parent locators
+ * that lie there move to the end of the file.
+ */
+async function repairBatmap(storage: WritableStorage, context: CheckContext): Promise<void> {
+  const image = await readImage(storage);
+  const { blocks } = image;
+  const state = await readBatmap(storage, image);
+  if (blocks === null || state.kind === "absent") return;
+  const { tableOffset, tableEntries } = blocks.header;
+  const checkpoint = () => context.checkpoint();
+  const locations = await readBlockLocations(blocks, checkpoint, () => {});
+  const isOverlapped = blockIn(blocks, locations, batmapRanges(blocks, state)) !== null;
+  if (state.kind === "valid" && !isOverlapped) {
+    const { bits } = state.batmap;
+    let isWrong = false;
+    await findWrongBits(blocks, state.batmap, (index) => {
+      clearBit(bits, index);
+      isWrong = true;
+    }, checkpoint);
+    if (isWrong) await writeBatmap(storage, batmapOffset(blocks.header), state.batmap);
+    return await storage.sync();
+  }
+  // Blocks that overlap or lie outside the file are not moved.
+  if (locations.overlaps.length > 0 || locations.faults > 0) return;
+  const batmap = batmapFor({ kind: "absent" }, tableOffset, tableEntries, 0);
+  await repairFooterCopy(storage, image);
+  const areaEnd = batmap.bitsOffset + batmap.bits.length;
+  await makeRoomForBat(storage, image, blocks, areaEnd, !await hasNoHoles(storage), context);
+  await writeBatmap(storage, batmapOffset(blocks.header), batmap);
+  await storage.sync();
+  const moved = await readImage(storage);
+  if (moved.isCopy) await writeFooters(storage, image.bytes, moved.endOffset);
 }
 
 /**

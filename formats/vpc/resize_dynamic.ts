@@ -10,6 +10,15 @@ import { fillWithZeroes, truncateOnFailure, zeroMethodFor, zeroNewEnd } from "..
 import type { ChangeContext, Preallocation } from "../maintenance.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { HEADER_BYTES, setTableEntries } from "./dynamic_header.ts";
+import {
+  type Batmap,
+  batmapFor,
+  batmapOffset,
+  batmapRanges,
+  type BatmapState,
+  readBatmap,
+  writeBatmap,
+} from "./batmap.ts";
 import { editBlocks } from "./edit.ts";
 import { lastBlockEnd, refuseManyBlocks } from "./block_locations.ts";
 import { FOOTER_BYTES, resizedFooter } from "./footer.ts";
@@ -36,12 +45,14 @@ export async function growBlocks(
   context: ChangeContext,
 ): Promise<void> {
   refuseManyBlocks(storage, ceilDiv(size, blocks.header.blockSize));
-  await lastBlockEnd(blocks, () => context.checkpoint());
+  const batmap = await readBatmap(storage, image);
+  await lastBlockEnd(blocks, batmapRanges(blocks, batmap), () => context.checkpoint());
   const parent = image.parent === null ? null : await context.openBacking(await readParent(image.parent, storage));
   const isSparse = !await hasNoHoles(storage);
   await repairFooterCopy(storage, image);
-  await makeRoomForBat(storage, image, blocks, size, isSparse, context);
-  const longer = await growBat(storage, blocks, size);
+  const table = tableFor(blocks, batmap, size);
+  await makeRoomForBat(storage, image, blocks, table.end, isSparse, context);
+  const longer = await growBat(storage, blocks, size, table.batmap);
   // New blocks lie behind the footer at the end, which must stay valid until the new one is written.
   const end = alignUp(storage.size, SECTOR);
   const filling = zeroMethodFor(preallocation, isSparse);
@@ -66,8 +77,40 @@ export async function growBlocks(
   await writeFooters(storage, resizedFooter(image.bytes, size), target.end > end ? target.end : moved.endOffset);
 }
 
-/** Extends the BAT with free entries for `size` guest bytes. Returns the blocks of a disk of that size. */
-async function growBat(storage: WritableStorage, blocks: Blocks, size: number): Promise<Blocks> {
+/**
+ * Returns the end of the BAT of a disk of `size` guest bytes, that of its batmap included, and the batmap to write; `null`
+ * for none. A batmap moves with the end of the BAT, and is a new one where it was invalid.
+ */
+function tableFor(
+  blocks: Blocks,
+  state: BatmapState,
+  size: number,
+): { readonly end: number; readonly batmap: Batmap | null } {
+  const { tableOffset, tableEntries, blockSize } = blocks.header;
+  const end = tableOffset + batBytesFor(blocks, size);
+  if (state.kind === "absent") return { end, batmap: null };
+  const entries = Math.max(tableEntries, ceilDiv(size, blockSize));
+  const batmap = batmapFor(state, tableOffset, entries, blocks.bat.entries);
+  if (state.kind === "valid" && entries === tableEntries) {
+    // Only bits of entries behind the old end of the disk are cleared: they are free from now on.
+    const { bits, bitsOffset } = state.batmap;
+    const cleared = new Uint8Array(bits.length);
+    cleared.set(batmap.bits.subarray(0, bits.length));
+    return { end, batmap: { ...batmap, bits: cleared, bitsOffset } };
+  }
+  return { end: batmap.bitsOffset + batmap.bits.length, batmap };
+}
+
+/**
+ * Extends the BAT with free entries for `size` guest bytes, and writes its batmap. Returns the blocks of a disk of that
+ * size.
+ */
+async function growBat(
+  storage: WritableStorage,
+  blocks: Blocks,
+  size: number,
+  batmap: Batmap | null,
+): Promise<Blocks> {
   const { header, headerOffset } = blocks;
   const { tableOffset } = header;
   const oldEnd = tableOffset + blocks.bat.entries * 4;
@@ -76,8 +119,12 @@ async function growBat(storage: WritableStorage, blocks: Blocks, size: number): 
   for (let at = oldEnd; at < newEnd; at += free.length) {
     await storage.writeAt(free.subarray(0, Math.min(free.length, newEnd - at)), at);
   }
-  await storage.sync();
   const entries = ceilDiv(size, header.blockSize);
+  if (batmap !== null) {
+    const tableEntries = Math.max(header.tableEntries, entries);
+    await writeBatmap(storage, batmapOffset({ tableOffset, tableEntries }), batmap);
+  }
+  await storage.sync();
   if (entries > header.tableEntries) await writeTableEntries(storage, headerOffset, entries);
   const location = { fileOffset: tableOffset, entries, littleEndian: false };
   return { ...blocks, size, bat: openBlockTable(storage, location) };
@@ -114,12 +161,20 @@ export async function shrinkBlocks(
   size: number,
   context: ChangeContext,
 ): Promise<void> {
-  await lastBlockEnd(blocks, () => context.checkpoint());
+  const batmap = await readBatmap(storage, image);
+  await lastBlockEnd(blocks, batmapRanges(blocks, batmap), () => context.checkpoint());
   const isSparse = !await hasNoHoles(storage);
   await writeFooters(storage, resizedFooter(image.bytes, size), image.endOffset);
   const { bat, header, headerOffset, bitmapBytes } = blocks;
+  const entries = ceilDiv(size, header.blockSize);
+  if (batmap.kind === "valid") {
+    const { bitsOffset, bits: { length } } = batmap.batmap;
+    const { bits } = batmapFor(batmap, header.tableOffset, length * 8, entries);
+    await writeBatmap(storage, batmapOffset(header), { ...batmap.batmap, bitsOffset, bits });
+    await storage.sync();
+  }
   const dropped: number[] = [];
-  for (let index = ceilDiv(size, header.blockSize); index < bat.entries; index++) {
+  for (let index = entries; index < bat.entries; index++) {
     const entry = (await bat.load(index)).entry(index);
     if (entry === FREE) continue;
     dropped.push(entry * SECTOR);
@@ -128,7 +183,8 @@ export async function shrinkBlocks(
   }
   await bat.flush();
   await storage.sync();
-  await writeTableEntries(storage, headerOffset, ceilDiv(size, header.blockSize));
+  // The batmap lies behind the last entry of the BAT, so the BAT keeps its length where there may be one.
+  if (batmap.kind === "absent") await writeTableEntries(storage, headerOffset, entries);
   await truncateUnused(storage, await readImage(storage), () => context.checkpoint());
   if (!isSparse) return;
   for (const start of dropped) {

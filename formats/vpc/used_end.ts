@@ -10,6 +10,7 @@ import { HEADER_BYTES } from "./dynamic_header.ts";
 import { readBlockLocations } from "./block_locations.ts";
 import type { VpcImage } from "./structures.ts";
 import { decodeLocators } from "./parent_locator.ts";
+import { batmapRanges, readBatmap } from "./batmap.ts";
 import { truncateTo } from "./footer_copies.ts";
 
 /**
@@ -28,11 +29,14 @@ export async function usedEnd(storage: Storage, image: VpcImage, checkpoint: () 
   });
   // A block with an invalid BAT entry may lie anywhere in the file.
   if (!isWhole) return alignUp(storage.size, SECTOR);
+  // The length of an unknown structure is unknown, too.
+  if (header.nextOffset !== null && header.nextOffset < image.endOffset) return alignUp(image.endOffset, SECTOR);
   const bytes = new Uint8Array(HEADER_BYTES);
   await storage.readAt(bytes, headerOffset);
   const names = decodeLocators(bytes).filter(({ length }) => length > 0).map((one) => one.fileOffset + one.length);
   const tableEnd = header.tableOffset + header.tableEntries * 4;
-  return alignUp(Math.max(end, headerOffset + HEADER_BYTES, tableEnd, ...names), SECTOR);
+  const batmap = batmapRanges(image.blocks, await readBatmap(storage, image)).map((range) => range.end);
+  return alignUp(Math.max(end, headerOffset + HEADER_BYTES, tableEnd, ...names, ...batmap), SECTOR);
 }
 
 /** Truncates the file behind its used part. The footer at its end must be valid. */

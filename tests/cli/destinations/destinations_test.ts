@@ -265,6 +265,8 @@ Deno.test("xcp-ng: a dynamic VHD, blocks of 2 MiB, footer and its copy valid and
   assert.equal(text(file.subarray(header, header + 8)), "cxsparse");
   assert.equal(view.getUint32(header + 32), 2 * MIB);
   assert.equal(view.getUint32(header + 36), vhdChecksum(file.subarray(header, header + 1024), 36));
+  assert.deepEqual([text(file.subarray(28, 32)), view.getUint32(32)], ["tap\0", 0x10003]);
+  assert.equal(text(file.subarray(2048, 2056)), "tdbatmap", "a host of this creator's disks needs a batmap");
   assert.match(stderr, /XCP-ng, XenServer will take it: dynamic VHD, 6 MiB, blocks of 2 MiB, GPT valid/);
 });
 

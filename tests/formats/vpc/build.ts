@@ -20,6 +20,9 @@ export interface Built {
   /** Guest bytes. */
   readonly size: number;
   readonly creator?: string;
+  readonly creatorVersion?: number;
+  /** Whether a batmap lies behind the table, with the bits of the blocks whose `bitmap` is 0xff. */
+  readonly batmap?: boolean;
   /** Cylinders, heads, sectors. */
   readonly geometry?: readonly [number, number, number];
   readonly blockSize?: number;
@@ -50,9 +53,10 @@ export function buildVhd(built: Built): Uint8Array {
   const { blockSize = 2 << 20, blocks = [] } = built;
   const entries = Math.ceil(built.size / blockSize);
   const table = new Uint8Array(Math.ceil(entries * 4 / 512) * 512).fill(0xff);
+  const batmap = built.batmap ? batmapOf(blocks, AT.table + table.length, entries) : new Uint8Array(0);
   const locators = built.parent?.locators ?? [];
   // Each path has a sector of its own behind the table.
-  const bodyAt = AT.table + table.length + locators.length * 512;
+  const bodyAt = AT.table + table.length + batmap.length + locators.length * 512;
   const body: Uint8Array[] = [];
   let at = bodyAt;
   const bitmapBytes = Math.ceil(blockSize / 512 / 8 / 512) * 512;
@@ -66,9 +70,24 @@ export function buildVhd(built: Built): Uint8Array {
     body.push(bits, whole);
     at += bitmapBytes + blockSize;
   }
-  const header = headerOf(built, blockSize, entries, AT.table + table.length);
+  const header = headerOf(built, blockSize, entries, AT.table + table.length + batmap.length);
   const paths = locators.map(([, bytes]) => padded(bytes, 512));
-  return joined([footer, header, table, ...paths, ...body, tail]);
+  return joined([footer, header, table, batmap, ...paths, ...body, tail]);
+}
+
+/** The sector of the header and the bits. */
+function batmapOf(blocks: readonly BuiltBlock[], at: number, entries: number): Uint8Array {
+  const bits = new Uint8Array(Math.ceil(entries / 8 / 512) * 512);
+  for (const { index, bitmap } of blocks) if (bitmap === 0xff) bits[index >> 3] |= 0x80 >> (index & 7);
+  const header = new Uint8Array(512);
+  header.set(ascii("tdbatmap"));
+  view(header).setBigUint64(8, BigInt(at + 512));
+  view(header).setUint32(16, bits.length / 512);
+  view(header).setUint32(20, 0x10002);
+  view(header).setUint32(24, ~bits.reduce((sum, byte) => sum + byte, 0) >>> 0);
+  // A key hash, which no writer may lose.
+  header.fill(0x5a, 28, 93);
+  return joined([header, bits]);
 }
 
 /** Random blocks, with random bitmaps, of random bytes: what a bit hides must not show. */
@@ -96,6 +115,7 @@ function footerOf(built: Built): Uint8Array {
   fields.setUint32(12, 0x10000);
   fields.setBigUint64(16, built.type === 2 ? 0xffff_ffff_ffff_ffffn : 512n);
   bytes.set(ascii(built.creator ?? "win "), 28);
+  fields.setUint32(32, built.creatorVersion ?? (built.creator === "tap\0" ? 0x10003 : 0));
   bytes.set(ascii("Wi2k"), 36);
   fields.setBigUint64(40, BigInt(built.size));
   fields.setBigUint64(48, BigInt(built.size));
