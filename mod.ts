@@ -135,6 +135,7 @@ export type {
   ScanEvent,
   SourceSummary,
   Totals,
+  WarningListener,
 } from "./core/events.ts";
 export type { BenchJob, BenchWrite } from "./core/bench.ts";
 export type { BitmapChange } from "./core/bitmap.ts";

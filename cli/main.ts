@@ -6,14 +6,17 @@
 import { usageError } from "./args/usage.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
-import { onSignals } from "./process.ts";
+import { onSignals, STATUS_SIGNALS } from "./process.ts";
+import { isCalledQemuImg, readMode } from "./qemu_img_mode.ts";
 import { diagnosticOf, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import type { Io } from "./report/report.ts";
 
 const ABOUT = "Converts virtual disk images.";
 
 /** Runs the program with the given arguments; returns the exit code. Never throws. */
-export async function main(args: readonly string[], io: Io = processIo()): Promise<number> {
+export async function main(given: readonly string[], terminal: Io = processIo()): Promise<number> {
+  const { args, asQemuImg } = readMode(given, terminal.asQemuImg);
+  const io = asQemuImg ? { ...terminal, asQemuImg } : terminal;
   try {
     return await dispatch(args, io);
   } catch (error) {
@@ -26,12 +29,15 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
 
 /** Runs the program with the arguments of this process, and ends it. */
 export async function run(): Promise<void> {
-  Deno.exit(await main(Deno.args));
+  // Without a listener, Deno opens its debugger on a port when SIGUSR1 comes. Jobs add listeners that report progress.
+  onSignals(STATUS_SIGNALS, () => {});
+  Deno.exit(await main(Deno.args, { ...processIo(), asQemuImg: isCalledQemuImg() }));
 }
 
 async function dispatch(args: readonly string[], io: Io): Promise<number> {
   // Without arguments, a terminal gets the wizard.
-  const [first, ...rest] = args.length === 0 && io.errIsTerminal && io.inIsTerminal ? ["wizard"] : args;
+  const opensWizard = args.length === 0 && io.errIsTerminal && io.inIsTerminal && !io.asQemuImg;
+  const [first, ...rest] = opensWizard ? ["wizard"] : args;
   switch (first) {
     case undefined:
       throw usageError("Cannot tell what to do: no command is given");

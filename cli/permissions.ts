@@ -5,7 +5,7 @@
  */
 import { grantable, type JobFiles } from "../mod.ts";
 import { completeArgs } from "./args/parse_args.ts";
-import { type Io, visible } from "./report/report.ts";
+import { type Io, warningText } from "./report/report.ts";
 import type { CommandDef } from "./commands/command.ts";
 
 /** A command line, and why it allows more than the job needs. */
@@ -94,6 +94,6 @@ export async function printPermissions(
 ): Promise<void> {
   const complete = [def.name, ...completeArgs(def, args, "print-permissions")];
   const { command, warnings } = denoCommand(files, await programPath(), complete, Deno.build.os === "windows");
-  for (const warning of warnings) io.err(`diskcast: warning: ${visible(warning)}\n`);
+  for (const warning of warnings) io.err(`${warningText(warning)}\n`);
   io.out(`${command}\n`);
 }

@@ -14,6 +14,9 @@ export function isSet(variable: string, value?: string): boolean {
   return value === undefined ? text !== "" : text === value;
 }
 
+/** Signals on which qemu-img and dd report their progress; SIGINFO (Ctrl-T) exists on BSD and macOS only. */
+export const STATUS_SIGNALS: readonly Deno.Signal[] = ["SIGUSR1", "SIGINFO"];
+
 /** Calls `listener` for each of the signals; returns a function that removes the listeners. */
 export function onSignals<Name extends Deno.Signal>(
   names: readonly Name[],
@@ -26,7 +29,7 @@ export function onSignals<Name extends Deno.Signal>(
       Deno.addSignalListener(name, call);
       removers.push(() => Deno.removeSignalListener(name, call));
     } catch {
-      // No host has all signals: SIGINFO exists on BSD and macOS only, and Windows has few.
+      // No host has all signals, and Windows has few.
     }
   }
   return () => removers.forEach((remove) => remove());

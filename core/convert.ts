@@ -84,7 +84,7 @@ export class Conversion {
       allowRefs: job.allowRefs ?? [],
       forceShare: job.forceShare ?? false,
       decompressor: this.codecs.decompress,
-      onWarning: (message) => this.emit({ type: "warning", message }),
+      onWarning: (message, harmless = false) => this.emit({ type: "warning", message, ...(harmless && { harmless }) }),
     };
   }
 

@@ -15,7 +15,7 @@ import {
 } from "../formats/mod.ts";
 import { reportingCheckpoint, withPhases } from "./open_for_change.ts";
 import { checkJob } from "./target/check_job.ts";
-import type { ScanEvent } from "./events.ts";
+import type { ScanEvent, WarningListener } from "./events.ts";
 import type { ConvertContext, SyncMode, TargetSpec } from "./job.ts";
 import { throttleOf } from "./throttle.ts";
 import { formatNamed } from "./open/probe.ts";
@@ -44,7 +44,7 @@ export interface CreateImageContext extends Pick<ConvertContext, "formats" | "fi
   /** Called with progress events, where space is reserved. */
   readonly onEvent?: (event: ScanEvent) => void;
   /** Called with warnings, such as a guessed format. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: WarningListener;
 }
 
 /** Result of {@linkcode createImage}. */

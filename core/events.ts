@@ -56,9 +56,13 @@ export type ConvertEvent =
   }
   /** Guest bytes that could not be read and become zeroes (`salvage`). */
   | { readonly type: "bad"; readonly start: number; readonly end: number; readonly message: string }
-  | { readonly type: "warning"; readonly message: string }
+  /** `harmless`: what the job writes is right whether or not the warning is read. */
+  | { readonly type: "warning"; readonly message: string; readonly harmless?: boolean }
   /** What the result lacks though the job asked for it, where nothing is lost: shown in JSON only. */
   | { readonly type: "note"; readonly message: string };
+
+/** Called with warnings; `harmless` as in {@linkcode ConvertEvent}. */
+export type WarningListener = (message: string, harmless?: boolean) => void;
 
 /** Events of jobs other than conversions. */
 export type ScanEvent =

@@ -7,7 +7,7 @@ import { alignDown, alignUp, ImageError } from "../formats/mod.ts";
 import { reportingCheckpoint } from "./open_for_change.ts";
 import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
-import type { PlannedTarget, ScanEvent, SourceSummary, Totals } from "./events.ts";
+import type { PlannedTarget, ScanEvent, SourceSummary, Totals, WarningListener } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
 import { stepsOf } from "./copy/plan.ts";
 
@@ -33,7 +33,7 @@ const FIRST_TABLES = 512 << 10;
 /** Options of {@linkcode planConversion}. */
 export interface PlanContext extends Pick<ConvertContext, "formats" | "files" | "signal"> {
   /** Called with warnings. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: WarningListener;
   /** Called with phases and progress. */
   readonly onEvent?: (event: ScanEvent) => void;
 }
@@ -51,7 +51,7 @@ export async function planConversion(
   const conversion = new Conversion({ ...job, workers: 1 }, {
     ...rest,
     onEvent: (event) => {
-      if (event.type === "warning") onWarning?.(event.message);
+      if (event.type === "warning") onWarning?.(event.message, event.harmless);
       else if (event.type === "phase") onEvent?.(event);
     },
   }, dryOutput());

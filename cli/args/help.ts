@@ -24,7 +24,11 @@ export function commandHelp({ name, summary, usage, options, notes }: CommandDef
 /** The help of the whole program. */
 export function programHelp(commands: readonly Pick<CommandDef, "name" | "summary">[], about: string): string {
   return page("<command> [options]", about, [
-    ["Options", [["-V, --version", "show the version"], ["-h, --help", "show this help"]]],
+    ["Options", [
+      ["-V, --version", "show the version"],
+      ["-h, --help", "show this help"],
+      ["--as-qemu-img", "before the command: write to standard error only what qemu-img would write"],
+    ]],
     ["Commands", [
       ...commands.map(({ name, summary }): Row => [name, summary]),
       ["help", "show the help of a command"],

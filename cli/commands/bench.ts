@@ -172,7 +172,7 @@ function work({ image, options, job, warnings, view }: BenchRequest, context: Co
   const { count, depth, bufferSize, offset, step, write } = job;
   return runJob({ view, label: "Measuring" }, context, async (hooks) => {
     const { io } = context;
-    warnings.forEach(hooks.onWarning);
+    warnings.forEach((message) => hooks.onWarning(message, true));
     io.out(
       `Sending ${count} ${write ? "write" : "read"} requests, ${bufferSize} bytes each, ${depth} in parallel ` +
         `(starting at offset ${offset}, step size ${step})\n`,

@@ -20,7 +20,7 @@ import {
 } from "../args/read_options.ts";
 import type { Destination, DestinationCheck } from "../destinations/check.ts";
 import { convertExit } from "../exit_codes.ts";
-import { onSignals } from "../process.ts";
+import { onSignals, STATUS_SIGNALS } from "../process.ts";
 import { conversionReporter, reporterFor } from "../progress/choose.ts";
 import type { Reporter } from "../progress/progress.ts";
 import { diagnosticOf, stackText, visible, wantsDebug } from "../report/report.ts";
@@ -217,10 +217,9 @@ async function work(
   const io = besideTarget(job.target.path, terminal);
   const progress = await conversionReporter({ job, view, args }, io, raised);
   const { signal, paused } = progress;
-  // qemu-img and dd report their progress on these signals; without a listener they would end the process.
-  const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
+  const removeListeners = onSignals(STATUS_SIGNALS, progress.status);
   try {
-    view.warnings.forEach(progress.warn);
+    view.warnings.forEach((message) => progress.warn(message, true));
     const summary = await convert(job, { onEvent: progress.event, signal, ...(paused && { paused }) });
     if (view.destination) progress.phase("verify");
     const checked = view.destination && await checkResult(view.destination, summary);

@@ -18,7 +18,7 @@ import {
 } from "../args/read_options.ts";
 import { bothSizes, threeDigits } from "../../tui/human.ts";
 import { snapshotTable } from "../report/results.ts";
-import { visible } from "../report/report.ts";
+import { visible, warningWriter } from "../report/report.ts";
 import { runCommand } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
@@ -64,7 +64,7 @@ function infoRequest(parsed: ParsedArgs): InfoRequest {
 }
 
 async function work({ images: [image], options, chain, form }: InfoRequest, { io }: CommandContext): Promise<number> {
-  const onWarning = (message: string) => io.err(`diskcast: warning: ${visible(message)}\n`);
+  const onWarning = warningWriter(io);
   const infos = chain
     ? await inspectChain(image, { ...options, onWarning })
     : [await inspect(image, { ...options, onWarning })];

@@ -56,7 +56,7 @@ interface PlanReport {
 
 function work({ job, form, warnings, view }: PlanRequest, context: CommandContext): Promise<number> {
   return runJob({ view, label: "Sampling" }, context, async (hooks) => {
-    warnings.forEach(hooks.onWarning);
+    warnings.forEach((message) => hooks.onWarning(message, true));
     const plan = await planConversion(job, hooks);
     // `planConversion` has reported the warnings already, so the estimate gets no `onWarning`.
     const { signal, onEvent } = hooks;

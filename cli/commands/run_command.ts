@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { ConvertEvent, ConvertSummary, JobFiles, ScanEvent } from "../../mod.ts";
+import type { ConvertEvent, ConvertSummary, JobFiles, ScanEvent, WarningListener } from "../../mod.ts";
 import { isOn, parseArgs } from "../args/parse_args.ts";
 import { convertExit } from "../exit_codes.ts";
-import { onSignals } from "../process.ts";
+import { onSignals, STATUS_SIGNALS } from "../process.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import {
   type Diagnostic,
@@ -85,7 +85,7 @@ export interface JobProgress {
 export interface JobHooks {
   readonly signal: AbortSignal;
   readonly onEvent: (event: ConvertEvent | ScanEvent) => void;
-  readonly onWarning: (message: string) => void;
+  readonly onWarning: WarningListener;
 }
 
 /** The end of a job. */
@@ -108,8 +108,7 @@ export async function runJob(
 ): Promise<number> {
   const { reporterFor } = await import("../progress/choose.ts");
   const progress = reporterFor(view, io, label);
-  // qemu-img and dd report their progress on these signals; without a listener they would end the process.
-  const removeListeners = onSignals(["SIGUSR1", "SIGINFO"], progress.status);
+  const removeListeners = onSignals(STATUS_SIGNALS, progress.status);
   try {
     const { code = 0, summary, failure, err, out } = await job({
       signal,

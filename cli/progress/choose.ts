@@ -17,14 +17,18 @@ import type { ScreenedJob } from "./screen.ts";
 
 /** Returns a reporter of the form in `view`. `label`: the name of the work. */
 export function reporterFor(view: ProgressView, io: Io, label = "Copying"): Reporter {
-  const form = formFor(view);
+  const form = formFor(view, io);
   const plainIo = withPlain(view, io);
   const options = { asEvents: form === "json", quiet: view.quiet, label };
   return reporterWith(rendererFor(form, plainIo, label), options, plainIo);
 }
 
-/** Returns the form of a view. `accessible` replaces every form except those that programs read. */
-function formFor({ progress, accessible }: ProgressView): ProgressForm {
+/**
+ * Returns the form of a view. `accessible` replaces every form except those that programs read. In the qemu-img mode
+ * progress is written only where an option asks for it.
+ */
+function formFor({ progress, accessible }: ProgressView, { asQemuImg }: Io): ProgressForm {
+  if (asQemuImg && progress === "auto" && !accessible) return "none";
   const isForPeople = progress !== "json" && progress !== "qemu" && progress !== "none";
   return isForPeople && (accessible || isSet("ACCESSIBLE")) ? "accessible" : progress;
 }
@@ -63,7 +67,7 @@ export async function conversionReporter(
   signal: AbortSignal,
 ): Promise<ConversionReporter> {
   const { view } = shown;
-  if (formFor(view) !== "screen") return withoutScreen(view, io, signal);
+  if (formFor(view, io) !== "screen") return withoutScreen(view, io, signal);
   const { hasTerminal, hostTerminal } = await import("../../tui/screen.ts");
   const { fits, LEAST } = await import("../../tui/view.ts");
   const problem = screenProblem(hasTerminal(), () => fits(hostTerminal().size()), LEAST);

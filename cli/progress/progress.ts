@@ -54,7 +54,8 @@ export const byTimer: Every = (milliseconds, call) => {
 /** Reports a job to the user. */
 export interface Reporter {
   event(event: JobEvent): void;
-  warn(message: string): void;
+  /** Writes a warning; `harmless` as in `ConvertEvent`. */
+  warn(message: string, harmless?: boolean): void;
   /** Writes how far the job is, for a user who asks with a signal. */
   status(): void;
   /** Writes how the job ended, and resolves when all text is written. */

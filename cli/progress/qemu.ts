@@ -3,13 +3,18 @@
  *
  * @module
  */
-import { percent, totalWork } from "../../tui/progress.ts";
+import { percent, type Progress, totalWork } from "../../tui/progress.ts";
 import { diagnosticText, type Io } from "../report/report.ts";
 import { directOutput, type ProgressOutput } from "../../tui/bounded_output.ts";
 import { outputOf, type Renderer } from "./progress.ts";
 
 function lineOf(value: number): string {
   return `    (${value.toFixed(2)}/100%)\r`;
+}
+
+/** Formats a job under way as one line, as qemu-img writes it on SIGUSR1. */
+export function qemuStatusText(state: Progress): string {
+  return `    (${(totalWork(state) === 0 ? 0 : percent(state)).toFixed(2)}/100%)`;
 }
 
 /** Returns `io.out`. Progress that cannot be written must not end the job; a result that follows throws by itself. */

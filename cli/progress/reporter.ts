@@ -4,9 +4,10 @@
  * @module
  */
 import { advance, type JobEvent, startProgress, tick } from "../../tui/progress.ts";
-import { type Io, visible } from "../report/report.ts";
+import { type Io, isWritten, warningText } from "../report/report.ts";
 import { statusText } from "./plain.ts";
 import type { Renderer, Reporter } from "./progress.ts";
+import { qemuStatusText } from "./qemu.ts";
 
 /** Read errors that are reported one by one. */
 const READ_ERRORS_SHOWN = 20;
@@ -43,18 +44,18 @@ export function reporterWith(renderer: Renderer, { asEvents, quiet, label }: War
     renderer.event(state, event, now);
   };
   const filtered = readErrorFilter();
-  const warn = (message: string) => {
+  const warn = (message: string, harmless = false) => {
     if (asEvents) render({ type: "warning", message });
-    else if (!quiet) renderer.note(`diskcast: warning: ${visible(message)}`, state);
+    else if (!quiet && isWritten(harmless, io)) renderer.note(warningText(message), state);
   };
   return {
     warn,
     status() {
       state = tick(state, io.now());
-      renderer.note(statusText(state, label, io.now()), state);
+      renderer.note(io.asQemuImg ? qemuStatusText(state) : statusText(state, label, io.now()), state);
     },
     event(event) {
-      if (event.type === "warning") return warn(event.message);
+      if (event.type === "warning") return warn(event.message, event.harmless);
       if (event.type === "bad" && !asEvents) {
         const line = filtered(event.message);
         if (line !== null) warn(line);

@@ -11,7 +11,7 @@ import type { Screen, Terminal } from "../../tui/screen.ts";
 import type { ConvertView } from "../args/convert_args.ts";
 import { shellWord } from "../permissions.ts";
 import { onSignals } from "../process.ts";
-import { diagnosticText, type Io, visible } from "../report/report.ts";
+import { diagnosticText, type Io, visible, warningText } from "../report/report.ts";
 import type { ConversionReporter, Outcome } from "./progress.ts";
 
 /** A conversion that a screen shows. */
@@ -150,7 +150,7 @@ function endText(
 }
 
 function warningLines(warnings: readonly string[], bad: number): string[] {
-  const shown = warnings.slice(0, MOST_WARNINGS).map((line) => `diskcast: warning: ${visible(line)}`);
+  const shown = warnings.slice(0, MOST_WARNINGS).map((line) => warningText(line));
   const more = warnings.length - shown.length;
   return [
     ...shown,

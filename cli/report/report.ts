@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ImageError } from "../../mod.ts";
+import { ImageError, type WarningListener } from "../../mod.ts";
 import { visible } from "../../tui/human.ts";
 import type { AsyncSink } from "../../tui/bounded_output.ts";
 import { isSet } from "../process.ts";
@@ -26,6 +26,8 @@ export interface Io {
   readonly errIsTerminal: boolean;
   /** Whether questions can be answered. */
   readonly inIsTerminal?: boolean;
+  /** Whether the program behaves as qemu-img: see `cli/qemu_img_mode.ts`. */
+  readonly asQemuImg?: boolean;
   /** Whether only plain characters may be written: no colours, no block letters. */
   readonly plain: boolean;
   /** Returns the columns of the terminal; 80 where unknown. */
@@ -163,6 +165,26 @@ function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | 
 /** Formats a diagnostic as lines. */
 export function diagnosticText({ message, hint }: Diagnostic): string {
   return `diskcast: ${visible(message)}\n${hint === undefined ? "" : `Hint: ${hint}\n`}`;
+}
+
+/** Formats a warning, without a line feed. */
+export function warningText(message: string): string {
+  return `diskcast: warning: ${visible(message)}`;
+}
+
+/**
+ * Returns whether a warning is written: in the qemu-img mode harmless ones are not, because qemu-img does not write them
+ * and programs take output on standard error for a failure.
+ */
+export function isWritten(harmless: boolean, { asQemuImg }: Pick<Io, "asQemuImg">): boolean {
+  return !(asQemuImg && harmless);
+}
+
+/** Returns a listener that writes warnings, for a command without progress. */
+export function warningWriter(io: Io): WarningListener {
+  return (message, harmless = false) => {
+    if (isWritten(harmless, io)) io.err(`${warningText(message)}\n`);
+  };
 }
 
 /** Whether DISKCAST_DEBUG is set and may be read; never prompts for a permission. */

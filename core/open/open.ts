@@ -19,6 +19,7 @@ import {
   type StoredFile,
   windowOf,
 } from "../../formats/mod.ts";
+import type { WarningListener } from "../events.ts";
 import type { ImageSpec } from "../job.ts";
 import { resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
@@ -33,7 +34,7 @@ export interface OpenOptions {
   /** Whether files are opened without locks. */
   readonly forceShare: boolean;
   readonly files?: Files;
-  readonly onWarning: (message: string) => void;
+  readonly onWarning: WarningListener;
   /** Returns the storage to use in place of a file that an image names, which is not opened. Not for backing files. */
   readonly substitute?: (file: NamedFile, imagePath: string) => Storage;
   /** Decompresses clusters, maybe in workers. */
@@ -159,9 +160,10 @@ class ChainOpener {
     if (namedBy !== null) {
       onWarning(
         `"${namedBy}" does not state the format of its backing file "${storage.label}"; taken as ${format.name}`,
+        true,
       );
     } else if (guessed) {
-      onWarning(`no format is recognised in "${storage.label}"; taken as raw (-f raw says so)`);
+      onWarning(`no format is recognised in "${storage.label}"; taken as raw (-f raw says so)`, true);
     }
     return format;
   }

@@ -17,6 +17,7 @@ import {
 } from "../../formats/mod.ts";
 import { chainOf } from "./chain.ts";
 import type { ConvertContext, ImageSpec } from "../job.ts";
+import type { WarningListener } from "../events.ts";
 import { openImage, type OpenOptions } from "./open.ts";
 
 /** Options of {@linkcode openDisk}. */
@@ -26,7 +27,7 @@ export interface OpenDiskOptions extends Pick<ConvertContext, "formats" | "files
   /** Whether files are opened without locks. */
   readonly forceShare?: boolean;
   /** Called with warnings, such as a guessed format. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: WarningListener;
 }
 
 /** Returns the options with their defaults. */

@@ -5,7 +5,7 @@
  */
 import { alignUp, type GuestReader, ImageError, type WriterTraits } from "../../formats/mod.ts";
 import { pad } from "../open/readers.ts";
-import type { GptAction } from "../events.ts";
+import type { GptAction, WarningListener } from "../events.ts";
 import type { PartitionTable } from "./gpt.ts";
 import type { TargetSpec } from "../job.ts";
 
@@ -42,12 +42,13 @@ export function warnOfRounding(
   format: string,
   { size, sector }: Pick<WriterTraits, "size" | "sector">,
   wanted: number,
-  onWarning: (message: string) => void,
+  onWarning: WarningListener,
 ): void {
   if (size <= wanted) return;
   const bytes = size - wanted === 1 ? "1 byte" : `${size - wanted} bytes`;
   onWarning(
     `the disk gets ${size} bytes, ${bytes} of zeroes at its end: ${format} disks have whole sectors of ${sector}`,
+    true,
   );
 }
 
