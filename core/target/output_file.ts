@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  copyAccess,
   dirname,
   type Files,
   heldByQemu,
@@ -123,9 +124,10 @@ async function begin(
   if (oldFile?.isDevice) return { entry: { path, part: path, storage: oldFile, inPlace: true } };
   const part = partName(path);
   try {
-    const storage = await createPart(files, path, part, sources);
+    // A user who may not read the old file must not read the new one before it has the rights of the old one.
+    const storage = await createPart(files, path, part, sources, oldFile !== undefined);
     try {
-      if (oldFile) await keepAccess(path, part);
+      if (oldFile) await copyAccess(oldFile, storage);
     } catch (error) {
       await storage[Symbol.asyncDispose]();
       await files.remove(part).catch(() => {});
@@ -178,35 +180,6 @@ async function realTarget(path: string, links = 0): Promise<string> {
     if (error instanceof ImageError) throw error;
     return path;
   }
-}
-
-/** Gives the new file the owner, group and access rights of the old one. */
-async function keepAccess(path: string, part: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  try {
-    const old = await Deno.stat(path);
-    const sameGroup = await keepOwner(part, old);
-    if (old.mode !== null) await Deno.chmod(part, old.mode & (sameGroup ? 0o777 : 0o707));
-  } catch (error) {
-    throw hostError(error, "keep the access rights of", path);
-  }
-}
-
-/** Gives a file the owner and group of `old`, or the group alone; returns whether it has the group. */
-async function keepOwner(part: string, { uid, gid }: Deno.FileInfo): Promise<boolean> {
-  const now = await Deno.stat(part);
-  if (now.uid === uid && now.gid === gid) return true;
-  // Only root may change the owner; other users may set a group that they are in.
-  for (const owner of [uid, now.uid]) {
-    try {
-      await Deno.chown(part, owner, gid);
-      return true;
-    } catch (error) {
-      // Some file systems have no owners.
-      if (error instanceof Deno.errors.NotCapable) throw error;
-    }
-  }
-  return now.gid === gid;
 }
 
 /** Opens and locks the file that is to be replaced, or the device that is to be written; `undefined` where none exists. */
@@ -270,9 +243,15 @@ function refuseSource(storage: StoredFile, path: string, sources: SourceFiles): 
 }
 
 /** Creates and locks the temporary file. One that a killed run has left is removed first; one in use is an error. */
-async function createPart(files: Files, path: string, part: string, sources: SourceFiles): Promise<StoredFile> {
+async function createPart(
+  files: Files,
+  path: string,
+  part: string,
+  sources: SourceFiles,
+  ownerOnly: boolean,
+): Promise<StoredFile> {
   await removeStale(files, path, part, sources);
-  const storage = await files.create(part).catch((error) => {
+  const storage = await files.create(part, { ownerOnly }).catch((error) => {
     throw isRefused(error) ? otherRun(path, part, error) : asErrorOfPath(error, path, part);
   });
   try {
@@ -357,7 +336,15 @@ async function publish(files: Files, entry: Pending, sync: SyncMode): Promise<vo
     await files.rename(part, path);
     // The rename is durable once the folder is synced. Where the host cannot sync folders, syncing the file again commits the
     // rename on the usual journalling file systems.
-    if (sync !== "never" && !await syncFolder(dirname(path))) await storage.sync();
+    if (sync !== "never" && !await syncFolder(dirname(path)).catch((error) => asUnsynced(error, path))) {
+      await storage.sync();
+    }
   }
   await storage[Symbol.asyncDispose]();
+}
+
+function asUnsynced(error: unknown, path: string): never {
+  const why = error instanceof Error ? error.message : String(error);
+  const message = `"${path}" is complete and has its name, but a power failure may undo that: ${why}`;
+  throw new ImageError("io", message, { path, cause: error });
 }

@@ -54,6 +54,7 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
       if (checkFileType(found, path) !== isDevice) throw refusedFile(path, "it was replaced while it was opened");
       const identity = identityOf(found);
       const size = file.seekSync(0, Deno.SeekMode.End);
+      if (!Number.isSafeInteger(size)) throw tooLong(path);
       const exclusive = isDevice && (options.exclusive ?? false);
       const host = openHostFile(path, { file, identity, write, exclusive });
       return new FileStorage(path, file, { isDevice, isNew: false, read: true, identity, size, host });
@@ -70,6 +71,7 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
  * Creates a new, empty file for writing; reading it back is possible only if Deno has been allowed to read `path` before.
  * Deno asks for write access to `path` only.
  *
+ * @param options `ownerOnly`: no other user may open the file, from the first moment
  * @throws ImageError `refused` if the path exists already; `missing` if its folder does not exist; `permission`, `io`
  *
  * @example
@@ -87,10 +89,13 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
  * await Deno.remove(folder, { recursive: true });
  * ```
  */
-export async function createFileStorage(path: string): Promise<FileStorage> {
+export async function createFileStorage(
+  path: string,
+  { ownerOnly = false }: { readonly ownerOnly?: boolean } = {},
+): Promise<FileStorage> {
   const read = (await Deno.permissions.query({ name: "read", path })).state === "granted";
   try {
-    const file = await Deno.open(path, { read, write: true, createNew: true });
+    const file = await Deno.open(path, { read, write: true, createNew: true, mode: ownerOnly ? 0o600 : 0o666 });
     try {
       // Deno returns information about an open file only with read access.
       const identity = read ? identityOf(file.statSync()) : null;
@@ -132,6 +137,13 @@ function checkFileType(found: Deno.FileInfo, path: string): boolean {
 
 function refusedFile(path: string, found: string): ImageError {
   return new ImageError("refused", `Cannot open "${path}": ${found}`, { path });
+}
+
+/** Sizes and offsets are numbers of JavaScript, which are exact up to 2^53 - 1. */
+function tooLong(path: string): ImageError {
+  const message =
+    `Cannot open "${path}": it is longer than ${Number.MAX_SAFE_INTEGER} bytes, the most that is supported`;
+  return new ImageError("unsupported", message, { path });
 }
 
 function identityOf(found: Deno.FileInfo): FileIdentity | null {

@@ -6,7 +6,7 @@
 import type { BlockDevice } from "./block_devices.ts";
 import type { ImageUse } from "./host.ts";
 import { hostError } from "./host_error.ts";
-import type { Files } from "./types.ts";
+import type { Files, StoredFile } from "./types.ts";
 
 /**
  * The file system of the host.
@@ -21,7 +21,7 @@ import type { Files } from "./types.ts";
  */
 export const hostFiles: Files = {
   open: async (path, options) => (await import("./file.ts")).openFileStorage(path, options),
-  create: async (path) => (await import("./file.ts")).createFileStorage(path),
+  create: async (path, options) => (await import("./file.ts")).createFileStorage(path, options),
   async pipe(path, signal) {
     return await isPipe(path) ? (await import("./pipe.ts")).pipeStorage(path, signal) : null;
   },
@@ -68,4 +68,9 @@ export async function heldByQemu(path: string, use: ImageUse): Promise<boolean |
 /** Syncs the directory entries of a folder; returns whether that was possible. */
 export async function syncFolder(path: string): Promise<boolean> {
   return (await import("./host.ts")).syncFolder(path);
+}
+
+/** Gives the file `to` the owner, the group and the access rights of `from`. */
+export async function copyAccess(from: StoredFile, to: StoredFile): Promise<void> {
+  (await import("./access.ts")).copyAccess(from, to);
 }

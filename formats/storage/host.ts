@@ -8,6 +8,8 @@
  *
  * @module
  */
+import { ImageError } from "../errors.ts";
+import { hostError } from "./host_error.ts";
 import { cPath, errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
 
 /** The identity of a file, equal for two names of one file. */
@@ -73,6 +75,7 @@ export interface OpenFile {
 const EINTR = 4;
 const ENXIO = 6;
 const EWOULDBLOCK = 11;
+const EIO = 5;
 const EBUSY = 16;
 const EINVAL = 22;
 /** EPERM, EINVAL, ENOTTY, ENOSYS, EOPNOTSUPP: the file does not support the call. */
@@ -180,19 +183,36 @@ function isLocked(libc: Libc, descriptor: number, byte: bigint): boolean | null 
 
 /**
  * Syncs the directory entries of a folder, after a rename in it. Returns whether that was possible: it needs read access to
- * the folder or `--allow-ffi`, and does not exist on Windows.
+ * the folder or `--allow-ffi`, and does not exist on Windows and some file systems.
+ *
+ * @throws ImageError `io` where the host could not write the entries
  */
 export function syncFolder(path: string): boolean {
   if (Deno.build.os === "windows") return false;
+  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return syncFolderByLibc(path);
+  let folder: Deno.FsFile;
   try {
-    if (Deno.permissions.querySync({ name: "read", path }).state === "granted") {
-      using folder = Deno.openSync(path, { read: true });
-      folder.syncSync();
-      return true;
-    }
+    folder = Deno.openSync(path, { read: true });
   } catch {
     return false;
   }
+  using _closed = folder;
+  try {
+    folder.syncSync();
+    return true;
+  } catch (error) {
+    if (isUnsupportedSync(error)) return false;
+    throw hostError(error, "sync the folder", path);
+  }
+}
+
+/** Whether the file system cannot sync folders (EINVAL, EROFS, ENOTSUP). */
+function isUnsupportedSync(error: unknown): boolean {
+  const { code } = error as { readonly code?: string };
+  return code === "EINVAL" || code === "EROFS" || code === "ENOTSUP" || code === "EBADF";
+}
+
+function syncFolderByLibc(path: string): boolean {
   const libc = openLibc();
   if (!libc) return false;
   try {
@@ -200,7 +220,9 @@ export function syncFolder(path: string): boolean {
     const descriptor = open(libc, `${path}/.`, O_RDONLY);
     if (descriptor < 0) return false;
     const synced = libc.symbols.fsync(descriptor) === 0;
+    const failed = !synced && errnoOf(libc) === EIO;
     libc.symbols.close(descriptor);
+    if (failed) throw new ImageError("io", `Cannot sync the folder "${path}": input/output error`, { path });
     return synced;
   } finally {
     libc.close();

@@ -110,8 +110,12 @@ export interface Files {
    * Returns how the host uses an open block device; `null` where it does not report that. Absent: there are no devices.
    */
   deviceUses?(file: StoredFile): Promise<readonly DeviceUse[] | null>;
-  /** Creates a new file; throws `refused` if the path exists. */
-  create(path: string): Promise<StoredFile>;
+  /**
+   * Creates a new file; throws `refused` if the path exists.
+   *
+   * @param options `ownerOnly`: no other user may open it, from the first moment
+   */
+  create(path: string, options?: { readonly ownerOnly?: boolean }): Promise<StoredFile>;
   /**
    * Opens the pipe at `path` for writing; `null` where `path` is no pipe. Absent: there are no pipes.
    *

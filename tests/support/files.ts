@@ -40,9 +40,9 @@ export function watchedFiles(report: (operation: FileOperation) => void): Files 
       whole("open", path);
       return new WatchedFile(await hostFiles.open(path, options), report);
     },
-    async create(path) {
+    async create(path, options) {
       whole("create", path);
-      return new WatchedFile(await hostFiles.create(path), report);
+      return new WatchedFile(await hostFiles.create(path, options), report);
     },
     async rename(from, to) {
       whole("rename", to);

@@ -28,8 +28,8 @@ export function journaledFiles(journal: Step[]): Files {
       const file = await hostFiles.open(path, options);
       return options?.write === true ? journaledFile(file, path, journal) : file;
     },
-    async create(path) {
-      const file = await hostFiles.create(path);
+    async create(path, options) {
+      const file = await hostFiles.create(path, options);
       journal.push({ action: "create", path });
       return journaledFile(file, path, journal);
     },
