@@ -117,12 +117,16 @@ export {
   mapExtents,
   measure,
   openDisk,
-  partitionTable,
   planConversion,
   rebase,
   resize,
 } from "./core/mod.ts";
 export { deviceUseText, listDevices } from "./core/devices.ts";
+export { diskContents, partitionTable } from "./core/disk.ts";
+export type { DiskContents } from "./core/disk_contents.ts";
+export type { BootAnswer, BootSupport } from "./core/contents/boot.ts";
+export type { Partition } from "./core/contents/partitions.ts";
+export type { FileSystem } from "./core/contents/signatures.ts";
 export { type CompressedShare, compressedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
 export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";

@@ -13,7 +13,6 @@ import type { CompareOptions, Comparison } from "./compare.ts";
 import type { CreatedImage, CreateImageContext, CreateJob } from "./create.ts";
 import type { DigestOptions, DigestSummary } from "./digest.ts";
 import type { ConvertSummary } from "./events.ts";
-import type { PartitionTable } from "./target/gpt.ts";
 import type { ImageInfo, SnapshotInfo } from "./inspect.ts";
 import type { ConvertContext, ConvertJob, ImageSpec } from "./job.ts";
 import type { JobFiles } from "./target/job_files.ts";
@@ -334,26 +333,6 @@ export async function measure(job: MeasureJob, options: MeasureOptions = {}): Pr
  */
 export async function bench(image: ImageSpec, job: BenchJob, options: ChangeOptions = {}): Promise<number> {
   return await (await import("./bench.ts")).bench(image, job, options);
-}
-
-/**
- * Returns the partition table of a disk. Reads the first sectors and, for a GPT, its entries and its backup.
- *
- * @param sectorSize bytes of a logical sector of the disk, if known (`Disk.logicalSectorSize`). A GPT of another sector size
- * is found, too: compare it with `gpt.sector`
- * @throws ImageError where the disk cannot be read
- *
- * @example
- * ```ts
- * import { openDisk, partitionTable } from "./mod.ts";
- * import assert from "node:assert/strict";
- *
- * await using disk = await openDisk("tests/samples/sample.qcow2");
- * assert.equal((await partitionTable(disk)).kind, "mbr");
- * ```
- */
-export async function partitionTable(disk: GuestReader, sectorSize?: number): Promise<PartitionTable> {
-  return await (await import("./target/gpt.ts")).partitionTable(disk, sectorSize);
 }
 
 /**

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { imageFiles, inspect, inspectChain } from "../../mod.ts";
-import type { FormatInfo, ImageInfo, InfoValue, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
+import { diskContents, ImageError, imageFiles, inspect, inspectChain, openDisk } from "../../mod.ts";
+import type { DiskContents, FormatInfo, ImageInfo, InfoValue, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
 import { isOn } from "../args/parse_args.ts";
 import {
   formatOption,
@@ -27,6 +27,11 @@ export const infoCommand: LoadedCommand = {
   options: [
     formatOption,
     { long: "backing-chain", group: READING, help: "open the backing files as well, and show every image" },
+    {
+      long: "contents",
+      group: READING,
+      help: "show partitions, file systems and boot loaders; opens the backing files as well",
+    },
     ...readingOptions,
     outputOption,
     permissionsOption,
@@ -35,14 +40,18 @@ export const infoCommand: LoadedCommand = {
     `Without --backing-chain only the image itself is opened. For every file that it names, the output says whether it
 exists and may be opened: inside the folder of the image, or in a folder of --allow-ref.
 
+On a terminal the contents of the disk are shown without --contents, where the image needs no other file: the partition
+table, partitions, file systems by their signatures, and what BIOS and UEFI find to start. A few sectors are read for them.
+
 Examples:
   diskcast info disk.qcow2
-  diskcast info --backing-chain --output=json overlay.qcow2`,
+  diskcast info --backing-chain --output=json overlay.qcow2
+  diskcast info --contents --output=json disk.vhdx`,
   run: (args, context) =>
     runCommand(
       {
         read: infoRequest,
-        files: ({ images, options, chain }) => imageFiles(images, { ...options, chain }),
+        files: ({ images, options, chain, contents }) => imageFiles(images, { ...options, chain: chain || contents }),
         work,
       },
       args,
@@ -52,6 +61,7 @@ Examples:
 
 interface InfoRequest extends ImagesToRead {
   readonly chain: boolean;
+  readonly contents: boolean;
   readonly form: "human" | "json";
 }
 
@@ -59,21 +69,49 @@ function infoRequest(parsed: ParsedArgs): InfoRequest {
   return {
     ...onlyImageToRead(parsed, "info"),
     chain: isOn(parsed, "backing-chain"),
+    contents: isOn(parsed, "contents"),
     form: outputForm(parsed, ["human", "json"]),
   };
 }
 
-async function work({ images: [image], options, chain, form }: InfoRequest, { io }: CommandContext): Promise<number> {
+async function work(request: InfoRequest, { io }: CommandContext): Promise<number> {
+  const { images: [image], options, chain, form } = request;
   const onWarning = warningWriter(io);
   const infos = chain
     ? await inspectChain(image, { ...options, onWarning })
     : [await inspect(image, { ...options, onWarning })];
-  io.out(
-    form === "json"
-      ? `${JSON.stringify(chain ? infos.map(infoJson) : infoJson(infos[0]), null, 4)}\n`
-      : infos.map(infoText).join("\n"),
-  );
+  const contents = await contentsFor(request, infos[0]!, form === "human" && io.outIsTerminal === true);
+  const report = contents && await import("../report/contents.ts");
+  if (form === "json") {
+    const [top, ...rest] = infos.map(infoJson);
+    const first = contents ? { ...top, contents: report!.contentsJson(contents) } : top;
+    io.out(`${JSON.stringify(chain ? [first, ...rest] : first, null, 4)}\n`);
+    return 0;
+  }
+  const [top, ...rest] = infos.map(infoText);
+  const lines = contents ? report!.contentsLines(contents) : [];
+  io.out([top + lines.map((line) => `${line}\n`).join(""), ...rest].join("\n"));
   return 0;
+}
+
+/**
+ * Returns the contents of the disk, if they are asked for, or offered and in the file of the image alone.
+ *
+ * @param offered whether they are shown without `--contents`; then an image that cannot be read has none
+ */
+async function contentsFor(
+  { images: [image], options, contents }: InfoRequest,
+  { backing, names }: ImageInfo,
+  offered: boolean,
+): Promise<DiskContents | undefined> {
+  if (!contents && (!offered || backing || names.length > 0)) return undefined;
+  try {
+    await using disk = await openDisk(image!, options);
+    return await diskContents(disk, disk.layers[0]!.disk.logicalSectorSize);
+  } catch (error) {
+    if (!contents && error instanceof ImageError) return undefined;
+    throw error;
+  }
 }
 
 /** Returns an image under the names of `qemu-img info --output=json`; only `named-files` is not one of them. */

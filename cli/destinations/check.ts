@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { openDisk, partitionTable } from "../../mod.ts";
-import type { ConvertSummary } from "../../mod.ts";
+import { diskContents, ImageError, openDisk, partitionTable } from "../../mod.ts";
+import type { ConvertSummary, DiskContents, OpenedDisk } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
 import { nextCommands } from "./recipes.ts";
 import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./rules.ts";
@@ -36,7 +36,18 @@ export async function finishedFile(path: string, format: string): Promise<Finish
     sectorSize: logicalSectorSize,
     tableSectorSize: table.kind === "gpt" ? table.gpt.sector : logicalSectorSize,
     backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
+    boot: await bootOf(disk, logicalSectorSize),
   };
+}
+
+/** Returns what firmware finds to start; a text: why it cannot be read. */
+async function bootOf(disk: OpenedDisk, sectorSize: number): Promise<DiskContents["boot"] | string> {
+  try {
+    return (await diskContents(disk, sectorSize)).boot;
+  } catch (error) {
+    if (error instanceof ImageError) return error.message;
+    throw error;
+  }
 }
 
 /** Whether a destination takes a finished file, and the lines that report it. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BootSupport } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
 import { sizeRuleOf } from "./recipes.ts";
 import type { Preset, Recipe, RuleName } from "./table.ts";
@@ -25,6 +26,8 @@ export interface FinishedFile {
   readonly tableSectorSize: number;
   /** Of a GPT: whether its backup is valid and in the last sector. */
   readonly backupAtEnd: boolean;
+  /** What firmware finds to start; a text: why it could not be read. */
+  readonly boot: BootSupport | string;
 }
 
 /** The result of a rule; `null` where it does not apply. */
@@ -136,6 +139,25 @@ export interface Verdict {
   readonly ok: boolean;
   /** The problems; where there are none, the rules that passed. */
   readonly findings: readonly string[];
+  /** Why the disk may not boot there; absent where its firmware finds a boot loader. */
+  readonly mayNotBoot?: string;
+}
+
+const FIRMWARE = { bios: "BIOS", uefi: "UEFI" } as const;
+
+/** Returns the kinds of firmware of a destination that find a boot loader; a text: why none does. */
+function bootOf(preset: Preset, { boot, table }: FinishedFile): readonly string[] | string {
+  if (typeof boot === "string") return `its contents cannot be read (${boot})`;
+  if (preset.needsGpt && table !== "gpt") {
+    return `it has ${table === "mbr" ? "an MBR" : "no partition table"}, and machines there boot only from a GPT`;
+  }
+  const kinds = preset.firmware === undefined ? ["uefi", "bios"] as const : [preset.firmware];
+  const bootable = kinds.filter((kind) => boot[kind].boots).map((kind) => FIRMWARE[kind]);
+  if (bootable.length > 0) return bootable;
+  const reasons = kinds.map((kind) => [FIRMWARE[kind], boot[kind].boots ? "" : boot[kind].why] as const);
+  const [first] = reasons;
+  if (reasons.every(([, why]) => why === first![1])) return first![1];
+  return reasons.map(([kind, why]) => `${why} (${kind})`).join(" and ");
 }
 
 /** Applies all rules of a destination to a finished file. */
@@ -151,10 +173,14 @@ export function verdictOf(preset: Preset, recipe: Recipe, file: FinishedFile): V
   ].filter((finding) => finding !== null);
   const problems = findings.flatMap((finding) => "problem" in finding ? [finding.problem] : []);
   const passed = findings.flatMap((finding) => "passed" in finding ? [finding.passed] : []);
-  return { ok: problems.length === 0, findings: problems.length > 0 ? problems : passed };
+  if (problems.length > 0) return { ok: false, findings: problems };
+  const boot = bootOf(preset, file);
+  if (typeof boot === "string") return { ok: true, findings: passed, mayNotBoot: boot };
+  return { ok: true, findings: [...passed, `boot loader for ${boot.join(" and ")}`] };
 }
 
 /** Formats a verdict as one line. */
-export function verdictText(preset: Preset, { ok, findings }: Verdict): string {
-  return `${preset.title} ${ok ? "will take it" : "will not take it"}: ${findings.join(", ")}`;
+export function verdictText(preset: Preset, { ok, findings, mayNotBoot }: Verdict): string {
+  const boot = mayNotBoot === undefined ? "" : `; and it may not boot there, because ${mayNotBoot}`;
+  return `${preset.title} ${ok ? "will take it" : "will not take it"}: ${findings.join(", ")}${boot}`;
 }

@@ -42,6 +42,10 @@ export interface Preset {
   /** Questions of the wizard besides those that depend on the source. */
   readonly asks: readonly ("compress" | "backing" | "adapter")[];
   readonly rules: readonly RuleName[];
+  /** The kinds of firmware that its machines have. Default: the user may choose BIOS or UEFI. */
+  readonly firmware?: "bios" | "uefi";
+  /** Whether its firmware boots only from a GPT. */
+  readonly needsGpt?: boolean;
   /**
    * Commands to type next. {file}, {folder}, {name}, {stem} (the name without ending), {format} and {bytes} (of the
    * disk) are filled in.
@@ -181,6 +185,7 @@ export const presets: readonly Preset[] = [
   {
     name: "hyperv-gen1",
     title: "Microsoft Hyper-V, generation 1 (BIOS)",
+    firmware: "bios",
     recipes: [
       { format: "vhdx", options: { subformat: "dynamic", block_size: "1M", sparse: "off" }, extension: "vhdx" },
       { ...VHD, options: { subformat: "dynamic", sparse: "off" }, most: 2040 * GIB },
@@ -199,6 +204,8 @@ export const presets: readonly Preset[] = [
   {
     name: "hyperv-gen2",
     title: "Microsoft Hyper-V, generation 2 (UEFI)",
+    firmware: "uefi",
+    needsGpt: true,
     recipes: [
       { format: "vhdx", options: { subformat: "dynamic", block_size: "1M", sparse: "off" }, extension: "vhdx" },
     ],
@@ -353,12 +360,13 @@ export const presets: readonly Preset[] = [
   {
     name: "utm-raw",
     title: "UTM and Lima with Apple's virtualization, vfkit (raw)",
+    firmware: "uefi",
     recipes: [RAW],
     size: { multipleOf: 512 },
     asks: [],
     rules: ["raw-exact", "partitions"],
     next: [],
-    notes: ["UTM imports it as a drive; Lima takes it as the image of an instance"],
+    notes: ["UTM imports it as a drive; Lima takes it as the image of an instance", "It boots by UEFI"],
     sources: ["https://github.com/lima-vm/lima/issues/2713", "https://github.com/utmapp/UTM/issues/7609"],
     date: DATE,
   },

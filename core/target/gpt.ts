@@ -61,7 +61,7 @@ export type PartitionTable =
 /** Logical sector sizes in bytes, that which is tried first before the other. */
 const SECTOR_SIZES = [512, 4096];
 
-/** Implements `partitionTable` of `mod.ts`. */
+/** Implements `partitionTable` of `disk.ts`. */
 export async function partitionTable(disk: GuestReader, sectorSize?: number): Promise<PartitionTable> {
   const head = await readAt(disk, 0, Math.min(disk.size, 8192));
   let why = "the primary header is missing";
