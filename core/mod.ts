@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { GuestReader, NamedFile } from "../formats/mod.ts";
+import type { NamedFile } from "../formats/mod.ts";
 import type { BenchJob } from "./bench.ts";
 import type { BitmapChange } from "./bitmap.ts";
 import type { ChangeOptions, ChangeSpec } from "./open_for_change.ts";

@@ -16,7 +16,9 @@ export type BootAnswer =
 
 /** The answers for both kinds of firmware. That the loader then starts a system was not tried. */
 export interface BootSupport {
+  /** Legacy BIOS. */
   readonly bios: BootAnswer;
+  /** UEFI without entries of its own, as on a new machine. */
   readonly uefi: BootAnswer;
 }
 

@@ -17,8 +17,38 @@ export function crc(bytes: Uint8Array): number {
 
 const ENTRIES = 128 * 128;
 
-/** Writes a table with one partition into a disk whose last sector holds the backup header. */
-export function putGpt(disk: Uint8Array, sector: number): void {
+/** A partition to write. */
+export interface GptEntry {
+  /** Type GUID as text. */
+  readonly type: string;
+  /** First and last sector. */
+  readonly first: number;
+  readonly last: number;
+  readonly name?: string;
+  /** The lowest 32 attribute bits. */
+  readonly attributes?: number;
+}
+
+/** Returns a GUID as it is stored: the first three fields little-endian. */
+export function guidBytes(text: string): Uint8Array {
+  const bytes = Uint8Array.from(text.replaceAll("-", "").match(/../g)!, (hex) => parseInt(hex, 16));
+  return Uint8Array.from([3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15], (at) => bytes[at]!);
+}
+
+function entryBytes({ type, first, last, name = "", attributes = 0 }: GptEntry): Uint8Array {
+  const entry = new Uint8Array(128);
+  const view = new DataView(entry.buffer);
+  entry.set(guidBytes(type));
+  entry.fill(0x77, 16, 32);
+  view.setBigUint64(32, BigInt(first), true);
+  view.setBigUint64(40, BigInt(last), true);
+  view.setUint32(48, attributes, true);
+  [...name].forEach((letter, at) => view.setUint16(56 + 2 * at, letter.charCodeAt(0), true));
+  return entry;
+}
+
+/** Writes a table into a disk whose last sector holds the backup header; default: one partition of all usable sectors. */
+export function putGpt(disk: Uint8Array, sector: number, partitions?: readonly GptEntry[]): void {
   const last = disk.length / sector - 1;
   const span = ENTRIES / sector;
   const entries = new Uint8Array(ENTRIES);
@@ -26,6 +56,10 @@ export function putGpt(disk: Uint8Array, sector: number): void {
   const entry = new DataView(entries.buffer);
   entry.setBigUint64(32, BigInt(2 + span), true);
   entry.setBigUint64(40, BigInt(last - span - 1), true);
+  if (partitions) {
+    entries.fill(0);
+    partitions.forEach((one, index) => entries.set(entryBytes(one), 128 * index));
+  }
   const header = (own: number, other: number, entriesLba: number) => {
     const bytes = new Uint8Array(sector);
     const view = new DataView(bytes.buffer);

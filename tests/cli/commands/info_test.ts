@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { inspect } from "../../../mod.ts";
 import { threeDigits } from "../../../tui/human.ts";
 import { diskcast, diskcastProcess } from "../../support/diskcast.ts";
+import { main } from "../../../cli/main.ts";
 import { hasQemu, qemuImg, qemuImgOk, scratch } from "../../support/qemu.ts";
 import { watchedFiles } from "../../support/files.ts";
 import { samplesIn } from "./support.ts";
@@ -115,4 +116,82 @@ Deno.test("sizes have three digits, as qemu-img writes them", () => {
     "1.5 TiB",
   ]] as const;
   for (const [bytes, text] of rows) assert.equal(threeDigits(bytes), text);
+});
+
+const sample = new URL("../../samples/sample.qcow2", import.meta.url).pathname;
+const CONTENTS = [
+  "Contents:",
+  "    partition table: MBR",
+  "    partition 1: FAT16 (LBA), active, 63.0 MiB at 1.0 MiB, FAT16",
+  "    boot loader for UEFI: none, it has no EFI system partition",
+  "    boot loader for BIOS: none, its first sector has no boot code",
+];
+
+/** Runs `info` with a terminal as its output. */
+async function infoOnTerminal(...args: string[]): Promise<string> {
+  let out = "";
+  await main(["info", ...args], {
+    out: (text) => void (out += text),
+    err: () => {},
+    outIsTerminal: true,
+    errIsTerminal: false,
+    plain: true,
+    columns: () => 80,
+    now: () => performance.now(),
+  });
+  return out;
+}
+
+Deno.test("--contents shows partitions, file systems and boot loaders below the lines of qemu-img", async () => {
+  const plain = await diskcast("info", sample);
+  assert.ok(!plain.stdout.includes("Contents:"));
+  const human = await diskcast("info", "--contents", sample);
+  assert.equal(human.stdout, `${plain.stdout}${CONTENTS.join("\n")}\n`);
+  const json = JSON.parse((await diskcast("info", "--contents", "--output=json", sample)).stdout);
+  assert.deepEqual(json.contents, {
+    "partition-table": "mbr",
+    "sector-size": 512,
+    "partitions": [{
+      "number": 1,
+      "start": 1 << 20,
+      "size": 63 << 20,
+      "type": "FAT16 (LBA)",
+      "type-id": "0x0e",
+      "active": true,
+      "file-system": "FAT16",
+    }],
+    "boot": {
+      "bios": { "boots": false, "why": "its first sector has no boot code" },
+      "uefi": { "boots": false, "why": "it has no EFI system partition" },
+    },
+  });
+  const { contents: _, ...rest } = json;
+  assert.deepEqual(rest, JSON.parse((await diskcast("info", "--output=json", sample)).stdout));
+});
+
+Deno.test("a terminal gets the contents of an image that needs no other file; JSON and overlays need --contents", async () => {
+  await using folder = await scratch();
+  assert.ok((await infoOnTerminal(sample)).endsWith(`${CONTENTS.join("\n")}\n`));
+  assert.ok(!(await infoOnTerminal("--output=json", sample)).includes("contents"));
+  await Deno.copyFile(sample, folder.file("base.qcow2"));
+  const overlay = folder.file("overlay.qcow2");
+  assert.equal((await diskcast("create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", overlay)).code, 0);
+  assert.ok(!(await infoOnTerminal(overlay)).includes("Contents:"));
+  assert.ok((await infoOnTerminal("--contents", overlay)).includes(CONTENTS.join("\n")));
+  // Contents that cannot be read are left out, unless they are asked for.
+  await Deno.remove(folder.file("base.qcow2"));
+  const asked = await diskcast("info", "--contents", overlay);
+  assert.deepEqual([asked.code, asked.stdout], [1, ""]);
+  assert.match(asked.stderr, /base\.qcow2/);
+});
+
+Deno.test("--print-permissions of --contents has the backing files", async () => {
+  await using folder = await scratch();
+  await Deno.copyFile(sample, folder.file("base.qcow2"));
+  const overlay = folder.file("overlay.qcow2");
+  assert.equal((await diskcast("create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", overlay)).code, 0);
+  const without = await diskcast("info", "--print-permissions", overlay);
+  assert.ok(!without.stdout.includes("base.qcow2"));
+  const contents = await diskcast("info", "--contents", "--print-permissions", overlay);
+  assert.ok(contents.stdout.includes("base.qcow2"));
 });

@@ -13,7 +13,7 @@ import {
   sizeRuleOf,
   writableRecipes,
 } from "../../../cli/destinations/recipes.ts";
-import { type FinishedFile, verdictOf } from "../../../cli/destinations/rules.ts";
+import { type FinishedFile, verdictOf, verdictText } from "../../../cli/destinations/rules.ts";
 import { finishedFile } from "../../../cli/destinations/check.ts";
 import { presets } from "../../../cli/destinations/table.ts";
 import { presetsJson, presetsText } from "../../../cli/commands/presets.ts";
@@ -308,6 +308,73 @@ Deno.test("rules find every problem", async () => {
     assert.equal(verdict.ok, false, String(message));
     assert.match(verdict.findings.join("; "), message);
   }
+});
+
+const yes = { boots: true, by: "code" } as const;
+const no = (why: string) => ({ boots: false, why }) as const;
+
+/** A destination, the table and the boot loaders of a disk, and the end of its verdict. */
+const boots:
+  readonly (readonly [preset: string, table: FinishedFile["table"], boot: FinishedFile["boot"], text: RegExp])[] = [
+    ["hyperv-gen1", "gpt", { bios: yes, uefi: no("a") }, /, boot loader for BIOS$/],
+    [
+      "hyperv-gen1",
+      "gpt",
+      { bios: no("its GPT has no BIOS boot partition"), uefi: yes },
+      /; and it may not boot there, because its GPT has no BIOS boot partition$/,
+    ],
+    ["hyperv-gen2", "gpt", { bios: no("a"), uefi: yes }, /, boot loader for UEFI$/],
+    [
+      "hyperv-gen2",
+      "gpt",
+      { bios: yes, uefi: no("it has no EFI system partition") },
+      /; and it may not boot there, because it has no EFI system partition$/,
+    ],
+    ["hyperv-gen2", "mbr", { bios: yes, uefi: yes }, /because it has an MBR, and machines there boot only from a GPT$/],
+    [
+      "hyperv-gen2",
+      "none",
+      { bios: yes, uefi: yes },
+      /because it has no partition table, and machines there boot only/,
+    ],
+    ["utm-raw", "mbr", { bios: yes, uefi: no("a") }, /; and it may not boot there, because a$/],
+    ["azure", "mbr", { bios: yes, uefi: no("a") }, /, boot loader for BIOS$/],
+    ["azure", "gpt", { bios: yes, uefi: yes }, /, boot loader for UEFI and BIOS$/],
+    [
+      "azure",
+      "gpt",
+      { bios: no("a"), uefi: no("b") },
+      /; and it may not boot there, because b \(UEFI\) and a \(BIOS\)$/,
+    ],
+    ["azure", "none", { bios: no("a"), uefi: no("a") }, /; and it may not boot there, because a$/],
+    [
+      "azure",
+      "gpt",
+      "Cannot read",
+      /; and it may not boot there, because its contents cannot be read \(Cannot read\)$/,
+    ],
+  ];
+
+Deno.test("the verdict says for which firmware there is a boot loader, or why the disk may not boot", async () => {
+  await using folder = await scratch();
+  const path = await source(folder);
+  for (const [name, table, boot, text] of boots) {
+    const preset = presetNamed(name);
+    // The other rules have tests of their own.
+    const judged = { ...preset, rules: [], recipes: [{ format: "raw", options: {}, extension: "raw" }] };
+    const file = { ...await finishedFile(path, "raw"), size: GIB, table, boot };
+    const verdict = verdictOf(judged, judged.recipes[0]!, file);
+    assert.equal(verdict.ok, true);
+    assert.match(verdictText(preset, verdict), text);
+  }
+});
+
+Deno.test("a disk that may not boot at its destination is converted, and the line says why", async () => {
+  await using folder = await scratch();
+  const sample = new URL("../../samples/sample.qcow2", import.meta.url).pathname;
+  const { code, stderr } = await diskcast("convert", "--for", "hyperv-gen2", sample, folder.file("a.vhdx"));
+  assert.equal(code, 0);
+  assert.match(stderr, /will take it: .*, MBR; and it may not boot there, because it has an MBR, and machines there/);
 });
 
 Deno.test("presets prints the table as text and as JSON", async () => {
