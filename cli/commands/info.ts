@@ -80,7 +80,11 @@ async function work(request: InfoRequest, { io }: CommandContext): Promise<numbe
   const infos = chain
     ? await inspectChain(image, { ...options, onWarning })
     : [await inspect(image, { ...options, onWarning })];
-  const contents = await contentsFor(request, infos[0]!, form === "human" && io.outIsTerminal === true);
+  const contents = await contentsFor(
+    request,
+    infos[0]!,
+    form === "human" && io.outIsTerminal === true && !io.asQemuImg,
+  );
   const report = contents && await import("../report/contents.ts");
   if (form === "json") {
     const [top, ...rest] = infos.map(infoJson);

@@ -127,10 +127,10 @@ const CONTENTS = [
   "    boot loader for BIOS: none, its first sector has no boot code",
 ];
 
-/** Runs `info` with a terminal as its output. */
-async function infoOnTerminal(...args: string[]): Promise<string> {
+/** Runs a command with a terminal as its output. */
+async function onTerminal(...args: string[]): Promise<string> {
   let out = "";
-  await main(["info", ...args], {
+  await main(args, {
     out: (text) => void (out += text),
     err: () => {},
     outIsTerminal: true,
@@ -171,13 +171,14 @@ Deno.test("--contents shows partitions, file systems and boot loaders below the 
 
 Deno.test("a terminal gets the contents of an image that needs no other file; JSON and overlays need --contents", async () => {
   await using folder = await scratch();
-  assert.ok((await infoOnTerminal(sample)).endsWith(`${CONTENTS.join("\n")}\n`));
-  assert.ok(!(await infoOnTerminal("--output=json", sample)).includes("contents"));
+  assert.ok((await onTerminal("info", sample)).endsWith(`${CONTENTS.join("\n")}\n`));
+  assert.ok(!(await onTerminal("info", "--output=json", sample)).includes("contents"));
+  assert.ok(!(await onTerminal("--as-qemu-img", "info", sample)).includes("Contents:"));
   await Deno.copyFile(sample, folder.file("base.qcow2"));
   const overlay = folder.file("overlay.qcow2");
   assert.equal((await diskcast("create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", overlay)).code, 0);
-  assert.ok(!(await infoOnTerminal(overlay)).includes("Contents:"));
-  assert.ok((await infoOnTerminal("--contents", overlay)).includes(CONTENTS.join("\n")));
+  assert.ok(!(await onTerminal("info", overlay)).includes("Contents:"));
+  assert.ok((await onTerminal("info", "--contents", overlay)).includes(CONTENTS.join("\n")));
   // Contents that cannot be read are left out, unless they are asked for.
   await Deno.remove(folder.file("base.qcow2"));
   const asked = await diskcast("info", "--contents", overlay);
