@@ -15,8 +15,8 @@ import {
 import {
   type ChangeOptions,
   type ChangeSpec,
-  namedPath,
   openForChange,
+  openNamed,
   reportingCheckpoint,
   withPhases,
 } from "./open_for_change.ts";
@@ -66,7 +66,7 @@ async function checkOnly(spec: ChangeSpec, options: CheckOptions, stack: AsyncDi
   const throttle = throttleOf(options.signal, 0, options.paused);
   const context: CheckContext = {
     checkpoint: reportingCheckpoint(throttle, options.onEvent),
-    openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
+    openNamed: async (file) => stack.use(await openNamed(spec, file, open)),
   };
   return resultOf(spec, format, await withPhases(options, () => reportOf(format, storage, context)), NOTHING_FIXED);
 }

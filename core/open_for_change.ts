@@ -18,13 +18,14 @@ import {
   type NamedFile,
   type NewFile,
   resolve,
+  type StoredFile,
   type WritableStorage,
 } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec, SyncMode } from "./job.ts";
 import type { JobFiles } from "./target/job_files.ts";
-import { resolveNamed } from "./open/named_files.ts";
+import { refuseMoved, resolveNamed } from "./open/named_files.ts";
 import { openBacking, type OpenedImage, openImage, type OpenOptions } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { outputFiles, type SourceFiles } from "./target/output_file.ts";
@@ -81,8 +82,12 @@ export async function openForChange(
   const checkpoint = reportingCheckpoint(throttle, options.onEvent);
   options.onEvent?.({ type: "phase", phase: "inspect" });
   const storageOptions = { sync: options.sync ?? "finish", checkpoint };
-  const edit = async (path: string) => targetStorage(await output.edit(path), storageOptions);
-  const storage = await edit(path);
+  const edit = async (path: string, isNamed: boolean) => {
+    const file = await output.edit(path);
+    if (isNamed) refuseMoved(path, file.identity);
+    return targetStorage(file, storageOptions);
+  };
+  const storage = await edit(path, false);
   const { format, guessed } = spec.format === undefined
     ? await probe(storage, open.formats)
     : { format: formatNamed(spec.format, open.formats, path), guessed: false };
@@ -96,7 +101,7 @@ export async function openForChange(
     checkpoint,
     openNamed: async (file) => {
       const path = await namedPath(spec, file, open);
-      const opened = named.get(path) ?? edit(path);
+      const opened = named.get(path) ?? edit(path, spec.dataFile === undefined);
       named.set(path, opened);
       return await opened;
     },
@@ -106,13 +111,25 @@ export async function openForChange(
   const read = () =>
     format.open(storage, {
       decompressor: open.decompressor,
-      openNamed: async (file) => stack.use(await open.files.open(await namedPath(spec, file, open))),
+      openNamed: async (file) => stack.use(await openNamed(spec, file, open)),
     });
   return { path, format, guessed, storage, context, open, throttle, read, openBacking: openOwnBacking };
 }
 
+/** Opens a data file that the image of `spec` names, or that the caller states in its place. */
+export async function openNamed(
+  spec: ChangeSpec,
+  file: NamedFile,
+  open: OpenOptions & { readonly files: Files },
+): Promise<StoredFile> {
+  const path = await namedPath(spec, file, open);
+  const opened = await open.files.open(path);
+  if (spec.dataFile === undefined) refuseMoved(path, opened.identity);
+  return opened;
+}
+
 /** Returns the path of a data file that the image of `spec` names, or that the caller states in its place. */
-export async function namedPath(spec: ChangeSpec, file: NamedFile, open: OpenOptions): Promise<string> {
+async function namedPath(spec: ChangeSpec, file: NamedFile, open: OpenOptions): Promise<string> {
   if (spec.dataFile !== undefined) return resolve(spec.dataFile);
   return await resolveNamed(file, "data file", resolve(spec.path), open.allowRefs);
 }

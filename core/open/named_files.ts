@@ -116,3 +116,32 @@ function isInside(path: string, folder: string): boolean {
   const way = relative(folder, path);
   return way !== "" && way !== ".." && !/^\.\.[\\/]/.test(way) && !isAbsolute(way);
 }
+
+/** How often the path is looked at. A folder that flips between two states passes one look by chance, never all of them. */
+const LOOKS = 16;
+
+/**
+ * Refuses a file that was opened by the path of {@linkcode resolveNamed}, where a folder of that path was replaced by a link
+ * in between, so that a file outside the allowed folders may have been opened.
+ *
+ * @param path a real path
+ * @param identity the file that was opened; null where the host does not report it
+ * @throws ImageError `refused`
+ */
+export function refuseMoved(path: string, identity: { readonly dev: number; readonly ino: number } | null): void {
+  if (identity === null) return;
+  for (let look = 0; look < LOOKS; look++) {
+    const found = lookAt(path);
+    if (found?.real === path && found.dev === identity.dev && found.ino === identity.ino) continue;
+    throw new ImageError("refused", `Cannot open "${path}": it was replaced while it was opened`, { path });
+  }
+}
+
+function lookAt(path: string): { readonly real: string; readonly dev: number; readonly ino: number | null } | null {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return { real: Deno.realPathSync(path), dev, ino };
+  } catch {
+    return null;
+  }
+}

@@ -21,7 +21,7 @@ import {
 } from "../../formats/mod.ts";
 import type { WarningListener } from "../events.ts";
 import type { ImageSpec } from "../job.ts";
-import { resolveNamed } from "./named_files.ts";
+import { refuseMoved, resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
 
 /** Most layers of a backing chain. */
@@ -64,11 +64,15 @@ export interface OpenedImage extends AsyncDisposable {
   readonly fileBytes: number;
 }
 
-/** Opens an image and its backing chain for reading. */
-export async function openImage(spec: ImageSpec, options: OpenOptions): Promise<OpenedImage> {
+/** Opens an image and its backing chain for reading; `named`: the image that names it, where one does. */
+export async function openImage(
+  spec: ImageSpec,
+  options: OpenOptions,
+  named: NextLayer["named"] = null,
+): Promise<OpenedImage> {
   await using stack = new AsyncDisposableStack();
   const opener = new ChainOpener(options, stack);
-  await opener.descend(spec);
+  await opener.descend(spec, named);
   const owned = stack.move();
   return {
     layers: opener.layers,
@@ -85,12 +89,9 @@ export async function openBacking(
   imagePath: string,
   options: OpenOptions,
 ): Promise<OpenedImage> {
-  await using stack = new AsyncDisposableStack();
   const path = await pathOfBacking(backing, imagePath, options);
-  const opened = stack.use(await openImage({ path, ...(backing.format && { format: backing.format }) }, options));
-  checkIdentity(opened.layers[0]!, { by: imagePath, file: backing });
-  stack.move();
-  return opened;
+  const spec = { path, ...(backing.format && { format: backing.format }) };
+  return await openImage(spec, options, { by: imagePath, file: backing });
 }
 
 /** Returns the path of the backing file that an image names, by a path or by its ID alone. */
@@ -115,8 +116,8 @@ class ChainOpener {
 
   constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
 
-  async descend(top: ImageSpec): Promise<void> {
-    let next: NextLayer | null = { spec: top, named: null };
+  async descend(top: ImageSpec, namedBy: NextLayer["named"]): Promise<void> {
+    let next: NextLayer | null = { spec: top, named: namedBy };
     while (next) {
       const { spec, named }: NextLayer = next;
       const path = resolve(spec.path);
@@ -141,7 +142,7 @@ class ChainOpener {
   }
 
   async openLayer(path: string, spec: ImageSpec, namedBy: string | null): Promise<Layer> {
-    const file = await this.openFile(path);
+    const file = await this.openFile(path, namedBy !== null);
     const own = this.paths.length;
     const storage = windowFor(file, spec);
     const format = await this.formatOf(storage, spec, namedBy);
@@ -170,15 +171,14 @@ class ChainOpener {
 
   async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
     if (this.options.substitute) return this.options.substitute(named, imagePath);
-    const path = spec.dataFile === undefined
-      ? await resolveNamed(named, "data file", imagePath, this.options.allowRefs)
-      : resolve(spec.dataFile);
-    return await this.openFile(path);
+    if (spec.dataFile !== undefined) return await this.openFile(resolve(spec.dataFile), false);
+    return await this.openFile(await resolveNamed(named, "data file", imagePath, this.options.allowRefs), true);
   }
 
-  /** Opens a file. Throws where it is open already: the chain has a loop. */
-  async openFile(path: string): Promise<StoredFile> {
+  /** Opens a file; `isNamed`: an image names it. Throws where it is open already: the chain has a loop. */
+  async openFile(path: string, isNamed: boolean): Promise<StoredFile> {
     const file = this.stack.use(await (this.options.files ?? hostFiles).open(path));
+    if (isNamed) refuseMoved(path, file.identity);
     const key = fileKey(file, path);
     if (this.files.has(key)) {
       throw new ImageError("corrupt", `Cannot open "${path}": it is in its own backing chain, which has a loop`, {

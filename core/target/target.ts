@@ -26,7 +26,7 @@ import { chainOf } from "../open/chain.ts";
 import { createOptions } from "./create_options.ts";
 import { optionsOfFormat, setFileAttributes } from "./file_options.ts";
 import type { SyncMode, TargetSpec } from "../job.ts";
-import { isProtocol, resolveNamed } from "../open/named_files.ts";
+import { isProtocol, refuseMoved, resolveNamed } from "../open/named_files.ts";
 import { openBacking, type OpenedImage, openImage, type OpenOptions } from "../open/open.ts";
 import { type OutputFiles, outputFiles, type SourceFiles } from "./output_file.ts";
 import { formatNamed, probe } from "../open/probe.ts";
@@ -215,7 +215,9 @@ async function formatOf(job: TargetJob, storage: WritableStorage): Promise<Forma
 
 async function editNamed(file: NamedFile, path: string, job: TargetJob, output: OutputFiles): Promise<WritableStorage> {
   const found = await resolveNamed(file, "data file", path, job.options.allowRefs);
-  return targetStorage(await output.edit(found), job);
+  const storage = await output.edit(found);
+  refuseMoved(found, storage.identity);
+  return targetStorage(storage, job);
 }
 
 function windowFor(storage: WritableStorage, spec: TargetSpec): WritableStorage {

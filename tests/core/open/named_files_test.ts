@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
 import { isProtocol, resolveNamed } from "../../../core/open/named_files.ts";
+import { type Files, hostFiles } from "../../../formats/mod.ts";
 import { openDisk } from "../../../core/open/open_disk.ts";
 import { hasQemu, qemuImgOk, qemuIo, run, scratch } from "../../support/qemu.ts";
 
@@ -168,3 +169,48 @@ Deno.test({
     await assert.rejects(openDisk(folder.file("005.qcow2")), { kind: "corrupt", message: /loop/ });
   },
 });
+
+/** The host's files; while "base" is opened, the folder "sub" is a link to "outside". `back`: not any more afterwards. */
+function swappingFiles(folder: { file(name: string): string }, back: boolean): Files {
+  const swap = async () => {
+    await Deno.rename(folder.file("images/sub"), folder.file("images/other"));
+    await Deno.symlink(folder.file("outside"), folder.file("images/sub"));
+  };
+  const restore = async () => {
+    await Deno.remove(folder.file("images/sub"));
+    await Deno.rename(folder.file("images/other"), folder.file("images/sub"));
+  };
+  return {
+    ...hostFiles,
+    async open(path, options) {
+      if (!path.endsWith("sub/base")) return await hostFiles.open(path, options);
+      await swap();
+      const file = await hostFiles.open(path, options);
+      if (back) await restore();
+      return file;
+    },
+  };
+}
+
+for (const back of [false, true]) {
+  Deno.test({
+    name:
+      `a folder that is replaced by a link while a named file is opened lets no file outside be read, back: ${back}`,
+    ignore: !hasQemu,
+    async fn() {
+      await using folder = await scratch();
+      await Deno.mkdir(folder.file("images/sub"), { recursive: true });
+      await Deno.mkdir(folder.file("outside"));
+      for (const name of ["images/sub/base", "outside/base"]) {
+        await Deno.writeFile(folder.file(name), new Uint8Array(512));
+      }
+      const path = folder.file("images/top");
+      await qemuImgOk("create", "-q", "-f", "qcow2", "-b", "sub/base", "-F", "raw", path);
+      const files = swappingFiles(folder, back);
+      await assert.rejects(openDisk({ path }, { files }), {
+        kind: "refused",
+        message: /was replaced while it was opened/,
+      });
+    },
+  });
+}
