@@ -121,7 +121,7 @@ export {
   rebase,
   resize,
 } from "./core/mod.ts";
-export { deviceUseText, listDevices } from "./core/devices.ts";
+export { deviceAt, type DeviceTarget, deviceUseText, listDevices } from "./core/devices.ts";
 export { diskContents, partitionTable } from "./core/disk.ts";
 export type { DiskContents } from "./core/disk_contents.ts";
 export type { BootAnswer, BootSupport } from "./core/contents/boot.ts";

@@ -21,7 +21,7 @@ export type { Files, Origin, Storage, StoredFile, WritableStorage } from "./stor
 export { windowOf, writableWindowOf } from "./storage/window.ts";
 export { MemoryStorage } from "./storage/memory.ts";
 export { basename, dirname, extname, isAbsolute, join, relative, resolve } from "./storage/paths.ts";
-export { blockDevices, copyAccess, heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
+export { blockDevices, copyAccess, deviceUses, heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
 export type { BlockDevice, DevicePartition, DeviceUse } from "./storage/block_devices.ts";
 export type { FileIdentity, HostCopy, HostFile } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";

@@ -17,17 +17,22 @@ export interface Destination {
 }
 
 /**
- * Reads the information of a finished file.
+ * Reads the information of a finished file, or of the image on a block device.
  *
+ * @param size guest bytes of the image, where a raw image may be shorter than its device
  * @throws ImageError where it cannot be read
  */
-export async function finishedFile(path: string, format: string): Promise<FinishedFile> {
-  await using disk = await openDisk({ path, format });
+export async function finishedFile(path: string, format: string, size?: number): Promise<FinishedFile> {
+  const { isBlockDevice, size: fileSize } = await Deno.stat(path);
+  const part = isBlockDevice === true && format === "raw" && size !== undefined ? { size } : {};
+  await using disk = await openDisk({ path, format, ...part });
   const { logicalSectorSize = 512 } = disk.layers[0]!.disk;
   const table = await partitionTable(disk, logicalSectorSize);
   return {
     path,
-    fileSize: (await Deno.stat(path)).size,
+    // The host states no size for a device.
+    fileSize: isBlockDevice ? disk.size : fileSize,
+    isDevice: isBlockDevice === true,
     size: disk.size,
     format: disk.layers[0]!.disk.format,
     layers: disk.layers.length,
@@ -62,17 +67,23 @@ export async function checkForDestination(
   summary: ConvertSummary,
   windows: boolean,
 ): Promise<DestinationCheck> {
-  const file = await finishedFile(summary.path, summary.format);
+  const file = await finishedFile(summary.path, summary.format, summary.size);
   const verdict = verdictOf(preset, recipe, file);
-  const next = verdict.ok ? nextCommands(preset, file, windows) : [];
+  const next = verdict.ok && !file.isDevice ? nextCommands(preset, file, windows) : [];
   return {
     verdict,
     lines: [
       ...sizeLines(summary),
       verdictText(preset, verdict),
+      ...(file.isDevice && file.table === "gpt" ? [gptOfDevice(summary.path)] : []),
       ...(next.length > 0 ? ["Next:", ...next.map((line) => `  ${line}`)] : []),
     ],
   };
+}
+
+/** Returns the hint for a GPT on a device: the device may be larger than the image, which has the backup at its end. */
+function gptOfDevice(path: string): string {
+  return `The backup of its GPT is at the end of the image; where the device is larger, sgdisk -e ${path} moves it`;
 }
 
 /** Returns how the disk was lengthened; empty where it was not. */

@@ -12,6 +12,8 @@ import type { Preset, Recipe, RuleName } from "./table.ts";
 export interface FinishedFile {
   readonly path: string;
   readonly fileSize: number;
+  /** Whether the image was written to a block device. */
+  readonly isDevice: boolean;
   /** Guest bytes. */
   readonly size: number;
   readonly format: string;

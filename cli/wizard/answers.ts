@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Format, OptionSpec } from "../../mod.ts";
+import type { DeviceTarget, Format, OptionSpec } from "../../mod.ts";
 import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
 import { shellWord } from "../permissions.ts";
@@ -21,6 +21,7 @@ export type Step =
   | "size"
   | "output"
   | "overwrite"
+  | "device"
   | "review";
 
 /** The answers so far. A question that was not asked has none. */
@@ -40,6 +41,8 @@ export interface Answers {
   /** Path of the target. */
   readonly output?: string;
   readonly overwrite?: "yes" | "no";
+  /** Name of the block device that is written, typed by the user. */
+  readonly device?: string;
   /** Whether to print the SHA-256 of the disk; a choice of the review. */
   readonly digest?: boolean;
 }
@@ -72,6 +75,8 @@ export interface WizardContext {
   readonly source?: SourceInfo | undefined;
   /** Whether the target exists. */
   readonly targetExists?: boolean;
+  /** The block device that is the target. */
+  readonly targetDevice?: DeviceTarget | undefined;
 }
 
 /** Returns the chosen destination. */
@@ -94,7 +99,7 @@ export function formatOf(answers: Answers, formats: readonly Format[]): Format |
 }
 
 /** Returns the questions that apply to the answers and the source, in order. */
-export function stepsFor(answers: Answers, { formats, source, targetExists }: WizardContext): Step[] {
+export function stepsFor(answers: Answers, { formats, source, targetExists, targetDevice }: WizardContext): Step[] {
   const preset = destinationOf(answers);
   const format = formatOf(answers, formats);
   const asks = (question: Preset["asks"][number]) => preset === undefined || preset.asks.includes(question);
@@ -113,7 +118,8 @@ export function stepsFor(answers: Answers, { formats, source, targetExists }: Wi
     // With a kept backing file, the size of the disk cannot change.
     size: !(backing && answers.backing === "keep") && mayRound(preset, source),
     output: true,
-    overwrite: targetExists === true,
+    overwrite: targetExists === true && targetDevice === undefined,
+    device: targetDevice !== undefined,
     review: true,
   };
   return ORDER.filter((step) => applies[step]);
@@ -130,6 +136,7 @@ const ORDER: readonly Step[] = [
   "size",
   "output",
   "overwrite",
+  "device",
   "review",
 ];
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError } from "../../mod.ts";
-import type { ConvertJob, Format } from "../../mod.ts";
+import type { ConvertJob, DeviceTarget, Format } from "../../mod.ts";
 import { usageError } from "../args/usage.ts";
 import { parseConvert } from "../commands/convert.ts";
 import { denoCommand, programPath } from "../permissions.ts";
@@ -14,12 +14,14 @@ import {
   type Answers,
   argsOf,
   commandLine,
+  destinationOf,
   outputProblem,
   type SourceInfo,
   type Step,
   suggestedOutput,
   type WizardContext,
 } from "./answers.ts";
+import { deviceLines, deviceListLines, deviceProblem, deviceQuestion } from "./devices.ts";
 import { permissionsFor, targetPermission, type WizardHost } from "./host.ts";
 import { BACK, LEAVE, type Navigation, type Prompter } from "./prompter.ts";
 import { brokenLines, choiceFor, destinationNotes, reviewLines, sourceLines, unsupportedLines } from "./questions.ts";
@@ -42,12 +44,14 @@ export async function askAll(wizard: Wizard): Promise<string[] | null> {
   const { prompter, host, formats } = wizard;
   let answers: Answers = {};
   let source: SourceInfo | undefined;
+  let targetDevice: DeviceTarget | undefined;
   let step: Step = "source";
   let given = wizard.source;
   const context = (): WizardContext => ({
     formats,
     source,
     targetExists: answers.output !== undefined && host.exists(answers.output),
+    targetDevice,
   });
   const unsupported = unsupportedLines(context());
   if (unsupported.length > 0) prompter.note("Not yet possible", unsupported);
@@ -55,7 +59,9 @@ export async function askAll(wizard: Wizard): Promise<string[] | null> {
     const answer: Answers | Navigation | "run" = step === "source"
       ? await askSource(wizard, answers, given, (info) => source = info)
       : step === "output"
-      ? await askOutput(wizard, answers)
+      ? await askOutput(wizard, answers, (device) => targetDevice = device)
+      : step === "device"
+      ? await askDevice(wizard, answers, targetDevice!)
       : step === "review"
       ? await review(wizard, answers, context())
       : await askChoice(wizard, step, answers, context());
@@ -110,20 +116,48 @@ function messageOf(error: unknown): string {
   return diagnosticOf(error, { command: "wizard", stage: "work" }).message;
 }
 
-async function askOutput({ prompter, host, formats }: Wizard, answers: Answers): Promise<Answers | Navigation> {
-  const answer = await prompter.text({
-    message: "Where is the new file to go?",
-    initial: answers.output ?? suggestedOutput(answers, formats, host.exists),
-    validate: (text) => outputProblem(text, answers, formats),
-  });
-  if (typeof answer === "symbol") return answer;
-  if (!await host.request(targetPermission(answer))) prompter.error(`Deno was not allowed to look at "${answer}"`);
-  return { ...answers, output: answer };
+/** `found`: receives the block device that the answer is; `undefined` for a file. */
+async function askOutput(
+  { prompter, host, formats }: Wizard,
+  answers: Answers,
+  found: (device: DeviceTarget | undefined) => void,
+): Promise<Answers | Navigation> {
+  if (destinationOf(answers)?.name === "usb") {
+    prompter.note("Disks of this machine", deviceListLines(await host.devices()));
+  }
+  for (let initial = answers.output ?? suggestedOutput(answers, formats, host.exists);;) {
+    const answer = await prompter.text({
+      message: "Where is the new file to go?",
+      initial,
+      validate: (text) => outputProblem(text, answers, formats),
+    });
+    if (typeof answer === "symbol") return answer;
+    if (!await host.request(targetPermission(answer))) prompter.error(`Deno was not allowed to look at "${answer}"`);
+    try {
+      const device = await host.device(answer);
+      const problem = device === null ? undefined : deviceProblem(device);
+      if (problem === undefined) {
+        found(device ?? undefined);
+        return { ...answers, output: answer };
+      }
+      prompter.error(problem);
+    } catch (error) {
+      prompter.error(messageOf(error));
+    }
+    initial = answer;
+  }
+}
+
+/** Asks for the name of the device, before it is written. */
+async function askDevice({ prompter }: Wizard, answers: Answers, device: DeviceTarget): Promise<Answers | Navigation> {
+  prompter.note(device.path, deviceLines(device));
+  const answer = await prompter.text(deviceQuestion(device));
+  return typeof answer === "symbol" ? answer : { ...answers, device: answer };
 }
 
 async function askChoice(
   { prompter }: Wizard,
-  step: Exclude<Step, "source" | "output" | "review">,
+  step: Exclude<Step, "source" | "output" | "device" | "review">,
   answers: Answers,
   context: WizardContext,
 ): Promise<Answers | Navigation> {
@@ -157,6 +191,7 @@ async function review(wizard: Wizard, answers: Answers, context: WizardContext):
         plan,
         warnings: [...warnings, ...deno.warnings],
         free: await host.freeSpace(job.target.path),
+        device: context.targetDevice,
         command: commandLine(args, WINDOWS),
         denoCommand: deno.command,
       }),

@@ -5,8 +5,8 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
-import { ImageError, jobFiles, openDisk, planConversion } from "../../mod.ts";
-import type { ConversionPlan, ConvertJob, JobFiles } from "../../mod.ts";
+import { deviceAt, ImageError, jobFiles, listDevices, openDisk, planConversion } from "../../mod.ts";
+import type { BlockDevice, ConversionPlan, ConvertJob, DeviceTarget, JobFiles } from "../../mod.ts";
 import type { BrokenSource, SourceInfo } from "./answers.ts";
 
 /** A permission of Deno that the wizard needs. */
@@ -27,6 +27,10 @@ export interface WizardHost {
   files(job: ConvertJob): Promise<JobFiles>;
   /** Whether a file has this name; `false` also without the permission to read it. */
   exists(path: string): boolean;
+  /** Returns the block device at a path; `null`: there is none. Throws where Deno does not let the program see its use. */
+  device(path: string): Promise<DeviceTarget | null>;
+  /** Returns the disks of the machine; `null` without the permission. */
+  devices(): Promise<readonly BlockDevice[] | null>;
   /** Returns the free bytes of the file system of `path`; `undefined` where unknown. */
   freeSpace(path: string): Promise<number | undefined>;
   /** Returns the names that begin with `typed`, folders with a separator at the end; empty without the permission. */
@@ -65,6 +69,8 @@ export function wizardHost(explain: (needed: readonly NeededPermission[]) => voi
     },
     files: (job) => jobFiles(job),
     exists,
+    device: deviceAt,
+    devices: () => listDevices().catch(() => null),
     freeSpace,
     complete,
   };

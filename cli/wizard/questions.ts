@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { ConversionPlan } from "../../mod.ts";
+import type { ConversionPlan, DeviceTarget } from "../../mod.ts";
+import { deviceRoom } from "./devices.ts";
 import { sizeLines } from "../destinations/check.ts";
 import { recipeProblem, recipeText, sizeRuleText, writableRecipes } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
@@ -23,7 +24,7 @@ import {
 } from "./answers.ts";
 
 /** The steps that are answered by a choice. */
-export type ChoiceStep = Exclude<Step, "source" | "output">;
+export type ChoiceStep = Exclude<Step, "source" | "output" | "device">;
 
 /** Returns the lines about a source. */
 export function sourceLines(source: SourceInfo, unicode: boolean): string[] {
@@ -180,12 +181,14 @@ export interface Review {
   readonly warnings: readonly string[];
   /** Free bytes in the file system of the target. */
   readonly free: number | undefined;
+  /** The block device that is the target. */
+  readonly device?: DeviceTarget | undefined;
   readonly command: string;
   readonly denoCommand: string;
 }
 
 /** Returns the review as lines. */
-export function reviewLines({ plan, warnings, free, command, denoCommand }: Review): string[] {
+export function reviewLines({ plan, warnings, free, device, command, denoCommand }: Review): string[] {
   const { totals, target, predicted, sources } = plan;
   const skipped = totals.skip > 0 ? `, ${bytesText(totals.skip)} left out (zero, or in the backing file)` : "";
   const room = free === undefined ? "free space is shown with --allow-sys=statfs" : `${bytesText(free)} free there`;
@@ -194,8 +197,10 @@ export function reviewLines({ plan, warnings, free, command, denoCommand }: Revi
     `${target.format}, a disk of ${bytesText(target.size)}`,
     ...sizeLines(target).map((line) => line.replace("were added", "will be added").replace(" is at", " will be at")),
     `${bytesText(totals.data)} of data, ${bytesText(totals.zero)} of zeroes to write${skipped}`,
-    `At most about ${bytesText(predicted)} will be taken; ${room}`,
-    ...(free !== undefined && free < predicted ? ["There may be too little space"] : []),
+    ...(device === undefined
+      ? [`At most about ${bytesText(predicted)} will be taken; ${room}`]
+      : deviceRoom(device, predicted)),
+    ...(device === undefined && free !== undefined && free < predicted ? ["There may be too little space"] : []),
     ...warnings.map((warning) => `Warning: ${warning}`),
     "",
     "The same as a command:",

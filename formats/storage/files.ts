@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlockDevice } from "./block_devices.ts";
+import type { BlockDevice, DeviceUse } from "./block_devices.ts";
 import type { ImageUse } from "./host.ts";
 import { hostError } from "./host_error.ts";
 import type { Files, StoredFile } from "./types.ts";
@@ -25,10 +25,7 @@ export const hostFiles: Files = {
   async pipe(path, signal) {
     return await isPipe(path) ? (await import("./pipe.ts")).pipeStorage(path, signal) : null;
   },
-  async deviceUses({ identity }) {
-    if (identity?.device === undefined) return null;
-    return (await import("./block_devices.ts")).deviceUses(identity.device);
-  },
+  deviceUses: async ({ identity }) => identity?.device === undefined ? null : await deviceUses(identity.device),
   async rename(from, to) {
     try {
       await Deno.rename(from, to);
@@ -53,6 +50,11 @@ async function isPipe(path: string): Promise<boolean> {
     // Opening the path reports the error.
     return false;
   }
+}
+
+/** Returns how the block device of a number is used; `null` where the host does not report it. */
+export async function deviceUses(device: number): Promise<DeviceUse[] | null> {
+  return (await import("./block_devices.ts")).deviceUses(device);
 }
 
 /** Returns the block devices with content; `null` without the permission to look. */

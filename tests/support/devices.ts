@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { type DeviceUse, type Files, hostFiles, type StoredFile } from "../../formats/mod.ts";
-import { run, type Scratch } from "./qemu.ts";
+import { run, type Scratch, scratch } from "./qemu.ts";
 
 /** Files and folders (`null`) of a made-up host, by path; a value that begins with `->` makes a symbolic link. */
 export type HostTree = { readonly [path: string]: string | null };
@@ -89,4 +89,19 @@ export async function mountedExt4(
     if (made.code !== 0) throw new Error(`${command}: ${made.stderr}`);
   }
   return { path, [Symbol.asyncDispose]: async () => assert.equal((await run("umount", [path])).code, 0) };
+}
+
+/** Returns why loop devices cannot be attached and mounted here; `null` where they can. */
+export async function whyNoLoopDevice(): Promise<string | null> {
+  if (Deno.build.os !== "linux") return "they are written for Linux";
+  if (Deno.uid() !== 0) return "they need a superuser";
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("a"), new Uint8Array(8 << 20));
+  try {
+    await using device = await loopDevice(folder.file("a"));
+    await using _mounted = await mountedExt4(device.path, folder);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message.trim() : String(error);
+  }
 }

@@ -3,6 +3,7 @@
  * the paths.
  */
 import assert from "node:assert/strict";
+import { loopDevice, mountedExt4, whyNoLoopDevice } from "../../support/devices.ts";
 import { program } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch } from "../../support/qemu.ts";
 import { openPane, type Pane, tmuxIsMissing } from "../../support/pane.ts";
@@ -196,6 +197,45 @@ Deno.test({
     await screen.until(/Which disk image[^]*Answer/);
     await screen.press("C-c");
     await screen.until(/code=130\./);
+    await assertRestored(screen);
+  },
+});
+
+Deno.test({
+  name: "in a terminal: a device is written after its name was typed, and a mounted one is refused",
+  ignore: ignore || await whyNoLoopDevice() !== null,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    for (const name of ["a", "b"]) await Deno.writeFile(folder.file(name), new Uint8Array(8 << 20));
+    await using free = await loopDevice(folder.file("a"));
+    await using used = await loopDevice(folder.file("b"));
+    await using mounted = await mountedExt4(used.path, folder);
+    const name = free.path.replace("/dev/", "");
+    await using screen = await start(folder, "wizard disk.raw", "-A");
+    await screen.until(/Where will this disk run/);
+    // The list goes round: the last choice but one.
+    await screen.press("Up", "Up", "Enter");
+    await screen.until(/Disks of this machine[^]*Where is the new file/);
+    await screen.press("C-u");
+    await screen.press("-l", used.path);
+    await screen.press("Enter");
+    await screen.until(new RegExp(`is mounted at "${mounted.path}"`));
+    await screen.press("C-u");
+    await screen.press("-l", free.path);
+    await screen.press("Enter");
+    await screen.until(new RegExp(`Type ${name} to write over this device`));
+    await screen.press("y", "Enter");
+    await screen.until(new RegExp(`Type ${name}, or go back`));
+    await screen.press("C-u");
+    await screen.press("-l", name);
+    await screen.press("Enter");
+    await screen.until(/Go on\?/);
+    await screen.press("Enter");
+    const end = await screen.until(/code=0\./, 60_000);
+    assert.match(end, /USB stick, SD card, bare metal will take it/);
+    const written = await Deno.readFile(folder.file("a"));
+    assert.deepEqual(written.subarray(0, 3 << 20), await Deno.readFile(folder.file("disk.raw")));
     await assertRestored(screen);
   },
 });

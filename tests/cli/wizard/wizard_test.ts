@@ -1,6 +1,7 @@
 /** The wizard without a terminal: answers become a command line and a job, and every question can go back. */
 import assert from "node:assert/strict";
-import { allFormats, createImage, ImageError } from "../../../mod.ts";
+import { allFormats, type BlockDevice, createImage, ImageError } from "../../../mod.ts";
+import { deviceQuestion } from "../../../cli/wizard/devices.ts";
 import {
   BACK,
   type ChoiceQuestion,
@@ -269,6 +270,8 @@ function fakeHost(source: SourceInfo, more: Partial<WizardHost> = {}): WizardHos
       }),
     files: (job) => Promise.resolve({ read: [job.sources[0].path], write: ["/d"] }),
     exists: () => false,
+    device: () => Promise.resolve(null),
+    devices: () => Promise.resolve(null),
     freeSpace: () => Promise.resolve(1 << 20),
     complete: () => [],
     ...more,
@@ -355,6 +358,87 @@ Deno.test("the path of an existing target is asked for again, and answers that d
   // From proxmox and raw back to virtualbox: its own best format, its own name.
   const back = await asked(["/d/a.vmdk", "proxmox", "raw", BACK, BACK, "virtualbox", "=", "", "run"], plain);
   assert.deepEqual(back.args, ["convert", "--for", "virtualbox", "/d/a.vmdk", "/d/a.vdi"]);
+});
+
+const stick: BlockDevice = {
+  name: "sdb",
+  path: "/dev/sdb",
+  size: 1 << 22,
+  bus: "usb",
+  model: "Ultra Fit",
+  partitions: [{ name: "sdb1", path: "/dev/sdb1", start: 1 << 20, size: 1 << 20 }],
+  uses: [],
+};
+
+/** A host with a free stick, and a disk with the running system. */
+const withDevices: Partial<WizardHost> = {
+  exists: (path) => path.startsWith("/dev/"),
+  devices: () => Promise.resolve([stick]),
+  device: (path) =>
+    Promise.resolve(
+      path === "/dev/sdb"
+        ? { name: "sdb", path, size: stick.size!, disk: stick, uses: [] }
+        : path === "/dev/sda"
+        ? { name: "sda", path, uses: [{ device: "sda1", kind: "mount", name: "/", system: true }] }
+        : path === "/dev/sdz"
+        ? { name: "sdz", path, uses: null }
+        : null,
+    ),
+};
+
+Deno.test("a device as the target: the list, what is on it, its name to be typed, and no question about replacing", async () => {
+  const { args, prompter } = await asked(["/d/a.raw", "usb", "/dev/sdb", "sdb", "run"], raw, withDevices);
+  assert.deepEqual(args, ["convert", "-f", "raw", "--for", "usb", "/d/a.raw", "/dev/sdb"]);
+  assert.deepEqual(prompter.asked.slice(2), [
+    "Where is the new file to go?",
+    "Type sdb to write over this device",
+    "Go on?",
+  ]);
+  const output = prompter.output.join("\n");
+  assert.match(
+    output,
+    /Disks of this machine\ndevice +size +bus +model +use\n\/dev\/sdb +4.0 MiB +usb +Ultra Fit +free\n/,
+  );
+  assert.match(
+    output,
+    /\/dev\/sdb, 4.0 MiB, usb, Ultra Fit\n {2}\/dev\/sdb1, 1.0 MiB\nAll that is on it will be lost./,
+  );
+  assert.match(output, /All that is on sdb \(4.0 MiB\) will be lost\nThe device may be too small/);
+});
+
+Deno.test("a device in use, or of which that is not known, is an error, and another target is asked for", async () => {
+  const script = ["/d/a.raw", "usb", "/dev/sda", "/dev/sdz", "/d/file.raw", "run"];
+  const { args, prompter } = await asked(script, raw, withDevices);
+  assert.equal(args?.at(-1), "/d/file.raw");
+  const output = prompter.output.join("\n");
+  assert.match(
+    output,
+    /Error: "\/dev\/sda" is in use: sda1 is mounted at "\/", the running system; choose another target/,
+  );
+  assert.match(output, /Error: It is not known whether "\/dev\/sdz" is in use/);
+});
+
+Deno.test("only the name of the device goes on; Esc goes back to the target, and a file needs no name", async () => {
+  const { validate } = deviceQuestion({ name: "sdb", path: "/dev/sdb", uses: [] });
+  assert.equal(validate!("sdb"), undefined);
+  for (const wrong of ["", "y", "sda", "/dev/sdb"]) assert.match(validate!(wrong)!, /^Type sdb, or go back/);
+  const { args, prompter } = await asked(["/d/a.raw", "usb", "/dev/sdb", BACK, "/d/file.raw", "run"], raw, withDevices);
+  assert.equal(args?.at(-1), "/d/file.raw");
+  assert.ok(!prompter.output.join("\n").includes("too small"));
+});
+
+Deno.test("without all permissions a device is an error that names the flag", async () => {
+  const device: WizardHost["device"] = (path) =>
+    path.startsWith("/dev/")
+      ? Promise.reject(new ImageError("permission", "Cannot list devices: add --allow-all"))
+      : Promise.resolve(null);
+  const script = ["/d/a.raw", "usb", "/dev/sdb", "/d/file.raw", "run"];
+  const { args, prompter } = await asked(script, raw, { device });
+  assert.equal(args?.at(-1), "/d/file.raw");
+  assert.match(
+    prompter.output.join("\n"),
+    /only with all permissions: start the program with -A[^]*Error: .*--allow-all/,
+  );
 });
 
 Deno.test("a plan that fails is an error, and goes back", async () => {
