@@ -8,6 +8,7 @@ import type { WithDestination } from "./convert_destination.ts";
 import { type ConvertFlags, convertFlags } from "./convert_flags.ts";
 import { sourcesOf, targetOf } from "./convert_images.ts";
 import { asksForHelp, parseSnapshot } from "./option_list.ts";
+import { formatOfEnding } from "./target_format.ts";
 import { formatOfOption, usageError } from "./usage.ts";
 import type { Destination } from "../destinations/check.ts";
 import type { ProgressView } from "../progress/progress.ts";
@@ -29,17 +30,21 @@ export type ConvertRequest =
   | { readonly kind: "options"; readonly format: Format };
 
 /**
- * Returns the request that the arguments make.
+ * Returns the request that the arguments make. Without `-O` the ending of the target's name states its format, or it is
+ * raw; qemu-img takes raw in any case.
  *
  * @param windows Whether drive letters and backslashes are parts of paths.
+ * @param asQemuImg Whether the program takes the place of qemu-img.
  * @throws ImageError `usage`, or `unsupported` for options of qemu-img that this program does not have
  */
 export async function convertRequest(
   parsed: ParsedArgs,
   formats: readonly Format[],
   windows: boolean,
+  asQemuImg = false,
 ): Promise<ConvertRequest> {
-  const flags = convertFlags(parsed);
+  const given = convertFlags(parsed);
+  const flags = asQemuImg ? given : withFormatOfEnding(given, formats);
   if (flags.destination === undefined) {
     const { round } = flags;
     return requestFor({ flags, ...(round !== undefined && { guestSize: { multipleOf: round } }) }, formats, windows);
@@ -49,6 +54,13 @@ export async function convertRequest(
   const request = requestFor(withDestination(flags, flags.destination, formats), formats, windows);
   if (request.kind === "job") checkFileName(request.view.destination!, request.job.target.path);
   return request;
+}
+
+function withFormatOfEnding(flags: ConvertFlags, formats: readonly Format[]): ConvertFlags {
+  const { targetFormat, destination, targetImageOpts, files } = flags;
+  if (targetFormat !== undefined || destination !== undefined || targetImageOpts || files.length < 2) return flags;
+  const format = formatOfEnding(files.at(-1)!, formats);
+  return format === undefined ? flags : { ...flags, targetFormat: format.name };
 }
 
 function requestFor(

@@ -9,6 +9,7 @@ import { type CreationOptions, creationOptions } from "./creation_options.ts";
 import { pathOf, storablePath } from "./image_names.ts";
 import { checkDrivers, type DescribedTarget, sourceImage, targetFromOptions } from "./image_opts.ts";
 import { treeOfOptions } from "./option_tree.ts";
+import { endingWarning } from "./target_format.ts";
 import { formatOfOption, usageError } from "./usage.ts";
 
 /**
@@ -64,7 +65,14 @@ export function targetOf(flags: ConvertFlags, formats: readonly Format[], window
     ...(flags.targetIsZero && { isZero: true }),
   };
   const ignored = "size in -o has no effect: the target is as large as the sources";
-  return { target, warnings: creation.size === undefined ? [] : [ignored] };
+  const disagreement = format === undefined ? undefined : endingWarning(described.path, format.name, formats);
+  return {
+    target,
+    warnings: [
+      ...(creation.size === undefined ? [] : [ignored]),
+      ...(disagreement === undefined ? [] : [disagreement]),
+    ],
+  };
 }
 
 function describedTarget(flags: ConvertFlags, formats: readonly Format[], windows: boolean): DescribedTarget {

@@ -58,7 +58,13 @@ export const convertCommand: LoadedCommand = {
     { long: "salvage", group: SOURCE, help: "skip read errors; unreadable data becomes zeroes" },
     { ...cacheOption, long: "source-cache", group: SOURCE },
     { ...allowRefOption, group: SOURCE },
-    { short: "O", long: "target-format", arg: "fmt", group: TARGET, help: "format of the target (default: raw)" },
+    {
+      short: "O",
+      long: "target-format",
+      arg: "fmt",
+      group: TARGET,
+      help: "format of the target (default: by the ending of its name, else raw)",
+    },
     {
       short: "o",
       long: "target-format-options",
