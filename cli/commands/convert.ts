@@ -179,16 +179,17 @@ export async function parseConvert(
   args: readonly string[],
   formats: readonly Format[] = allFormats,
   windows: boolean = WINDOWS,
+  asQemuImg = false,
 ): Promise<ParsedConvert> {
   const parsed = parseArgs(convertCommand, args);
-  return parsed === null ? { kind: "help" } : await convertRequest(parsed, formats, windows);
+  return parsed === null ? { kind: "help" } : await convertRequest(parsed, formats, windows, asQemuImg);
 }
 
 async function runConvert(args: readonly string[], context: CommandContext): Promise<number> {
   const { def, io, signal } = context;
   let stage: Where["stage"] = "arguments";
   try {
-    const request = await parseConvert(args);
+    const request = await parseConvert(args, allFormats, WINDOWS, io.asQemuImg);
     switch (request.kind) {
       case "help":
         io.out(await helpOf(def));

@@ -13,6 +13,7 @@ import { visible } from "../report/report.ts";
 import { bytesText, timeText } from "../../tui/human.ts";
 import { convertCommand } from "./convert.ts";
 import { runCommand, runJob } from "./run_command.ts";
+import type { Io } from "../report/report.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
 /** `plan`. */
@@ -37,8 +38,8 @@ interface PlanRequest {
   readonly view: ProgressView;
 }
 
-async function planRequest(parsed: ParsedArgs): Promise<PlanRequest | string> {
-  const request = await convertRequest(parsed, allFormats, Deno.build.os === "windows");
+async function planRequest(parsed: ParsedArgs, io: Io): Promise<PlanRequest | string> {
+  const request = await convertRequest(parsed, allFormats, Deno.build.os === "windows", io.asQemuImg);
   if (request.kind === "options") return creationOptionsText(request.format);
   const { job, view: { warnings, progress, quiet } } = request;
   if (job.target.create === false) {
