@@ -14,10 +14,23 @@ export interface DenoCommand {
   readonly warnings: readonly string[];
 }
 
+/** Characters on which a terminal acts, tab and newline aside; the name of a file may have them. */
+const CONTROLS = /[\p{Bidi_Control}\u2028\u2029]|(?![\t\n])\p{Cc}/u;
+
+/** Quotes in the form `$'\033'`, which POSIX.1-2024 and the usual shells read. */
+function ansiQuoted(arg: string): string {
+  const text = arg.replace(/[\\']/g, "\\$&").replace(new RegExp(CONTROLS, "gu"), (control) => {
+    const bytes = new TextEncoder().encode(control);
+    return Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+  });
+  return `$'${text}'`;
+}
+
 /** Quotes one argument for a POSIX shell, or for Windows. */
 export function shellWord(arg: string, windows: boolean): string {
   if (/^[\w@%+=:,./-]+$/.test(arg) && !(windows && /[%,=]/.test(arg))) return arg;
   if (windows && /^[\w@+:.\\/-]+$/.test(arg)) return arg;
+  if (!windows && CONTROLS.test(arg)) return ansiQuoted(arg);
   if (windows) return `"${arg.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, "$1$1")}"`;
   return `'${arg.replaceAll("'", "'\\''")}'`;
 }

@@ -23,6 +23,7 @@ import type { ProgressView } from "../progress/progress.ts";
 import { visible } from "../report/report.ts";
 import { type JobResult, runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `check`. */
 export const checkCommand: LoadedCommand = {
@@ -98,7 +99,7 @@ function work({ image, options, repair, form, view }: CheckRequest, context: Com
       return { code: UNSUPPORTED, failure: { kind: "unsupported", message, hint: undefined } };
     }
     const code = codeOf(result);
-    if (form === "json") return { code, out: `${JSON.stringify(checkJson(result), null, 4)}\n` };
+    if (form === "json") return { code, out: `${jsonText(checkJson(result), 4)}\n` };
     return view.quiet ? { code } : { code, err: problemLines(result), out: checkText(result) };
   });
 }

@@ -10,6 +10,7 @@ import { visible } from "../report/report.ts";
 import { bytesText } from "../../tui/human.ts";
 import { runCommand } from "./run_command.ts";
 import type { LoadedCommand } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `devices`. */
 export const devicesCommand: LoadedCommand = {
@@ -34,7 +35,7 @@ Examples:
         files: () => Promise.resolve({ read: ["/sys/block", "/proc/self/mountinfo", "/proc/swaps"], write: [] }),
         async work({ form }, { io }) {
           const devices = await listDevices();
-          io.out(form === "json" ? `${JSON.stringify(devices, null, 2)}\n` : devicesText(devices));
+          io.out(form === "json" ? `${jsonText(devices, 2)}\n` : devicesText(devices));
           return 0;
         },
       },

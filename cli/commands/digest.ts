@@ -23,6 +23,7 @@ import type { ProgressView } from "../progress/progress.ts";
 import { digestLine } from "../report/results.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `digest`. */
 export const digestCommand: LoadedCommand = {
@@ -97,7 +98,7 @@ async function work(
     });
     if (code !== 0) return code;
   }
-  if (form === "json") context.io.out(`${JSON.stringify(results.length === 1 ? results[0] : results, null, 4)}\n`);
+  if (form === "json") context.io.out(`${jsonText(results.length === 1 ? results[0] : results, 4)}\n`);
   return 0;
 }
 

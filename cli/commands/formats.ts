@@ -8,6 +8,7 @@ import type { Format } from "../../mod.ts";
 import { outputForm, refuseFiles } from "../args/read_options.ts";
 import { runCommand } from "./run_command.ts";
 import type { LoadedCommand } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `formats`. */
 export const formatsCommand: LoadedCommand = {
@@ -62,5 +63,5 @@ export function formatsJson(formats: readonly Format[]): string {
     ...format.has,
     createOptions: format.createOptions,
   }));
-  return `${JSON.stringify(rows, null, 2)}\n`;
+  return `${jsonText(rows, 2)}\n`;
 }

@@ -21,6 +21,7 @@ import { snapshotTable } from "../report/results.ts";
 import { visible, warningWriter } from "../report/report.ts";
 import { runCommand } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `info`. */
 export const infoCommand: LoadedCommand = {
@@ -89,7 +90,7 @@ async function work(request: InfoRequest, { io }: CommandContext): Promise<numbe
   if (form === "json") {
     const [top, ...rest] = infos.map(infoJson);
     const first = contents ? { ...top, contents: report!.contentsJson(contents) } : top;
-    io.out(`${JSON.stringify(chain ? [first, ...rest] : first, null, 4)}\n`);
+    io.out(`${jsonText(chain ? [first, ...rest] : first, 4)}\n`);
     return 0;
   }
   const [top, ...rest] = infos.map(infoText);

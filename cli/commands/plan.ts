@@ -15,6 +15,7 @@ import { convertCommand } from "./convert.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { Io } from "../report/report.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `plan`. */
 export const planCommand: LoadedCommand = {
@@ -62,7 +63,7 @@ function work({ job, form, warnings, view }: PlanRequest, context: CommandContex
     // `planConversion` has reported the warnings already, so the estimate gets no `onWarning`.
     const { signal, onEvent } = hooks;
     const report = { plan, estimate: await estimateConversion(job, { signal, onEvent }), files: await jobFiles(job) };
-    return { out: form === "json" ? `${JSON.stringify(planJson(report), null, 4)}\n` : planText(report) };
+    return { out: form === "json" ? `${jsonText(planJson(report), 4)}\n` : planText(report) };
   });
 }
 

@@ -10,6 +10,7 @@ import { recipeProblem, recipeText, sizeRuleOf, sizeRuleText } from "../destinat
 import { type Preset, presets } from "../destinations/table.ts";
 import { runCommand } from "./run_command.ts";
 import type { LoadedCommand } from "./command.ts";
+import { jsonText } from "../report/json.ts";
 
 /** `presets`. */
 export const presetsCommand: LoadedCommand = {
@@ -60,5 +61,5 @@ export function presetsJson(all: readonly Preset[], formats: readonly Format[]):
       lacks: recipeProblem(recipe, formats),
     })),
   }));
-  return `${JSON.stringify(rows, null, 2)}\n`;
+  return `${jsonText(rows, 2)}\n`;
 }

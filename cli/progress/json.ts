@@ -16,6 +16,7 @@ import {
 } from "../../tui/progress.ts";
 import { currentRate } from "../../tui/rate.ts";
 import type { Outcome, Renderer } from "./progress.ts";
+import { jsonText } from "../report/json.ts";
 
 /** Milliseconds between two `status` lines. */
 const STATUS = 250;
@@ -59,7 +60,7 @@ function joined(before: FinishedExtent, next: FinishedExtent): FinishedExtent | 
 export function jsonRenderer(write: (text: string) => void): Renderer {
   let pending: FinishedExtent | undefined;
   let statusAt = -Infinity;
-  const line = (value: { readonly type: string }) => write(`${JSON.stringify({ v: 2, ...value })}\n`);
+  const line = (value: { readonly type: string }) => write(`${jsonText({ v: 2, ...value })}\n`);
   const flush = () => {
     if (pending !== undefined) line(pending);
     pending = undefined;

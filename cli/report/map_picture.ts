@@ -146,5 +146,8 @@ function svgLegend(totals: Picture["totals"], y: number): string {
 }
 
 function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(/\p{Cc}/gu, "?");
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(
+    /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    "?",
+  );
 }

@@ -111,7 +111,8 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
         }),
       );
     },
-    note: (title, lines) => clack.note(lines.map(visible).join("\n"), title, { ...common, format: (line) => line }),
+    note: (title, lines) =>
+      clack.note(lines.map(visible).join("\n"), visible(title), { ...common, format: (line) => line }),
     error: (message) => clack.log.error(visible(message), common),
     end(text) {
       clack.outro(visible(text), common);
