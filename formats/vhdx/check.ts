@@ -12,6 +12,7 @@ import { openVhdx } from "./open.ts";
 import { damagedHeaders, HEADERS_AT } from "./header.ts";
 import { type Image, readImage } from "./structures.ts";
 import { usedEnd } from "./file_allocation.ts";
+import { misplacedChange, readLog } from "./log.ts";
 import { damagedTables } from "./regions.ts";
 
 /**
@@ -25,8 +26,13 @@ export async function checkVhdx(storage: Storage, context: CheckContext): Promis
   const image = await readImage(storage);
   const found: Problem[] = [];
   if (image.dirty) {
-    const message = "The image was not closed: its log holds changes that are not in their places yet";
+    const message = "The image was not closed: its log holds changes that the file lacks";
     found.push({ kind: "corruption", message, fileOffset: image.header.logAt });
+    const misplaced = misplacedChange(await readLog(storage, image.header), image.header);
+    if (misplaced !== null) {
+      const message = `The log changes the bytes ${misplaced.start} to ${misplaced.end}, where headers or the log lie`;
+      found.push({ kind: "corruption", message, fileOffset: misplaced.start });
+    }
   }
   for (const index of await damagedHeaders(storage)) {
     const message = `Header ${index + 1} is damaged; the other one counts`;

@@ -5,7 +5,8 @@
  */
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
-import { type CurrentHeader, SECTOR_4K } from "./header.ts";
+import { type CurrentHeader, HEADER_SECTION, SECTOR_4K } from "./header.ts";
+import { REGION_TABLE_BYTES, REGION_TABLES_AT } from "./regions.ts";
 import { type Change, changesOf, entryAt, type Log, type LogEntry, logOf } from "./log_entry.ts";
 
 /** Bytes of the longest log that is replayed: log and changes are held in memory. Other programs write 1 MiB. */
@@ -58,6 +59,21 @@ export async function readLog(storage: Storage, header: CurrentHeader): Promise<
   const changes = sequence.flatMap((entry) => changesOf(log, entry));
   const fileSize = changes.reduce((most, { end }) => Math.max(most, end), Math.max(storage.size, head.lastFileOffset));
   return { changes, fileSize };
+}
+
+/**
+ * Returns the first change over the file identifier, a header, reserved bytes of the header section, or the log itself;
+ * `null` without one. No writer logs these ([MS-VHDX] 2.2 and 2.3: they do not change, or change outside of the log), and
+ * a replay would destroy the image.
+ */
+export function misplacedChange({ changes }: Replay, { logAt, logLength }: CurrentHeader): Change | null {
+  const kept = [
+    { start: 0, end: REGION_TABLES_AT[0] },
+    { start: REGION_TABLES_AT[1] + REGION_TABLE_BYTES, end: HEADER_SECTION },
+    { start: logAt, end: logAt + logLength },
+  ];
+  const isOver = (change: Change) => kept.some(({ start, end }) => change.start < end && start < change.end);
+  return changes.find((change) => change.start < change.end && isOver(change)) ?? null;
 }
 
 /** The end of messages about a log that is in use. */

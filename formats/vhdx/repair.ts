@@ -11,7 +11,7 @@ import { checkVhdx } from "./check.ts";
 import { NIL_UUID } from "../shared/uuid.ts";
 import { damagedHeaders, headersOf, readHeader } from "./header.ts";
 import { readImage } from "./structures.ts";
-import { readLog } from "./log.ts";
+import { misplacedChange, readLog } from "./log.ts";
 import { loggedStorage } from "./log_write.ts";
 import { usedEnd } from "./file_allocation.ts";
 import { damagedTables, readValidTable } from "./regions.ts";
@@ -40,7 +40,14 @@ export async function repairVhdx(storage: WritableStorage, scope: RepairScope, c
 /** Replays the log ([MS-VHDX] 2.3.3). Until a header marks it as empty, it can be replayed again. */
 async function replay(storage: WritableStorage, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
-  const { changes, fileSize } = await readLog(storage, header);
+  const log = await readLog(storage, header);
+  const { changes, fileSize } = log;
+  const misplaced = misplacedChange(log, header);
+  if (misplaced !== null) {
+    const message = `Cannot replay the log of "${storage.label}": it changes the bytes ${misplaced.start} to ` +
+      `${misplaced.end} of the file, where its headers or the log itself lie; convert the image into a new one`;
+    throw corrupt(message, storage.label, header.logAt);
+  }
   if (fileSize > MAX_FILE) {
     const message = `Cannot replay the log of "${storage.label}": the file would have ${fileSize} bytes, which no ` +
       `VHDX file has`;

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { check } from "../../../core/check.ts";
+import { MemoryStorage } from "../../../formats/storage/memory.ts";
+import { vhdx } from "../../../formats/vhdx/mod.ts";
+import { RecordingStorage } from "../../support/storage.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
-import { assertBytes, fingerprint, readAll } from "../../support/model.ts";
+import { assertBytes, changeContext, fingerprint, readAll } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImg, rng, scratch, seed } from "../../support/qemu.ts";
-import { AT, build, GUID, logEntry, MIB, numbers, putHeader, ring } from "./build.ts";
-import { filled, pathOpened } from "./support.ts";
+import { AT, build, GUID, type LogChange, logEntry, MIB, numbers, putHeader, ring } from "./build.ts";
+import { filled, openBytes, pathOpened } from "./support.ts";
 
 const runSeed = seed();
 
@@ -45,6 +48,35 @@ Deno.test({
     assert.equal((await qemuImg("check", "-q", "-r", "all", "-f", "vhdx", theirs)).code, 0);
     assertBytes(await guestBytes(path, "vhdx"), await guestBytes(theirs, "vhdx"));
   },
+});
+
+Deno.test("a log that changes headers or itself is not replayed, and nothing is written", async () => {
+  const data = new Uint8Array(4096).fill(7);
+  const blocks = { 0: { state: 6, content: filled(1) } };
+  const targets: readonly LogChange[] = [
+    { at: 0, data },
+    { at: AT.header1, data },
+    { at: AT.header2, zeroes: 4096 },
+    { at: 512 << 10, data },
+    { at: MIB - 4096, zeroes: 8192 },
+    { at: AT.log + 4096, data },
+  ];
+  for (const target of targets) {
+    const changes = [{ at: AT.blocks, data }, target];
+    const log = ring([[0, logEntry({ sequence: 1, tail: 0, changes })]]);
+    const bytes = build({ size: MIB, blocks, logGuid: GUID.log, log });
+    const storage = new RecordingStorage(new MemoryStorage(bytes));
+    const { check: checkVhdx, repair } = vhdx.maintenance!;
+    await assert.rejects(repair!(storage, "all", changeContext()), {
+      kind: "corrupt",
+      message: /Cannot replay the log/,
+    });
+    assert.deepEqual(storage.of("write", "zero", "truncate"), [], `${target.at}`);
+    const { corruptions, problems } = await checkVhdx!(storage, changeContext());
+    assert.equal(corruptions, 2);
+    assert.match(problems[1]!.message, /where headers or the log lie/);
+    assert.deepEqual((await openBytes(bytes)).size, MIB, "it still reads");
+  }
 });
 
 Deno.test({
