@@ -9,7 +9,8 @@ import { type CheckContext, type RepairScope, stageContext } from "../maintenanc
 import type { WritableStorage } from "../storage/types.ts";
 import { checkCopiedFlags, checkQcow2, compareRefcounts, type RefcountComparison } from "./check.ts";
 import { computeRefcounts } from "./refcounts/compute_refcounts.ts";
-import { type Header, readHeader } from "./header/header.ts";
+import { ImageError } from "../errors.ts";
+import { type Header, NO_BITS, readHeader } from "./header/header.ts";
 import { beginTransaction, type Transaction, writeHeader } from "./transaction/transaction.ts";
 import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 
@@ -22,6 +23,7 @@ import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 export async function repairQcow2(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
   const comparison = await compareRefcounts(storage, header, stageContext(context, 0, 0.4));
+  refuseUnknownOwners(storage, header, comparison);
   const repairing = stageContext(context, 0.4, 0.8);
   const wrongCounts = comparison.rebuild || comparison.unreliable;
   if (what === "leaks") {
@@ -40,6 +42,20 @@ export async function repairQcow2(storage: WritableStorage, what: RepairScope, c
     }
   }
   await clearMarks(storage, stageContext(context, 0.8, 1));
+}
+
+/**
+ * Refuses to free clusters of an image with unknown header extensions: they may refer to these clusters.
+ *
+ * @throws ImageError `unsupported`
+ */
+function refuseUnknownOwners({ label }: WritableStorage, header: Header, { walk }: RefcountComparison): void {
+  const [extension] = header.unknownExtensions;
+  if (extension === undefined || walk.findings.leaks === 0) return;
+  const message =
+    `Cannot repair "${label}": ${walk.findings.leaks} clusters that no known table refers to would be freed, ` +
+    `and its header extension 0x${extension.type.toString(16)}, which is unknown here, may refer to them`;
+  throw new ImageError("unsupported", message, { path: label });
 }
 
 /** Frees clusters without references. Refcounts that are too low stay. */
@@ -135,6 +151,6 @@ async function clearMarks(storage: WritableStorage, context: CheckContext): Prom
   if (!header.dirty && !header.corrupt) return;
   const { corruptions, checkErrors } = await checkQcow2(storage, context);
   if (corruptions === 0 && checkErrors === 0) {
-    await writeHeader(storage, { ...header, dirty: false, corrupt: false });
+    await writeHeader(storage, { ...header, dirty: false, corrupt: false, unknownAutoclear: NO_BITS });
   }
 }

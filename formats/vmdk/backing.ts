@@ -11,7 +11,7 @@ import type { WritableStorage } from "../storage/types.ts";
 import { withParent } from "./descriptor_edit.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
-import { readDescriptor, readLayout } from "./extent_files.ts";
+import { readDescriptor, readLayout, refuseTracked } from "./extent_files.ts";
 import { punchHoles, requireSparseExtentFiles, type SparseExtentFile, tablesIn } from "./sparse_extent_files.ts";
 
 /** Grain tables that are changed and synced before holes are punched for their grains. */
@@ -31,6 +31,7 @@ export async function setVmdkBacking(storage: WritableStorage, backing: NamedFil
   const found = await readDescriptor(storage);
   if (found === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
   const { descriptor, embedded, header } = found;
+  refuseTracked(descriptor, label);
   if (header?.compressed) {
     throw refuse("unsupported", "it is streamOptimized, which is written once; convert it into a new image");
   }
@@ -55,6 +56,7 @@ export async function setVmdkBacking(storage: WritableStorage, backing: NamedFil
 /** Deallocates all grains: the whole disk reads from the backing file. */
 export async function emptyVmdk(storage: WritableStorage, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
+  refuseTracked(layout.descriptor, storage.label);
   for (const extent of await requireSparseExtentFiles(layout, "empty", storage.label)) {
     await deallocateIn(extent, 0, extent.sparse.header.capacity, context);
   }
@@ -67,6 +69,7 @@ export async function deallocateVmdk(
   context: ChangeContext,
 ): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
+  refuseTracked(layout.descriptor, storage.label);
   for (const extent of await requireSparseExtentFiles(layout, "drop grains of", storage.label)) {
     const { guestStart, size } = extent.extentFile;
     for (const { start, end } of ranges) {

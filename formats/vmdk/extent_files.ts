@@ -36,6 +36,17 @@ export interface Layout<S extends Storage> {
 }
 
 /**
+ * Throws for changed block tracking: the file of the tracking must record every change, or backups miss it.
+ *
+ * @throws ImageError `unsupported`
+ */
+export function refuseTracked(descriptor: Descriptor | null, label: string): void {
+  if (!descriptor?.values.get("changetrackpath")) return;
+  const message = `Cannot change "${label}": its changes are tracked in another file; convert it into a new image`;
+  throw new ImageError("unsupported", message, { path: label });
+}
+
+/**
  * Reads the header and the descriptor of an image, and opens the files that the descriptor names, each once.
  *
  * @throws ImageError `corrupt`, `unsupported`, and the errors of `openNamed`

@@ -16,7 +16,7 @@ import { backingOf } from "./open.ts";
 import type { NewExtentLine } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
 import { type HostedSparse, isHostedSparse, openHostedSparse } from "./hosted_sparse.ts";
-import { type ExtentFile, type Layout, readLayout } from "./extent_files.ts";
+import { type ExtentFile, type Layout, readLayout, refuseTracked } from "./extent_files.ts";
 import { createFlat, createSparse, SPLIT_BYTES } from "./extent_create.ts";
 import { MAX_SIZE, MAX_SPLIT_SIZE } from "./options.ts";
 import { allocateAll, checkGrowth, cutSparse, growSparse } from "./resize_sparse.ts";
@@ -61,6 +61,7 @@ export async function resizeVmdk(
   }
   // Other programs take a header with capacity 0 for one that only holds a descriptor.
   if (size === 0) throw refuse("usage", "it must have at least one sector");
+  refuseTracked(layout.descriptor, storage.label);
   const last = await lastExtentFile(layout, refuse);
   if (size === layout.size) return;
   const plan = { ...planOf(layout, last, size, refuse), storage, layout, last, growth, context };
@@ -88,7 +89,6 @@ async function lastExtentFile(
   if (descriptor === null) throw refuse("unsupported", "it is one extent, and its descriptor is in another file");
   if (extentFile === undefined) throw refuse("unsupported", "it has no extent that could grow");
   const { storage, line, type } = extentFile;
-  if (descriptor.values.get("changetrackpath")) throw refuse("unsupported", "its changes are tracked in another file");
   if (storage === null) throw refuse("unsupported", "its last extent is of type ZERO, which holds no data");
   const sparse = type === "sparse" ? await hostedSparse(storage, refuse) : null;
   if (line !== null && line.access !== "RW") throw refuse("unsupported", `its last extent is ${line.access}`);
