@@ -52,6 +52,11 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
     case "-h":
       io.out(await help(rest[0]));
       return 0;
+    case "grants": {
+      const { grantsOf } = await import("./grants.ts");
+      io.out(`${JSON.stringify(await grantsOf(rest))}\n`);
+      return 0;
+    }
     case "complete":
       return await (await import("./commands/completions.ts")).runComplete(rest, commands, io);
   }

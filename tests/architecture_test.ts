@@ -39,6 +39,7 @@ Deno.test("the top level holds nothing else than its known files and folders", (
     ...parts,
     "mod.ts",
     "docs",
+    "npm",
     "README.md",
     "CHANGELOG.md",
     "LICENSE",

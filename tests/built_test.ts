@@ -73,7 +73,7 @@ Deno.test("the built form", async (t) => {
     const raw = folder.file("here/a.raw");
     await Deno.writeFile(raw, Uint8Array.from({ length: 8 << 20 }, () => random.int(0, 15)));
     for (const [option, target] of [["compression_type=zlib", "a.qcow2"], ["compression_type=zstd", "b.qcow2"]]) {
-      const args = ["convert", "-c", "-f", "raw", "-O", "qcow2", "-o", option!, "a.raw", target!];
+      const args = ["convert", "-q", "-c", "-f", "raw", "-O", "qcow2", "-o", option!, "a.raw", target!];
       const grants = [`--allow-read=${folder.file("here")}`, `--allow-write=${folder.file("here")}`];
       assert.deepEqual(await built(folder, args, grants), { code: 0, stdout: "", stderr: "" });
       assert((await Deno.stat(folder.file(`here/${target}`))).size < 6 << 20, "it is compressed");
@@ -85,6 +85,27 @@ Deno.test("the built form", async (t) => {
   await t.step("prints a command that starts it", async () => {
     const { stdout } = await built(folder, ["info", "--print-permissions", samplePath], [`--allow-read=${samplePath}`]);
     assert(stdout.includes(folder.file("dist/diskcast.js")), stdout);
+  });
+
+  await t.step("is installed in an empty home, and runs from another folder", async () => {
+    const env = { HOME: folder.file("home"), DENO_DIR: folder.file("home/cache"), NO_COLOR: "1" };
+    const install = async (name: string, ...args: string[]) => {
+      const flags = ["install", "-g", "-n", name, "--root", folder.file("home"), "--allow-read", "--allow-write"];
+      const { code, stderr } = await run(Deno.execPath(), [...flags, folder.file("dist/diskcast.js"), ...args], {
+        env,
+      });
+      assert.equal(code, 0, stderr);
+      const bin = folder.file(`home/bin/${name}`);
+      const PATH = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
+      return (...args: string[]) => run(bin, args, { cwd: folder.file("here"), env: { ...env, PATH } });
+    };
+    const diskcast = await install("diskcast");
+    const converted = await diskcast("convert", "-q", "-O", "raw", samplePath, "installed.raw");
+    assert.deepEqual(converted, { code: 0, stdout: "", stderr: "" });
+    const asQemuImg = await install("qemu-img", "--", "--as-qemu-img");
+    await Deno.writeFile(folder.file("here/odd"), new Uint8Array(700).fill(1));
+    assert.match((await diskcast("info", "odd")).stderr, /no format is recognised/);
+    assert.equal((await asQemuImg("info", "odd")).stderr, "");
   });
 
   await t.step("does not ask where there is no terminal", async () => {

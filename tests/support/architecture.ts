@@ -31,7 +31,7 @@ const packages: { readonly [name: string]: readonly Part[] } = {
   "fast-check": ["tests"],
 };
 
-type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "tests";
+type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "npm" | "tests";
 
 /** Returns all violations in a tree. */
 export function violations(sources: Sources): string[] {
@@ -40,7 +40,7 @@ export function violations(sources: Sources): string[] {
   for (const [path, source] of sources) {
     const part = partOf(path, formats);
     if (part === null) {
-      found.push(`${path} stands outside mod.ts, cli/, core/, formats/, tui/ and tests/`);
+      found.push(`${path} stands outside mod.ts, cli/, core/, formats/, tui/, npm/ and tests/`);
       continue;
     }
     for (const one of importsOf(path, source)) {
@@ -114,7 +114,7 @@ function formatNames(sources: Sources): ReadonlySet<string> {
 function partOf(path: string, formats: ReadonlySet<string>): Part | null {
   if (path === "mod.ts") return "mod";
   const [top, second = ""] = path.split("/");
-  if (top === "cli" || top === "tui" || top === "core" || top === "tests") return top;
+  if (top === "cli" || top === "tui" || top === "core" || top === "npm" || top === "tests") return top;
   if (top !== "formats") return null;
   if (path === "formats/mod.ts" || path === "formats/registry.ts") return "registry";
   if (second === "storage") return "storage";
@@ -130,6 +130,8 @@ function importViolation(path: string, from: Part, one: Import, formats: Readonl
   switch (from) {
     case "tests":
       return null;
+    case "npm":
+      return to === "npm" ? null : "npm runs in Node.js, and imports its modules alone";
     case "cli":
       return to === "cli" || to === "mod" || to === "tui" ? null : "cli imports mod.ts and tui";
     case "tui":
