@@ -7,6 +7,7 @@ import { alignUp, type Disk, ImageError, resolve } from "../formats/mod.ts";
 import { chainOf } from "./open/chain.ts";
 import { pad } from "./open/readers.ts";
 import { type ChangedImage, type ChangeOptions, type ChangeSpec, openForChange, verbOf } from "./open_for_change.ts";
+import { LEAST_ZEROES } from "./copy/plan.ts";
 import { countAndCopy } from "./copy/count_and_copy.ts";
 import type { Totals } from "./events.ts";
 import { fileKey, type Layer, openImage } from "./open/open.ts";
@@ -132,7 +133,7 @@ async function copyDown(
   }
   const traits = { ...writer.traits, startsZeroed: false };
   const source = pad(chainOf(disks, depth), alignUp(disks[0].size, traits.sector));
-  const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false };
+  const policy = { keepsBacking: true, backingEnd: Infinity, writesZeroes: false, leastZeroes: LEAST_ZEROES };
   const throttle = throttleOf(options.signal, options.rateLimit ?? 0, options.paused);
   const { onEvent } = options;
   const { data, zero, skip } = await countAndCopy({

@@ -4,14 +4,16 @@
  *
  * @module
  */
-import { alignDown, equalBytes, pageMemory, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
+import { alignDown, clipExtent, equalBytes, type Extent, pageMemory, PIECE, SECTOR, zeroes } from "../formats/mod.ts";
 import { copy } from "./copy/copy.ts";
 import { discardingWriter } from "./copy/discarding_writer.ts";
 import type { Copy, MoverOf } from "./copy/job.ts";
-import { countTotals, extentIn, type Step } from "./copy/plan.ts";
+import { countTotals, extentIn, extentIndexIn, joinContiguous, LEAST_ZEROES, type Step } from "./copy/plan.ts";
+import { readStep } from "./copy/read_step.ts";
 import type { ScanEvent } from "./events.ts";
 import type { ConvertContext, ImageSpec } from "./job.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
+import type { LayerExtent } from "./open/chain.ts";
 import { openImage } from "./open/open.ts";
 import { type PairExtent, pairOf, type Side, sideOf, statusFlags } from "./compare_pair.ts";
 import { throttleOf } from "./throttle.ts";
@@ -112,7 +114,7 @@ async function firstDifference(
   const source = pairOf(one, other, () => onStage("status"));
   const writer = discardingWriter(source.size, true);
   const { traits } = writer;
-  const policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
+  const policy = { keepsBacking: false, backingEnd: 0, writesZeroes: false, leastZeroes: LEAST_ZEROES };
   if (onEvent) {
     onEvent({ type: "phase", phase: "plan" });
     onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => throttle.checkpoint()) });
@@ -144,6 +146,9 @@ async function firstDifference(
   }
 }
 
+/** This thread compares shorter extents with those that follow them. */
+const LEAST_LENGTH = 256 << 10;
+
 /** Most pieces in flight: those of this thread end while workers still compare earlier ones. */
 const PIECES_IN_FLIGHT = 64;
 
@@ -170,6 +175,7 @@ function byWorkers(pair: Pair): MoverOf {
     const extent = extentIn(step, start) as PairExtent;
     if (extent.kind !== "data" || pair.inFlight >= io.width) return null;
     const limit = Math.min(extent.end, alignDown(start, WORKER_PIECE) + WORKER_PIECE);
+    if (limit - start < LEAST_LENGTH && limit < step.end) return null;
     if (!io.accepts(Math.min(limit, alignDown(start, PIECE) + PIECE) - start)) return null;
     const request = requestFor(extent, start, limit);
     if (!request) return null;
@@ -204,9 +210,7 @@ function requestFor({ start, one, other }: PairExtent, from: number, limit: numb
 /** Returns a mover that compares in this thread; it takes every step. */
 function inThisThread(pair: Pair): MoverOf {
   return (copying) => async (step, start) => {
-    const extent = extentIn(step, start) as PairExtent;
-    checkStatus(pair, extent, start);
-    const end = extent.kind === "data" ? Math.min(extent.end, alignDown(start, PIECE) + PIECE) : extent.end;
+    const end = step.kind === "data" ? Math.min(step.end, alignDown(start, PIECE) + PIECE) : step.end;
     const found = await compareHere(pair, step, start, end);
     await settle(copying, step, start, end, () => Promise.resolve(found));
     // Messages of workers arrive only when the event loop turns.
@@ -233,32 +237,60 @@ async function settle(
   }, { pieces: true, writes: true });
 }
 
-function checkStatus({ strict }: Pair, extent: PairExtent, start: number): void {
-  if (!strict || start !== extent.start) return;
-  if (statusFlags(extent.one) !== statusFlags(extent.other)) throw new Difference({ difference: "status", at: start });
+/** Throws if the status differs at guest byte `start`, where `extent` begins there. */
+function checkStatus(pair: Pair, extent: PairExtent, start: number): void {
+  if (start === extent.start && differsInStatus(pair, extent)) {
+    throw new Difference({ difference: "status", at: start });
+  }
+}
+
+function differsInStatus({ strict }: Pair, { one, other }: PairExtent): boolean {
+  return strict && statusFlags(one) !== statusFlags(other);
 }
 
 /** Returns the first byte of `[start, end)` that differs, counted from `start`; -1 where none does. */
 async function compareHere(pair: Pair, step: Step, start: number, end: number): Promise<number> {
   for (let at = start; at < end;) {
-    const extent = extentIn(step, at) as PairExtent;
-    const partEnd = Math.min(extent.end, end, alignDown(at, PIECE) + PIECE);
-    if (extent.kind === "data") {
-      pair.onRead();
-      const [a, b] = await Promise.all([
-        bytesOf(pair.one, extent.one.extent.kind, at, partEnd),
-        bytesOf(pair.other, extent.other.extent.kind, at, partEnd),
-      ]);
-      if (!equalBytes(a, b)) return at - start + a.findIndex((byte, index) => byte !== b[index]);
-    }
-    at = extent.kind === "data" ? partEnd : Math.min(extent.end, end);
+    const partEnd = step.kind === "data" ? Math.min(end, alignDown(at, PIECE) + PIECE) : end;
+    const extents = step.extents.slice(extentIndexIn(step, at), extentIndexIn(step, partEnd - 1) + 1) as PairExtent[];
+    // A status that differs counts only where all bytes before it are equal.
+    const status = extents.find((extent) => extent.start >= at && differsInStatus(pair, extent));
+    const found = await compareExtents(pair, extents, at, status?.start ?? partEnd);
+    if (found >= 0) return at - start + found;
+    if (status) checkStatus(pair, status, status.start);
+    at = partEnd;
   }
   return -1;
 }
 
-async function bytesOf(side: BufferedSide, kind: PairExtent["kind"], start: number, end: number): Promise<Uint8Array> {
-  if (kind !== "data") return zeroes(end - start);
+/** Returns the first byte of `[start, end)`, inside `extents`, that differs, counted from `start`; -1 where none does. */
+async function compareExtents(
+  pair: Pair,
+  extents: readonly PairExtent[],
+  start: number,
+  end: number,
+): Promise<number> {
+  if (start === end || extents.every(({ kind }) => kind === "zero")) return -1;
+  pair.onRead();
+  const [a, b] = await Promise.all([
+    bytesOf(pair.one, extents.map((extent) => sideExtent(extent.one, extent)), start, end),
+    bytesOf(pair.other, extents.map((extent) => sideExtent(extent.other, extent)), start, end),
+  ]);
+  return equalBytes(a, b) ? -1 : a.findIndex((byte, index) => byte !== b[index]);
+}
+
+function sideExtent({ extent }: LayerExtent, { start, end }: PairExtent): Extent {
+  return clipExtent(extent, start, end);
+}
+
+async function bytesOf(
+  side: BufferedSide,
+  extents: readonly Extent[],
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
+  if (extents.every(({ kind }) => kind !== "data")) return zeroes(end - start);
   const bytes = side.buffer.subarray(0, end - start);
-  await side.reader.read(bytes, start);
+  await readStep(side.reader, { extents: joinContiguous(extents) }, start, bytes);
   return bytes;
 }

@@ -31,7 +31,7 @@ import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
 import { workerCopyBy } from "./copy/worker_copy.ts";
 import { type Throttle, throttleOf } from "./throttle.ts";
-import { countTotals, type Policy } from "./copy/plan.ts";
+import { countTotals, LEAST_ZEROES, type Policy } from "./copy/plan.ts";
 import { type CodecPool, codecPoolOf, withLevel } from "./workers/codec_pool.ts";
 import { formatNamed } from "./open/probe.ts";
 import { mergedRanges, skippingErrors } from "./open/skip_errors.ts";
@@ -55,7 +55,7 @@ import {
 } from "./target/target.ts";
 
 /** Default of `sparseSize`: zeroes between data that are shorter than this many bytes are written. */
-const DEFAULT_SPARSE = 4096;
+const DEFAULT_SPARSE = LEAST_ZEROES;
 
 /** Implements `convert` of `mod.ts`. */
 export async function convert(job: ConvertJob, context: ConvertContext = {}): Promise<ConvertSummary> {
@@ -310,7 +310,8 @@ export class Conversion {
   }
 
   policyFor(keepsBacking: boolean, backingEnd: number): Policy {
-    return { keepsBacking, backingEnd: keepsBacking ? backingEnd : 0, writesZeroes: this.job.sparseSize === 0 };
+    const leastZeroes = this.job.sparseSize ?? DEFAULT_SPARSE;
+    return { keepsBacking, backingEnd: keepsBacking ? backingEnd : 0, writesZeroes: leastZeroes === 0, leastZeroes };
   }
 
   /** Returns a decorator that skips read errors of the sources, where the job states `salvage`. */

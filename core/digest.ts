@@ -4,6 +4,7 @@
  * @module
  */
 import { chainOf } from "./open/chain.ts";
+import { LEAST_ZEROES } from "./copy/plan.ts";
 import { countAndCopy } from "./copy/count_and_copy.ts";
 import { discardingWriter } from "./copy/discarding_writer.ts";
 import type { ScanEvent, Totals } from "./events.ts";
@@ -49,7 +50,7 @@ export async function digest(image: string | ImageSpec, options: DigestOptions =
     source,
     writer,
     traits: writer.traits,
-    policy: { keepsBacking: false, backingEnd: 0, writesZeroes: false },
+    policy: { keepsBacking: false, backingEnd: 0, writesZeroes: false, leastZeroes: LEAST_ZEROES },
     sparseSize: 0,
     throttle: throttleOf(options.signal, 0, options.paused),
     movers: [],

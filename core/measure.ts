@@ -29,7 +29,7 @@ import { openImage } from "./open/open.ts";
 import { type OpenDiskOptions, openOptions } from "./open/open_disk.ts";
 import { throttleOf } from "./throttle.ts";
 import { type CompressedShare, compressedSize } from "./compressed_size.ts";
-import { stepsOf } from "./copy/plan.ts";
+import { LEAST_ZEROES, stepsOf } from "./copy/plan.ts";
 import { formatNamed } from "./open/probe.ts";
 import { countingCompressor, takeSamples } from "./samples.ts";
 import { planTarget } from "./target/target.ts";
@@ -199,7 +199,7 @@ async function dryWriter(
 }
 
 /** The policy of a new target: zeroes are skipped. */
-const POLICY = { keepsBacking: false, backingEnd: 0, writesZeroes: false };
+const POLICY = { keepsBacking: false, backingEnd: 0, writesZeroes: false, leastZeroes: LEAST_ZEROES };
 
 /** A compressor whose results have one byte: compressed data is added to the size afterwards. */
 const ONE_BYTE: Compressor = () => Promise.resolve(new Uint8Array(1));

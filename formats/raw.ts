@@ -6,6 +6,7 @@
 import type { Preallocation } from "./maintenance.ts";
 import type { CreatePlan, Disk, DiskWriter, Format } from "./contract.ts";
 import { dataExtent, zeroExtent } from "./extent.ts";
+import { andThen } from "./maybe_promise.ts";
 import type { Storage, WritableStorage } from "./storage/types.ts";
 
 /**
@@ -73,8 +74,12 @@ function rawDisk(storage: Storage): Disk {
     info: {},
     extentAt(start, limit) {
       if (!storage.holeAt) return dataExtent(start, limit, { storage, offset: start });
-      return storage.holeAt(start, limit).then(({ hole, end }) =>
-        hole ? zeroExtent(start, end, { storage, offset: start }) : dataExtent(start, end, { storage, offset: start })
+      return andThen(
+        storage.holeAt(start, limit),
+        ({ hole, end }) =>
+          hole
+            ? zeroExtent(start, end, { storage, offset: start })
+            : dataExtent(start, end, { storage, offset: start }),
       );
     },
     read: (into, start) => storage.readAt(into, start),

@@ -6,7 +6,8 @@
  */
 import { alignDown } from "../../formats/mod.ts";
 import type { Copy, Mover } from "./job.ts";
-import { extentIn, locatedEnd, type Step } from "./plan.ts";
+import type { Step } from "./plan.ts";
+import { readStep } from "./read_step.ts";
 
 /** Returns inline copy as a mover. */
 export function inlineCopy(copy: Copy): Mover {
@@ -50,41 +51,8 @@ function pieceEnd({ pieces }: Copy, step: Step, start: number): number {
   return Math.min(alignDown(start, length) + length, step.end);
 }
 
-/**
- * Fills `into` with the guest bytes of a step from `start` on. Extents with a location are read from their file,
- * without another look-up in the image's tables.
- */
-async function readPiece({ job, times }: Copy, step: Step, start: number, into: Uint8Array): Promise<void> {
-  const end = start + into.length;
-  await times.time("read", async () => {
-    for (let at = start; at < end;) {
-      const extent = extentIn(step, at);
-      const partEnd = Math.min(extent.end, end);
-      const part = into.subarray(at - start, partEnd - start);
-      const { location } = extent;
-      if (extent.kind === "data" && location && partEnd <= locatedEnd(extent)) {
-        await location.storage.readAt(part, location.offset + at - extent.start);
-        at = partEnd;
-      } else if (extent.kind === "zero") {
-        part.fill(0);
-        at = partEnd;
-      } else {
-        // Only the source can read this: one call up to the next extent with a location.
-        const restEnd = unlocatedEnd(step, at, end);
-        await job.source.read(into.subarray(at - start, restEnd - start), at);
-        at = restEnd;
-      }
-    }
-  });
-}
-
-/** Returns the end of the adjoining data extents without location from `start` on, at most `end`. */
-function unlocatedEnd(step: Step, start: number, end: number): number {
-  let at = extentIn(step, start).end;
-  while (at < end && at < step.end && extentIn(step, at).kind === "data" && !extentIn(step, at).location) {
-    at = extentIn(step, at).end;
-  }
-  return Math.min(at, end);
+function readPiece({ job, times }: Copy, step: Step, start: number, into: Uint8Array): Promise<void> {
+  return times.time("read", () => readStep(job.source, step, start, into));
 }
 
 function writePiece({ target, times }: Copy, bytes: Uint8Array, start: number): Promise<number> {

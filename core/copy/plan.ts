@@ -42,7 +42,15 @@ export interface Policy {
   readonly backingEnd: number;
   /** Whether zeroes are written like data (`-S 0`). */
   readonly writesZeroes: boolean;
+  /**
+   * Zeroes after data that are shorter than so many bytes, and shorter than a cluster of the target, are copied with the
+   * data, as zero detection does. Without this an image whose sectors alternate has a step for each. Absent: 0.
+   */
+  readonly leastZeroes?: number;
 }
+
+/** {@linkcode Policy.leastZeroes} of jobs without a setting for it. */
+export const LEAST_ZEROES = 4096;
 
 /**
  * A step ends after this many look-ups, so that a walk over millions of extents reports progress and can be cancelled.
@@ -84,6 +92,7 @@ export function decide(extent: Extent, traits: WriterTraits, policy: Policy): Ac
  */
 export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy: Policy): AsyncGenerator<Step> {
   const next = traits.compress ? clusterStepAt : extentStepAt;
+  const short = shortZeroes(traits, policy);
   let following: Step | null = null;
   for (let at = 0; at < source.size;) {
     const first: Step = following ?? await next(source, traits, policy, at);
@@ -94,7 +103,7 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
       if (first.action === "copy" && end - at >= BYTES_PER_STEP) break;
       const found: MaybePromise<Step> = next(source, traits, policy, end);
       const step = found instanceof Promise ? await found : found;
-      if (step.action !== first.action || step.kind !== first.kind || step.compressed !== first.compressed) {
+      if (!continues(first, step, short)) {
         following = step;
         break;
       }
@@ -106,11 +115,32 @@ export async function* stepsOf(source: GuestReader, traits: WriterTraits, policy
   }
 }
 
+/** Returns the length from which on stated zeroes are a step of their own; see {@linkcode Policy.leastZeroes}. */
+function shortZeroes({ clusterSize }: WriterTraits, { leastZeroes = 0 }: Policy): number {
+  return clusterSize > 1 ? Math.min(leastZeroes, clusterSize) : leastZeroes;
+}
+
+/** Returns whether `step` is part of the step that begins with `first`. */
+function continues(first: Step, step: Step, short: number): boolean {
+  if (step.kind === "zero" && first.kind === "data" && step.end - step.start < short) {
+    return first.action === "copy" && !first.compressed;
+  }
+  return step.action === first.action && step.kind === first.kind && step.compressed === first.compressed;
+}
+
+/** Returns adjoining extents, joined where two lie in one piece of a file. */
+export function joinContiguous(extents: readonly Extent[]): Extent[] {
+  const joined: Extent[] = [];
+  for (const extent of extents) append(joined, extent);
+  return joined;
+}
+
 /** Adds an extent behind the others, joined with the last one where both lie in one piece of a file. */
 function append(extents: Extent[], extent: Extent): void {
-  const last = extents[extents.length - 1];
-  if (isContiguous(last, extent) && sameStatus(last, extent)) extents[extents.length - 1] = joinExtents(last, extent);
-  else extents.push(extent);
+  const last = extents.at(-1);
+  if (last && isContiguous(last, extent) && sameStatus(last, extent)) {
+    extents[extents.length - 1] = joinExtents(last, extent);
+  } else extents.push(extent);
 }
 
 function extentStepAt(source: GuestReader, traits: WriterTraits, policy: Policy, at: number): MaybePromise<Step> {
@@ -144,14 +174,19 @@ async function clusterStepAt(source: GuestReader, traits: WriterTraits, policy: 
 }
 
 /** Returns the extent of `step` that holds the guest byte `at`. */
-export function extentIn({ extents }: Pick<Step, "extents">, at: number): Extent {
+export function extentIn(step: Pick<Step, "extents">, at: number): Extent {
+  return step.extents[extentIndexIn(step, at)];
+}
+
+/** Returns the index of the extent of `step` that holds the guest byte `at`. */
+export function extentIndexIn({ extents }: Pick<Step, "extents">, at: number): number {
   let [low, high] = [0, extents.length - 1];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (extents[middle].end > at) high = middle;
     else low = middle + 1;
   }
-  return extents[low];
+  return low;
 }
 
 /**

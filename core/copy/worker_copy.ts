@@ -22,6 +22,9 @@ import { writeFoundZeroes, zeroRuleFor } from "./zero_detection.ts";
 /** The most file ranges of the source in one request. */
 const PARTS = 64;
 
+/** Where zeroes follow after fewer bytes, a request costs more than copying them here. */
+const LEAST_LENGTH = 64 << 10;
+
 /** Returns a mover that hands data to `workers`. */
 export function workerCopyBy(workers: WorkerIo): MoverOf {
   return (copy) => {
@@ -42,7 +45,9 @@ export function workerCopyBy(workers: WorkerIo): MoverOf {
         return limit;
       }
       const { from, end } = fileRangesOf(step, start, limit);
-      if (end === start) return null;
+      if (end === start || (end < limit && end - start < LEAST_LENGTH && extentIn(step, end).kind === "zero")) {
+        return null;
+      }
       await runInPipeline(copy, step, start, end, () => workers.copy({ from, to, guestStart: start, rule }));
       return end;
     };

@@ -4,7 +4,7 @@
  * @module
  */
 import { dataExtent, type Extent } from "../extent.ts";
-import type { MaybePromise } from "../maybe_promise.ts";
+import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 
 /**
@@ -27,7 +27,7 @@ import type { Storage } from "../storage/types.ts";
 export function locatedExtent(storage: Storage, start: number, end: number, offset: number): MaybePromise<Extent> {
   const fileEnd = Math.min(offset + end - start, storage.size);
   if (!storage.holeAt || fileEnd <= offset) return dataExtent(start, end, { storage, offset });
-  return storage.holeAt(offset, fileEnd).then((found): Extent => {
+  return andThen(storage.holeAt(offset, fileEnd), (found): Extent => {
     const extentEnd = found.end === fileEnd ? end : start + found.end - offset;
     if (!found.hole) return dataExtent(start, extentEnd, { storage, offset });
     return { kind: "zero", start, end: extentEnd, location: { storage, offset }, unwritten: true };

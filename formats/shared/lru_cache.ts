@@ -35,6 +35,8 @@ export function lruCache<Value>(sizeOf: (value: Value) => number, maxBytes: numb
   // A Map keeps the order of insertion: its first entry is the least recently used.
   const values = new Map<number, Value>();
   let bytes = 0;
+  /** The key that was added last. */
+  let newest: number | undefined;
   const remove = (key: number): Value | undefined => {
     const value = values.get(key);
     if (value === undefined) return undefined;
@@ -44,10 +46,13 @@ export function lruCache<Value>(sizeOf: (value: Value) => number, maxBytes: numb
   };
   const add = (key: number, value: Value): void => {
     values.set(key, value);
+    newest = key;
     bytes += sizeOf(value);
   };
   return {
     get(key) {
+      // In an image of many small extents, the same table is looked up thousands of times in turn.
+      if (key === newest) return values.get(key);
       const value = remove(key);
       if (value !== undefined) add(key, value);
       return value;

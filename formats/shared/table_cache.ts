@@ -100,12 +100,20 @@ export function tableCache(
   /** Memory of the last evicted table. */
   let spare: Table | null = null;
 
+  /** The entry that was inserted last: of an image of many small extents it is looked up thousands of times in turn. */
+  let newest: Entry | null = null;
+
+  function insert(fileOffset: number, entry: Entry): void {
+    entries.set(fileOffset, entry);
+    newest = entry;
+  }
+
   /** Returns the entry and makes it the most recently used. */
   function touch(fileOffset: number): Entry | undefined {
     const entry = entries.get(fileOffset);
-    if (entry === undefined) return undefined;
+    if (entry === undefined || entry === newest) return entry;
     entries.delete(fileOffset);
-    entries.set(fileOffset, entry);
+    insert(fileOffset, entry);
     return entry;
   }
 
@@ -146,7 +154,7 @@ export function tableCache(
       let entry = touch(fileOffset);
       if (entry === undefined) {
         entry = entryOf(table, { dirty: false, retained: false });
-        entries.set(fileOffset, entry);
+        insert(fileOffset, entry);
       }
       // Before the next `await`: the table may be evicted then.
       for (const one of waiting) one.look(entry);
@@ -190,7 +198,7 @@ export function tableCache(
     const old = entries.get(fileOffset);
     while (old !== undefined && old.writing !== null) await old.writing.catch(() => {});
     entries.delete(fileOffset);
-    entries.set(fileOffset, entry);
+    insert(fileOffset, entry);
     await makeRoom(0);
   }
 

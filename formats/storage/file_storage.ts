@@ -6,6 +6,7 @@
 import { alignDown, alignUp, zeroes } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { type BackgroundWriteback, backgroundWriteback } from "./background_writeback.ts";
+import { type HoleCache, holeCache } from "./hole_cache.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
 import { type PageCacheTrimmer, pageCacheTrimmer } from "./page_cache.ts";
@@ -52,7 +53,7 @@ export class FileStorage implements StoredFile {
   readonly isDevice: boolean;
   readonly claim?: "granted" | "refused";
   readonly startsZeroed: boolean;
-  readonly holeAt?: (fileOffset: number, limit: number) => Promise<{ readonly hole: boolean; readonly end: number }>;
+  readonly holeAt?: NonNullable<StoredFile["holeAt"]>;
   readonly origin: Origin;
   readonly copyFrom?: NonNullable<StoredFile["copyFrom"]>;
   readonly mayShareWith?: NonNullable<StoredFile["mayShareWith"]>;
@@ -60,6 +61,7 @@ export class FileStorage implements StoredFile {
   readonly setExtentSizeHint?: (bytes: number) => boolean;
   readonly #file: Deno.FsFile;
   readonly #host: HostFile | null;
+  readonly #holes?: HoleCache;
   readonly #readable: boolean;
   readonly #writeback: BackgroundWriteback;
   readonly #trimmer: PageCacheTrimmer | null;
@@ -88,8 +90,9 @@ export class FileStorage implements StoredFile {
     const host = opened.host;
     if (host?.claim) this.claim = host.claim;
     if (host) {
-      this.holeAt = (fileOffset, limit) =>
-        Promise.resolve(host.holeAt(fileOffset, limit) ?? { hole: false, end: limit });
+      const holes = holeCache((fileOffset, limit) => host.holeAt(fileOffset, limit), () => this.#size);
+      this.#holes = holes;
+      this.holeAt = (fileOffset, limit) => holes.holeAt(fileOffset, limit) ?? { hole: false, end: limit };
       this.switchOffCopyOnWrite = () => host.switchOffCopyOnWrite();
       this.setExtentSizeHint = (bytes) => host.setExtentSizeHint(bytes);
       // Shared blocks would release the reserved space.
@@ -153,6 +156,7 @@ export class FileStorage implements StoredFile {
 
   noteWritten(start: number, end: number): void {
     this.#unwrittenFrom = Math.max(this.#unwrittenFrom, end);
+    this.#holes?.wrote(start, end);
     this.#trimmer?.wrote(end - start);
     this.#size = Math.max(this.#size, end);
   }
@@ -170,6 +174,7 @@ export class FileStorage implements StoredFile {
   async truncate(size: number): Promise<void> {
     if (size === this.#size) return;
     if (this.isDevice) return this.#checkEnd(0, size);
+    this.#holes?.clear();
     try {
       this.#file.truncateSync(size);
     } catch (error) {
@@ -183,6 +188,7 @@ export class FileStorage implements StoredFile {
     if (end <= start) return;
     this.#checkEnd(start, end);
     this.#reserved = true;
+    this.#holes?.clear();
     if (!written && this.#reserveByHost(start, end)) this.#size = Math.max(this.#size, end);
     else await this.#writeZeroes(start, end);
   }
@@ -237,6 +243,7 @@ export class FileStorage implements StoredFile {
   }
 
   #write(from: Uint8Array, fileOffset: number): void {
+    this.#holes?.wrote(fileOffset, fileOffset + from.length);
     try {
       this.#seek(fileOffset);
       for (let done = 0; done < from.length;) {
@@ -265,6 +272,7 @@ export class FileStorage implements StoredFile {
     if (!origin?.host) return 0;
     this.#checkEnd(fileOffset, fileOffset + end - start);
     this.#unwrittenFrom = Math.max(this.#unwrittenFrom, fileOffset + end - start);
+    this.#holes?.clear();
     try {
       const copied = host.copyFrom(origin.host, origin.start + start, origin.start + end, fileOffset, how);
       this.#trimmer?.wrote(copied);
@@ -304,6 +312,7 @@ export class FileStorage implements StoredFile {
 
   #zeroByHost(start: number, end: number): boolean {
     if (!this.#host) return false;
+    this.#holes?.zeroed(start, end);
     try {
       return this.#host.zero(start, end, this.#reserved);
     } catch (error) {

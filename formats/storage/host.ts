@@ -11,6 +11,7 @@
 import { ImageError } from "../errors.ts";
 import { hostError } from "./host_error.ts";
 import { cPath, errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
+import type { HoleStatus } from "./types.ts";
 
 /** The identity of a file, equal for two names of one file. */
 export interface FileIdentity {
@@ -34,7 +35,7 @@ export interface HostFile extends Disposable {
    * Returns whether `fileOffset` is in a hole, and the end of that hole or of the data, at most `limit`. There are no holes
    * past the end of the file, so that a read there fails.
    */
-  holeAt(fileOffset: number, limit: number): { readonly hole: boolean; readonly end: number } | null;
+  holeAt(fileOffset: number, limit: number): HoleStatus | null;
   /** Makes the range read as zeroes without writing them; `keep`: its space stays reserved. Does not extend the file. */
   zero(start: number, end: number, keep: boolean): boolean;
   /** Reserves space for the range; extends the file where it ends before. */
@@ -308,7 +309,7 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
 }
 
 /** As {@linkcode HostFile.holeAt}; `null` where the file system does not report holes, or the answer is impossible. */
-function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
+function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: number): HoleStatus | null {
   const data = Number(libc.symbols.lseek(descriptor, BigInt(fileOffset), SEEK_DATA));
   if (data < 0) return errnoOf(libc) === ENXIO ? holeAtEnd(libc, descriptor, fileOffset, limit) : null;
   if (data > fileOffset) return { hole: true, end: Math.min(data, limit) };
@@ -318,7 +319,7 @@ function seekHole(libc: Libc, descriptor: number, fileOffset: number, limit: num
 }
 
 /** Returns the hole up to the end of the file, after which there is no data; no hole where the file was truncated meanwhile. */
-function holeAtEnd(libc: Libc, descriptor: number, fileOffset: number, limit: number): ReturnType<HostFile["holeAt"]> {
+function holeAtEnd(libc: Libc, descriptor: number, fileOffset: number, limit: number): HoleStatus | null {
   const size = Number(libc.symbols.lseek(descriptor, 0n, SEEK_END));
   return size > fileOffset ? { hole: true, end: Math.min(size, limit) } : { hole: false, end: limit };
 }

@@ -4,8 +4,15 @@
  * @module
  */
 
+import type { MaybePromise } from "../maybe_promise.ts";
 import type { DeviceUse } from "./block_devices.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
+
+/** Whether a byte of a file is in a hole, and the file offset at which that hole or the data ends. */
+export interface HoleStatus {
+  readonly hole: boolean;
+  readonly end: number;
+}
 
 /** Bytes that can be read by position. All positions are file offsets, in bytes. */
 export interface Storage extends AsyncDisposable {
@@ -23,7 +30,7 @@ export interface Storage extends AsyncDisposable {
    * Returns whether `fileOffset` is in a hole, and the end of that hole or of the data, at most `limit`. Holes read as
    * zeroes. Absent where the host cannot report holes.
    */
-  holeAt?(fileOffset: number, limit: number): Promise<{ readonly hole: boolean; readonly end: number }>;
+  holeAt?(fileOffset: number, limit: number): MaybePromise<HoleStatus>;
   /** The file of the host with these bytes; absent where there is none that can be opened a second time. */
   readonly origin?: Origin;
 }

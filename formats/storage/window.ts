@@ -4,6 +4,7 @@
  * @module
  */
 import { corrupt, ImageError } from "../errors.ts";
+import { andThen } from "../maybe_promise.ts";
 import type { HostCopy } from "./host.ts";
 import type { Storage, WritableStorage } from "./types.ts";
 
@@ -43,10 +44,8 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
       return inner.readAt(into, start + fileOffset);
     },
     ...(holeAt && {
-      async holeAt(fileOffset: number, limit: number) {
-        const found = await holeAt(start + fileOffset, start + limit);
-        return { hole: found.hole, end: found.end - start };
-      },
+      holeAt: (fileOffset: number, limit: number) =>
+        andThen(holeAt(start + fileOffset, start + limit), ({ hole, end }) => ({ hole, end: end - start })),
     }),
     ...(inner.origin && { origin: { ...inner.origin, start: inner.origin.start + start } }),
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -11,6 +11,9 @@ import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { compressedExtent, dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { AdjacentTables, TableReader } from "./grain_table_reader.ts";
 
+/** Grains of a hole that are looked at one by one. */
+const FEW_GRAINS = 16;
+
 /** Instead of a file offset: not allocated, reads from the backing file. */
 export const HOLE = -1;
 /** Instead of a file offset: reads as zeroes. */
@@ -82,6 +85,10 @@ function extentInTables(map: GrainMap, tables: AdjacentTables, start: number, li
 
 /** Counts the holes among at most `most` entries from `nth` on. A hole is an entry of zero bytes in all table types. */
 function countHoles(map: GrainMap, { view, count }: AdjacentTables, nth: number, most: number): number {
+  // Between small extents, most holes are a few grains long.
+  let few = 1;
+  while (few < Math.min(most, FEW_GRAINS) && map.grainAt(view, nth + few) === HOLE) few++;
+  if (few < FEW_GRAINS || few === most) return few;
   const entryBytes = view.byteLength / count / (map.tableCoverage / map.grainBytes);
   const bytes = new Uint8Array(view.buffer, view.byteOffset + nth * entryBytes, most * entryBytes);
   let at = 0;

@@ -81,7 +81,14 @@ export function tableReader(storage: Storage, layout: TableLayout, cache: GrainT
     return { first, end };
   }
 
+  let latest: { readonly chunk: Chunk; readonly index: number; readonly tables: AdjacentTables } | null = null;
+
   function tablesFrom(chunk: Chunk, index: number): AdjacentTables {
+    if (latest?.chunk !== chunk || latest.index !== index) latest = { chunk, index, tables: viewFrom(chunk, index) };
+    return latest.tables;
+  }
+
+  function viewFrom(chunk: Chunk, index: number): AdjacentTables {
     const skip = (index - chunk.first) * tableBytes;
     const { buffer, byteOffset, length } = chunk.bytes;
     return { view: new DataView(buffer, byteOffset + skip, length - skip), count: chunk.count - (index - chunk.first) };

@@ -18,6 +18,8 @@ export interface BenchCase {
   readonly goals: readonly Goal[];
   /** Without the C library it would read terabytes of holes. */
   readonly ffiOnly?: true;
+  /** Whether qemu-img cannot do it. */
+  readonly alone?: true;
   /** Other programs that do the same job. */
   readonly others?: readonly ("cp" | "nbdcopy")[];
 }
@@ -98,6 +100,23 @@ export const cases: readonly BenchCase[] = [
     inputs: ["qcow2", "twin"],
     reads: { command: "compare", flags: ["-f", "qcow2", "-F", "qcow2"] },
     goals: [ratio(0.9)],
+  },
+  {
+    name: "alternating",
+    title: "compare qcow2, every other cluster zero, with a full raw file",
+    inputs: ["alternating", "full"],
+    reads: { command: "compare", flags: ["-f", "qcow2", "-F", "raw"] },
+    goals: [ratio(2)],
+  },
+  plain("sectors", "raw", { title: "vpc, every other sector allocated → raw", goals: [] }),
+  {
+    name: "cowd-raw",
+    title: "vmdk, COWD with 200,000 grains of one sector → raw",
+    inputs: ["cowd"],
+    convert: { to: "raw", flags: [] },
+    // qemu-img refuses it.
+    alone: true,
+    goals: [{ kind: "seconds", row: "diskcast", most: 4 }],
   },
   {
     name: "check",

@@ -5,6 +5,7 @@
  */
 import { qemuImgOk, type Rng, rng, type Scratch } from "../support/qemu.ts";
 import { makeAllocated, makeChain, makeRaw, makeScattered, makeSparseRaw } from "./images.ts";
+import { makeAlternating, makeCowd, makeFull, makeSectors } from "./small_extents.ts";
 
 const TIB = 2 ** 40;
 
@@ -33,6 +34,12 @@ function converted(format: string, flags: readonly string[] = []): Recipe {
   const make = (path: string, _sizes: Sizes, _random: Rng, from: string) =>
     qemuImgOk("convert", "-f", "raw", "-O", format, ...flags, from, path);
   return { format, from: "raw", bytes: data, make };
+}
+
+/** Made of the raw disk without holes. */
+function alternating(): Recipe {
+  const make = (path: string, _sizes: Sizes, _random: Rng, from: string) => makeAlternating(path, from);
+  return { format: "qcow2", from: "full", bytes: ({ size }) => size / 8, make };
 }
 
 const compressed = ["-c", "-W", "-m", "16"];
@@ -68,6 +75,11 @@ const recipes = {
     bytes: ({ scattered }) => 2 * scattered,
     make: (path, { scattered }, random) => makeScattered(path, 16 * TIB, scattered, random),
   },
+  /** The guest bytes of "alternating", without a hole. */
+  full: { format: "raw", bytes: ({ size }) => size / 8, make: (path, { size }) => makeFull(path, size / 8) },
+  alternating: alternating(),
+  sectors: { format: "vpc", bytes: () => 256 << 20, make: (path, _sizes, random) => makeSectors(path, random) },
+  cowd: { format: "vmdk", bytes: () => 100 << 20, make: (path) => makeCowd(path, 200_000) },
   allocated: { format: "qcow2", bytes: () => 200 << 20, make: (path) => makeAllocated(path) },
   tiny: {
     format: "qcow2",

@@ -26,8 +26,7 @@ export function hostHoleSplitter(data: Storage, clusterSize: number): SplitAtHol
   if (holeAt === undefined) return null;
   let hasHoles: MaybePromise<boolean> | null = null;
   return (extent) => {
-    hasHoles ??= hasLargeHole(holeAt, data.size, clusterSize * LARGE_HOLE_CLUSTERS)
-      .then((found) => hasHoles = found);
+    hasHoles ??= hasLargeHole(holeAt, data.size, clusterSize * LARGE_HOLE_CLUSTERS).then((found) => hasHoles = found);
     return andThen(
       hasHoles,
       (found) =>

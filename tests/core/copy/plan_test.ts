@@ -175,6 +175,29 @@ Deno.test("stepsOf: so are small extents that are contiguous in their file, thou
   assert.deepEqual(value.extents, [zeroExtent(0, value.end, { storage, offset: 100 })]);
 });
 
+/** Sectors of data and of zeroes in turn. */
+const alternating = (sectors: number): [number, Extent["kind"]][] =>
+  Array.from({ length: sectors }, (_, at) => [(at + 1) * 512, at % 2 === 0 ? "data" : "zero"]);
+
+Deno.test("stepsOf: short zeroes after data are copied with it", async () => {
+  const source = extentsOf(...alternating(63), [200 * 512, "zero"]);
+  const steps = await walk(source, fresh, { ...alone, leastZeroes: 4096 });
+  assert.deepEqual(steps.map(({ kind, start, end }) => [kind, start, end]), [
+    ["data", 0, 63 * 512],
+    ["zero", 63 * 512, 200 * 512],
+  ]);
+  assert.equal(steps[0].extents.length, 63);
+});
+
+Deno.test("stepsOf: zeroes are no part of data where they are as long as -S says, or as a cluster of the target", async () => {
+  const count = async (traits: WriterTraits, policy: Policy) =>
+    (await walk(extentsOf(...alternating(64)), traits, policy)).length;
+  assert.equal(await count(fresh, { ...alone, leastZeroes: 512 }), 64);
+  assert.equal(await count({ ...fresh, clusterSize: 512 }, { ...alone, leastZeroes: 4096 }), 64);
+  assert.equal(await count({ ...fresh, clusterSize: 1 }, { ...alone, leastZeroes: 4096 }), 1);
+  assert.equal(await count(fresh, alone), 64);
+});
+
 Deno.test("stepsOf: extents of a step are joined where they are contiguous in one file, and only there", async () => {
   const storage = new MemoryStorage();
   const offsets = [0, 4096, 16384, 20480];

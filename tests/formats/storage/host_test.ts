@@ -26,6 +26,22 @@ Deno.test("a file that is cut off meanwhile has no hole there, but ends", { igno
   await assert.rejects(storage.readAt(new Uint8Array(1), 4 * MIB), { kind: "corrupt", message: /ends at 3145728/ });
 });
 
+Deno.test("look-ups of holes are kept until the storage is written", { ignore: !onLinux }, async () => {
+  await using folder = await scratch();
+  await sparseFile(folder.file("a")).then((storage) => storage[Symbol.asyncDispose]());
+  await using storage = await openFileStorage(folder.file("a"), { write: true });
+  assert.deepEqual(await storage.holeAt!(2 * MIB, 5 * MIB), { hole: true, end: 5 * MIB });
+  assert.deepEqual(await storage.holeAt!(MIB, 5 * MIB), { hole: false, end: 2 * MIB });
+  // The second look-up does not reach the host, which would know of this change.
+  await Deno.truncate(folder.file("a"), 0);
+  await Deno.truncate(folder.file("a"), 5 * MIB);
+  assert.deepEqual(storage.holeAt!(MIB + 1, 5 * MIB), { hole: false, end: 2 * MIB });
+  await storage.writeAt(new Uint8Array(MIB).fill(1), 3 * MIB);
+  assert.deepEqual(await storage.holeAt!(3 * MIB, 5 * MIB), { hole: false, end: 4 * MIB });
+  await storage.zeroAt(3 * MIB, 4 * MIB);
+  assert.deepEqual(await storage.holeAt!(3 * MIB, 5 * MIB), { hole: true, end: 5 * MIB });
+});
+
 Deno.test("zeroAt gives the space back and keeps its neighbours", { ignore: !onLinux }, async () => {
   await using folder = await scratch();
   const content = rng(2).bytes(4 * MIB);
