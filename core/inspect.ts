@@ -206,9 +206,10 @@ async function nameOf(
   const { name, others = [], format } = file;
   const about = { role, name, ...(format !== undefined && { format }) };
   if (name === "" && others.length === 0) return { ...about, state: "unknown", reason: "the image states only its ID" };
-  const path = resolve(dirname(imagePath), name);
+  const paths = [name, ...others].map((path) => resolve(dirname(imagePath), path));
   // Queried, not tried: an attempt would prompt the user for a permission.
-  if (!isProtocol(name) && (await Deno.permissions.query({ name: "read", path })).state !== "granted") {
+  const states = await Promise.all(paths.map((path) => Deno.permissions.query({ name: "read", path })));
+  if (!isProtocol(name) && states.every(({ state }) => state !== "granted")) {
     return { ...about, state: "unknown", reason: "Deno is not allowed to look" };
   }
   try {

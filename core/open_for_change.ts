@@ -112,6 +112,7 @@ export async function openForChange(
     format.open(storage, {
       decompressor: open.decompressor,
       openNamed: async (file) => stack.use(await openNamed(spec, file, open)),
+      onWarning: open.onWarning,
     });
   return { path, format, guessed, storage, context, open, throttle, read, openBacking: openOwnBacking };
 }

@@ -160,6 +160,8 @@ export interface OpenContext {
   readonly decompressor: Decompressor;
   /** Opens a further file that the image names (data file, extent file); the engine decides whether it may. */
   openNamed(file: NamedFile): Promise<Storage>;
+  /** Called with what is wrong with the image although it can be read. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** Services of the engine for {@linkcode Format.create}. */

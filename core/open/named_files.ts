@@ -89,15 +89,20 @@ async function firstThatExists(
   describe: string,
   refuseOutside: (path: string) => void,
 ): Promise<string> {
+  let denied: { readonly candidate: string; readonly error: unknown } | undefined;
   for (const candidate of candidates) {
     try {
       return await Deno.realPath(candidate);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) continue;
-      // The message must not ask the user to grant Deno access to any file that an image names.
-      if (error instanceof Deno.errors.NotCapable) refuseOutside(candidate);
-      throw hostError(error, `open the ${describe}:`, candidate);
+      if (!(error instanceof Deno.errors.NotCapable)) throw hostError(error, `open the ${describe}:`, candidate);
+      denied ??= { candidate, error };
     }
+  }
+  if (denied) {
+    // The message must not ask the user to grant Deno access to any file that an image names.
+    refuseOutside(denied.candidate);
+    throw hostError(denied.error, `open the ${describe}:`, denied.candidate);
   }
   const message = `Cannot open the ${describe}: there is no "${candidates[0]}"`;
   throw new ImageError("missing", message, { path: candidates[0] });

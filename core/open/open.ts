@@ -102,6 +102,13 @@ async function pathOfBacking(backing: NamedFile, imagePath: string, options: Ope
   return await (await import("./find_by_id.ts")).findById(backing, imagePath, options);
 }
 
+/** An image that names files, and those of them that are open, by key. */
+interface NamingImage {
+  readonly path: string;
+  readonly spec: ImageSpec;
+  readonly opened: Map<string, StoredFile>;
+}
+
 /** A layer to open; `named`: the image that names it, and how. */
 interface NextLayer {
   readonly spec: ImageSpec;
@@ -145,11 +152,13 @@ class ChainOpener {
     const file = await this.openFile(path, namedBy !== null);
     const own = this.paths.length;
     const storage = windowFor(file, spec);
+    const opened = new Map<string, StoredFile>();
     const format = await this.formatOf(storage, spec, namedBy);
     const disk = await format.open(storage, {
       ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
       decompressor: this.options.decompressor,
-      openNamed: (named) => this.openNamed(named, path, spec),
+      openNamed: (file) => this.openNamed(file, { path, spec, opened }),
+      onWarning: this.options.onWarning,
     });
     return { path, disk, key: fileKey(file, path), storage, named: this.paths.slice(own) };
   }
@@ -169,17 +178,28 @@ class ChainOpener {
     return format;
   }
 
-  async openNamed(named: NamedFile, imagePath: string, spec: ImageSpec): Promise<Storage> {
+  async openNamed(named: NamedFile, { path: imagePath, spec, opened }: NamingImage): Promise<Storage> {
     if (this.options.substitute) return this.options.substitute(named, imagePath);
-    if (spec.dataFile !== undefined) return await this.openFile(resolve(spec.dataFile), false);
-    return await this.openFile(await resolveNamed(named, "data file", imagePath, this.options.allowRefs), true);
+    if (spec.dataFile !== undefined) return await this.openFile(resolve(spec.dataFile), false, opened);
+    const path = await resolveNamed(named, "data file", imagePath, this.options.allowRefs);
+    return await this.openFile(path, true, opened);
   }
 
-  /** Opens a file; `isNamed`: an image names it. Throws where it is open already: the chain has a loop. */
-  async openFile(path: string, isNamed: boolean): Promise<StoredFile> {
+  /**
+   * Opens a file; `isNamed`: an image names it. Throws where it is open already: the chain has a loop.
+   *
+   * @param opened files by key that the same image names: it may name one several times, by several names
+   */
+  async openFile(path: string, isNamed: boolean, opened?: Map<string, StoredFile>): Promise<StoredFile> {
     const file = this.stack.use(await (this.options.files ?? hostFiles).open(path));
     if (isNamed) refuseMoved(path, file.identity);
     const key = fileKey(file, path);
+    const known = opened?.get(key);
+    if (known) {
+      await file[Symbol.asyncDispose]();
+      return known;
+    }
+    opened?.set(key, file);
     if (this.files.has(key)) {
       throw new ImageError("corrupt", `Cannot open "${path}": it is in its own backing chain, which has a loop`, {
         path,

@@ -216,8 +216,13 @@ function parseExtentLine(line: string, label: string): ExtentLine | null {
   return { access: access.toUpperCase() as Access, size, type: type.toUpperCase(), name, fileOffset };
 }
 
-/** Splits the file name, which may contain spaces, from the offset after it. */
+/**
+ * Splits the file name, which may contain spaces and quotes, from the offset after it. Further values of physical disks
+ * (`partitionUUID "…"`) may follow.
+ */
 function nameAndOffset(rest: string): { readonly name: string; readonly offset: string } {
+  const whole = /^"(.*?)"(?:\s+(\d+)(?:\s.*)?)?$/.exec(rest);
+  if (whole) return { name: whole[1], offset: whole[2] ?? "" };
   const last = rest.lastIndexOf('"');
   const quoted = rest.startsWith('"') && last > 0;
   const name = quoted ? rest.slice(1, last) : rest.split(/\s+/, 1)[0];

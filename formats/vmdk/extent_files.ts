@@ -125,7 +125,8 @@ function ownExtent(extents: readonly ExtentLine[], label: string): ExtentLine | 
   return sparse.find((extent) => baseName(extent.name) === baseName(label)) ?? sparse[0] ?? null;
 }
 
-function baseName(path: string): string {
+/** Returns the last part of a path of any system. */
+export function baseName(path: string): string {
   return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
 }
 

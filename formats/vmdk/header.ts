@@ -29,6 +29,9 @@ export const HEADER_BYTES = SECTOR;
 /** Offset of `uncleanShutdown`: a byte that is not 0 while a writer has the extent open. */
 export const UNCLEAN_AT = 72;
 
+/** Types of metadata markers of stream-optimized extents. */
+export const MARKER = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
+
 /** Bits of {@linkcode SparseHeader.flags}. */
 export const FLAG = {
   /** The four line end characters of the header are valid. */

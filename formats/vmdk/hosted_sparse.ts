@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { SECTOR, viewOf } from "../bytes.ts";
+import { alignDown, SECTOR, viewOf } from "../bytes.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import { BAD, type GrainMap, HOLE, MAX_DIRECTORY_ENTRIES, ZERO } from "./grain_directory.ts";
-import { FLAG, HEADER_BYTES, parseHeader, SPARSE_MAGIC, type SparseHeader, tableCount } from "./header.ts";
+import { FLAG, HEADER_BYTES, MARKER, parseHeader, SPARSE_MAGIC, type SparseHeader, tableCount } from "./header.ts";
 import { type GrainTableCache, grainTableCache, tableReader } from "./grain_table_reader.ts";
 
 /** An open hosted sparse extent file. */
@@ -17,6 +17,8 @@ export interface HostedSparse {
   readonly header: SparseHeader;
   /** Whether a footer states the file offset of the grain directory. */
   readonly hasFooter: boolean;
+  /** File offset after the end-of-stream marker behind the footer; the end of the file where there is no footer. */
+  readonly streamEnd: number;
   readonly map: GrainMap;
   /** The grain directory. */
   readonly directory: DataView;
@@ -37,9 +39,11 @@ export async function openHostedSparse(
 ): Promise<HostedSparse> {
   const first = await readHeader(storage, 0);
   const hasFooter = first.directory === null;
-  const header = hasFooter ? await readFooter(storage, first) : first;
+  const { header, streamEnd } = hasFooter
+    ? await readFooter(storage, first)
+    : { header: first, streamEnd: storage.size };
   const directory = viewOf(await readDirectory(storage, header));
-  return { header, hasFooter, directory, map: mapOf(header, directory, storage, tableCache) };
+  return { header, hasFooter, streamEnd, directory, map: mapOf(header, directory, storage, tableCache) };
 }
 
 /** Returns the size of a grain table in bytes. */
@@ -80,24 +84,74 @@ async function readHeader(storage: Storage, fileOffset: number): Promise<SparseH
   return parseHeader(bytes, storage.label);
 }
 
-/** Reads the footer: a second header in the sector before the end-of-stream marker, which is the last one. */
-async function readFooter(storage: Storage, first: SparseHeader): Promise<SparseHeader> {
+/**
+ * Reads the footer: a second header in the sector before the end-of-stream marker, which is the last one. Programs that
+ * store files in whole blocks leave bytes behind it.
+ */
+async function readFooter(
+  storage: Storage,
+  first: SparseHeader,
+): Promise<Pick<HostedSparse, "header" | "streamEnd">> {
   const { label, size } = storage;
   const lacks = (what: string) => {
     const message = `Cannot open "${label}": its footer states its grain directory, and ${what}; ` +
       `the file is incomplete`;
     return corrupt(message, label, Math.max(0, size - 2 * SECTOR));
   };
-  if (size < 4 * SECTOR || size % SECTOR !== 0) throw lacks("there is none");
+  const fileOffset = await findFooter(storage);
+  if (fileOffset === null) throw lacks("there is none");
   const bytes = new Uint8Array(HEADER_BYTES);
-  await storage.readAt(bytes, size - 2 * SECTOR);
-  if (viewOf(bytes).getUint32(0, true) !== SPARSE_MAGIC) throw lacks("there is none");
+  await storage.readAt(bytes, fileOffset);
   const footer = parseHeader(bytes, label);
   if (footer.directory === null) throw lacks("that does not state it either");
   for (const field of ["capacity", "grainBytes", "entriesPerTable", "compressed"] as const) {
     if (footer[field] !== first[field]) throw lacks(`its ${field} is not that of the header`);
   }
-  return { ...first, directory: footer.directory, flags: footer.flags };
+  const header = { ...first, directory: footer.directory, flags: footer.flags };
+  return { header, streamEnd: fileOffset + 2 * SECTOR };
+}
+
+/** Bytes at the end of a file in which the footer is looked for. */
+const MAX_AFTER_STREAM = 64 << 20;
+
+/** Bytes that one request of this search reads, in whole sectors. */
+const SEARCH_BYTES = 1 << 20;
+
+/**
+ * Returns the file offset of the last footer; null if there is none. At the end of the file its magic suffices; elsewhere
+ * the marker before it must state a footer, and the sector after it must be an end-of-stream marker.
+ */
+async function findFooter(storage: Storage): Promise<number | null> {
+  const end = alignDown(storage.size, SECTOR);
+  if (end < 4 * SECTOR) return null;
+  const last = new Uint8Array(4);
+  await storage.readAt(last, end - 2 * SECTOR);
+  if (end === storage.size && viewOf(last).getUint32(0, true) === SPARSE_MAGIC) return end - 2 * SECTOR;
+  const least = Math.max(SECTOR, end - MAX_AFTER_STREAM);
+  // Two sectors of each request are those of the one before, because three sectors are compared.
+  for (
+    let searched = end;
+    searched - 3 * SECTOR >= least;
+    searched = Math.max(searched - SEARCH_BYTES, least) + 2 * SECTOR
+  ) {
+    const start = Math.max(least, searched - SEARCH_BYTES);
+    const bytes = new Uint8Array(searched - start);
+    await storage.readAt(bytes, start);
+    for (let at = bytes.length - 3 * SECTOR; at >= 0; at -= SECTOR) {
+      if (isFooter(viewOf(bytes.subarray(at, at + 3 * SECTOR)))) return start + at + SECTOR;
+    }
+    if (start === least) break;
+  }
+  return null;
+}
+
+/** Returns whether three sectors are the marker of a footer, a footer, and an end-of-stream marker. */
+function isFooter(view: DataView): boolean {
+  const isMarker = (at: number, sectors: number, type: number) =>
+    view.getUint32(at, true) === sectors && view.getUint32(at + 8, true) === 0 &&
+    view.getUint32(at + 12, true) === type;
+  return view.getUint32(SECTOR, true) === SPARSE_MAGIC && isMarker(0, 1, MARKER.footer) &&
+    isMarker(2 * SECTOR, 0, MARKER.endOfStream);
 }
 
 async function readDirectory(storage: Storage, header: SparseHeader): Promise<Uint8Array> {

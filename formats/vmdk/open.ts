@@ -18,7 +18,7 @@ import { type ExtentFileInfo, infoOf } from "./info.ts";
 import { grainExtentAt, type GrainMap } from "./grain_directory.ts";
 import { COWD_MAGIC, FLAG, isSeSparse, SPARSE_MAGIC } from "./header.ts";
 import { openHostedSparse } from "./hosted_sparse.ts";
-import { type ExtentFile, readLayout } from "./extent_files.ts";
+import { baseName, type ExtentFile, readLayout } from "./extent_files.ts";
 import { compressedReader, type GrainReader, uncompressedReader } from "./grain_reader.ts";
 import { openSeSparse } from "./sesparse.ts";
 import { type GrainTableCache, grainTableCache } from "./grain_table_reader.ts";
@@ -27,6 +27,7 @@ import { type GrainTableCache, grainTableCache } from "./grain_table_reader.ts";
 interface Shared {
   readonly tableCache: GrainTableCache;
   readonly decompress: Decompressor;
+  readonly onWarning: (message: string) => void;
 }
 
 /** An open extent file. Guest bytes of its methods count from its start. */
@@ -50,7 +51,8 @@ interface OpenExtentFile {
 export async function openVmdk(storage: Storage, context: OpenContext): Promise<Disk> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   const extentFiles: OpenExtentFile[] = [];
-  const shared = { tableCache: grainTableCache(), decompress: context.decompressor };
+  const { decompressor, onWarning = () => {} } = context;
+  const shared = { tableCache: grainTableCache(), decompress: decompressor, onWarning };
   for (const extentFile of layout.extentFiles) extentFiles.push(await openExtentFile(extentFile, shared));
   const { descriptor, size } = layout;
   const covering = (at: number) => extentFiles[indexAt(extentFiles, at)];
@@ -102,7 +104,16 @@ function indexAt(extentFiles: readonly OpenExtentFile[], at: number): number {
 export function backingOf(descriptor: Descriptor | null, label: string): NamedFile | null {
   if (descriptor === null) return null;
   const { parentHint, parentCid } = descriptor;
-  if (parentHint !== null) return { name: parentHint, format: "vmdk", ...(parentCid !== null && { id: parentCid }) };
+  if (parentHint !== null) {
+    // ESX states the path in its own file system (`/vmfs/volumes/…`); elsewhere the parent lies beside the child.
+    const others = parentHint.startsWith("/") ? [baseName(parentHint)] : [];
+    return {
+      name: parentHint,
+      ...(others.length > 0 && { others }),
+      format: "vmdk",
+      ...(parentCid !== null && { id: parentCid }),
+    };
+  }
   if (parentCid === null || parentCid === NO_PARENT) return null;
   const message = `Cannot open "${label}": it has a parent with the CID "${parentCid}", but does not name its file`;
   throw corrupt(message, label);
@@ -175,13 +186,18 @@ function flatFile(storage: Storage, fileOffset: number): ReadMethods {
 /** Opens a sparse extent file, whose type its magic states. */
 async function openSparse(
   storage: Storage,
-  { tableCache, decompress }: Shared,
+  { tableCache, decompress, onWarning }: Shared,
 ): Promise<{ readonly map: GrainMap; readonly reader: GrainReader; readonly format: string }> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
   const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
   if (magic === SPARSE_MAGIC) {
-    const { map, header } = await openHostedSparse(storage, tableCache);
+    const { map, header, streamEnd } = await openHostedSparse(storage, tableCache);
+    if (streamEnd < storage.size) {
+      onWarning(
+        `"${storage.label}" is too long: ${storage.size - streamEnd} bytes after the end of its stream are ignored`,
+      );
+    }
     const hasMarkers = (header.flags & FLAG.markers) !== 0;
     const reader = map.compressed
       ? compressedReader(map, storage, hasMarkers, decompress)

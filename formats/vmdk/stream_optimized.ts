@@ -10,9 +10,7 @@ import type { Codec, Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { GRAIN_MARKER_BYTES } from "./grain_reader.ts";
 import { checkAddressable } from "./grain_tables.ts";
-
-/** Types of metadata markers. */
-export const MARKER = { endOfStream: 0, table: 1, directory: 2, footer: 3 } as const;
+import type { MARKER } from "./header.ts";
 
 /**
  * Readers expect zlib streams (RFC 1950), although the specification says RFC 1951; the window is zlib's largest. Every

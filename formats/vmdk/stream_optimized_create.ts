@@ -11,14 +11,13 @@ import { ImageError } from "../errors.ts";
 import { serialize } from "../shared/mutex.ts";
 import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { encodeHeader, FLAG, type SparseHeader, tableCount } from "./header.ts";
+import { encodeHeader, FLAG, MARKER, type SparseHeader, tableCount } from "./header.ts";
 import {
   type Appender,
   appender,
   type CompressedGrain,
   compressGrains,
   grainRecord,
-  MARKER,
   marker,
   padToSectors,
 } from "./stream_optimized.ts";

@@ -9,9 +9,9 @@ import { alignUp, SECTOR, viewOf } from "../bytes.ts";
 import type { GuestReader } from "../guest_reader.ts";
 import type { Compressor } from "../codec/compress.ts";
 import type { WritableStorage } from "../storage/types.ts";
-import { FLAG } from "./header.ts";
+import { FLAG, MARKER } from "./header.ts";
 import type { HostedSparse } from "./hosted_sparse.ts";
-import { appender, type CompressedGrain, compressGrains, grainRecord, MARKER, marker } from "./stream_optimized.ts";
+import { appender, type CompressedGrain, compressGrains, grainRecord, marker } from "./stream_optimized.ts";
 import { appendEnd, compressedZeroes } from "./stream_optimized_create.ts";
 import { grainTables } from "./grain_tables.ts";
 import type { ExtentFileWriter } from "./grain_writer.ts";
@@ -32,11 +32,12 @@ export interface StreamEdit {
 export async function streamEditor(
   { storage, sparse, redundant, backing, compress }: StreamEdit,
 ): Promise<ExtentFileWriter> {
-  const { header, hasFooter } = sparse;
+  const { header, hasFooter, streamEnd } = sparse;
   const { grainBytes } = header;
   const coverage = grainBytes * header.entriesPerTable;
   const end = storage.size;
-  const file = appender(storage, hasFooter ? end - END_BYTES : alignUp(end, SECTOR));
+  // Bytes of others after the stream stay: the new end is written behind them.
+  const file = appender(storage, hasFooter && streamEnd === end ? end - END_BYTES : alignUp(end, SECTOR));
   const directory = new Uint8Array(sparse.directory.buffer);
   const tables = grainTables({
     storage,

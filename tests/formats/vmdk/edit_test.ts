@@ -172,6 +172,24 @@ Deno.test("a changed stream is still a stream: newer grains behind older ones, o
   assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 3 * 65536, kind: "data", compressed: true });
 });
 
+Deno.test("a stream with bytes after its end is changed behind them", async () => {
+  const { bytes } = sparse([1, null, 3], { compressed: "stream", version: 3, grain: 128 });
+  const longer = new Uint8Array(bytes.length + 1500).fill(9);
+  longer.set(bytes);
+  const { writer, storages } = await editFiles({ "a.vmdk": longer });
+  await writer.write(new Uint8Array(65536).fill(8), 65536);
+  await writer.finish();
+  const rest = storages.get("a.vmdk")!.bytes().subarray(bytes.length, longer.length);
+  assertBytes(rest, longer.subarray(bytes.length));
+  const warnings: string[] = [];
+  const disk = await openFiles(files(storages), (message) => warnings.push(message));
+  assertBytes(
+    await bytesOf(disk),
+    new Uint8Array(3 * 65536).fill(1, 0, 65536).fill(8, 65536, 131072).fill(3, 131072),
+  );
+  assert.deepEqual(warnings, []);
+});
+
 Deno.test("an extent without a grain table gets one", async () => {
   const { bytes, directory } = sparse([null, null, null], { grain: 128 });
   bytes.fill(0, directory, directory + 4);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { convert, type ConvertEvent, ImageError, openDisk } from "../../../mod.ts";
+import { convert, type ConvertEvent, ImageError, inspect, openDisk } from "../../../mod.ts";
 import { diskcastProcess } from "../../support/diskcast.ts";
 import { assertBytes } from "../../support/model.ts";
 import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
-import { descriptor, encode } from "./build.ts";
+import { cowd, descriptor, encode } from "./build.ts";
 
 const SUBFORMATS = [
   "monolithicSparse",
@@ -91,6 +91,51 @@ Deno.test("a stream from a source with holes is in order, whatever the number of
     at += length > 0 ? Math.ceil((12 + length) / 512) * 512 : 512 + Number(view.getBigUint64(at, true)) * 512;
   }
   assert.deepEqual(sectors, sectors.toSorted((a, b) => a - b));
+});
+
+Deno.test("a file that a descriptor names by several names is opened once; the image itself is a loop", async () => {
+  await using folder = await scratch();
+  const flat = new Uint8Array(12 * 512).map((_, at) => at >> 9);
+  await Deno.writeFile(folder.file("one.bin"), flat);
+  await Deno.link(folder.file("one.bin"), folder.file("two.bin"));
+  const lines = ['RW 4 FLAT "one.bin" 8', 'RW 4 FLAT "./one.bin" 0', 'RW 4 FLAT "two.bin" 4'];
+  const [path, out] = [folder.file("a.vmdk"), folder.file("out.raw")];
+  await Deno.writeFile(path, encode(descriptor("custom", lines)));
+  await convert({ sources: [{ path }], target: { path: out, format: "raw" } });
+  const expected = [8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7];
+  assertBytes(await Deno.readFile(out), new Uint8Array(12 * 512).map((_, at) => expected[at >> 9]));
+  await Deno.writeFile(path, encode(descriptor("custom", ['RW 1 FLAT "./a.vmdk" 0'])));
+  await assert.rejects(convert({ sources: [{ path }], target: { path: out, format: "raw" } }), {
+    kind: "corrupt",
+    message: /has a loop/,
+  });
+});
+
+Deno.test("a parent in the file system of ESX is found beside the child, if its content ID is right", async () => {
+  await using folder = await scratch();
+  const flat = new Uint8Array(8 * 512).fill(7);
+  await Deno.writeFile(folder.file("base-flat.vmdk"), flat);
+  await Deno.writeFile(folder.file("base.vmdk"), encode(descriptor("vmfs", ['RW 8 VMFS "base-flat.vmdk"'])));
+  const child = (cid: string) =>
+    descriptor("vmfsSparse", ['RW 8 VMFSSPARSE "child-delta.vmdk"'], [
+      `parentCID=${cid}`,
+      'parentFileNameHint="/vmfs/volumes/5f0c/vm/base.vmdk"',
+    ]);
+  await Deno.writeFile(folder.file("child-delta.vmdk"), cowd(new Array(8).fill(null)));
+  const path = folder.file("child.vmdk");
+  const job = { sources: [{ path }], target: { path: folder.file("out.raw"), format: "raw" } };
+  await Deno.writeFile(path, encode(child("1a2b3c4d")));
+  await convert(job);
+  assertBytes(await Deno.readFile(folder.file("out.raw")), flat);
+  assert.deepEqual((await inspect(path)).names[0], {
+    role: "backing file",
+    name: "/vmfs/volumes/5f0c/vm/base.vmdk",
+    format: "vmdk",
+    state: "found",
+    path: await Deno.realPath(folder.file("base.vmdk")),
+  });
+  await Deno.writeFile(path, encode(child("00000001")));
+  await assert.rejects(convert(job), { kind: "corrupt", message: /another file/ });
 });
 
 Deno.test("extents stay in the folder of their descriptor, unless the user allows another", async () => {

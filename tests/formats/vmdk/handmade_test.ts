@@ -71,6 +71,38 @@ Deno.test("a stream with its directory behind the data, and compressed grains wi
   assert.deepEqual(await disk.extentAt(0, disk.size), { start: 0, end: 8192, kind: "data", compressed: true });
 });
 
+Deno.test("bytes after the end of a stream are ignored with a warning", async () => {
+  const { bytes } = sparse(DATA, { version: 3, compressed: "stream" });
+  for (const length of [1, 700, 4096, (2 << 20) + 5]) {
+    for (const fill of [0, 0x4b]) {
+      const longer = new Uint8Array(bytes.length + length).fill(fill);
+      longer.set(bytes);
+      const warnings: string[] = [];
+      const disk = await openFiles({ "a.vmdk": longer }, (message) => warnings.push(message));
+      assertBytes(await bytesOf(disk), expand(DATA, 8192));
+      assert.deepEqual(warnings, [`"a.vmdk" is too long: ${length} bytes after the end of its stream are ignored`]);
+    }
+  }
+  const warnings: string[] = [];
+  await openFiles({ "a.vmdk": bytes }, (message) => warnings.push(message));
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("values of physical disks may follow the offset of an extent, in quotes too", async () => {
+  const flat = new Uint8Array(16 * SECTOR).fill(7);
+  const device = "\\\\?\\Volume{8a6bb1b5-0000-0000-0000-100000000000}";
+  for (const more of ["partitionUUID", `partitionUUID ${device}`, `partitionUUID "${device}"`, 'x "7" "8"']) {
+    const text = descriptor("partitionedDevice", [`RW 8 FLAT "a b.bin" 8 ${more}`]);
+    const disk = await openFiles({ "a.vmdk": encode(text), "a b.bin": flat });
+    assertBytes(await bytesOf(disk), flat.subarray(8 * SECTOR));
+  }
+  const quoted = await openFiles({
+    "a.vmdk": encode(descriptor("custom", ['RW 8 FLAT "a "5" b.bin" 8'])),
+    'a "5" b.bin': flat,
+  });
+  assertBytes(await bytesOf(quoted), flat.subarray(8 * SECTOR));
+});
+
 Deno.test("compressed grains that lie anywhere, of random bytes", async () => {
   const random = rng(seed());
   const grains = Array.from({ length: 40 }, () => random.chance(0.3) ? null : random.int(1, 256));
@@ -248,6 +280,12 @@ Deno.test("a parent is named with its content ID", async () => {
   assert.equal(await backingOf(), null);
   assert.deepEqual(await backingOf("parentCID=AB", 'parentFileNameHint="base.vmdk"'), {
     name: "base.vmdk",
+    format: "vmdk",
+    id: "000000ab",
+  });
+  assert.deepEqual(await backingOf("parentCID=AB", 'parentFileNameHint="/vmfs/volumes/5f0/vm/base.vmdk"'), {
+    name: "/vmfs/volumes/5f0/vm/base.vmdk",
+    others: ["base.vmdk"],
     format: "vmdk",
     id: "000000ab",
   });

@@ -34,11 +34,12 @@ export async function openPath(path: string): Promise<Disk & AsyncDisposable> {
 }
 
 /** Opens the first of `files`; the others are what it may name. */
-export function openFiles(files: Files): Promise<Disk> {
+export function openFiles(files: Files, onWarning?: (message: string) => void): Promise<Disk> {
   const [name] = Object.keys(files);
   return vmdk.open(new MemoryStorage(files[name], name), {
     ...inlineCodecs,
     openNamed: (file) => Promise.resolve(named(files, file)),
+    ...(onWarning && { onWarning }),
   });
 }
 
