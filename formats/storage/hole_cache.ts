@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { HoleStatus } from "./types.ts";
+import type { HoleStatus } from "./host.ts";
 
 /** Extents of one file that are kept, the one that was used last first. */
 const KEPT = 16;

@@ -11,7 +11,6 @@
 import { ImageError } from "../errors.ts";
 import { hostError } from "./host_error.ts";
 import { cPath, errnoOf, HostFailure, type Libc, openLibc } from "./libc.ts";
-import type { HoleStatus } from "./types.ts";
 
 /** The identity of a file, equal for two names of one file. */
 export interface FileIdentity {
@@ -21,6 +20,12 @@ export interface FileIdentity {
   readonly ino: number;
   /** The number of a block device, which all its device nodes share. */
   readonly device?: number;
+}
+
+/** Whether a byte of a file is in a hole, and the file offset at which that hole or the data ends. */
+export interface HoleStatus {
+  readonly hole: boolean;
+  readonly end: number;
 }
 
 /** How the host copies: `clone` only by sharing blocks between two files, `copy` also by copying bytes. */

@@ -6,13 +6,7 @@
 
 import type { MaybePromise } from "../maybe_promise.ts";
 import type { DeviceUse } from "./block_devices.ts";
-import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
-
-/** Whether a byte of a file is in a hole, and the file offset at which that hole or the data ends. */
-export interface HoleStatus {
-  readonly hole: boolean;
-  readonly end: number;
-}
+import type { FileIdentity, HoleStatus, HostCopy, HostFile } from "./host.ts";
 
 /** Bytes that can be read by position. All positions are file offsets, in bytes. */
 export interface Storage extends AsyncDisposable {
