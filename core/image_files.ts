@@ -18,8 +18,9 @@ export async function imageFiles(
   const read = new Set((options.allowRefs ?? []).map((folder) => resolve(folder)));
   for (const image of images) {
     if (options.chain === false) {
-      await inspect(image, options);
+      const { names } = await inspect(image, options);
       read.add(resolve(image.path));
+      for (const { role, path } of names) if (role === "data file" && path !== undefined) read.add(path);
       continue;
     }
     await using opened = await openImage(image, openOptions(options));

@@ -65,7 +65,7 @@ export async function resolveNamed(
       `allow its folder with --allow-ref ${dirname(path)} if you trust the image`;
     throw new ImageError("refused", message, { path });
   };
-  const found = await firstThatExists([...candidates], describe, refuseOutside);
+  const found = await firstThatExists(await grantedFirst([...candidates]), describe, refuseOutside);
   refuseOutside(found);
   return found;
 }
@@ -82,6 +82,14 @@ function windowsCandidates(name: string, home: string): string[] {
   const parts = name.split("\\").filter((part) => part !== "" && part !== ".");
   const relative = /^([A-Za-z]:|\\\\)/.test(name) ? [] : [join(home, ...parts)];
   return [...relative, join(home, parts[parts.length - 1] ?? "")];
+}
+
+/** Sorts paths that Deno may read before others, about which it would ask the user. */
+async function grantedFirst(candidates: readonly string[]): Promise<string[]> {
+  if (candidates.length < 2) return [...candidates];
+  const states = await Promise.all(candidates.map((path) => Deno.permissions.query({ name: "read", path })));
+  const isGranted = (_path: string, index: number) => states[index]!.state === "granted";
+  return [...candidates.filter(isGranted), ...candidates.filter((path, index) => !isGranted(path, index))];
 }
 
 async function firstThatExists(

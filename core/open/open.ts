@@ -6,6 +6,7 @@
  */
 import {
   type Decompressor,
+  dirname,
   type Disk,
   type Files,
   type Format,
@@ -58,7 +59,7 @@ export interface OpenedImage extends AsyncDisposable {
   readonly layers: readonly Layer[];
   /** Absolute paths by file key (see `fileKey`). */
   readonly files: ReadonlyMap<string, string>;
-  /** Absolute paths of every file that was opened. */
+  /** Absolute paths of every file that was opened, and of every folder that was searched for a parent. */
   readonly paths: readonly string[];
   /** Bytes of all these files. */
   readonly fileBytes: number;
@@ -96,10 +97,13 @@ export async function openBacking(
 
 /** Returns the path of the backing file that an image names, by a path or by its ID alone. */
 async function pathOfBacking(backing: NamedFile, imagePath: string, options: OpenOptions): Promise<string> {
-  if (backing.name !== "" || (backing.others ?? []).length > 0) {
-    return await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
-  }
-  return await (await import("./find_by_id.ts")).findById(backing, imagePath, options);
+  if (isKnownByIdAlone(backing)) return await (await import("./find_by_id.ts")).findById(backing, imagePath, options);
+  return await resolveNamed(backing, "backing file", imagePath, options.allowRefs);
+}
+
+/** Whether the image states no path of its backing file, so that the files beside it are searched for the ID. */
+function isKnownByIdAlone({ name, others = [] }: NamedFile): boolean {
+  return name === "" && others.length === 0;
 }
 
 /** An image that names files, and those of them that are open, by key. */
@@ -145,6 +149,7 @@ class ChainOpener {
     if (!disk.backing) return null;
     const { format } = disk.backing;
     const file = await pathOfBacking(disk.backing, path, this.options);
+    if (isKnownByIdAlone(disk.backing)) this.paths.push(dirname(file));
     return { spec: { path: file, ...(format !== undefined && { format }) }, named: { by: path, file: disk.backing } };
   }
 
