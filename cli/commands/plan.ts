@@ -3,11 +3,20 @@
  *
  * @module
  */
-import { allFormats, compressedSize, estimateConversion, ImageError, jobFiles, planConversion } from "../../mod.ts";
+import {
+  allFormats,
+  compressedSize,
+  estimateConversion,
+  ImageError,
+  jobFiles,
+  openDisk,
+  planConversion,
+} from "../../mod.ts";
 import type { ConversionPlan, ConvertJob, Estimate, JobFiles } from "../../mod.ts";
 import { convertRequest } from "../args/convert_args.ts";
 import { creationOptionsText } from "../args/creation_options.ts";
 import { outputForm, outputOption } from "../args/read_options.ts";
+import type { Destination } from "../destinations/check.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { visible } from "../report/report.ts";
 import { bytesText, timeText } from "../../tui/human.ts";
@@ -23,7 +32,8 @@ export const planCommand: LoadedCommand = {
   notes:
     `Takes the arguments of "diskcast convert". The output shows the extents of the source, the data that would be read
 and written, the size of the target, an estimate of the time, and the files that are touched. The sources are read, a few
-megabytes of their data as well; the time assumes that the target is written as fast as the source is read.
+megabytes of their data as well; the time assumes that the target is written as fast as the source is read. With --for it
+says whether the disk has a boot loader for the firmware of the destination.
 
 Examples:
   diskcast plan -c -O qcow2 disk.vmdk disk.qcow2
@@ -37,16 +47,17 @@ interface PlanRequest {
   readonly form: "human" | "json";
   readonly warnings: readonly string[];
   readonly view: ProgressView;
+  readonly destination: Destination | undefined;
 }
 
 async function planRequest(parsed: ParsedArgs, io: Io): Promise<PlanRequest | string> {
   const request = await convertRequest(parsed, allFormats, Deno.build.os === "windows", io.asQemuImg);
   if (request.kind === "options") return creationOptionsText(request.format);
-  const { job, view: { warnings, progress, quiet } } = request;
+  const { job, view: { warnings, progress, quiet, destination } } = request;
   if (job.target.create === false) {
     throw new ImageError("unsupported", "Cannot plan with -n: only new targets are planned");
   }
-  return { job, form: outputForm(parsed, ["human", "json"]), warnings, view: { progress, quiet } };
+  return { job, form: outputForm(parsed, ["human", "json"]), warnings, view: { progress, quiet }, destination };
 }
 
 /** The plan of a conversion, with an estimate and the files that it touches. */
@@ -54,20 +65,51 @@ interface PlanReport {
   readonly plan: ConversionPlan;
   readonly estimate: Estimate;
   readonly files: JobFiles;
+  readonly boot: BootPlan | undefined;
 }
 
-function work({ job, form, warnings, view }: PlanRequest, context: CommandContext): Promise<number> {
+/** Whether the disk may boot at the destination. */
+interface BootPlan {
+  /** The kinds of firmware there that find a boot loader. */
+  readonly loaders: readonly string[];
+  /** Why it may not boot. */
+  readonly why?: string;
+}
+
+/** Returns whether the disk may boot at the destination; `undefined` without one, or with several sources. */
+async function bootPlan({ job, destination }: PlanRequest): Promise<BootPlan | undefined> {
+  const [source, ...more] = job.sources;
+  if (destination === undefined || source === undefined || more.length > 0) return undefined;
+  const [{ firmwareThatBoots, mayNotBoot }, { contentsOf }] = await Promise.all([
+    import("../destinations/boot.ts"),
+    import("../destinations/contents.ts"),
+  ]);
+  const { allowRefs, forceShare } = job;
+  await using disk = await openDisk(source, { ...(allowRefs && { allowRefs }), ...(forceShare && { forceShare }) });
+  const contents = await contentsOf(disk);
+  const view = typeof contents === "string" ? { table: "none" as const, boot: contents } : contents;
+  const why = mayNotBoot(destination.preset, view);
+  return { loaders: firmwareThatBoots(destination.preset, view), ...(why !== undefined && { why }) };
+}
+
+function work(request: PlanRequest, context: CommandContext): Promise<number> {
+  const { job, form, warnings, view } = request;
   return runJob({ view, label: "Sampling" }, context, async (hooks) => {
     warnings.forEach((message) => hooks.onWarning(message, true));
     const plan = await planConversion(job, hooks);
     // `planConversion` has reported the warnings already, so the estimate gets no `onWarning`.
     const { signal, onEvent } = hooks;
-    const report = { plan, estimate: await estimateConversion(job, { signal, onEvent }), files: await jobFiles(job) };
+    const report = {
+      plan,
+      estimate: await estimateConversion(job, { signal, onEvent }),
+      files: await jobFiles(job),
+      boot: await bootPlan(request),
+    };
     return { out: form === "json" ? `${jsonText(planJson(report), 4)}\n` : planText(report) };
   });
 }
 
-function planJson({ plan, estimate, files }: PlanReport): { [name: string]: unknown } {
+function planJson({ plan, estimate, files, boot }: PlanReport): { [name: string]: unknown } {
   const compressed = estimate.compression && compressedSize(plan.predicted, plan.totals.data, estimate.compression);
   return {
     sources: plan.sources,
@@ -79,10 +121,11 @@ function planJson({ plan, estimate, files }: PlanReport): { [name: string]: unkn
     seconds: Math.round(estimate.seconds * 1000) / 1000,
     sampled: estimate.sampled,
     files,
+    ...(boot && { boot }),
   };
 }
 
-function planText({ plan, estimate, files }: PlanReport): string {
+function planText({ plan, estimate, files, boot }: PlanReport): string {
   const { totals, target, sources } = plan;
   const compressed = estimate.compression && compressedSize(plan.predicted, totals.data, estimate.compression);
   const status = Object.entries(estimate.status).filter(([, { extents }]) => extents > 0)
@@ -102,8 +145,15 @@ function planText({ plan, estimate, files }: PlanReport): string {
       ? `file size: about ${bytesText(compressed.size)} (give or take ${bytesText(compressed.error)}), from samples`
       : `file size: at most about ${bytesText(plan.predicted)}`,
     estimate.seconds < 1 ? "time: less than a second" : `time: about ${timeText(estimate.seconds)}`,
+    ...(boot === undefined ? [] : [bootLine(boot)]),
     ...files.read.map((path) => `must read: ${path}`),
     ...files.write.map((path) => `must write: ${path}`),
   ];
   return lines.map((line) => `${visible(line)}\n`).join("");
+}
+
+function bootLine({ loaders, why }: BootPlan): string {
+  return `boot: ${
+    why === undefined ? `there is a boot loader for ${loaders.join(" and ")}` : `it may not boot there, because ${why}`
+  }`;
 }

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { diskContents, ImageError, openDisk, partitionTable } from "../../mod.ts";
-import type { ConvertSummary, DiskContents, OpenedDisk } from "../../mod.ts";
+import { deviceAt, openDisk, partitionTable } from "../../mod.ts";
+import type { ConvertSummary, DiskContents } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
+import { firmwareHint, systemsOf } from "./boot.ts";
+import { contentsOf } from "./contents.ts";
 import { nextCommands } from "./recipes.ts";
 import { type FinishedFile, type Verdict, verdictOf, verdictText } from "./rules.ts";
 import type { Preset, Recipe } from "./table.ts";
@@ -26,7 +28,8 @@ export async function finishedFile(path: string, format: string, size?: number):
   const { isBlockDevice, size: fileSize } = await Deno.stat(path);
   const part = isBlockDevice === true && format === "raw" && size !== undefined ? { size } : {};
   await using disk = await openDisk({ path, format, ...part });
-  const { logicalSectorSize = 512 } = disk.layers[0]!.disk;
+  const device = isBlockDevice ? await deviceAt(path) : null;
+  const logicalSectorSize = disk.layers[0]!.disk.logicalSectorSize ?? device?.disk?.sector ?? 512;
   const table = await partitionTable(disk, logicalSectorSize);
   return {
     path,
@@ -41,18 +44,13 @@ export async function finishedFile(path: string, format: string, size?: number):
     sectorSize: logicalSectorSize,
     tableSectorSize: table.kind === "gpt" ? table.gpt.sector : logicalSectorSize,
     backupAtEnd: table.kind === "gpt" && table.gpt.backupAtEnd,
-    boot: await bootOf(disk, logicalSectorSize),
+    ...bootOf(await contentsOf(disk, logicalSectorSize)),
   };
 }
 
-/** Returns what firmware finds to start; a text: why it cannot be read. */
-async function bootOf(disk: OpenedDisk, sectorSize: number): Promise<DiskContents["boot"] | string> {
-  try {
-    return (await diskContents(disk, sectorSize)).boot;
-  } catch (error) {
-    if (error instanceof ImageError) return error.message;
-    throw error;
-  }
+function bootOf(contents: DiskContents | string): Pick<FinishedFile, "boot" | "systems"> {
+  if (typeof contents === "string") return { boot: contents, systems: [] };
+  return { boot: contents.boot, systems: systemsOf(contents) };
 }
 
 /** Whether a destination takes a finished file, and the lines that report it. */
@@ -69,12 +67,14 @@ export async function checkForDestination(
 ): Promise<DestinationCheck> {
   const file = await finishedFile(summary.path, summary.format, summary.size);
   const verdict = verdictOf(preset, recipe, file);
+  const hint = firmwareHint(preset, file);
   const next = verdict.ok && !file.isDevice ? nextCommands(preset, file, windows) : [];
   return {
     verdict,
     lines: [
       ...sizeLines(summary),
       verdictText(preset, verdict),
+      ...(hint === undefined || !verdict.ok ? [] : [hint]),
       ...(file.isDevice && file.table === "gpt" ? [gptOfDevice(summary.path)] : []),
       ...(next.length > 0 ? ["Next:", ...next.map((line) => `  ${line}`)] : []),
     ],

@@ -5,6 +5,7 @@
  */
 import type { BootSupport } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
+import { firmwareThatBoots, mayNotBoot } from "./boot.ts";
 import { sizeRuleOf } from "./recipes.ts";
 import type { Preset, Recipe, RuleName } from "./table.ts";
 
@@ -30,6 +31,8 @@ export interface FinishedFile {
   readonly backupAtEnd: boolean;
   /** What firmware finds to start; a text: why it could not be read. */
   readonly boot: BootSupport | string;
+  /** The operating systems whose file systems it has, see `systemsOf`. */
+  readonly systems: readonly string[];
 }
 
 /** The result of a rule; `null` where it does not apply. */
@@ -145,23 +148,6 @@ export interface Verdict {
   readonly mayNotBoot?: string;
 }
 
-const FIRMWARE = { bios: "BIOS", uefi: "UEFI" } as const;
-
-/** Returns the kinds of firmware of a destination that find a boot loader; a text: why none does. */
-function bootOf(preset: Preset, { boot, table }: FinishedFile): readonly string[] | string {
-  if (typeof boot === "string") return `its contents cannot be read (${boot})`;
-  if (preset.needsGpt && table !== "gpt") {
-    return `it has ${table === "mbr" ? "an MBR" : "no partition table"}, and machines there boot only from a GPT`;
-  }
-  const kinds = preset.firmware === undefined ? ["uefi", "bios"] as const : [preset.firmware];
-  const bootable = kinds.filter((kind) => boot[kind].boots).map((kind) => FIRMWARE[kind]);
-  if (bootable.length > 0) return bootable;
-  const reasons = kinds.map((kind) => [FIRMWARE[kind], boot[kind].boots ? "" : boot[kind].why] as const);
-  const [first] = reasons;
-  if (reasons.every(([, why]) => why === first![1])) return first![1];
-  return reasons.map(([kind, why]) => `${why} (${kind})`).join(" and ");
-}
-
 /** Applies all rules of a destination to a finished file. */
 export function verdictOf(preset: Preset, recipe: Recipe, file: FinishedFile): Verdict {
   const standalone: Finding = file.layers === 1 || preset.asks.includes("backing")
@@ -176,9 +162,10 @@ export function verdictOf(preset: Preset, recipe: Recipe, file: FinishedFile): V
   const problems = findings.flatMap((finding) => "problem" in finding ? [finding.problem] : []);
   const passed = findings.flatMap((finding) => "passed" in finding ? [finding.passed] : []);
   if (problems.length > 0) return { ok: false, findings: problems };
-  const boot = bootOf(preset, file);
-  if (typeof boot === "string") return { ok: true, findings: passed, mayNotBoot: boot };
-  return { ok: true, findings: [...passed, `boot loader for ${boot.join(" and ")}`] };
+  const why = mayNotBoot(preset, file);
+  if (why !== undefined) return { ok: true, findings: [...passed, ...file.systems], mayNotBoot: why };
+  const loader = `boot loader for ${firmwareThatBoots(preset, file).join(" and ")}`;
+  return { ok: true, findings: [...passed, ...file.systems, loader] };
 }
 
 /** Formats a verdict as one line. */

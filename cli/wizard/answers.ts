@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DeviceTarget, Format, OptionSpec } from "../../mod.ts";
+import type { DeviceTarget, DiskContents, Format, OptionSpec } from "../../mod.ts";
 import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
 import { shellWord } from "../permissions.ts";
@@ -57,6 +57,8 @@ export interface SourceInfo {
   /** From the top down. */
   readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
   readonly snapshots: readonly { readonly id: string; readonly name: string }[];
+  /** What the disk contains; absent where it cannot be read. */
+  readonly contents?: DiskContents | undefined;
 }
 
 /** A source that cannot be converted: its backing chain is incomplete. */

@@ -167,7 +167,7 @@ async function askChoice(
   // Another destination writes another format, under another name.
   const { format: _, output: __, ...rest } = answers;
   const next = answer === answers.destination ? answers : { ...rest, destination: answer };
-  const notes = destinationNotes(next);
+  const notes = destinationNotes(next, context.source?.contents);
   if (notes.length > 0) prompter.note("Good to know", notes);
   return next;
 }

@@ -7,6 +7,7 @@
 import { dirname, resolve } from "node:path";
 import { deviceAt, ImageError, jobFiles, listDevices, openDisk, planConversion } from "../../mod.ts";
 import type { BlockDevice, ConversionPlan, ConvertJob, DeviceTarget, JobFiles } from "../../mod.ts";
+import { contentsOf } from "../destinations/contents.ts";
 import type { BrokenSource, SourceInfo } from "./answers.ts";
 
 /** A permission of Deno that the wizard needs. */
@@ -137,7 +138,16 @@ async function inspectSource(path: string): Promise<SourceInfo> {
     const { size, blocks } = await Deno.stat(layer.path);
     allocated += blocks === null ? size : blocks * 512;
   }
-  return { format: layers[0]!.format, size: disk.size, allocated, layers, snapshots };
+  const contents = await contentsOf(disk);
+  return {
+    format: layers[0]!.format,
+    size: disk.size,
+    allocated,
+    layers,
+    snapshots,
+    // The conversion meets a read error itself.
+    ...(typeof contents !== "string" && { contents }),
+  };
 }
 
 function exists(path: string): boolean {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { ConversionPlan, DeviceTarget } from "../../mod.ts";
+import type { ConversionPlan, DeviceTarget, DiskContents } from "../../mod.ts";
 import { deviceRoom } from "./devices.ts";
+import { contentsText, firmwareHint, mayNotBoot } from "../destinations/boot.ts";
 import { sizeLines } from "../destinations/check.ts";
 import { recipeProblem, recipeText, sizeRuleText, writableRecipes } from "../destinations/recipes.ts";
 import { presets } from "../destinations/table.ts";
@@ -28,9 +29,10 @@ export type ChoiceStep = Exclude<Step, "source" | "output" | "device">;
 
 /** Returns the lines about a source. */
 export function sourceLines(source: SourceInfo, unicode: boolean): string[] {
-  const { format, size, allocated, layers, snapshots } = source;
+  const { format, size, allocated, layers, snapshots, contents } = source;
   return [
     `${format}, ${bytesText(size)} as the guest sees it, ${bytesText(allocated)} on this host`,
+    ...(contents === undefined ? [] : [`Inside: ${contentsText(contents)}`]),
     ...(layers.length > 1 ? ["Backing chain:", ...chainLines(layers, unicode).map((line) => `  ${line}`)] : []),
     ...(snapshots.length > 0 ? [`Snapshots: ${snapshots.map(({ name }) => name).join(", ")}`] : []),
   ];
@@ -169,10 +171,17 @@ export function unsupportedLines({ formats }: WizardContext): string[] {
 }
 
 /** Returns the notes of the chosen destination. */
-export function destinationNotes(answers: Answers): string[] {
+export function destinationNotes(answers: Answers, contents?: DiskContents): string[] {
   const preset = destinationOf(answers);
   if (preset === undefined) return [];
-  return [...preset.notes, ...(preset.later === undefined ? [] : [`Not written yet: ${preset.later}`])];
+  const why = contents && mayNotBoot(preset, contents);
+  const hint = contents && firmwareHint(preset, contents);
+  return [
+    ...(why === undefined ? [] : [`This disk may not boot there, because ${why}`]),
+    ...(hint === undefined ? [] : [hint]),
+    ...preset.notes,
+    ...(preset.later === undefined ? [] : [`Not written yet: ${preset.later}`]),
+  ];
 }
 
 /** The content of the review. */

@@ -44,21 +44,23 @@ export function partitionTree(name: string, number: string, start: number, size:
 export function filesWithDevices(
   isDevice: (path: string) => boolean,
   uses: () => readonly DeviceUse[] | null,
+  claim?: StoredFile["claim"],
 ): Files {
   return {
     ...hostFiles,
     async open(path, options) {
       const file = await hostFiles.open(path, options);
-      return isDevice(path) ? asDevice(file) : file;
+      return isDevice(path) ? asDevice(file, claim) : file;
     },
     deviceUses: () => Promise.resolve(uses()),
   };
 }
 
-/** Returns a view of a file as a block device that the kernel does not reserve. */
-function asDevice(file: StoredFile): StoredFile {
+/** Returns a view of a file as a block device; `claim`: the answer of the kernel, absent where it cannot be asked. */
+function asDevice(file: StoredFile, claim: StoredFile["claim"]): StoredFile {
   return new Proxy(file, {
     get(target, name) {
+      if (name === "claim") return claim;
       if (name === "isDevice") return true;
       const value = Reflect.get(target, name, target);
       return typeof value === "function" ? value.bind(target) : value;

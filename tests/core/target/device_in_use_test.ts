@@ -130,6 +130,24 @@ Deno.test("a device whose use is not known is refused", { ignore: Deno.build.os 
   await assert.rejects(convert(job, { files }), { kind: "refused", message: /does not report whether it is in use/ });
 });
 
+Deno.test("the kernel decides where /sys shows no use, or cannot be read", async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("device"), new Uint8Array(MIB));
+  const job = { path: folder.file("device"), format: "qcow2", size: MIB };
+  for (const uses of [[], null]) {
+    const refusing = filesWithDevices(() => true, () => uses, "refused");
+    await assert.rejects(createImage(job, { files: refusing }), {
+      kind: "refused",
+      message: /the system or another program has it in use; stop that first/,
+    });
+    assert.deepEqual(await Deno.readFile(folder.file("device")), new Uint8Array(MIB));
+  }
+  await createImage(job, { files: filesWithDevices(() => true, () => null, "granted") });
+  // What is mounted elsewhere is seen though the kernel would allow it.
+  const granting = filesWithDevices(() => true, () => mounted, "granted");
+  await assert.rejects(createImage(job, { files: granting }), { kind: "refused", message: /is mounted/ });
+});
+
 const reasons: readonly (readonly [use: DeviceUse, message: RegExp])[] = [
   [{ device: "sda2", kind: "mount", name: "/", system: true }, /mounted at "\/", the running system; choose another/],
   [{ device: "sda2", kind: "swap" }, /sda2 is swap space; switch it off with swapoff first/],
