@@ -150,7 +150,7 @@ export type { CompareOptions, CompareStage, Comparison } from "./core/compare.ts
 export type { CreatedImage, CreateImageContext, CreateJob } from "./core/create.ts";
 export type { DigestOptions, DigestSummary } from "./core/digest.ts";
 export type { Gpt, PartitionTable } from "./core/target/gpt.ts";
-export type { ImageInfo, NamedFileInfo, SnapshotInfo } from "./core/inspect.ts";
+export type { ImageFileInfo, ImageInfo, NamedFileInfo, SnapshotInfo } from "./core/inspect.ts";
 export type { JobFiles } from "./core/target/job_files.ts";
 export type { MapEntry, MapOptions } from "./core/map.ts";
 export type { MeasureJob, MeasureOptions, MeasureSummary } from "./core/measure.ts";

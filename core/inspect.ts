@@ -5,12 +5,12 @@
  * @module
  */
 import {
+  basename,
   dirname,
   type FormatInfo,
   ImageError,
   type InfoValue,
   isAbsolute,
-  join,
   type NamedFile,
   resolve,
   type Storage,
@@ -67,7 +67,9 @@ export interface ImageInfo {
   readonly format: string;
   /** Guest bytes. */
   readonly size: number;
-  /** Bytes that the host has allocated for its file; absent where the host does not report them. */
+  /**
+   * Bytes that the host has allocated for its file and its extent files; absent where the host does not report them.
+   */
   readonly allocated?: number;
   /** Length of the file. */
   readonly fileSize?: number;
@@ -83,6 +85,22 @@ export interface ImageInfo {
   readonly specific: FormatInfo;
   /** All files that it names. */
   readonly names: readonly NamedFileInfo[];
+  /** The files that it consists of: its extent files, then the file of the image itself. */
+  readonly files: readonly ImageFileInfo[];
+}
+
+/** One of the files of an image. Sizes in bytes. */
+export interface ImageFileInfo {
+  /** As QEMU calls it: `file`, or `extents.N` for the extent file with index N. */
+  readonly node: string;
+  /** Its name relative to the same folder as {@linkcode ImageInfo.path}. */
+  readonly path: string;
+  /** Bytes that the host has allocated for it; absent where the host does not report them. */
+  readonly allocated?: number;
+  /** Its length; absent where it was not found or Deno is not allowed to look. */
+  readonly fileSize?: number;
+  /** Whether it is a block device, whose length is that of the image. */
+  readonly isDevice?: true;
 }
 
 /** Properties of `Disk.info` that have a member of their own in {@linkcode ImageInfo}. */
@@ -160,12 +178,23 @@ async function infoOf(
   const { backing, info } = disk;
   const shown = path === "" ? layer.path : path;
   const names = backing ? [await nameOf(backing, "backing file", layer.path, allowRefs)] : [];
-  for (const file of named) names.push(await nameOf(file, "data file", layer.path, allowRefs));
+  const extentFiles = fileNamesIn(info);
+  const others = extentFiles.filter((name) => !named.some((file) => file.name === name)).map((name) => ({ name }));
+  for (const file of [...named, ...others]) names.push(await nameOf(file, "data file", layer.path, allowRefs));
+  const files: ImageFileInfo[] = [{ node: "file", path: shown, ...await sizesOf(layer.path) }];
+  for (const [index, name] of extentFiles.entries()) {
+    const found = names.find((file) => file.role === "data file" && file.name === name)?.path;
+    const sizes = found === undefined ? {} : await sizesOf(found);
+    files.unshift({ node: `extents.${index}`, path: besideImage(shown, name), ...sizes });
+  }
+  const { fileSize } = files.at(-1)!;
+  const allocated = files.flatMap((file) => file.allocated ?? []);
   return {
     path: shown,
     format: disk.format,
     size: disk.size,
-    ...await sizesOf(layer.path),
+    ...(fileSize !== undefined && { fileSize }),
+    ...(allocated.length > 0 && { allocated: allocated.reduce((sum, bytes) => sum + bytes) }),
     ...(disk.clusterSize > 1 && { clusterSize: disk.clusterSize }),
     dirty: info["dirty-flag"] === true,
     ...(backing && {
@@ -176,22 +205,56 @@ async function infoOf(
       },
     }),
     snapshots: listOf(info["snapshots"]).map(snapshotOf),
-    specific: Object.fromEntries(Object.entries(info).filter(([name]) => !GENERAL.includes(name))),
+    specific: withPaths(Object.fromEntries(Object.entries(info).filter(([name]) => !GENERAL.includes(name))), shown),
     names,
+    files,
   };
 }
 
-/** Returns a name stored in an image as a path relative to the same folder as `imagePath`. */
-function besideImage(imagePath: string, name: string): string {
-  if (isAbsolute(name) || isProtocol(name)) return name;
-  const folder = dirname(imagePath);
-  return folder === "." && !imagePath.startsWith("./") ? name : join(folder, name);
+/** The property of format information that holds the name of a file of the image; empty: the file of the image itself. */
+const FILE_NAME = "filename";
+
+/** Returns the names of the files in format information, each once. */
+function fileNamesIn(info: InfoValue): string[] {
+  if (info === null || typeof info !== "object") return [];
+  const own = !isList(info) && typeof info[FILE_NAME] === "string" && info[FILE_NAME] !== "" ? [info[FILE_NAME]] : [];
+  return [...new Set([...own, ...Object.values(info).flatMap(fileNamesIn)])];
 }
 
-async function sizesOf(path: string): Promise<{ allocated?: number; fileSize?: number }> {
+/** Returns format information with paths in place of names of files. */
+function withPaths(info: FormatInfo, imagePath: string): FormatInfo {
+  const shown = (value: InfoValue): InfoValue => {
+    if (value === null || typeof value !== "object") return value;
+    return isList(value) ? value.map(shown) : withPaths(value, imagePath);
+  };
+  return Object.fromEntries(
+    Object.entries(info).map(([name, value]) =>
+      name === FILE_NAME && typeof value === "string"
+        ? [name, value === "" ? imagePath : besideImage(imagePath, value)]
+        : [name, shown(value)]
+    ),
+  );
+}
+
+function isList(value: InfoValue): value is readonly InfoValue[] {
+  return Array.isArray(value);
+}
+
+/**
+ * Returns a name stored in an image as a path relative to the same folder as `imagePath`. Keeps `..` as it is, as
+ * qemu-img does: behind a symbolic link it is another folder.
+ */
+function besideImage(imagePath: string, name: string): string {
+  if (isAbsolute(name) || isProtocol(name)) return name;
+  return `${imagePath.slice(0, imagePath.length - basename(imagePath).length)}${name}`;
+}
+
+async function sizesOf(path: string): Promise<Pick<ImageFileInfo, "allocated" | "fileSize" | "isDevice">> {
   try {
-    const { size, blocks } = await Deno.stat(path);
-    return { fileSize: size, ...(blocks !== null && { allocated: blocks * 512 }) };
+    const { size, blocks, isBlockDevice } = await Deno.stat(path);
+    const allocated = blocks === null ? {} : { allocated: blocks * 512 };
+    // The host states no length of a device.
+    return isBlockDevice ? { ...allocated, isDevice: true } : { ...allocated, fileSize: size };
   } catch {
     return {};
   }

@@ -40,7 +40,28 @@ export function bytesText(bytes: number): string {
 export function threeDigits(bytes: number): string {
   // From 1000 on, not from 1024: there are three digits only.
   const [value, power] = scaled(bytes, 1000, 6);
-  return `${Number(value.toPrecision(3))} ${BINARY_PREFIXES[power]}B`;
+  const decimals = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
+  return `${Number(halfEven(value, decimals))} ${BINARY_PREFIXES[power]}B`;
+}
+
+/**
+ * Formats a number with `decimals` digits after the point. A tie is rounded to the even digit, as in C; `toFixed` rounds it
+ * up.
+ *
+ * @example
+ * ```ts
+ * import { halfEven } from "./human.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual([halfEven(3.125, 2), halfEven(3.375, 2)], ["3.12", "3.38"]);
+ * ```
+ */
+export function halfEven(value: number, decimals: number): string {
+  const scaled = value * 10 ** decimals;
+  const below = Math.floor(scaled);
+  // A binary number is a tie only if it ends with this bit; the product is then exact.
+  const isTie = Number.isInteger(value * 2 ** (decimals + 1)) && scaled - below === 0.5;
+  return isTie && below % 2 === 0 ? (below / 10 ** decimals).toFixed(decimals) : value.toFixed(decimals);
 }
 
 /** Formats bytes with three digits and exactly: `408 KiB (417792 bytes)`. */

@@ -22,8 +22,9 @@ import { usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { visible } from "../report/report.ts";
 import { type JobResult, runCommand, runJob } from "./run_command.ts";
+import { halfEven } from "../../tui/human.ts";
+import { qemuJson } from "../report/qemu_json.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
-import { jsonText } from "../report/json.ts";
 
 /** `check`. */
 export const checkCommand: LoadedCommand = {
@@ -95,11 +96,12 @@ function work({ image, options, repair, form, view }: CheckRequest, context: Com
   return runJob({ view, label }, context, async (hooks): Promise<JobResult> => {
     const result = await check(image, { ...options, repair, ...hooks });
     if (result.unsupported) {
-      const message = `Images of format "${result.format}" have nothing to check`;
+      // The words of qemu-img, by which callers recognise this case.
+      const message = "This image format does not support checks";
       return { code: UNSUPPORTED, failure: { kind: "unsupported", message, hint: undefined } };
     }
     const code = codeOf(result);
-    if (form === "json") return { code, out: `${jsonText(checkJson(result), 4)}\n` };
+    if (form === "json") return { code, out: `${qemuJson(checkJson(result))}\n` };
     return view.quiet ? { code } : { code, err: problemLines(result), out: checkText(result) };
   });
 }
@@ -165,7 +167,7 @@ function checkText(result: CheckResult): string {
   }
   if (checkErrors > 0) lines.push("", `${checkErrors} internal errors have occurred during the check.`);
   if (clusters && clusters.total > 0 && clusters.allocated > 0) {
-    const share = (part: number, whole: number) => (part * 100 / whole).toFixed(2);
+    const share = (part: number, whole: number) => halfEven(part * 100 / whole, 2);
     lines.push(
       `${clusters.allocated}/${clusters.total} = ${share(clusters.allocated, clusters.total)}% allocated, ` +
         `${share(clusters.fragmented, clusters.allocated)}% fragmented, ` +

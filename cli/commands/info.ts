@@ -4,7 +4,15 @@
  * @module
  */
 import { diskContents, ImageError, imageFiles, inspect, inspectChain, openDisk } from "../../mod.ts";
-import type { DiskContents, FormatInfo, ImageInfo, InfoValue, NamedFileInfo, SnapshotInfo } from "../../mod.ts";
+import type {
+  DiskContents,
+  FormatInfo,
+  ImageFileInfo,
+  ImageInfo,
+  InfoValue,
+  NamedFileInfo,
+  SnapshotInfo,
+} from "../../mod.ts";
 import { isOn } from "../args/parse_args.ts";
 import {
   formatOption,
@@ -17,11 +25,11 @@ import {
   readingOptions,
 } from "../args/read_options.ts";
 import { bothSizes, threeDigits } from "../../tui/human.ts";
+import { inQemuOrder, qemuJson } from "../report/qemu_json.ts";
 import { snapshotTable } from "../report/results.ts";
 import { visible, warningWriter } from "../report/report.ts";
 import { runCommand } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
-import { jsonText } from "../report/json.ts";
 
 /** `info`. */
 export const infoCommand: LoadedCommand = {
@@ -90,7 +98,7 @@ async function work(request: InfoRequest, { io }: CommandContext): Promise<numbe
   if (form === "json") {
     const [top, ...rest] = infos.map(infoJson);
     const first = contents ? { ...top, contents: report!.contentsJson(contents) } : top;
-    io.out(`${jsonText(chain ? [first, ...rest] : first, 4)}\n`);
+    io.out(`${qemuJson(chain ? [first, ...rest] : first)}\n`);
     return 0;
   }
   const [top, ...rest] = infos.map(infoText);
@@ -119,9 +127,12 @@ async function contentsFor(
   }
 }
 
-/** Returns an image under the names of `qemu-img info --output=json`; only `named-files` is not one of them. */
+/**
+ * Returns an image under the names of `qemu-img info --output=json` of QEMU 10. `named-files`, and properties of formats of
+ * which QEMU shows none, are not among them.
+ */
 export function infoJson(info: ImageInfo): { [name: string]: unknown } {
-  const { path, format, size, allocated, clusterSize, dirty, backing, snapshots, specific, names } = info;
+  const { path, format, size, allocated, clusterSize, dirty, backing, snapshots, specific, names, files } = info;
   return {
     "virtual-size": size,
     "filename": path,
@@ -136,20 +147,27 @@ export function infoJson(info: ImageInfo): { [name: string]: unknown } {
     }),
     ...(snapshots.length > 0 && { "snapshots": snapshots.map(snapshotJson) }),
     "dirty-flag": dirty,
-    "children": [{ "name": "file", "info": fileJson(info) }],
+    "children": files.map((file) => ({ "name": file.node, "info": fileJson(file) })),
     ...(names.length > 0 && { "named-files": names }),
   };
 }
 
-function fileJson({ path, allocated, fileSize }: ImageInfo): { [name: string]: unknown } {
+function fileJson({ path, allocated, fileSize, isDevice }: ImageFileInfo): { [name: string]: unknown } {
+  const driver = isDevice ? "host_device" : "file";
   return {
     "children": [],
-    ...(fileSize !== undefined && { "virtual-size": fileSize }),
+    ...(fileSize !== undefined && { "virtual-size": wholeSectors(fileSize) }),
     "filename": path,
-    "format": "file",
+    "format": driver,
     ...(allocated !== undefined && { "actual-size": allocated }),
+    "format-specific": { "type": driver, "data": {} },
     "dirty-flag": false,
   };
+}
+
+/** Returns the length of a file as QEMU states it: rounded up to whole sectors. */
+function wholeSectors(bytes: number): number {
+  return Math.ceil(bytes / 512) * 512;
 }
 
 function snapshotJson(snapshot: SnapshotInfo): { [name: string]: unknown } {
@@ -179,6 +197,7 @@ export function infoText(info: ImageInfo): string {
   ].map(visible);
   if (snapshots.length > 0) lines.push("Snapshot list:", snapshotTable(snapshots).trimEnd());
   if (Object.keys(specific).length > 0) lines.push("Format specific information:", ...infoLines(specific, 1));
+  lines.push(...info.files.flatMap(fileLines));
   if (names.length > 0) lines.push("Named files:", ...names.map((name) => visible(`    ${nameText(name)}`)));
   return `${lines.join("\n")}\n`;
 }
@@ -186,6 +205,16 @@ export function infoText(info: ImageInfo): string {
 function backingLines({ name, path, format }: NonNullable<ImageInfo["backing"]>): string[] {
   const shown = name === "" ? "found by its ID" : path === name ? name : `${name} (actual path: ${path})`;
   return [`backing file: ${shown}`, ...(format === undefined ? [] : [`backing file format: ${format}`])];
+}
+
+function fileLines({ node, path, allocated, fileSize, isDevice }: ImageFileInfo): string[] {
+  return [
+    `Child node '/${node}':`,
+    `    filename: ${visible(path)}`,
+    `    protocol type: ${isDevice ? "host_device" : "file"}`,
+    ...(fileSize === undefined ? [] : [`    file length: ${bothSizes(wholeSectors(fileSize))}`]),
+    `    disk size: ${allocated === undefined ? "unavailable" : threeDigits(allocated)}`,
+  ];
 }
 
 function nameText({ role, name, state, path, reason }: NamedFileInfo): string {
@@ -203,7 +232,7 @@ function nameText({ role, name, state, path, reason }: NamedFileInfo): string {
 
 function infoLines(info: FormatInfo, depth: number): string[] {
   const indent = "    ".repeat(depth);
-  return Object.entries(info).flatMap(([name, value]) => {
+  return inQemuOrder(info).flatMap(([name, value]) => {
     const label = visible(name.replaceAll("-", " "));
     if (value === null || typeof value !== "object") return [`${indent}${label}: ${visible(String(value))}`];
     return [`${indent}${label}:`, ...infoLines(isList(value) ? numbered(value) : value, depth + 1)];

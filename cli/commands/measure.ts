@@ -22,9 +22,9 @@ import {
 } from "../args/read_options.ts";
 import { formatOfOption, usageError } from "../args/usage.ts";
 import type { ProgressView } from "../progress/progress.ts";
+import { qemuJson } from "../report/qemu_json.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
-import { jsonText } from "../report/json.ts";
 
 const TARGET = "Target";
 
@@ -126,7 +126,7 @@ function measureRequest(parsed: ParsedArgs): MeasureRequest | string {
 function work({ job, source, form, view }: MeasureRequest, context: CommandContext): Promise<number> {
   return runJob({ view, label: "Measuring" }, context, async (hooks) => {
     const found = await measure(job, { ...source.options, ...hooks });
-    return { out: form === "json" ? `${jsonText(measureJson(found), 4)}\n` : measureText(found) };
+    return { out: form === "json" ? `${qemuJson(measureJson(found))}\n` : measureText(found) };
   });
 }
 

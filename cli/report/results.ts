@@ -11,9 +11,9 @@ export function digestLine(sha256: string, path: string): string {
   return `${sha256}  ${visible(path)}\n`;
 }
 
-/** Formats snapshots as a table with a head, as qemu-img does. */
+/** Formats snapshots as a table with a head, as qemu-img 10 does. */
 export function snapshotTable(snapshots: readonly SnapshotInfo[]): string {
-  const head = row(["ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT"]);
+  const head = row(["ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT"]);
   return [
     head,
     ...snapshots.map((one) =>
@@ -31,11 +31,11 @@ export function snapshotTable(snapshots: readonly SnapshotInfo[]): string {
 
 function row([id, tag, size, date, clock, instructions]: readonly string[]): string {
   const cells = [
-    id.padEnd(9),
+    id.padEnd(7),
     tag.padEnd(16),
     size.padStart(8),
     date.padStart(19),
-    clock.padStart(12),
+    clock.padStart(15),
     instructions.padStart(10),
   ];
   return `${cells.join(" ").trimEnd()}\n`;
@@ -52,6 +52,7 @@ function dateText(seconds: number): string {
 /** Formats the running time of a machine: hours, minutes, seconds and milliseconds. */
 function clockText(seconds: number, nanoseconds: number): string {
   const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
-  const parts = [two(seconds / 3600), two(seconds / 60 % 60), two(seconds % 60)];
+  const hours = String(Math.floor(seconds / 3600)).padStart(4, "0");
+  const parts = [hours, two(seconds / 60 % 60), two(seconds % 60)];
   return `${parts.join(":")}.${String(Math.floor(nanoseconds / 1e6)).padStart(3, "0")}`;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { FormatInfo, InfoValue } from "../contract.ts";
+import type { Storage } from "../storage/types.ts";
 import type { Descriptor, ExtentLine } from "./descriptor.ts";
 
 /** Properties of one extent file. */
@@ -12,12 +13,17 @@ export interface ExtentFileInfo {
   /** Guest bytes. */
   readonly size: number;
   readonly line: ExtentLine | null;
+  readonly storage: Storage | null;
   readonly compressed?: boolean;
   readonly grainBytes?: number;
 }
 
 /** Returns the info of an image; `descriptor` is null if it has none. */
-export function infoOf(descriptor: Descriptor | null, extents: readonly ExtentFileInfo[]): FormatInfo {
+export function infoOf(
+  descriptor: Descriptor | null,
+  extents: readonly ExtentFileInfo[],
+  image: Storage,
+): FormatInfo {
   const value = (key: string) => descriptor?.values.get(key);
   const stated: { readonly [name: string]: string | number | null | undefined } = {
     "create-type": descriptor?.createType,
@@ -29,7 +35,7 @@ export function infoOf(descriptor: Descriptor | null, extents: readonly ExtentFi
   };
   const info: { [name: string]: InfoValue } = {};
   for (const [name, entry] of Object.entries(stated)) if (entry !== null && entry !== undefined) info[name] = entry;
-  return { ...info, extents: extents.map(extentFileInfo) };
+  return { ...info, extents: extents.map((file) => extentFileInfo(file, image)) };
 }
 
 /** Returns a content ID, eight hexadecimal digits, as a number, as qemu-img shows it. */
@@ -37,10 +43,15 @@ function numberOf(id: string | null | undefined): number | null {
   return id === null || id === undefined ? null : parseInt(id, 16);
 }
 
-function extentFileInfo({ format, size, line, compressed, grainBytes }: ExtentFileInfo): FormatInfo {
+/** The image file itself has no name, which it may have lost by renaming, and no format, as for qemu-img. */
+function extentFileInfo(
+  { format, size, line, storage, compressed, grainBytes }: ExtentFileInfo,
+  image: Storage,
+): FormatInfo {
+  const isImage = storage === image;
   return {
-    ...(line !== null && line.name !== "" && { filename: line.name }),
-    format,
+    ...(isImage ? { filename: "" } : line !== null && line.name !== "" && { filename: line.name }),
+    format: isImage ? "" : format,
     ...(line !== null && { access: line.access }),
     "virtual-size": size,
     ...(grainBytes !== undefined && { "cluster-size": grainBytes }),

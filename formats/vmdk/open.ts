@@ -63,7 +63,7 @@ export async function openVmdk(storage: Storage, context: OpenContext): Promise<
     logicalSectorSize: SECTOR,
     backing: backingOf(descriptor, storage.label),
     ...(descriptor?.cid && { id: descriptor.cid }),
-    info: infoOf(descriptor, extentFiles.map((file) => file.info)),
+    info: infoOf(descriptor, extentFiles.map((file) => file.info), storage),
     extentAt(start, limit) {
       const file = covering(start);
       const extentInFile = file.extentAt(start - file.start, Math.min(limit, file.end) - file.start);

@@ -28,10 +28,24 @@ Deno.test("info --output=json is that of qemu-img, field by field", { ignore: !h
   }
 });
 
+/** Returns a line of the table of snapshots as QEMU 10 prints it: other widths, other names of two columns. */
+function asInQemu10(line: string): string {
+  if (line.startsWith("ID  ")) {
+    return "ID      TAG               VM_SIZE                DATE        VM_CLOCK     ICOUNT";
+  }
+  const cells = /^(\S+) +(.{16}) +(\d.*B) +(\S+ \S+) +(\d\d:\S+) +(\S+)$/.exec(line)?.slice(1);
+  if (cells === undefined) return line;
+  const [id, tag, size, date, clock, instructions] = cells;
+  const first = `${id!.padEnd(7)} ${tag} ${size!.padStart(8)} ${date!.padStart(19)}`;
+  return `${first} ${`00${clock}`.padStart(15)} ${instructions!.padStart(10)}`;
+}
+
 Deno.test("info for people has every line of qemu-img, in any order", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();
   for (const { name, path, format } of await samplesIn(folder)) {
-    const expected = (await qemuImgOk("info", "-f", format, path)).split("\n").map((line) => line.trimEnd());
+    const expected = (await qemuImgOk("info", "-f", format, path)).split("\n").map((line) =>
+      asInQemu10(line.trimEnd())
+    );
     const lines = (await diskcast("info", "-f", format, path)).stdout.split("\n");
     // Both programs round to three digits, maybe differently in the last one.
     assert.deepEqual(expected.filter((line) => !lines.includes(line)), [], name);
