@@ -6,7 +6,7 @@
 import { usageError } from "./args/usage.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
-import { onSignals, STATUS_SIGNALS } from "./process.ts";
+import { onSignals, STATUS_SIGNALS, withoutProgramName } from "./process.ts";
 import { isCalledQemuImg, readMode } from "./qemu_img_mode.ts";
 import { diagnosticOf, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import type { Io } from "./report/report.ts";
@@ -15,7 +15,7 @@ const ABOUT = "Converts virtual disk images.";
 
 /** Runs the program with the given arguments; returns the exit code. Never throws. */
 export async function main(given: readonly string[], terminal: Io = processIo()): Promise<number> {
-  const { args, asQemuImg } = readMode(given, terminal.asQemuImg);
+  const { args, asQemuImg } = readMode(withoutProgramName(given), terminal.asQemuImg);
   const io = asQemuImg ? { ...terminal, asQemuImg } : terminal;
   try {
     return await dispatch(args, io);

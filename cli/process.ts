@@ -1,5 +1,5 @@
 /**
- * Signals and environment of this process, as far as host and permissions give them.
+ * Signals, environment and start of this process, as far as host and permissions give them.
  *
  * @module
  */
@@ -33,4 +33,63 @@ export function onSignals<Name extends Deno.Signal>(
     }
   }
   return () => removers.forEach((remove) => remove());
+}
+
+/** The option of a task, shim or launcher that states how a user types the command of this program. It stands before the command and the other options there. */
+const PROGRAM = "--program=";
+
+/** Returns the arguments without the option. */
+export function withoutProgramName(args: readonly string[]): readonly string[] {
+  return args[0]?.startsWith(PROGRAM) ? args.slice(1) : args;
+}
+
+/** The process that the name follows from. */
+export interface Started {
+  readonly args: readonly string[];
+  /** The address of the module that Deno has started. */
+  readonly main: string;
+  /** Returns whether all of a permission is granted. */
+  granted(name: "read" | "write" | "ffi" | "net"): boolean;
+}
+
+const thisProcess: Started = {
+  args: Deno.args,
+  get main() {
+    return Deno.mainModule;
+  },
+  granted: (name) => Deno.permissions.querySync({ name }).state === "granted",
+};
+
+/**
+ * Returns the words before the name of a command: those that the option states; `deno run FLAGS mod.ts` where the source
+ * is run, with the flags that are granted as a whole; else `diskcast`, the name under which the built form and standalone
+ * programs are installed. A permission that the flags do not cover is asked for in a terminal.
+ *
+ * @example
+ * ```ts
+ * import { programWords } from "./process.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const started = { args: ["info", "a"], main: "file:///src/mod.ts", granted: () => false };
+ * assert.deepEqual(programWords(started), ["deno", "run", "/src/mod.ts"]);
+ * assert.deepEqual(programWords({ ...started, main: "file:///dist/diskcast.js" }), ["diskcast"]);
+ * assert.deepEqual(programWords({ ...started, args: ["--program=deno task", "info", "a"] }), ["deno", "task"]);
+ * ```
+ */
+export function programWords({ args, main, granted }: Started = thisProcess): string[] {
+  const [first = ""] = args;
+  if (first.startsWith(PROGRAM)) return first.slice(PROGRAM.length).split(" ");
+  if (!main.endsWith("/mod.ts")) return ["diskcast"];
+  const flags = granted("net")
+    ? ["-A"]
+    : (["read", "write", "ffi"] as const).filter(granted).map((name) => `--allow-${name}`);
+  return ["deno", "run", ...flags, pathOf(main)];
+}
+
+/** Returns the path in the address of a file; another address as it is. */
+function pathOf(address: string): string {
+  const url = new URL(address);
+  if (url.protocol !== "file:") return address;
+  const path = decodeURIComponent(url.pathname);
+  return Deno.build.os === "windows" ? path.slice(1).replaceAll("/", "\\") : path;
 }

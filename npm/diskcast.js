@@ -23,7 +23,9 @@ if (deno === null) {
 // npm makes the command as a link to this file. A link of the name qemu-img turns on the mode of that name.
 const asQemuImg = /(^|[/\\])qemu-img(\.js)?$/.test(process.argv[1] ?? "") ? ["--as-qemu-img"] : [];
 const named = given[0] === "--as-qemu-img" ? given.slice(1) : given;
-start(deno, [...RUN, ...permissionFlags(grants(deno, named), process.env), program, ...asQemuImg, ...given]);
+// npx and "npm exec" set this; commands that the program prints begin with the words that the user can type.
+const typed = process.env.npm_command === "exec" ? ["--program=npx diskcast"] : [];
+start(deno, [...RUN, ...permissionFlags(grants(deno, named), process.env), program, ...typed, ...asQemuImg, ...given]);
 
 /** Returns the files that the arguments name, by the argument reader of the program itself. It needs no permission. */
 function grants(deno, args) {

@@ -7,7 +7,7 @@ import { allFormats } from "../../mod.ts";
 import { isOn } from "../args/parse_args.ts";
 import { usageError } from "../args/usage.ts";
 import { SIGNAL_EXIT } from "../exit_codes.ts";
-import { isSet } from "../process.ts";
+import { isSet, programWords } from "../process.ts";
 import type { Io } from "../report/report.ts";
 import { commandLine } from "../wizard/answers.ts";
 import { askAll } from "../wizard/ask.ts";
@@ -41,7 +41,8 @@ function wizardRequest(parsed: ParsedArgs, io: Io): WizardRequest {
   if (parsed.files.length > 1) throw usageError("Cannot ask about several sources: give one, or use convert");
   if (!io.errIsTerminal || !io.inIsTerminal) {
     throw usageError(
-      "Cannot ask: this is not a terminal, and the target is missing; write diskcast convert SOURCE TARGET",
+      "Cannot ask: this is not a terminal, and the target is missing; write " +
+        [...programWords(), "convert SOURCE TARGET"].join(" "),
     );
   }
   return {

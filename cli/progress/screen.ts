@@ -10,7 +10,7 @@ import { elapsedSeconds } from "../../tui/progress.ts";
 import type { Screen, Terminal } from "../../tui/screen.ts";
 import type { ConvertView } from "../args/convert_args.ts";
 import { shellWord } from "../permissions.ts";
-import { onSignals } from "../process.ts";
+import { onSignals, programWords } from "../process.ts";
 import { diagnosticText, type Io, visible, warningText } from "../report/report.ts";
 import type { ConversionReporter, Outcome } from "./progress.ts";
 
@@ -169,7 +169,7 @@ export function summaryLines(
   const { data, zeroes } = summary.totals;
   const sources = job.sources.map((source) => visible(source.path)).join(" + ");
   const rate = summary.seconds > 0 ? `, ${bytesText(data / summary.seconds)}/s read` : "";
-  const command = ["diskcast", "convert", ...args].map((word) => shellWord(word, Deno.build.os === "windows"));
+  const command = [...programWords(), "convert", ...args].map((word) => shellWord(word, Deno.build.os === "windows"));
   return [
     `${sources} ${ascii ? "->" : "→"} ${visible(summary.path)}`,
     `  disk    ${bytesText(summary.size)}, of which ${bytesText(data - zeroes)} are data`,

@@ -6,7 +6,7 @@
 import { ImageError, type WarningListener } from "../../mod.ts";
 import { visible } from "../../tui/human.ts";
 import type { AsyncSink } from "../../tui/bounded_output.ts";
-import { isSet } from "../process.ts";
+import { isSet, programWords } from "../process.ts";
 
 export { visible };
 
@@ -152,7 +152,9 @@ function diagnosticOfOther(error: unknown, where: Where): Diagnostic {
 }
 
 function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | undefined {
-  if (kind === "usage" && stage === "arguments") return `see "${command ? `diskcast ${command}` : "diskcast"} --help"`;
+  if (kind === "usage" && stage === "arguments") {
+    return `see "${[...programWords(), ...(command ? [command] : []), "--help"].join(" ")}"`;
+  }
   if (kind === "permission" && stage === "permissions") {
     return "to find what the job needs, the images must be read: add --allow-read to this command";
   }

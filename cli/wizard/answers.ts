@@ -8,6 +8,7 @@ import type { DeviceTarget, DiskContents, Format, OptionSpec } from "../../mod.t
 import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
 import { shellWord } from "../permissions.ts";
+import { programWords } from "../process.ts";
 
 /** The questions. */
 export type Step =
@@ -231,7 +232,7 @@ function fileArgs(files: readonly string[]): string[] {
 
 /** Returns the arguments as a line for a shell. */
 export function commandLine(args: readonly string[], windows: boolean): string {
-  return ["diskcast", ...args].map((arg) => shellWord(arg, windows)).join(" ");
+  return [...programWords(), ...args].map((arg) => shellWord(arg, windows)).join(" ");
 }
 
 /** Returns a backing chain as a tree: each file is the parent of its backing file. */

@@ -71,7 +71,7 @@ Deno.test({
     await screen.press("Enter");
     await screen.until(/Go on\?/);
     assert.deepEqual(names(folder), ["disk.raw"], "nothing is written before the last answer");
-    const review = await screen.until(/diskcast convert -f raw --for azure disk\.raw disk\.vhd/);
+    const review = await screen.until(/convert -f raw --for azure disk\.raw disk\.vhd/);
     assert.match(review, /deno run/);
     await screen.press("Enter");
     const end = await screen.until(/code=0\./, 60_000);
