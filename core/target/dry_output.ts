@@ -12,7 +12,7 @@ const PAGE = 64 << 10;
 /** Returns output whose files are in memory, for a job that only plans. */
 export function dryOutput(): OutputFiles {
   return {
-    create: (path) => Promise.resolve(sparseFile(path)),
+    create: async (path) => sparseFile(path, !await isDevice(path)),
     edit: (path) => Promise.reject(new ImageError("unsupported", `Cannot plan to write into "${path}": it exists`)),
     inPlace: undefined,
     pipe: undefined,
@@ -21,8 +21,15 @@ export function dryOutput(): OutputFiles {
   };
 }
 
+/** Returns whether there is a block device, whose old bytes must be overwritten by zeroes. Asks for no permission. */
+async function isDevice(path: string): Promise<boolean> {
+  if ((await Deno.permissions.query({ name: "read", path })).state !== "granted") return false;
+  const found = await Deno.stat(path).catch(() => null);
+  return found?.isBlockDevice === true;
+}
+
 /** Returns a file in memory that allocates pages only for data. */
-function sparseFile(label: string): WritableStorage {
+function sparseFile(label: string, startsZeroed: boolean): WritableStorage {
   const pages = new Map<number, Uint8Array>();
   let size = 0;
   const each = (start: number, end: number, visit: (page: number, from: number, to: number, at: number) => void) => {
@@ -54,7 +61,7 @@ function sparseFile(label: string): WritableStorage {
     get size() {
       return size;
     },
-    startsZeroed: true,
+    startsZeroed,
     zeroesCheaply: true,
     readAt(into, fileOffset) {
       const end = fileOffset + into.length;

@@ -1,6 +1,7 @@
 /** What only a superuser can try: block devices and a full file system. Elsewhere skipped, with the reason printed. */
 import assert from "node:assert/strict";
 import { convert } from "../../../core/convert.ts";
+import { planConversion } from "../../../mod.ts";
 import { raw } from "../../../formats/raw.ts";
 import { createFileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { inlineCodecs } from "../../support/codecs.ts";
@@ -139,6 +140,22 @@ Deno.test("a device is checked for its destination as a file is, up to the end o
   );
   assert.match(stderr, /sgdisk -e \/dev\/loop\d+ moves it\n$/);
 });
+
+Deno.test(
+  "the plan for a device counts the zeroes that are written over its old bytes",
+  { ignore: reason !== null },
+  async () => {
+    await using folder = await scratch();
+    await Deno.writeFile(folder.file("source"), new Uint8Array());
+    await Deno.truncate(folder.file("source"), MIB);
+    await Deno.writeFile(folder.file("a"), new Uint8Array(2 * MIB).fill(1));
+    await using device = await loopDevice(folder.file("a"));
+    const sources = [{ path: folder.file("source"), format: "raw" }];
+    const planned = async (path: string) => (await planConversion({ sources, target: { path, format: "raw" } })).totals;
+    assert.deepEqual(await planned(device.path), { data: 0, zero: MIB, skip: 0 });
+    assert.deepEqual(await planned(folder.file("b")), { data: 0, zero: 0, skip: MIB });
+  },
+);
 
 Deno.test("Deno opens a device only with all permissions", { ignore: reason !== null }, async () => {
   await using folder = await scratch();
