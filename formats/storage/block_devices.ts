@@ -57,8 +57,18 @@ export interface BlockDevice {
   readonly uses?: readonly DeviceUse[];
 }
 
-/** Returns whether this program has all permissions of Deno, which /dev, /proc and /sys need. */
-export function hasAllPermissions(): boolean {
+/** Returns whether this program may read /sys: Deno demands all permissions, of which it does not state that for imports. */
+function mayRead(root: string): boolean {
+  if (!hasAllPermissions()) return false;
+  try {
+    Deno.readDirSync(`${root}/sys/block`);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotCapable);
+  }
+}
+
+function hasAllPermissions(): boolean {
   const names = ["read", "write", "net", "env", "sys", "run", "ffi"] as const;
   return names.every((name) => Deno.permissions.querySync({ name }).state === "granted");
 }
@@ -69,7 +79,7 @@ export function hasAllPermissions(): boolean {
  * @param root folder that holds /sys, /proc and /dev; for tests
  */
 export function blockDevices(root = ""): BlockDevice[] | null {
-  if (!hasAllPermissions()) return null;
+  if (!mayRead(root)) return null;
   if (root === "" && Deno.build.os === "darwin") return disksByName();
   if (root === "" && Deno.build.os !== "linux") return [];
   const host = readHost(root);
@@ -83,7 +93,7 @@ export function blockDevices(root = ""): BlockDevice[] | null {
  * @param device number of the device as `stat` has it
  */
 export function deviceUses(device: number, root = ""): DeviceUse[] | null {
-  if (!hasAllPermissions() || (root === "" && Deno.build.os !== "linux")) return null;
+  if (!mayRead(root) || (root === "" && Deno.build.os !== "linux")) return null;
   const host = readHost(root);
   const node = host.nodes.find((one) => one.number === numberText(device));
   return node === undefined ? null : usesOf(node, host);
