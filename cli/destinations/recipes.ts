@@ -69,9 +69,11 @@ export function recipeText(recipe: Recipe): string {
   return [recipe.format, ...Object.entries(recipe.options).map(([name, value]) => `${name}=${value}`)].join(", ");
 }
 
-/** Formats the limits of the disk size; empty where there are none. */
+/** Formats the limits of the disk size, of the recipe that takes the largest disk; empty where there are none. */
 export function sizeRuleText(preset: Preset): string {
-  const { multipleOf = 1, least, most } = preset.size;
+  const { multipleOf = 1, least } = preset.size;
+  const largest = Math.max(...preset.recipes.map((recipe) => sizeRuleOf(preset, recipe).most ?? Infinity));
+  const most = largest === Infinity ? undefined : largest;
   return [
     ...(multipleOf > 512 ? [`whole ${sizeText(multipleOf)}`] : []),
     ...(least === undefined ? [] : [`at least ${sizeText(least)}`]),

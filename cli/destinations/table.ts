@@ -67,7 +67,10 @@ const DATE = "2026-11-22";
 
 const RAW: Recipe = { format: "raw", options: {}, extension: "raw" };
 const QCOW2: Recipe = { format: "qcow2", options: {}, extension: "qcow2" };
-const VHD: Recipe = { format: "vpc", options: { subformat: "dynamic" }, extension: "vhd" };
+/** The largest disk that a VHD can hold, whatever its destination takes. */
+const VHD_MOST = 2040 * GIB;
+
+const VHD: Recipe = { format: "vpc", options: { subformat: "dynamic" }, extension: "vhd", most: VHD_MOST };
 const STREAM: Recipe = {
   format: "vmdk",
   options: { subformat: "streamOptimized", adapter_type: "lsilogic" },
@@ -99,7 +102,8 @@ export const presets: readonly Preset[] = [
   {
     name: "azure",
     title: "Microsoft Azure",
-    recipes: [{ format: "vpc", options: { subformat: "fixed" }, extension: "vhd" }],
+    recipes: [{ format: "vpc", options: { subformat: "fixed" }, extension: "vhd", most: VHD_MOST }],
+    // Azure takes disks of 32767 GiB, and no other format than VHD.
     size: { multipleOf: MIB, least: 20 * MIB, most: 32767 * GIB },
     asks: [],
     rules: ["vhd-footer", "partitions"],

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import { inspect } from "../../../mod.ts";
 import { threeDigits } from "../../../tui/human.ts";
 import { diskcast, diskcastProcess } from "../../support/diskcast.ts";
 import { main } from "../../../cli/main.ts";
-import { hasQemu, qemuImg, qemuImgOk, scratch } from "../../support/qemu.ts";
+import { hasQemu, qemuImg, qemuImgOk, qemuIo, scratch } from "../../support/qemu.ts";
 import { watchedFiles } from "../../support/files.ts";
 import { samplesIn } from "./support.ts";
 
@@ -79,6 +80,45 @@ Deno.test("info opens the image alone, and reports whether the files that it nam
     assert.match(stdout, /^Named files:\n {4}backing file "/m);
   }
 });
+
+Deno.test(
+  "info lists every file that an image names, and its disk size those that qemu-img counts",
+  { ignore: !hasQemu },
+  async () => {
+    await using folder = await scratch();
+    const create = async (name: string, format: string, options: string, size: string) => {
+      await qemuImgOk("create", "-q", "-f", format, "-o", options, folder.file(name), size);
+      return folder.file(name);
+    };
+    const images: [path: string, format: string, named: string[]][] = [
+      [
+        await create("sparse.vmdk", "vmdk", "subformat=twoGbMaxExtentSparse", "5G"),
+        "vmdk",
+        ["sparse-s001.vmdk", "sparse-s002.vmdk", "sparse-s003.vmdk"],
+      ],
+      [
+        await create("flat.vmdk", "vmdk", "subformat=twoGbMaxExtentFlat", "3G"),
+        "vmdk",
+        ["flat-f001.vmdk", "flat-f002.vmdk"],
+      ],
+      [await create("a.qcow2", "qcow2", `data_file=${folder.file("a.data")},data_file_raw=on`, "64M"), "qcow2", [
+        "a.data",
+      ]],
+    ];
+    for (const [path, format, named] of images) {
+      await qemuIo(path, "write -P 1 1M 3M");
+      const { stdout } = await diskcast("info", "--output=json", "-f", format, path);
+      const found = JSON.parse(stdout);
+      assert.deepEqual(found["named-files"].map(({ path }: { path: string }) => basename(path)), named);
+      const expected = JSON.parse(await qemuImgOk("info", "--output=json", "-f", format, path));
+      assert.equal(found["actual-size"], expected["actual-size"], path);
+      assert.equal(found["actual-size"] > 3 << 20, format === "vmdk");
+      assert.ok(found["children"][0].info["actual-size"] < 3 << 20);
+      const { stdout: text } = await diskcast("info", "-f", format, path);
+      assert.equal(text.match(/^ {4}data file .* there, and may be opened/gm)?.length, named.length);
+    }
+  },
+);
 
 Deno.test("info does not open a data file", { ignore: !hasQemu }, async () => {
   await using folder = await scratch();

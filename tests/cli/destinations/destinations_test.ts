@@ -66,7 +66,7 @@ async function jobOf(...args: string[]): Promise<ConvertJob> {
 Deno.test("--for sets format, options and size; contradicting arguments are refused", async () => {
   const { target } = await jobOf("--for", "azure", "a", "b.vhd");
   assert.deepEqual([target.format, target.options], ["vpc", { subformat: "fixed" }]);
-  assert.deepEqual(target.guestSize, { multipleOf: MIB, least: 20 * MIB, most: 32767 * GIB });
+  assert.deepEqual(target.guestSize, { multipleOf: MIB, least: 20 * MIB, most: 2040 * GIB });
   assert.equal((await jobOf("--for=proxmox", "-O", "raw", "a", "b")).target.format, "raw");
   assert.deepEqual((await jobOf("--for=esxi", "-o", "adapter_type=ide", "a", "b")).target.options, {
     subformat: "streamOptimized",
