@@ -29,8 +29,8 @@ export type Extent =
     readonly end: number;
     /**
      * The location of the extent, which is uncompressed and contiguous there: a located extent ends where the file stops
-     * being contiguous. Zeroes and holes have a location where the layer has allocated space for them. A located extent may
-     * go on past the end of a truncated file. Absent: only the layer can read the extent.
+     * being contiguous. Zeroes and holes have a location where the layer has allocated space for them. Data
+     * of a located extent that lies past the end of its file is missing: the file was truncated, and reading it fails. Absent: only the layer can read the extent.
      */
     readonly location?: Location;
   }

@@ -8,16 +8,19 @@ import {
   alignDown,
   andThen,
   clipExtent,
+  corrupt,
   type Extent,
   type ExtentKind,
   type GuestReader,
   isContiguous,
   joinExtents,
+  type Location,
   type MaybePromise,
   sameStatus,
   type WriterTraits,
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
+import { missingIn, missingText } from "../open/missing_bytes.ts";
 
 /** The action on guest bytes: read and written, written as zeroes, or neither. */
 export type Action = "copy" | "zero" | "skip";
@@ -198,7 +201,11 @@ export function locatedEnd({ kind, start, end, location }: Extent): number {
   return Math.min(end, start + Math.max(0, location.storage.size - location.offset));
 }
 
-/** Counts the whole job; `checkpoint` is awaited between steps. */
+/**
+ * Counts the whole job; `checkpoint` is awaited between steps.
+ *
+ * @throws ImageError `corrupt` where a truncated file lacks data of the source
+ */
 export async function countTotals(
   source: GuestReader,
   traits: WriterTraits,
@@ -206,9 +213,21 @@ export async function countTotals(
   checkpoint: () => Promise<void>,
 ): Promise<Totals> {
   const totals = { data: 0, zero: 0, skip: 0 };
-  for await (const { action, start, end } of stepsOf(source, traits, policy)) {
+  let missing = 0;
+  let truncated: Location | undefined;
+  for await (const { action, start, end, extents } of stepsOf(source, traits, policy)) {
     totals[action === "copy" ? "data" : action] += end - start;
+    for (const extent of action === "copy" ? extents : []) {
+      const bytes = missingIn(extent);
+      if (bytes > 0) truncated ??= extent.location;
+      missing += bytes;
+    }
     await checkpoint();
+  }
+  if (truncated) {
+    const { label, size } = truncated.storage;
+    const message = `Cannot read all of "${label}": it is cut off at byte ${size}, and ${missingText(missing)}`;
+    throw corrupt(message, label, size);
   }
   return totals;
 }

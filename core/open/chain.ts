@@ -13,6 +13,7 @@ import {
   type MaybePromise,
   zeroExtent,
 } from "../../formats/mod.ts";
+import { withMissingBytes } from "./missing_bytes.ts";
 
 /**
  * Returns a disk and its backing chain, top layer first, as one reader.
@@ -46,12 +47,20 @@ export function chainOf(layers: readonly Disk[], kept: number = layers.length): 
       for (let at = start; at < end;) {
         const { extent, disk } = await layerExtentAt(layers, all, at, end);
         const part = into.subarray(at - start, extent.end - start);
-        if (disk) await disk.read(part, at);
+        if (disk) await readLayer(disk, part, at);
         else part.fill(0);
         at = extent.end;
       }
     },
   };
+}
+
+async function readLayer(disk: Disk, into: Uint8Array, start: number): Promise<void> {
+  try {
+    await disk.read(into, start);
+  } catch (error) {
+    throw await withMissingBytes(error, disk);
+  }
 }
 
 /** An extent of a chain, and the layer that it comes from. */

@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { alignDown, alignUp, dataExtent, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
+import {
+  alignDown,
+  alignUp,
+  dataExtent,
+  type Disk,
+  type GuestReader,
+  ImageError,
+  type Location,
+} from "../../formats/mod.ts";
+import { missingIn } from "./missing_bytes.ts";
 import { forward } from "./readers.ts";
 
 /** Smallest range that becomes zeroes, in bytes. */
@@ -50,6 +59,38 @@ export function skippingErrors(
   onBad: (start: number, end: number, message: string) => void,
 ): GuestReader {
   const unknownBytes = Math.max(UNKNOWN_BYTES, granularity);
+
+  /** Returns how far the bytes from `start` on are all in the file, or all past the end of a truncated file. */
+  async function partAt(start: number, limit: number): Promise<{ end: number; missing: Location | null }> {
+    for (let at = start; at < limit;) {
+      try {
+        const extent = await reader.extentAt(at, limit);
+        const lost = missingIn(extent);
+        if (lost > 0 && lost < extent.end - at) return { end: extent.end - lost, missing: null };
+        if (lost > 0) return at === start ? { end: extent.end, missing: extent.location! } : { end: at, missing: null };
+        at = extent.end;
+      } catch (error) {
+        if (!isBad(error)) throw error;
+        at = Math.min(limit, alignDown(at, unknownBytes) + unknownBytes);
+      }
+    }
+    return { end: limit, missing: null };
+  }
+
+  const readParts = async (into: Uint8Array, start: number): Promise<void> => {
+    const end = start + into.length;
+    for (let at = start; at < end;) {
+      const part = await partAt(at, end);
+      const bytes = into.subarray(at - start, part.end - start);
+      if (part.missing) {
+        const { label, size } = part.missing.storage;
+        bytes.fill(0);
+        onBad(at, part.end, `"${label}" is cut off at byte ${size}`);
+      } else await read(bytes, at);
+      at = part.end;
+    }
+  };
+
   const read = async (into: Uint8Array, start: number): Promise<void> => {
     try {
       await reader.read(into, start);
@@ -77,7 +118,7 @@ export function skippingErrors(
         return dataExtent(start, Math.min(limit, alignDown(start, unknownBytes) + unknownBytes));
       }
     },
-    read,
+    read: readParts,
     readCompressed: () => Promise.resolve(null),
   });
 }

@@ -9,6 +9,7 @@ import type { GuestReader } from "../guest_reader.ts";
 import { ImageError } from "../errors.ts";
 import type { WritableStorage } from "../storage/types.ts";
 import { encodeHeader, type Header } from "./header/header.ts";
+import { readPadded } from "./file_reads.ts";
 import { type Geometry, geometryOf } from "./mapping/l2_entry.ts";
 import { extentAt, type Mapping } from "./mapping/mapping.ts";
 import { readGuest } from "./clusters/read.ts";
@@ -177,6 +178,8 @@ export function imageOf(setup: ImageSetup): Image {
     mapping,
     storage,
     data,
+    // Of a cluster that is being written, the file may hold the first bytes only.
+    readData: readPadded,
     compressionType: header.compressionType,
     decompressed,
     decompress: inlineDecompressor,

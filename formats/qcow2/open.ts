@@ -10,6 +10,7 @@ import { ImageError } from "../errors.ts";
 import { andThen } from "../maybe_promise.ts";
 import type { Storage } from "../storage/types.ts";
 import { tableCache } from "../shared/table_cache.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { bitmapsOf, readBitmapDirectory } from "./bitmaps/read.ts";
 import { infoOf } from "./info.ts";
 import { type Header, readHeader } from "./header/header.ts";
@@ -126,6 +127,7 @@ async function sourceOf(
     mapping,
     storage,
     data,
+    readData: (from, into, fileOffset) => readData(from, into, fileOffset, "data", { image: storage.label }),
     compressionType,
     decompressed: decompressedClusters(geometry.clusterSize),
     decompress,

@@ -78,7 +78,11 @@ async function walk(disk: Disk, context: CheckContext, visit: (located: Located)
     try {
       const extent = await disk.extentAt(at, limit);
       end = extent.end;
-      if (extent.kind === "data" && extent.location) visit(extent as Located);
+      if (extent.kind === "data" && extent.location) {
+        const { storage, offset } = extent.location;
+        if (offset + end - at > storage.size) note(truncatedText(disk, at, extent as Located), offset);
+        visit(extent as Located);
+      }
     } catch (error) {
       if (!(error instanceof ImageError && error.kind === "corrupt")) throw error;
       note(error.message, error.offset);
@@ -86,6 +90,12 @@ async function walk(disk: Disk, context: CheckContext, visit: (located: Located)
     at = end;
     await context.checkpoint(at / disk.size);
   }
+}
+
+function truncatedText({ clusterSize }: Disk, at: number, { end, location: { storage, offset } }: Located): string {
+  const missing = Math.min(end - at, offset + end - at - storage.size);
+  const name = clusterSize > 1 ? `Block ${Math.floor(at / clusterSize)}` : `Guest byte ${at}`;
+  return `${name} lies at byte ${offset} of "${storage.label}", which ends at ${storage.size}: ${missing} bytes are missing`;
 }
 
 /** Returns, for each of these ascending file offsets, the first two guest bytes with that location. */

@@ -9,8 +9,7 @@ import type { Storage } from "../storage/types.ts";
 
 /**
  * Returns the extent of guest bytes `[start, end)` at file offset `offset` of `storage`, or of the first of them: data, or
- * unwritten zeroes where the file has a hole. Past the end of a truncated file, the extent continues with the status of
- * the last bytes of the file.
+ * unwritten zeroes where the file has a hole. Bytes past the end of a truncated file are data that is missing.
  *
  * @example
  * ```ts
@@ -28,7 +27,7 @@ export function locatedExtent(storage: Storage, start: number, end: number, offs
   const fileEnd = Math.min(offset + end - start, storage.size);
   if (!storage.holeAt || fileEnd <= offset) return dataExtent(start, end, { storage, offset });
   return andThen(storage.holeAt(offset, fileEnd), (found): Extent => {
-    const extentEnd = found.end === fileEnd ? end : start + found.end - offset;
+    const extentEnd = start + found.end - offset;
     if (!found.hole) return dataExtent(start, extentEnd, { storage, offset });
     return { kind: "zero", start, end: extentEnd, location: { storage, offset }, unwritten: true };
   });

@@ -10,10 +10,11 @@ import type { NamedFile } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { isNilUuid, uuidText } from "../shared/uuid.ts";
-import { blockEnd, dataOffsetOf, isAllocated } from "./block_map.ts";
+import { dataOffsetOf, isAllocated } from "./block_map.ts";
 import { decodeHeader, type Header, HEADER_BYTES } from "./header.ts";
 
 /** The structures of an image. */
@@ -105,7 +106,7 @@ function extentIn(image: VdiImage, page: BlockPage, start: number, limit: number
     return entry === FREE ? holeExtent(start, end) : zeroExtent(start, end);
   }
   const end = contiguousEnd(image.header, page, start, limit);
-  const offset = blockOffset(image, page, first) + start - first * blockSize;
+  const offset = dataOffsetOf(image.header, page.entry(first)) + start - first * blockSize;
   // A static image has all blocks from creation on: those never written may be holes of the file.
   if (image.header.type === "static") return locatedExtent(image.storage, start, end, offset);
   return dataExtent(start, end, { storage: image.storage, offset });
@@ -133,24 +134,10 @@ async function readBlocks(image: VdiImage, into: Uint8Array, start: number): Pro
     const partEnd = contiguousEnd(header, page, at, end);
     const part = into.subarray(at - start, partEnd - start);
     if (!isAllocated(page.entry(index))) part.fill(0);
-    else await storage.readAt(part, blockOffset(image, page, index) + at - index * header.blockSize);
+    else {
+      const fileOffset = dataOffsetOf(header, page.entry(index)) + at - index * header.blockSize;
+      await readData(storage, part, fileOffset, `block ${index}`);
+    }
     at = partEnd;
   }
-}
-
-/**
- * Returns the file offset of the guest bytes of an allocated block.
- *
- * @throws ImageError `corrupt` if they end past the end of the file
- */
-export function blockOffset({ storage, header }: VdiImage, page: BlockPage, index: number): number {
-  const start = dataOffsetOf(header, page.entry(index));
-  const end = blockEnd(header, index, start);
-  if (end <= storage.size) return start;
-  throw corrupt(
-    `Cannot read block ${index} of "${storage.label}": it lies at ${start} to ${end}, ` +
-      `past the end of the file (${storage.size})`,
-    storage.label,
-    start,
-  );
 }

@@ -45,6 +45,8 @@ export interface Bat {
   readonly label: string;
   /** Returns the current length of the file in bytes. */
   fileSize(): number;
+  /** Whether payload blocks may end past the end of the file, as in a truncated one; reading fails only there. */
+  readonly mayBeTruncated?: boolean;
 }
 
 /** Returns the BAT in `storage`; reads nothing yet. */
@@ -82,7 +84,7 @@ export function blockIn(bat: Bat, page: DataView, block: number): BlockEntry {
     throw corrupt(message, bat.label, bat.region.start + 8 * index);
   }
   // Some writers truncate the file after the last guest byte, not at the end of the block.
-  checkRange(bat, index, `block ${block}`, fileOffset, bytesOfBlock(bat.geometry, block));
+  checkRange(bat, index, `block ${block}`, fileOffset, bytesOfBlock(bat.geometry, block), bat.mayBeTruncated);
   return { state, fileOffset };
 }
 
@@ -120,8 +122,15 @@ export function setEntry(page: DataView, index: number, state: number, fileOffse
   page.setUint32(at + 4, Math.floor(fileOffset / 2 ** 32), true);
 }
 
-function checkRange(bat: Bat, index: number, what: string, start: number, length: number): void {
-  const size = bat.fileSize();
+function checkRange(
+  bat: Bat,
+  index: number,
+  what: string,
+  start: number,
+  length: number,
+  mayBeTruncated = false,
+): void {
+  const size = mayBeTruncated ? Infinity : bat.fileSize();
   const at = bat.region.start + 8 * index;
   if (start < HEADER_SECTION || start + length > size) {
     const message =

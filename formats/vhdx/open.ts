@@ -8,6 +8,7 @@ import type { Disk, FormatInfo } from "../contract.ts";
 import { corrupt } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { dataExtent, type Extent, holeExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
@@ -41,7 +42,8 @@ interface BlockExtent extends BlockEntry {
  */
 export async function openVhdx(file: Storage): Promise<Disk> {
   const image = await readImage(file);
-  const { storage, bat, geometry, metadata } = image;
+  const { storage, geometry, metadata } = image;
+  const bat = { ...image.bat, mayBeTruncated: true };
   const source: Source = { storage, bat, bitmaps: tableCache(storage, BITMAP_PAGE_BYTES, BITMAP_CACHE_BYTES) };
   return {
     format: "vhdx",
@@ -126,7 +128,7 @@ async function readGuest({ storage, bat }: Source, into: Uint8Array, start: numb
     const extent = await blockExtentAt(bat, at, end);
     const part = into.subarray(at - start, extent.end - start);
     if (extent.fileOffset === 0) part.fill(0);
-    else await storage.readAt(part, extent.fileOffset);
+    else await readData(storage, part, extent.fileOffset, `guest byte ${at}`);
     at = extent.end;
   }
 }

@@ -12,7 +12,7 @@ import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./open.ts";
 import { FLAG, UNCLEAN_AT } from "./header.ts";
 import { type HostedSparse, isHostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
-import { type ExtentFile, type Layout, readLayout, refuseTracked } from "./extent_files.ts";
+import { type ExtentFile, type Layout, readLayout, refuseTracked, refuseTruncated } from "./extent_files.ts";
 import { streamEditor } from "./stream_optimized_edit.ts";
 import { allocateAtEnd, type FileEnd, grainTables } from "./grain_tables.ts";
 import { type ExtentFileWriter, grainWriter } from "./grain_writer.ts";
@@ -26,6 +26,7 @@ import { backingFrom, type ExtentFileSpan, flatWriter, writerOf } from "./writer
 export async function editVmdk(storage: WritableStorage, context: EditContext): Promise<DiskWriter> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   refuseTracked(layout.descriptor, storage.label);
+  refuseTruncated(layout, storage.label);
   const named = backingOf(layout.descriptor, storage.label);
   const backing = named && await context.openBacking(named);
   const editors: ExtentFileEditor[] = [];

@@ -174,9 +174,7 @@ async function openExtentFiles<S extends Storage>(
       files.set(line.name, file);
     }
     if (type === "zero") file = null;
-    const extentFile = { guestStart, size: line.size, type, fileOffset: line.fileOffset, line, storage: file };
-    checkExtentFile(extentFile, storage.label);
-    extentFiles.push(extentFile);
+    extentFiles.push({ guestStart, size: line.size, type, fileOffset: line.fileOffset, line, storage: file });
     guestStart += line.size;
   }
   return { extentFiles, size: guestStart };
@@ -204,11 +202,14 @@ const TYPES: { readonly [type: string]: ExtentFile<Storage>["type"] | undefined 
   ZERO: "zero",
 };
 
-/** Throws if a flat extent ends past the end of its file. */
-function checkExtentFile({ type, fileOffset, size, storage }: ExtentFile<Storage>, label: string): void {
-  if (type !== "flat" || storage === null || fileOffset + size <= storage.size) return;
-  const message =
-    `Cannot open "${label}": its extent in "${storage.label}" ends at byte ${fileOffset + size}, past the ` +
-    `end of that file (${storage.size})`;
-  throw corrupt(message, storage.label);
+/**
+ * Throws if a flat extent ends past the end of its file. Such an image is read as far as its files go, but not written.
+ */
+export function refuseTruncated({ extentFiles }: Layout<Storage>, label: string): void {
+  for (const { type, fileOffset, size, storage } of extentFiles) {
+    if (type !== "flat" || storage === null || fileOffset + size <= storage.size) continue;
+    const message = `Cannot write into "${label}": its extent in "${storage.label}" ends at byte ` +
+      `${fileOffset + size}, past the end of that file (${storage.size})`;
+    throw corrupt(message, storage.label);
+  }
 }

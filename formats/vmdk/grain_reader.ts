@@ -9,6 +9,7 @@ import type { CompressedCluster } from "../guest_reader.ts";
 import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Decompressor } from "../codec/decompress.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { type GrainMap, grainOffsets } from "./grain_directory.ts";
 
 /** The marker before a compressed grain: its first guest sector (8 bytes) and the length of its stream (4 bytes). */
@@ -35,7 +36,7 @@ export function uncompressedReader(map: GrainMap, storage: Storage): GrainReader
         let last = first + 1;
         while (last < grains.length && grains[last] === grains[last - 1] + map.grainBytes) last++;
         const length = Math.min((last - first) * map.grainBytes - skip, into.length - done);
-        await storage.readAt(into.subarray(done, done + length), grains[first] + skip);
+        await readData(storage, into.subarray(done, done + length), grains[first] + skip, `guest byte ${start + done}`);
         done += length;
         skip = 0;
         first = last;

@@ -9,6 +9,7 @@ import type { CompressedCluster, NamedFile } from "../guest_reader.ts";
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { dataExtent, type Extent, shiftExtent, zeroExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import type { Decompressor } from "../codec/decompress.ts";
@@ -179,7 +180,7 @@ function noAccess(label: string): ReadMethods {
 function flatFile(storage: Storage, fileOffset: number): ReadMethods {
   return {
     extentAt: (start, limit) => locatedExtent(storage, start, limit, fileOffset + start),
-    read: (into, start) => storage.readAt(into, fileOffset + start),
+    read: (into, start) => readData(storage, into, fileOffset + start, `guest byte ${start}`),
   };
 }
 

@@ -16,7 +16,7 @@ import { backingOf } from "./open.ts";
 import type { NewExtentLine } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
 import { type HostedSparse, isHostedSparse, openHostedSparse } from "./hosted_sparse.ts";
-import { type ExtentFile, type Layout, readLayout, refuseTracked } from "./extent_files.ts";
+import { type ExtentFile, type Layout, readLayout, refuseTracked, refuseTruncated } from "./extent_files.ts";
 import { createFlat, createSparse, SPLIT_BYTES } from "./extent_create.ts";
 import { MAX_SIZE, MAX_SPLIT_SIZE } from "./options.ts";
 import { allocateAll, checkGrowth, cutSparse, growSparse } from "./resize_sparse.ts";
@@ -55,6 +55,7 @@ export async function resizeVmdk(
   context: ChangeContext,
 ): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
+  refuseTruncated(layout, storage.label);
   const refuse = refuser(storage.label, size);
   if (size % SECTOR !== 0) {
     throw refuse("usage", `vmdk disks have whole sectors, so it must be a multiple of ${SECTOR}`);

@@ -9,13 +9,14 @@ import type { Disk, FormatInfo } from "../contract.ts";
 import { andThen, type MaybePromise } from "../maybe_promise.ts";
 import { locatedExtent } from "../shared/located_extent.ts";
 import type { NamedFile } from "../guest_reader.ts";
+import { readData } from "../shared/truncated_file.ts";
 import { dataExtent, type Extent, holeExtent } from "../extent.ts";
 import type { Storage } from "../storage/types.ts";
 import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { uuidText } from "../shared/uuid.ts";
 import { isSet, sameBitsEnd } from "./sector_bitmap.ts";
 import { DYNAMIC, EPOCH, FIXED } from "./footer.ts";
-import { blockOffset, type Blocks, readImage, type VpcImage } from "./structures.ts";
+import { type Blocks, readImage, truncatedBlockOffset, type VpcImage } from "./structures.ts";
 import { readParent } from "./parent_locator.ts";
 
 /** Bytes of sector bitmaps in memory. */
@@ -113,12 +114,18 @@ function extentIn(
 ): MaybePromise<Extent> {
   const { blockSize } = blocks.header;
   const first = Math.floor(start / blockSize);
-  const fileOffset = blockOffset(blocks, page, first);
+  const fileOffset = truncatedBlockOffset(blocks, page, first);
   if (fileOffset === null) {
     const last = Math.min(page.end, Math.ceil(limit / blockSize));
     let index = first + 1;
     while (index < last && page.entry(index) === FREE) index++;
     return holeExtent(start, Math.min(index * blockSize, limit));
+  }
+  const dataOffset = fileOffset + blocks.bitmapBytes - first * blockSize;
+  const dataEnd = Math.min(storage.size, blocks.limit);
+  // Without its bitmap, all of the block is missing.
+  if (fileOffset + blocks.bitmapBytes > dataEnd) {
+    return extentUpTo(dataEnd, start, Math.min(limit, (first + 1) * blockSize), storage, dataOffset + start);
   }
   // Blocks are never contiguous: the sector bitmap of the next block lies between them.
   return bitmaps.look(fileOffset, ({ bytes }) => {
@@ -126,8 +133,18 @@ function extentIn(
     const sector = Math.floor((start - blockStart) / SECTOR);
     const end = Math.min(limit, blockStart + sameBitsEnd(bytes, sector, blockSize / SECTOR) * SECTOR);
     if (!isSet(bytes, sector)) return holeExtent(start, end);
-    return dataExtent(start, end, { storage, offset: fileOffset + blocks.bitmapBytes + start - blockStart });
+    return extentUpTo(dataEnd, start, end, storage, dataOffset + start);
   });
+}
+
+/** Data up to `dataEnd`, a file offset; from there on, the data is missing, whatever the footer of the file holds. */
+function extentUpTo(dataEnd: number, start: number, end: number, storage: Storage, offset: number): Extent {
+  const present = dataEnd - offset;
+  if (present >= end - start || present > 0 && dataEnd === storage.size) {
+    return dataExtent(start, end, { storage, offset });
+  }
+  if (present > 0) return dataExtent(start, start + present, { storage, offset });
+  return dataExtent(start, end, { storage, offset: Math.max(storage.size, offset) });
 }
 
 async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, start: number): Promise<void> {
@@ -136,9 +153,12 @@ async function readBlocks(storage: Storage, blocks: Blocks, into: Uint8Array, st
   for (let at = start; at < end;) {
     const index = Math.floor(at / blockSize);
     const part = into.subarray(at - start, Math.min(end, (index + 1) * blockSize) - start);
-    const fileOffset = blockOffset(blocks, await blocks.bat.load(index), index);
+    const fileOffset = truncatedBlockOffset(blocks, await blocks.bat.load(index), index);
     if (fileOffset === null) part.fill(0);
-    else await storage.readAt(part, fileOffset + blocks.bitmapBytes + at - index * blockSize);
+    else {
+      const offset = fileOffset + blocks.bitmapBytes + at - index * blockSize;
+      await readData(storage, part, offset, `block ${index}`, { end: Math.min(storage.size, blocks.limit) });
+    }
     at += part.length;
   }
 }

@@ -219,20 +219,31 @@ function overlap(one: Area, other: Area): boolean {
  * @throws ImageError `corrupt` if the block lies outside the file, or over a structure
  */
 export function blockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
+  const start = truncatedBlockOffset(blocks, page, index);
+  if (start === null) return null;
+  const { limit, storage: { size: fileSize, label } } = blocks;
+  const end = endOfBlock(blocks, index, start);
+  if (end <= Math.min(limit, fileSize)) return start;
+  throw corrupt(
+    `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize}` +
+      `${limit < fileSize ? `, with its footer at ${limit}` : ""})`,
+    label,
+    start,
+  );
+}
+
+/** Returns the file offset after block `index`. A writer may omit the part of the last block behind the end of the disk. */
+function endOfBlock({ size, header, bitmapBytes }: Blocks, index: number, start: number): number {
+  return start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
+}
+
+/** As {@linkcode blockOffset}, also for a block that ends past the end of a truncated file. */
+export function truncatedBlockOffset(blocks: Blocks, page: BlockPage, index: number): number | null {
   const entry = page.entry(index);
   if (entry === FREE) return null;
-  const { size, limit, header, bitmapBytes, storage: { size: fileSize, label } } = blocks;
+  const { header, storage: { label } } = blocks;
   const start = entry * SECTOR;
-  // A writer may omit the part of the last block behind the end of the disk.
-  const end = start + bitmapBytes + Math.min(header.blockSize, size - index * header.blockSize);
-  if (end > Math.min(limit, fileSize)) {
-    throw corrupt(
-      `Cannot read block ${index} of "${label}": it lies at ${start} to ${end}, past the end of the file (${fileSize}` +
-        `${limit < fileSize ? `, with its footer at ${limit}` : ""})`,
-      label,
-      start,
-    );
-  }
+  const end = endOfBlock(blocks, index, start);
   if (start >= blocks.headerOffset + HEADER_BYTES && start >= header.tableOffset + blocks.bat.entries * 4) {
     return start;
   }

@@ -5,7 +5,6 @@
  */
 import { CLUSTER, hostOffsetOf, l1IndexOf } from "../mapping/l2_entry.ts";
 import { badEntry, contiguousEnd, entryAt, entryProblem, l2TableOffsetAt, statusAt } from "../mapping/mapping.ts";
-import { readPadded } from "../file_reads.ts";
 import {
   compressedRangeOf,
   type CompressedRead,
@@ -33,7 +32,7 @@ export async function readGuest(source: ClusterSource, into: Uint8Array, start: 
     guest = tableEnd;
   }
   for (const { at, length, fileOffset } of target.spans) {
-    await readPadded(source.data, into.subarray(at, at + length), fileOffset);
+    await source.readData(source.data, into.subarray(at, at + length), fileOffset);
   }
   await decompress(source, target.compressed);
 }

@@ -16,6 +16,8 @@ export interface ClusterSource {
   readonly storage: Storage;
   /** Storage of uncompressed clusters: the image file, or the external data file. */
   readonly data: Storage;
+  /** Reads from {@linkcode data}. */
+  readonly readData: (storage: Storage, into: Uint8Array, fileOffset: number) => Promise<void>;
   readonly compressionType: CompressionType;
   /** The last decompressed clusters, by guest offset. */
   readonly decompressed: LruCache<Uint8Array>;

@@ -5,6 +5,7 @@ import { openQcow2 } from "../../../formats/qcow2/open.ts";
 import { readHeader } from "../../../formats/qcow2/header/header.ts";
 import { readGuest } from "../../../formats/qcow2/clusters/read.ts";
 import { decompressedClusters } from "../../../formats/qcow2/clusters/source.ts";
+import { readPadded } from "../../../formats/qcow2/file_reads.ts";
 import { geometryOf } from "../../../formats/qcow2/mapping/l2_entry.ts";
 import { extentAt, type Mapping } from "../../../formats/qcow2/mapping/mapping.ts";
 import { createQcow2 } from "../../../formats/qcow2/create.ts";
@@ -57,6 +58,7 @@ Deno.test("concurrent reads and extents are right while their L2 tables evict ea
     mapping,
     storage,
     data: storage,
+    readData: readPadded,
     compressionType: header.compressionType,
     decompressed,
     decompress: inlineCodecs.decompressor,

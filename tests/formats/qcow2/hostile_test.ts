@@ -105,8 +105,8 @@ const tableRows: readonly Row[] = [
   ["the L2 table as data of the guest", AT.l2, u64(AT.l2), "reads"],
   ["one cluster as two", AT.l2, u64(AT.moreData), "reads"],
   ["data between clusters", AT.l2, u64(AT.data + 512), "corrupt"],
-  ["data past the file", AT.l2, u64(END + CLUSTER), "reads"],
-  ["data far past the file", AT.l2, u64(0x00ffffffffffc000n), "reads"],
+  ["data past the file", AT.l2, u64(END + CLUSTER), "corrupt"],
+  ["data far past the file", AT.l2, u64(0x00ffffffffffc000n), "corrupt"],
   ["reserved low bits of an L2 entry", AT.l2, u64(AT.data + 2), "corrupt"],
   ["reserved high bits of an L2 entry", AT.l2, u64(BigInt(AT.data) | 1n << 61n), "corrupt"],
   ["a zero flag with a host cluster", AT.l2, u64(AT.data + 1), "reads"],
@@ -131,7 +131,7 @@ const tableRows: readonly Row[] = [
   ["compressed with a bitmap", AT.l2 + 56, u64(-1n), "reads", "extended"],
   ["external data elsewhere than the guest's", AT.l2 + 16, u64(3 * CLUSTER), "corrupt", "external"],
   ["compressed external data", AT.l2 + 16, u64(1n << 62n | BigInt(AT.compressed)), "corrupt", "external"],
-  ["external data past the file", AT.l2 + 8 * 100, u64(1n << 63n | BigInt(100 * CLUSTER)), "reads", "external"],
+  ["external data past the file", AT.l2 + 8 * 100, u64(1n << 63n | BigInt(100 * CLUSTER)), "corrupt", "external"],
 ];
 
 const snapshotRows: readonly Row[] = [

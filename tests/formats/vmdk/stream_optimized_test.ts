@@ -80,6 +80,7 @@ Deno.test("a stream is what VMware's own tools write: markers, order, tables and
     size,
     clusterSize: GRAIN,
     sector: 512,
+    logicalSectorSize: 512,
     compress: true,
     order: "ascending",
     startsZeroed: true,

@@ -82,7 +82,8 @@ const dynamicRows: readonly Row[] = [
   ["a block past the file", "table", 0, u32(END / 512), "corrupt", /block 0 .* past the end of the file/],
   ["a block at 2 TiB", "table", 0, u32(-2), "corrupt"],
   ["a block that the file cuts off", "table", 0, u32((END - BLOCK) / 512), "corrupt"],
-  ["a block that ends in the footer", "table", 0, u32((END - BLOCK - 512) / 512), "corrupt", /with its footer at/],
+  // The sectors that its bitmap states lie before the footer.
+  ["a block that ends in the footer", "table", 0, u32((END - BLOCK - 512) / 512), "reads"],
   ["a block in the footer copy", "table", 0, u32(0), "corrupt", /in the footer copy/],
   ["a block in the dynamic header", "table", 4, u32(1), "corrupt", /in the dynamic disk header/],
   ["a block in the table", "table", 4, u32(AT.table / 512), "corrupt", /in the block allocation table/],
