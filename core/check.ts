@@ -7,6 +7,9 @@ import {
   type CheckContext,
   type CheckReport,
   type Format,
+  ImageError,
+  inlineDecompressor,
+  missingBytesOf,
   type RepairScope,
   resolve,
   stageContext,
@@ -41,6 +44,8 @@ export interface CheckResult extends CheckReport {
   readonly corruptionsFixed: number;
   /** Leaks that were repaired. */
   readonly leaksFixed: number;
+  /** Guest bytes of its data that the file lacks, because it is cut off; absent: none. */
+  readonly missing?: number;
   /** Whether images of this format cannot be checked. */
   readonly unsupported: boolean;
 }
@@ -68,7 +73,27 @@ async function checkOnly(spec: ChangeSpec, options: CheckOptions, stack: AsyncDi
     checkpoint: reportingCheckpoint(throttle, options.onEvent),
     openNamed: async (file) => stack.use(await openNamed(spec, file, open)),
   };
-  return resultOf(spec, format, await withPhases(options, () => reportOf(format, storage, context)), NOTHING_FIXED);
+  const report = await withPhases(options, () => reportOf(format, storage, context));
+  const missing = await missingOf(format, storage, report, context);
+  return { ...resultOf(spec, format, report, NOTHING_FIXED), ...missing };
+}
+
+/** Returns the number of guest bytes that the file of a corrupt image lacks, where it lacks some and opens. */
+async function missingOf(
+  format: Format,
+  storage: Storage,
+  report: CheckReport | null,
+  { openNamed }: CheckContext,
+): Promise<{ readonly missing?: number }> {
+  if (report === null || report.corruptions === 0) return {};
+  try {
+    const disk = await format.open(storage, { decompressor: inlineDecompressor, openNamed });
+    const { bytes } = await missingBytesOf(disk);
+    return bytes > 0 ? { missing: bytes } : {};
+  } catch (error) {
+    if (error instanceof ImageError) return {};
+    throw error;
+  }
 }
 
 async function repairAndCheck(
@@ -85,10 +110,11 @@ async function repairAndCheck(
   await storage.sync();
   const after = await reportOf(format, storage, stageContext(context, 0.7, 1)) ?? before;
   options.onEvent?.({ type: "phase", phase: "finish" });
-  return resultOf(spec, format, after, {
+  const fixed = {
     corruptionsFixed: Math.max(0, before.corruptions - after.corruptions),
     leaksFixed: Math.max(0, before.leaks - after.leaks),
-  });
+  };
+  return { ...resultOf(spec, format, after, fixed), ...await missingOf(format, storage, after, context) };
 }
 
 const NOTHING_FIXED = { corruptionsFixed: 0, leaksFixed: 0 };

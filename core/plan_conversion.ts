@@ -9,7 +9,7 @@ import { Conversion } from "./convert.ts";
 import { dryOutput } from "./target/dry_output.ts";
 import type { PlannedTarget, ScanEvent, SourceSummary, Totals, WarningListener } from "./events.ts";
 import type { ConvertContext, ConvertJob } from "./job.ts";
-import { stepsOf } from "./copy/plan.ts";
+import { missingBytes, stepsOf } from "./copy/plan.ts";
 
 /** Result of {@linkcode planConversion}. Sizes are bytes. */
 export interface ConversionPlan {
@@ -60,9 +60,11 @@ export async function planConversion(
   onEvent?.({ type: "phase", phase: "plan" });
   const checkpoint = reportingCheckpoint(conversion.throttle, onEvent);
   const totals = { data: 0, zero: 0, skip: 0 };
+  const missing = missingBytes();
   let allocated = 0;
   let counted = 0;
   for await (const step of stepsOf(source, traits, policy)) {
+    missing.add(step);
     totals[step.action === "copy" ? "data" : step.action] += step.end - step.start;
     const written = step.action === "copy" || (step.action === "zero" && traits.zeroes === "written");
     if (written) {
@@ -73,6 +75,7 @@ export async function planConversion(
     }
     await checkpoint(step.end / source.size);
   }
+  missing.check();
   const tables = traits.clusterSize > 1 ? FIRST_TABLES + Math.ceil(allocated / traits.clusterSize) * TABLE_BYTES : 0;
   // A fixed layout has its whole size from the start, most of it holes.
   const metadata = initialSize >= traits.size ? 0 : initialSize;

@@ -115,3 +115,9 @@ export function joinExtents(a: Extent, b: Extent): Extent {
   const { location: _, ...rest } = a;
   return { ...rest, end: b.end };
 }
+
+/** Returns the number of bytes at the end of `extent` that its file lacks. */
+export function missingIn({ kind, start, end, location }: Extent): number {
+  if (kind !== "data" || !location) return 0;
+  return Math.max(0, end - start - Math.max(0, location.storage.size - location.offset));
+}

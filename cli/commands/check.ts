@@ -120,6 +120,7 @@ export function checkJson(result: CheckResult): { [name: string]: unknown } {
     ...some("total-clusters", clusters?.total),
     "check-errors": result.checkErrors,
     ...some("corruptions", result.corruptions),
+    ...some("missing-bytes", result.missing),
     ...some("corruptions-fixed", result.corruptionsFixed),
     ...some("leaks", result.leaks),
     ...some("leaks-fixed", result.leaksFixed),
@@ -156,6 +157,11 @@ function checkText(result: CheckResult): string {
       "",
       `${corruptions} errors were found on the image.`,
       "Data may be corrupted, or further writes to the image may corrupt it.",
+    );
+  }
+  if (result.missing !== undefined) {
+    lines.push(
+      `The file is cut off: ${result.missing} bytes of the disk are missing. "convert --salvage" copies the others.`,
     );
   }
   if (leaks > 0) {

@@ -55,7 +55,11 @@ export const convertCommand: LoadedCommand = {
       help: "convert this internal snapshot: ID or name, or snapshot.id=ID,snapshot.name=NAME",
     },
     { short: "U", long: "force-share", group: SOURCE, help: "open sources although others are writing to them" },
-    { long: "salvage", group: SOURCE, help: "skip read errors; unreadable data becomes zeroes" },
+    {
+      long: "salvage",
+      group: SOURCE,
+      help: "skip read errors, and what a file lacks that is cut off: such data becomes zeroes, and is listed",
+    },
     { ...cacheOption, long: "source-cache", group: SOURCE },
     { ...allowRefOption, group: SOURCE },
     {

@@ -16,11 +16,12 @@ import {
   joinExtents,
   type Location,
   type MaybePromise,
+  missingIn,
   sameStatus,
   type WriterTraits,
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
-import { missingIn, missingText } from "../open/missing_bytes.ts";
+import { missingText } from "../open/missing_bytes.ts";
 
 /** The action on guest bytes: read and written, written as zeroes, or neither. */
 export type Action = "copy" | "zero" | "skip";
@@ -201,6 +202,35 @@ export function locatedEnd({ kind, start, end, location }: Extent): number {
   return Math.min(end, start + Math.max(0, location.storage.size - location.offset));
 }
 
+/** Counts the guest bytes that the files of a source lack, because they are cut off. */
+export interface MissingBytes {
+  /** Adds those of a step. */
+  add(step: Step): void;
+  /** Throws `corrupt` where some were added. */
+  check(): void;
+}
+
+/** Returns a counter of missing bytes. */
+export function missingBytes(): MissingBytes {
+  let missing = 0;
+  let truncated: Location | undefined;
+  return {
+    add({ action, extents }) {
+      for (const extent of action === "copy" ? extents : []) {
+        const bytes = missingIn(extent);
+        if (bytes > 0) truncated ??= extent.location;
+        missing += bytes;
+      }
+    },
+    check() {
+      if (!truncated) return;
+      const { label, size } = truncated.storage;
+      const message = `Cannot read all of "${label}": it is cut off at byte ${size}, and ${missingText(missing)}`;
+      throw corrupt(message, label, size);
+    },
+  };
+}
+
 /**
  * Counts the whole job; `checkpoint` is awaited between steps.
  *
@@ -213,21 +243,12 @@ export async function countTotals(
   checkpoint: () => Promise<void>,
 ): Promise<Totals> {
   const totals = { data: 0, zero: 0, skip: 0 };
-  let missing = 0;
-  let truncated: Location | undefined;
-  for await (const { action, start, end, extents } of stepsOf(source, traits, policy)) {
-    totals[action === "copy" ? "data" : action] += end - start;
-    for (const extent of action === "copy" ? extents : []) {
-      const bytes = missingIn(extent);
-      if (bytes > 0) truncated ??= extent.location;
-      missing += bytes;
-    }
+  const missing = missingBytes();
+  for await (const step of stepsOf(source, traits, policy)) {
+    totals[step.action === "copy" ? "data" : step.action] += step.end - step.start;
+    missing.add(step);
     await checkpoint();
   }
-  if (truncated) {
-    const { label, size } = truncated.storage;
-    const message = `Cannot read all of "${label}": it is cut off at byte ${size}, and ${missingText(missing)}`;
-    throw corrupt(message, label, size);
-  }
+  missing.check();
   return totals;
 }

@@ -11,8 +11,8 @@ import {
   type GuestReader,
   ImageError,
   type Location,
+  missingIn,
 } from "../../formats/mod.ts";
-import { missingIn } from "./missing_bytes.ts";
 import { forward } from "./readers.ts";
 
 /** Smallest range that becomes zeroes, in bytes. */

@@ -4,10 +4,13 @@
  *
  * @module
  */
+import { inlineDecompressor } from "../codec/decompress.ts";
+import { missingBytesOf } from "../shared/truncated_file.ts";
+import { openQcow2 } from "./open.ts";
 import { viewOf } from "../bytes.ts";
 import { type CheckContext, type CheckReport, stageContext } from "../maintenance.ts";
 import type { Storage } from "../storage/types.ts";
-import { addReference, computeRefcounts, eachEntry, type Walk } from "./refcounts/compute_refcounts.ts";
+import { addReference, computeRefcounts, eachEntry, type Findings, type Walk } from "./refcounts/compute_refcounts.ts";
 import { type Header, readHeader } from "./header/header.ts";
 import { hostOffsetOf, isCompressed, isCopied } from "./mapping/l2_entry.ts";
 import { readPadded } from "./file_reads.ts";
@@ -43,7 +46,8 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
   if (!comparison.allOnes || !comparison.walk.allCopied) {
     await checkCopiedFlags(comparison, stageContext(context, 0.7, 1), onDisk);
   }
-  const { findings, clusters } = comparison.walk;
+  const { findings, clusters, hasTruncatedData } = comparison.walk;
+  if (hasTruncatedData && findings.corruptions === 0) await checkLastCluster(storage, context, findings);
   const { problems, corruptions, leaks, checkErrors } = findings;
   return {
     problems,
@@ -53,6 +57,18 @@ export async function checkQcow2(storage: Storage, context: CheckContext): Promi
     imageEnd: (comparison.highest + 1) * header.clusterSize,
     clusters,
   };
+}
+
+/**
+ * Notes the bytes that the file lacks of its last cluster. Those past the end of the disk, and subclusters that are not
+ * allocated, need not be there.
+ */
+async function checkLastCluster(storage: Storage, { openNamed }: CheckContext, findings: Findings): Promise<void> {
+  const disk = await openQcow2(storage, { decompressor: inlineDecompressor, openNamed });
+  const { bytes } = await missingBytesOf(disk);
+  if (bytes === 0) return;
+  const message = `The file ends at byte ${storage.size}, inside a data cluster: ${bytes} bytes are missing`;
+  findings.note("corruption", message, storage.size);
 }
 
 /** The computed and the on-disk refcounts of an image, compared. */

@@ -20,7 +20,8 @@ import { damagedTables, readValidTable } from "./regions.ts";
 const MAX_FILE = 2 ** 47;
 
 /**
- * Repairs the image in `storage`: leaks, or everything that can be repaired.
+ * Repairs the image in `storage`: leaks, or everything that can be repaired. Bytes of blocks that the file lacks become
+ * zeroes.
  *
  * @throws ImageError where the image does not open
  */
@@ -31,6 +32,7 @@ export async function repairVhdx(storage: WritableStorage, scope: RepairScope, c
     if (dirty) await replay(storage, context);
     else if ((await damagedHeaders(storage)).length > 0) await rewriteHeaders(storage);
     if ((await damagedTables(afterReplay)).length > 0) await rewriteTables(storage);
+    await (await import("./repair_truncated.ts")).repairTruncated(storage, context);
   }
   const { leaks } = await checkVhdx(storage, context);
   if (leaks > 0) await storage.truncate(await usedEnd((await readImage(storage)).bat, context.checkpoint));

@@ -62,7 +62,8 @@ function mapOf(
     ...shape,
     compressed: false,
     tableAt,
-    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
+    // A grain past the end of a truncated file is data that is missing.
+    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), -Infinity),
     tables: tableReader(storage, tables, tableCache),
   };
 }

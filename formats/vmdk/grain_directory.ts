@@ -39,7 +39,7 @@ export interface GrainMap {
   readonly compressed: boolean;
   /** Returns the file offset of a grain table, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
   tableAt(index: number): number;
-  /** Returns the file offset of the grain of a table entry, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
+  /** Returns the file offset of the grain of a table entry, maybe past the end of a truncated file, or {@linkcode HOLE}, {@linkcode ZERO}, {@linkcode BAD}. */
   grainAt(table: DataView, index: number): number;
   readonly tables: TableReader;
 }

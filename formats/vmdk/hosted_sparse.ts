@@ -69,8 +69,8 @@ function mapOf(header: SparseHeader, directory: DataView, storage: Storage, tabl
     tableCoverage: header.grainBytes * header.entriesPerTable,
     compressed: header.compressed,
     tableAt,
-    // The file may end inside its last grain: only the first byte of a grain must exist.
-    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), 1),
+    // A grain past the end of a truncated file is data that is missing. Of a compressed one, the first byte must exist.
+    grainAt: (table, index) => offsetOf(table.getUint32(index * 4, true), header.compressed ? 1 : -Infinity),
     tables: tableReader(storage, { tableBytes, count: tableCount(header), offsetOf: tableAt }, tableCache),
   };
 }

@@ -86,7 +86,8 @@ function mapOf(storage: Storage, layout: Layout, directory: DataView, tableCache
           // Bits 48 to 59 of the entry are the lowest 12 bits of the grain's index.
           const grainIndex = (high >>> 16 & 0xfff) + (high & 0xffff) * 2 ** 44 + low * 2 ** 12;
           const fileOffset = layout.grains + grainIndex * GRAIN_BYTES;
-          return fileOffset >= storage.size ? BAD : fileOffset;
+          // A grain past the end of a truncated file is data that is missing.
+          return Number.isSafeInteger(fileOffset) ? fileOffset : BAD;
         }
         default:
           return BAD;

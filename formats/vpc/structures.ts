@@ -118,7 +118,7 @@ async function findFooter(storage: Storage, tolerate?: Tolerate): Promise<FoundF
     ? (damaged ? `; "check -r all" corrects it where everything else agrees` : "")
     : damaged
     ? ", and there is no valid copy at its beginning"
-    : ", nor a copy at its beginning";
+    : ", nor a copy at its beginning; a fixed image that is cut off has neither, and -f raw reads what is left of it";
   throw corrupt(`Cannot open the VHD image "${label}": ${found}${also}`, label);
 }
 

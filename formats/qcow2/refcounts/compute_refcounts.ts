@@ -65,6 +65,8 @@ export interface Walk {
   readonly context: CheckContext;
   /** Whether every entry of the active tables points at a cluster and has its "copied" flag (bit 63). */
   allCopied: boolean;
+  /** Whether the file ends inside a data cluster. */
+  hasTruncatedData: boolean;
   /** Buffer for one L2 table. */
   readonly table: Uint8Array;
   /** Counts of the active clusters, for the report. */
@@ -83,6 +85,7 @@ export async function computeRefcounts(storage: Storage, header: Header, context
     findings: noFindings(),
     context,
     allCopied: true,
+    hasTruncatedData: false,
     table: new Uint8Array(header.clusterSize),
     clusters: { total: Math.ceil(header.size / header.clusterSize), allocated: 0, fragmented: 0, compressed: 0 },
   };
@@ -256,7 +259,9 @@ function walkEntry(
     if (position.next !== 0 && host !== position.next) clusters.fragmented++;
     position.next = host + geometry.clusterSize;
   }
-  if (!header.externalData) addReference(walk, host, geometry.clusterSize, "data cluster", times);
+  if (header.externalData) return;
+  addReference(walk, host, geometry.clusterSize, "data cluster", times);
+  if (host + geometry.clusterSize > walk.storage.size) walk.hasTruncatedData = true;
 }
 
 function walkCompressed(
