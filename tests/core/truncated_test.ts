@@ -4,7 +4,7 @@ import { check, type ConvertJob, createImage, openDisk } from "../../mod.ts";
 import { convert } from "../../core/convert.ts";
 import { planConversion } from "../../core/plan_conversion.ts";
 import { diskcast } from "../support/diskcast.ts";
-import { guestBytes, hasQemu, qemuImgOk, rng, run, type Scratch, scratch } from "../support/qemu.ts";
+import { guestBytes, hasQemu, qemuImgOk, rng, type Scratch, scratch } from "../support/qemu.ts";
 
 const MIB = 1 << 20;
 const SIZE = 6 * MIB;
