@@ -4,6 +4,9 @@
  *
  * @module
  */
+import { alignDown } from "./bytes.ts";
+import { ImageError } from "./errors.ts";
+import type { MaybePromise } from "./maybe_promise.ts";
 import type { Storage } from "./storage/types.ts";
 
 /** A position in a file. */
@@ -120,4 +123,50 @@ export function joinExtents(a: Extent, b: Extent): Extent {
 export function missingIn({ kind, start, end, location }: Extent): number {
   if (kind !== "data" || !location) return 0;
   return Math.max(0, end - start - Math.max(0, location.storage.size - location.offset));
+}
+
+/** Guest bytes that count as missing where the look-up of an extent fails, at least. */
+const UNKNOWN_BYTES = 64 << 10;
+/** After so many look-ups that fail, missing bytes are no longer counted. */
+const MOST_FAILURES = 10_000;
+
+/** Guest bytes of a layer that its file lacks. */
+export interface Missing {
+  readonly bytes: number;
+  /** Whether all of them were counted. */
+  readonly isComplete: boolean;
+}
+
+/** The members of a disk that {@linkcode missingBytesOf} calls. */
+interface Layer {
+  readonly size: number;
+  readonly clusterSize: number;
+  extentAt(start: number, limit: number): MaybePromise<Extent>;
+}
+
+/** Counts the guest bytes of a layer that its file lacks, or that its tables do not locate. */
+export async function missingBytesOf(disk: Layer): Promise<Missing> {
+  const step = Math.max(UNKNOWN_BYTES, disk.clusterSize);
+  let bytes = 0;
+  let failures = 0;
+  for (let at = 0; at < disk.size;) {
+    try {
+      const extent = await disk.extentAt(at, disk.size);
+      bytes += missingIn(extent);
+      at = extent.end;
+    } catch (error) {
+      if (!(error instanceof ImageError && error.kind === "corrupt")) throw error;
+      if (++failures > MOST_FAILURES) return { bytes, isComplete: false };
+      const end = Math.min(alignDown(at, step) + step, disk.size);
+      bytes += end - at;
+      at = end;
+    }
+  }
+  return { bytes, isComplete: true };
+}
+
+/** Formats a number of missing guest bytes, and how to copy the others. */
+export function missingText(bytes: number, isComplete = true): string {
+  return `${isComplete ? "" : "at least "}${bytes} bytes of the disk are missing in all; ` +
+    `"convert --salvage" copies the others, with zeroes in their place`;
 }

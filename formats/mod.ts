@@ -14,7 +14,6 @@ export { andThen, type MaybePromise } from "./maybe_promise.ts";
 export * from "./extent.ts";
 export * from "./errors.ts";
 export * from "./bytes.ts";
-export { type Missing, missingBytesOf } from "./shared/truncated_file.ts";
 export { pageMemory } from "./page_memory.ts";
 export { creationOptionsOf } from "./creation_options.ts";
 export { allFormats } from "./registry.ts";

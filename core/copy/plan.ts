@@ -17,11 +17,11 @@ import {
   type Location,
   type MaybePromise,
   missingIn,
+  missingText,
   sameStatus,
   type WriterTraits,
 } from "../../formats/mod.ts";
 import type { Totals } from "../events.ts";
-import { missingText } from "../open/missing_bytes.ts";
 
 /** The action on guest bytes: read and written, written as zeroes, or neither. */
 export type Action = "copy" | "zero" | "skip";

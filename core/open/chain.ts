@@ -13,7 +13,6 @@ import {
   type MaybePromise,
   zeroExtent,
 } from "../../formats/mod.ts";
-import { withMissingBytes } from "./missing_bytes.ts";
 
 /**
  * Returns a disk and its backing chain, top layer first, as one reader.
@@ -59,6 +58,7 @@ async function readLayer(disk: Disk, into: Uint8Array, start: number): Promise<v
   try {
     await disk.read(into, start);
   } catch (error) {
+    const { withMissingBytes } = await import("./missing_bytes.ts");
     throw await withMissingBytes(error, disk);
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Disk, ImageError, type Missing, missingBytesOf } from "../../formats/mod.ts";
+import { type Disk, ImageError, type Missing, missingBytesOf, missingText } from "../../formats/mod.ts";
 
 /** Results by layer: a job that reads on after an error meets many of them. */
 const counted = new WeakMap<Disk, Promise<Missing>>();
@@ -17,10 +17,4 @@ export async function withMissingBytes(error: unknown, disk: Disk): Promise<unkn
   if (bytes === 0) return error;
   const { message, path, offset } = error;
   return new ImageError("corrupt", `${message}; ${missingText(bytes, isComplete)}`, { path, offset, cause: error });
-}
-
-/** Formats the number of missing bytes and how to copy the others. */
-export function missingText(bytes: number, isComplete = true): string {
-  return `${isComplete ? "" : "at least "}${bytes} bytes of the disk are missing in all; ` +
-    `"convert --salvage" copies the others, with zeroes in their place`;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { inlineDecompressor } from "../codec/decompress.ts";
-import { missingBytesOf } from "../shared/truncated_file.ts";
+import { missingBytesOf } from "../extent.ts";
 import { openQcow2 } from "./open.ts";
 import { viewOf } from "../bytes.ts";
 import { type CheckContext, type CheckReport, stageContext } from "../maintenance.ts";

@@ -3,10 +3,7 @@
  *
  * @module
  */
-import { alignDown } from "../bytes.ts";
-import type { Disk } from "../contract.ts";
-import { corrupt, ImageError } from "../errors.ts";
-import { missingIn } from "../extent.ts";
+import { corrupt } from "../errors.ts";
 import type { Storage } from "../storage/types.ts";
 
 /**
@@ -42,37 +39,4 @@ export async function readData(
     storage.label,
     fileOffset,
   );
-}
-
-/** Guest bytes that count as missing where the look-up of an extent fails, at least. */
-const UNKNOWN_BYTES = 64 << 10;
-/** After so many look-ups that fail, missing bytes are no longer counted. */
-const MOST_FAILURES = 10_000;
-
-/** Guest bytes of a layer that its file lacks. */
-export interface Missing {
-  readonly bytes: number;
-  /** Whether all of them were counted. */
-  readonly isComplete: boolean;
-}
-
-/** Counts the guest bytes of a layer that its file lacks, or that its tables do not locate. */
-export async function missingBytesOf(disk: Disk): Promise<Missing> {
-  const step = Math.max(UNKNOWN_BYTES, disk.clusterSize);
-  let bytes = 0;
-  let failures = 0;
-  for (let at = 0; at < disk.size;) {
-    try {
-      const extent = await disk.extentAt(at, disk.size);
-      bytes += missingIn(extent);
-      at = extent.end;
-    } catch (error) {
-      if (!(error instanceof ImageError && error.kind === "corrupt")) throw error;
-      if (++failures > MOST_FAILURES) return { bytes, isComplete: false };
-      const end = Math.min(alignDown(at, step) + step, disk.size);
-      bytes += end - at;
-      at = end;
-    }
-  }
-  return { bytes, isComplete: true };
 }
