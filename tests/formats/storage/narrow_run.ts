@@ -5,12 +5,13 @@
  */
 import { fileURLToPath } from "node:url";
 
-const script = fileURLToPath(new URL("./narrow.ts", import.meta.url));
+/** Path of narrow.ts. */
+export const narrowScript: string = fileURLToPath(new URL("./narrow.ts", import.meta.url));
 
 /** The process `narrow.ts VERB PATH…` with these Deno flags. Nothing is asked of a user. */
 export function narrow(flags: readonly string[], ...args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--cached-only", "--no-check", ...flags, script, ...args],
+    args: ["run", "--no-prompt", "--cached-only", "--no-check", ...flags, narrowScript, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
