@@ -50,11 +50,11 @@ export async function commit(image: ChangeSpec, options: CommitOptions = {}): Pr
   const emptied = !options.keepsTop && options.base === undefined;
   const empty = emptied ? verbOf(top, "empty", "empty") : null;
   const above = depth === 1 ? top : await openAbove(layers[depth - 1], options, stack);
-  const restoreId = await clearBackingId(above, layers[depth - 1].disk);
-  const base = await openBase(layers[depth], layers[0].disk, options, stack);
-  const totals = await copyDown(layers, depth, base, options, pool);
+  const backingId = backingIdOf(above, layers[depth - 1].disk);
+  const base = await openBase(layers[depth], layers[0].disk, backingId, options, stack);
+  const totals = await copyDown(layers, depth, base, backingId, options, pool);
   await base.storage.sync();
-  await restoreId(base);
+  await backingId.store(base);
   if (empty) await empty(top.storage, top.context);
   return { base: base.path, totals, emptied };
 }
@@ -82,18 +82,27 @@ function openAbove(
   return openForChange({ path, format: disk.format }, options, stack);
 }
 
-/**
- * Removes the ID of the backing file from the layer above the base, where it states one: while the content of the base
- * changes, so does its ID, and the chain must open at every moment. Returns a function that stores the new ID.
- */
-async function clearBackingId(above: ChangedImage, { backing }: Disk): Promise<(base: ChangedImage) => Promise<void>> {
-  if (backing?.id === undefined) return () => Promise.resolve();
+/** The ID of the backing file that the layer above the base states. */
+interface BackingId {
+  /**
+   * Removes it. The ID of the base changes with its content, and the chain must open at every moment. QEMU does not open a
+   * VMDK whose descriptor has no `parentCID`, so that this time must be short there.
+   */
+  clear(): Promise<void>;
+  /** Stores the new ID of the base. */
+  store(base: ChangedImage): Promise<void>;
+}
+
+function backingIdOf(above: ChangedImage, { backing }: Disk): BackingId {
+  if (backing?.id === undefined) return { clear: () => Promise.resolve(), store: () => Promise.resolve() };
   const setBacking = verbOf(above, "setBacking", "commit");
   const { id: _id, otherIds: _otherIds, ...withoutId } = backing;
-  await setBacking(above.storage, withoutId);
-  return async (base) => {
-    const { id } = await base.read();
-    await setBacking(above.storage, { ...withoutId, ...(id !== undefined && { id }) });
+  return {
+    clear: () => setBacking(above.storage, withoutId),
+    async store(base) {
+      const { id } = await base.read();
+      await setBacking(above.storage, { ...withoutId, ...(id !== undefined && { id }) });
+    },
   };
 }
 
@@ -101,13 +110,15 @@ async function clearBackingId(above: ChangedImage, { backing }: Disk): Promise<(
 async function openBase(
   { path, disk }: Layer,
   top: Disk,
+  backingId: BackingId,
   { onEvent: _, ...options }: ChangeOptions,
   stack: AsyncDisposableStack,
 ): Promise<ChangedImage> {
   const base = await openForChange({ path, format: disk.format }, options, stack);
   const { size } = await base.read();
   if (size < top.size) {
-    await verbOf(base, "resize", "grow")(base.storage, alignUp(top.size, 512), "off", base.context);
+    const context = { ...base.context, beforeNewId: backingId.clear };
+    await verbOf(base, "resize", "grow")(base.storage, alignUp(top.size, 512), "off", context);
     await base.storage.sync();
   }
   return base;
@@ -117,6 +128,7 @@ async function copyDown(
   layers: readonly Layer[],
   depth: number,
   base: ChangedImage,
+  backingId: BackingId,
   options: CommitOptions,
   pool: CodecPool,
 ): Promise<Totals> {
@@ -127,6 +139,7 @@ async function copyDown(
     compressor: pool.compress,
     openNamed: context.openNamed,
     openBacking: () => Promise.resolve(chainOf(disks.slice(depth + 1))),
+    beforeNewId: backingId.clear,
   });
   if (!writer) {
     throw new ImageError("unsupported", `Cannot write into "${path}": ${format.name} is read-only here`, { path });

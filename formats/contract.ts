@@ -186,6 +186,8 @@ export interface EditContext {
   openNamed(file: NamedFile): Promise<WritableStorage>;
   /** Opens the backing chain; called at most once, and only for an image that has a backing file. */
   openBacking(backing: NamedFile): Promise<GuestReader>;
+  /** Called before the image gets a new ID: before its first change, or when all else is written. */
+  beforeNewId?(): Promise<void>;
 }
 
 /** The first 64 KiB and the last 4 KiB of a file (less where it is shorter), and its length. */

@@ -88,6 +88,8 @@ export interface ChangeContext extends CheckContext {
    * @throws ImageError `refused` where a file of that name exists, or the name is a path
    */
   createNamed(name: string): Promise<NewFile>;
+  /** As in `EditContext`: called before the image gets a new ID. */
+  beforeNewId?(): Promise<void>;
 }
 
 /** A file that is being created. The end of the job removes it unless it was published. */

@@ -62,7 +62,12 @@ export async function editVhdx(storage: WritableStorage, context: EditContext): 
   }
   const fileEnd = Math.max(await usedEnd(image.bat), alignUp(storage.size, MIB));
   const parent = metadata.parent && await context.openBacking(backingOf(metadata.parent));
-  const editor = new Editor(storage, image, { parent, fileEnd, noHoles: await hasNoHoles(storage) });
+  const editor = new Editor(storage, image, {
+    parent,
+    fileEnd,
+    noHoles: await hasNoHoles(storage),
+    beforeNewId: context.beforeNewId,
+  });
   const exclusive = serialize();
   const cheap = storage.zeroesCheaply || !metadata.leavesAllocated;
   return {
@@ -107,6 +112,7 @@ interface Surroundings {
   readonly fileEnd: number;
   /** Whether the file has no holes, and must get none. */
   readonly noHoles: boolean;
+  readonly beforeNewId: EditContext["beforeNewId"];
 }
 
 /** The state of an image being edited. */
@@ -117,6 +123,7 @@ class Editor {
   readonly #parent: GuestReader | null;
   readonly #fixed: boolean;
   readonly #noHoles: boolean;
+  readonly #beforeNewId: Surroundings["beforeNewId"];
   readonly #geometry: Geometry;
   readonly #bat: Bat;
   readonly #bitmaps;
@@ -129,7 +136,7 @@ class Editor {
   #fileEnd: number;
   #begun = false;
 
-  constructor(storage: WritableStorage, image: Image, { parent, fileEnd, noHoles }: Surroundings) {
+  constructor(storage: WritableStorage, image: Image, { parent, fileEnd, noHoles, beforeNewId }: Surroundings) {
     this.#storage = storage;
     this.#headers = headersOf(storage, image.header);
     this.#logged = loggedStorage(storage, this.#headers);
@@ -140,6 +147,7 @@ class Editor {
     this.#bitmaps = tableCache(this.#logged, BITMAP_PAGE_BYTES, BITMAP_CACHE_BYTES);
     this.#fileEnd = fileEnd;
     this.#noHoles = noHoles;
+    this.#beforeNewId = beforeNewId;
   }
 
   /** Writes one part. */
@@ -169,6 +177,7 @@ class Editor {
   async #begin(): Promise<void> {
     if (this.#begun) return;
     this.#begun = true;
+    await this.#beforeNewId?.();
     await this.#headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
   }
 

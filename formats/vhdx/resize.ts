@@ -43,7 +43,7 @@ export async function resizeVhdx(
   storage: WritableStorage,
   size: number,
   growth: Preallocation,
-  context: Pick<ChangeContext, "checkpoint">,
+  context: Pick<ChangeContext, "checkpoint" | "beforeNewId">,
 ): Promise<void> {
   const image = await readImage(storage);
   const next = geometryOf({ ...image.metadata, size });
@@ -52,6 +52,7 @@ export async function resizeVhdx(
   if (size === image.geometry.size) return;
   const headers = headersOf(storage, image.header);
   const logged = loggedStorage(storage, headers);
+  await context.beforeNewId?.();
   await headers.updateBoth({ fileWriteGuid: crypto.randomUUID(), dataWriteGuid: crypto.randomUUID() });
   const work = { storage, image, next, growth, noHoles: await hasNoHoles(storage), context };
   let bat = image.bat.region;

@@ -58,7 +58,9 @@ export async function editVmdk(storage: WritableStorage, context: EditContext): 
       for (const editor of editors) await editor.begin();
     },
     async finish() {
-      if (changed) await updateContentId(storage, layout);
+      if (!changed) return;
+      await context.beforeNewId?.();
+      await updateContentId(storage, layout);
     },
   });
 }

@@ -3,6 +3,7 @@ import { commit } from "../../../core/commit.ts";
 import { openDisk } from "../../../core/open/open_disk.ts";
 import { rebase } from "../../../core/rebase.ts";
 import { tryFolderCrashes } from "../../support/crash_matrix.ts";
+import { faultyFiles, type FileOperation } from "../../support/files.ts";
 import { assertBytes, diskState, readerOf } from "../../support/model.ts";
 import {
   copyOf,
@@ -136,6 +137,28 @@ for (const options of [KINDS[0], KINDS[2]]) {
     },
   });
 }
+
+Deno.test({
+  name: "while data is committed into a vmdk, QEMU opens the overlay, whichever write to the base fails",
+  ignore: !hasQemu,
+  async fn() {
+    await using chain = await scratch();
+    const before = await guestBytes(await makeChain(chain, KINDS[0]!, rng(runSeed)));
+    const toBase = ({ op, file }: FileOperation) => op === "write" && file === "middle.vmdk";
+    const counted = faultyFiles(toBase, 0);
+    {
+      await using folder = await copyOf(chain);
+      await commit({ path: folder.file("top.vmdk") }, { files: counted.files });
+    }
+    // The last write to the base is that of its new content ID.
+    for (const nth of [1, counted.count() >> 1, counted.count() - 1]) {
+      await using folder = await copyOf(chain);
+      const path = folder.file("top.vmdk");
+      await assert.rejects(commit({ path }, { files: faultyFiles(toBase, nth).files }), { kind: "io" });
+      assertBytes(await guestBytes(path), before);
+    }
+  },
+});
 
 Deno.test({
   name: "a moved parent gets its new name, and what cannot be a parent is refused",
