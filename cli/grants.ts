@@ -20,6 +20,8 @@ export interface Grants {
   /** Further files and folders to read. */
   readonly read: readonly string[];
   readonly write: readonly string[];
+  /** Whether the folder for temporary files is read and written. */
+  readonly temporary?: boolean;
 }
 
 const NONE: Grants = { images: [], read: [], write: [] };
@@ -29,6 +31,7 @@ const WINDOWS = Deno.build.os === "windows";
 export async function grantsOf([name, ...args]: readonly string[]): Promise<Grants> {
   // Without a command, a terminal gets the wizard.
   if (name === undefined || name === "wizard") return wizardGrants(args);
+  if (name === "demo") return { ...NONE, temporary: true };
   try {
     const command = commands.find((one) => one.name === name);
     const parsed = command && parseArgs(await definitionOf(command), args);

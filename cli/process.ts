@@ -35,7 +35,10 @@ export function onSignals<Name extends Deno.Signal>(
   return () => removers.forEach((remove) => remove());
 }
 
-/** The option of a task, shim or launcher that states how a user types the command of this program. It stands before the command and the other options there. */
+/**
+ * The option of a task, shim or launcher that states how a user types the command of this program. It stands before the
+ * command and the other options there.
+ */
 const PROGRAM = "--program=";
 
 /** Returns the arguments without the option. */

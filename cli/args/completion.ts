@@ -126,7 +126,7 @@ const CACHE_MODES = ["writeback", "writethrough", "directsync", "none", "off", "
 
 /** Fixed values by the long name of an option. */
 const VALUES: { readonly [name: string]: readonly string[] } = {
-  "progress": ["auto", "screen", "bar", "plain", "json", "none"],
+  "progress": ["auto", "live", "screen", "bar", "plain", "json", "none"],
   "output": ["human", "json"],
 };
 

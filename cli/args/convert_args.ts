@@ -77,6 +77,7 @@ function requestFor(
   if (flags.snapshot !== undefined) sources[0] = { ...sources[0]!, snapshot: parseSnapshot(flags.snapshot) };
   const view = {
     progress: flags.quiet && flags.progress !== "json" ? "none" as const : flags.progress,
+    ...(flags.withoutScreen && { withoutScreen: flags.withoutScreen }),
     ...(flags.ascii && { ascii: true }),
     ...(flags.accessible && { accessible: true }),
     quiet: flags.quiet,

@@ -48,6 +48,7 @@ export interface ConvertFlags {
   readonly allowRefs: readonly string[];
   readonly quiet: boolean;
   readonly progress: ProgressForm;
+  readonly withoutScreen?: ProgressForm;
   readonly ascii: boolean;
   readonly accessible: boolean;
   readonly printPermissions: boolean;
@@ -102,6 +103,7 @@ export function convertFlags(parsed: ParsedArgs): ConvertFlags {
     allowRefs: listOf(parsed, "allow-ref"),
     quiet: on("quiet"),
     progress: progressForm(parsed),
+    ...(isOn(parsed, "p") && { withoutScreen: "qemu" as const }),
     ascii: on("ascii"),
     accessible: on("accessible"),
     printPermissions: on("print-permissions"),

@@ -250,7 +250,7 @@ export function outputForm<Form extends string>(parsed: ParsedArgs, forms: reado
   throw usageError(`Cannot write the ${printed} as "${given}": --output must be ${rest} or ${forms.at(-1)}`);
 }
 
-const PROGRESS_FORMS: readonly string[] = ["auto", "screen", "bar", "plain", "json", "none"];
+const PROGRESS_FORMS: readonly string[] = ["auto", "live", "screen", "bar", "plain", "json", "none"];
 
 /**
  * Returns the form of progress that `--progress` and `-p` name.
@@ -272,7 +272,8 @@ export function progressForm(parsed: ParsedArgs): ProgressForm {
  * @throws ImageError `usage`
  */
 export function progressView(parsed: ParsedArgs): ProgressView {
-  const form = progressForm(parsed);
+  const given = progressForm(parsed);
+  const form = given !== "live" ? given : isOn(parsed, "p") ? "qemu" : "auto";
   if (form === "screen") {
     throw usageError("Cannot show a screen: only convert has one; take bar, plain, json or none");
   }

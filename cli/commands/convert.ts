@@ -33,8 +33,9 @@ const SOURCE = "Source";
 const TARGET = "Target";
 const COPYING = "Copying";
 const PROGRESS_HELP =
-  "--progress=auto, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
-  "elsewhere a line after a second and then every ten; screen: a map of the disk, run by run, with keys; json: one event per line";
+  "--progress=auto, live, screen, bar, plain, json or none, on standard error; auto (default): a bar on a terminal, " +
+  "elsewhere a line after a second and then every ten; screen: a map of the disk, run by run, with keys; " +
+  "live: the screen where the terminal can show one, else as without this option; json: one event per line";
 
 /** `convert`. */
 export const convertCommand: LoadedCommand = {

@@ -40,6 +40,12 @@ export const commands: readonly Command[] = [
     load: async () => (await import("./wizard.ts")).wizardCommand,
   },
   {
+    name: "demo",
+    summary: "Make a disk in a temporary folder, convert it slowly, and remove it",
+    usage: "",
+    load: async () => (await import("./demo.ts")).demoCommand,
+  },
+  {
     name: "completions",
     summary: "Print what a shell needs to complete commands, options and their values",
     usage: "bash|zsh|fish|powershell",

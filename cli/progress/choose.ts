@@ -54,6 +54,7 @@ function rendererFor(form: ProgressForm, io: Io, label: string): Renderer {
       return accessibleRenderer(io, label);
     // Only conversions have a screen.
     case "screen":
+    case "live":
     case "auto":
       // A short job in a pipe writes nothing, as with qemu-img.
       return io.errIsTerminal ? barRenderer(io, label) : plainRenderer(io, { label, always: false });
@@ -67,11 +68,13 @@ export async function conversionReporter(
   signal: AbortSignal,
 ): Promise<ConversionReporter> {
   const { view } = shown;
-  if (formFor(view, io) !== "screen") return withoutScreen(view, io, signal);
+  const form = formFor(view, io);
+  if (form !== "screen" && form !== "live") return withoutScreen(view, io, signal);
   const { hasTerminal, hostTerminal } = await import("../../tui/screen.ts");
   const { fits, LEAST } = await import("../../tui/view.ts");
   const problem = screenProblem(hasTerminal(), () => fits(hostTerminal().size()), LEAST);
   if (problem !== undefined) {
+    if (form === "live") return withoutScreen({ ...view, progress: view.withoutScreen ?? "auto" }, io, signal);
     if (!view.quiet) outputOf(io, "err").keep(`diskcast: ${problem}\n`);
     return withoutScreen({ ...view, progress: "auto" }, io, signal);
   }

@@ -9,11 +9,13 @@ import { boundedOutput, directOutput, type ProgressOutput } from "../../tui/boun
 import type { Diagnostic, Io } from "../report/report.ts";
 
 /** How progress is shown; `qemu` is `-p`, `accessible` is `--accessible`. */
-export type ProgressForm = "auto" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
+export type ProgressForm = "auto" | "live" | "screen" | "accessible" | "bar" | "plain" | "json" | "none" | "qemu";
 
 /** The options of the user about progress. */
 export interface ProgressView {
   readonly progress: ProgressForm;
+  /** The form in place of `live` where the terminal can show no screen; default: `auto`. */
+  readonly withoutScreen?: ProgressForm;
   /** Write ASCII alone. */
   readonly ascii?: boolean;
   /** Write sentences for screen readers. */

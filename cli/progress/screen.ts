@@ -169,7 +169,9 @@ export function summaryLines(
   const { data, zeroes } = summary.totals;
   const sources = job.sources.map((source) => visible(source.path)).join(" + ");
   const rate = summary.seconds > 0 ? `, ${bytesText(data / summary.seconds)}/s read` : "";
-  const command = [...programWords(), "convert", ...args].map((word) => shellWord(word, Deno.build.os === "windows"));
+  // The task `convert` gives this option, so that it is no part of the command that a user types.
+  const typed = args.filter((arg) => arg !== "--progress=live");
+  const command = [...programWords(), "convert", ...typed].map((word) => shellWord(word, Deno.build.os === "windows"));
   return [
     `${sources} ${ascii ? "->" : "→"} ${visible(summary.path)}`,
     `  disk    ${bytesText(summary.size)}, of which ${bytesText(data - zeroes)} are data`,

@@ -47,6 +47,7 @@ Deno.test("a command needs the files that its arguments name, and no others", as
     const found = await grantsOf(args.split(" ").filter((arg) => arg !== ""));
     assert.deepEqual(found, { images, read, write }, args);
   }
+  assert.deepEqual(await grantsOf(["demo"]), { images: [], read: [], write: [], temporary: true });
   for (const { name } of commands) {
     assert(await grantsOf([name, "--help"]), name);
   }
