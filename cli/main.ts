@@ -4,9 +4,10 @@
  * @module
  */
 import { usageError } from "./args/usage.ts";
+import { refuseInvalidNames } from "./args/names.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
-import { onSignals, STATUS_SIGNALS, withoutProgramName } from "./process.ts";
+import { commandLine, onSignals, STATUS_SIGNALS, withoutProgramName } from "./process.ts";
 import { isCalledQemuImg, readMode } from "./qemu_img_mode.ts";
 import { diagnosticOf, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import type { Io } from "./report/report.ts";
@@ -18,6 +19,7 @@ export async function main(given: readonly string[], terminal: Io = processIo())
   const { args, asQemuImg } = readMode(withoutProgramName(given), terminal.asQemuImg);
   const io = asQemuImg ? { ...terminal, asQemuImg } : terminal;
   try {
+    refuseInvalidNames(given, terminal.commandLine ?? (() => null));
     return await dispatch(args, io);
   } catch (error) {
     const command = commands.find((one) => one.name === args[0])?.name;
@@ -31,7 +33,7 @@ export async function main(given: readonly string[], terminal: Io = processIo())
 export async function run(): Promise<void> {
   // Without a listener, Deno opens its debugger on a port when SIGUSR1 comes. Jobs add listeners that report progress.
   onSignals(STATUS_SIGNALS, () => {});
-  Deno.exit(await main(Deno.args, { ...processIo(), asQemuImg: isCalledQemuImg() }));
+  Deno.exit(await main(Deno.args, { ...processIo(), asQemuImg: isCalledQemuImg(), commandLine }));
 }
 
 async function dispatch(args: readonly string[], io: Io): Promise<number> {

@@ -14,6 +14,20 @@ export function isSet(variable: string, value?: string): boolean {
   return value === undefined ? text !== "" : text === value;
 }
 
+/**
+ * Returns the arguments of this process as bytes; `null` where the host does not show them, or without the permission,
+ * which is not asked for.
+ */
+export function commandLine(): Uint8Array | null {
+  const path = "/proc/self/cmdline";
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "read", path }).state !== "granted") return null;
+  try {
+    return Deno.readFileSync(path);
+  } catch {
+    return null;
+  }
+}
+
 /** Signals on which qemu-img and dd report their progress; SIGINFO (Ctrl-T) exists on BSD and macOS only. */
 export const STATUS_SIGNALS: readonly Deno.Signal[] = ["SIGUSR1", "SIGINFO"];
 

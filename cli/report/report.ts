@@ -28,6 +28,8 @@ export interface Io {
   readonly inIsTerminal?: boolean;
   /** Whether the program behaves as qemu-img: see `cli/qemu_img_mode.ts`. */
   readonly asQemuImg?: boolean;
+  /** Returns the arguments of this process as bytes; absent, or null, where they cannot be read. */
+  commandLine?(): Uint8Array | null;
   /** Whether only plain characters may be written: no colours, no block letters. */
   readonly plain: boolean;
   /** Returns the columns of the terminal; 80 where unknown. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { typedNameProblem } from "../args/names.ts";
 import type { DeviceTarget, DiskContents, Format, OptionSpec } from "../../mod.ts";
 import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
@@ -194,6 +195,8 @@ export function suggestedOutput(
 /** Returns the problem of a path for the target; `undefined`: none. */
 export function outputProblem(path: string, answers: Answers, formats: readonly Format[]): string | undefined {
   if (path.trim() === "") return "Give the path of a new file";
+  const problem = typedNameProblem(path);
+  if (problem !== undefined) return problem;
   if (/[/\\]$/.test(path)) return "That is a folder; give the path of a file";
   if (path === answers.source) return "That is the source; give another name";
   const name = chosenRecipe(answers, formats)?.fileName;

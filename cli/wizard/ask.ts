@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { typedNameProblem } from "../args/names.ts";
 import { ImageError } from "../../mod.ts";
 import type { ConvertJob, DeviceTarget, Format } from "../../mod.ts";
 import { usageError } from "../args/usage.ts";
@@ -109,7 +110,7 @@ async function askSource(
 
 function sourceProblem(path: string): string | undefined {
   if (path.trim() === "") return "Give the path of a disk image";
-  return /[/\\]$/.test(path) ? "That is a folder: type on, or press Tab" : undefined;
+  return /[/\\]$/.test(path) ? "That is a folder: type on, or press Tab" : typedNameProblem(path);
 }
 
 function messageOf(error: unknown): string {

@@ -183,6 +183,8 @@ function complete(typed: string): readonly string[] {
   const names: string[] = [];
   try {
     for (const entry of Deno.readDirSync(folder || ".")) {
+      // U+FFFD may stand for bytes that are not UTF-8: such a file cannot be named.
+      if (entry.name.includes("\ufffd")) continue;
       if (!entry.name.startsWith(begin) || (begin === "" && entry.name.startsWith("."))) continue;
       names.push(folder + entry.name + (entry.isDirectory ? "/" : ""));
       if (names.length === NAMES_MAX) break;

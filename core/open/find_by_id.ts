@@ -48,6 +48,8 @@ async function siblings(imagePath: string, format: Format): Promise<string[]> {
     const folder = dirname(real);
     const found: string[] = [];
     for await (const { name, isFile } of Deno.readDir(folder)) {
+      // U+FFFD may stand for bytes that are not UTF-8: another file would be opened.
+      if (name.includes("\ufffd")) continue;
       const path = join(folder, name);
       if (isFile && path !== real && format.extensions.includes(extname(name).slice(1).toLowerCase())) found.push(path);
     }

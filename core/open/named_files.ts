@@ -41,7 +41,8 @@ export function isProtocol(name: string): boolean {
  * @param what role of the file for messages: `backing file`, `data file`
  * @param imagePath the image that names it
  * @param allowRefs further folders that are allowed
- * @throws ImageError `refused` for a protocol, or a file outside the allowed folders; `missing`, `permission`
+ * @throws ImageError `refused` for a protocol, a name that is not text, or a file outside the allowed folders; `missing`,
+ * `permission`
  */
 export async function resolveNamed(
   file: NamedFile,
@@ -55,8 +56,15 @@ export async function resolveNamed(
       `state the file yourself (see --image-opts, ${what === "data file" ? "data-file" : "backing.file"}.filename)`;
     throw new ImageError("refused", message, { path: imagePath });
   }
+  // Bytes that are not UTF-8 are U+FFFD here, which is the name of another file.
+  const names = [file.name, ...file.others ?? []].filter((name) => name !== "" && !name.includes("\ufffd"));
+  if (names.length === 0) {
+    const message =
+      `Cannot open the ${describe}: the name has bytes that are not text (U+FFFD), and the program cannot ` +
+      `name such a file; rename it and state the new name in the image (rebase -u), or state the file yourself`;
+    throw new ImageError("refused", message, { path: imagePath });
+  }
   const home = dirname(await realPath(imagePath, "find"));
-  const names = [file.name, ...file.others ?? []].filter((name) => name !== "");
   const candidates = new Set(names.flatMap((name) => candidatesFor(name, home, imagePath)));
   const allowed = [home, ...await Promise.all(allowRefs.map((folder) => realPath(folder, "find the allowed folder")))];
   const refuseOutside = (path: string) => {

@@ -10,6 +10,7 @@ import type { Storage } from "../../storage/types.ts";
 import { checkTable } from "../header/check.ts";
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, type Header, roundedU64 } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
+import { bytesOfName, decodeName } from "../header/names.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
 /** The `type` of a dirty tracking bitmap, the only one that the specification defines. */
@@ -20,6 +21,8 @@ export const BITMAP_FLAG = { inUse: 1, auto: 2, extraDataCompatible: 4 } as cons
 /** One entry of the bitmap directory. */
 export interface BitmapEntry {
   readonly name: string;
+  /** Bytes of a name that is not UTF-8; written back unchanged. */
+  readonly nameBytes?: readonly Uint8Array[];
   /** File offset and number of entries of the bitmap table. */
   readonly table: { readonly fileOffset: number; readonly entries: number };
   readonly flags: number;
@@ -91,8 +94,12 @@ async function readEntry(bytesAt: WindowReader, at: number, end: number, index: 
   const bytes = await bytesAt(at, length);
   const view = viewOf(bytes);
   const nameAt = BITMAP_ENTRY_BYTES + extraLength;
+  const stored = bytes.subarray(nameAt, nameAt + nameLength);
+  const name = decodeName(stored);
+  const nameBytes = bytesOfName(stored, name);
   const entry: BitmapEntry = {
-    name: new TextDecoder().decode(bytes.subarray(nameAt, nameAt + nameLength)),
+    name,
+    ...(nameBytes && { nameBytes: [nameBytes] }),
     table: { fileOffset: roundedU64(view, 0), entries: view.getUint32(8) },
     flags: view.getUint32(12),
     type: view.getUint8(16),

@@ -8,6 +8,7 @@ import type { Bitmap } from "../../bitmaps.ts";
 import { ImageError } from "../../errors.ts";
 import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, DIRTY_TRACKING } from "./read.ts";
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, BITMAPS_MAX } from "../header/types.ts";
+import { encodeName } from "../header/names.ts";
 import type { Image } from "../image.ts";
 
 /** Limits of QEMU: 512 MiB of bits, 64 MiB of directory. */
@@ -169,7 +170,7 @@ async function writeDirectory(image: Image, entries: readonly BitmapEntry[]): Pr
 
 /** Encodes a bitmap directory. Pure. */
 export function directoryBytes(entries: readonly BitmapEntry[]): Uint8Array {
-  const names = entries.map(({ name }) => new TextEncoder().encode(name));
+  const names = entries.map(({ name, nameBytes }) => encodeName(name, nameBytes));
   const lengths = entries.map(({ extra }, nth) => alignUp(BITMAP_ENTRY_BYTES + extra.length + names[nth]!.length, 8));
   const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
   const view = viewOf(bytes);

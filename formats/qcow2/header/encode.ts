@@ -5,6 +5,7 @@
  */
 import { alignUp, setU64, viewOf } from "../../bytes.ts";
 import { ImageError } from "../../errors.ts";
+import { encodeName } from "./names.ts";
 import { extensionsOf, type RawExtension } from "./extensions.ts";
 import {
   AUTOCLEAR,
@@ -26,7 +27,7 @@ import {
  * @throws ImageError `usage` where names and extensions do not fit the cluster, or a name is longer than readers accept
  */
 export function encodeHeader(header: Header): Uint8Array {
-  const name = new TextEncoder().encode(header.backing?.name ?? "");
+  const name = encodeName(header.backing?.name ?? "", header.nameBytes);
   checkLength("backing file", name.length, BACKING_NAME_BYTES_MAX);
   checkLength("backing format", header.backing?.format?.length ?? 0, BACKING_FORMAT_BYTES_MAX);
   const headerLength = header.version === 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_CURRENT + header.unknownFields.length;

@@ -5,6 +5,7 @@
  */
 import { alignUp, asciiText, setU64, viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
+import { decodeName, encodeName } from "./names.ts";
 import {
   BACKING_FORMAT_BYTES_MAX,
   BITMAP_ENTRY_BYTES,
@@ -69,8 +70,13 @@ export function splitExtensions(cluster: Uint8Array, start: number, end: number,
  * the bytes that follow.
  */
 export function nameText(bytes: Uint8Array): string {
+  return decodeName(untilZero(bytes));
+}
+
+/** Returns the bytes up to the first zero byte. */
+export function untilZero(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
 /**
@@ -184,7 +190,7 @@ export function extensionsOf(header: Header, withFeatureNames: boolean): RawExte
     list.push({ type: EXTENSION.backingFormat, data: utf8.encode(header.backing.format) });
   }
   if (header.dataFileName !== null) {
-    list.push({ type: EXTENSION.dataFileName, data: utf8.encode(header.dataFileName) });
+    list.push({ type: EXTENSION.dataFileName, data: encodeName(header.dataFileName, header.nameBytes) });
   }
   if (withFeatureNames && header.featureNames.length > 0) {
     list.push({ type: EXTENSION.featureNames, data: featureNameBytes(header.featureNames) });

@@ -8,6 +8,7 @@ import type { NamedFile } from "../../guest_reader.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { checkHeader } from "./check.ts";
+import { bytesOfName, decodeName } from "./names.ts";
 import {
   type Extensions,
   featureNamesOf,
@@ -15,6 +16,7 @@ import {
   type RawExtension,
   readExtensions,
   splitExtensions,
+  untilZero,
 } from "./extensions.ts";
 import {
   AUTOCLEAR,
@@ -143,6 +145,7 @@ export function parseHeader(bytes: Uint8Array, label: string, fileSize: number):
     snapshots: { fileOffset: offsetField(source, 64, "snapshot table"), count: view.getUint32(60) },
     headerLength,
     ...features,
+    ...keptNames(source, backingAt, raw),
     dataFileName: features.externalData ? extensions.dataFileName : null,
     bitmaps: extensions.bitmaps,
     featureNames: extensions.featureNames,
@@ -282,6 +285,19 @@ function compressionTypeOf({ view, label }: Source, stated: boolean, headerLengt
   }
   if (type > 1) throw unsupported(`Cannot open "${label}": its compression type ${type} is not known here`, label, 104);
   return type === 1 ? "zstd" : "zlib";
+}
+
+/** Returns the bytes of names that are not UTF-8. */
+function keptNames(
+  { bytes, view }: Source,
+  backingAt: number,
+  raw: readonly RawExtension[],
+): Pick<Header, "nameBytes"> {
+  const backing = backingAt === 0 ? [] : [bytes.subarray(backingAt, backingAt + view.getUint32(16))];
+  const dataFiles = raw.filter(({ type }) => type === EXTENSION.dataFileName).map(({ data }) => data);
+  const kept = [...backing, ...dataFiles].map(untilZero)
+    .flatMap((name) => bytesOfName(name, decodeName(name)) ?? []);
+  return kept.length === 0 ? {} : { nameBytes: kept };
 }
 
 function backingOf({ bytes, view }: Source, start: number, extensions: Extensions): NamedFile | null {

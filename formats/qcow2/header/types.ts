@@ -149,6 +149,8 @@ export interface Header {
   /** Autoclear features unknown to this program; a writer must clear them. */
   readonly unknownAutoclear: Halves;
 
+  /** Bytes of the names of backing file and data file that are not UTF-8; written back unchanged. */
+  readonly nameBytes?: readonly Uint8Array[];
   /** Name of the external data file, as the image states it. */
   readonly dataFileName: string | null;
   readonly bitmaps: BitmapsExtension | null;

@@ -8,6 +8,7 @@ import type { SnapshotChoice } from "../../snapshots.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";
+import { bytesOfName, decodeName } from "../header/names.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
 /** Maximum extra data of an entry, in bytes; the specification defines 24. */
@@ -19,6 +20,8 @@ const TABLE_BYTES_MAX = 64 << 20;
 export interface Snapshot {
   readonly id: string;
   readonly name: string;
+  /** Bytes of ID and name that are not UTF-8; written back unchanged. */
+  readonly nameBytes?: readonly Uint8Array[];
   readonly l1: { readonly fileOffset: number; readonly entries: number };
   /** Date of the snapshot: seconds since 1970, and nanoseconds of that second. */
   readonly dateSeconds: number;
@@ -104,7 +107,6 @@ function checkEnd(end: number, at: number, index: number, { label, size }: Stora
  */
 export function parseSnapshot(bytes: Uint8Array, what: string, label: string): Snapshot {
   const view = viewOf(bytes);
-  const text = new TextDecoder();
   const idAt = SNAPSHOT_ENTRY_BYTES + view.getUint32(36);
   const nameAt = idAt + view.getUint16(12);
   const extra = bytes.slice(SNAPSHOT_ENTRY_BYTES, idAt);
@@ -115,9 +117,13 @@ export function parseSnapshot(bytes: Uint8Array, what: string, label: string): S
     throw corrupt(`Cannot read ${what}: its ${field} is above 2^53 - 1`, label);
   };
   const instructions = extra.length >= 24 ? extraView.getBigUint64(16) : null;
+  const texts = [bytes.subarray(idAt, nameAt), bytes.subarray(nameAt, nameAt + view.getUint16(14))];
+  const [id, name] = texts.map(decodeName) as [string, string];
+  const nameBytes = texts.flatMap((text) => bytesOfName(text, decodeName(text)) ?? []);
   return {
-    id: text.decode(bytes.subarray(idAt, nameAt)),
-    name: text.decode(bytes.subarray(nameAt, nameAt + view.getUint16(14))),
+    id,
+    name,
+    ...(nameBytes.length > 0 && { nameBytes }),
     l1: { fileOffset: number64(view, 0, "L1 table offset"), entries: view.getUint32(8) },
     dateSeconds: view.getUint32(16),
     dateNanoseconds: view.getUint32(20),

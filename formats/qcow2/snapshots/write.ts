@@ -10,6 +10,7 @@ import { type ChangeContext, stageContext } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
 import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
+import { encodeName } from "../header/names.ts";
 import { checkSnapshotL1 } from "../header/check.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
 import { readL1 } from "../mapping/mapping.ts";
@@ -180,8 +181,8 @@ export async function writeSnapshots(
 
 /** Encodes one entry of the snapshot table with its padding. Unknown extra data is kept. Pure. */
 export function encodeSnapshot(snapshot: Snapshot, size: number): Uint8Array {
-  const utf8 = new TextEncoder();
-  const [id, name] = [utf8.encode(snapshot.id), utf8.encode(snapshot.name)];
+  const id = encodeName(snapshot.id, snapshot.nameBytes);
+  const name = encodeName(snapshot.name, snapshot.nameBytes);
   const extra = snapshot.extra.length >= 16 ? snapshot.extra : newExtra(snapshot, size);
   const bytes = new Uint8Array(alignUp(SNAPSHOT_ENTRY_BYTES + extra.length + id.length + name.length, 8));
   const view = viewOf(bytes);

@@ -56,6 +56,11 @@ Deno.test("a named file is found in the folder of the image, in its subfolders, 
   for (const name of ["nbd://localhost/x", 'json:{"file.filename":"base"}', "file:base"]) {
     await assert.rejects(find(name), { kind: "refused" });
   }
+  // What the image states as other bytes than UTF-8 is the name of another file here.
+  await Deno.writeTextFile(folder.file("images/b\ufffdse"), "another file");
+  await assert.rejects(find("b\ufffdse"), { kind: "refused", message: /not text \(U\+FFFD\)/ });
+  const twoNames = { name: "b\ufffdse", others: ["base"] };
+  assert.equal(await resolveNamed(twoNames, "backing file", top, []), folder.file("images/base"));
   await assert.rejects(find("nowhere"), { kind: "missing" });
   // Allowing a folder does not allow its neighbours.
   await assert.rejects(find("../images-2/base", top, [folder.file("images")]), { kind: "refused" });
