@@ -4,7 +4,6 @@
  * @module
  */
 import { usageError } from "./args/usage.ts";
-import { refuseInvalidNames } from "./args/names.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { commandLine, onSignals, STATUS_SIGNALS, withoutProgramName } from "./process.ts";
@@ -19,7 +18,10 @@ export async function main(given: readonly string[], terminal: Io = processIo())
   const { args, asQemuImg } = readMode(withoutProgramName(given), terminal.asQemuImg);
   const io = asQemuImg ? { ...terminal, asQemuImg } : terminal;
   try {
-    refuseInvalidNames(given, terminal.commandLine ?? (() => null));
+    if (given.some((arg) => arg.includes("\ufffd"))) {
+      const { refuseInvalidNames } = await import("./args/names.ts");
+      refuseInvalidNames(given, terminal.commandLine ?? (() => null));
+    }
     return await dispatch(args, io);
   } catch (error) {
     const command = commands.find((one) => one.name === args[0])?.name;

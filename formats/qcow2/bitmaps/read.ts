@@ -10,7 +10,7 @@ import type { Storage } from "../../storage/types.ts";
 import { checkTable } from "../header/check.ts";
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, type Header, roundedU64 } from "../header/header.ts";
 import { hostOffsetOf } from "../mapping/l2_entry.ts";
-import { bytesOfName, decodeName } from "../header/names.ts";
+import { bytesOfName, decodeName } from "../header/extensions.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
 /** The `type` of a dirty tracking bitmap, the only one that the specification defines. */

@@ -8,7 +8,7 @@ import type { Bitmap } from "../../bitmaps.ts";
 import { ImageError } from "../../errors.ts";
 import { BITMAP_FLAG, bitmapBytes, type BitmapEntry, clearBitsFrom, DIRTY_TRACKING } from "./read.ts";
 import { BITMAP_ENTRY_BYTES, BITMAP_NAME_BYTES_MAX, BITMAPS_MAX } from "../header/types.ts";
-import { encodeName } from "../header/names.ts";
+import { encodeName } from "../header/extensions.ts";
 import type { Image } from "../image.ts";
 
 /** Limits of QEMU: 512 MiB of bits, 64 MiB of directory. */

@@ -5,8 +5,7 @@
  */
 import { alignUp, setU64, viewOf } from "../../bytes.ts";
 import { ImageError } from "../../errors.ts";
-import { encodeName } from "./names.ts";
-import { extensionsOf, type RawExtension } from "./extensions.ts";
+import { encodeName, extensionsOf, type RawExtension } from "./extensions.ts";
 import {
   AUTOCLEAR,
   BACKING_FORMAT_BYTES_MAX,

@@ -5,7 +5,6 @@
  */
 import { alignUp, asciiText, setU64, viewOf } from "../../bytes.ts";
 import { corrupt } from "../../errors.ts";
-import { decodeName, encodeName } from "./names.ts";
 import {
   BACKING_FORMAT_BYTES_MAX,
   BITMAP_ENTRY_BYTES,
@@ -63,6 +62,25 @@ export function splitExtensions(cluster: Uint8Array, start: number, end: number,
     at += 8 + alignUp(length, 8);
   }
   return found;
+}
+
+/**
+ * Decodes a name: UTF-8 by convention. Other bytes become U+FFFD, and are kept as bytes, so that changes keep the name.
+ */
+export function decodeName(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** Returns the bytes of a name that are not its text in UTF-8; `undefined` where they are. */
+export function bytesOfName(bytes: Uint8Array, name: string): Uint8Array | undefined {
+  const encoded = new TextEncoder().encode(name);
+  const isSame = encoded.length === bytes.length && encoded.every((byte, at) => byte === bytes[at]);
+  return isSame ? undefined : bytes.slice();
+}
+
+/** Encodes a name: as the one of `kept` that reads as `name`, or in UTF-8. */
+export function encodeName(name: string, kept: readonly Uint8Array[] = []): Uint8Array {
+  return kept.find((bytes) => decodeName(bytes) === name) ?? new TextEncoder().encode(name);
 }
 
 /**

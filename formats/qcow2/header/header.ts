@@ -8,8 +8,9 @@ import type { NamedFile } from "../../guest_reader.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { checkHeader } from "./check.ts";
-import { bytesOfName, decodeName } from "./names.ts";
 import {
+  bytesOfName,
+  decodeName,
   type Extensions,
   featureNamesOf,
   nameText,

@@ -8,7 +8,7 @@ import type { SnapshotChoice } from "../../snapshots.ts";
 import { corrupt, ImageError } from "../../errors.ts";
 import type { Storage } from "../../storage/types.ts";
 import { type Header, roundedU64, SNAPSHOT_ENTRY_BYTES } from "../header/header.ts";
-import { bytesOfName, decodeName } from "../header/names.ts";
+import { bytesOfName, decodeName } from "../header/extensions.ts";
 import { type WindowReader, windowReader } from "../file_reads.ts";
 
 /** Maximum extra data of an entry, in bytes; the specification defines 24. */

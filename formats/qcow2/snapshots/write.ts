@@ -10,7 +10,7 @@ import { type ChangeContext, stageContext } from "../../maintenance.ts";
 import type { WritableStorage } from "../../storage/types.ts";
 import { BITMAP_FLAG, readBitmapDirectory } from "../bitmaps/read.ts";
 import { type Header, readHeader, SNAPSHOT_ENTRY_BYTES, SNAPSHOTS_MAX } from "../header/header.ts";
-import { encodeName } from "../header/names.ts";
+import { encodeName } from "../header/extensions.ts";
 import { checkSnapshotL1 } from "../header/check.ts";
 import { l1EntriesFor } from "../mapping/l2_entry.ts";
 import { readL1 } from "../mapping/mapping.ts";
