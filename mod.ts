@@ -69,6 +69,7 @@ export type {
   Format,
   FormatInfo,
   GuestReader,
+  HoleStatus,
   HostCopy,
   HostFile,
   InfoValue,

@@ -23,7 +23,7 @@ export { MemoryStorage } from "./storage/memory.ts";
 export { basename, dirname, extname, isAbsolute, join, relative, resolve } from "./storage/paths.ts";
 export { blockDevices, copyAccess, deviceUses, heldByQemu, hostFiles, syncFolder } from "./storage/files.ts";
 export type { BlockDevice, DevicePartition, DeviceUse } from "./storage/block_devices.ts";
-export type { FileIdentity, HostCopy, HostFile } from "./storage/host.ts";
+export type { FileIdentity, HoleStatus, HostCopy, HostFile } from "./storage/host.ts";
 export { grantable, hostError, permissionFlag } from "./storage/host_error.ts";
 export {
   type Codec,

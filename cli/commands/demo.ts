@@ -35,7 +35,11 @@ export const demoCommand: LoadedCommand = {
   notes:
     `Makes a VMDK of 256 MiB in a new folder for temporary files: a partition table, data that compresses well and data
 that does not, zeroes and holes. Converts it into a compressed qcow2 image, with the screen where the terminal can show
-it, and removes the folder. Nothing else is read or written.`,
+it, and removes the folder. Nothing else is read or written.
+
+Examples:
+  diskcast demo
+  diskcast demo --progress=bar -r 10M`,
   run: (args, context) => runCommand({ read: demoRequest, work }, args, context),
 };
 
