@@ -73,6 +73,12 @@ export interface BrokenSource {
   readonly error: string;
 }
 
+/** A block device that is the target. */
+export interface TargetDevice extends DeviceTarget {
+  /** What it contains now; absent where it cannot be read. */
+  readonly contents?: DiskContents;
+}
+
 /** The values that the questions depend on, besides the answers. */
 export interface WizardContext {
   readonly formats: readonly Format[];
@@ -80,7 +86,7 @@ export interface WizardContext {
   /** Whether the target exists. */
   readonly targetExists?: boolean;
   /** The block device that is the target. */
-  readonly targetDevice?: DeviceTarget | undefined;
+  readonly targetDevice?: TargetDevice | undefined;
 }
 
 /** Returns the chosen destination. */

@@ -5,7 +5,7 @@
  */
 import { typedNameProblem } from "../args/names.ts";
 import { ImageError } from "../../mod.ts";
-import type { ConvertJob, DeviceTarget, Format } from "../../mod.ts";
+import type { ConvertJob, Format } from "../../mod.ts";
 import { usageError } from "../args/usage.ts";
 import { parseConvert } from "../commands/convert.ts";
 import { denoCommand, programPath } from "../permissions.ts";
@@ -20,6 +20,7 @@ import {
   type SourceInfo,
   type Step,
   suggestedOutput,
+  type TargetDevice,
   type WizardContext,
 } from "./answers.ts";
 import { deviceLines, deviceListLines, deviceProblem, deviceQuestion } from "./devices.ts";
@@ -45,7 +46,7 @@ export async function askAll(wizard: Wizard): Promise<string[] | null> {
   const { prompter, host, formats } = wizard;
   let answers: Answers = {};
   let source: SourceInfo | undefined;
-  let targetDevice: DeviceTarget | undefined;
+  let targetDevice: TargetDevice | undefined;
   let step: Step = "source";
   let given = wizard.source;
   const context = (): WizardContext => ({
@@ -121,7 +122,7 @@ function messageOf(error: unknown): string {
 async function askOutput(
   { prompter, host, formats }: Wizard,
   answers: Answers,
-  found: (device: DeviceTarget | undefined) => void,
+  found: (device: TargetDevice | undefined) => void,
 ): Promise<Answers | Navigation> {
   if (destinationOf(answers)?.name === "usb") {
     prompter.note("Disks of this machine", deviceListLines(await host.devices()));
@@ -150,7 +151,7 @@ async function askOutput(
 }
 
 /** Asks for the name of the device, before it is written. */
-async function askDevice({ prompter }: Wizard, answers: Answers, device: DeviceTarget): Promise<Answers | Navigation> {
+async function askDevice({ prompter }: Wizard, answers: Answers, device: TargetDevice): Promise<Answers | Navigation> {
   prompter.note(device.path, deviceLines(device));
   const answer = await prompter.text(deviceQuestion(device));
   return typeof answer === "symbol" ? answer : { ...answers, device: answer };

@@ -7,6 +7,8 @@ import { deviceUseText } from "../../mod.ts";
 import type { BlockDevice, DeviceTarget } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
 import { devicesText } from "../commands/devices.ts";
+import type { TargetDevice } from "./answers.ts";
+import { contentsText } from "../destinations/boot.ts";
 import type { TextQuestion } from "./prompter.ts";
 
 /** Returns the lines that list the disks of the machine before the question for the target. */
@@ -27,7 +29,7 @@ export function deviceProblem({ path, uses }: DeviceTarget): string | undefined 
 }
 
 /** Returns the lines about a device that is to be written. */
-export function deviceLines({ path, size, disk }: DeviceTarget): string[] {
+export function deviceLines({ path, size, disk, contents }: TargetDevice): string[] {
   const parts = disk?.path === path ? disk.partitions : [];
   return [
     [
@@ -38,6 +40,7 @@ export function deviceLines({ path, size, disk }: DeviceTarget): string[] {
     ]
       .join(", "),
     ...parts.map((part) => `  ${part.path}, ${bytesText(part.size)}`),
+    ...(contents === undefined ? [] : [`Now on it: ${contentsText(contents)}`]),
     "All that is on it will be lost.",
   ];
 }

@@ -6,9 +6,9 @@
  */
 import { dirname, resolve } from "node:path";
 import { deviceAt, ImageError, jobFiles, listDevices, openDisk, planConversion } from "../../mod.ts";
-import type { BlockDevice, ConversionPlan, ConvertJob, DeviceTarget, JobFiles } from "../../mod.ts";
+import type { BlockDevice, ConversionPlan, ConvertJob, JobFiles } from "../../mod.ts";
 import { contentsOf } from "../destinations/contents.ts";
-import type { BrokenSource, SourceInfo } from "./answers.ts";
+import type { BrokenSource, SourceInfo, TargetDevice } from "./answers.ts";
 
 /** A permission of Deno that the wizard needs. */
 export interface NeededPermission {
@@ -29,7 +29,7 @@ export interface WizardHost {
   /** Whether a file has this name; `false` also without the permission to read it. */
   exists(path: string): boolean;
   /** Returns the block device at a path; `null`: there is none. Throws where Deno does not let the program see its use. */
-  device(path: string): Promise<DeviceTarget | null>;
+  device(path: string): Promise<TargetDevice | null>;
   /** Returns the disks of the machine; `null` without the permission. */
   devices(): Promise<readonly BlockDevice[] | null>;
   /** Returns the free bytes of the file system of `path`; `undefined` where unknown. */
@@ -70,7 +70,7 @@ export function wizardHost(explain: (needed: readonly NeededPermission[]) => voi
     },
     files: (job) => jobFiles(job),
     exists,
-    device: deviceAt,
+    device: targetDevice,
     devices: () => listDevices().catch(() => null),
     freeSpace,
     complete,
@@ -148,6 +148,21 @@ async function inspectSource(path: string): Promise<SourceInfo> {
     // The conversion meets a read error itself.
     ...(typeof contents !== "string" && { contents }),
   };
+}
+
+/** Returns the block device at a path with its present contents. */
+async function targetDevice(path: string): Promise<TargetDevice | null> {
+  const device = await deviceAt(path);
+  if (device === null) return null;
+  try {
+    await using disk = await openDisk({ path: device.path, format: "raw" });
+    const contents = await contentsOf(disk, device.disk?.sector);
+    return { ...device, ...(typeof contents !== "string" && { contents }) };
+  } catch (error) {
+    // A device that cannot be read may be written.
+    if (error instanceof ImageError) return device;
+    throw error;
+  }
 }
 
 function exists(path: string): boolean {

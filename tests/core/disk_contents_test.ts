@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { diskContents, openDisk } from "../../mod.ts";
 import { makeFat } from "../support/fat.ts";
 import { putGpt } from "../support/gpt.ts";
-import { isInstalled, run, scratch } from "../support/qemu.ts";
+import { isInstalled, rng, rounds, run, scratch, seed } from "../support/qemu.ts";
 import { diskOf, putMbr, putText } from "./contents/disk.ts";
 
 const MIB = 1 << 20;
@@ -106,6 +106,31 @@ Deno.test("a damaged GPT, and partitions that lie outside the disk", async () =>
   assert.equal(boot.uefi.boots, false);
   disk[512 + 60] ^= 1;
   assert.equal((await diskContents(diskOf(disk))).table, "damaged");
+});
+
+Deno.test("damaged disks neither fail nor read much", async () => {
+  const random = rng(seed());
+  const fat = makeFat(12, LOADER, 10).bytes;
+  const mbr = new Uint8Array(4 * MIB);
+  putMbr(mbr, [{ type: 0xef, first: 2048, sectors: 2048, active: true }, { type: 5, first: 4096, sectors: 1000 }]);
+  putMbr(mbr, [{ type: 0x83, first: 1, sectors: 9 }, { type: 5, first: 20, sectors: 9 }], 2 * MIB);
+  mbr.set(fat, MIB);
+  const gpt = new Uint8Array(4 * MIB);
+  putGpt(gpt, 512, Array.from({ length: 128 }, (_, index) => ({ type: ESP, first: 2048 - index, last: 4095 })));
+  gpt.set(fat, MIB);
+  for (let round = 0; round < rounds(60, 600); round++) {
+    const disk = random.pick([mbr, gpt]).slice(0, random.chance(0.2) ? random.int(4 * MIB) : 4 * MIB);
+    for (let change = 0; change < random.int(12); change++) {
+      const [from, to] = random.pick([[0, 1536], [MIB, MIB + 600], [MIB + 32 * 512, MIB + 40 * 512], [
+        2 * MIB,
+        2 * MIB + 512,
+      ]]);
+      disk[random.int(from!, to!)] = random.int(256);
+    }
+    const reader = diskOf(disk);
+    await diskContents(reader, random.pick([512, 4096]));
+    assert.ok(reader.bytesRead < 4 * MIB, `${reader.bytesRead} bytes were read`);
+  }
 });
 
 Deno.test("file systems of the tools of Linux are recognised", async (t) => {

@@ -1,6 +1,6 @@
 /** The wizard without a terminal: answers become a command line and a job, and every question can go back. */
 import assert from "node:assert/strict";
-import { allFormats, type BlockDevice, createImage, ImageError } from "../../../mod.ts";
+import { allFormats, type BlockDevice, createImage, type DiskContents, ImageError } from "../../../mod.ts";
 import { deviceQuestion } from "../../../cli/wizard/devices.ts";
 import {
   BACK,
@@ -370,6 +370,14 @@ const stick: BlockDevice = {
   uses: [],
 };
 
+const blank: DiskContents = {
+  table: "none",
+  sectorSize: 512,
+  partitions: [],
+  fileSystem: { name: "ext4", system: "linux" },
+  boot: { uefi: { boots: false, why: "a" }, bios: { boots: false, why: "b" } },
+};
+
 /** A host with a free stick, and a disk with the running system. */
 const withDevices: Partial<WizardHost> = {
   exists: (path) => path.startsWith("/dev/"),
@@ -377,7 +385,7 @@ const withDevices: Partial<WizardHost> = {
   device: (path) =>
     Promise.resolve(
       path === "/dev/sdb"
-        ? { name: "sdb", path, size: stick.size!, disk: stick, uses: [] }
+        ? { name: "sdb", path, size: stick.size!, disk: stick, uses: [], contents: blank }
         : path === "/dev/sda"
         ? { name: "sda", path, uses: [{ device: "sda1", kind: "mount", name: "/", system: true }] }
         : path === "/dev/sdz"
@@ -401,7 +409,7 @@ Deno.test("a device as the target: the list, what is on it, its name to be typed
   );
   assert.match(
     output,
-    /\/dev\/sdb, 4.0 MiB, usb, Ultra Fit\n {2}\/dev\/sdb1, 1.0 MiB\nAll that is on it will be lost./,
+    /\/dev\/sdb, 4.0 MiB, usb, Ultra Fit\n {2}\/dev\/sdb1, 1.0 MiB\nNow on it: ext4, no boot loader\nAll that is on it will be lost./,
   );
   assert.match(output, /All that is on sdb \(4.0 MiB\) will be lost\nThe device may be too small/);
 });
