@@ -24,7 +24,9 @@ export interface FileIdentity {
 
 /** Whether a byte of a file is in a hole, and the file offset at which that hole or the data ends. */
 export interface HoleStatus {
+  /** Whether the bytes from the offset on are a hole. */
   readonly hole: boolean;
+  /** File offset where the hole or the data ends. */
   readonly end: number;
 }
 
