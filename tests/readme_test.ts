@@ -21,6 +21,37 @@ Deno.test("the README's first two commands for a machine with Node.js are the co
   assert(read(".ci/run").includes(commands[1]), ".ci/run runs the same");
 });
 
+Deno.test("the README's table beside qemu-img has figures of docs/performance.md", () => {
+  const cases: readonly (readonly [label: RegExp, found: readonly (readonly [name: string, program: string])[]])[] = [
+    [/^raw → compressed qcow2/, [
+      ["raw → qcow2 -c, zlib", "qemu-img"],
+      ["raw → qcow2 -c, zlib", "qemu-img -W -m 16"],
+      ["raw → qcow2 -c, zlib", "diskcast"],
+    ]],
+    [/^qcow2 → VMDK/, [["qcow2 → vmdk", "qemu-img"], ["qcow2 → vmdk", "diskcast"]]],
+    [/^qcow2 → raw; raw → qcow2/, [
+      ["qcow2 → raw", "qemu-img"],
+      ["raw → qcow2", "qemu-img"],
+      ["qcow2 → raw", "diskcast"],
+      ["raw → qcow2", "diskcast"],
+    ]],
+  ];
+  const measured = new Map<string, string>();
+  let name = "";
+  for (const line of read("docs/performance.md").split("\n").filter((line) => /^\| .*\d s? ?\(/.test(line))) {
+    const [first, program, wall] = line.slice(1, -1).split("|").map((cell) => cell.trim());
+    name = first || name;
+    const key = `${name}: ${program}`;
+    if (!measured.has(key)) measured.set(key, `${Number(/^[\d.]+/.exec(wall)![0]).toFixed(1)} s`);
+  }
+  const rows = read("README.md").split("\n").filter((line) => line.startsWith("| "));
+  for (const [label, found] of cases) {
+    const row = rows.find((line) => label.test(line.slice(2)))!;
+    const figures = [...row.matchAll(/[\d.]+ s\b/g)].map(([figure]) => figure);
+    assert.deepEqual(figures, found.map(([name, program]) => measured.get(`${name}: ${program}`)), row);
+  }
+});
+
 Deno.test("links of the documentation lead somewhere", () => {
   for (
     const name of [
