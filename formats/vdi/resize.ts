@@ -47,8 +47,12 @@ export async function resizeVdi(
   if (size === image.header.size) return;
   const entries = Math.max(image.map.entries, ceilDiv(size, image.header.blockSize));
   const allocation = await requireValidAllocation(image, () => context.checkpoint(), entries);
-  if (size > image.header.size) await grow(storage, image, size, growth, context);
-  else await shrink(storage, image, size, allocation.end, context);
+  if (size < image.header.size) return await shrink(storage, image, size, allocation.end, context);
+  // Entries behind the end of the disk would show their old bytes.
+  if (image.map.entries > ceilDiv(image.header.size, image.header.blockSize)) {
+    await shrink(storage, image, image.header.size, allocation.end, context);
+  }
+  await grow(storage, await readImage(storage), size, growth, context);
 }
 
 /** Writes the header first, after which readers ignore the blocks past the end; then deallocates these. */

@@ -169,6 +169,7 @@ async function grow(plan: Plan): Promise<void> {
       ...last,
       sparse: last.sparse,
       size: plan.lastSize,
+      oldSize: last.size,
       backing: backing && backingFrom(backing, last.guestStart),
       growth: plan.growth,
       context,

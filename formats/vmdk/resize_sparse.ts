@@ -30,6 +30,8 @@ export interface SparseChange {
   readonly sparse: HostedSparse;
   /** The new guest bytes. */
   readonly size: number;
+  /** The guest bytes before, where they are fewer than the header states: the descriptor decides. */
+  readonly oldSize?: number;
   /** The backing file from the start of the extent file on; null if there is none. */
   readonly backing: GuestReader | null;
   readonly growth: Preallocation;
@@ -59,6 +61,8 @@ export function checkGrowth({ storage, sparse: { header }, size, growth }: Omit<
 export async function growSparse(change: SparseChange): Promise<HeaderChange> {
   const { storage, sparse, size, backing, growth, context } = change;
   const old = sparse.header;
+  const oldSize = oldSizeOf(change);
+  if (oldSize < old.capacity) await cutSparse({ ...change, size: oldSize });
   const tail = await tailEnd(change);
   const end: FileEnd = { next: alignUp(Math.max(storage.size, tail), old.grainBytes) };
   const grown = await moveDirectories(change, end);
@@ -76,7 +80,7 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     isNew: false,
     allocate: (length) => Promise.resolve(allocateAtEnd(storage, end, length, SECTOR)),
   });
-  await clearEntries(tables, old, old.capacity);
+  await clearEntries(tables, old, oldSize);
   const writer = grainWriter({
     storage,
     header: { ...header, capacity: size },
@@ -93,9 +97,9 @@ export async function growSparse(change: SparseChange): Promise<HeaderChange> {
     await storage.sync();
   };
   // The last grain of the old size holds old guest bytes: only its rest becomes zero.
-  const grainEnd = Math.min(size, alignUp(old.capacity, old.grainBytes));
-  await writer.zero(old.capacity, grainEnd);
-  await allocateGrains({ ...change, size: grainEnd, header, tables, end }, alignDown(old.capacity, old.grainBytes));
+  const grainEnd = Math.min(size, alignUp(oldSize, old.grainBytes));
+  await writer.zero(oldSize, grainEnd);
+  await allocateGrains({ ...change, size: grainEnd, header, tables, end }, alignDown(oldSize, old.grainBytes));
   await flush();
   await truncateOnFailure(storage, async () => {
     // Without preallocation, the new part must hide a longer backing file; allocated grains hide it anyway.
@@ -206,9 +210,16 @@ async function clearEntries(
   if (changed) tables.changed(index);
 }
 
+/** Returns the guest bytes before the change. */
+function oldSizeOf({ oldSize, sparse }: SparseChange): number {
+  return Math.min(oldSize ?? Infinity, sparse.header.capacity);
+}
+
 /** Returns the file offset at which a partly used last grain ends, else 0. The file may be shorter. */
-async function tailEnd({ sparse: { header, map } }: SparseChange): Promise<number> {
-  const { capacity, grainBytes } = header;
+async function tailEnd(change: SparseChange): Promise<number> {
+  const { header, map } = change.sparse;
+  const { grainBytes } = header;
+  const capacity = oldSizeOf(change);
   if (capacity % grainBytes === 0) return 0;
   const index = Math.floor(capacity / map.tableCoverage);
   const tableOffset = map.tableAt(index);
