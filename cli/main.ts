@@ -83,8 +83,14 @@ async function help(name: string | undefined): Promise<string> {
  * listeners.
  */
 function abortOnSignals(controller: AbortController): () => void {
-  return onSignals(Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[], (name) => {
+  // A write beyond the limit of `ulimit -f` then fails, instead of ending the process.
+  const removeIgnored = onSignals(["SIGXFSZ"], () => {});
+  const removeAborting = onSignals(Object.keys(SIGNAL_EXIT) as (keyof typeof SIGNAL_EXIT)[], (name) => {
     if (controller.signal.aborted) Deno.exit(SIGNAL_EXIT[name]);
     controller.abort(name);
   });
+  return () => {
+    removeIgnored();
+    removeAborting();
+  };
 }
