@@ -70,6 +70,8 @@ function rawDisk(storage: Storage): Disk {
     format: "raw",
     size: storage.size,
     clusterSize: 1,
+    // A file has no sectors; a block device gives its own to the guest.
+    ...(storage.logicalSectorSize !== undefined && { logicalSectorSize: storage.logicalSectorSize }),
     backing: null,
     info: {},
     extentAt(start, limit) {
@@ -100,6 +102,7 @@ function rawWriter(storage: WritableStorage, size: number): DiskWriter {
       size,
       clusterSize: 1,
       sector: 1,
+      ...(storage.logicalSectorSize !== undefined && { logicalSectorSize: storage.logicalSectorSize }),
       compress: false,
       order: "any",
       startsZeroed: storage.startsZeroed,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deviceAt, openDisk, partitionTable } from "../../mod.ts";
+import { openDisk, partitionTable } from "../../mod.ts";
 import type { ConvertSummary, DiskContents } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
 import { firmwareHint, systemsOf } from "./boot.ts";
@@ -28,8 +28,7 @@ export async function finishedFile(path: string, format: string, size?: number):
   const { isBlockDevice, size: fileSize } = await Deno.stat(path);
   const part = isBlockDevice === true && format === "raw" && size !== undefined ? { size } : {};
   await using disk = await openDisk({ path, format, ...part });
-  const device = isBlockDevice ? await deviceAt(path) : null;
-  const logicalSectorSize = disk.layers[0]!.disk.logicalSectorSize ?? device?.disk?.sector ?? 512;
+  const { logicalSectorSize = 512 } = disk.layers[0]!.disk;
   const table = await partitionTable(disk, logicalSectorSize);
   return {
     path,

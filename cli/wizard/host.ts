@@ -156,7 +156,7 @@ async function targetDevice(path: string): Promise<TargetDevice | null> {
   if (device === null) return null;
   try {
     await using disk = await openDisk({ path: device.path, format: "raw" });
-    const contents = await contentsOf(disk, device.disk?.sector);
+    const contents = await contentsOf(disk);
     return { ...device, ...(typeof contents !== "string" && { contents }) };
   } catch (error) {
     // A device that cannot be read may be written.

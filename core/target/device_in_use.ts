@@ -62,6 +62,7 @@ function checkedBeforeWrite(device: StoredFile, check: () => Promise<void>): Sto
     },
     identity: device.identity,
     isDevice: device.isDevice,
+    ...(device.logicalSectorSize !== undefined && { logicalSectorSize: device.logicalSectorSize }),
     startsZeroed: device.startsZeroed,
     get zeroesCheaply() {
       return device.zeroesCheaply;

@@ -43,6 +43,7 @@ export function targetStorage(storage: WritableStorage, { sync, checkpoint }: Ta
     get zeroesCheaply() {
       return storage.zeroesCheaply;
     },
+    ...(storage.logicalSectorSize !== undefined && { logicalSectorSize: storage.logicalSectorSize }),
     readAt: (into, fileOffset) => storage.readAt(into, fileOffset),
     ...(storage.holeAt && { holeAt: storage.holeAt.bind(storage) }),
     async writeAt(from, fileOffset) {

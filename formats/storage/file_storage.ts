@@ -52,6 +52,7 @@ export class FileStorage implements StoredFile {
   /** Whether it is a block device. */
   readonly isDevice: boolean;
   readonly claim?: "granted" | "refused";
+  readonly logicalSectorSize?: number;
   readonly startsZeroed: boolean;
   readonly holeAt?: NonNullable<StoredFile["holeAt"]>;
   readonly origin: Origin;
@@ -89,6 +90,8 @@ export class FileStorage implements StoredFile {
     this.#unwrittenFrom = opened.size;
     const host = opened.host;
     if (host?.claim) this.claim = host.claim;
+    const sectorSize = opened.isDevice ? host?.sectorSize() : null;
+    if (sectorSize) this.logicalSectorSize = sectorSize;
     if (host) {
       const holes = holeCache((fileOffset, limit) => host.holeAt(fileOffset, limit), () => this.#size);
       this.#holes = holes;

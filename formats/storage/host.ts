@@ -62,6 +62,8 @@ export interface HostFile extends Disposable {
   switchOffCopyOnWrite(): boolean;
   /** Sets the extent size hint of an empty file, in bytes. */
   setExtentSizeHint(bytes: number): boolean;
+  /** Returns the bytes of a logical sector of a block device; `null` for a file. */
+  sectorSize(): number | null;
   /** The descriptor for the C library. */
   readonly descriptor: number;
   /** Of a file that was opened with `exclusive`: whether the kernel reserved the device, or refused because it is in use. */
@@ -112,6 +114,8 @@ const F_UNLCK = 2;
 const LOCK_EX_NB = 2 | 4;
 const LOCK_UN = 8;
 const FADV_DONTNEED = 4;
+/** Bytes of a logical sector in an int; BLKSSZGET in linux/fs.h. */
+const BLKSSZGET = 0x1268n;
 /** `_IOW(0x94, 13, struct file_clone_range)`, of 32 bytes; see ioctl_ficlonerange(2). */
 const FICLONERANGE = 0x4020940dn;
 /** Attributes of a file in an int; see ioctl_iflags(2). */
@@ -305,6 +309,10 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
     },
     switchOffCopyOnWrite: () => setNoCopyOnWrite(libc, descriptor),
     setExtentSizeHint: (bytes) => setExtentSizeHint(libc, descriptor, bytes),
+    sectorSize() {
+      const size = new Int32Array(1);
+      return libc.symbols.ioctl(descriptor, BLKSSZGET, new Uint8Array(size.buffer)) === 0 ? size[0]! : null;
+    },
     get canZero() {
       return canPunch || canZeroRange;
     },

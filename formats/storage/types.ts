@@ -14,6 +14,8 @@ export interface Storage extends AsyncDisposable {
   readonly label: string;
   /** Length in bytes. */
   readonly size: number;
+  /** Bytes of a logical sector, of a block device whose host reports it. */
+  readonly logicalSectorSize?: number;
   /**
    * Fills `into` with the bytes from `fileOffset` on.
    *

@@ -35,6 +35,7 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
   return {
     label: inner.label,
     size,
+    ...(inner.logicalSectorSize !== undefined && { logicalSectorSize: inner.logicalSectorSize }),
     readAt(into, fileOffset) {
       if (fileOffset + into.length > size) {
         return Promise.reject(

@@ -157,6 +157,35 @@ Deno.test(
   },
 );
 
+Deno.test("a device with sectors of 4096 bytes: a GPT in other ones is refused, or written anew", {
+  ignore: reason !== null,
+}, async () => {
+  await using folder = await scratch();
+  const disk = new Uint8Array(4 * MIB);
+  const start = 64;
+  putGpt(disk, 512, [{ type: "0fc63daf-8483-4772-8e79-3d69d8477de4", first: start, last: start + 63 }]);
+  disk.fill(7, start * 512, (start + 64) * 512);
+  await Deno.writeFile(folder.file("source"), disk);
+  await Deno.writeFile(folder.file("a"), new Uint8Array(8 * MIB));
+  const made = await run("losetup", ["--find", "--show", "--sector-size", "4096", folder.file("a")]);
+  if (made.code !== 0) return console.warn(`no loop device has sectors of 4096 bytes here: ${made.stderr.trim()}`);
+  const device = made.stdout.trim();
+  try {
+    const args = ["convert", "-f", "raw", "-O", "raw", folder.file("source"), device];
+    const refused = await diskcast(...args);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /sectors of 512 bytes, and raw gives it sectors of 4096; .*--convert-gpt/);
+    const converted = await diskcast(...args, "--convert-gpt");
+    assert.equal(converted.code, 0, converted.stderr);
+    const { stdout } = await diskcast("info", "--contents", "--output=json", "-f", "raw", device);
+    const { contents } = JSON.parse(stdout);
+    assert.deepEqual([contents["partition-table"], contents["sector-size"]], ["gpt", 4096]);
+    assert.deepEqual([contents.partitions[0].start, contents.partitions[0].size], [start * 512, 64 * 512]);
+  } finally {
+    assert.equal((await run("losetup", ["--detach", device])).code, 0);
+  }
+});
+
 Deno.test("Deno opens a device only with all permissions", { ignore: reason !== null }, async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("a"), new Uint8Array(MIB));
