@@ -29,6 +29,7 @@ const packages: { readonly [name: string]: readonly Part[] } = {
   "@clack/prompts": ["cli"],
   "string-width": ["tui"],
   "fast-check": ["tests"],
+  "yaml": ["tests"],
 };
 
 type Part = "mod" | "cli" | "tui" | "core" | "registry" | "helper" | "format" | "storage" | "npm" | "tests";
