@@ -44,7 +44,8 @@ export async function convertRequest(
   asQemuImg = false,
 ): Promise<ConvertRequest> {
   const given = convertFlags(parsed);
-  const flags = asQemuImg ? given : withFormatOfEnding(given, formats);
+  // Callers of qemu-img expect no refusal where it converts; the warning remains.
+  const flags = asQemuImg ? { ...given, allowSectorSizeChange: true } : withFormatOfEnding(given, formats);
   if (flags.destination === undefined) {
     const { round } = flags;
     return requestFor({ flags, ...(round !== undefined && { guestSize: { multipleOf: round } }) }, formats, windows);

@@ -41,7 +41,12 @@ number of copied blocks, as with dd. The target is always a new image; zeroes be
 Examples:
   diskcast dd if=disk.qcow2 of=mbr.raw bs=512 count=1
   diskcast dd -O qcow2 if=disk.raw of=part.qcow2 bs=1M skip=1 count=100`,
-  run: (args, context) => runCommand({ read: ddRequest, files: ({ job }) => jobFiles(job), work }, args, context),
+  run: (args, context) =>
+    runCommand(
+      { read: (parsed) => ddRequest(parsed, context.io.asQemuImg), files: ({ job }) => jobFiles(job), work },
+      args,
+      context,
+    ),
 };
 
 const OPERANDS = ["if", "of", "bs", "count", "skip"] as const;
@@ -55,7 +60,7 @@ interface DdRequest {
   readonly view: ProgressView;
 }
 
-function ddRequest(parsed: ParsedArgs): DdRequest {
+function ddRequest(parsed: ParsedArgs, asQemuImg = false): DdRequest {
   const { if: source, of: target, bs, count, skip } = operandsOf(parsed.files);
   if (source === undefined || target === undefined) throw usageError("Cannot copy: both if= and of= must be given");
   const block = bs === undefined ? 512 : parseSize(bs, "bs=");
@@ -76,7 +81,7 @@ function ddRequest(parsed: ParsedArgs): DdRequest {
   };
   const path = imagePath(target, "target");
   const allowed = {
-    ...(isOn(parsed, "allow-sector-size-change") && { allowSectorSizeChange: true }),
+    ...((asQemuImg || isOn(parsed, "allow-sector-size-change")) && { allowSectorSizeChange: true }),
     ...(isOn(parsed, "convert-gpt") && { convertGpt: true }),
     ...(isOn(parsed, "force-device") && { forceDevice: true }),
   };

@@ -6,6 +6,7 @@
  */
 import { asciiText, equalBytes, type GuestReader, ImageError, zeroes } from "../../formats/mod.ts";
 import type { OpenedSources } from "../open/source.ts";
+import type { WarningListener } from "../events.ts";
 import type { TargetSpec } from "../job.ts";
 
 /** Logical sector sizes that disks have, in bytes. */
@@ -87,7 +88,7 @@ export async function checkSectorSize(
   target: TargetSectors,
   reader: GuestReader,
   policy: SectorSizePolicy,
-  onWarning: (message: string) => void,
+  onWarning: WarningListener,
 ): Promise<number | null> {
   const { stated } = sectors;
   const wanted = target.sectorSize ?? DEFAULT_SECTOR_SIZE;
@@ -102,12 +103,17 @@ export async function checkSectorSize(
     onWarning(
       `the disk has logical sectors of ${source} bytes, which ${target.title} does not state; ` +
         `give it such sectors again where it runs (QEMU: logical_block_size=${source} of the device)`,
+      true,
     );
     return null;
   }
   const change = `the disk has logical sectors of ${source} bytes, and ${target.title} gives it sectors of ${wanted}`;
-  if (policy.allowed || await isBlank(reader)) {
-    onWarning(policy.allowed ? `${change}; its partition table and file systems stay as they are` : change);
+  if (await isBlank(reader)) {
+    onWarning(change, true);
+    return null;
+  }
+  if (policy.allowed) {
+    onWarning(`${change}; its partition table and file systems stay as they are`);
     return null;
   }
   throw refusal(change, table, target);

@@ -245,6 +245,23 @@ Deno.test("--convert-gpt says why a table cannot be converted", async () => {
   await assert.rejects(Deno.stat(target.path), Deno.errors.NotFound);
 });
 
+Deno.test("in the qemu-img mode the change of the sector size is only a warning", async () => {
+  await using folder = await scratch();
+  const disk = diskWith(4096);
+  await Deno.writeFile(folder.file("a.raw"), disk);
+  for (
+    const args of [
+      ["convert", "-f", "raw", "-O", "vdi", folder.file("a.raw"), folder.file("b.vdi")],
+      ["dd", "-f", "raw", "-O", "vdi", `if=${folder.file("a.raw")}`, `of=${folder.file("c.vdi")}`],
+    ]
+  ) {
+    const refused = await diskcast(...args);
+    assert.match(refused.stderr, /Cannot convert to/);
+    const { code, stderr } = await diskcast("--as-qemu-img", ...args);
+    assert.deepEqual([code, /warning: the disk has logical sectors of 4096 bytes/.test(stderr)], [0, true], stderr);
+  }
+});
+
 Deno.test("a destination judges the table by the sectors that its disk has", async () => {
   await using folder = await scratch();
   const source = await imageOf(folder, diskWith(4096, 24 * MIB), "a.vhdx", "vhdx", 4096);
