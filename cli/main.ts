@@ -41,7 +41,7 @@ export async function run(): Promise<void> {
 async function dispatch(args: readonly string[], io: Io): Promise<number> {
   // Without arguments, a terminal gets the wizard.
   const opensWizard = args.length === 0 && io.errIsTerminal && io.inIsTerminal && !io.asQemuImg;
-  const [first, ...rest] = opensWizard ? ["wizard"] : args;
+  const [first, ...rest] = opensWizard || await namesImages(args, io) ? ["wizard", ...args] : args;
   switch (first) {
     case undefined:
       throw usageError("Cannot tell what to do: no command is given");
@@ -70,6 +70,35 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
     return await runNamed(first, rest, { io, signal: controller.signal });
   } finally {
     removeListeners();
+  }
+}
+
+/**
+ * Returns whether the arguments are no command but files, for the wizard: `diskcast disk.vmdk`. A path that has no file
+ * can be mended where questions can be asked; else it is a word without a meaning.
+ */
+async function namesImages(
+  [first]: readonly string[],
+  { asQemuImg, errIsTerminal, inIsTerminal }: Io,
+): Promise<boolean> {
+  if (first === undefined || asQemuImg || first.startsWith("-") || isCommand(first)) return false;
+  const found = fileIs(first);
+  if (found !== undefined && !(errIsTerminal && inIsTerminal)) return found;
+  const { looksLikePath } = await import("./wizard/paths.ts");
+  return found === true || looksLikePath(first);
+}
+
+function isCommand(word: string): boolean {
+  return ["help", "complete"].includes(word) || commands.some(({ name }) => name === word);
+}
+
+/** Returns whether a file has this name; `undefined` without the permission to see that. */
+function fileIs(path: string): boolean | undefined {
+  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return undefined;
+  try {
+    return Deno.lstatSync(path) !== undefined;
+  } catch {
+    return false;
   }
 }
 

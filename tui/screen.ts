@@ -24,6 +24,8 @@ export interface Terminal {
   raw(on: boolean): void;
   /** Reads typed bytes; `null` at the end of the input. */
   read(): Promise<Uint8Array | null>;
+  /** Takes bytes that arrived after the screen was closed: they are the next reader's. */
+  unread?(bytes: Uint8Array): void;
   /** Calls `listener` after each change of the size; the result removes the listener. */
   onResize(listener: () => void): () => void;
   /** Calls `listener` before the process ends, as far as that can be detected; the result removes the listener. */
@@ -104,6 +106,7 @@ async function listen(state: ScreenState, terminal: Terminal): Promise<void> {
   while (!state.closed) {
     const bytes = await terminal.read().catch(() => null);
     clearTimeout(timer);
+    if (state.closed && bytes !== null) terminal.unread?.(bytes);
     if (bytes === null || state.closed) return;
     const read = readKeys(pending, bytes);
     pending = read.pending;
@@ -254,6 +257,16 @@ export function hasTerminal(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
+let unreadListener: ((bytes: Uint8Array) => void) | undefined;
+
+/**
+ * Sets the listener for bytes that a screen read after it was closed: a read of standard input cannot be cancelled, so the
+ * first keys for the next reader arrive there.
+ */
+export function onUnread(listener: (bytes: Uint8Array) => void): void {
+  unreadListener = listener;
+}
+
 /** Returns the terminal of this process: keys from standard input, frames to standard error. */
 export function hostTerminal(): Terminal {
   const encoder = new TextEncoder();
@@ -285,6 +298,7 @@ export function hostTerminal(): Terminal {
       const count = await Deno.stdin.read(buffer);
       return count === null ? null : buffer.slice(0, count);
     },
+    unread: (bytes) => unreadListener?.(bytes),
     onResize: (listener) => onSignal("SIGWINCH", listener),
     onResume: (listener) => onSignal("SIGCONT", listener),
     onLeave(listener) {

@@ -36,7 +36,7 @@ export const commands: readonly Command[] = [
   {
     name: "wizard",
     summary: "Ask what is to be converted, show the plan and the command, and do it",
-    usage: "[SOURCE]",
+    usage: "[SOURCE...]",
     load: async () => (await import("./wizard.ts")).wizardCommand,
   },
   {

@@ -8,6 +8,7 @@ import { typedNameProblem } from "../args/names.ts";
 import type { DeviceTarget, DiskContents, Format, OptionSpec } from "../../mod.ts";
 import { writableRecipes } from "../destinations/recipes.ts";
 import { type Preset, presets, type Recipe } from "../destinations/table.ts";
+import { endingWarning } from "../args/target_format.ts";
 import { shellWord } from "../permissions.ts";
 import { programWords } from "../process.ts";
 
@@ -40,7 +41,7 @@ export interface Answers {
   readonly adapter?: string;
   /** Whether to round the disk up to whole MiB. */
   readonly size?: "round" | "keep";
-  /** Path of the target. */
+  /** Path of the target; of its folder where several sources are converted. */
   readonly output?: string;
   readonly overwrite?: "yes" | "no";
   /** Name of the block device that is written, typed by the user. */
@@ -61,6 +62,8 @@ export interface SourceInfo {
   readonly snapshots: readonly { readonly id: string; readonly name: string }[];
   /** What the disk contains; absent where it cannot be read. */
   readonly contents?: DiskContents | undefined;
+  /** Warnings from opening it, such as that no format is recognised. */
+  readonly warnings?: readonly string[];
 }
 
 /** A source that cannot be converted: its backing chain is incomplete. */
@@ -85,8 +88,16 @@ export interface WizardContext {
   readonly source?: SourceInfo | undefined;
   /** Whether the target exists. */
   readonly targetExists?: boolean;
+  /** The targets that exist. */
+  readonly existing?: readonly string[];
   /** The block device that is the target. */
   readonly targetDevice?: TargetDevice | undefined;
+  /** Name of the destination that was chosen in the last run of the wizard. */
+  readonly lastDestination?: string | undefined;
+  /** Whether the file system of the target has less space than the plan needs. */
+  readonly tooLittleSpace?: boolean;
+  /** Whether several sources are converted, each to a target of its own. */
+  readonly several?: boolean;
 }
 
 /** Returns the chosen destination. */
@@ -109,24 +120,26 @@ export function formatOf(answers: Answers, formats: readonly Format[]): Format |
 }
 
 /** Returns the questions that apply to the answers and the source, in order. */
-export function stepsFor(answers: Answers, { formats, source, targetExists, targetDevice }: WizardContext): Step[] {
+export function stepsFor(answers: Answers, context: WizardContext): Step[] {
+  const { formats, source, targetExists, targetDevice, several = false } = context;
   const preset = destinationOf(answers);
   const format = formatOf(answers, formats);
   const asks = (question: Preset["asks"][number]) => preset === undefined || preset.asks.includes(question);
   const recipes = preset === undefined ? [] : writableRecipes(preset, formats);
   const names = new Set(recipes.map((recipe) => recipe.format));
   const hasChain = (source?.layers.length ?? 0) > 1;
-  const backing = hasChain && format?.has.overlays === true && asks("backing") && !answers.snapshot;
+  const backing = !several && hasChain && format?.has.overlays === true && asks("backing") && !answers.snapshot;
   const applies: { readonly [step in Step]: boolean } = {
     source: true,
     destination: true,
     format: preset === undefined || names.size > 1,
-    snapshot: (source?.snapshots.length ?? 0) > 0,
+    // The answers to these belong to one source.
+    snapshot: !several && (source?.snapshots.length ?? 0) > 0,
     backing,
     compress: format?.has.compression === true && asks("compress"),
     adapter: asks("adapter") && adapters(format).length > 0,
     // With a kept backing file, the size of the disk cannot change.
-    size: !(backing && answers.backing === "keep") && mayRound(preset, source),
+    size: !several && !(backing && answers.backing === "keep") && mayRound(preset, source),
     output: true,
     overwrite: targetExists === true && targetDevice === undefined,
     device: targetDevice !== undefined,
@@ -191,7 +204,11 @@ export function suggestedOutput(
   const recipe = chosenRecipe(answers, formats);
   const source = answers.source ?? "";
   const folder = source.replace(/[^/\\]*$/, "");
-  if (recipe?.fileName !== undefined) return folder + recipe.fileName;
+  if (recipe?.fileName !== undefined) {
+    // Where the source has that name, the target has it in a folder of its own.
+    const named = folder + recipe.fileName;
+    return named === source ? `${folder}${answers.destination}/${recipe.fileName}` : named;
+  }
   const stem = source.slice(folder.length).replace(/\.[^.]*$/, "") || "disk";
   const ending = recipe?.extension ?? formatOf(answers, formats)?.extensions[0] ?? "img";
   const plain = `${folder}${stem}.${ending}`;
@@ -203,11 +220,27 @@ export function outputProblem(path: string, answers: Answers, formats: readonly 
   if (path.trim() === "") return "Give the path of a new file";
   const problem = typedNameProblem(path);
   if (problem !== undefined) return problem;
-  if (/[/\\]$/.test(path)) return "That is a folder; give the path of a file";
   if (path === answers.source) return "That is the source; give another name";
   const name = chosenRecipe(answers, formats)?.fileName;
   if (name !== undefined && path.replace(/^.*[/\\]/, "") !== name) return `There the file must be called ${name}`;
-  return undefined;
+  return endingProblem(path, answers, formats);
+}
+
+/** Returns the problem of an ending that is that of another format than the target gets; `undefined`: none. */
+function endingProblem(path: string, answers: Answers, formats: readonly Format[]): string | undefined {
+  const format = formatOf(answers, formats);
+  if (format === undefined || endingWarning(path, format.name, formats) === undefined) return undefined;
+  const ending = chosenRecipe(answers, formats)?.extension ?? format.extensions[0];
+  return `The file gets the format ${format.name}: call it ${path.replace(/\.[^.]*$/, "")}.${ending}`;
+}
+
+/** Returns the path of a target inside a folder, under the suggested name. */
+export function outputInFolder(folder: string, answers: Answers, formats: readonly Format[]): string {
+  const suggested = suggestedOutput(answers, formats, () => false);
+  const inside = `${folder.replace(/[/\\]+$/, "") || folder.slice(0, 1)}`;
+  const path = (name: string) => inside === "/" ? `/${name}` : `${inside}/${name}`;
+  const name = suggested.replace(/^.*[/\\]/, "");
+  return path(name) === answers.source ? path(name.replace(/(\.[^.]*)?$/, "-converted$1")) : path(name);
 }
 
 /** Returns the arguments of `diskcast` that follow from the answers. */

@@ -1,152 +1,96 @@
 /**
- * Asks the questions of the wizard one by one, back and forth, up to the arguments of `convert`. Writes nothing.
+ * Asks the questions of the wizard one by one, back and forth, up to the arguments of `convert`. Writes nothing but
+ * folders that the user asks for.
  *
  * @module
  */
-import { typedNameProblem } from "../args/names.ts";
-import { ImageError } from "../../mod.ts";
-import type { ConvertJob, Format } from "../../mod.ts";
+import { type ConvertJob, type Format, ImageError } from "../../mod.ts";
 import { usageError } from "../args/usage.ts";
 import { parseConvert } from "../commands/convert.ts";
 import { denoCommand, programPath } from "../permissions.ts";
-import { diagnosticOf } from "../report/report.ts";
 import {
   adjacentStep,
   type Answers,
   argsOf,
   commandLine,
-  destinationOf,
-  outputProblem,
-  type SourceInfo,
   type Step,
-  suggestedOutput,
   type TargetDevice,
   type WizardContext,
 } from "./answers.ts";
-import { deviceLines, deviceListLines, deviceProblem, deviceQuestion } from "./devices.ts";
-import { permissionsFor, targetPermission, type WizardHost } from "./host.ts";
-import { BACK, LEAVE, type Navigation, type Prompter } from "./prompter.ts";
-import { brokenLines, choiceFor, destinationNotes, reviewLines, sourceLines, unsupportedLines } from "./questions.ts";
+import { askOutput, askSources } from "./ask_paths.ts";
+import { deviceLines, deviceQuestion } from "./devices.ts";
+import { permissionsFor } from "./host.ts";
+import { BACK, LEAVE, type Navigation } from "./prompter.ts";
+import { choiceFor, commandLines, destinationNotes, reviewLines, unsupportedLines } from "./questions.ts";
+import { answersOfEach, mendingStep, type OpenedSource } from "./targets.ts";
+import { reportError, type Wizard } from "./wizard.ts";
 
 const WINDOWS = Deno.build.os === "windows";
 
-/** Dependencies and settings of the wizard. */
-export interface Wizard {
-  readonly prompter: Prompter;
-  readonly host: WizardHost;
-  readonly formats: readonly Format[];
-  /** Whether characters beyond ASCII may be written. */
-  readonly unicode: boolean;
-  /** Path of the source; absent: ask for it. */
-  readonly source?: string | undefined;
+/** The answers up to a question, to go on from there. */
+export interface Progress {
+  readonly answers: Answers;
+  readonly sources: readonly OpenedSource[];
+  readonly step: Step;
 }
 
-/** Asks all questions; returns the arguments of `convert`, or `null` where the user has left. */
-export async function askAll(wizard: Wizard): Promise<string[] | null> {
+/** All answers, and what follows from them. */
+export interface Asked extends Progress {
+  /** The arguments of `convert` for each source. */
+  readonly jobs: readonly (readonly string[])[];
+}
+
+/**
+ * Asks all questions; returns the jobs, or `null` where the user has left.
+ *
+ * @param from answers of an earlier time, to go on from one of the questions
+ */
+export async function askAll(wizard: Wizard, from?: Progress): Promise<Asked | null> {
   const { prompter, host, formats } = wizard;
-  let answers: Answers = {};
-  let source: SourceInfo | undefined;
+  let { answers, sources, step }: Progress = from ?? { answers: {}, sources: [], step: "source" };
   let targetDevice: TargetDevice | undefined;
-  let step: Step = "source";
-  let given = wizard.source;
-  const context = (): WizardContext => ({
-    formats,
-    source,
-    targetExists: answers.output !== undefined && host.exists(answers.output),
-    targetDevice,
-  });
+  let given = from === undefined ? wizard.sources ?? [] : [];
+  const lastDestination = host.lastDestination();
+  const each = () => answersOfEach(answers, sources, formats);
+  const context = (): WizardContext => {
+    const existing = each().flatMap(({ output }) => output !== undefined && host.exists(output) ? [output] : []);
+    return {
+      formats,
+      source: sources[0]?.info,
+      several: sources.length > 1,
+      existing,
+      targetExists: existing.length > 0,
+      targetDevice,
+      lastDestination,
+    };
+  };
+  const jobs = () => each().map((one, at) => argsOf(one, { ...context(), source: sources[at]?.info }));
   const unsupported = unsupportedLines(context());
-  if (unsupported.length > 0) prompter.note("Not yet possible", unsupported);
+  if (from === undefined && unsupported.length > 0) prompter.note("Not yet possible", unsupported);
   for (;;) {
-    const answer: Answers | Navigation | "run" = step === "source"
-      ? await askSource(wizard, answers, given, (info) => source = info)
+    const answer: Answers | Navigation | "run" | { readonly mend: Step } = step === "source"
+      ? await askSources(wizard, answers, given, (found) => sources = found)
       : step === "output"
-      ? await askOutput(wizard, answers, (device) => targetDevice = device)
+      ? await askOutput(wizard, answers, sources, (device) => targetDevice = device)
       : step === "device"
       ? await askDevice(wizard, answers, targetDevice!)
       : step === "review"
-      ? await review(wizard, answers, context())
+      ? await review(wizard, answers, sources, context(), jobs())
       : await askChoice(wizard, step, answers, context());
-    given = undefined;
+    given = [];
     if (answer === LEAVE) return null;
-    if (answer === "run") return argsOf(answers, context());
+    if (answer === "run") {
+      if (answers.destination) host.rememberDestination(answers.destination);
+      return { jobs: jobs(), answers, sources, step };
+    }
+    if (typeof answer === "object" && "mend" in answer) {
+      step = answer.mend;
+      continue;
+    }
     if (answer !== BACK) answers = answer;
     // For a target that exists and must not be replaced, the path is asked for again.
     const again: boolean = step === "overwrite" && answer !== BACK && answers.overwrite !== "yes";
     step = adjacentStep(step, answer === BACK || again ? -1 : 1, answers, context()) ?? step;
-  }
-}
-
-async function askSource(
-  { prompter, host, unicode }: Wizard,
-  answers: Answers,
-  given: string | undefined,
-  found: (info: SourceInfo) => void,
-): Promise<Answers | Navigation> {
-  for (let path: string | undefined = given;; path = undefined) {
-    const answer: string | Navigation = path ?? await prompter.text({
-      message: "Which disk image is to be converted?",
-      initial: answers.source ?? "",
-      validate: sourceProblem,
-      complete: host.complete,
-    });
-    if (typeof answer === "symbol") return answer;
-    try {
-      const info = await host.inspect(answer);
-      if ("error" in info) {
-        prompter.note(answer, brokenLines(info, unicode));
-        prompter.error(info.error);
-        continue;
-      }
-      found(info);
-      prompter.note(answer, sourceLines(info, unicode));
-      // The answers that depend on another source are asked for again.
-      const { snapshot: _, backing: __, size: ___, ...rest } = answers;
-      return answer === answers.source ? answers : { ...rest, source: answer };
-    } catch (error) {
-      prompter.error(messageOf(error));
-    }
-  }
-}
-
-function sourceProblem(path: string): string | undefined {
-  if (path.trim() === "") return "Give the path of a disk image";
-  return /[/\\]$/.test(path) ? "That is a folder: type on, or press Tab" : typedNameProblem(path);
-}
-
-function messageOf(error: unknown): string {
-  return diagnosticOf(error, { command: "wizard", stage: "work" }).message;
-}
-
-/** `found`: receives the block device that the answer is; `undefined` for a file. */
-async function askOutput(
-  { prompter, host, formats }: Wizard,
-  answers: Answers,
-  found: (device: TargetDevice | undefined) => void,
-): Promise<Answers | Navigation> {
-  if (destinationOf(answers)?.name === "usb") {
-    prompter.note("Disks of this machine", deviceListLines(await host.devices()));
-  }
-  for (let initial = answers.output ?? suggestedOutput(answers, formats, host.exists);;) {
-    const answer = await prompter.text({
-      message: "Where is the new file to go?",
-      initial,
-      validate: (text) => outputProblem(text, answers, formats),
-    });
-    if (typeof answer === "symbol") return answer;
-    if (!await host.request(targetPermission(answer))) prompter.error(`Deno was not allowed to look at "${answer}"`);
-    try {
-      const device = await host.device(answer);
-      const problem = device === null ? undefined : deviceProblem(device);
-      if (problem === undefined) {
-        found(device ?? undefined);
-        return { ...answers, output: answer };
-      }
-      prompter.error(problem);
-    } catch (error) {
-      prompter.error(messageOf(error));
-    }
-    initial = answer;
   }
 }
 
@@ -174,38 +118,63 @@ async function askChoice(
   return next;
 }
 
-/** Shows the plan and asks whether to start; a plan that fails is shown as an error, and goes back. */
-async function review(wizard: Wizard, answers: Answers, context: WizardContext): Promise<Answers | Navigation | "run"> {
-  const { prompter, host, formats } = wizard;
+/** Shows the plans and asks whether to start. A plan that fails is shown as an error, with the question to mend. */
+async function review(
+  wizard: Wizard,
+  answers: Answers,
+  sources: readonly OpenedSource[],
+  context: WizardContext,
+  jobs: readonly (readonly string[])[],
+): Promise<Answers | Navigation | "run" | { readonly mend: Step }> {
+  const { prompter } = wizard;
+  let tooLittleSpace: boolean;
   try {
-    const args = argsOf(answers, context);
+    tooLittleSpace = await showPlans(wizard, context, jobs);
+  } catch (error) {
+    await reportError(wizard, error, answers.source);
+    return { mend: mendingStep(error, sources) };
+  }
+  for (;;) {
+    const answer = await prompter.choose(choiceFor("review", answers, { ...context, tooLittleSpace }));
+    if (typeof answer === "symbol") return answer;
+    if (answer === "digest") return { ...answers, digest: !answers.digest };
+    if (answer !== "copy") return answer === "run" ? "run" : answer === "back" ? BACK : LEAVE;
+    prompter.copy(jobs.map((args) => commandLine(args, WINDOWS)).join("\n"));
+    prompter.lines(["The command is on the clipboard, where the terminal allows it (OSC 52)."]);
+  }
+}
+
+/** Shows the plan of each job and the commands; returns whether the space for all of them may be too little. */
+async function showPlans(
+  { prompter, host, formats }: Wizard,
+  context: WizardContext,
+  jobs: readonly (readonly string[])[],
+): Promise<boolean> {
+  const program = await programPath();
+  const denoCommands: string[] = [];
+  let free: number | undefined;
+  let predicted = 0;
+  for (const [at, args] of jobs.entries()) {
     const job = await jobOf(args, formats);
+    const { path } = job.target;
     const files = await host.files(job);
-    const program = await programPath();
-    if (!await host.request(permissionsFor(files, job.target.path))) {
-      throw new ImageError("permission", "Deno was not allowed what the job needs");
+    if (!await host.request(permissionsFor(files, path))) {
+      throw new ImageError("permission", "Deno was not allowed what the job needs", { path });
     }
     const { plan, warnings } = await host.plan(job);
     const deno = denoCommand(files, program, args, WINDOWS);
+    denoCommands.push(deno.command);
+    free = await host.freeSpace(path);
+    predicted += plan.predicted;
+    const lines = { plan, warnings: [...warnings, ...deno.warnings], free, device: context.targetDevice };
     prompter.note(
-      "What will be done",
-      reviewLines({
-        plan,
-        warnings: [...warnings, ...deno.warnings],
-        free: await host.freeSpace(job.target.path),
-        device: context.targetDevice,
-        command: commandLine(args, WINDOWS),
-        denoCommand: deno.command,
-      }),
+      jobs.length === 1 ? "What will be done" : `What will be done, ${at + 1} of ${jobs.length}`,
+      reviewLines(lines),
     );
-  } catch (error) {
-    prompter.error(messageOf(error));
-    return BACK;
   }
-  const answer = await prompter.choose(choiceFor("review", answers, context));
-  if (typeof answer === "symbol") return answer;
-  if (answer === "digest") return { ...answers, digest: !answers.digest };
-  return answer === "run" ? "run" : answer === "back" ? BACK : LEAVE;
+  prompter.lines(commandLines(jobs.map((args) => commandLine(args, WINDOWS)), denoCommands));
+  const room = context.targetDevice?.size ?? free;
+  return room !== undefined && room < predicted;
 }
 
 /** Returns the job of the arguments, parsed as those of a command line. */

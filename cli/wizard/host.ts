@@ -4,11 +4,14 @@
  *
  * @module
  */
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { deviceAt, ImageError, jobFiles, listDevices, openDisk, planConversion } from "../../mod.ts";
 import type { BlockDevice, ConversionPlan, ConvertJob, JobFiles } from "../../mod.ts";
 import { contentsOf } from "../destinations/contents.ts";
+import { isSet } from "../process.ts";
 import type { BrokenSource, SourceInfo, TargetDevice } from "./answers.ts";
+
+const WINDOWS = Deno.build.os === "windows";
 
 /** A permission of Deno that the wizard needs. */
 export interface NeededPermission {
@@ -22,6 +25,8 @@ export interface NeededPermission {
 export interface WizardHost {
   /** Requests the permissions that are missing; `false`: denied. */
   request(needed: readonly NeededPermission[]): Promise<boolean>;
+  /** Returns the permissions that were denied. Deno keeps a denial until the process ends. */
+  denied(): readonly NeededPermission[];
   /** Opens a source with its backing chain and closes it again. Throws where not even the top layer can be opened. */
   inspect(path: string): Promise<SourceInfo | BrokenSource>;
   plan(job: ConvertJob): Promise<{ readonly plan: ConversionPlan; readonly warnings: readonly string[] }>;
@@ -34,8 +39,18 @@ export interface WizardHost {
   devices(): Promise<readonly BlockDevice[] | null>;
   /** Returns the free bytes of the file system of `path`; `undefined` where unknown. */
   freeSpace(path: string): Promise<number | undefined>;
-  /** Returns the names that begin with `typed`, folders with a separator at the end; empty without the permission. */
-  complete(typed: string): readonly string[];
+  /** Returns what has this name; `unknown` without the permission to read it. */
+  kind(path: string): "file" | "folder" | "missing" | "unknown";
+  /** Returns the names in a folder, in order, folders with a separator at the end; empty without the permission. */
+  names(folder: string): readonly string[];
+  /** Makes a folder and those above it, after a request. Throws where that fails. */
+  makeFolder(path: string): Promise<void>;
+  /** The home folder of the user; `undefined` where the environment cannot be read without a request. */
+  readonly home: string | undefined;
+  /** Returns the name of the destination that was chosen last; `undefined` where it is not remembered. */
+  lastDestination(): string | undefined;
+  /** Remembers a destination, where the permissions are granted already. */
+  rememberDestination(name: string): void;
 }
 
 /** Longer chains are not followed for permissions; opening refuses them anyway. */
@@ -43,17 +58,23 @@ const CHAIN_MAX = 64;
 
 /** Returns the host of this process. `explain` is called with permissions before Deno prompts for them. */
 export function wizardHost(explain: (needed: readonly NeededPermission[]) => void): WizardHost {
+  const denials = new Map<string, NeededPermission>();
   const request = async (needed: readonly NeededPermission[]): Promise<boolean> => {
     const missing = needed.filter((one) => !granted(one));
     if (missing.length === 0) return true;
-    explain(missing);
-    for (const { name, path } of missing) {
-      if ((await Deno.permissions.request({ name, path })).state !== "granted") return false;
+    const open = missing.filter((one) => stateOf(one) === "prompt");
+    if (open.length > 0) explain(open);
+    for (const one of missing) {
+      const { name, path } = one;
+      if ((await Deno.permissions.request({ name, path })).state === "granted") continue;
+      denials.set(`${name} ${path}`, one);
+      return false;
     }
     return true;
   };
   return {
     request,
+    denied: () => [...denials.values()],
     async inspect(path) {
       const { layers, next } = await openChain(path, request);
       try {
@@ -73,12 +94,25 @@ export function wizardHost(explain: (needed: readonly NeededPermission[]) => voi
     device: targetDevice,
     devices: () => listDevices().catch(() => null),
     freeSpace,
-    complete,
+    kind,
+    names,
+    async makeFolder(path) {
+      const needed = { name: "write", path: resolve(path), why: "to make this folder" } as const;
+      if (!await request([needed])) throw new ImageError("permission", `Cannot make the folder "${path}"`, { path });
+      await Deno.mkdir(path, { recursive: true });
+    },
+    home: homeFolder(),
+    lastDestination,
+    rememberDestination,
   };
 }
 
-function granted({ name, path }: Pick<NeededPermission, "name" | "path">): boolean {
-  return Deno.permissions.querySync({ name, path }).state === "granted";
+function granted(needed: Pick<NeededPermission, "name" | "path">): boolean {
+  return stateOf(needed) === "granted";
+}
+
+function stateOf({ name, path }: Pick<NeededPermission, "name" | "path">): Deno.PermissionState {
+  return Deno.permissions.querySync({ name, path }).state;
 }
 
 /** The layers that could be opened, from the top down, and the backing file of the last of them. */
@@ -125,7 +159,8 @@ function permissionError(path: string): ImageError {
 }
 
 async function inspectSource(path: string): Promise<SourceInfo> {
-  await using disk = await openDisk(path);
+  const warnings: string[] = [];
+  await using disk = await openDisk(path, { onWarning: (message) => warnings.push(message) });
   const layers = disk.layers.map((layer) => ({
     path: layer.path,
     format: layer.disk.format,
@@ -145,6 +180,7 @@ async function inspectSource(path: string): Promise<SourceInfo> {
     allocated,
     layers,
     snapshots,
+    warnings,
     // The conversion meets a read error itself.
     ...(typeof contents !== "string" && { contents }),
   };
@@ -188,26 +224,78 @@ async function freeSpace(path: string): Promise<number | undefined> {
   }
 }
 
-/** Most names to choose from. */
-const NAMES_MAX = 200;
+/** Most names of a folder that are looked at. */
+const NAMES_MAX = 10_000;
 
-function complete(typed: string): readonly string[] {
-  const cut = Math.max(typed.lastIndexOf("/"), Deno.build.os === "windows" ? typed.lastIndexOf("\\") : -1) + 1;
-  const [folder, begin] = [typed.slice(0, cut), typed.slice(cut)];
+function names(folder: string): readonly string[] {
   if (!granted({ name: "read", path: resolve(folder || ".") })) return [];
-  const names: string[] = [];
+  const found: string[] = [];
   try {
     for (const entry of Deno.readDirSync(folder || ".")) {
       // U+FFFD may stand for bytes that are not UTF-8: such a file cannot be named.
       if (entry.name.includes("\ufffd")) continue;
-      if (!entry.name.startsWith(begin) || (begin === "" && entry.name.startsWith("."))) continue;
-      names.push(folder + entry.name + (entry.isDirectory ? "/" : ""));
-      if (names.length === NAMES_MAX) break;
+      found.push(entry.name + (isFolder(folder, entry) ? "/" : ""));
+      if (found.length === NAMES_MAX) break;
     }
   } catch {
     return [];
   }
-  return names.sort();
+  return found.sort();
+}
+
+function isFolder(folder: string, { name, isDirectory, isSymlink }: Deno.DirEntry): boolean {
+  return isDirectory || isSymlink && kind(folder + name) === "folder";
+}
+
+function kind(path: string): "file" | "folder" | "missing" | "unknown" {
+  if (!granted({ name: "read", path: resolve(path) })) return "unknown";
+  try {
+    return Deno.statSync(path).isDirectory ? "folder" : "file";
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound ? "missing" : "unknown";
+  }
+}
+
+function environment(variable: string): string | undefined {
+  return isSet(variable) ? Deno.env.get(variable) : undefined;
+}
+
+function homeFolder(): string | undefined {
+  return environment(WINDOWS ? "USERPROFILE" : "HOME");
+}
+
+/** Returns the file that remembers the last destination; `undefined` where its name or the file cannot be used. */
+function memoryFile(): string | undefined {
+  const home = homeFolder();
+  const folder = WINDOWS
+    ? environment("LOCALAPPDATA")
+    : environment("XDG_STATE_HOME") ?? (home === undefined ? undefined : join(home, ".local", "state"));
+  if (folder === undefined) return undefined;
+  const path = join(folder, "diskcast", "wizard.json");
+  const own = dirname(path);
+  const allowed = (["read", "write"] as const).every((name) => granted({ name, path: own }));
+  return allowed ? path : undefined;
+}
+
+function lastDestination(): string | undefined {
+  const path = memoryFile();
+  try {
+    const found = path === undefined ? undefined : JSON.parse(Deno.readTextFileSync(path))?.destination;
+    return typeof found === "string" ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function rememberDestination(name: string): void {
+  const path = memoryFile();
+  if (path === undefined) return;
+  try {
+    Deno.mkdirSync(dirname(path), { recursive: true });
+    Deno.writeTextFileSync(path, `${JSON.stringify({ destination: name })}\n`);
+  } catch {
+    // The next run has another order of choices: no reason to fail.
+  }
 }
 
 /** Returns the permissions of a job. The folder of the target is written: the file has a temporary name there first. */

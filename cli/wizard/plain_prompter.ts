@@ -47,7 +47,11 @@ export function plainPrompter(lines: Lines): Prompter {
         );
         const given = await answer(`Number${initialAt < 0 ? "" : ` (Enter: ${initialAt + 1})`}: `);
         if (typeof given === "symbol") return given;
-        const at = given === "" ? initialAt : /^\d+$/.test(given) ? Number(given) - 1 : -1;
+        const at = given === ""
+          ? initialAt
+          : /^\d+$/.test(given)
+          ? Number(given) - 1
+          : choices.findIndex(({ key }) => key === given);
         if (choices[at] !== undefined) return choices[at].value;
         writeLine(`Type a number from 1 to ${choices.length}`);
       }
@@ -57,6 +61,9 @@ export function plainPrompter(lines: Lines): Prompter {
       writeLine(`${title}:`);
       text.forEach(writeLine);
     },
+    lines: (text) => text.forEach(writeLine),
+    // A screen reader reads the line from the screen.
+    copy: () => {},
     error: (message) => writeLine(`Error: ${message}`),
     end: writeLine,
   };

@@ -17,6 +17,8 @@ export interface Choice {
   readonly label: string;
   /** A short explanation. */
   readonly hint?: string;
+  /** A letter that gives this answer at once. */
+  readonly key?: string;
 }
 
 /** A question for a line of text. */
@@ -25,8 +27,10 @@ export interface TextQuestion {
   readonly initial?: string;
   /** Returns the problem of an answer; `undefined`: none. */
   readonly validate?: (text: string) => string | undefined;
-  /** For a path: returns the names that begin with the text so far. */
+  /** For a path: returns the names that begin with the text so far, or names like it where there are none. */
   readonly complete?: (text: string) => readonly string[];
+  /** Whether the path is that of a new file, so that Enter takes the text and not a name that continues it. */
+  readonly isNew?: boolean;
 }
 
 /** A question with fixed answers. */
@@ -34,6 +38,8 @@ export interface ChoiceQuestion {
   readonly message: string;
   readonly choices: readonly Choice[];
   readonly initial?: string;
+  /** Whether typed text chooses among the answers: for long lists. */
+  readonly filters?: boolean;
 }
 
 /** Asks one question at a time. */
@@ -44,6 +50,10 @@ export interface Prompter {
   choose(question: ChoiceQuestion): Promise<string | Navigation>;
   /** Writes lines between questions. */
   note(title: string, lines: readonly string[]): void;
+  /** Writes lines as they are, with nothing before them, so that they can be copied. */
+  lines(lines: readonly string[]): void;
+  /** Puts text on the clipboard of the terminal, where it takes any; see OSC 52 of xterm's control sequences. */
+  copy(text: string): void;
   /** Writes an error message. */
   error(message: string): void;
   /** Writes the last line and restores the terminal. */

@@ -7,7 +7,8 @@ import type { ConversionPlan, DeviceTarget, DiskContents } from "../../mod.ts";
 import { deviceRoom } from "./devices.ts";
 import { contentsText, firmwareHint, mayNotBoot } from "../destinations/boot.ts";
 import { sizeLines } from "../destinations/check.ts";
-import { recipeProblem, recipeText, sizeRuleText, writableRecipes } from "../destinations/recipes.ts";
+import { recipeProblem, writableRecipes } from "../destinations/recipes.ts";
+import { byLikelihood, plainRecipe } from "../destinations/suggestions.ts";
 import { presets } from "../destinations/table.ts";
 import type { ChoiceQuestion } from "./prompter.ts";
 import { bytesText } from "../../tui/human.ts";
@@ -29,12 +30,13 @@ export type ChoiceStep = Exclude<Step, "source" | "output" | "device">;
 
 /** Returns the lines about a source. */
 export function sourceLines(source: SourceInfo, unicode: boolean): string[] {
-  const { format, size, allocated, layers, snapshots, contents } = source;
+  const { format, size, allocated, layers, snapshots, contents, warnings = [] } = source;
   return [
     `${format}, ${bytesText(size)} as the guest sees it, ${bytesText(allocated)} on this host`,
     ...(contents === undefined ? [] : [`Inside: ${contentsText(contents)}`]),
     ...(layers.length > 1 ? ["Backing chain:", ...chainLines(layers, unicode).map((line) => `  ${line}`)] : []),
     ...(snapshots.length > 0 ? [`Snapshots: ${snapshots.map(({ name }) => name).join(", ")}`] : []),
+    ...warnings.map((warning) => `Warning: ${warning}`),
   ];
 }
 
@@ -94,7 +96,7 @@ export function choiceFor(step: ChoiceStep, answers: Answers, context: WizardCon
       return sizeQuestion(answers, context.source?.size ?? 0);
     case "overwrite":
       return {
-        message: `"${answers.output}" exists. Replace it?`,
+        message: overwriteMessage(answers, context),
         choices: [
           { value: "no", label: "No, give another name" },
           { value: "yes", label: "Yes", hint: "it stays as it is until the new file is complete" },
@@ -105,27 +107,42 @@ export function choiceFor(step: ChoiceStep, answers: Answers, context: WizardCon
       return {
         message: "Go on?",
         choices: [
-          { value: "run", label: "Start" },
+          { value: "run", label: "Start", ...(context.tooLittleSpace && { hint: "there may be too little space" }) },
           answers.digest
             ? { value: "digest", label: "Without the SHA-256 of the disk" }
             : { value: "digest", label: "With the SHA-256 of the disk", hint: "to be compared with that of any image" },
+          { value: "copy", label: "Copy the command", hint: "c", key: "c" },
           { value: "back", label: "Go back one question" },
           { value: "leave", label: "Leave, nothing is written" },
         ],
-        initial: "run",
+        initial: context.tooLittleSpace ? "back" : "run",
       };
   }
 }
 
-function destinationQuestion(answers: Answers, { formats }: WizardContext): ChoiceQuestion {
-  const offered = presets.filter((preset) => writableRecipes(preset, formats).length > 0);
+function overwriteMessage({ output }: Answers, { existing = [] }: WizardContext): string {
+  return existing.length > 1
+    ? `${existing.length} of the new files exist, "${existing[0]}" among them. Replace them?`
+    : `"${existing[0] ?? output}" exists. Replace it?`;
+}
+
+function destinationQuestion(
+  answers: Answers,
+  { formats, source, lastDestination }: WizardContext,
+): ChoiceQuestion {
+  const writable = presets.filter((preset) => writableRecipes(preset, formats).length > 0);
+  const offered = byLikelihood(writable, source?.format, lastDestination);
   return {
     message: "Where will this disk run?",
+    filters: true,
     choices: [
       ...offered.map((preset) => ({
         value: preset.name,
         label: preset.title,
-        hint: [recipeText(writableRecipes(preset, formats)[0]!), sizeRuleText(preset)].filter(Boolean).join("; "),
+        hint: [
+          ...(preset.name === lastDestination ? ["last used"] : []),
+          plainRecipe(preset, writableRecipes(preset, formats)[0]!),
+        ].join("; "),
       })),
       { value: "", label: "Somewhere else", hint: "choose a format" },
     ],
@@ -145,7 +162,7 @@ function formatQuestion(answers: Answers, { formats }: WizardContext): ChoiceQue
     : recipes.filter((one, at) => recipes.findIndex(({ format }) => format === one.format) === at)
       .map((recipe, at) => ({
         value: recipe.format,
-        label: recipeText(recipe),
+        label: plainRecipe(preset!, recipe),
         ...(at === 0 && { hint: "recommended" }),
       }));
   return { message: "Which format?", choices, initial: answers.format ?? choices[0]?.value ?? "raw" };
@@ -160,6 +177,33 @@ function sizeQuestion(answers: Answers, size: number): ChoiceQuestion {
       { value: "round", label: `Yes, to ${mebibytes} MiB`, hint: "zeroes at its end; some storage takes nothing else" },
     ],
     initial: answers.size ?? "keep",
+  };
+}
+
+/** Returns the question whether to make folders that are missing. */
+export function folderQuestion(folders: readonly string[]): ChoiceQuestion {
+  const names = folders.map((folder) => `"${folder}"`).join(", ");
+  return {
+    message: folders.length === 1 ? `The folder ${names} does not exist. Make it?` : `Make the folders ${names}?`,
+    choices: [
+      { value: "yes", label: "Yes", hint: "it is made at once" },
+      { value: "no", label: "No, give another path" },
+    ],
+    initial: "yes",
+  };
+}
+
+/** Returns the question after a conversion that failed. */
+export function failedQuestion(failed: number, all: number): ChoiceQuestion {
+  return {
+    message: all === 1 ? "The conversion failed. What now?" : `${failed} of ${all} conversions failed. What now?`,
+    choices: [
+      { value: "output", label: "Give another target" },
+      { value: "destination", label: "Choose another destination or format" },
+      { value: "review", label: "Try again", hint: all === 1 ? "with the same answers" : "those that failed" },
+      { value: "leave", label: "Leave" },
+    ],
+    initial: "output",
   };
 }
 
@@ -192,12 +236,24 @@ export interface Review {
   readonly free: number | undefined;
   /** The block device that is the target. */
   readonly device?: DeviceTarget | undefined;
-  readonly command: string;
-  readonly denoCommand: string;
+}
+
+/** Returns the lines with the commands, each alone on a line of its own. */
+export function commandLines(commands: readonly string[], denoCommands: readonly string[]): string[] {
+  return [
+    "The same as a command:",
+    "",
+    ...commands,
+    "",
+    "With no more permissions than it needs:",
+    "",
+    ...denoCommands,
+    "",
+  ];
 }
 
 /** Returns the review as lines. */
-export function reviewLines({ plan, warnings, free, device, command, denoCommand }: Review): string[] {
+export function reviewLines({ plan, warnings, free, device }: Review): string[] {
   const { totals, target, predicted, sources } = plan;
   const skipped = totals.skip > 0 ? `, ${bytesText(totals.skip)} left out (zero, or in the backing file)` : "";
   const room = free === undefined ? "free space is shown with --allow-sys=statfs" : `${bytesText(free)} free there`;
@@ -211,10 +267,5 @@ export function reviewLines({ plan, warnings, free, device, command, denoCommand
       : deviceRoom(device, target.format === "raw" ? target.size : predicted)),
     ...(device === undefined && free !== undefined && free < predicted ? ["There may be too little space"] : []),
     ...warnings.map((warning) => `Warning: ${warning}`),
-    "",
-    "The same as a command:",
-    `  ${command}`,
-    "With no more permissions than it needs:",
-    `  ${denoCommand}`,
   ];
 }

@@ -12,12 +12,17 @@ const ignore = tmuxIsMissing();
 const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
 
 /** Starts the program in `folder`, in a terminal with room for all its output; prints the exit code at the end. */
-async function start(folder: Scratch, args: string, grants = NONE_ASKED): Promise<Pane> {
+async function start(
+  folder: Scratch,
+  args: string,
+  grants = NONE_ASKED,
+  environment = "XDG_STATE_HOME=$PWD/audit-state",
+): Promise<Pane> {
   const pane = await openPane(100, 150);
   const deno = `'${Deno.execPath()}' run --cached-only ${grants} '${program}' ${args}`;
   await Deno.writeTextFile(
     folder.file("audit.sh"),
-    `cd '${folder.path}'; echo $$ > audit.pid; DENO_AUDIT_PERMISSIONS=audit exec ${deno}\n`,
+    `cd '${folder.path}'; echo $$ > audit.pid; ${environment} DENO_AUDIT_PERMISSIONS=audit exec ${deno}\n`,
   );
   await pane.line(`sh '${folder.file("audit.sh")}'; echo "code=$?."`);
   return pane;
@@ -61,7 +66,8 @@ Deno.test({
     await screen.press("Tab", "Enter");
     await screen.until(/raw, 3\.0 MiB as the guest sees it/);
     await screen.until(/Where will this disk run/);
-    await screen.press("Down", "Enter");
+    await screen.press("-l", "azure");
+    await screen.press("Enter");
     await screen.until(/Where is the new file/);
     // One question back, and on again.
     await screen.press("Escape");
@@ -125,6 +131,7 @@ Deno.test({
     assert.ok(!/env access|sys access/.test(asked));
     await screen.line("n");
     await screen.until(/Deno was not allowed to/);
+    await screen.until(/Deno keeps a denial[^]*^deno run --allow-read=\S*disk\.raw \S+ wizard disk\.raw$/m);
     await screen.until(/Which disk image/);
     await screen.press("C-c");
     await screen.until(/code=130\./);
@@ -140,7 +147,8 @@ Deno.test({
     await disk(folder);
     await using screen = await start(folder, "wizard --ascii disk.raw");
     await screen.until(/Where will this disk run/);
-    await screen.press("Down", "Enter");
+    await screen.press("-l", "azure");
+    await screen.press("Enter");
     await screen.until(/Where is the new file/);
     await screen.press("Escape");
     await screen.until(/Where will this disk run[^]*Where will this disk run/);
@@ -214,8 +222,8 @@ Deno.test({
     const name = free.path.replace("/dev/", "");
     await using screen = await start(folder, "wizard disk.raw", "-A");
     await screen.until(/Where will this disk run/);
-    // The list goes round: the last choice but one.
-    await screen.press("Up", "Up", "Enter");
+    await screen.press("-l", "usb");
+    await screen.press("Enter");
     await screen.until(/Disks of this machine[^]*Where is the new file/);
     await screen.press("C-u");
     await screen.press("-l", used.path);
@@ -237,5 +245,122 @@ Deno.test({
     const written = await Deno.readFile(folder.file("a"));
     assert.deepEqual(written.subarray(0, 3 << 20), await Deno.readFile(folder.file("disk.raw")));
     await assertRestored(screen);
+  },
+});
+
+/** Answers the questions for Azure up to the review, from the question for the destination on. */
+async function answerAzure(screen: Pane): Promise<void> {
+  await screen.until(/Where will this disk run/);
+  await screen.press("-l", "azure");
+  await screen.until(/1 match/);
+  await screen.press("Enter");
+  await screen.until(/Where is the new file/);
+  await screen.press("Enter");
+  await screen.until(/Go on\?/);
+}
+
+Deno.test({
+  name: "in a terminal: a file name alone opens the wizard; a mistyped one stays to be mended, with the nearest names",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await using screen = await start(folder, "dsik.raw");
+    await screen.until(/There is no file "dsik\.raw"; did you mean "disk\.raw"\?/);
+    await screen.until(/Search: dsik\.raw[^]*○ disk\.raw/);
+    // Enter does not take another file than the one that is typed.
+    await screen.press("Enter");
+    await screen.until(/▲[^]*Search: dsik\.raw/);
+    await screen.press("Tab");
+    await screen.until(/Search: disk\.raw/);
+    await screen.press("Enter");
+    await screen.until(/Where will this disk run/);
+    await screen.press("C-c");
+    await screen.until(/code=130\./);
+  },
+});
+
+Deno.test({
+  name:
+    "in a terminal: a folder that is missing is made, Tab completes targets, a copied command, and a failure can be mended",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    await Deno.mkdir(folder.file("images"));
+    await using screen = await start(folder, "./disk.raw");
+    await screen.until(/Where will this disk run/);
+    await screen.press("-l", "azure");
+    await screen.press("Enter");
+    await screen.until(/Where is the new file/);
+    await screen.press("C-u");
+    await screen.press("-l", "im");
+    await screen.until(/Search: im[^]*○ images\//);
+    await screen.press("Tab");
+    await screen.until(/Search: images\//);
+    await screen.press("-l", "new/");
+    await screen.until(/Search: images\/new\//);
+    await screen.press("Enter");
+    await screen.until(/The folder "images\/new" does not exist\. Make it\?/);
+    await screen.press("Enter");
+    const review = await screen.until(/Go on\?/);
+    assert.match(review.replaceAll("\n", ""), /convert -f raw --for azure \.\/disk\.raw images\/new\/disk\.vhd/);
+    await screen.press("c");
+    await screen.until(/on the clipboard[^]*Go on\?/);
+    await Deno.rename(folder.file("disk.raw"), folder.file("elsewhere"));
+    await screen.press("Enter");
+    await screen.until(/The conversion failed\. What now\?/);
+    await Deno.rename(folder.file("elsewhere"), folder.file("disk.raw"));
+    await screen.press("Down", "Down", "Enter");
+    await screen.until(/once more[^]*Go on\?/);
+    await screen.press("Enter");
+    await screen.until(/code=0\./, 60_000);
+    assert.equal((await Deno.stat(folder.file("images/new/disk.vhd"))).size, (20 << 20) + 512);
+    await assertRestored(screen);
+  },
+});
+
+Deno.test({
+  name: "in a terminal: several sources, each to its own target; one that fails does not hide the others",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    for (const name of ["b.raw", "c.raw"]) await Deno.copyFile(folder.file("disk.raw"), folder.file(name));
+    await using screen = await start(folder, "*.raw");
+    await screen.until(/Where will this disk run/);
+    await screen.press("-l", "azure");
+    await screen.press("Enter");
+    await screen.until(/Into which folder are the new files to go\?/);
+    await screen.press("Enter");
+    const review = await screen.until(/Go on\?/);
+    assert.match(review, /What will be done, 3 of 3/);
+    await Deno.remove(folder.file("c.raw"));
+    await screen.press("Enter");
+    const end = await screen.until(/1 of 3 conversions failed\. What now\?/, 60_000);
+    assert.match(end, /^done: b\.raw -> \.\/b\.vhd\nfailed: c\.raw -> \.\/c\.vhd\ndone: disk\.raw -> \.\/disk\.vhd$/m);
+    await screen.press("Up", "Enter");
+    await screen.until(/code=1\./);
+    assert.deepEqual(names(folder), ["b.raw", "b.vhd", "disk.raw", "disk.vhd"]);
+    await assertRestored(screen);
+  },
+});
+
+Deno.test({
+  name: "in a terminal: the last destination is on top, where its file may be read and written",
+  ignore,
+  async fn() {
+    await using folder = await scratch();
+    await disk(folder);
+    const grants = "--no-prompt --allow-read=. --allow-write=. --allow-env=HOME,XDG_STATE_HOME";
+    for (const first of [/● libvirt, KVM, QEMU/, /● Microsoft Azure \(last used; /]) {
+      await using screen = await start(folder, "disk.raw", grants, "XDG_STATE_HOME=$PWD/state");
+      await screen.until(first);
+      await answerAzure(screen);
+      await screen.press("Enter");
+      await screen.until(/code=0\./, 60_000);
+      await Deno.remove(folder.file("disk.vhd"));
+    }
+    assert.equal(Deno.readTextFileSync(folder.file("state/diskcast/wizard.json")), '{"destination":"azure"}\n');
   },
 });

@@ -1,15 +1,15 @@
 /** The wizard without a terminal: answers become a command line and a job, and every question can go back. */
 import assert from "node:assert/strict";
-import { allFormats, type BlockDevice, createImage, type DiskContents, ImageError } from "../../../mod.ts";
-import { deviceQuestion } from "../../../cli/wizard/devices.ts";
 import {
-  BACK,
-  type ChoiceQuestion,
-  LEAVE,
-  type Navigation,
-  type Prompter,
-  type TextQuestion,
-} from "../../../cli/wizard/prompter.ts";
+  allFormats,
+  type BlockDevice,
+  createImage,
+  type DiskContents,
+  type ErrorKind,
+  ImageError,
+} from "../../../mod.ts";
+import { deviceQuestion } from "../../../cli/wizard/devices.ts";
+import { BACK, LEAVE, type Navigation } from "../../../cli/wizard/prompter.ts";
 import { type Lines, plainPrompter } from "../../../cli/wizard/plain_prompter.ts";
 import {
   adjacentStep,
@@ -17,6 +17,7 @@ import {
   argsOf,
   chainLines,
   commandLine,
+  outputInFolder,
   outputProblem,
   type SourceInfo,
   type Step,
@@ -26,17 +27,13 @@ import {
 } from "../../../cli/wizard/answers.ts";
 import { type NeededPermission, type WizardHost, wizardHost } from "../../../cli/wizard/host.ts";
 import { askAll, jobOf } from "../../../cli/wizard/ask.ts";
+import { completions } from "../../../cli/wizard/ask_paths.ts";
+import { mendingStep } from "../../../cli/wizard/targets.ts";
 import { main } from "../../../cli/main.ts";
 import { fakeIo } from "../support.ts";
+import { asked, fakeHost, plain, scripted } from "./support.ts";
 import { scratch } from "../../support/qemu.ts";
 
-const plain: SourceInfo = {
-  format: "vmdk",
-  size: 1 << 30,
-  allocated: 1 << 20,
-  layers: [{ path: "/d/a.vmdk", format: "vmdk", size: 1 << 30 }],
-  snapshots: [],
-};
 const raw: SourceInfo = { ...plain, format: "raw", layers: [{ path: "/d/a.raw", format: "raw", size: 1 << 30 }] };
 const odd: SourceInfo = { ...raw, size: (1 << 30) + 512 };
 const chained: SourceInfo = {
@@ -203,9 +200,16 @@ Deno.test("suggested names and problems of the target", () => {
   assert.equal(suggestedOutput({ ...base, source: "a.vhd" }, allFormats, none), "a-converted.vhd");
   assert.equal(suggestedOutput(base, allFormats, () => true), "/d/a.b-converted.vhd");
   assert.equal(suggestedOutput({ ...base, destination: "gcp" }, allFormats, none), "/d/disk.raw");
+  const gcp = { source: "/d/disk.raw", destination: "gcp" };
+  assert.equal(suggestedOutput(gcp, allFormats, none), "/d/gcp/disk.raw");
+  assert.equal(suggestedOutput({ ...gcp, source: "disk.raw" }, allFormats, none), "gcp/disk.raw");
+  assert.equal(outputInFolder("/x/", base, allFormats), "/x/a.b.vhd");
+  assert.equal(outputInFolder("/", base, allFormats), "/a.b.vhd");
+  assert.equal(outputInFolder(".", { ...base, source: "./a.vhd" }, allFormats), "./a-converted.vhd");
   assert.equal(suggestedOutput({ source: "a", destination: "", format: "qcow2" }, allFormats, none), "a.qcow2");
   assert.match(outputProblem("", base, allFormats)!, /path/);
-  assert.match(outputProblem("/d/", base, allFormats)!, /folder/);
+  assert.match(outputProblem("/d/x.vmdk", base, allFormats)!, /gets the format vpc: call it \/d\/x\.vhd/);
+  assert.equal(outputProblem("/d/x.img", base, allFormats), undefined);
   assert.match(outputProblem(base.source, base, allFormats)!, /source/);
   assert.match(outputProblem("x.raw", { ...base, destination: "gcp" }, allFormats)!, /disk\.raw/);
   assert.equal(outputProblem("x/disk.raw", { ...base, destination: "gcp" }, allFormats), undefined);
@@ -216,80 +220,12 @@ Deno.test("a chain is a tree", () => {
   assert.deepEqual(chainLines(chained.layers, false)[1], "`- base.qcow2 (qcow2)");
 });
 
-/** Returns a prompter that takes its answers from a list and keeps all output. */
-function scripted(script: (string | Navigation)[]): Prompter & { output: string[]; asked: string[] } {
-  const output: string[] = [];
-  const asked: string[] = [];
-  const next = (message: string) => {
-    asked.push(message);
-    const answer = script.shift();
-    if (answer === undefined) throw new Error(`no answer for "${message}"`);
-    return Promise.resolve(answer);
-  };
-  return {
-    output,
-    asked,
-    begin: (title) => output.push(title),
-    async text({ message, initial, validate }: TextQuestion) {
-      const answer = await next(message);
-      if (typeof answer === "symbol") return answer;
-      const text = answer === "" ? initial ?? "" : answer;
-      assert.equal(validate?.(text), undefined, text);
-      return text;
-    },
-    async choose({ message, choices, initial }: ChoiceQuestion) {
-      const answer = await next(message);
-      if (typeof answer === "symbol") return answer;
-      const value = answer === "=" ? initial : answer;
-      assert.ok(choices.some((choice) => choice.value === value), `${message}: ${value}`);
-      return value!;
-    },
-    note: (title, lines) => output.push(title, ...lines),
-    error: (message) => output.push(`Error: ${message}`),
-    end: (text) => output.push(text),
-  };
-}
-
-/** Returns a host with the given source. */
-function fakeHost(source: SourceInfo, more: Partial<WizardHost> = {}): WizardHost {
-  return {
-    request: () => Promise.resolve(true),
-    inspect: (path) =>
-      path.includes("none")
-        ? Promise.reject(new ImageError("missing", `Cannot open "${path}": there is no such file`))
-        : Promise.resolve(source),
-    plan: (job) =>
-      Promise.resolve({
-        plan: {
-          sources: [{ path: job.sources[0].path, size: source.size, layers: source.layers }],
-          target: { path: job.target.path, format: job.target.format!, size: source.size },
-          totals: { data: 5 << 20, zero: 0, skip: 1 << 30 },
-          predicted: 6 << 20,
-        },
-        warnings: ["a warning"],
-      }),
-    files: (job) => Promise.resolve({ read: [job.sources[0].path], write: ["/d"] }),
-    exists: () => false,
-    device: () => Promise.resolve(null),
-    devices: () => Promise.resolve(null),
-    freeSpace: () => Promise.resolve(1 << 20),
-    complete: () => [],
-    ...more,
-  };
-}
-
-const asked = (script: (string | Navigation)[], source: SourceInfo, more?: Partial<WizardHost>) => {
-  const prompter = scripted(script);
-  const args = askAll({ prompter, host: fakeHost(source, more), formats: allFormats, unicode: true });
-  return args.then((found) => ({ args: found, prompter, left: script.length }));
-};
-
 Deno.test("from the first question to the command", async () => {
-  const { args, prompter, left } = await asked(["/d/none", "/d/a.vmdk", "azure", "", "run"], plain);
+  const { args, prompter, left } = await asked(["/d/gone", "/d/a.vmdk", "azure", "", "run"], plain);
   assert.deepEqual(args, ["convert", "--for", "azure", "/d/a.vmdk", "/d/a.vhd"]);
   assert.equal(left, 0);
   const output = prompter.output.join("\n");
-  assert.match(output, /Error: Cannot open "\/d\/none"/);
+  assert.match(output, /Error: Cannot open "\/d\/gone"/);
   assert.match(output, /vmdk, 1.0 GiB as the guest sees it/);
   assert.match(output, /5.0 MiB of data/);
   assert.match(output, /At most about 6.0 MiB will be taken; 1.0 MiB free there\nThere may be too little space/);
@@ -338,7 +274,7 @@ Deno.test("a disk that ends within a MiB may be made longer; the review takes th
   assert.deepEqual(args?.slice(0, 7), ["convert", "-f", "raw", "--for", "esxi", "--round=1M", "--digest"]);
   assert.equal(left, 0);
   assert.match(prompter.asked.join("\n"), /1073742336 bytes, which are not whole MiB/);
-  const commands = prompter.output.filter((line) => line.startsWith("  diskcast convert"));
+  const commands = prompter.output.filter((line) => line.startsWith("diskcast convert"));
   assert.deepEqual(commands.map((line) => line.includes("--digest")), [false, true, false, true]);
 });
 
@@ -449,16 +385,27 @@ Deno.test("without all permissions a device is an error that names the flag", as
   );
 });
 
-Deno.test("a plan that fails is an error, and goes back", async () => {
+Deno.test("a plan that fails is an error, and goes back to the question that can mend it", async () => {
   let failed = false;
   const plan: WizardHost["plan"] = (job) => {
     if (failed) return fakeHost(plain).plan(job);
     failed = true;
     return Promise.reject(new ImageError("usage", "Cannot make the disk: it is too large"));
   };
-  const { args, prompter } = await asked(["/d/a.vmdk", "azure", "", "", "run"], plain, { plan });
+  const { args, prompter } = await asked(["/d/a.vmdk", "aws", "=", "", "azure", "", "run"], plain, { plan });
   assert.match(prompter.output.join("\n"), /Error: Cannot make the disk/);
   assert.equal(args?.[2], "azure");
+  const sources = [{ path: "a.vmdk", info: plain }];
+  const steps: readonly (readonly [ErrorKind, string | undefined, Step])[] = [
+    ["io", "/d/a.vmdk", "source"],
+    ["missing", "a.vmdk", "source"],
+    ["permission", "/x/b.vhd", "output"],
+    ["refused", "/x/b.vhd", "output"],
+    ["io", undefined, "output"],
+    ["unsupported", "/x/b.vhd", "destination"],
+  ];
+  for (const [kind, path, step] of steps) assert.equal(mendingStep(new ImageError(kind, "x", { path }), sources), step);
+  assert.equal(mendingStep(new Error("x"), sources), "output");
 });
 
 Deno.test("the host reads real files, and writes nothing", async () => {
@@ -468,14 +415,18 @@ Deno.test("the host reads real files, and writes nothing", async () => {
   const host = wizardHost((wanted: readonly NeededPermission[]) => assert.fail(JSON.stringify(wanted)));
   const prompter = scripted([folder.file("a.raw"), "azure", "", "run"]);
   const args = await askAll({ prompter, host, formats: allFormats, unicode: true });
-  assert.deepEqual(args?.slice(0, 5), ["convert", "-f", "raw", "--for", "azure"]);
+  assert.deepEqual(args?.jobs[0]?.slice(0, 5), ["convert", "-f", "raw", "--for", "azure"]);
   assert.match(
     prompter.output.join("\n"),
     /20.0 MiB of zeroes will be added at the end of the disk, to 20971520 bytes/,
   );
   assert.deepEqual([...Deno.readDirSync(folder.file("."))].map(({ name }) => name).sort(), ["a.raw", "ab"]);
-  assert.deepEqual(host.complete(folder.file("a")), [folder.file("a.raw"), folder.file("ab") + "/"]);
-  assert.deepEqual(host.complete(folder.file("no/such")), []);
+  assert.deepEqual(host.names(folder.file("")), ["a.raw", "ab/"]);
+  assert.deepEqual(host.names(folder.file("no/such")), []);
+  assert.deepEqual(completions(folder.file("a"), host), [folder.file("a.raw"), folder.file("ab") + "/"]);
+  assert.deepEqual(completions(folder.file("a.rwa"), host), [folder.file("a.raw")]);
+  const kinds = ["a.raw", "ab", "c"].map((name) => host.kind(folder.file(name)));
+  assert.deepEqual(kinds, ["file", "folder", "missing"]);
 });
 
 Deno.test("an incomplete backing chain is shown, and another source is asked for", async () => {
@@ -531,4 +482,24 @@ Deno.test("no question in a pipe: the error names what is missing", async () => 
   }
   const io = { ...fakeIo(true), inIsTerminal: false };
   assert.equal(await main(["wizard"], io), 1);
+});
+
+Deno.test("a file in place of a command: in a pipe the error says what to type", async () => {
+  await using folder = await scratch();
+  const [image, other, gone] = [folder.file("my disk.raw"), folder.file("b"), folder.file("gone.raw")];
+  for (const path of [image, other]) await Deno.writeFile(path, new Uint8Array(512));
+  const errorOf = async (args: readonly string[]) => {
+    const io = fakeIo(false);
+    assert.equal(await main(args, io), 1);
+    return io.stderr;
+  };
+  assert.match(
+    await errorOf([image]),
+    /Cannot ask: .*the target is missing; write diskcast convert '\S+my disk\.raw' TARGET/,
+  );
+  assert.match(await errorOf([other, gone]), /write diskcast convert \S+b \S+gone\.raw\n/);
+  // No file, or a command that is mistyped.
+  assert.match(await errorOf([gone]), /Unknown command "\S+gone\.raw"/);
+  assert.match(await errorOf(["convrt", image]), /Unknown command "convrt"; did you mean "convert"\?/);
+  assert.match(await errorOf(["--as-qemu-img", image]), /Unknown command/);
 });
