@@ -21,6 +21,7 @@ export type Step =
   | "backing"
   | "compress"
   | "adapter"
+  | "sectors"
   | "size"
   | "output"
   | "overwrite"
@@ -39,6 +40,8 @@ export interface Answers {
   readonly backing?: "keep" | "flatten";
   readonly compress?: "yes" | "no";
   readonly adapter?: string;
+  /** Whether the partition table is written anew for the sectors of the target. */
+  readonly sectors?: "convert" | "keep";
   /** Whether to round the disk up to whole MiB. */
   readonly size?: "round" | "keep";
   /** Path of the target; of its folder where several sources are converted. */
@@ -138,6 +141,7 @@ export function stepsFor(answers: Answers, context: WizardContext): Step[] {
     backing,
     compress: format?.has.compression === true && asks("compress"),
     adapter: asks("adapter") && adapters(format).length > 0,
+    sectors: changesSectors(format, source),
     // With a kept backing file, the size of the disk cannot change.
     size: !several && !(backing && answers.backing === "keep") && mayRound(preset, source),
     output: true,
@@ -156,12 +160,23 @@ const ORDER: readonly Step[] = [
   "backing",
   "compress",
   "adapter",
+  "sectors",
   "size",
   "output",
   "overwrite",
   "device",
   "review",
 ];
+
+/**
+ * Returns whether the partition table of the source counts in sectors of another size than the target has: 512 bytes, where
+ * its format has no choice.
+ */
+function changesSectors(format: Format | undefined, source: SourceInfo | undefined): boolean {
+  const { table, sectorSize = 512 } = source?.contents ?? {};
+  if (format === undefined || table !== "gpt" || sectorSize === 512) return false;
+  return !format.createOptions.some(({ name }) => name === "logical_sector_size");
+}
 
 /** Many destinations take whole MiB only: some lengthen another disk, others refuse it. */
 const MIB = 2 ** 20;
@@ -259,6 +274,7 @@ export function argsOf(answers: Answers, { formats, source }: WizardContext): st
     ...(recipe === undefined ? ["-O", answers.format ?? "raw"] : ["--for", answers.destination!]),
     ...(recipe !== undefined && recipe.format !== first?.format ? ["-O", recipe.format] : []),
     ...(adapter === undefined || adapter === defaultAdapter(answers, formats) ? [] : ["-o", `adapter_type=${adapter}`]),
+    ...(asked("sectors") ? [answers.sectors === "keep" ? "--allow-sector-size-change" : "--convert-gpt"] : []),
     ...(asked("size") && answers.size === "round" ? ["--round=1M"] : []),
     ...(keep === undefined ? [] : ["-B", keep.path, "-F", keep.format]),
     ...(asked("compress") && answers.compress === "yes" ? ["-c"] : []),

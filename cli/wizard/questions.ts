@@ -92,6 +92,8 @@ export function choiceFor(step: ChoiceStep, answers: Answers, context: WizardCon
         choices: adapters(formatOf(answers, context.formats)).map((value) => ({ value, label: value })),
         initial: answers.adapter ?? defaultAdapter(answers, context.formats),
       };
+    case "sectors":
+      return sectorsQuestion(answers, context.source?.contents?.sectorSize ?? 4096);
     case "size":
       return sizeQuestion(answers, context.source?.size ?? 0);
     case "overwrite":
@@ -166,6 +168,22 @@ function formatQuestion(answers: Answers, { formats }: WizardContext): ChoiceQue
         ...(at === 0 && { hint: "recommended" }),
       }));
   return { message: "Which format?", choices, initial: answers.format ?? choices[0]?.value ?? "raw" };
+}
+
+function sectorsQuestion(answers: Answers, sectorSize: number): ChoiceQuestion {
+  return {
+    message:
+      `The partition table counts sectors of ${sectorSize} bytes, and the new disk has sectors of 512. Write it anew?`,
+    choices: [
+      {
+        value: "convert",
+        label: "Yes, for sectors of 512",
+        hint: "without that, the guest does not find its partitions",
+      },
+      { value: "keep", label: "No, leave it", hint: `for a machine that gives the disk sectors of ${sectorSize}` },
+    ],
+    initial: answers.sectors ?? "convert",
+  };
 }
 
 function sizeQuestion(answers: Answers, size: number): ChoiceQuestion {
