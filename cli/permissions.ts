@@ -98,6 +98,20 @@ export async function programPath(): Promise<string> {
   return url.protocol === "file:" ? (await import("node:url")).fileURLToPath(url) : url.href;
 }
 
+/**
+ * Requests the permissions to write that a job needs and that are not granted, before its progress is shown: Deno prompts
+ * in the middle of a line, and a copy would wait for its last permission at its end. Opening the sources, which `files`
+ * does, requests those to read them. A denial is reported by the job.
+ */
+export async function requestBeforeJob(files: () => Promise<JobFiles>): Promise<void> {
+  const { write } = await files().catch((): JobFiles => ({ read: [], write: [] }));
+  for (const path of write) {
+    const wanted = { name: "write", path } as const;
+    if (needsAll(path) || Deno.permissions.querySync(wanted).state !== "prompt") continue;
+    if ((await Deno.permissions.request(wanted)).state !== "granted") return;
+  }
+}
+
 /** Prints the `deno run` command for the arguments `args` of a command that touches `files`. */
 export async function printPermissions(
   def: CommandDef,

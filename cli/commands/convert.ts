@@ -25,7 +25,7 @@ import { conversionReporter, reporterFor } from "../progress/choose.ts";
 import type { Reporter } from "../progress/progress.ts";
 import { diagnosticOf, stackText, visible, wantsDebug } from "../report/report.ts";
 import type { Io, Where } from "../report/report.ts";
-import { helpOf } from "./run_command.ts";
+import { helpOf, mayPrompt } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, OptionDef } from "./command.ts";
 
 const WINDOWS = Deno.build.os === "windows";
@@ -204,7 +204,13 @@ async function runConvert(args: readonly string[], context: CommandContext): Pro
         return 0;
       case "job":
     }
-    if (!request.view.printPermissions) return await work(request.job, request.view, args, context);
+    if (!request.view.printPermissions) {
+      if (mayPrompt(io)) {
+        const { requestBeforeJob } = await import("../permissions.ts");
+        await requestBeforeJob(() => jobFiles(request.job));
+      }
+      return await work(request.job, request.view, args, context);
+    }
     stage = "permissions";
     const { printPermissions } = await import("../permissions.ts");
     await printPermissions(def, args, await jobFiles(request.job), io);

@@ -51,11 +51,21 @@ export async function runCommand<Request>(
       return 0;
     }
     stage = "work";
+    if (files !== undefined && mayPrompt(io)) {
+      const { requestBeforeJob } = await import("../permissions.ts");
+      await requestBeforeJob(() => files(request));
+    }
     return await work(request, context);
   } catch (error) {
     io.err(diagnosticText(diagnosticOf(error, { command: def.name, stage })));
     return failureCode(error, io, signal, 1);
   }
+}
+
+/** Returns whether Deno may prompt for files during a job: in a terminal, unless all files are granted. */
+export function mayPrompt({ errIsTerminal, inIsTerminal }: Io): boolean {
+  if (!errIsTerminal || !inIsTerminal) return false;
+  return (["read", "write"] as const).some((name) => Deno.permissions.querySync({ name }).state !== "granted");
 }
 
 /** Returns the help of a command. */
