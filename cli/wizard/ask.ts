@@ -18,7 +18,7 @@ import {
   type WizardContext,
 } from "./answers.ts";
 import { askOutput, askSources } from "./ask_paths.ts";
-import { deviceLines, deviceQuestion } from "./devices.ts";
+import { deviceBytes, deviceLines, deviceQuestion } from "./devices.ts";
 import { permissionsFor } from "./host.ts";
 import { BACK, LEAVE, type Navigation } from "./prompter.ts";
 import { choiceFor, commandLines, destinationNotes, reviewLines, unsupportedLines } from "./questions.ts";
@@ -165,7 +165,7 @@ async function showPlans(
     const deno = denoCommand(files, program, args, WINDOWS);
     denoCommands.push(deno.command);
     free = await host.freeSpace(path);
-    predicted += plan.predicted;
+    predicted += context.targetDevice ? deviceBytes(plan) : plan.predicted;
     const lines = { plan, warnings: [...warnings, ...deno.warnings], free, device: context.targetDevice };
     prompter.note(
       jobs.length === 1 ? "What will be done" : `What will be done, ${at + 1} of ${jobs.length}`,

@@ -4,7 +4,7 @@
  * @module
  */
 import { deviceUseText } from "../../mod.ts";
-import type { BlockDevice, DeviceTarget } from "../../mod.ts";
+import type { BlockDevice, ConversionPlan, DeviceTarget } from "../../mod.ts";
 import { bytesText } from "../../tui/human.ts";
 import { devicesText } from "../commands/devices.ts";
 import type { TargetDevice } from "./answers.ts";
@@ -53,10 +53,15 @@ export function deviceQuestion({ name }: DeviceTarget): TextQuestion {
   };
 }
 
-/** Returns the line of the review about the space of a device, which must hold the whole file. */
-export function deviceRoom({ name, size }: DeviceTarget, needed: number): string[] {
+/** Returns the bytes that a device must have for a plan. A file may have holes; a device must be as long as a raw image. */
+export function deviceBytes({ target, predicted }: Pick<ConversionPlan, "target" | "predicted">): number {
+  return target.format === "raw" ? target.size : predicted;
+}
+
+/** Returns the lines of the review about the space of a device. */
+export function deviceRoom({ name, size }: DeviceTarget, plan: ConversionPlan): string[] {
   if (size === undefined) return [`All that is on ${name} will be lost`];
-  const isShort = size < needed;
+  const isShort = size < deviceBytes(plan);
   return [
     `All that is on ${name} (${bytesText(size)}) will be lost`,
     ...(isShort ? ["The device may be too small"] : []),

@@ -282,7 +282,7 @@ export function reviewLines({ plan, warnings, free, device }: Review): string[] 
     `${bytesText(totals.data)} of data, ${bytesText(totals.zero)} of zeroes to write${skipped}`,
     ...(device === undefined
       ? [`At most about ${bytesText(predicted)} will be taken; ${room}`]
-      : deviceRoom(device, target.format === "raw" ? target.size : predicted)),
+      : deviceRoom(device, plan)),
     ...(device === undefined && free !== undefined && free < predicted ? ["There may be too little space"] : []),
     ...warnings.map((warning) => `Warning: ${warning}`),
   ];

@@ -8,7 +8,7 @@ import {
   type ErrorKind,
   ImageError,
 } from "../../../mod.ts";
-import { deviceQuestion } from "../../../cli/wizard/devices.ts";
+import { deviceBytes, deviceQuestion } from "../../../cli/wizard/devices.ts";
 import { BACK, LEAVE, type Navigation } from "../../../cli/wizard/prompter.ts";
 import { type Lines, plainPrompter } from "../../../cli/wizard/plain_prompter.ts";
 import {
@@ -348,6 +348,12 @@ Deno.test("a device as the target: the list, what is on it, its name to be typed
     /\/dev\/sdb, 4.0 MiB, usb, Ultra Fit\n {2}\/dev\/sdb1, 1.0 MiB\nNow on it: ext4, no boot loader\nAll that is on it will be lost./,
   );
   assert.match(output, /All that is on sdb \(4.0 MiB\) will be lost\nThe device may be too small/);
+});
+
+Deno.test("a device must be as long as a raw image; other formats take what they predict", () => {
+  const plan = { target: { path: "/dev/sdb", format: "raw", size: 1 << 30 }, predicted: 1 << 20 };
+  assert.equal(deviceBytes(plan), 1 << 30);
+  assert.equal(deviceBytes({ ...plan, target: { ...plan.target, format: "qcow2" } }), 1 << 20);
 });
 
 Deno.test("a device in use, or of which that is not known, is an error, and another target is asked for", async () => {
