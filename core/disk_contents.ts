@@ -7,8 +7,8 @@ import { type GuestReader, viewOf } from "../formats/mod.ts";
 import { type BootSupport, bootSupport, isEfiSystem, type LoaderFolder } from "./contents/boot.ts";
 import { openFat } from "./contents/fat.ts";
 import { gptPartitions, hasMbr, mbrPartitions, type Partition } from "./contents/partitions.ts";
-import { type FileSystem, fileSystemOf, opticalOf, VOLUME_HEAD } from "./contents/signatures.ts";
-import { partitionTable } from "./target/gpt.ts";
+import { type FileSystem, fileSystemOf, opticalOf, tableOf, VOLUME_HEAD } from "./contents/signatures.ts";
+import type { PartitionTable } from "./target/gpt.ts";
 
 /** The contents of a disk. */
 export interface DiskContents {
@@ -24,6 +24,9 @@ export interface DiskContents {
   readonly boot: BootSupport;
 }
 
+/** Bytes of the largest logical sector. */
+const MAX_SECTOR = 4096;
+
 /** Most partitions whose file systems are looked for. */
 const MAX_VOLUMES = 64;
 
@@ -32,8 +35,9 @@ const GPT_ENTRY_SIZE = 84;
 
 /** Implements `diskContents` of `disk.ts`. */
 export async function diskContents(disk: GuestReader, sectorSize = 512): Promise<DiskContents> {
-  const first = await bytesAt(disk, 0, 512);
-  const found = await partitionTable(disk, sectorSize);
+  const head = await bytesAt(disk, 0, 2 * MAX_SECTOR);
+  const first = head.subarray(0, 512);
+  const found = await tableAt(disk, head, sectorSize);
   const table = found.kind === "mbr" && !hasMbr(first) ? "none" : found.kind;
   const sector = found.kind === "gpt" ? found.gpt.sector : sectorSize;
   const listed = found.kind === "gpt"
@@ -58,6 +62,18 @@ export async function diskContents(disk: GuestReader, sectorSize = 512): Promise
     ...(whole && { fileSystem: whole }),
     boot: bootSupport({ table, sector: first, partitions, bootSectors, loaders }),
   };
+}
+
+/** Offsets of the types of the four records of an MBR, and the type of the one that protects a GPT. */
+const MBR_TYPES = [450, 466, 482, 498];
+const PROTECTIVE = 0xee;
+
+/** Returns the partition table. The code for a GPT, which loads modules of Node, is loaded where there may be one. */
+async function tableAt(disk: GuestReader, head: Uint8Array, sectorSize: number): Promise<PartitionTable> {
+  if (tableOf(head) !== "gpt" && !MBR_TYPES.some((at) => head[at] === PROTECTIVE)) {
+    return { kind: head[510] === 0x55 && head[511] === 0xaa ? "mbr" : "none" };
+  }
+  return await (await import("./target/gpt.ts")).partitionTable(disk, sectorSize);
 }
 
 /** Returns the file system of a disk without a partition table. */
