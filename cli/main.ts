@@ -7,8 +7,8 @@ import { usageError } from "./args/usage.ts";
 import { commandNamed, commands, definitionOf, runNamed } from "./commands/mod.ts";
 import { SIGNAL_EXIT } from "./exit_codes.ts";
 import { commandLine, onSignals, STATUS_SIGNALS, withoutProgramName } from "./process.ts";
-import { isCalledQemuImg, readMode } from "./qemu_img_mode.ts";
-import { diagnosticOf, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
+import { isCalledQemuImg, qemuVersion, readMode } from "./qemu_img_mode.ts";
+import { diagnosticFor, diagnosticText, processIo, stackText, wantsDebug } from "./report/report.ts";
 import type { Io } from "./report/report.ts";
 
 const ABOUT = "Converts virtual disk images.";
@@ -25,7 +25,7 @@ export async function main(given: readonly string[], terminal: Io = processIo())
     return await dispatch(args, io);
   } catch (error) {
     const command = commands.find((one) => one.name === args[0])?.name;
-    io.err(diagnosticText(diagnosticOf(error, { command, stage: "arguments" })));
+    io.err(diagnosticText(await diagnosticFor(error, { command, stage: "arguments" }, io)));
     if (wantsDebug()) io.err(stackText(error));
     return 1;
   }
@@ -48,13 +48,13 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
     case "--version":
     case "-V": {
       const { default: config } = await import("../deno.json", { with: { type: "json" } });
-      io.out(`diskcast ${config.version}\n`);
+      io.out(io.asQemuImg ? qemuVersion(config.version) : `diskcast ${config.version}\n`);
       return 0;
     }
     case "help":
     case "--help":
     case "-h":
-      io.out(await help(rest[0]));
+      io.out(await help(rest[0], io));
       return 0;
     case "grants": {
       const { grantsOf } = await import("./grants.ts");
@@ -102,8 +102,9 @@ function fileIs(path: string): boolean | undefined {
   }
 }
 
-async function help(name: string | undefined): Promise<string> {
+async function help(name: string | undefined, { asQemuImg }: Io): Promise<string> {
   const { commandHelp, programHelp } = await import("./args/help.ts");
+  if (asQemuImg && name === undefined) return await (await import("./args/qemu_help.ts")).qemuHelp();
   return name === undefined ? programHelp(commands, ABOUT) : commandHelp(await definitionOf(commandNamed(name)));
 }
 

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { TargetSpec } from "../mod.ts";
+
 /** The option that turns the mode on. It stands before the command. */
 const OPTION = "--as-qemu-img";
 
@@ -32,4 +34,26 @@ export function isQemuImgName(path: string): boolean {
 export function isCalledQemuImg(): boolean {
   // `process` of Node takes 5 ms to load, so it is not touched where it cannot say more.
   return isQemuImgName(Deno.build.standalone ? globalThis.process.argv0 : Deno.mainModule);
+}
+
+/** The version of QEMU whose output the program has: programs compare it with the version that a feature needs. */
+const QEMU_VERSION = "10.0.0";
+
+/** Returns the text of `--version` in the mode. */
+export function qemuVersion(own: string): string {
+  return `qemu-img version ${QEMU_VERSION} (diskcast ${own})\n`;
+}
+
+/**
+ * Returns a new target as qemu-img makes it: a VHD without `force_size` has a size that a geometry states, and `-c`
+ * has no effect on a VMDK that is no stream.
+ */
+export function targetAsQemuImg<Target extends Pick<TargetSpec, "format" | "options" | "compress" | "create">>(
+  target: Target,
+): Target {
+  const { format, options = {}, compress, create } = target;
+  if (create === false) return target;
+  if (format === "vpc") return { ...target, options: { chs_size: "on", ...options } };
+  if (format === "vmdk" && compress && options.subformat !== "streamOptimized") return { ...target, compress: false };
+  return target;
 }

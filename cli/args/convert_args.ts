@@ -12,6 +12,7 @@ import { formatOfEnding } from "./target_format.ts";
 import { formatOfOption, usageError } from "./usage.ts";
 import type { Destination } from "../destinations/check.ts";
 import type { ProgressView } from "../progress/progress.ts";
+import { targetAsQemuImg } from "../qemu_img_mode.ts";
 import type { ParsedArgs } from "../commands/command.ts";
 
 /** The output of a conversion. */
@@ -42,6 +43,17 @@ export async function convertRequest(
   formats: readonly Format[],
   windows: boolean,
   asQemuImg = false,
+): Promise<ConvertRequest> {
+  const request = await ownRequest(parsed, formats, windows, asQemuImg);
+  if (!asQemuImg || request.kind !== "job") return request;
+  return { ...request, job: { ...request.job, target: targetAsQemuImg(request.job.target) } };
+}
+
+async function ownRequest(
+  parsed: ParsedArgs,
+  formats: readonly Format[],
+  windows: boolean,
+  asQemuImg: boolean,
 ): Promise<ConvertRequest> {
   const given = convertFlags(parsed);
   // Callers of qemu-img expect no refusal where it converts; the warning remains.

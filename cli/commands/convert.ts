@@ -23,7 +23,7 @@ import { convertExit } from "../exit_codes.ts";
 import { onSignals, STATUS_SIGNALS } from "../process.ts";
 import { conversionReporter, reporterFor } from "../progress/choose.ts";
 import type { Reporter } from "../progress/progress.ts";
-import { diagnosticOf, stackText, visible, wantsDebug } from "../report/report.ts";
+import { diagnosticFor, stackText, visible, wantsDebug } from "../report/report.ts";
 import type { Io, Where } from "../report/report.ts";
 import { helpOf, mayPrompt } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, OptionDef } from "./command.ts";
@@ -290,7 +290,11 @@ async function reportFailure(
   signal: AbortSignal,
 ): Promise<number> {
   const code = convertExit(error, signal);
-  await progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: "convert", stage }) });
+  await progress.end({
+    ok: false,
+    code,
+    diagnostic: await diagnosticFor(error, { command: "convert", stage }, io),
+  });
   if (wantsDebug()) io.err(stackText(error));
   return code;
 }

@@ -19,9 +19,10 @@ import {
   refuseObject,
 } from "../args/read_options.ts";
 import { formatOfOption, usageError } from "../args/usage.ts";
+import { targetAsQemuImg } from "../qemu_img_mode.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { formattingLine } from "../report/formatting_line.ts";
-import { visible } from "../report/report.ts";
+import { type Io, visible } from "../report/report.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
 
@@ -71,10 +72,12 @@ Examples:
 interface CreateRequest {
   readonly job: CreateJob;
   readonly format: Format;
+  /** The options of `-o` as given. */
+  readonly given: { readonly [name: string]: string };
   readonly view: ProgressView;
 }
 
-function createRequest(parsed: ParsedArgs): CreateRequest | string {
+function createRequest(parsed: ParsedArgs, { asQemuImg }: Io): CreateRequest | string {
   listOf(parsed, "object").forEach(refuseObject);
   const format = formatOfOption(textOf(parsed, "format") ?? "raw", allFormats, "-f");
   const items = parseOptionLists(listOf(parsed, "options"));
@@ -106,7 +109,12 @@ function createRequest(parsed: ParsedArgs): CreateRequest | string {
   if (size === undefined && (!backing || unseen)) {
     throw usageError(`Cannot create "${name}": its size is missing, give it after the name`);
   }
-  return { job, format, view: progressView(parsed) };
+  return {
+    job: asQemuImg ? targetAsQemuImg(job) : job,
+    format,
+    given: creation.options,
+    view: progressView(parsed),
+  };
 }
 
 function backingOf(name: string | undefined, format: string | undefined): CreateJob["backing"] {
@@ -127,12 +135,12 @@ function files({ job: { backing, unseenBacking, allowRefs, ...target } }: Create
   });
 }
 
-function work({ job, format, view }: CreateRequest, context: CommandContext): Promise<number> {
+function work({ job, format, given, view }: CreateRequest, context: CommandContext): Promise<number> {
   return runJob({ view, label: "Creating" }, context, async (hooks) => {
     const { size } = await createImage(job, hooks);
-    const { path, backing, options = {} } = job;
+    const { path, backing } = job;
     // The size that was asked for: a format may round it up.
-    const line = formattingLine({ path, format, size: job.size ?? size, backing, options });
+    const line = formattingLine({ path, format, size: job.size ?? size, backing, options: given });
     return view.quiet ? {} : { out: `${visible(line)}\n` };
   });
 }

@@ -18,6 +18,7 @@ import {
   sectorSizeOptions,
 } from "../args/read_options.ts";
 import { formatOfOption, usageError } from "../args/usage.ts";
+import { targetAsQemuImg } from "../qemu_img_mode.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import { runCommand, runJob } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
@@ -85,8 +86,9 @@ function ddRequest(parsed: ParsedArgs, asQemuImg = false): DdRequest {
     ...(isOn(parsed, "convert-gpt") && { convertGpt: true }),
     ...(isOn(parsed, "force-device") && { forceDevice: true }),
   };
+  const newTarget = { path, format };
   return {
-    job: { sources: images, target: { path, format }, range, ...allowed, ...options },
+    job: { sources: images, target: asQemuImg ? targetAsQemuImg(newTarget) : newTarget, range, ...allowed, ...options },
     view: progressView(parsed),
   };
 }

@@ -10,7 +10,7 @@ import { onSignals, STATUS_SIGNALS } from "../process.ts";
 import type { ProgressView } from "../progress/progress.ts";
 import {
   type Diagnostic,
-  diagnosticOf,
+  diagnosticFor,
   diagnosticText,
   type Io,
   stackText,
@@ -57,7 +57,7 @@ export async function runCommand<Request>(
     }
     return await work(request, context);
   } catch (error) {
-    io.err(diagnosticText(diagnosticOf(error, { command: def.name, stage })));
+    io.err(diagnosticText(await diagnosticFor(error, { command: def.name, stage }, io)));
     return failureCode(error, io, signal, 1);
   }
 }
@@ -131,7 +131,11 @@ export async function runJob(
     return code;
   } catch (error) {
     const code = failureCode(error, io, signal, codeOf());
-    await progress.end({ ok: false, code, diagnostic: diagnosticOf(error, { command: def.name, stage: "work" }) });
+    await progress.end({
+      ok: false,
+      code,
+      diagnostic: await diagnosticFor(error, { command: def.name, stage: "work" }, io),
+    });
     return code;
   } finally {
     removeListeners();

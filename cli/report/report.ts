@@ -115,6 +115,8 @@ export interface Diagnostic {
   readonly hint: string | undefined;
   readonly path?: string;
   readonly offset?: number;
+  /** In the qemu-img mode, the words of qemu-img. */
+  readonly qemuImg?: string;
 }
 
 /** Where an error happened; the hint depends on it. */
@@ -134,6 +136,17 @@ export function diagnosticOf(error: unknown, where: Where): Diagnostic {
     ...(error.path !== undefined && { path: error.path }),
     ...(error.offset !== undefined && { offset: error.offset }),
   };
+}
+
+/** Returns the diagnostic of any thrown value; in the qemu-img mode with the words of qemu-img. */
+export async function diagnosticFor(
+  error: unknown,
+  where: Where,
+  { asQemuImg }: Pick<Io, "asQemuImg">,
+): Promise<Diagnostic> {
+  const diagnostic = diagnosticOf(error, where);
+  const qemuImg = asQemuImg ? (await import("./qemu_phrases.ts")).qemuPhrase(diagnostic) : undefined;
+  return qemuImg === undefined ? diagnostic : { ...diagnostic, qemuImg };
 }
 
 function withPath(error: ImageError): string {
@@ -167,8 +180,9 @@ function hintFor(kind: ImageError["kind"], { command, stage }: Where): string | 
 }
 
 /** Formats a diagnostic as lines. */
-export function diagnosticText({ message, hint }: Diagnostic): string {
-  return `diskcast: ${visible(message)}\n${hint === undefined ? "" : `Hint: ${hint}\n`}`;
+export function diagnosticText({ message, hint, qemuImg }: Diagnostic): string {
+  const phrase = qemuImg === undefined ? "" : `qemu-img: ${qemuImg.split("\n").map(visible).join("\n")}\n`;
+  return `diskcast: ${visible(message)}\n${hint === undefined ? "" : `Hint: ${hint}\n`}${phrase}`;
 }
 
 /** Formats a warning, without a line feed. */

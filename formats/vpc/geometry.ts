@@ -75,6 +75,25 @@ export function exactGeometry(total: number): Geometry {
   return LARGEST;
 }
 
+/**
+ * Returns the smallest number of sectors, `total` or more, of which the calculation of the specification loses none: that
+ * is how qemu-img rounds a size. Disks larger than every geometry keep their size.
+ *
+ * @example
+ * ```ts
+ * import { roundedToGeometry } from "./geometry.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(roundedToGeometry(20480), 20536);
+ * ```
+ */
+export function roundedToGeometry(total: number): number {
+  if (total >= sectorsOf(LARGEST)) return total;
+  let found = sectorsOf(specifiedGeometry(total));
+  for (let more = 1; found < total; more++) found = sectorsOf(specifiedGeometry(total + more));
+  return found;
+}
+
 /** Sectors of a track in the order of preference: first those that a BIOS can address, from 63 down. */
 const SECTORS_TO_TRY = [
   ...Array.from({ length: 63 }, (_, index) => 63 - index),

@@ -7,6 +7,7 @@ import { alignUp, SECTOR } from "../bytes.ts";
 import type { CreatePlan } from "../contract.ts";
 import type { OptionSpec } from "../options.ts";
 import { ImageError } from "../errors.ts";
+import { roundedToGeometry } from "./geometry.ts";
 
 /** Most guest bytes: 2040 GiB, the limit of Hyper-V and of all known readers. */
 export const MAX_SIZE = 2040 * 2 ** 30;
@@ -28,6 +29,12 @@ export const CREATE_OPTIONS: readonly OptionSpec[] = [
     type: "flag",
     help: "state the largest geometry, so that every reader uses the exact size, as qemu-img does; " +
       "without it the size is exact too, and the geometry agrees where one can",
+    default: false,
+  },
+  {
+    name: "chs_size",
+    type: "flag",
+    help: "round the disk up to a size that a geometry states, as qemu-img does without force_size",
     default: false,
   },
   {
@@ -60,8 +67,9 @@ export interface CreateSettings {
 
 /** Returns the settings of a plan. */
 export function settingsOf({ size, options }: CreatePlan): CreateSettings {
+  const rounds = options.chs_size === true && options.force_size !== true;
   return {
-    size: alignUp(size, SECTOR),
+    size: rounds ? roundedToGeometry(Math.ceil(size / SECTOR)) * SECTOR : alignUp(size, SECTOR),
     isFixed: options.subformat === "fixed",
     forceSize: options.force_size === true,
     isSparse: options.sparse !== false,

@@ -4,7 +4,7 @@ import { isQemuImgName, readMode } from "../../cli/qemu_img_mode.ts";
 import { main } from "../../cli/main.ts";
 import { denoArgs, diskcast, startDiskcast } from "../support/diskcast.ts";
 import { openPane, tmuxIsMissing } from "../support/pane.ts";
-import { hasQemu, qemuImg, run, type Scratch, scratch } from "../support/qemu.ts";
+import { hasQemu, heldOpen, qemuImg, run, type Scratch, scratch } from "../support/qemu.ts";
 import { fakeIo } from "./support.ts";
 
 Deno.test("the mode is on by the name of the program, or by an option before the command", () => {
@@ -170,4 +170,98 @@ Deno.test({
     await pane.press("C-c");
     assert.doesNotMatch(await pane.until(/READY>\s*$/, 10_000), /Debugger/);
   },
+});
+
+Deno.test("--version and --help have what programs look for", { ignore: !hasQemu }, async () => {
+  assert.match((await diskcast("--as-qemu-img", "--version")).stdout, /^qemu-img version \d+\.\d+\.\d+ \(diskcast /);
+  const { code, stdout } = await diskcast("--as-qemu-img", "--help");
+  assert.equal(code, 0);
+  assert.match(stdout, /^usage: qemu-img /m);
+  assert.match(stdout, /^Supported formats: qcow2 raw vdi vhdx vmdk vpc$/m);
+  const commands = (text: string) => [...text.matchAll(/^ {2}([a-z]+) \[/gm)].map((match) => match[1]);
+  const theirs = (await qemuImg("--help")).stdout;
+  assert.deepEqual(commands(stdout).toSorted(), [...commands(theirs), "bitmap"].toSorted());
+  assert.match(stdout, /^ {2}convert .* \[-U\] /m);
+});
+
+/** Commands that fail, and the phrase of qemu-img that programs look for; FILE stands for what `files` make. */
+const phrases: readonly (readonly [command: string, phrase: string])[] = [
+  ["info none", "No such file or directory"],
+  ["convert -O qcow2 noise no-folder/x", "No such file or directory"],
+  ...["qcow2", "vmdk", "vdi", "vpc", "vhdx"].map((format) =>
+    [`info -f ${format} noise`, `Image is not in ${format} format`] as const
+  ),
+  ["info held.qcow2", 'Failed to get shared "write" lock'],
+  ["info held.qcow2", "Is another process using the image"],
+  ["resize held.qcow2 2M", 'Failed to get "write" lock'],
+  ["resize corrupt.qcow2 2M", "Image is corrupt; cannot be opened"],
+  ["create -f vdi -o preallocation=metadata new 1M", "Unsupported preallocation mode"],
+  ["create -f nonsense new 1M", "Unknown "],
+  ["resize -f raw noise 1k", "Use the --shrink option to perform a shrink operation."],
+];
+
+Deno.test("in the mode, errors end with the phrases of qemu-img", { ignore: !hasQemu }, async (t) => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("noise"), new Uint8Array(4096).fill(0x5a));
+  for (const name of ["held.qcow2", "corrupt.qcow2"]) {
+    assert.equal((await diskcast("create", "-q", "-f", "qcow2", folder.file(name), "1M")).code, 0);
+  }
+  const corrupt = await Deno.open(folder.file("corrupt.qcow2"), { write: true });
+  await corrupt.seek(79, Deno.SeekMode.Start);
+  await corrupt.write(new Uint8Array([2]));
+  corrupt.close();
+  await using _held = await heldOpen(folder.file("held.qcow2"));
+  for (const [command, phrase] of phrases) {
+    await t.step(`${command}: ${phrase}`, async () => {
+      const args = command.split(" ").map((arg) =>
+        /noise|none|folder|\.qcow2|^new$/.test(arg) ? folder.file(arg) : arg
+      );
+      const { code, stderr } = await diskcast("--as-qemu-img", ...args);
+      assert.equal(code, 1);
+      assert.match(stderr, /^(diskcast: warning: .*\n)?diskcast: .*\n(Hint: .*\n)?qemu-img: /);
+      assert(stderr.slice(stderr.indexOf("qemu-img: ")).includes(phrase), stderr);
+      assert.doesNotMatch((await diskcast(...args)).stderr, /^qemu-img: /m);
+      // Of the format, qemu-img says so for qcow2 alone.
+      if (phrase.startsWith("Image is not in") && !phrase.includes("qcow2")) return;
+      assert((await qemuImg(...args)).stderr.includes(phrase), "the phrase is that of qemu-img");
+    });
+  }
+});
+
+Deno.test(
+  "in the mode, the size of a VHD is rounded as by qemu-img; else it is exact",
+  { ignore: !hasQemu },
+  async () => {
+    await using folder = await scratch();
+    const [ours, theirs] = [folder.file("ours.vhd"), folder.file("theirs.vhd")];
+    const virtualSize = async (path: string) =>
+      JSON.parse((await diskcast("info", "--output=json", path)).stdout)["virtual-size"];
+    for (const size of ["0", "1000", "1M", "10M", "1G", "127G", "130G"]) {
+      const args = ["create", "-f", "vpc"];
+      const printed = (await qemuImg(...args, theirs, size)).stdout.replace(theirs, ours);
+      assert.deepEqual((await diskcast("--as-qemu-img", ...args, ours, size)).stdout, printed);
+      assert.equal(await virtualSize(ours), await virtualSize(theirs), size);
+    }
+    const source = folder.file("source.raw");
+    await Deno.writeFile(source, new Uint8Array(5 << 20).fill(7));
+    for (const more of [[], ["-o", "subformat=fixed"], ["-o", "force_size=on"]]) {
+      const args = ["convert", "-f", "raw", "-O", "vpc", ...more, source];
+      await qemuImg(...args, theirs);
+      assert.equal((await diskcast("--as-qemu-img", ...args, ours)).code, 0);
+      assert.equal(await virtualSize(ours), await virtualSize(theirs), more.join(" "));
+      assert.equal((await qemuImg("compare", "-f", "vpc", "-F", "vpc", ours, theirs)).code, 0);
+      assert.equal((await diskcast(...args, ours)).code, 0);
+      assert.equal(await virtualSize(ours), 5 << 20);
+    }
+  },
+);
+
+Deno.test("in the mode, -c writes a VMDK that is no stream uncompressed", { ignore: !hasQemu }, async () => {
+  await using folder = await scratch();
+  const source = folder.file("source.raw");
+  await Deno.writeFile(source, new Uint8Array(1 << 20).fill(7));
+  const args = ["convert", "-c", "-f", "raw", "-O", "vmdk", source, folder.file("a.vmdk")];
+  assert.equal((await diskcast(...args)).code, 1);
+  assert.deepEqual(await diskcast("--as-qemu-img", ...args), { code: 0, stdout: "", stderr: "" });
+  assert.equal((await qemuImg("compare", "-f", "raw", source, folder.file("a.vmdk"))).code, 0);
 });
