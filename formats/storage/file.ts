@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageError } from "../errors.ts";
-import { FileStorage } from "./file_storage.ts";
+import { FileStorage, type OpenHandles } from "./file_storage.ts";
 import { type FileIdentity, openHostFile } from "./host.ts";
 import { hostError } from "./host_error.ts";
 
@@ -57,13 +57,51 @@ export async function openFileStorage(path: string, options: OpenFileOptions = {
       if (!Number.isSafeInteger(size)) throw tooLong(path);
       const exclusive = isDevice && (options.exclusive ?? false);
       const host = openHostFile(path, { file, identity, write, exclusive });
-      return new FileStorage(path, file, { isDevice, isNew: false, read: true, identity, size, host });
+      const reopen = write || isDevice || !identity ? undefined : () => reopenFile(path, identity, found);
+      const opened = { isDevice, isNew: false, read: true, identity, size, host, ...(reopen && { reopen }) };
+      return new FileStorage(path, file, opened);
     } catch (error) {
       file.close();
       throw error;
     }
   } catch (error) {
     throw hostError(error, "open", path);
+  }
+}
+
+/** Opens for reading a file that was open before, when `before` was true of it. */
+function reopenFile(path: string, identity: FileIdentity, before: Deno.FileInfo): OpenHandles {
+  const file = openAgain(path);
+  try {
+    const found = statAgain(file, path);
+    // A new file may have the number of one that was removed.
+    const isSame = found.dev === before.dev && found.ino === before.ino &&
+      found.birthtime?.getTime() === before.birthtime?.getTime();
+    if (!isSame) {
+      throw refusedFile(path, "another file has this name now");
+    }
+    return { file, host: openHostFile(path, { file, identity, write: false }) };
+  } catch (error) {
+    file.close();
+    throw hostError(error, "open again", path);
+  }
+}
+
+/** As {@linkcode statOpened}: without read access to the target of a link, what the path refers to. */
+function statAgain(file: Deno.FsFile, path: string): Deno.FileInfo {
+  try {
+    return file.statSync();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return Deno.statSync(path);
+  }
+}
+
+function openAgain(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { read: true });
+  } catch (error) {
+    throw hostError(error, "open again", path);
   }
 }
 

@@ -10,6 +10,7 @@ import { type HoleCache, holeCache } from "./hole_cache.ts";
 import type { FileIdentity, HostCopy, HostFile } from "./host.ts";
 import { hostError, permissionFlag } from "./host_error.ts";
 import { type PageCacheTrimmer, pageCacheTrimmer } from "./page_cache.ts";
+import { noteClosed, noteUse, type Reopenable } from "./open_files.ts";
 import type { Origin, Storage, StoredFile } from "./types.ts";
 
 /**
@@ -37,6 +38,14 @@ export interface OpenedFile {
   readonly size: number;
   /** Calls of the host beyond those of Deno. */
   readonly host: HostFile | null;
+  /** Opens the same file again, for reading; absent for one that must stay open. */
+  readonly reopen?: () => OpenHandles;
+}
+
+/** The handle of Deno for a file, and the calls of the host for it. */
+export interface OpenHandles {
+  readonly file: Deno.FsFile;
+  readonly host: HostFile | null;
 }
 
 /**
@@ -45,7 +54,7 @@ export interface OpenedFile {
  * Overlapping requests are safe: each sets the position and transfers in one synchronous step, which is also twice as fast
  * as the asynchronous calls of Deno.
  */
-export class FileStorage implements StoredFile {
+export class FileStorage implements StoredFile, Reopenable {
   readonly label: string;
   /** Which file this is; `null` where the platform or missing read access hides it. */
   readonly identity: FileIdentity | null;
@@ -60,8 +69,9 @@ export class FileStorage implements StoredFile {
   readonly mayShareWith?: NonNullable<StoredFile["mayShareWith"]>;
   readonly switchOffCopyOnWrite?: () => boolean;
   readonly setExtentSizeHint?: (bytes: number) => boolean;
-  readonly #file: Deno.FsFile;
-  readonly #host: HostFile | null;
+  readonly #reopen: OpenedFile["reopen"];
+  /** Null while the file is suspended. */
+  #handles: OpenHandles | null;
   readonly #holes?: HoleCache;
   readonly #readable: boolean;
   readonly #writeback: BackgroundWriteback;
@@ -77,14 +87,23 @@ export class FileStorage implements StoredFile {
   /** Takes ownership of `file` and `opened.host`. */
   constructor(path: string, file: Deno.FsFile, opened: OpenedFile) {
     this.label = path;
-    this.#file = file;
+    this.#handles = { file, host: opened.host };
+    this.#reopen = opened.reopen;
     this.identity = opened.identity;
     this.isDevice = opened.isDevice;
     this.startsZeroed = opened.isNew;
-    this.#host = opened.host;
-    this.origin = { path, identity: opened.identity, start: 0, host: opened.host };
+    const currentHost = () => this.#used().host;
+    this.origin = {
+      path,
+      identity: opened.identity,
+      start: 0,
+      get host() {
+        return currentHost();
+      },
+    };
     this.#readable = opened.read;
-    this.#trimmer = opened.host && pageCacheTrimmer(opened.host);
+    this.#trimmer = opened.host &&
+      pageCacheTrimmer({ dropCache: (start, end) => this.#handles?.host?.dropCache(start, end) });
     this.#writeback = backgroundWriteback(path, () => this.#trimmer?.synced());
     this.#size = opened.size;
     this.#unwrittenFrom = opened.size;
@@ -93,7 +112,12 @@ export class FileStorage implements StoredFile {
     const sectorSize = opened.isDevice ? host?.sectorSize() : null;
     if (sectorSize) this.logicalSectorSize = sectorSize;
     if (host) {
-      const holes = holeCache((fileOffset, limit) => host.holeAt(fileOffset, limit), () => this.#size);
+      const holes = holeCache((fileOffset, limit) => {
+        const { host } = this.#used();
+        // The host's calls share the position of the handle.
+        this.#cursor = -1;
+        return host?.holeAt(fileOffset, limit) ?? null;
+      }, () => this.#size);
       this.#holes = holes;
       this.holeAt = (fileOffset, limit) => holes.holeAt(fileOffset, limit) ?? { hole: false, end: limit };
       this.switchOffCopyOnWrite = () => host.switchOffCopyOnWrite();
@@ -103,6 +127,28 @@ export class FileStorage implements StoredFile {
       this.copyFrom = (source, start, end, fileOffset, how) =>
         this.#copyByHost(host, source, start, end, fileOffset, how);
     }
+    if (this.#reopen) noteUse(this);
+  }
+
+  /** Returns the handles, and opens the file again where it is suspended. */
+  #used(): OpenHandles {
+    if (this.#reopen && !this.#closed) noteUse(this);
+    if (this.#handles) return this.#handles;
+    if (!this.#reopen || this.#closed) throw new Error(`"${this.label}" is closed`);
+    this.#cursor = -1;
+    this.#handles = this.#reopen();
+    if (this.#locked && !this.#tryLock(false)) throw this.#inUse(false);
+    return this.#handles;
+  }
+
+  /** Closes the file until it is used again. */
+  suspend(): void {
+    const handles = this.#handles;
+    if (!this.#reopen || !handles) return;
+    this.#releaseLock();
+    this.#handles = null;
+    handles.host?.[Symbol.dispose]();
+    handles.file.close();
   }
 
   get size(): number {
@@ -110,7 +156,7 @@ export class FileStorage implements StoredFile {
   }
 
   get zeroesCheaply(): boolean {
-    return this.#host?.canZero ?? false;
+    return this.#handles?.host?.canZero ?? false;
   }
 
   /**
@@ -126,8 +172,7 @@ export class FileStorage implements StoredFile {
       if (attempt === LOCK_ATTEMPTS) break;
       await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE));
     }
-    const found = exclusive ? "it is in use" : "another program is writing to it";
-    throw new ImageError("refused", `Cannot lock "${this.label}": ${found}`, { path: this.label });
+    throw this.#inUse(exclusive);
   }
 
   // deno-lint-ignore require-await
@@ -135,10 +180,11 @@ export class FileStorage implements StoredFile {
     if (!this.#readable) throw this.#unreadable(fileOffset);
     if (fileOffset + into.length > this.#size) throw this.#tooShort(into.length, fileOffset, this.#size);
     try {
-      this.#seek(fileOffset);
+      const { file } = this.#used();
+      this.#seek(file, fileOffset);
       for (let done = 0; done < into.length;) {
-        const count = this.#file.readSync(done === 0 ? into : into.subarray(done));
-        if (count === null) throw this.#tooShort(into.length, fileOffset, this.#file.seekSync(0, Deno.SeekMode.End));
+        const count = file.readSync(done === 0 ? into : into.subarray(done));
+        if (count === null) throw this.#tooShort(into.length, fileOffset, file.seekSync(0, Deno.SeekMode.End));
         done += count;
         this.#cursor += count;
       }
@@ -179,7 +225,7 @@ export class FileStorage implements StoredFile {
     if (this.isDevice) return this.#checkEnd(0, size);
     this.#holes?.clear();
     try {
-      this.#file.truncateSync(size);
+      this.#used().file.truncateSync(size);
     } catch (error) {
       throw hostError(error, `set the size to ${size} bytes of`, this.label, size);
     }
@@ -203,7 +249,7 @@ export class FileStorage implements StoredFile {
   async sync(): Promise<void> {
     try {
       await this.#writeback.settled();
-      await this.#file.sync();
+      await this.#used().file.sync();
     } catch (error) {
       throw hostError(error, "sync", this.label);
     }
@@ -213,18 +259,20 @@ export class FileStorage implements StoredFile {
     if (!this.#closed) {
       this.#closed = true;
       this.#writeback[Symbol.dispose]();
-      this.#host?.[Symbol.dispose]();
-      this.#unlock();
-      this.#file.close();
+      if (this.#reopen) noteClosed(this);
+      this.#releaseLock();
+      this.#handles?.host?.[Symbol.dispose]();
+      this.#handles?.file.close();
+      this.#handles = null;
     }
     return Promise.resolve();
   }
 
   /** Releases the lock, which closing the handle does not do while a child process that is being started has a copy. */
-  #unlock(): void {
+  #releaseLock(): void {
     if (!this.#locked) return;
     try {
-      this.#file.unlockSync();
+      this.#handles?.file.unlockSync();
     } catch {
       // Closing the handle releases the lock later.
     }
@@ -232,25 +280,31 @@ export class FileStorage implements StoredFile {
 
   #tryLock(exclusive: boolean): boolean {
     try {
-      return this.#locked = this.#file.tryLockSync(exclusive);
+      return this.#locked = this.#used().file.tryLockSync(exclusive);
     } catch (error) {
       if (lacksLocks(error)) return true;
       throw hostError(error, "lock", this.label);
     }
   }
 
-  #seek(fileOffset: number): void {
+  #seek(file: Deno.FsFile, fileOffset: number): void {
     if (this.#cursor === fileOffset) return;
     this.#cursor = -1;
-    this.#cursor = this.#file.seekSync(fileOffset, Deno.SeekMode.Start);
+    this.#cursor = file.seekSync(fileOffset, Deno.SeekMode.Start);
+  }
+
+  #inUse(exclusive: boolean): ImageError {
+    const found = exclusive ? "it is in use" : "another program is writing to it";
+    return new ImageError("refused", `Cannot lock "${this.label}": ${found}`, { path: this.label });
   }
 
   #write(from: Uint8Array, fileOffset: number): void {
     this.#holes?.wrote(fileOffset, fileOffset + from.length);
     try {
-      this.#seek(fileOffset);
+      const { file } = this.#used();
+      this.#seek(file, fileOffset);
       for (let done = 0; done < from.length;) {
-        const count = this.#file.writeSync(done === 0 ? from : from.subarray(done));
+        const count = file.writeSync(done === 0 ? from : from.subarray(done));
         if (count === 0) throw new Error("the host takes no more bytes");
         done += count;
         this.#cursor += count;
@@ -314,19 +368,21 @@ export class FileStorage implements StoredFile {
   }
 
   #zeroByHost(start: number, end: number): boolean {
-    if (!this.#host) return false;
+    const { host } = this.#used();
+    if (!host) return false;
     this.#holes?.zeroed(start, end);
     try {
-      return this.#host.zero(start, end, this.#reserved);
+      return host.zero(start, end, this.#reserved);
     } catch (error) {
       throw hostError(error, `zero ${end - start} bytes at ${start} of`, this.label, start);
     }
   }
 
   #reserveByHost(start: number, end: number): boolean {
-    if (!this.#host || this.isDevice) return false;
+    const { host } = this.#used();
+    if (!host || this.isDevice) return false;
     try {
-      return this.#host.reserve(start, end);
+      return host.reserve(start, end);
     } catch (error) {
       throw hostError(error, `reserve ${end - start} bytes at ${start} of`, this.label, start);
     }

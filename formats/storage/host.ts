@@ -102,6 +102,7 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_INO = 0x100;
+const SEEK_CUR = 1;
 const SEEK_END = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -130,25 +131,56 @@ const FS_XFLAG_EXTSIZE = 0x0000_0800;
 /**
  * Returns the calls for the file at `path` that is open as `opened`; `null` where the host has none.
  *
- * They need a descriptor of their own, because Deno does not expose that of its handle. The C library opens it without
- * permission checks of Deno; therefore this function verifies that both are the same file. `node:fs` would take longer to
- * load than everything else here.
+ * They use the descriptor of Deno's handle, and share its position. Where that is not found (Deno does not expose it), and
+ * for exclusive use, they have one of their own. The C library opens it without permission checks of Deno; therefore this
+ * function verifies that both are the same file. `node:fs` would take longer to load than everything else here.
  */
 export function openHostFile(path: string, opened: OpenFile): HostFile | null {
   const libc = openLibc();
   if (!libc) return null;
+  const shared = opened.exclusive ? -1 : descriptorOf(libc, opened.file);
+  if (shared >= 0) return hostFile(libc, shared, { write: opened.write, own: false });
   // The file may be renamed or inaccessible by now. These calls are optional.
   const flags = !opened.write ? O_RDONLY : opened.identity ? O_RDWR : O_WRONLY;
   let descriptor = open(libc, path, flags | (opened.exclusive ? O_EXCL : 0));
   const isBusy = opened.exclusive === true && descriptor < 0 && errnoOf(libc) === EBUSY;
   if (isBusy) descriptor = open(libc, path, flags);
   if (descriptor >= 0 && isSameFile(libc, descriptor, opened)) {
-    const file = hostFile(libc, descriptor, opened.write);
+    const file = hostFile(libc, descriptor, { write: opened.write, own: true });
     return opened.exclusive ? Object.assign(file, { claim: isBusy ? "refused" as const : "granted" as const }) : file;
   }
   if (descriptor >= 0) libc.symbols.close(descriptor);
   libc.close();
   return null;
+}
+
+/** Most descriptors that are looked at. New ones get the lowest free number. */
+const MAX_DESCRIPTOR = 1024;
+
+/** Bounds of the positions by which a descriptor is found: all file systems allow them, and no reader is there by chance. */
+const MARK_BASE = 2 ** 30;
+
+/**
+ * Returns the descriptor of a handle of Deno, which moves with its position; negative where none is found. The position of
+ * the handle stays.
+ */
+function descriptorOf(libc: Libc, file: Deno.FsFile): number {
+  const isAt = (descriptor: number, mark: number) => Number(libc.symbols.lseek(descriptor, 0n, SEEK_CUR)) === mark;
+  const seekMark = () => file.seekSync(MARK_BASE + Math.floor(Math.random() * MARK_BASE), Deno.SeekMode.Start);
+  try {
+    const position = file.seekSync(0, Deno.SeekMode.Current);
+    try {
+      const mark = seekMark();
+      for (let descriptor = 0; descriptor < MAX_DESCRIPTOR; descriptor++) {
+        if (isAt(descriptor, mark) && isAt(descriptor, seekMark())) return descriptor;
+      }
+    } finally {
+      file.seekSync(position, Deno.SeekMode.Start);
+    }
+  } catch {
+    // A device does not have these positions.
+  }
+  return -1;
 }
 
 /** Opens a descriptor for the file at `path`; negative where that fails. */
@@ -267,8 +299,12 @@ function identityOf(libc: Libc, descriptor: number): FileIdentity | null {
   return { dev: (major >>> 12) * 2 ** 44 + low, ino: Number(found.getBigUint64(32, true)) };
 }
 
-/** Returns the calls for a descriptor. Owns `libc` and `descriptor`. */
-function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
+/**
+ * Returns the calls for a descriptor. Owns `libc`, and the descriptor where `own` is set. After disposal the number may be
+ * that of another file, so no call uses it any more.
+ */
+function hostFile(libc: Libc, opened: number, { write, own }: { write: boolean; own: boolean }): HostFile {
+  let descriptor = opened;
   let canSeek = true;
   let canReserve = write;
   let canPunch = write;
@@ -276,7 +312,9 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
   let canCopy = write;
   let canClone = write;
   return {
-    descriptor,
+    get descriptor() {
+      return descriptor;
+    },
     holeAt(fileOffset, limit) {
       const found = canSeek ? seekHole(libc, descriptor, fileOffset, limit) : null;
       canSeek = found !== null;
@@ -317,7 +355,8 @@ function hostFile(libc: Libc, descriptor: number, write: boolean): HostFile {
       return canPunch || canZeroRange;
     },
     [Symbol.dispose]() {
-      libc.symbols.close(descriptor);
+      if (own) libc.symbols.close(descriptor);
+      descriptor = -1;
       libc.close();
     },
   };

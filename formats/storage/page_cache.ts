@@ -22,7 +22,11 @@ export interface PageCacheTrimmer {
 }
 
 /** Returns the trimmer of an open file, of which `kept` bytes may stay in the page cache. */
-export function pageCacheTrimmer(host: HostFile, kept: number = KEPT, stride: number = STRIDE): PageCacheTrimmer {
+export function pageCacheTrimmer(
+  host: Pick<HostFile, "dropCache">,
+  kept: number = KEPT,
+  stride: number = STRIDE,
+): PageCacheTrimmer {
   let read = 0;
   let written = 0;
   let span = { start: 0, end: 0 };

@@ -6,7 +6,7 @@
 import { corrupt, ImageError } from "../errors.ts";
 import { andThen } from "../maybe_promise.ts";
 import type { HostCopy } from "./host.ts";
-import type { Storage, WritableStorage } from "./types.ts";
+import type { Origin, Storage, WritableStorage } from "./types.ts";
 
 /**
  * Returns the bytes `[start, start + size)` of `inner` as storage. It does not own `inner`.
@@ -48,8 +48,22 @@ export function windowOf(inner: Storage, start: number, size: number): Storage {
       holeAt: (fileOffset: number, limit: number) =>
         andThen(holeAt(start + fileOffset, start + limit), ({ hole, end }) => ({ hole, end: end - start })),
     }),
-    ...(inner.origin && { origin: { ...inner.origin, start: inner.origin.start + start } }),
+    ...(inner.origin && { origin: originFrom(inner.origin, start) }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/** Returns an origin that begins `start` bytes later. */
+function originFrom(inner: Origin, start: number): Origin {
+  const { path, identity } = inner;
+  return {
+    path,
+    identity,
+    start: inner.start + start,
+    // The file may be closed and opened again meanwhile.
+    get host() {
+      return inner.host;
+    },
   };
 }
 

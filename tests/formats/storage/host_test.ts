@@ -97,13 +97,38 @@ Deno.test("a copy without FFI equals one with holes, and neither asks", { ignore
   }
 });
 
-Deno.test("another file that has taken the name is not touched", { ignore: !onLinux }, async () => {
+Deno.test("the calls are those of the open file, whatever has its name now; its position stays", {
+  ignore: !onLinux,
+}, async () => {
+  await using folder = await scratch();
+  const path = folder.file("a");
+  using file = await Deno.open(path, { read: true, write: true, createNew: true });
+  await file.truncate(MIB);
+  await Deno.rename(path, folder.file("b"));
+  await Deno.writeFile(path, new Uint8Array(MIB).fill(1));
+  const { dev, ino } = file.statSync();
+  for (const identity of [{ dev, ino: ino! }, null]) {
+    file.seekSync(77, Deno.SeekMode.Start);
+    const before = openDescriptors();
+    using host = openHostFile(path, { file, identity, write: true });
+    assert.equal(openDescriptors(), before, "they take no descriptor of their own");
+    assert.equal(file.seekSync(0, Deno.SeekMode.Current), 77);
+    assert.deepEqual(host?.holeAt(0, MIB), { hole: true, end: MIB });
+  }
+  const host = openHostFile(path, { file, identity: null, write: true })!;
+  host[Symbol.dispose]();
+  assert.equal(host.holeAt(0, MIB), null, "a disposed one uses no descriptor that may be another file's");
+});
+
+const openDescriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
+
+Deno.test("a device in exclusive use has calls of its own, of that file alone", { ignore: !onLinux }, async () => {
   await using folder = await scratch();
   const path = folder.file("a");
   using file = await Deno.open(path, { read: true, write: true, createNew: true });
   const { dev, ino } = file.statSync();
   for (const identity of [{ dev, ino: ino! }, null]) {
-    const opened = { file, identity, write: true };
+    const opened = { file, identity, write: true, exclusive: true };
     const same = openHostFile(path, opened);
     assert.ok(same);
     same[Symbol.dispose]();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { convert, type ConvertEvent, ImageError, inspect, openDisk } from "../../../mod.ts";
-import { diskcastProcess } from "../../support/diskcast.ts";
+import { denoArgs, diskcastProcess } from "../../support/diskcast.ts";
 import { assertBytes } from "../../support/model.ts";
-import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, type Scratch, scratch, seed } from "../../support/qemu.ts";
+import { guestBytes, hasQemu, qemuImgOk, qemuIo, rng, run, type Scratch, scratch, seed } from "../../support/qemu.ts";
 import { cowd, descriptor, encode } from "./build.ts";
 
 const SUBFORMATS = [
@@ -109,6 +109,32 @@ Deno.test("a file that a descriptor names by several names is opened once; the i
     kind: "corrupt",
     message: /has a loop/,
   });
+});
+
+Deno.test({
+  name: "a disk of 400 extents is copied where a process may open 256 files",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await using folder = await scratch();
+    const lines: string[] = [];
+    for (let nth = 0; nth < 400; nth++) {
+      await Deno.writeFile(folder.file(`e${nth}.bin`), new Uint8Array(512).fill(1 + nth % 250));
+      lines.push(`RW 1 FLAT "e${nth}.bin" 0`);
+    }
+    const [path, out] = [folder.file("a.vmdk"), folder.file("out.raw")];
+    await Deno.writeFile(path, encode(descriptor("custom", lines)));
+    const args = [
+      ...denoArgs({ read: [folder.path], write: [folder.path], ffi: true }),
+      "convert",
+      "-O",
+      "raw",
+      path,
+      out,
+    ];
+    const { code, stderr } = await run("sh", ["-c", 'ulimit -n 256 && exec "$@"', "sh", Deno.execPath(), ...args]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assertBytes(await Deno.readFile(out), new Uint8Array(400 * 512).map((_, at) => 1 + (at >> 9) % 250));
+  },
 });
 
 Deno.test("a parent in the file system of ESX is found beside the child, if its content ID is right", async () => {
