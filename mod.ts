@@ -130,10 +130,19 @@ export type { Partition } from "./core/contents/partitions.ts";
 export type { FileSystem } from "./core/contents/signatures.ts";
 export { type CompressedShare, compressedSize } from "./core/compressed_size.ts";
 export { parseFlag, parseNumber, parseSize } from "./core/values.ts";
-export type { ConvertContext, ConvertJob, ImageSpec, SizeRule, SyncMode, TargetSpec } from "./core/job.ts";
+export type {
+  ConvertContext,
+  ConvertJob,
+  DigestAlgorithm,
+  ImageSpec,
+  SizeRule,
+  SyncMode,
+  TargetSpec,
+} from "./core/job.ts";
 export type {
   ConvertEvent,
   ConvertSummary,
+  DigestMember,
   GptAction,
   Phase,
   PlannedTarget,

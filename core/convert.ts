@@ -22,11 +22,11 @@ import { checkJob } from "./target/check_job.ts";
 import { copy } from "./copy/copy.ts";
 import { hostCopyTo } from "./copy/host_copy.ts";
 import type { MoverOf } from "./copy/job.ts";
-import type { ConvertEvent, ConvertSummary, PlannedTarget, Totals } from "./events.ts";
+import type { ConvertEvent, ConvertSummary, DigestMember, PlannedTarget, Totals } from "./events.ts";
 import { type WorkerPool, workerPoolOf } from "./workers/worker_pool.ts";
 import { workerIo } from "./workers/worker_io.ts";
 import { guestSizeOf, type Lengthened, lengthened, warnOfRounding } from "./target/guest_size.ts";
-import type { ConvertContext, ConvertJob } from "./job.ts";
+import type { ConvertContext, ConvertJob, DigestAlgorithm } from "./job.ts";
 import type { Layer, OpenOptions } from "./open/open.ts";
 import type { OutputFiles } from "./target/output_file.ts";
 import { workerCopyBy } from "./copy/worker_copy.ts";
@@ -95,7 +95,7 @@ export class Conversion {
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     const ready = await this.prepare(stack);
     const planned = await this.plan(ready);
-    const { totals, fileSize, sha256 } = await this.fill(ready, planned, stack);
+    const { totals, fileSize, digest } = await this.fill(ready, planned, stack);
     return {
       path: resolve(this.job.target.path),
       format: ready.target.format.name,
@@ -103,7 +103,7 @@ export class Conversion {
       fileSize,
       totals,
       bad: mergedRanges(this.bad),
-      ...(sha256 !== undefined && { sha256 }),
+      ...digest,
       seconds: (performance.now() - this.begun) / 1000,
     };
   }
@@ -191,10 +191,11 @@ export class Conversion {
     ready: Ready,
     planned: Totals | null,
     stack: AsyncDisposableStack,
-  ): Promise<Pick<ConvertSummary, "totals" | "fileSize" | "sha256">> {
+  ): Promise<Pick<ConvertSummary, "totals" | "fileSize"> & { readonly digest: DigestMember | undefined }> {
     const { target, source, traits, policy, bitmaps } = ready;
     const { writer, storage } = target;
-    const hash = this.job.digest ? (await import("./hasher.ts")).hasherOf() : undefined;
+    const { digestAlgorithm } = this;
+    const digest = digestAlgorithm && await (await import("./hasher.ts")).digestBy(digestAlgorithm);
     try {
       this.emit({ type: "phase", phase: "copy" });
       const totals = await copy({
@@ -208,7 +209,7 @@ export class Conversion {
         width: 2 * this.codecs.width + 1,
         codecSeconds: () => this.codecs.seconds,
         onEvent: (event) => this.emit(event),
-        ...(hash && { hash }),
+        ...(digest && { hash: digest.hash }),
       });
       this.emit({ type: "phase", phase: "finish" });
       for (const bitmap of bitmaps) await writer.bitmaps?.add(bitmap);
@@ -216,7 +217,7 @@ export class Conversion {
       throwIfCancelled(this.context.signal);
       const fileSize = storage.size;
       await target.commit();
-      return { totals, fileSize, ...(hash && { sha256: hash.hex() }) };
+      return { totals, fileSize, digest: digest?.result() };
     } catch (error) {
       if (target.inPlace !== undefined) {
         this.options.onWarning(`"${target.inPlace}" is written in place and is incomplete now`);
@@ -326,6 +327,11 @@ export class Conversion {
       });
   }
 
+  get digestAlgorithm(): DigestAlgorithm | undefined {
+    const { digest } = this.job;
+    return digest === true ? "sha256" : digest || undefined;
+  }
+
   /** Counts the work with the walk of the copy and emits the plan; null without a listener. */
   async plan({ sources, source, target, traits, policy, size }: Ready): Promise<Totals | null> {
     if (!this.context.onEvent) return null;
@@ -336,6 +342,7 @@ export class Conversion {
       sources: sources.summaries,
       target: { path: this.job.target.path, format: target.format.name, ...size },
       totals,
+      ...(this.digestAlgorithm === "sha256" && { hashesAll: true }),
     });
     return totals;
   }

@@ -27,6 +27,8 @@ export type ConvertEvent =
     readonly sources: readonly SourceSummary[];
     readonly target: PlannedTarget;
     readonly totals: Totals;
+    /** Zeroes and skipped bytes are work like data: all bytes are hashed. */
+    readonly hashesAll?: true;
   }
   /** The copy of a piece begins; it ends with an `extent` event that covers the piece. */
   | { readonly type: "begin"; readonly start: number; readonly end: number }
@@ -68,7 +70,7 @@ export type WarningListener = (message: string, harmless?: boolean) => void;
 export type ScanEvent =
   | Exclude<ConvertEvent, { readonly type: "plan" }>
   /** The work by action; emitted once, before the first byte is read. */
-  | { readonly type: "totals"; readonly totals: Totals }
+  | { readonly type: "totals"; readonly totals: Totals; readonly hashesAll?: true }
   /** The share of the phase that is done, from 0 to 1, where the work is not counted in bytes. */
   | { readonly type: "progress"; readonly share: number };
 
@@ -102,8 +104,16 @@ export interface SourceSummary {
   readonly layers: readonly { readonly path: string; readonly format: string; readonly size: number }[];
 }
 
+/** The digest of guest bytes, in hex, under the name of its {@linkcode DigestAlgorithm}; none where none was wanted. */
+export interface DigestMember {
+  /** SHA-256 of all bytes. */
+  readonly sha256?: string;
+  /** The digest `blocks-sha256`. */
+  readonly blocksSha256?: string;
+}
+
 /** Result of a conversion. */
-export interface ConvertSummary {
+export interface ConvertSummary extends DigestMember {
   /** The target, absolute. */
   readonly path: string;
   /** Name of its format. */
@@ -120,8 +130,6 @@ export interface ConvertSummary {
   readonly totals: Totals & { readonly zeroes: number };
   /** Ranges of guest bytes that could not be read and became zeroes. */
   readonly bad: readonly { readonly start: number; readonly end: number }[];
-  /** SHA-256 of the converted guest bytes, in hex, where the job states `digest`. */
-  readonly sha256?: string;
   /** Seconds from the first phase to the last. */
   readonly seconds: number;
 }

@@ -1,5 +1,5 @@
 /**
- * SHA-256 of guest bytes. In a file of its own, because Node's modules take long to load.
+ * Digests of guest bytes. In a file of its own, because Node's modules take long to load.
  *
  * @module
  */
@@ -7,6 +7,25 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { zeroes } from "../formats/mod.ts";
 import type { Hasher } from "./copy/job.ts";
+import type { DigestAlgorithm } from "./job.ts";
+import type { DigestMember } from "./events.ts";
+
+/** The digest of a job. */
+export interface JobDigest {
+  readonly hash: Hasher;
+  /** Returns the digest under the name of its algorithm. Must be the last call. */
+  result(): DigestMember;
+}
+
+/** Returns a new digest. */
+export async function digestBy(algorithm: DigestAlgorithm): Promise<JobDigest> {
+  if (algorithm === "sha256") {
+    const hash = hasherOf();
+    return { hash, result: () => ({ sha256: hash.hex() }) };
+  }
+  const hash = (await import("./blocks_hasher.ts")).blocksHasherOf();
+  return { hash, result: () => ({ blocksSha256: hash.hex() }) };
+}
 
 /**
  * Returns a new SHA-256.

@@ -74,6 +74,13 @@ export interface SizeRule {
   readonly most?: number;
 }
 
+/**
+ * A digest of guest bytes. `sha256`: the SHA-256 of all bytes. `blocks-sha256`: the SHA-256 of a list, which has the SHA-256
+ * digests (32 bytes each) of all blocks of 65,536 guest bytes, the last of which may be shorter, and then the number of
+ * guest bytes, as 8 bytes with the least significant first. It is computed on all processors, and zero blocks cost nothing.
+ */
+export type DigestAlgorithm = "sha256" | "blocks-sha256";
+
 /** A conversion. */
 export interface ConvertJob {
   /** Concatenated in this order; at least one. */
@@ -86,8 +93,11 @@ export interface ConvertJob {
   readonly rateLimit?: number;
   /** Convert only these guest bytes of the sources. Bytes past the end of the sources are left out. */
   readonly range?: { readonly start: number; readonly length?: number };
-  /** Whether to hash the converted guest bytes in the same pass. Bytes that stay in a backing file are read for it. */
-  readonly digest?: boolean;
+  /**
+   * Whether to hash the converted guest bytes in the same pass, and how; true: `sha256`. Bytes that stay in a backing file
+   * are read for it.
+   */
+  readonly digest?: boolean | DigestAlgorithm;
   /** Whether the host copies data that both files store uncompressed, where it can; zeroes in such data are not detected. */
   readonly offload?: boolean;
   /** Whether unreadable ranges become zeroes. */

@@ -277,7 +277,8 @@ export async function compare(
 }
 
 /**
- * Returns the SHA-256 of the guest bytes of an image with its backing chain. Bytes that are known to be zero are not read.
+ * Returns a digest of the guest bytes of an image with its backing chain, by default the SHA-256. Bytes that are known to be
+ * zero are not read. See {@linkcode DigestAlgorithm} for the digest of blocks, which takes seconds for terabytes of zeroes.
  *
  * @throws ImageError as `openDisk`; `cancelled`
  *

@@ -30,6 +30,8 @@ export interface Progress {
   readonly phase: string | undefined;
   /** The planned bytes; absent before the plan. */
   readonly totals: Totals | undefined;
+  /** Whether zeroes and skipped bytes are work like data. */
+  readonly hashesAll: boolean;
   readonly done: Done;
   /** The finished share of the phase, from 0 to 1; absent where bytes count. */
   readonly share: number | undefined;
@@ -46,6 +48,7 @@ export function startProgress(now: number): Progress {
     startedAt: now,
     phase: undefined,
     totals: undefined,
+    hashesAll: false,
     done: { data: 0, zero: 0, skip: 0, zeroes: 0, verified: 0, bad: 0 },
     share: undefined,
     rate: startRate(now),
@@ -61,7 +64,7 @@ export function advance(state: Progress, event: JobEvent, now: number): Progress
     }
     case "plan":
     case "totals":
-      return { ...state, totals: event.totals };
+      return { ...state, totals: event.totals, hashesAll: event.hashesAll === true };
     case "extent":
       return { ...state, done: withExtent(state, event) };
     case "bad":
@@ -96,20 +99,25 @@ export function isInBytes(state: Progress): boolean {
   return state.share === undefined;
 }
 
-/** Returns all the work of the phase: data; where a job has none, its zeroes. */
-export function totalWork({ phase, totals, done, share }: Progress): number {
+/** Returns all the work of the phase: data; where a job has none, its zeroes; all bytes where all are hashed. */
+export function totalWork({ phase, totals, done, share, hashesAll }: Progress): number {
   if (share !== undefined) return 1;
   const { data, zero, skip } = totals ?? { data: 0, zero: 0, skip: 0 };
   // A check that emits no extents has no bar.
   if (phase === "verify") return done.verified > 0 ? data + zero + skip : 0;
+  if (hashesAll) return data + zero + skip;
   return data > 0 ? data : zero;
 }
 
 /** Returns the finished work of the phase, at most all of it. */
 export function doneWork(state: Progress): number {
-  const { phase, totals, done, share } = state;
-  const work = share ?? (phase === "verify" ? done.verified : totals?.data === 0 ? done.zero : done.data);
-  return Math.min(work, totalWork(state));
+  return Math.min(state.share ?? doneBytes(state), totalWork(state));
+}
+
+function doneBytes({ phase, totals, done, hashesAll }: Progress): number {
+  if (phase === "verify") return done.verified;
+  if (hashesAll) return done.data + done.zero + done.skip;
+  return totals?.data === 0 ? done.zero : done.data;
 }
 
 /** Returns the finished work from 0 to 100. A job without work is at 100 as soon as it finishes. */

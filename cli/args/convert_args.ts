@@ -143,7 +143,7 @@ function jobOf(flags: ConvertFlags, sources: readonly ImageSpec[], target: Conve
     ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit }),
     ...(flags.offload && { offload: true }),
     ...(flags.salvage && { salvage: true }),
-    ...(flags.digest && { digest: true }),
+    ...(flags.digest && { digest: flags.digest }),
     ...(flags.allowSectorSizeChange && { allowSectorSizeChange: true }),
     ...(flags.convertGpt && { convertGpt: true }),
     ...(flags.bitmaps && { bitmaps: flags.skipBroken ? "skip-broken" as const : true }),

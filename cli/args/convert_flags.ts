@@ -4,7 +4,8 @@
  * @module
  */
 import { parseNumber, parseSize } from "../../mod.ts";
-import type { SyncMode } from "../../mod.ts";
+import type { DigestAlgorithm, SyncMode } from "../../mod.ts";
+import { digestAlgorithm } from "./digest_algorithm.ts";
 import { type ListItem, parseOptionLists } from "./option_list.ts";
 import { isOn, listOf, textOf } from "./parse_args.ts";
 import { progressForm, refuseObject, syncOf } from "./read_options.ts";
@@ -38,7 +39,7 @@ export interface ConvertFlags {
   readonly rateLimit: number | undefined;
   readonly sync: SyncMode | undefined;
   readonly salvage: boolean;
-  readonly digest: boolean;
+  readonly digest: DigestAlgorithm | undefined;
   readonly allowSectorSizeChange: boolean;
   readonly convertGpt: boolean;
   readonly bitmaps: boolean;
@@ -93,7 +94,8 @@ export function convertFlags(parsed: ParsedArgs): ConvertFlags {
     rateLimit: parse("rate-limit", (value) => parseSize(value, "-r")),
     sync: syncOf(parsed, "target-cache", "-t"),
     salvage: on("salvage"),
-    digest: on("digest"),
+    digest: parse("digest-algorithm", (value) => digestAlgorithm(value, "--digest-algorithm")) ??
+      (on("digest") ? "sha256" : undefined),
     allowSectorSizeChange: on("allow-sector-size-change"),
     convertGpt: on("convert-gpt"),
     bitmaps: on("bitmaps"),

@@ -127,6 +127,12 @@ export const convertCommand: LoadedCommand = {
       group: COPYING,
       help: 'print the SHA-256 of the disk as it is converted, which "diskcast digest" prints for any of its images',
     },
+    {
+      long: "digest-algorithm",
+      arg: "name",
+      group: COPYING,
+      help: "with the digest of this name, as digest --algorithm: sha256 or blocks-sha256",
+    },
     { long: "bitmaps", group: COPYING, help: "copy the persistent dirty bitmaps of the source" },
     { long: "skip-broken-bitmaps", group: COPYING, help: "with --bitmaps: leave out those that cannot be trusted" },
     { short: "r", long: "rate-limit", arg: "rate", group: COPYING, help: "write at most this many bytes a second" },
@@ -244,9 +250,9 @@ async function work(
     await progress.end({ ok: true, code: 0, summary });
     // On a terminal the screen has shown the digest already; a program that reads the output always gets it.
     const shown = progress.writesDigest === true && io.outIsTerminal === true;
-    if (summary.sha256 !== undefined && !shown) {
+    if ((summary.sha256 ?? summary.blocksSha256) !== undefined && !shown) {
       const { digestLine } = await import("../report/results.ts");
-      io.out(digestLine(summary.sha256, job.target.path));
+      io.out(digestLine(summary, job.target.path));
     }
     if (checked && !view.quiet && view.progress !== "json") {
       checked.lines.forEach((line) => io.err(`${visible(line)}\n`));

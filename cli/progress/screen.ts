@@ -178,6 +178,7 @@ export function summaryLines(
     `  file    ${bytesText(summary.fileSize)}, ${summary.format}`,
     `  time    ${timeText(summary.seconds)}${rate}`,
     ...(summary.sha256 === undefined ? [] : [`  sha256  ${summary.sha256}`]),
+    ...(summary.blocksSha256 === undefined ? [] : [`  blocks-sha256  ${summary.blocksSha256}`]),
     `  again   ${visible(command.join(" "))}`,
   ];
 }

@@ -3,12 +3,14 @@
  *
  * @module
  */
-import type { SnapshotInfo } from "../../mod.ts";
+import type { DigestMember, SnapshotInfo } from "../../mod.ts";
 import { threeDigits, visible } from "../../tui/human.ts";
 
-/** Formats a digest as sha256sum does. */
-export function digestLine(sha256: string, path: string): string {
-  return `${sha256}  ${visible(path)}\n`;
+/** Formats a digest as sha256sum does; one of another algorithm with its name, as `sha256sum --tag` does. */
+export function digestLine({ sha256, blocksSha256 }: DigestMember, path: string): string {
+  return sha256 === undefined
+    ? `BLOCKS-SHA256 (${visible(path)}) = ${blocksSha256}\n`
+    : `${sha256}  ${visible(path)}\n`;
 }
 
 /** Formats snapshots as a table with a head, as qemu-img 10 does. */

@@ -14,14 +14,17 @@ import { countTotals } from "./plan.ts";
 export interface CountedCopy extends Omit<CopyJob, "width" | "codecSeconds" | "onEvent"> {
   readonly pool: CodecPool;
   readonly onEvent: ((event: ScanEvent) => void) | undefined;
+  /** As in the event `totals`. */
+  readonly hashesAll?: boolean;
 }
 
 /** Counts and copies, with the phases `plan` and `copy`, and enters the phase `finish`. */
-export async function countAndCopy({ pool, onEvent, ...job }: CountedCopy): Promise<CopyTotals> {
+export async function countAndCopy({ pool, onEvent, hashesAll, ...job }: CountedCopy): Promise<CopyTotals> {
   const { source, traits, policy, throttle } = job;
   if (onEvent) {
     onEvent({ type: "phase", phase: "plan" });
-    onEvent({ type: "totals", totals: await countTotals(source, traits, policy, () => throttle.checkpoint()) });
+    const totals = await countTotals(source, traits, policy, () => throttle.checkpoint());
+    onEvent({ type: "totals", totals, ...(hashesAll && { hashesAll }) });
   }
   onEvent?.({ type: "phase", phase: "copy" });
   const totals = await copy({

@@ -31,14 +31,20 @@ export interface CopyJob {
   readonly hash?: Hasher;
 }
 
-/** Computes the SHA-256 of guest bytes. Calls come in the order of the disk. */
+/** Computes a digest of guest bytes. Calls come in the order of the disk. */
 export interface Hasher {
   /** Hashes `bytes`. */
   data(bytes: Uint8Array): void;
   /** Hashes `length` zero bytes. */
   zeroes(length: number): void;
-  /** Returns the SHA-256 of all bytes, in hex. Must be the last call. */
+  /** Returns the digest of all bytes, in hex. Must be the last call. */
   hex(): string;
+}
+
+/** A digest that is computed from the digests of blocks. */
+export interface BlocksHasher extends Hasher {
+  /** Adds the digests of the blocks of the next `length` bytes, which begin with a block. Only the last block may be short. */
+  blocks(digests: Uint8Array, length: number): void;
 }
 
 /**

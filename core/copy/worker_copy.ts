@@ -71,7 +71,7 @@ async function decompressInto(
 }
 
 /** Returns the file ranges of guest bytes from `start` on, up to the first byte that is in no file workers can open. */
-function fileRangesOf(
+export function fileRangesOf(
   step: Step,
   start: number,
   limit: number,

@@ -12,6 +12,7 @@ import zlibStreams from "../../formats/codec/zlib_streams.ts" with { type: "text
 import errors from "../../formats/errors.ts" with { type: "text" };
 import pageMemory from "../../formats/page_memory.ts" with { type: "text" };
 import zeroes from "../zeroes.ts" with { type: "text" };
+import hashBlocks from "./hash_blocks.ts" with { type: "text" };
 import worker from "./worker.ts" with { type: "text" };
 import workerFiles from "./worker_files.ts" with { type: "text" };
 
@@ -24,6 +25,7 @@ const modules: readonly string[] = [
   compress,
   decompress,
   zeroes,
+  hashBlocks,
   workerFiles,
   worker,
 ];

@@ -39,6 +39,18 @@ export interface DecompressIntoRequest extends WriteRequest {
   readonly clusters: readonly CompressedCluster[];
 }
 
+/** Bytes whose blocks are hashed. */
+export interface HashRequest {
+  /** Their file ranges, in the order of the guest bytes. */
+  readonly from: CopyRequest["from"];
+}
+
+/** The digests of blocks. */
+export interface Hashed extends Pick<Copied, "read" | "decompress" | "write"> {
+  /** One after the other. */
+  readonly digests: Uint8Array;
+}
+
 /** The result of writing. */
 export interface Copied {
   /** Guest bytes that were found to be zero and not written. */
@@ -60,7 +72,8 @@ export type WorkerTask =
   }
   | { readonly verb: "copy"; readonly request: CopyRequest }
   | { readonly verb: "decompressInto"; readonly request: DecompressIntoRequest }
-  | { readonly verb: "compare"; readonly request: CompareRequest };
+  | { readonly verb: "compare"; readonly request: CompareRequest }
+  | { readonly verb: "hash"; readonly request: HashRequest };
 
 /** A batch of tasks for a worker; `slot` is its number. */
 export interface WorkerRequest {
@@ -80,7 +93,7 @@ export interface TaskResult {
    * Of `compress`, the length of the result, -1 where there is none; of `decompress`, whether it gave the wanted
    * length; of `compare`, the first byte that differs, -1 where none does. Null where the task failed.
    */
-  readonly value: number | boolean | Copied | null;
+  readonly value: number | boolean | Copied | Hashed | null;
   readonly seconds: number;
   /** Why the task failed. */
   readonly problem?: string;

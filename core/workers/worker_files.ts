@@ -8,7 +8,16 @@ import { decompressCluster } from "../../formats/codec/decompress.ts";
 import type { Streams } from "../../formats/codec/zlib_streams.ts";
 import { pageMemory } from "../../formats/page_memory.ts";
 import { type BufferSpan, splitZeroes } from "../zeroes.ts";
-import type { CompareRequest, Copied, CopyRequest, DecompressIntoRequest, FileRange } from "./protocol.ts";
+import { BLOCK_DIGEST, blockDigests, HASH_BLOCK, type Sha256 } from "./hash_blocks.ts";
+import type {
+  CompareRequest,
+  Copied,
+  CopyRequest,
+  DecompressIntoRequest,
+  FileRange,
+  Hashed,
+  HashRequest,
+} from "./protocol.ts";
 
 /**
  * Bytes that a worker reads, compares or writes at once: they stay in its cache. One thread alone is fastest with 1
@@ -22,6 +31,8 @@ export interface WorkerFiles {
   decompressInto(request: DecompressIntoRequest, streams: Streams): Copied;
   /** Returns the first byte that differs, counted from the start of both; -1 where none does. */
   compare(request: CompareRequest): number;
+  /** Returns the digests of the blocks of the ranges together; the first block begins with the first range. */
+  hash(request: HashRequest, sha256: Sha256): Hashed;
 }
 
 /** Returns the file access of a worker that opens its files when a request first names them. */
@@ -44,25 +55,33 @@ export function workerFiles(): WorkerFiles {
     return file;
   };
 
+  /** Returns a function that fills its argument with the next bytes of `ranges`. */
+  const rangeReader = (ranges: CopyRequest["from"]) => {
+    let part = 0;
+    let partDone = 0;
+    return (into: Uint8Array): void => {
+      for (let filled = 0; filled < into.length;) {
+        const range = ranges[part];
+        const count = Math.min(range.length - partDone, into.length - filled);
+        readFully(open(range, false), into.subarray(filled, filled + count), range.offset + partDone);
+        filled += count;
+        partDone += count;
+        if (partDone === range.length) [part, partDone] = [part + 1, 0];
+      }
+    };
+  };
+
   return {
     copy(request) {
       const { from, guestStart } = request;
       const writer = zeroSkippingWriter(open(request.to, true), request);
       let read = 0;
-      const end = from.reduce((at, { length }) => at + length, guestStart);
-      let part = 0;
-      let partDone = 0;
+      const end = guestStart + lengthOfAll(from);
+      const readNext = rangeReader(from);
       for (let at = guestStart; at < end;) {
         const piece = bufferOf(0, PIECE_BYTES).subarray(0, Math.min(at - at % PIECE_BYTES + PIECE_BYTES, end) - at);
         const begun = performance.now();
-        for (let filled = 0; filled < piece.length;) {
-          const range = from[part];
-          const count = Math.min(range.length - partDone, piece.length - filled);
-          readFully(open(range, false), piece.subarray(filled, filled + count), range.offset + partDone);
-          filled += count;
-          partDone += count;
-          if (partDone === range.length) [part, partDone] = [part + 1, 0];
-        }
+        readNext(piece);
         read += secondsSince(begun);
         writer.write(piece, at);
         at += piece.length;
@@ -102,7 +121,25 @@ export function workerFiles(): WorkerFiles {
       }
       return -1;
     },
+    hash({ from }, sha256) {
+      const length = lengthOfAll(from);
+      const digests = new Uint8Array(Math.ceil(length / HASH_BLOCK) * BLOCK_DIGEST);
+      const readNext = rangeReader(from);
+      let read = 0;
+      for (let at = 0; at < length; at += PIECE_BYTES) {
+        const piece = bufferOf(0, PIECE_BYTES).subarray(0, Math.min(PIECE_BYTES, length - at));
+        const begun = performance.now();
+        readNext(piece);
+        read += secondsSince(begun);
+        digests.set(blockDigests(piece, sha256), at / HASH_BLOCK * BLOCK_DIGEST);
+      }
+      return { digests, read, decompress: 0, write: 0 };
+    },
   };
+}
+
+function lengthOfAll(ranges: CopyRequest["from"]): number {
+  return ranges.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** Writes guest bytes, except zeroes, into a file. */

@@ -14,6 +14,8 @@ import type {
   CopyRequest,
   DecompressIntoRequest,
   FileRange,
+  Hashed,
+  HashRequest,
   TaskResult,
   WorkerTask,
 } from "./protocol.ts";
@@ -41,6 +43,8 @@ export interface WorkerIo extends Disposable {
    * must.
    */
   compare(request: CompareRequest): Promise<number | null>;
+  /** Hashes blocks; null where the caller must. */
+  hash(request: HashRequest): Promise<Hashed | null>;
 }
 
 /** Most bytes of one request: large enough for few messages, small enough to cancel a job soon. */
@@ -101,6 +105,7 @@ export function workerIo(
       return submit(message, lengthOf(request.clusters)) as Promise<Copied | null>;
     },
     compare: (request) => submit(() => ({ verb: "compare", request }), request.length) as Promise<number | null>,
+    hash: (request) => submit(() => ({ verb: "hash", request }), lengthOf(request.from)) as Promise<Hashed | null>,
     [Symbol.dispose]: () => pool[Symbol.dispose](),
   };
 }

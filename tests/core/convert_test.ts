@@ -420,6 +420,7 @@ Deno.test("salvage, a digest and a rate limit leave nothing to workers", async (
     copy: () => never,
     decompressInto: () => never,
     compare: () => never,
+    hash: () => never,
     [Symbol.dispose]: () => {},
   };
   for (

@@ -168,6 +168,7 @@ const WORKER_PROGRAM: readonly string[] = [
   "core/workers/program.ts",
   "core/workers/worker.ts",
   "core/workers/worker_files.ts",
+  "core/workers/hash_blocks.ts",
   "core/zeroes.ts",
 ];
 

@@ -68,6 +68,15 @@ function copying(events: readonly (readonly [at: number, event: ConvertEvent])[]
   return now === undefined ? state : tick(state, now);
 }
 
+Deno.test("percent counts all bytes where all are hashed", () => {
+  const totals = { data: 10 * MIB, zero: 60 * MIB, skip: 30 * MIB };
+  let state = advance(startProgress(0), { type: "totals", totals, hashesAll: true }, 0);
+  for (const [action, percentage] of [["copy", 10], ["zero", 20], ["skip", 30]] as const) {
+    state = advance(state, extent(0, 10 * MIB, action), 1);
+    assert.equal(percent(state), percentage);
+  }
+});
+
 Deno.test("percent counts data alone", () => {
   assert.equal(percent(copying()), 0);
   assert.equal(percent(copying([[1, extent(0, 25 * MIB)]])), 25);

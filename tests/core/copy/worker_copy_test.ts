@@ -47,6 +47,7 @@ function fakeWorkers(copied: Copied | null, accepts = true) {
     copy: (request) => Promise.resolve((copies.push(request), copied)),
     decompressInto: (request) => Promise.resolve((decompresses.push(request), copied)),
     compare: () => Promise.resolve(null),
+    hash: () => Promise.resolve(null),
     [Symbol.dispose]: () => {},
   };
   return { io, offered, copies, decompresses };

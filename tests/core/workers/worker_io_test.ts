@@ -241,6 +241,7 @@ Deno.test("a disk is compared beside workers; the first difference counts, which
       decompressInto: () => Promise.resolve(null),
       // Says nothing until all that follows has been compared.
       compare: () => new Promise((resolve) => answered = resolve),
+      hash: () => Promise.resolve(null),
       [Symbol.dispose]: () => {},
     };
     let reads = 0;
