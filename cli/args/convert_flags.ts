@@ -5,10 +5,9 @@
  */
 import { parseNumber, parseSize } from "../../mod.ts";
 import type { DigestAlgorithm, SyncMode } from "../../mod.ts";
-import { digestAlgorithm } from "./digest_algorithm.ts";
 import { type ListItem, parseOptionLists } from "./option_list.ts";
 import { isOn, listOf, textOf } from "./parse_args.ts";
-import { progressForm, refuseObject, syncOf } from "./read_options.ts";
+import { digestAlgorithm, progressForm, refuseObject, syncOf } from "./read_options.ts";
 import { usageError } from "./usage.ts";
 import type { ProgressForm } from "../progress/progress.ts";
 import type { ParsedArgs } from "../commands/command.ts";

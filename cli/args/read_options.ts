@@ -5,7 +5,7 @@
  * @module
  */
 import { allFormats, ImageError } from "../../mod.ts";
-import type { ImageSpec, OpenDiskOptions, SyncMode } from "../../mod.ts";
+import type { DigestAlgorithm, ImageSpec, OpenDiskOptions, SyncMode } from "../../mod.ts";
 import { type SourceImage, sourceImage } from "./image_opts.ts";
 import type { OptionTree } from "./option_tree.ts";
 import { isOn, listOf, textOf } from "./parse_args.ts";
@@ -284,4 +284,20 @@ export function progressView(parsed: ParsedArgs): ProgressView {
     accessible: isOn(parsed, "accessible"),
     quiet,
   };
+}
+
+/** Names of digests, in the order of the help. */
+const DIGESTS: readonly DigestAlgorithm[] = ["sha256", "blocks-sha256"];
+
+/**
+ * Returns the digest with the given name.
+ *
+ * @throws ImageError `usage` where there is none
+ */
+export function digestAlgorithm(name: string, option: string): DigestAlgorithm {
+  const found = DIGESTS.find((one) => one === name);
+  if (found === undefined) {
+    throw usageError(`Unknown digest "${name}" in ${option}: it must be ${DIGESTS.join(" or ")}`);
+  }
+  return found;
 }

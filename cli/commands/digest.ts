@@ -4,10 +4,10 @@
  * @module
  */
 import { digest, type DigestAlgorithm, type DigestSummary, imageFiles, parseNumber } from "../../mod.ts";
-import { digestAlgorithm } from "../args/digest_algorithm.ts";
 import { parseSnapshot } from "../args/option_list.ts";
 import { textOf } from "../args/parse_args.ts";
 import {
+  digestAlgorithm,
   formatOption,
   type ImagesToRead,
   imagesToRead,

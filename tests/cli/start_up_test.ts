@@ -98,7 +98,7 @@ Deno.test("convert loads the reading part of the source's format and the writing
   await Deno.writeFile(raw, new Uint8Array(1 << 20).fill(7, 0, 4096));
   const args = ["convert", "-f", "raw", "-O", "qcow2", raw, folder.file("b.qcow2")];
   const modules = await evaluated(args, { read: [folder.path], write: [folder.path] });
-  assertFew(modules, 140);
+  assertFew(modules, 142);
   assert.deepEqual([formatsIn(modules), packagesIn(modules)], [["qcow2"], []]);
   // A new image without compression, preallocation and bitmaps needs neither their modules nor those that read images.
   const needless = /qcow2\/(open|edit|clusters\/(decompress|compress|preallocate)|bitmaps\/\w+|snapshots\/\w+)\.ts$/;
