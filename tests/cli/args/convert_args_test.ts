@@ -157,7 +157,10 @@ for (const [args, progress, quiet = false] of views) {
   Deno.test(`convert ${args} shows ${progress}`, async () => {
     const request = await parsed(args.split(" "));
     assert(request.kind === "job");
-    assert.deepEqual(request.view, { progress, quiet, printPermissions: false, warnings: [] });
+    const { withoutScreen, ...view } = request.view;
+    assert.deepEqual(view, { progress, quiet, printPermissions: false, warnings: [] });
+    // -p states the form where --progress=live finds no terminal.
+    assert.equal(withoutScreen, /(^| )(-p|--progress) /.test(args) ? "qemu" : undefined);
     assert.deepEqual(request.job, { sources: [A], target: RAW });
   });
 }

@@ -24,7 +24,7 @@ const rejected: readonly (readonly [args: string, message: RegExp])[] = [
   ["-t fast a b", /"fast" as the cache mode of -t: it must be none, off/],
   ["-T fast a b", /"fast" as the cache mode of -T/],
   ["-t toString a b", /cache mode of -t/],
-  ["--progress=fast a b", /progress as "fast": it must be auto, screen, bar, plain, json, none/],
+  ["--progress=fast a b", /progress as "fast": it must be auto, live, screen, bar, plain, json, none/],
   // Combinations.
   ["--skip-broken-bitmaps a b", /--skip-broken-bitmaps without --bitmaps/],
   ["--target-image-opts a file.filename=b", /--target-image-opts without -n/],
