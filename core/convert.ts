@@ -94,8 +94,7 @@ export class Conversion {
 
   async run(stack: AsyncDisposableStack): Promise<ConvertSummary> {
     const ready = await this.prepare(stack);
-    const planned = await this.plan(ready);
-    const { totals, fileSize, digest } = await this.fill(ready, planned, stack);
+    const { totals, fileSize, digest } = await this.copyPlanned(ready, stack);
     return {
       path: resolve(this.job.target.path),
       format: ready.target.format.name,
@@ -106,6 +105,21 @@ export class Conversion {
       ...digest,
       seconds: (performance.now() - this.begun) / 1000,
     };
+  }
+
+  /** Plans and copies. The error of a file that is cut off states how many bytes of the disk are missing. */
+  async copyPlanned(ready: Ready, stack: AsyncDisposableStack) {
+    try {
+      return await this.fill(ready, await this.plan(ready), stack);
+    } catch (error) {
+      if (this.job.salvage || !(error instanceof ImageError && error.kind === "corrupt")) throw error;
+      const { withMissingBytes } = await import("./open/missing_bytes.ts");
+      let found: unknown = error;
+      for (const { layers } of ready.sources.images) {
+        for (const { disk } of layers) found = await withMissingBytes(found, disk);
+      }
+      throw found;
+    }
   }
 
   /** Opens the sources and starts the target; copies nothing. */

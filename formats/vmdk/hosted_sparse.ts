@@ -46,6 +46,13 @@ export async function openHostedSparse(
   return { header, hasFooter, streamEnd, directory, map: mapOf(header, directory, storage, tableCache) };
 }
 
+/** Returns the header of a stream whose footer is missing, because the file is cut off; `null` for other files. */
+export async function headerOfTruncatedStream(storage: Storage): Promise<SparseHeader | null> {
+  const header = await readHeader(storage, 0);
+  const isStream = header.directory === null && header.compressed && (header.flags & FLAG.markers) !== 0;
+  return isStream && await findFooter(storage) === null ? header : null;
+}
+
 /** Returns the size of a grain table in bytes. */
 export function tableBytesOf({ entriesPerTable }: SparseHeader): number {
   return entriesPerTable * 4;

@@ -17,8 +17,8 @@ import { openCowd } from "./cowd.ts";
 import { type Descriptor, NO_PARENT } from "./descriptor.ts";
 import { type ExtentFileInfo, infoOf } from "./info.ts";
 import { grainExtentAt, type GrainMap } from "./grain_directory.ts";
-import { COWD_MAGIC, FLAG, isSeSparse, SPARSE_MAGIC } from "./header.ts";
-import { openHostedSparse } from "./hosted_sparse.ts";
+import { COWD_MAGIC, FLAG, isSeSparse, SPARSE_MAGIC, type SparseHeader } from "./header.ts";
+import { headerOfTruncatedStream, openHostedSparse } from "./hosted_sparse.ts";
 import { baseName, type ExtentFile, readLayout } from "./extent_files.ts";
 import { compressedReader, type GrainReader, uncompressedReader } from "./grain_reader.ts";
 import { openSeSparse } from "./sesparse.ts";
@@ -142,7 +142,7 @@ async function openExtentFile(extentFile: ExtentFile<Storage>, shared: Shared): 
       ...flatFile(storage, extentFile.fileOffset),
     };
   }
-  const { map, reader, format } = await openSparse(storage, shared);
+  const { map, reader, format, extentAt } = await openSparse(storage, shared);
   if (map.size < size) {
     const message = `Cannot open "${storage.label}": it holds ${map.size} guest bytes, and the descriptor says ${size}`;
     throw corrupt(message, storage.label);
@@ -152,7 +152,7 @@ async function openExtentFile(extentFile: ExtentFile<Storage>, shared: Shared): 
     ...range,
     clusterSize: map.grainBytes,
     info,
-    extentAt: (start, limit) => grainExtentAt(map, start, limit),
+    extentAt: extentAt ?? ((start, limit) => grainExtentAt(map, start, limit)),
     ...reader,
   };
 }
@@ -184,16 +184,47 @@ function flatFile(storage: Storage, fileOffset: number): ReadMethods {
   };
 }
 
+/** An open sparse extent file. */
+interface OpenSparse {
+  readonly map: GrainMap;
+  readonly reader: GrainReader;
+  readonly format: string;
+  /** Absent: as the map states. */
+  readonly extentAt?: OpenExtentFile["extentAt"];
+}
+
+/** Opens a stream that is cut off: its grains are read, and the data after them is missing. */
+async function openTruncatedStream(
+  storage: Storage,
+  header: SparseHeader,
+  decompress: Decompressor,
+): Promise<OpenSparse> {
+  const { readTruncatedStream, truncatedReader } = await import("./truncated_stream.ts");
+  const stream = await readTruncatedStream(storage, header);
+  const { extentAt, ...reader } = truncatedReader(
+    stream,
+    storage,
+    compressedReader(stream.map, storage, true, decompress),
+  );
+  return { map: stream.map, reader, format: "SPARSE", extentAt };
+}
+
 /** Opens a sparse extent file, whose type its magic states. */
 async function openSparse(
   storage: Storage,
   { tableCache, decompress, onWarning }: Shared,
-): Promise<{ readonly map: GrainMap; readonly reader: GrainReader; readonly format: string }> {
+): Promise<OpenSparse> {
   const head = new Uint8Array(Math.min(16, storage.size));
   await storage.readAt(head, 0);
   const magic = head.length >= 4 ? viewOf(head).getUint32(0, true) : 0;
   if (magic === SPARSE_MAGIC) {
-    const { map, header, streamEnd } = await openHostedSparse(storage, tableCache);
+    const opened = await openHostedSparse(storage, tableCache).catch(async (error: unknown) => {
+      const header = await headerOfTruncatedStream(storage);
+      if (header === null) throw error;
+      return header;
+    });
+    if (!("map" in opened)) return await openTruncatedStream(storage, opened, decompress);
+    const { map, header, streamEnd } = opened;
     if (streamEnd < storage.size) {
       onWarning(
         `"${storage.label}" is too long: ${storage.size - streamEnd} bytes after the end of its stream are ignored`,

@@ -200,3 +200,34 @@ Deno.test("a fixed VHD without its footer says how to read what is left", async 
   const { stderr } = await diskcast("convert", "-f", "vpc", "-O", "raw", folder.file("a.vpc"), folder.file("b.raw"));
   assert.match(stderr, /-f raw reads what is left/);
 });
+
+Deno.test("a cut streamOptimized VMDK: the whole grains before the cut are found by their markers", async () => {
+  const GRAIN = 65536;
+  await using folder = await scratch();
+  const disk = await truncated(folder, { format: "vmdk", options: { subformat: "streamOptimized" } }, 700_001);
+  const sources = [folder.file("a.vmdk")];
+  if (hasQemu) {
+    const other = folder.file("q.vmdk");
+    const options = ["-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"];
+    await qemuImgOk("convert", ...options, folder.file("source.raw"), other);
+    await Deno.truncate(other, (await Deno.stat(other)).size - 700_001);
+    sources.push(other);
+  }
+  for (const path of sources) {
+    const target = { path: folder.file("b.raw"), format: "raw" };
+    for (const onEvent of [() => {}, undefined]) {
+      await assert.rejects(convert({ sources: [{ path, format: "vmdk" }], target }, onEvent ? { onEvent } : {}), {
+        kind: "corrupt",
+        message: /bytes of the disk are missing in all/,
+      });
+    }
+    const { copy, bad } = await salvaged(folder, path, "vmdk");
+    assert.equal(bad.length, 1);
+    const [{ start, end }] = bad;
+    assert.equal(end, SIZE);
+    assert.ok(start % GRAIN === 0 && SIZE - start < 700_001 + 2 * GRAIN, `${start}`);
+    assert.equal(Buffer.compare(copy.subarray(0, start), disk.subarray(0, start)), 0);
+    assert.ok(copy.subarray(start).every((byte) => byte === 0));
+    await Deno.remove(folder.file("copy.raw"));
+  }
+});

@@ -87,7 +87,8 @@ const plainRows: readonly Row[] = [
 ];
 
 const compressedRows: readonly Row[] = [
-  ["a footer of another magic", footer, "00", "corrupt"],
+  // The grains are found by their markers.
+  ["a footer of another magic", footer, "00", "reads"],
   ["a footer of another version", footer + 4, u32(9), "unsupported"],
   ["a footer of another capacity", footer + 12, u64(2 ** 30), "corrupt"],
   ["a footer of another grain size", footer + 20, u64(32), "corrupt"],
