@@ -14,7 +14,7 @@ import {
 } from "./answers.ts";
 import { deviceListLines, deviceProblem } from "./devices.ts";
 import { targetPermission, type WizardHost } from "./host.ts";
-import { isPattern, namesHome, nearestNames, pathOfText, patternOf, splitPath } from "./paths.ts";
+import { isPattern, namesHome, nearestNames, pathOfText, patternOf, splitPath, wordsOf } from "./paths.ts";
 import { LEAVE, type Navigation } from "./prompter.ts";
 import { brokenLines, folderQuestion, sourceLines } from "./questions.ts";
 import { answersOfEach, folderOf, type OpenedSource, suggestedFolder } from "./targets.ts";
@@ -49,14 +49,23 @@ function namesFor(typed: string, host: WizardHost) {
   return { folder, begin, names };
 }
 
-/** Returns the paths that a source stands for: those of a pattern, or itself. */
+/** Returns the paths that a text stands for: those of a pattern, those of several words, or itself. */
 function pathsOf(text: string, host: WizardHost): readonly string[] {
   const path = resolvedPath(text, host);
+  if (host.exists(path)) return [path];
+  const words = wordsOf(text, WINDOWS);
+  // A name with spaces stays one name, unless every word is a file or a pattern.
+  const lists = words.map((word) => matching(resolvedPath(word, host), host));
+  if (words.length > 1 && lists.every((paths) => paths.length > 0 && paths.every(host.exists))) return lists.flat();
+  return matching(path, host);
+}
+
+/** Returns the files of a pattern; a path that is none stands for itself. */
+function matching(path: string, host: WizardHost): readonly string[] {
   if (!isPattern(path) || host.exists(path)) return [path];
   const [folder, pattern] = splitPath(path, WINDOWS);
-  return host.names(folder).filter(patternOf(pattern)).filter((name) => !name.endsWith("/")).map((name) =>
-    folder + name
-  );
+  const matches = patternOf(pattern);
+  return host.names(folder).filter((name) => matches(name) && !name.endsWith("/")).map((name) => folder + name);
 }
 
 const HOME_PROBLEM =

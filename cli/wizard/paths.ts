@@ -108,6 +108,15 @@ export function completed(typed: string, names: readonly string[]): string {
   return first.slice(0, Math.max(end, typed.length));
 }
 
+/**
+ * Splits a text into words as a shell does, at spaces that are not in quotes or after a backslash. The words keep their
+ * quotes, for {@linkcode pathOfText}.
+ */
+export function wordsOf(text: string, windows: boolean): string[] {
+  const word = windows ? /(?:"[^"]*"|[^\s"])+/g : /(?:"[^"]*"|'[^']*'|\\.|[^\s"'\\])+/gs;
+  return text.match(word) ?? [];
+}
+
 /** Returns whether a typed path has the marks of a pattern. */
 export function isPattern(path: string): boolean {
   return /[*?]/.test(path);

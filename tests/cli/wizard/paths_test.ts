@@ -8,6 +8,7 @@ import {
   pathOfText,
   patternOf,
   splitPath,
+  wordsOf,
 } from "../../../cli/wizard/paths.ts";
 
 const host = { home: "/home/ada", windows: false, exists: (path: string) => path === "odd\\ name " };
@@ -79,4 +80,15 @@ Deno.test("patterns", () => {
   assert.deepEqual(names.filter(patternOf("?.vmdk")), ["a.vmdk", "b.vmdk"]);
   assert.deepEqual(names.filter(patternOf("a+.*")), ["a+.vmdk"]);
   assert.deepEqual(names.filter(patternOf(".*")), [".c.vmdk"]);
+});
+
+Deno.test("words of several dropped files", () => {
+  assert.deepEqual(wordsOf("'a b.vmdk' c.vmdk \"d e\" f\\ g.vmdk ", false), [
+    "'a b.vmdk'",
+    "c.vmdk",
+    '"d e"',
+    "f\\ g.vmdk",
+  ]);
+  assert.deepEqual(wordsOf('C:\\a.vmdk "C:\\b c.vmdk"', true), ["C:\\a.vmdk", '"C:\\b c.vmdk"']);
+  assert.deepEqual(wordsOf("  ", false), []);
 });

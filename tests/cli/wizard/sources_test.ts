@@ -119,6 +119,8 @@ Deno.test("several sources: one destination, targets of their own, those that ca
   // A pattern that is typed.
   const typed = await asked(["/d/*.vmdk", "azure", "/out", "yes", "run"], plain, host);
   assert.equal(typed.jobs?.length, 2);
+  const dropped = await asked(["'/d/a.vmdk' /d/b.vmdk ", "azure", "/out", "yes", "run"], plain, host);
+  assert.deepEqual(dropped.jobs?.map((args) => args.at(-2)), ["/d/a.vmdk", "/d/b.vmdk"]);
 });
 
 Deno.test("the summary of several conversions", () => {
