@@ -18,6 +18,11 @@ export interface ImageSpec {
   readonly offset?: number;
   /** Bytes of the file that belong to the image. Default: to the end of the file. */
   readonly size?: number;
+  /**
+   * Which field states the size of the disk, where the format has two that may differ (VHD). Default: by the program that
+   * created the image.
+   */
+  readonly sizeRule?: "geometry" | "current" | undefined;
   /** Opened in place of the backing file that the image names; `null`: none is opened. */
   readonly backing?: ImageSpec | null;
   /** Opened in place of the data file that the image names. */

@@ -156,6 +156,8 @@ export interface Measured {
 export interface OpenContext {
   /** The internal snapshot to open instead of the current state. */
   readonly snapshot?: SnapshotChoice | undefined;
+  /** Which field states the size of the disk, where the format has two; default: by the creator of the image. */
+  readonly sizeRule?: "geometry" | "current" | undefined;
   /** Decompresses clusters, perhaps on other cores: a disk submits many before it waits. */
   readonly decompressor: Decompressor;
   /** Opens a further file that the image names (data file, extent file); the engine decides whether it may. */

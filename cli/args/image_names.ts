@@ -8,6 +8,23 @@ import { usageError } from "./usage.ts";
 /** Protocols for a file of this machine. */
 const FILE_PROTOCOLS = ["file", "host_device"];
 
+/** Protocols of QEMU that cannot be opened here, and the way round. */
+const WAYS: readonly (readonly [protocols: readonly string[], way: string])[] = [
+  [["rbd"], 'map the image with "rbd map" and name the block device, or export it with "rbd export"'],
+  [["iscsi", "iser"], 'log in with "iscsiadm", and name the block device'],
+  [
+    ["nbd", "nbd+tcp", "nbd+unix", "nbds"],
+    'connect with "nbd-client" and name the block device, or copy with "nbdcopy"',
+  ],
+  [["ssh", "sftp"], "copy the file with scp, or mount the folder with sshfs"],
+  [["http", "https", "ftp", "ftps"], "download the file first"],
+  [["nfs", "gluster", "gluster+tcp", "gluster+unix"], "mount the file system, and name the file in it"],
+  [["nvme"], "name the block device of the kernel, such as /dev/nvme0n1"],
+  [["vvfat", "fat"], "make a disk image of the folder first, with mkfs.fat and mcopy"],
+  [["null-co", "null-aio"], 'make a file of zeroes with "truncate -s SIZE FILE", which takes no space'],
+  [["blkdebug", "blkverify", "blklogwrites", "quorum", "replication"], "it changes no data: name the file itself"],
+];
+
 /** A path, or the text of a JSON description. */
 export type NameParts = { readonly path: string } | { readonly json: string };
 
@@ -40,6 +57,16 @@ export function nameParts(name: string, windows: boolean): NameParts {
   const rest = name.slice(protocol.length + 1);
   if (protocol === "json") return { json: rest };
   if (FILE_PROTOCOLS.includes(protocol) && rest !== "") return { path: rest };
+  // blkdebug:CONFIG:FILE without a configuration is the file.
+  if (protocol === "blkdebug" && rest.startsWith(":") && rest !== ":") return nameParts(rest.slice(1), windows);
+  const way = WAYS.find(([protocols]) => protocols.includes(protocol))?.[1];
+  if (way !== undefined) {
+    throw usageError(
+      `Unknown protocol "${protocol}" in the file name "${name}": QEMU opens it, but here only local files and block ` +
+        `devices can be opened; ${way}`,
+      name,
+    );
+  }
   throw usageError(
     `Unknown protocol "${protocol}" in the file name "${name}": only local files can be opened;` +
       ` if this is the name of a file, write "./${name}"`,

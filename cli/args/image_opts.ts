@@ -14,6 +14,27 @@ import { formatOfOption, usageError } from "./usage.ts";
 /** Protocol drivers of QEMU for files of this host: they name no image format. */
 const FILE_DRIVERS = ["file", "host_device", "host_cdrom"];
 
+/**
+ * Filter drivers of QEMU through which data passes unchanged, their child, and those of their keys that change no data: the
+ * image is what the child is.
+ */
+const FILTERS: { readonly [driver: string]: { readonly child: string; readonly keys: readonly string[] } } = {
+  "blkdebug": {
+    child: "image",
+    keys: [
+      "align",
+      "max-transfer",
+      "opt-write-zero",
+      "max-write-zero",
+      "opt-discard",
+      "max-discard",
+    ],
+  },
+  "copy-on-read": { child: "file", keys: [] },
+  "compress": { child: "file", keys: [] },
+  "preallocate": { child: "file", keys: ["prealloc-align", "prealloc-size"] },
+};
+
 /** A source, named or described. */
 export interface SourceImage {
   readonly image: ImageSpec;
@@ -81,6 +102,7 @@ export function sourceFromOptions(tree: OptionTree): SourceImage {
 export function editedFromOptions(tree: OptionTree, writes: boolean): SourceImage {
   const described = describedImage(fieldsOf(tree), writes);
   const { offset, size } = described.image;
+  refuseSizeRule(described.image);
   if (offset === undefined && size === undefined) return described;
   throw usageError("Cannot honour offset and size: an image that is changed or checked must be a whole file");
 }
@@ -92,6 +114,7 @@ export function editedFromOptions(tree: OptionTree, writes: boolean): SourceImag
  */
 export function targetFromOptions(tree: OptionTree): DescribedTarget {
   const { image } = describedImage(fieldsOf(tree), true);
+  refuseSizeRule(image);
   if (image.dataFile !== undefined) {
     throw usageError("Cannot honour data-file for the target: the data file that the image names is used");
   }
@@ -108,6 +131,11 @@ export function targetFromOptions(tree: OptionTree): DescribedTarget {
 function describedImage(fields: Fields, writable: boolean): SourceImage {
   const driver = fields.text("driver");
   const forceShare = takeCommon(fields, writable);
+  const filtered = driver === undefined ? undefined : filteredNode(driver, fields);
+  if (filtered !== undefined) {
+    const inner = describedImage(filtered, writable);
+    return { ...inner, forceShare: forceShare ?? inner.forceShare };
+  }
   if (driver !== undefined && FILE_DRIVERS.includes(driver)) {
     const path = filename(fields);
     fields.done("driver, filename, read-only, force-share, node-name");
@@ -115,6 +143,7 @@ function describedImage(fields: Fields, writable: boolean): SourceImage {
   }
   const inner = fileWindow(fields.group("file", "filename"), writable);
   const file = driver === "raw" ? windowed(fields, inner) : inner;
+  const sizeRule = driver === "vpc" ? vpcSizeRule(fields) : undefined;
   const backing = backingOf(fields);
   const dataFile = dataFileOf(fields, writable);
   const mayBeQcow2 = driver === undefined || driver === "qcow2";
@@ -122,6 +151,7 @@ function describedImage(fields: Fields, writable: boolean): SourceImage {
   fields.done(
     "driver, file.*, backing.*, data-file.*, read-only, force-share, node-name" +
       (driver === "raw" ? ", offset, size" : "; offset and size go with driver=raw") +
+      (driver === "vpc" ? "; force_size_calc" : "") +
       (mayBeQcow2 ? "; QEMU's keys of qcow2" : ""),
   );
   const image: ImageSpec = {
@@ -129,8 +159,56 @@ function describedImage(fields: Fields, writable: boolean): SourceImage {
     ...(driver !== undefined && { format: driver }),
     ...(backing !== undefined && { backing }),
     ...(dataFile !== undefined && { dataFile }),
+    ...(sizeRule !== undefined && { sizeRule }),
   };
   return { image, forceShare };
+}
+
+/** Returns the child of a filter, whose own keys are read; `undefined` for another driver. */
+function filteredNode(driver: string, fields: Fields): Fields | undefined {
+  const filter = FILTERS[driver];
+  if (filter === undefined) return undefined;
+  for (const key of filter.keys) fields.size(key);
+  const config = driver === "blkdebug" ? fields.text("config") : undefined;
+  if (config) throw usageError(`Cannot honour ${fields.name("config")}: errors are not injected here`);
+  const child = fields.group(filter.child, "filename");
+  fields.done([`driver, ${filter.child}.*`, ...filter.keys, "read-only, force-share, node-name"].join(", "));
+  return child;
+}
+
+/** Reads which field of a VHD states the size of its disk. */
+function vpcSizeRule(fields: Fields): ImageSpec["sizeRule"] {
+  const text = fields.text("force_size_calc");
+  if (text === undefined || text === "auto") return undefined;
+  if (text === "chs" || text === "current_size") return text === "chs" ? "geometry" : "current";
+  throw usageError(
+    `Cannot use "${text}" for ${fields.name("force_size_calc")}: it must be auto, chs or current_size`,
+  );
+}
+
+function refuseSizeRule({ sizeRule }: ImageSpec): void {
+  if (sizeRule === undefined) return;
+  throw usageError(`Cannot honour "force_size_calc": it is for sources, and a VHD that is changed keeps its size`);
+}
+
+/** Keys of QEMU's caches and requests, on which no result here depends, and their values. */
+const TUNING: { readonly [key: string]: readonly string[] } = {
+  "discard": ["ignore", "off", "unmap", "on"],
+  "detect-zeroes": ["off", "on", "unmap"],
+  "aio": ["threads", "native", "io_uring"],
+};
+
+function takeTuning(fields: Fields): void {
+  for (const [key, values] of Object.entries(TUNING)) {
+    const value = fields.text(key);
+    if (value === undefined || values.includes(value)) continue;
+    throw usageError(`Cannot use "${value}" for ${fields.name(key)}: it must be ${values.join(", ")}`);
+  }
+  fields.flag("auto-read-only");
+  if (fields.type("cache") !== "group") return;
+  const cache = fields.group("cache", "direct");
+  for (const key of ["direct", "no-flush", "writeback"]) cache.flag(key);
+  cache.done("direct, no-flush, writeback");
 }
 
 /**
@@ -138,6 +216,7 @@ function describedImage(fields: Fields, writable: boolean): SourceImage {
  */
 function takeCommon(fields: Fields, writable: boolean): boolean | undefined {
   fields.text("node-name");
+  takeTuning(fields);
   const readOnly = fields.flag("read-only");
   if (readOnly !== undefined && readOnly === writable) {
     const must = writable
@@ -161,6 +240,8 @@ interface FileWindow {
 function fileWindow(fields: Fields, writable: boolean): FileWindow {
   const driver = fields.text("driver") ?? "file";
   takeCommon(fields, writable);
+  const filtered = filteredNode(driver, fields);
+  if (filtered !== undefined) return fileWindow(filtered, writable);
   if (driver === "raw") {
     const window = windowed(fields, fileWindow(fields.group("file", "filename"), writable));
     fields.done("driver, offset, size, file.*, read-only, node-name");

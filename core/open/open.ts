@@ -161,6 +161,7 @@ class ChainOpener {
     const format = await this.formatOf(storage, spec, namedBy);
     const disk = await format.open(storage, {
       ...(spec.snapshot && { snapshot: checkSnapshots(format, spec.snapshot, path) }),
+      ...(spec.sizeRule && { sizeRule: spec.sizeRule }),
       decompressor: this.options.decompressor,
       openNamed: (file) => this.openNamed(file, { path, spec, opened }),
       onWarning: this.options.onWarning,

@@ -27,6 +27,9 @@ const CHECKSUM_AT = 64;
 /** Creators whose images have the size of the geometry. */
 const GEOMETRY_CREATORS: ReadonlySet<string> = new Set(["vpc ", "qemu"]);
 
+/** Which field of a footer states the size of the disk. */
+export type SizeRule = "geometry" | "current";
+
 /** The fields of a footer that this program uses. Sizes are guest bytes. */
 export interface Footer {
   /** File offset of the dynamic disk header; `null` for a fixed image. */
@@ -119,10 +122,14 @@ function fieldOf(view: DataView, at: number, what: string, label: string): numbe
  * assert.equal(guestSize({ creator: "vpc ", currentSize: 10 << 20, geometry }), 10_479_616);
  * ```
  */
-export function guestSize({ creator, currentSize, geometry }: Pick<Footer, "creator" | "currentSize" | "geometry">) {
+export function guestSize(
+  { creator, currentSize, geometry }: Pick<Footer, "creator" | "currentSize" | "geometry">,
+  rule?: SizeRule,
+): number {
   const current = currentSize - currentSize % SECTOR;
   const sectors = sectorsOf(geometry);
-  const byGeometry = GEOMETRY_CREATORS.has(creator) && sectors !== 0 && sectors !== sectorsOf(LARGEST);
+  const statesSize = sectors !== 0 && sectors !== sectorsOf(LARGEST);
+  const byGeometry = rule === "geometry" || rule === undefined && GEOMETRY_CREATORS.has(creator) && statesSize;
   return byGeometry ? sectors * SECTOR : current;
 }
 

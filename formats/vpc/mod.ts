@@ -16,7 +16,7 @@ export const vpc: Format = {
   maxSize: MAX_SIZE,
   has: { backing: true, overlays: false, compression: false, snapshots: false, bitmaps: false },
   probe,
-  open: async (storage) => (await import("./open.ts")).openVpc(storage),
+  open: async (storage, { sizeRule }) => (await import("./open.ts")).openVpc(storage, sizeRule),
   createOptions: CREATE_OPTIONS,
   checkPlan,
   create: async (storage, plan) => (await import("./create.ts")).createVpc(storage, plan),

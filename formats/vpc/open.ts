@@ -16,6 +16,7 @@ import { type TableCache, tableCache } from "../shared/table_cache.ts";
 import { uuidText } from "../shared/uuid.ts";
 import { isSet, sameBitsEnd } from "./sector_bitmap.ts";
 import { DYNAMIC, EPOCH, FIXED } from "./footer.ts";
+import type { SizeRule } from "./footer.ts";
 import { type Blocks, readImage, truncatedBlockOffset, type VpcImage } from "./structures.ts";
 import { readParent } from "./parent_locator.ts";
 
@@ -36,8 +37,8 @@ const BITMAP_CACHE_BYTES = 1 << 20;
  * await assert.rejects(openVpc(new MemoryStorage(new Uint8Array(1000))), { kind: "corrupt" });
  * ```
  */
-export async function openVpc(storage: Storage): Promise<Disk> {
-  const image = await readImage(storage);
+export async function openVpc(storage: Storage, sizeRule?: SizeRule): Promise<Disk> {
+  const image = await readImage(storage, undefined, sizeRule);
   const { blocks, size, footer } = image;
   const backing = image.parent === null ? null : await readParent(image.parent, storage);
   return {

@@ -18,6 +18,7 @@ import {
   footerState,
   guestSize,
   OLD_FOOTER_BYTES,
+  type SizeRule,
   typeOf,
 } from "./footer.ts";
 import { decodeParent, type ParentFields } from "./parent_locator.ts";
@@ -67,9 +68,9 @@ export type Tolerate = (what: string, fileOffset: number) => void;
  *   error is thrown
  * @throws ImageError `corrupt` where it contradicts the specification, `unsupported` for another version or type
  */
-export async function readImage(storage: Storage, tolerate?: Tolerate): Promise<VpcImage> {
+export async function readImage(storage: Storage, tolerate?: Tolerate, sizeRule?: SizeRule): Promise<VpcImage> {
   const found = await findFooter(storage, tolerate);
-  const size = guestSize(found.footer);
+  const size = guestSize(found.footer, sizeRule);
   if (found.footer.headerOffset === null) {
     if (size <= found.endOffset) return { ...found, size, blocks: null, parent: null };
     throw corrupt(

@@ -53,6 +53,17 @@ const described: readonly (readonly [text: string, image: unknown])[] = [
     format: "qcow2",
   }],
   ["file.filename=X,overlap-check=all", { path: "X" }],
+  ["file.filename=X,cache.direct=on,cache.no-flush=off,discard=unmap,detect-zeroes=on,file.aio=native", { path: "X" }],
+  ["driver=qcow2,file.driver=blkdebug,file.align=4k,file.image.driver=file,file.image.filename=X", {
+    path: "X",
+    format: "qcow2",
+  }],
+  ["driver=blkdebug,image.driver=qcow2,image.file.filename=X", { path: "X", format: "qcow2" }],
+  ["driver=copy-on-read,file.driver=qcow2,file.file.filename=X", { path: "X", format: "qcow2" }],
+  ["driver=qcow2,file.driver=preallocate,file.prealloc-size=1M,file.file.filename=X", { path: "X", format: "qcow2" }],
+  ["driver=vpc,force_size_calc=auto,file.filename=X", { path: "X", format: "vpc" }],
+  ["driver=vpc,force_size_calc=chs,file.filename=X", { path: "X", format: "vpc", sizeRule: "geometry" }],
+  ["driver=vpc,force_size_calc=current_size,file.filename=X", { path: "X", format: "vpc", sizeRule: "current" }],
   ["file.filename=X,overlap-check.template=cached,overlap-check.active-l2=on", { path: "X" }],
 ];
 
@@ -91,7 +102,13 @@ const refused: readonly (readonly [text: string, message: RegExp])[] = [
   ["file.filename=X,overlap-check.template=x", /"x" for "overlap-check\.template"/],
   ["file.filename=X,overlap-check.l3=on", /Cannot honour "overlap-check\.l3": possible here are template, main-header/],
   ["file.filename=X,cache-clean-interval=1.5", /"1\.5" for "cache-clean-interval": .* whole number of seconds/],
-  ["file.filename=X,cache.direct=on,discard=unmap", /Cannot honour "cache\.direct", "discard"/],
+  ["file.filename=X,cache.direct=maybe", /"maybe" for "cache\.direct"/],
+  ["file.filename=X,cache.size=1", /Cannot honour "cache\.size"/],
+  ["file.filename=X,discard=some", /"some" for "discard": it must be ignore, off, unmap, on/],
+  ["driver=blkdebug,config=a.conf,image.filename=X", /Cannot honour "config": errors are not injected/],
+  ["driver=blkdebug,inject-error.0.event=read_aio,image.filename=X", /Cannot honour "inject-error\.0"/],
+  ["driver=qcow2,force_size_calc=chs,file.filename=X", /Cannot honour "force_size_calc"/],
+  ["driver=vpc,force_size_calc=x,file.filename=X", /"x" for "force_size_calc": it must be auto, chs or current_size/],
   ["file.filename=X,file.locking=off", /Cannot honour "file\.locking"/],
   ["file.filename=X,file.offset=1", /Cannot honour "file\.offset"/],
   ["file.filename=X,backing=node", /"backing"=node: that would be the name of a node/],
@@ -175,6 +192,22 @@ Deno.test("names are split at the first colon before the first slash", () => {
   assert.deepEqual(nameParts("dir\\a:b", true), { path: "dir\\a:b" });
   assert.deepEqual(nameParts("c:a", true), { path: "c:a" });
   assert.throws(() => nameParts("dir\\a:b", false), /Unknown protocol/);
+  assert.deepEqual(nameParts("blkdebug::a", false), { path: "a" });
+  for (
+    const [name, way] of [
+      ["rbd:pool/image", /rbd map/],
+      ["iscsi://host/target/0", /iscsiadm/],
+      ["nbd:localhost:10809", /nbdcopy/],
+      ["nbd+unix:///?socket=s", /nbdcopy/],
+      ["ssh://host/disk", /scp/],
+      ["https://host/disk", /download/],
+      ["nfs://host/disk", /mount/],
+      ["fat:rw:folder", /mkfs\.fat/],
+      ["vvfat:folder", /mkfs\.fat/],
+      ["null-co://", /truncate -s/],
+      ["blkdebug:a.conf:disk", /name the file itself/],
+    ] as const
+  ) assert.throws(() => nameParts(name, false), { kind: "usage", message: way }, name);
   assert.throws(() => nameParts("FILE:a", false), /Unknown protocol "FILE"/);
   assert.equal(storablePath("x:y", false), "./x:y");
   assert.equal(storablePath("d/x:y", false), "d/x:y");
