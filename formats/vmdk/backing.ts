@@ -12,6 +12,8 @@ import { withParent } from "./descriptor_edit.ts";
 import { NO_PARENT } from "./descriptor.ts";
 import { descriptorBytes, storeDescriptor } from "./descriptor_write.ts";
 import { readDescriptor, readLayout, refuseTracked } from "./extent_files.ts";
+import { openHostedSparse } from "./hosted_sparse.ts";
+import { refuseMetadataFaults } from "./metadata_overlap.ts";
 import { punchHoles, requireSparseExtentFiles, type SparseExtentFile, tablesIn } from "./sparse_extent_files.ts";
 
 /** Grain tables that are changed and synced before holes are punched for their grains. */
@@ -48,6 +50,7 @@ export async function setVmdkBacking(storage: WritableStorage, backing: NamedFil
       throw refuse("usage", `the content ID of "${backing.name}" is not known; let it be opened (no -u)`);
     }
   }
+  if (embedded !== null) await refuseMetadataFaults(storage, await openHostedSparse(storage));
   const old = await descriptorBytes(storage, { embedded });
   const text = withParent(old, descriptor, backing && { name: backing.name, cid: backing.id }, label);
   await storeDescriptor(storage, { embedded }, text);

@@ -10,6 +10,7 @@ import type { Storage } from "../storage/types.ts";
 import { openVmdk } from "./open.ts";
 import { readLayout } from "./extent_files.ts";
 import { type SparseExtentFile, sparseExtentFiles } from "./sparse_extent_files.ts";
+import { findMetadataFaults } from "./metadata_overlap.ts";
 import { overlapsIn, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
 /**
@@ -28,7 +29,17 @@ export async function checkVmdk(storage: Storage, context: CheckContext): Promis
   };
   for (const extent of await sparseExtentFiles(layout)) {
     const { label } = extent.storage;
-    for await (const fault of tableFaults(extent, context)) {
+    const misplaced = new Set<number>();
+    for (const { message, fileOffset, replaceable } of await findMetadataFaults(extent, context)) {
+      // The walk over the extents has reported the grains of such a table.
+      if (replaceable?.copy === "first") continue;
+      corruptions++;
+      addCorruption(`In "${label}" ${message}`, fileOffset);
+      if (replaceable !== null) misplaced.add(replaceable.index);
+    }
+    for await (const fault of tableFaults(extent, context, misplaced)) {
+      // Reported already.
+      if (misplaced.has(fault.index)) continue;
       corruptions++;
       addCorruption(`Grain table ${fault.index} of "${label}" ${faultText(fault)}`, fault.fileOffset);
     }

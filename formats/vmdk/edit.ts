@@ -12,6 +12,7 @@ import { withNewContentId } from "./descriptor_edit.ts";
 import { backingOf } from "./open.ts";
 import { FLAG, UNCLEAN_AT } from "./header.ts";
 import { type HostedSparse, isHostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
+import { refuseMetadataFaults } from "./metadata_overlap.ts";
 import { type ExtentFile, type Layout, readLayout, refuseTracked, refuseTruncated } from "./extent_files.ts";
 import { streamEditor } from "./stream_optimized_edit.ts";
 import { allocateAtEnd, type FileEnd, grainTables } from "./grain_tables.ts";
@@ -111,6 +112,7 @@ async function sparseEditor(
   }
   const sparse = await openHostedSparse(storage);
   const { header } = sparse;
+  await refuseMetadataFaults(storage, sparse);
   if (header.capacity < size) throw unsupported(storage.label, "its header and its descriptor do not agree in size");
   const redundant = await readRedundant(storage, sparse.header);
   if (header.compressed) {

@@ -9,8 +9,15 @@ import type { CheckContext } from "../maintenance.ts";
 import { fileRanges, type Overlaps } from "../shared/overlaps.ts";
 import type { Storage } from "../storage/types.ts";
 import { FLAG, tableCount } from "./header.ts";
-import { tableBytesOf } from "./hosted_sparse.ts";
-import type { SparseExtentFile } from "./sparse_extent_files.ts";
+import { type HostedSparse, tableBytesOf } from "./hosted_sparse.ts";
+
+/** An open sparse extent file with its directories. */
+export interface OpenExtentFile<S extends Storage> {
+  readonly storage: S;
+  readonly sparse: HostedSparse;
+  /** The redundant grain directory; null if there is none. */
+  readonly redundant: Uint8Array | null;
+}
 
 /** A grain table whose copies differ. */
 export interface TableFault {
@@ -22,10 +29,15 @@ export interface TableFault {
   readonly second: Uint8Array | null;
 }
 
-/** Yields the tables whose copies differ, by ascending directory index. */
+/**
+ * Yields the tables whose copies differ, by ascending directory index.
+ *
+ * @param misplaced indices of second copies with a wrong location, which count as missing
+ */
 export async function* tableFaults<S extends Storage>(
-  extent: SparseExtentFile<S>,
+  extent: OpenExtentFile<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
+  misplaced: ReadonlySet<number> = new Set(),
 ): AsyncGenerator<TableFault> {
   const { sparse: { header, directory }, redundant } = extent;
   if (redundant === null) return;
@@ -33,7 +45,8 @@ export async function* tableFaults<S extends Storage>(
     if (index % 64 === 0) await checkpoint();
     const fileOffsets = [directory, viewOf(redundant)].map((view) => view.getUint32(index * 4, true) * SECTOR);
     if (fileOffsets[0] === fileOffsets[1]) continue;
-    const [first, second] = await Promise.all(fileOffsets.map((fileOffset) => readTable(extent, fileOffset)));
+    const first = await readTable(extent, fileOffsets[0]);
+    const second = misplaced.has(index) ? null : await readTable(extent, fileOffsets[1]);
     if (first === null && second === null) continue;
     if (first !== null && second !== null && equalBytes(first, second)) continue;
     yield { index, fileOffset: first === null ? fileOffsets[1] : fileOffsets[0], first, second };
@@ -42,7 +55,7 @@ export async function* tableFaults<S extends Storage>(
 
 /** Reads the table at `fileOffset`; `null` if no table can lie there. */
 export async function readTable<S extends Storage>(
-  { storage, sparse: { header } }: SparseExtentFile<S>,
+  { storage, sparse: { header } }: Pick<OpenExtentFile<S>, "storage" | "sparse">,
   fileOffset: number,
 ): Promise<Uint8Array | null> {
   const length = tableBytesOf(header);
@@ -54,7 +67,7 @@ export async function readTable<S extends Storage>(
 
 /** Returns whether a table entry is valid: a hole, zeroes, or a grain that begins inside the file. */
 export function isValidEntry<S extends Storage>(
-  { storage, sparse: { header } }: SparseExtentFile<S>,
+  { storage, sparse: { header } }: OpenExtentFile<S>,
   entry: number,
 ): boolean {
   if (entry === 0) return true;
@@ -66,7 +79,7 @@ export function isValidEntry<S extends Storage>(
  * Returns the end of the used part of the file: the greatest end of a structure or grain. All entries must be valid.
  */
 export async function usedEnd<S extends Storage>(
-  extent: SparseExtentFile<S>,
+  extent: OpenExtentFile<S>,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
 ): Promise<number> {
   const { sparse: { header, directory }, redundant } = extent;
@@ -92,11 +105,13 @@ export async function usedEnd<S extends Storage>(
 
 /** Calls `visit` with the file offset of each grain that the first copies of the tables point at. */
 export async function forEachGrain<S extends Storage>(
-  extent: SparseExtentFile<S>,
+  extent: Pick<OpenExtentFile<S>, "storage" | "sparse">,
   { checkpoint }: Pick<CheckContext, "checkpoint">,
   visit: (fileOffset: number) => void,
 ): Promise<void> {
-  const { directory } = extent.sparse;
+  const { directory, header } = extent.sparse;
+  // Without the flag, an entry of 1 is the sector behind the header.
+  const least = (header.flags & FLAG.zeroed) === 0 ? 1 : 2;
   for (let index = 0; index * 4 < directory.byteLength; index++) {
     if (index % 64 === 0) await checkpoint();
     const table = await readTable(extent, directory.getUint32(index * 4, true) * SECTOR);
@@ -104,14 +119,14 @@ export async function forEachGrain<S extends Storage>(
     const view = viewOf(table);
     for (let at = 0; at < view.byteLength; at += 4) {
       const entry = view.getUint32(at, true);
-      if (entry > 1) visit(entry * SECTOR);
+      if (entry >= least) visit(entry * SECTOR);
     }
   }
 }
 
 /** Finds grains that begin inside another one. */
 export async function overlapsIn<S extends Storage>(
-  extent: SparseExtentFile<S>,
+  extent: Pick<OpenExtentFile<S>, "storage" | "sparse">,
   context: Pick<CheckContext, "checkpoint">,
 ): Promise<Overlaps> {
   const ranges = fileRanges();

@@ -13,6 +13,7 @@ import { UNCLEAN_AT } from "./header.ts";
 import { tableBytesOf } from "./hosted_sparse.ts";
 import { readLayout } from "./extent_files.ts";
 import { type SparseExtentFile, sparseExtentFiles } from "./sparse_extent_files.ts";
+import { findMetadataFaults, metadataError, structureOver } from "./metadata_overlap.ts";
 import { forEachGrain, isValidEntry, type TableFault, tableFaults, usedEnd } from "./grain_table_copies.ts";
 
 type WritableExtentFile = SparseExtentFile<WritableStorage>;
@@ -29,7 +30,9 @@ const MAX_RECOVERED = 1 << 20;
 export async function repairVmdk(storage: WritableStorage, scope: RepairScope, context: ChangeContext): Promise<void> {
   const layout = await readLayout(storage, (file) => context.openNamed(file));
   if (scope === "all") {
-    for (const extent of await sparseExtentFiles(layout)) await repairTables(extent, context);
+    const repairs: (() => Promise<void>)[] = [];
+    for (const extent of await sparseExtentFiles(layout)) repairs.push(await tableRepair(extent, context));
+    for (const repair of repairs) await repair();
   }
   const { corruptions } = await checkVmdk(storage, context);
   if (corruptions > 0) return;
@@ -43,9 +46,45 @@ export async function repairVmdk(storage: WritableStorage, scope: RepairScope, c
   }
 }
 
-async function repairTables(extent: WritableExtentFile, context: ChangeContext): Promise<void> {
-  const trusted = await recoverableEntries(extent, context);
-  for await (const fault of tableFaults(extent, context)) await repairTable(extent, fault, trusted);
+/**
+ * Returns the indices of second copies of tables with a wrong location, which are written anew.
+ *
+ * @throws ImageError `corrupt` for any other structure with a wrong location
+ */
+async function misplacedCopies(extent: WritableExtentFile, context: ChangeContext): Promise<ReadonlySet<number>> {
+  const faults = await findMetadataFaults(extent, context);
+  const other = faults.find(({ replaceable }) => replaceable === null);
+  if (other !== undefined) throw metadataError(extent.storage.label, other);
+  return new Set(
+    faults.filter(({ replaceable }) => replaceable!.copy === "second").map((fault) => fault.replaceable!.index),
+  );
+}
+
+/**
+ * Returns the repair of the tables of an extent file. Nothing is written before it is called.
+ *
+ * @throws ImageError `corrupt` for structures with wrong locations that cannot be replaced
+ */
+async function tableRepair(extent: WritableExtentFile, context: ChangeContext): Promise<() => Promise<void>> {
+  const misplaced = await misplacedCopies(extent, context);
+  const trusted = await recoverableEntries(extent, misplaced, context);
+  const over = structureOver(extent, [...trusted].map((entry) => entry * SECTOR));
+  if (over !== null) throw metadataError(extent.storage.label, over);
+  return async () => {
+    for await (const fault of tableFaults(extent, context, misplaced)) await repairTable(extent, fault, trusted);
+    for (const index of misplaced) await dropCopyWithoutTable(extent, index);
+  };
+}
+
+/** Clears the entry of a second copy whose table is not allocated. */
+async function dropCopyWithoutTable(
+  { storage, sparse: { header, directory }, redundant }: WritableExtentFile,
+  index: number,
+): Promise<void> {
+  if (directory.getUint32(index * 4, true) !== 0) return;
+  viewOf(redundant!).setUint32(index * 4, 0, true);
+  await storage.writeAt(new Uint8Array(4), header.redundantDirectory + index * 4);
+  await storage.sync();
 }
 
 /** Returns the first copy of a table, with entries of the second in place of invalid ones if `mayRecover` allows. */
@@ -66,10 +105,14 @@ function mergedTable(
 }
 
 /** Returns the entries of second copies whose grain no first copy and no other entry points at. */
-async function recoverableEntries(extent: WritableExtentFile, context: ChangeContext): Promise<ReadonlySet<number>> {
+async function recoverableEntries(
+  extent: WritableExtentFile,
+  misplaced: ReadonlySet<number>,
+  context: ChangeContext,
+): Promise<ReadonlySet<number>> {
   const found = new Set<number>();
   const repeated = new Set<number>();
-  for await (const fault of tableFaults(extent, context)) {
+  for await (const fault of tableFaults(extent, context, misplaced)) {
     mergedTable(extent, fault, (entry) => {
       const isGrain = isValidEntry(extent, entry) && entry * SECTOR >= extent.sparse.header.overhead;
       if (!isGrain || found.size >= MAX_RECOVERED) return false;

@@ -15,6 +15,7 @@ import { changeHeader, checkRoom, descriptorBytes, type HeaderChange, storeDescr
 import { backingOf } from "./open.ts";
 import type { NewExtentLine } from "./descriptor_create.ts";
 import { FLAG } from "./header.ts";
+import { refuseMetadataFaults } from "./metadata_overlap.ts";
 import { type HostedSparse, isHostedSparse, openHostedSparse } from "./hosted_sparse.ts";
 import { type ExtentFile, type Layout, readLayout, refuseTracked, refuseTruncated } from "./extent_files.ts";
 import { createFlat, createSparse, SPLIT_BYTES } from "./extent_create.ts";
@@ -108,6 +109,7 @@ async function hostedSparse(storage: WritableStorage, refuse: Refuse): Promise<H
     throw refuse("unsupported", "it is streamOptimized, which is written once; convert it into a new image");
   }
   if (sparse.header.version === 3) throw refuse("unsupported", "it has version 3, whose changes are tracked elsewhere");
+  await refuseMetadataFaults(storage, sparse);
   return sparse;
 }
 

@@ -6,18 +6,16 @@
 import { SECTOR } from "../bytes.ts";
 import { ImageError } from "../errors.ts";
 import type { Storage, WritableStorage } from "../storage/types.ts";
-import { type HostedSparse, isHostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
+import { isHostedSparse, openHostedSparse, readRedundant } from "./hosted_sparse.ts";
 import type { SparseHeader } from "./header.ts";
 import type { ExtentFile, Layout } from "./extent_files.ts";
+import type { OpenExtentFile } from "./grain_table_copies.ts";
+import { refuseMetadataFaults } from "./metadata_overlap.ts";
 import { type GrainTables, grainTables } from "./grain_tables.ts";
 
 /** A hosted sparse extent file with uncompressed grains. */
-export interface SparseExtentFile<S extends Storage> {
+export interface SparseExtentFile<S extends Storage> extends OpenExtentFile<S> {
   readonly extentFile: ExtentFile<S>;
-  readonly storage: S;
-  readonly sparse: HostedSparse;
-  /** The redundant grain directory; null if there is none. */
-  readonly redundant: Uint8Array | null;
 }
 
 /** Opens the hosted sparse extent files with uncompressed grains, and skips all others. */
@@ -38,7 +36,7 @@ export async function sparseExtentFiles<S extends Storage>({ extentFiles }: Layo
  * Opens all extent files of an image, as {@linkcode sparseExtentFiles}, and throws if it has others.
  *
  * @param doing the verb of the message, such as `empty`
- * @throws ImageError `unsupported`
+ * @throws ImageError `unsupported`; `corrupt` for structures that overlap
  */
 export async function requireSparseExtentFiles(
   layout: Layout<WritableStorage>,
@@ -46,7 +44,10 @@ export async function requireSparseExtentFiles(
   label: string,
 ): Promise<SparseExtentFile<WritableStorage>[]> {
   const extents = await sparseExtentFiles(layout);
-  if (extents.length === layout.extentFiles.length) return extents;
+  if (extents.length === layout.extentFiles.length) {
+    for (const { storage, sparse } of extents) await refuseMetadataFaults(storage, sparse);
+    return extents;
+  }
   const message = `Cannot ${doing} "${label}": it has extents that are flat, compressed or only read here; ` +
     `convert it into a new image`;
   throw new ImageError("unsupported", message, { path: label });
@@ -54,7 +55,7 @@ export async function requireSparseExtentFiles(
 
 /** Returns the grain tables of an extent file, for changes that allocate none. */
 export function tablesIn(
-  { storage, sparse, redundant }: Omit<SparseExtentFile<WritableStorage>, "extentFile">,
+  { storage, sparse, redundant }: OpenExtentFile<WritableStorage>,
 ): GrainTables {
   return grainTables({
     storage,

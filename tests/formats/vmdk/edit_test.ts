@@ -225,8 +225,8 @@ Deno.test("hostile tables are not written to", async () => {
     const view = new DataView(bytes.buffer);
     if (table) view.setUint32(directory, table, true);
     if (grain) view.setUint32(tableAt, grain, true);
-    const { writer } = await editFiles({ "a.vmdk": bytes });
-    await assert.rejects(writer.write(new Uint8Array(512), 0), { kind: "corrupt" });
-    await assert.rejects(writer.zero(0, 512), { kind: "corrupt" });
+    const writer = async () => (await editFiles({ "a.vmdk": bytes })).writer;
+    await assert.rejects(async () => await (await writer()).write(new Uint8Array(512), 0), { kind: "corrupt" });
+    await assert.rejects(async () => await (await writer()).zero(0, 512), { kind: "corrupt" });
   }
 });
