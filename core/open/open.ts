@@ -63,6 +63,8 @@ export interface OpenedImage extends AsyncDisposable {
   readonly paths: readonly string[];
   /** Bytes of all these files. */
   readonly fileBytes: number;
+  /** Those of them that are block devices. */
+  readonly devices: readonly StoredFile[];
 }
 
 /** Opens an image and its backing chain for reading; `named`: the image that names it, where one does. */
@@ -80,6 +82,7 @@ export async function openImage(
     files: opener.files,
     paths: opener.paths,
     fileBytes: opener.fileBytes,
+    devices: opener.devices,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -124,6 +127,7 @@ class ChainOpener {
   readonly files = new Map<string, string>();
   readonly paths: string[] = [];
   fileBytes = 0;
+  readonly devices: StoredFile[] = [];
 
   constructor(readonly options: OpenOptions, readonly stack: AsyncDisposableStack) {}
 
@@ -214,6 +218,7 @@ class ChainOpener {
     this.files.set(key, path);
     this.paths.push(path);
     this.fileBytes += file.size;
+    if (file.isDevice) this.devices.push(file);
     if (!this.options.forceShare) await refuseInUse(file, path);
     return file;
   }

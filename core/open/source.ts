@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Bitmap, type Disk, type GuestReader, ImageError } from "../../formats/mod.ts";
+import { type Bitmap, type Disk, type GuestReader, hostFiles, ImageError, type StoredFile } from "../../formats/mod.ts";
+import { deviceUseText } from "../devices.ts";
 import { chainOf } from "./chain.ts";
 import { concatenate, slice } from "./readers.ts";
 import type { SourceSummary } from "../events.ts";
@@ -33,11 +34,22 @@ export async function openSources(
     const image = stack.use(await openImage(spec, options));
     if (job.sources.length > 1 && job.target.backing && image.layers.length > 1) throw joinedBacking(spec.path);
     images.push(image);
+    for (const device of options.forceShare ? [] : image.devices) await warnOfUse(device, options);
   }
   const summaries = images.map(summaryOf);
   const whole = summaries.reduce((sum, { size }) => sum + size, 0);
   const start = Math.min(job.range?.start ?? 0, whole);
   return { images, summaries, start, size: Math.min(job.range?.length ?? Infinity, whole - start) };
+}
+
+/** Warns of a block device that the host may write to while it is read. */
+async function warnOfUse(device: StoredFile, { files = hostFiles, onWarning }: OpenOptions): Promise<void> {
+  const uses = await files.deviceUses?.(device) ?? [];
+  if (uses.length === 0) return;
+  onWarning(
+    `"${device.label}" may be written to while it is read, and the result inconsistent: ` +
+      `${uses.map(deviceUseText).join(", ")} (-U leaves out this warning)`,
+  );
 }
 
 function joinedBacking(path: string): ImageError {

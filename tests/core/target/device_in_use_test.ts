@@ -130,6 +130,30 @@ Deno.test("a device whose use is not known is refused", { ignore: Deno.build.os 
   await assert.rejects(convert(job, { files }), { kind: "refused", message: /does not report whether it is in use/ });
 });
 
+Deno.test("a source on a device in use is read with a warning, which forceShare leaves out", async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(folder.file("device"), rng(1).bytes(MIB));
+  const warningsOf = async (uses: readonly DeviceUse[], forceShare: boolean) => {
+    const warnings: string[] = [];
+    await convert({
+      sources: [{ path: folder.file("device"), format: "raw" }],
+      target: { path: folder.file("copy"), format: "raw" },
+      forceShare,
+    }, {
+      files: filesWithDevices((path) => path === folder.file("device"), () => uses),
+      onEvent: (event) => event.type === "warning" && warnings.push(event.message),
+    });
+    assert.deepEqual(await Deno.readFile(folder.file("copy")), await Deno.readFile(folder.file("device")));
+    return warnings;
+  };
+  assert.deepEqual(await warningsOf(mounted, false), [
+    `"${folder.file("device")}" may be written to while it is read, and the result inconsistent: ` +
+    'sda1 is mounted at "/home" (-U leaves out this warning)',
+  ]);
+  assert.deepEqual(await warningsOf(mounted, true), []);
+  assert.deepEqual(await warningsOf([], false), []);
+});
+
 Deno.test("the kernel decides where /sys shows no use, or cannot be read", async () => {
   await using folder = await scratch();
   await Deno.writeFile(folder.file("device"), new Uint8Array(MIB));
