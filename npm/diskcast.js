@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command of the npm package: starts the built form in Deno, with the permissions that its arguments need.
 import { spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { denoProgram } from "./deno_program.js";
@@ -38,6 +39,24 @@ function grants(deno, args) {
   process.exit(status ?? 1);
 }
 
+/**
+ * Stops the whole job when the program has stopped itself, as its screen does on Ctrl-Z: the shell waits for this process,
+ * which does not learn of it. Linux only; elsewhere a second Ctrl-Z stops the job.
+ */
+function stopWith(child) {
+  process.on("SIGCONT", () => child.kill("SIGCONT"));
+  if (process.platform !== "linux") return;
+  setInterval(() => {
+    try {
+      // The state follows the name of the program, which is in brackets.
+      const state = readFileSync(`/proc/${child.pid}/stat`, "latin1").replace(/^.*\) /s, "")[0];
+      if (state === "T") process.kill(0, "SIGSTOP");
+    } catch {
+      // The program has ended.
+    }
+  }, 200).unref();
+}
+
 /** Runs the program to its end, forwards signals to it, and ends as it does. */
 function start(deno, args) {
   const child = spawn(deno, args, { stdio: "inherit", windowsHide: true });
@@ -51,6 +70,7 @@ function start(deno, args) {
       // Not every host has every signal.
     }
   }
+  if (hasTerminal) stopWith(child);
   child.on("error", (error) => {
     process.stderr.write(`diskcast: Cannot start "${deno}": ${error.message}\n`);
     process.exit(1);

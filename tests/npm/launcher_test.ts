@@ -6,6 +6,7 @@ import { commands } from "../../cli/commands/mod.ts";
 import { buildNpm } from "../support/build_npm.ts";
 import { diskcast } from "../support/diskcast.ts";
 import { inCi, run, type Scratch, scratch } from "../support/qemu.ts";
+import { openPane, tmuxIsMissing } from "../support/pane.ts";
 import { samplePath } from "../support/sample.ts";
 
 const POSIX = Deno.build.os !== "windows";
@@ -105,7 +106,9 @@ async function installed(folder: Scratch): Promise<Installed> {
   const flags = folder.file("flags");
   await Deno.writeTextFile(
     folder.file("path/deno"),
-    `#!/bin/sh\ncase "$*" in --version|*" grants "*) ;; *) printf '%s\\n' "$@" > ${flags};; esac\nexec ${Deno.execPath()} "$@"\n`,
+    `#!/bin/sh\ncase "$*" in --version|*" grants "*) ;; *) printf '%s\\n' "$@" > ${flags}; echo $$ > ${
+      folder.file("pid")
+    };; esac\nexec ${Deno.execPath()} "$@"\n`,
     { mode: 0o755 },
   );
   const launcher = folder.file("package/bin/diskcast.js");
@@ -173,6 +176,23 @@ Deno.test({ name: "the command of the npm package", ignore: !hasNode || !POSIX }
     await Deno.writeFile(`${here}/odd`, new Uint8Array(700).fill(1));
     assert.match((await run(["info", "odd"])).stderr, /no format is recognised/);
     assert.equal((await run(["info", "odd"], folder.file("qemu-img"))).stderr, "");
+  });
+
+  await t.step("a program that stops itself stops the job, and continues with it", async () => {
+    if (tmuxIsMissing() || Deno.build.os !== "linux") return;
+    await using pane = await openPane();
+    const path = `${folder.file("path")}:$PATH`;
+    await pane.line(`cd ${here}; PATH=${path} node ${folder.file("package/bin/diskcast.js")} demo --progress=bar`);
+    await pane.until(/Copying/);
+    const pid = Number(await Deno.readTextFile(folder.file("pid")));
+    // 0 would stop this test.
+    assert(pid > 1);
+    Deno.kill(pid, "SIGSTOP");
+    await pane.until(/Stopped[^]*READY>/);
+    await pane.line("fg");
+    await pane.until(/left[^]*Copying|Copying[^]*left/);
+    await pane.press("C-c");
+    await pane.until(/Cancelled[^]*READY>/);
   });
 
   await t.step("signals reach the program", async () => {
