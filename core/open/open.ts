@@ -25,8 +25,8 @@ import type { ImageSpec } from "../job.ts";
 import { refuseMoved, resolveNamed } from "./named_files.ts";
 import { formatNamed, probe } from "./probe.ts";
 
-/** Most layers of a backing chain. */
-export const MAX_DEPTH = 256;
+/** Most layers of a backing chain; of their files, few are open at the same time. */
+export const MAX_DEPTH = 512;
 
 /** Options for opening images. */
 export interface OpenOptions {

@@ -39,7 +39,7 @@ function converted(format: string, flags: readonly string[] = []): Recipe {
 /** Made of the raw disk without holes. */
 function alternating(): Recipe {
   const make = (path: string, _sizes: Sizes, _random: Rng, from: string) => makeAlternating(path, from);
-  return { format: "qcow2", from: "full", bytes: ({ size }) => size / 8, make };
+  return { format: "qcow2", from: "full", bytes: ({ size }) => size / 4, make };
 }
 
 const compressed = ["-c", "-W", "-m", "16"];
@@ -76,7 +76,7 @@ const recipes = {
     make: (path, { scattered }, random) => makeScattered(path, 16 * TIB, scattered, random),
   },
   /** The guest bytes of "alternating", without a hole. */
-  full: { format: "raw", bytes: ({ size }) => size / 8, make: (path, { size }) => makeFull(path, size / 8) },
+  full: { format: "raw", bytes: ({ size }) => size / 2, make: (path, { size }) => makeFull(path, size / 2) },
   alternating: alternating(),
   sectors: { format: "vpc", bytes: () => 256 << 20, make: (path, _sizes, random) => makeSectors(path, random) },
   cowd: { format: "vmdk", bytes: () => 100 << 20, make: (path) => makeCowd(path, 200_000) },

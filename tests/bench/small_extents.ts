@@ -24,7 +24,11 @@ export async function makeAlternating(path: string, full: string): Promise<void>
   await qemuImgOk("convert", "-f", "raw", "-O", "qcow2", full, path);
 }
 
-/** A VHD of 128 MiB with every other sector of each block. */
+/** File offset of the block allocation table in the VHDs that the writer makes; big-endian sectors, 4 bytes each. */
+const BAT = 1536;
+const BLOCK = 2 << 20;
+
+/** A VHD of 128 MiB whose sector bitmaps state every other sector of each block. The others are zero. */
 export async function makeSectors(path: string, random: Rng): Promise<void> {
   await using storage = await createFileStorage(path);
   const size = 128 << 20;
@@ -36,6 +40,12 @@ export async function makeSectors(path: string, random: Rng): Promise<void> {
   const bytes = random.bytes(SECTOR);
   for (let at = 0; at < size; at += 2 * SECTOR) await writer.write(bytes, at);
   await writer.finish();
+  const table = new Uint8Array(size / BLOCK * 4);
+  await storage.readAt(table, BAT);
+  const bitmap = new Uint8Array(BLOCK / SECTOR / 8).fill(0xaa);
+  for (let at = 0; at < table.length; at += 4) {
+    await storage.writeAt(bitmap, new DataView(table.buffer).getUint32(at) * SECTOR);
+  }
 }
 
 /** A COWD extent of `count` grains of one sector, with a hole after each. */
