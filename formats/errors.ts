@@ -36,6 +36,15 @@ export interface ErrorDetails {
   readonly offset?: number | undefined;
   /** The underlying error. */
   readonly cause?: unknown;
+  /** The first guest bytes of a compressed cluster of which the file lacks the end. */
+  readonly prefix?: GuestPrefix | undefined;
+}
+
+/** Guest bytes that could be read of a cluster. */
+export interface GuestPrefix {
+  /** Guest offset of the first. */
+  readonly start: number;
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -64,6 +73,8 @@ export class ImageError extends Error {
   readonly path: string | undefined;
   /** File offset in bytes. */
   readonly offset: number | undefined;
+  /** As in {@linkcode ErrorDetails}. */
+  readonly prefix: GuestPrefix | undefined;
 
   /** `message` states the action, what was found, what must be, and what the user can do. */
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
@@ -71,6 +82,7 @@ export class ImageError extends Error {
     this.kind = kind;
     this.path = details.path;
     this.offset = details.offset;
+    this.prefix = details.prefix;
   }
 }
 

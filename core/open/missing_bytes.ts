@@ -19,10 +19,11 @@ export async function withMissingBytes(error: unknown, disk: Disk): Promise<unkn
   if (missing === undefined) counted.set(disk, missing = missingBytesOf(disk));
   const { bytes, isComplete } = await missing;
   if (bytes === 0) return error;
-  const { message, path, offset } = error;
+  const { message, path, offset, prefix } = error;
   return new ImageError("corrupt", `${message}; ${missingText(bytes, isComplete)}`, {
     path,
     offset,
+    prefix,
     cause: error,
   });
 }

@@ -98,8 +98,9 @@ export function skippingErrors(
       if (!isBad(error)) throw error;
       const end = start + into.length;
       if (into.length <= SECTOR || await failsWhole(reader, granularity, start, end)) {
-        into.fill(0);
-        onBad(start, end, error.message);
+        const present = putPrefix(error.prefix, into, start);
+        into.fill(0, present);
+        if (present < into.length) onBad(start + present, end, error.message);
         return;
       }
       const cut = middleOf(start, end, into.length > granularity ? granularity : SECTOR) - start;
@@ -121,6 +122,14 @@ export function skippingErrors(
     read: readParts,
     readCompressed: () => Promise.resolve(null),
   });
+}
+
+/** Puts the bytes of a cluster that could be read into `into`, which begins at guest byte `start`; returns their number. */
+function putPrefix(prefix: ImageError["prefix"], into: Uint8Array, start: number): number {
+  if (prefix === undefined || start < prefix.start) return 0;
+  const bytes = prefix.bytes.subarray(start - prefix.start, start - prefix.start + into.length);
+  into.set(bytes);
+  return bytes.length;
 }
 
 /** Returns the smallest cluster size of `layers`: a fault in a table entry or a compressed cluster affects so many bytes. */

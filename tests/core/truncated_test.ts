@@ -231,3 +231,41 @@ Deno.test("a cut streamOptimized VMDK: the whole grains before the cut are found
     await Deno.remove(folder.file("copy.raw"));
   }
 });
+
+for (const type of ["zlib", "zstd"]) {
+  Deno.test(`a compressed qcow2 (${type}) that is cut off: whole clusters, and the first bytes of the one that is cut`, async () => {
+    const CLUSTER = 65536;
+    await using folder = await scratch();
+    // Compressible, but not small: every cluster takes about half of its size.
+    const disk = rng(9).bytes(SIZE).map((byte) => byte & 15);
+    await Deno.writeFile(folder.file("source.raw"), disk);
+    const source = { path: folder.file("a.qcow2"), format: "qcow2" };
+    await convert({
+      sources: [{ path: folder.file("source.raw"), format: "raw" }],
+      target: { ...source, compress: true, options: { compression_type: type } },
+    });
+    const { size } = await Deno.stat(source.path);
+    await Deno.truncate(source.path, Math.floor(size * 0.6));
+    const target = { path: folder.file("b.raw"), format: "raw" };
+    await assert.rejects(convert({ sources: [source], target }, { onEvent: () => {} }), {
+      kind: "corrupt",
+      message: /\d+ bytes of the disk are missing in all/,
+    });
+    const { copy, bad } = await salvaged(folder, source.path, "qcow2");
+    const { first } = differing(copy, disk);
+    assert.ok(bad.length > 0 && first >= bad[0].start);
+    // Outside the ranges that are reported, no byte differs.
+    let at = 0;
+    for (const { start, end } of [...bad, { start: SIZE, end: SIZE }]) {
+      assert.equal(Buffer.compare(copy.subarray(at, start), disk.subarray(at, start)), 0);
+      at = end;
+    }
+    const lost = bad.reduce((sum, { start, end }) => sum + end - start, 0);
+    // The metadata before the data take at most 6 clusters.
+    const share = (size * 0.4) / (size - 6 * CLUSTER);
+    assert.ok(lost < SIZE * share + 2 * CLUSTER, `${lost}`);
+    if (type === "zlib") assert.ok(bad.some(({ start }) => start % CLUSTER !== 0), "a cluster is there in part");
+    const report = await check(source);
+    assert.ok(report.corruptions > 0 && report.missing! > 0);
+  });
+}

@@ -4,7 +4,7 @@
  * @module
  */
 import { constants, inflateRawSync, zstdDecompressSync } from "node:zlib";
-import { corrupt } from "../../errors.ts";
+import { corrupt, ImageError } from "../../errors.ts";
 import type { CompressionType } from "../header/types.ts";
 import { zstdFrameLength } from "./zstd_frames.ts";
 
@@ -13,6 +13,7 @@ import { zstdFrameLength } from "./zstd_frames.ts";
  *
  * @param compressed bytes from the start of the stream on
  * @param what names the cluster in messages
+ * @param guest guest offset of the cluster, if the first bytes of one that is cut off are of use
  * @throws ImageError `corrupt` where the stream is damaged or does not give exactly `clusterSize` bytes
  */
 export function decompressCluster(
@@ -21,6 +22,7 @@ export function decompressCluster(
   clusterSize: number,
   what: string,
   label: string,
+  guest?: number,
 ): Uint8Array {
   let cluster: Uint8Array;
   try {
@@ -31,10 +33,9 @@ export function decompressCluster(
     throw error;
   }
   if (cluster.length !== clusterSize) {
-    throw corrupt(
-      `Cannot decompress ${what} of "${label}": it gives ${cluster.length} bytes, must be ${clusterSize}`,
-      label,
-    );
+    const message = `Cannot decompress ${what} of "${label}": it gives ${cluster.length} bytes, must be ${clusterSize}`;
+    const prefix = guest === undefined ? undefined : { start: guest, bytes: cluster };
+    throw new ImageError("corrupt", message, { path: label, prefix });
   }
   // A plain Uint8Array, because a Buffer compares unequal to one with the same bytes.
   return new Uint8Array(cluster.buffer, cluster.byteOffset, cluster.length);

@@ -123,7 +123,8 @@ export async function decompressInThread(
 ): Promise<Uint8Array> {
   const { decompressCluster } = await import("./decompress.ts");
   const { clusterSize } = source.mapping.geometry;
-  return decompressCluster(compressed, source.compressionType, clusterSize, describe(cluster), source.storage.label);
+  const { compressionType, storage: { label } } = source;
+  return decompressCluster(compressed, compressionType, clusterSize, describe(cluster), label, cluster);
 }
 
 async function decompressInto(

@@ -13,6 +13,7 @@ import {
   CLUSTER,
   type ClusterStatus,
   clusterStatus,
+  decodeCompressed,
   type Geometry,
   hostOffsetOf,
   isCompressed,
@@ -208,16 +209,23 @@ function extentIn(mapping: Mapping, table: DataView, start: number, limit: numbe
   if (problem !== null) throw badEntry(mapping, start, problem);
   const first = statusAt(mapping, entry, start);
   const offset = hostOffsetAt(mapping, entry, start);
+  const missing = isMissing(mapping, first, entry);
   let at = contiguousEnd(geometry, table, start, first.end, end);
   while (at < end) {
     const next = entryAt(geometry, table, at);
     if (entryProblem(mapping, next, at - at % geometry.clusterSize) !== null) break;
     const part = statusAt(mapping, next, at);
-    if (part.status !== first.status) break;
+    if (part.status !== first.status || isMissing(mapping, part, next) !== missing) break;
     if (hostOffsetAt(mapping, next, at) !== (offset === null ? null : offset + (at - start))) break;
     at = part.end;
   }
+  if (missing) return dataExtent(start, Math.min(at, end), { storage: mapping.data, offset: mapping.fileSize + start });
   return extentOf(mapping, first.status, start, Math.min(at, end), offset);
+}
+
+/** Returns whether a cluster is compressed, and its bytes lie past the end of a file that is cut off. */
+function isMissing({ geometry, fileSize }: Mapping, { status }: ClusterPart, { high, low }: L2Entry): boolean {
+  return status === CLUSTER.compressed && decodeCompressed(geometry.clusterBits, high, low).fileOffset >= fileSize;
 }
 
 /**
