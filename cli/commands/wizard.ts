@@ -15,6 +15,7 @@ import { askAll, type Progress } from "../wizard/ask.ts";
 import { type NeededPermission, wizardHost } from "../wizard/host.ts";
 import type { Prompter } from "../wizard/prompter.ts";
 import { failedQuestion } from "../wizard/questions.ts";
+import { answersForSome } from "../wizard/targets.ts";
 import { runNamed } from "./mod.ts";
 import { runCommand } from "./run_command.ts";
 import type { CommandContext, LoadedCommand, ParsedArgs } from "./command.ts";
@@ -108,7 +109,8 @@ async function work({ sources, target, accessible, ascii }: WizardRequest, conte
       prompter.end("Left");
       return code;
     }
-    from = { answers: asked.answers, sources: failed, step: next as Step };
+    const answers = answersForSome(asked.answers, asked.sources, failed, allFormats);
+    from = { answers, sources: failed, step: next as Step };
   }
 }
 

@@ -99,6 +99,8 @@ export interface WizardContext {
   readonly lastDestination?: string | undefined;
   /** Whether the file system of the target has less space than the plan needs. */
   readonly tooLittleSpace?: boolean;
+  /** Whether the command can be copied to the clipboard. */
+  readonly canCopy?: boolean;
   /** Whether several sources are converted, each to a target of its own. */
   readonly several?: boolean;
 }

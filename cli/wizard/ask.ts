@@ -135,11 +135,13 @@ async function review(
     return { mend: mendingStep(error, sources) };
   }
   for (;;) {
-    const answer = await prompter.choose(choiceFor("review", answers, { ...context, tooLittleSpace }));
+    const answer = await prompter.choose(
+      choiceFor("review", answers, { ...context, tooLittleSpace, canCopy: prompter.copy !== undefined }),
+    );
     if (typeof answer === "symbol") return answer;
     if (answer === "digest") return { ...answers, digest: !answers.digest };
     if (answer !== "copy") return answer === "run" ? "run" : answer === "back" ? BACK : LEAVE;
-    prompter.copy(jobs.map((args) => commandLine(args, WINDOWS)).join("\n"));
+    prompter.copy?.(jobs.map((args) => commandLine(args, WINDOWS)).join("\n"));
     prompter.lines(["The command is on the clipboard, where the terminal allows it (OSC 52)."]);
   }
 }

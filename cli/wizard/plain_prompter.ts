@@ -62,8 +62,6 @@ export function plainPrompter(lines: Lines): Prompter {
       text.forEach(writeLine);
     },
     lines: (text) => text.forEach(writeLine),
-    // A screen reader reads the line from the screen.
-    copy: () => {},
     error: (message) => writeLine(`Error: ${message}`),
     end: writeLine,
   };

@@ -52,8 +52,11 @@ export interface Prompter {
   note(title: string, lines: readonly string[]): void;
   /** Writes lines as they are, with nothing before them, so that they can be copied. */
   lines(lines: readonly string[]): void;
-  /** Puts text on the clipboard of the terminal, where it takes any; see OSC 52 of xterm's control sequences. */
-  copy(text: string): void;
+  /**
+   * Puts text on the clipboard of the terminal, where it takes any; see OSC 52 of xterm's control sequences. Absent where
+   * no control sequences are written.
+   */
+  copy?(text: string): void;
   /** Writes an error message. */
   error(message: string): void;
   /** Writes the last line and restores the terminal. */

@@ -113,7 +113,7 @@ export function choiceFor(step: ChoiceStep, answers: Answers, context: WizardCon
           answers.digest
             ? { value: "digest", label: "Without the SHA-256 of the disk" }
             : { value: "digest", label: "With the SHA-256 of the disk", hint: "to be compared with that of any image" },
-          { value: "copy", label: "Copy the command", hint: "c", key: "c" },
+          ...(context.canCopy ? [{ value: "copy", label: "Copy the command", hint: "c", key: "c" }] : []),
           { value: "back", label: "Go back one question" },
           { value: "leave", label: "Leave, nothing is written" },
         ],

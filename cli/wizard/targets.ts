@@ -29,6 +29,22 @@ export function answersOfEach(
   });
 }
 
+/**
+ * Returns the answers for some of the sources, to ask about them again: where one is left, its target in place of the
+ * folder of all targets.
+ */
+export function answersForSome(
+  answers: Answers,
+  sources: readonly OpenedSource[],
+  some: readonly OpenedSource[],
+  formats: readonly Format[],
+): Answers {
+  const [first] = some;
+  if (first === undefined || sources.length === 1) return answers;
+  if (some.length > 1) return { ...answers, source: first.path };
+  return answersOfEach(answers, sources, formats)[sources.indexOf(first)] ?? answers;
+}
+
 /** Where the destination requires one name, the target has a folder of its own, called as its source. */
 function outputOf(answers: Answers, formats: readonly Format[]): string {
   const folder = answers.output ?? ".";

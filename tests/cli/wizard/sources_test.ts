@@ -5,6 +5,7 @@ import { byLikelihood, plainRecipe } from "../../../cli/destinations/suggestions
 import { presets } from "../../../cli/destinations/table.ts";
 import { summaryLines } from "../../../cli/commands/wizard.ts";
 import { askAll } from "../../../cli/wizard/ask.ts";
+import { answersForSome } from "../../../cli/wizard/targets.ts";
 import { clipboardSequence } from "../../../cli/wizard/clack_prompter.ts";
 import { type WizardHost, wizardHost } from "../../../cli/wizard/host.ts";
 import { plainPrompter } from "../../../cli/wizard/plain_prompter.ts";
@@ -121,6 +122,24 @@ Deno.test("several sources: one destination, targets of their own, those that ca
   assert.equal(typed.jobs?.length, 2);
   const dropped = await asked(["'/d/a.vmdk' /d/b.vmdk ", "azure", "/out", "yes", "run"], plain, host);
   assert.deepEqual(dropped.jobs?.map((args) => args.at(-2)), ["/d/a.vmdk", "/d/b.vmdk"]);
+});
+
+Deno.test("what is left of several sources keeps the answers: one gets its own target, more keep the folder", () => {
+  const sources = ["/d/a.vmdk", "/d/b.vmdk", "/d/c.vmdk"].map((path) => ({ path, info: plain }));
+  const answers = { source: "/d/a.vmdk", destination: "azure", output: "/out" };
+  const one = answersForSome(answers, sources, sources.slice(1, 2), allFormats);
+  assert.deepEqual([one.source, one.output], ["/d/b.vmdk", "/out/b.vhd"]);
+  const two = answersForSome(answers, sources, sources.slice(1), allFormats);
+  assert.deepEqual([two.source, two.output], ["/d/b.vmdk", "/out"]);
+  assert.equal(answersForSome(answers, sources.slice(0, 1), sources.slice(0, 1), allFormats), answers);
+});
+
+Deno.test("without a clipboard the review does not offer to copy", () => {
+  const values = (canCopy: boolean) =>
+    choiceFor("review", {}, { formats: allFormats, canCopy }).choices.map((one) => one.value);
+  assert(values(true).includes("copy") && !values(false).includes("copy"));
+  const lines = { write: () => {}, read: () => Promise.resolve(null) };
+  assert.equal(plainPrompter(lines).copy, undefined);
 });
 
 Deno.test("the summary of several conversions", () => {

@@ -177,7 +177,7 @@ for (const [source, answers, steps, line] of table) {
     assert.equal(job.target.compress ?? false, line.includes(" -c "));
     assert.equal(job.target.backing?.path, line.includes("-B") ? "/d/base.qcow2" : undefined);
     assert.equal(typeof job.target.guestSize, answers.destination === "" ? "undefined" : "object");
-    assert.equal(job.digest ?? false, answers.digest ?? false);
+    assert.equal(Boolean(job.digest), answers.digest ?? false);
   });
 }
 
