@@ -54,7 +54,7 @@ function invalidOf(commandLine: Uint8Array, args: readonly string[]): string | u
     at = end < 0 ? commandLine.length : end + 1;
   }
   const own = strings.slice(Math.max(0, strings.length - args.length));
-  // Strings that are not those of the arguments prove nothing.
+  // Without the arguments at its end, the command line does not show which bytes they had.
   const fits = own.length === args.length && own.every((bytes, index) => lossy(bytes) === args[index]);
   if (!fits) return args.find((arg) => arg.includes(REPLACEMENT));
   return args.find((_arg, index) => !isUtf8(own[index]!));

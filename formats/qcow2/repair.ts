@@ -23,7 +23,7 @@ import { updateCopiedFlags, writeL1 } from "./transaction/l1_tables.ts";
 export async function repairQcow2(storage: WritableStorage, what: RepairScope, context: CheckContext): Promise<void> {
   const header = await readHeader(storage);
   const comparison = await compareRefcounts(storage, header, stageContext(context, 0, 0.4));
-  refuseUnknownOwners(storage, header, comparison);
+  refuseUnknownReferences(storage, header, comparison);
   const repairing = stageContext(context, 0.4, 0.8);
   const wrongCounts = comparison.rebuild || comparison.unreliable;
   if (what === "leaks") {
@@ -49,7 +49,7 @@ export async function repairQcow2(storage: WritableStorage, what: RepairScope, c
  *
  * @throws ImageError `unsupported`
  */
-function refuseUnknownOwners({ label }: WritableStorage, header: Header, { walk }: RefcountComparison): void {
+function refuseUnknownReferences({ label }: WritableStorage, header: Header, { walk }: RefcountComparison): void {
   const [extension] = header.unknownExtensions;
   if (extension === undefined || walk.findings.leaks === 0) return;
   const message =

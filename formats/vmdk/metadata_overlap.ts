@@ -62,9 +62,9 @@ export async function findMetadataFaults<S extends Storage>(
   for (const structure of structures) {
     for (const other of [longest.used, longest.second]) {
       if (other === null || structure.start >= other.end) continue;
-      // Where a second copy overlaps a structure that readers use, the second copy is at fault.
-      const blamed = [structure, other].filter(isSecond);
-      for (const one of blamed.length > 0 ? blamed : [structure, other]) {
+      // Where a second copy overlaps a structure that readers use, the second copy has the wrong location.
+      const seconds = [structure, other].filter(isSecond);
+      for (const one of seconds.length > 0 ? seconds : [structure, other]) {
         add(one, `overlaps ${(one === other ? structure : other).what}`);
       }
     }

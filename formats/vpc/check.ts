@@ -64,7 +64,7 @@ async function checkFooters(storage: Storage, image: VpcImage, addCorruption: No
   if (fault !== null) addCorruption(`The copy of the footer at the beginning of the file ${fault}`, 0);
 }
 
-/** Checks the batmap of an image whose creator states one: XenServer refuses the image without it, and trusts its bits. */
+/** Checks the batmap of an image whose creator states one: XenServer refuses the image without it, and uses its bits unchecked. */
 async function checkBatmap(
   storage: Storage,
   image: VpcImage,

@@ -28,7 +28,7 @@ Deno.test("an argument with U+FFFD is refused, unless the command line shows tha
   assert.equal(refused(bytes("deno", "run", "info", "z\ufffd.img")), null);
   // A name with both.
   assert.match(refused(bytes("info", [0xef, 0xbf, 0xbd, 0xfc]), ["info", "\ufffd\ufffd"])!, /not UTF-8/);
-  // Strings that are not those of the arguments prove nothing.
+  // The command line lacks the arguments.
   assert.match(refused(bytes("something", "else"))!, /Cannot use/);
   assert.match(refused(bytes())!, /Cannot use/);
   let isRead = false;

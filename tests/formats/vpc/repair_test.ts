@@ -178,7 +178,7 @@ Deno.test("a repair keeps every byte, and a crash leaves the disk as it was", as
     const type = random.pick([3, 4] as const);
     const { built, parentBytes: parent } = randomImage(random, type);
     const parentBytes = type === 4 ? parent : new Uint8Array(0);
-    const bytes = buildVhd(built);
+    const bytes = buildVhd(random.chance(0.4) ? { ...built, creator: "tap\0", batmap: random.chance(0.8) } : built);
     const entries = Math.ceil(built.size / built.blockSize!);
     for (let count = random.int(3); count > 0; count--) {
       const location = random.pick([random.int(bytes.length / 512), FIRST / 512, 2 ** 31]);
