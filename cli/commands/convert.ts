@@ -270,7 +270,14 @@ const STDOUT = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /** Returns `io` for the text of a conversion: where the target is standard output, all text goes to standard error. */
 function besideTarget(target: string, io: Io): Io {
-  return STDOUT.includes(target) ? { ...io, out: (text) => io.err(text), outIsTerminal: io.errIsTerminal } : io;
+  if (!STDOUT.includes(target)) return io;
+  const { later } = io;
+  return {
+    ...io,
+    out: (text) => io.err(text),
+    outIsTerminal: io.errIsTerminal,
+    ...(later && { later: { out: later.err, err: later.err } }),
+  };
 }
 
 /**
