@@ -11,6 +11,7 @@ import { pathOf } from "./args/image_names.ts";
 import { convertRequest } from "./args/convert_args.ts";
 import { isOn, listOf, parseArgs, textOf } from "./args/parse_args.ts";
 import { commands, definitionOf } from "./commands/mod.ts";
+import { looksLikePath, pathOfText } from "./wizard/paths.ts";
 import type { ParsedArgs } from "./commands/command.ts";
 
 /** Paths as the command line names them, each with the access that the command needs. */
@@ -25,12 +26,15 @@ export interface Grants {
 }
 
 const NONE: Grants = { images: [], read: [], write: [] };
+/** Without a permission, neither the home folder nor a file is known. */
+const HOST = { home: undefined, windows: Deno.build.os === "windows", exists: () => false };
 const WINDOWS = Deno.build.os === "windows";
 
 /** Returns the grants of the arguments of the program; none where they cannot be read, which the program then reports. */
 export async function grantsOf([name, ...args]: readonly string[]): Promise<Grants> {
-  // Without a command, a terminal gets the wizard.
+  // Without a command, and with files in its place, a terminal gets the wizard.
   if (name === undefined || name === "wizard") return wizardGrants(args);
+  if (commands.every((one) => one.name !== name) && looksLikePath(name)) return wizardGrants([name, ...args]);
   if (name === "demo") return { ...NONE, temporary: true };
   try {
     const command = commands.find((one) => one.name === name);
@@ -43,7 +47,8 @@ export async function grantsOf([name, ...args]: readonly string[]): Promise<Gran
 
 /** The wizard lists images of the current folder and proposes targets in it. For all others it makes Deno ask. */
 function wizardGrants(args: readonly string[]): Grants {
-  return { images: args.filter((arg) => !arg.startsWith("-")), read: ["."], write: ["."] };
+  const files = args.filter((arg) => !arg.startsWith("-")).map((arg) => pathOfText(arg, HOST));
+  return grantableOf({ images: files, read: ["."], write: ["."] });
 }
 
 async function commandGrants(name: string, parsed: ParsedArgs): Promise<Grants> {

@@ -89,7 +89,7 @@ async function namesImages(
 }
 
 function isCommand(word: string): boolean {
-  return ["help", "complete"].includes(word) || commands.some(({ name }) => name === word);
+  return ["help", "complete", "grants"].includes(word) || commands.some(({ name }) => name === word);
 }
 
 /** Returns whether a file has this name; `undefined` without the permission to see that. */

@@ -35,6 +35,7 @@ const cases: readonly (readonly [args: string, images: string[], read: string[],
   ["commit f/x", ["f/x"], [], ["f"]],
   ["rebase -b n/base -F qcow2 f/x", ["f/x", "f/n/base"], [], ["f/x"]],
   ["wizard a", ["a"], ["."], ["."]],
+  ["d/a.vmdk --ascii file:///b/c.vmdk", ["d/a.vmdk", "/b/c.vmdk"], ["."], ["."]],
   ["", [], ["."], ["."]],
   // The program reports these itself, and opens no file before.
   ["convert -O qcow2", [], [], []],
