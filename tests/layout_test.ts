@@ -31,8 +31,24 @@ function footer(start: number): readonly Difference[] {
   ];
 }
 
+const vdiHeader: readonly Difference[] = [
+  [0, 64, "the name of the writer"],
+  [0x48, 0x4c, "length of the header: 400 bytes, as VirtualBox writes it"],
+  [0x188, 0x1a8, "UUIDs"],
+  [0x1c8, 0x1d8, "geometry, which the longer header has"],
+];
+
 const cases: readonly Case[] = [
   { format: "raw", options: "", differences: [] },
+  ...["", "compat=0.10", "cluster_size=2M", "lazy_refcounts=on", "refcount_bits=1"].map((
+    options,
+  ) => ({
+    format: "qcow2",
+    options,
+    differences: [],
+  })),
+  { format: "vdi", options: "", differences: vdiHeader },
+  { format: "vdi", options: "static=on", differences: vdiHeader },
   { format: "vpc", options: "", ours: "chs_size=on", differences: [...footer(0), ...footer(-512)] },
   { format: "vpc", options: "force_size=on", differences: [...footer(0), ...footer(-512)] },
   { format: "vpc", options: "subformat=fixed,force_size=on", differences: footer(-512) },

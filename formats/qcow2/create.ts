@@ -100,8 +100,11 @@ async function emptyImage(
     limits,
     openBacking: () => Promise.resolve(context.backing),
   });
-  const l1Clusters = Math.ceil(header.l1.entries * 8 / header.clusterSize);
-  await image.allocator.allocateAtEnd(1 + header.refcountTable.clusters + l1Clusters);
+  const { l1, clusterSize, refcountTable } = header;
+  await image.allocator.allocateAtEnd(1 + refcountTable.clusters);
+  if (l1.entries === 0) return image;
+  const cluster = await image.allocator.allocateAtEnd(Math.ceil(l1.entries * 8 / clusterSize));
+  if (cluster * clusterSize !== l1.fileOffset) throw new Error(`the L1 table is in cluster ${cluster}`);
   return image;
 }
 
@@ -125,7 +128,11 @@ function traitsOf(image: Image, plan: CreatePlan, linear: CreateSettings | null)
 async function finishNew(image: Image): Promise<void> {
   const { storage, data, header, geometry } = image;
   await image.commit();
-  const end = image.allocator.end * geometry.clusterSize;
+  const l1End = header.l1.fileOffset + header.l1.entries * 8;
+  // As qemu-img leaves it: the file of an image without data ends with the L1 table, not with its cluster.
+  const end = Math.ceil(l1End / geometry.clusterSize) === image.allocator.end
+    ? l1End
+    : image.allocator.end * geometry.clusterSize;
   if (storage.size < end) await storage.truncate(end);
   if (data !== storage && data.size < header.size) await data.truncate(header.size);
   await storage.writeAt(encodeHeader(image.header), 0);

@@ -160,23 +160,27 @@ function geometryFields(settings: CreateSettings): { readonly clusterBits: numbe
 }
 
 /**
- * Returns the header of a new image. Pure. The refcount table follows the first cluster, and the L1 table follows the
- * refcount table.
+ * Returns the header of a new image. Pure. The refcount table follows the first cluster, then come the refcount blocks that
+ * count these clusters, then the L1 table, as in the files of qemu-img.
  */
 export function newHeader(plan: CreatePlan): Header {
   const settings = settingsOf(plan);
   const { clusterSize, version } = settings;
   const size = alignUp(plan.size, SECTOR);
-  // At least one: the cluster of a table without entries would have no reference.
-  const l1Entries = Math.max(1, l1EntriesFor(geometryOf(geometryFields(settings)), size));
+  const l1Entries = l1EntriesFor(geometryOf(geometryFields(settings)), size);
   const refcountClusters = refcountTableClusters(settings, size);
+  const first = 1 + refcountClusters;
+  const perBlock = refcountsPerBlock(clusterSize, Math.log2(settings.refcountBits));
+  // Each block counts itself, too.
+  const blocks = Math.ceil(first / (perBlock - 1));
   return {
     version,
     ...geometryFields(settings),
     clusterSize,
     size,
     backing: plan.backing,
-    l1: { fileOffset: (1 + refcountClusters) * clusterSize, entries: l1Entries },
+    // A table without entries has no cluster.
+    l1: { fileOffset: l1Entries === 0 ? 0 : (first + blocks) * clusterSize, entries: l1Entries },
     refcountTable: { fileOffset: clusterSize, clusters: refcountClusters },
     refcountOrder: Math.log2(settings.refcountBits),
     snapshots: { fileOffset: 0, count: 0 },

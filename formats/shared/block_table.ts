@@ -97,9 +97,15 @@ export function openBlockTable(storage: Storage | WritableStorage, location: Tab
  * Creates the table of a new image, with all blocks free. It is never read back, and nothing is written before `flush`; it
  * holds only the pages that were changed.
  *
- * @param paddedBytes bytes that the table takes in the file; those after its last entry are filled as if free
+ * @param paddedBytes bytes that the table takes in the file
+ * @param padding each of the bytes after its last entry
  */
-export function newBlockTable(storage: WritableStorage, location: TableLocation, paddedBytes: number): BlockTable {
+export function newBlockTable(
+  storage: WritableStorage,
+  location: TableLocation,
+  paddedBytes: number,
+  padding: 0 | 0xff = 0xff,
+): BlockTable {
   const { fileOffset, entries, littleEndian } = location;
   const pages = new Map<number, DataView>();
   const pageBytes = (number: number): number => Math.min(PAGE_BYTES, paddedBytes - number * PAGE_BYTES);
@@ -120,7 +126,11 @@ export function newBlockTable(storage: WritableStorage, location: TableLocation,
     async flush() {
       for (let number = 0; number * PAGE_BYTES < paddedBytes; number++) {
         const { buffer, byteOffset } = pages.get(number) ?? free;
-        await storage.writeAt(new Uint8Array(buffer, byteOffset, pageBytes(number)), fileOffset + number * PAGE_BYTES);
+        const bytes = new Uint8Array(buffer, byteOffset, pageBytes(number));
+        const used = entries * 4 - number * PAGE_BYTES;
+        const isPadded = padding !== 0xff && used < bytes.length;
+        const padded = isPadded ? bytes.slice().fill(padding, used) : bytes;
+        await storage.writeAt(padded, fileOffset + number * PAGE_BYTES);
       }
     },
   };

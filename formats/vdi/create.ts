@@ -33,7 +33,7 @@ const BLOCK_SIZE = 1 << 20;
  * const writer = await createVdi(storage, plan);
  * await writer.write(new Uint8Array([7]), 12345);
  * await writer.finish();
- * assert.equal(storage.size, 2 << 20); // header, map, one block
+ * assert.equal(storage.size, 1024 + (1 << 20)); // header, map, one block
  * ```
  */
 // deno-lint-ignore require-await
@@ -49,8 +49,8 @@ function newHeader(size: number, isStatic: boolean): Header {
     type: isStatic ? "static" : "dynamic",
     comment: "",
     mapOffset: HEADER_BYTES,
-    // Aligned in the file, as host file systems and disks prefer.
-    dataOffset: alignUp(HEADER_BYTES + blocks * 4, BLOCK_SIZE),
+    // Blocks follow the map without a gap, as in the files of qemu-img.
+    dataOffset: HEADER_BYTES + alignUp(blocks * 4, SECTOR),
     size,
     blockSize: BLOCK_SIZE,
     extraBytes: 0,
@@ -70,7 +70,7 @@ function createDynamic(storage: WritableStorage, header: Header): DiskWriter {
   const target = {
     storage,
     header,
-    map: newBlockTable(storage, location, alignUp(blocks * 4, SECTOR)),
+    map: newBlockTable(storage, location, alignUp(blocks * 4, SECTOR), 0),
     uninitialised: uninitialisedBlocks(storage.startsZeroed ? null : (start, end) => storage.zeroAt(start, end)),
     parent: null,
     nextEntry: () => allocated++,
