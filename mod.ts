@@ -68,6 +68,7 @@ export type {
   FixedLocation,
   Format,
   FormatInfo,
+  GuestPrefix,
   GuestReader,
   HoleStatus,
   HostCopy,

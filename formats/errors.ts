@@ -44,6 +44,7 @@ export interface ErrorDetails {
 export interface GuestPrefix {
   /** Guest offset of the first. */
   readonly start: number;
+  /** The bytes from there on. */
   readonly bytes: Uint8Array;
 }
 
