@@ -35,9 +35,12 @@ export function qemuRenderer(io: Io): Renderer {
   const errors = outputOf(io, "err");
   let shown = 0;
   const show = (value: number) => {
-    if (!output.ready()) return;
+    // Programs that read the progress expect the last line of qemu-img twice: at 100 percent, and at the end.
+    const isLast = value === 100;
+    if (!isLast && !output.ready()) return;
     shown = value;
-    output.frame(lineOf(value));
+    if (isLast) output.keep(lineOf(value));
+    else output.frame(lineOf(value));
   };
   show(0);
   return {

@@ -123,6 +123,10 @@ Deno.test({
     const child = startDiskcast(["convert", "-fraw", "-r", "2M", "a.raw", "b.raw"], grants);
     await child.stdin.close();
     await begun(folder);
+    const part = folder.file(".b.raw.diskcast");
+    while ((await Deno.stat(part).catch(() => null))?.blocks === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     child.kill("SIGUSR1");
     const [{ code }, stdout, stderr] = await Promise.all([
       child.status,
