@@ -27,6 +27,7 @@ export function programHelp(commands: readonly Pick<CommandDef, "name" | "summar
     ["Options", [
       ["-V, --version", "show the version"],
       ["-h, --help", "show this help"],
+      ["--program=<words>", "before all others: the words that printed commands begin with, in place of diskcast"],
       ["--as-qemu-img", "before the command: write to standard error only what qemu-img would write"],
     ]],
     ["Commands", [
