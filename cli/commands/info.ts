@@ -86,9 +86,11 @@ function infoRequest(parsed: ParsedArgs): InfoRequest {
 async function work(request: InfoRequest, { io }: CommandContext): Promise<number> {
   const { images: [image], options, chain, form } = request;
   const onWarning = warningWriter(io);
-  const infos = chain
+  const found = chain
     ? await inspectChain(image, { ...options, onWarning })
     : [await inspect(image, { ...options, onWarning })];
+  // In the place of qemu-img the output has no parts that qemu-img lacks.
+  const infos = io.asQemuImg ? found.map((info) => ({ ...info, names: [] })) : found;
   const contents = await contentsFor(
     request,
     infos[0]!,

@@ -265,3 +265,14 @@ Deno.test("in the mode, -c writes a VMDK that is no stream uncompressed", { igno
   assert.deepEqual(await diskcast("--as-qemu-img", ...args), { code: 0, stdout: "", stderr: "" });
   assert.equal((await qemuImg("compare", "-f", "raw", source, folder.file("a.vmdk"))).code, 0);
 });
+
+Deno.test("in the mode, info does not list the files that an image names", async () => {
+  await using folder = await scratch();
+  const path = folder.file("a.qcow2");
+  const args = ["create", "-q", "-f", "qcow2", "-u", "-b", "gone.raw", "-F", "raw", path, "1M"];
+  assert.equal((await diskcast(...args)).code, 0);
+  assert.match((await diskcast("info", path)).stdout, /^Named files:$/m);
+  assert.doesNotMatch((await diskcast("--as-qemu-img", "info", path)).stdout, /Named files/);
+  const { stdout } = await diskcast("--as-qemu-img", "info", "--output=json", path);
+  assert.equal(JSON.parse(stdout)["named-files"], undefined);
+});
