@@ -11,10 +11,15 @@ const PAGE_LINES = 10;
 
 /** Returns the state after a key. */
 export function afterKey(model: Model, key: Key): Transition {
+  if (model.result) return { model, effect: key === "ctrl-l" ? "redraw" : "leave" };
   // Ctrl-C works on every page, and while the screen asks.
   if (key === "ctrl-c") return stop(model);
   if (model.asking) return answered(model, key);
   switch (key) {
+    case "ctrl-z":
+      return { model, effect: "suspend" };
+    case "c":
+      return same({ ...model, letters: !model.letters });
     case "ctrl-l":
       return { model, effect: "redraw" };
     case "q":
@@ -30,7 +35,7 @@ export function afterKey(model: Model, key: Key): Transition {
     case "e":
       return same(opened(model, "errors"));
     case "m":
-      return same(model.page === "map" ? zoomed(model, 1) : { ...model, page: "map", scroll: 0 });
+      return same(model.page === "map" ? nearer(model) : { ...model, page: "map", scroll: 0 });
     case "escape":
     case "enter":
       return same({ ...model, page: "main", scroll: 0, zoom: { level: 0, start: 0 } });
@@ -101,6 +106,19 @@ function movedMap(model: Model, key: Key): Model {
   if (key === "end" || key === "G") return { ...model, zoom: { ...model.zoom, start: last } };
   const step = MAP_STEPS[key] ?? 0;
   return { ...model, zoom: { ...model.zoom, start: Math.max(0, Math.min(last, start + step * (end - start))) } };
+}
+
+/** Returns the map nearer: from the whole disk to where bytes are written, else to the middle of the shown range. */
+function nearer(model: Model): Model {
+  const { inFlight, zoom } = model;
+  if (zoom.level > 0 || inFlight.length === 0) return zoomed(model, 1);
+  const next = zoomed(model, 1);
+  const { start, end } = shownRange(next);
+  const first = inFlight[0].start - (end - start) / 2;
+  return {
+    ...next,
+    zoom: { ...next.zoom, start: Math.max(0, Math.min((model.map?.size ?? 0) - (end - start), first)) },
+  };
 }
 
 /** With fewer buckets on the screen, a larger scale shows no more detail. */

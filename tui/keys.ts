@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A key: the character itself, or a name: `up`, `enter`, `escape`, `ctrl-c`, `alt-x`. */
+/** A key: the character itself, or a name: `up`, `enter`, `escape`, `ctrl-c`, `alt-x`; `osc TEXT` for an answer. */
 export type Key = string;
 
 /** Complete keys, and bytes that may be the beginning of another. */
@@ -75,7 +75,8 @@ export function readKeys(pending: Uint8Array, bytes: Uint8Array): ReadKeys {
 
 /** Decodes pending bytes that no further byte has followed for a while: a single escape is the key Esc. */
 export function keysOfPending(pending: Uint8Array): readonly Key[] {
-  if (pending[0] !== ESC) return [];
+  // An answer of the terminal that has not ended is no key.
+  if (pending[0] !== ESC || pending[1] === 0x5d) return [];
   return ["escape", ...readKeys(new Uint8Array(0), pending.subarray(1)).keys];
 }
 
@@ -94,12 +95,28 @@ function decodeEscape(bytes: Uint8Array): Decoded {
   const second = String.fromCharCode(bytes[1]);
   if (bytes[1] === ESC) return { bytes: 1, key: "escape" };
   if (second === "[") return decodeSequence(bytes);
+  if (second === "]") return decodeAnswer(bytes);
   if (second === "O") {
     if (bytes.length === 2) return MORE;
     return decoded(3, FINALS[String.fromCharCode(bytes[2])]);
   }
   const rest = decodeKey(bytes.subarray(1));
   return rest.bytes === 0 ? MORE : decoded(rest.bytes + 1, rest.key && `alt-${rest.key}`);
+}
+
+/** Longer answers are dropped. */
+const LONGEST_ANSWER = 256;
+
+/** Decodes `ESC ]`, a text, and BEL or `ESC \`: the answer of a terminal, as the key `osc TEXT`. */
+function decodeAnswer(bytes: Uint8Array): Decoded {
+  for (let at = 2; at < bytes.length; at++) {
+    const isBell = bytes[at] === 0x07;
+    if (bytes[at] === ESC && at + 1 === bytes.length) return MORE;
+    if (!isBell && bytes[at] !== ESC) continue;
+    const text = new TextDecoder().decode(bytes.subarray(2, at));
+    return { bytes: at + (isBell ? 1 : 2), key: `osc ${text}` };
+  }
+  return bytes.length > LONGEST_ANSWER ? { bytes: bytes.length } : MORE;
 }
 
 /** Decodes `ESC [`, parameters, and a final byte that names the sequence. */

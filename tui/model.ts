@@ -23,6 +23,8 @@ export interface ScreenJob {
   readonly keepsBacking: boolean;
   /** Number of workers that compress and decompress. */
   readonly workers: number;
+  /** Bytes a second that the user allows; absent: no limit. */
+  readonly rateLimit?: number;
   /** Names of the expected phases, in order. */
   readonly phases: readonly string[];
 }
@@ -50,6 +52,21 @@ export interface Zoom {
   readonly level: number;
   /** First guest byte. */
   readonly start: number;
+}
+
+/** How the job ended, for the last page. */
+export interface Result {
+  readonly ok: boolean;
+  readonly text: string;
+  /** Names and values. */
+  readonly rows: readonly (readonly [name: string, value: string])[];
+  /** A command that the user may want next. */
+  readonly command?: string;
+}
+
+/** A partition of the disk. */
+export interface ShownPartition extends Range {
+  readonly name: string;
 }
 
 /** The state of the screen. */
@@ -80,10 +97,15 @@ export interface Model {
   /** Lines that a list is scrolled back from its end. */
   readonly scroll: number;
   readonly zoom: Zoom;
+  /** Whether the map has letters, and colours for colour-blind people. */
+  readonly letters: boolean;
+  readonly partitions: readonly ShownPartition[];
+  /** The result, until the screen is left; `null` while the job runs. */
+  readonly result: Result | null;
 }
 
 /** An action outside of the screen that a key asks for. `exit`: at once, without waiting for the job. */
-export type Effect = "pause" | "resume" | "stop" | "exit" | "redraw";
+export type Effect = "pause" | "resume" | "stop" | "exit" | "redraw" | "suspend" | "leave";
 
 /** A new state, and the action that goes with it. */
 export interface Transition {
@@ -120,6 +142,9 @@ export function startModel(job: ScreenJob, now: number): Model {
     page: "main",
     scroll: 0,
     zoom: { level: 0, start: 0 },
+    letters: false,
+    partitions: [],
+    result: null,
   };
 }
 

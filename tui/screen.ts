@@ -6,12 +6,13 @@
  */
 import { boundedOutput, type ProgressOutput } from "./bounded_output.ts";
 import { difference, ENTER_SCREEN, LEAVE_SCREEN } from "./frame.ts";
-import { keysOfPending, readKeys } from "./keys.ts";
-import { type Effect, type Model, type ScreenJob, startModel } from "./model.ts";
+import { type Key, keysOfPending, readKeys } from "./keys.ts";
+import { type Effect, type Model, type Result, type ScreenJob, startModel } from "./model.ts";
 import type { JobEvent } from "./progress.ts";
-import type { Theme } from "./theme.ts";
+import { type Look, type Theme, themeOf } from "./theme.ts";
 import { type Message, update } from "./update.ts";
 import { type Size, view } from "./view.ts";
+import { BEGIN_FRAME, END_FRAME, ENTER_WINDOW, isLight, LEAVE_WINDOW, windowText } from "./window.ts";
 
 /** A terminal. Tests use one that collects strings. */
 export interface Terminal {
@@ -30,6 +31,10 @@ export interface Terminal {
   onResize(listener: () => void): () => void;
   /** Calls `listener` before the process ends, as far as that can be detected; the result removes the listener. */
   onLeave(listener: () => void): () => void;
+  /** Calls `listener` when the process is to stop, instead of stopping it; the result removes the listener. */
+  onSuspend(listener: () => void): () => void;
+  /** Stops the process until it is continued; absent where the host cannot. */
+  readonly stop?: () => void;
   /** Calls `listener` when the process continues after a stop; the result removes the listener. */
   onResume(listener: () => void): () => void;
   /** Returns the milliseconds of a monotonic clock. */
@@ -42,17 +47,22 @@ export interface Screen {
   event(event: JobEvent): void;
   /** Shows that the job is being stopped, by a signal for instance. */
   stopping(): void;
+  /** Shows the result until a key is pressed, or the screen is closed. */
+  result(result: Result): Promise<void>;
   /** Restores the terminal and returns the last state, for a summary. May be called again. */
   close(): Promise<Model>;
 }
+
+/** Effects on the screen itself. */
+type OwnEffect = "redraw" | "suspend" | "leave";
 
 /** The options of a screen. */
 export interface ScreenOptions {
   readonly terminal: Terminal;
   readonly job: ScreenJob;
-  readonly theme: Theme;
+  readonly look: Look;
   /** Called for a key with an effect outside of the screen. */
-  readonly onEffect: (effect: Exclude<Effect, "redraw">) => void;
+  readonly onEffect: (effect: Exclude<Effect, OwnEffect>) => void;
   /** Called after the screen has failed and was closed; the job continues. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -66,6 +76,11 @@ const SLOWEST_FRAME = 1000;
 const KEY_FRAME = 40;
 /** Milliseconds after which a single escape is the key Esc. */
 const ESCAPE = 50;
+/** Milliseconds for the rest of an answer of the terminal, and for an answer at all. */
+const ANSWER = 500;
+const ANSWERS_UNTIL = 2000;
+/** The second byte of an answer. */
+const OSC = 0x5d;
 /** Events that are queued before they are taken into the state ahead of the next frame. */
 const BATCH = 4096;
 
@@ -76,6 +91,7 @@ export function openScreen(options: ScreenOptions): Screen {
   const undo = [
     terminal.onResize(() => state.draw(true)),
     terminal.onLeave(() => state.closeNow()),
+    terminal.onSuspend(() => state.suspend()),
     terminal.onResume(() => state.enter()),
   ];
   let timer: ReturnType<typeof setTimeout>;
@@ -95,6 +111,7 @@ export function openScreen(options: ScreenOptions): Screen {
   return {
     event: (event) => state.queue(event),
     stopping: () => state.send({ type: "stopping" }),
+    result: (result) => state.result(result),
     close: () => state.close(),
   };
 }
@@ -106,16 +123,16 @@ async function listen(state: ScreenState, terminal: Terminal): Promise<void> {
   while (!state.closed) {
     const bytes = await terminal.read().catch(() => null);
     clearTimeout(timer);
-    if (state.closed && bytes !== null) terminal.unread?.(bytes);
-    if (bytes === null || state.closed) return;
+    if (bytes === null) return state.inputEnded();
+    if (state.closed) return terminal.unread?.(bytes);
     const read = readKeys(pending, bytes);
     pending = read.pending;
-    read.keys.forEach((key) => state.send({ type: "key", key }));
+    read.keys.forEach((key) => state.typed(key));
     if (pending.length === 0) continue;
     timer = setTimeout(() => {
       keysOfPending(pending).forEach((key) => state.send({ type: "key", key }));
       pending = new Uint8Array(0);
-    }, ESCAPE);
+    }, pending[1] === OSC ? ANSWER : ESCAPE);
   }
 }
 
@@ -133,21 +150,74 @@ class ScreenState {
   #drawnAt = -Infinity;
   /** Whether the next frame writes all lines. */
   #anew = false;
+  /** The theme, with the settings that it was made for. */
+  #theme: { readonly letters: boolean; readonly light: boolean; readonly theme: Theme } | undefined;
+  #light: boolean;
+  #enteredAt = 0;
+  #suspended = false;
+  /** Title and progress of the window as last written. */
+  #window = "";
+  #inputEnded = false;
+  #left: () => void = () => {};
   /** Whether a frame waits for the one in flight. */
   #waits = false;
   #soon: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly options: ScreenOptions) {
     this.#model = startModel(options.job, options.terminal.now());
+    this.#light = options.look.light === true;
   }
 
   /** Prepares the terminal, at the beginning and when the process continues after a stop. */
   enter(): void {
     if (this.closed) return;
-    const { terminal } = this.options;
+    const { terminal, look } = this.options;
+    this.#suspended = false;
+    this.#enteredAt = terminal.now();
+    this.#window = "";
     terminal.raw(true);
-    terminal.output.keep(ENTER_SCREEN);
+    terminal.output.keep(ENTER_SCREEN + (look.depth > 0 ? ENTER_WINDOW : ""));
     this.draw(true);
+  }
+
+  /** Restores the terminal and stops the process; {@linkcode enter} continues. */
+  async suspend(): Promise<void> {
+    const { terminal } = this.options;
+    if (this.closed || this.#suspended || !terminal.stop) return;
+    this.#suspended = true;
+    terminal.output.keep(this.#leaveText());
+    await terminal.output.drained();
+    terminal.raw(false);
+    terminal.stop();
+  }
+
+  #leaveText(): string {
+    return (this.options.look.depth > 0 ? LEAVE_WINDOW : "") + LEAVE_SCREEN;
+  }
+
+  /** Takes a key, or an answer of the terminal. */
+  typed(key: Key): void {
+    if (!key.startsWith("osc ")) return this.send({ type: "key", key });
+    const light = isLight(key.slice(4));
+    const { terminal, look } = this.options;
+    if (light === undefined || look.light !== undefined) return;
+    if (terminal.now() - this.#enteredAt > ANSWERS_UNTIL || light === this.#light) return;
+    this.#light = light;
+    this.draw(true);
+  }
+
+  /** Without further keys, the result is not waited for. */
+  inputEnded(): void {
+    this.#inputEnded = true;
+    this.#left();
+  }
+
+  result(result: Result): Promise<void> {
+    if (this.closed || this.#inputEnded) return Promise.resolve();
+    const left = new Promise<void>((resolve) => this.#left = resolve);
+    this.#takeEvents();
+    this.send({ type: "result", result });
+    return left;
   }
 
   queue(event: JobEvent): void {
@@ -161,11 +231,13 @@ class ScreenState {
     this.#model = model;
     if (effect === "redraw") this.#anew = true;
     this.#drawSoon();
-    if (effect !== null && effect !== "redraw") this.options.onEffect(effect);
+    if (effect === "leave") this.#left();
+    else if (effect === "suspend") this.suspend();
+    else if (effect !== null && effect !== "redraw") this.options.onEffect(effect);
   }
 
   draw(anew = false): void {
-    if (this.closed) return;
+    if (this.closed || this.#suspended) return;
     this.#anew ||= anew;
     const { output } = this.options.terminal;
     if (!output.ready()) {
@@ -196,7 +268,7 @@ class ScreenState {
   async close(): Promise<Model> {
     if (!this.#end()) return this.#model;
     const { terminal } = this.options;
-    terminal.output.keep(LEAVE_SCREEN);
+    if (!this.#suspended) terminal.output.keep(this.#leaveText());
     await terminal.output.drained();
     terminal.raw(false);
     return this.#model;
@@ -207,7 +279,7 @@ class ScreenState {
     if (!this.#end()) return;
     const { terminal } = this.options;
     try {
-      terminal.writeNow(LEAVE_SCREEN);
+      terminal.writeNow(this.#leaveText());
     } finally {
       terminal.raw(false);
     }
@@ -219,6 +291,7 @@ class ScreenState {
     this.closed = true;
     clearTimeout(this.#soon);
     this.onClose();
+    this.#left();
     return true;
   }
 
@@ -229,7 +302,14 @@ class ScreenState {
   }
 
   #write(output: ProgressOutput): void {
-    const { terminal, theme } = this.options;
+    const { terminal, look } = this.options;
+    const colourBlind = look.colourBlind === true || this.#model.letters;
+    if (this.#theme?.letters !== colourBlind || this.#theme.light !== this.#light) {
+      const theme = themeOf({ ...look, colourBlind, light: this.#light });
+      this.#theme = { letters: colourBlind, light: this.#light, theme };
+      this.#anew = true;
+    }
+    const { theme } = this.#theme;
     const size = terminal.size();
     // Not every host signals a change of the size, so every frame reads it.
     if (this.#anew || size.columns !== this.#size.columns || size.rows !== this.#size.rows) this.#shown = null;
@@ -239,7 +319,16 @@ class ScreenState {
     const lines = view(this.#model, size, theme);
     const text = difference(this.#shown, lines);
     this.#shown = lines;
-    if (text !== "") output.frame(text);
+    output.frame(this.#around(text));
+  }
+
+  /** Returns a frame as one update, with the title of the window where that has changed. */
+  #around(frame: string): string {
+    if (this.options.look.depth === 0) return frame;
+    const window = windowText(this.#model);
+    const changed = window === this.#window ? "" : window;
+    this.#window = window;
+    return `${BEGIN_FRAME}${frame}${END_FRAME}${changed}`;
   }
 
   #drawSoon(): void {
@@ -300,6 +389,8 @@ export function hostTerminal(): Terminal {
     },
     unread: (bytes) => unreadListener?.(bytes),
     onResize: (listener) => onSignal("SIGWINCH", listener),
+    onSuspend: (listener) => onSignal("SIGTSTP", listener),
+    ...(Deno.build.os !== "windows" && { stop: () => Deno.kill(Deno.pid, "SIGSTOP") }),
     onResume: (listener) => onSignal("SIGCONT", listener),
     onLeave(listener) {
       const names = ["unload", "error", "unhandledrejection"];

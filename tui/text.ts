@@ -34,7 +34,7 @@ const WIDEST = 2;
  * this test is a hundred times faster than segmentation.
  */
 const NARROW =
-  /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0386-\u0482\u048a-\u052f\u2013\u2026\u2192\u2581-\u2591\u25b6\u2713]*$/;
+  /^[\x20-\x7e\xa1-\xac\xae-\u02ff\u0386-\u0482\u048a-\u052f\u2013\u2026\u2192\u2580-\u2593\u2500\u2502\u256d-\u2570\u259e\u25b6\u2713]*$/;
 
 let stringWidth: ((text: string) => number) | undefined;
 let loading: Promise<void> | undefined;
@@ -109,6 +109,25 @@ export function flowed<Item>(
     }
     lines.at(-1)!.push(item);
     used += gap + width;
+  }
+  return lines;
+}
+
+/**
+ * Breaks a text into lines, at spaces where there are any.
+ *
+ * @param first columns of the first line
+ * @param columns columns of the others
+ */
+export function wrapped(text: string, first: number, columns: number): string[] {
+  const lines: string[] = [];
+  for (let rest = text; rest !== "";) {
+    const room = Math.max(2, lines.length === 0 ? first : columns);
+    let line = head(rest, room);
+    const space = line.length < rest.length && rest[line.length] !== " " ? line.lastIndexOf(" ") : -1;
+    if (space > 0) line = line.slice(0, space);
+    lines.push(line);
+    rest = rest.slice(Math.max(1, line.length)).trimStart();
   }
   return lines;
 }

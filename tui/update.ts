@@ -7,7 +7,7 @@
 import { copyOf, type DiskMap, emptyMap, mark, type Range } from "./diskmap.ts";
 import { afterKey } from "./key_update.ts";
 import type { Key } from "./keys.ts";
-import { isLeftToBacking, KEPT, type Model, type Note, stopped, type Transition } from "./model.ts";
+import { isLeftToBacking, KEPT, type Model, type Note, type Result, stopped, type Transition } from "./model.ts";
 import { advance, type FinishedExtent, type JobEvent, tick } from "./progress.ts";
 import { addStageTimes } from "./stage_times.ts";
 
@@ -17,7 +17,9 @@ export type Message =
   | { readonly type: "events"; readonly events: readonly JobEvent[]; readonly now: number }
   | { readonly type: "key"; readonly key: Key }
   /** The job is being stopped, by a signal for instance. */
-  | { readonly type: "stopping" };
+  | { readonly type: "stopping" }
+  /** The job has ended; the screen stays until a key. */
+  | { readonly type: "result"; readonly result: Result };
 
 /** Returns the state after a message. */
 export function update(model: Model, message: Message): Transition {
@@ -26,6 +28,8 @@ export function update(model: Model, message: Message): Transition {
       return { model: afterEvents(model, message.events, message.now), effect: null };
     case "key":
       return afterKey(model, message.key);
+    case "result":
+      return { model: { ...model, result: message.result, asking: false }, effect: null };
     case "stopping":
       return { model: stopped(model), effect: null };
   }

@@ -3,23 +3,14 @@
  *
  * @module
  */
+import { type Line, painted, span, spread } from "./line.ts";
 import type { Model } from "./model.ts";
-import { type Line, painted, span, type Theme } from "./theme.ts";
+import type { Theme } from "./theme.ts";
+import { extentLine, extentsHeading, noteLine } from "./view_lists.ts";
+import { cellsPerCharacter, legendLines, mapHeading, mapLines } from "./view_map.ts";
 import { pageLines } from "./view_pages.ts";
-import {
-  barLine,
-  countLines,
-  extentLine,
-  extentsHeading,
-  footerLine,
-  legendLines,
-  mapHeading,
-  mapLines,
-  noteLine,
-  rateLine,
-  stageLines,
-  titleLine,
-} from "./view_parts.ts";
+import { hasPanels, panelLines } from "./view_panels.ts";
+import { barLine, countLines, footerLine, leftText, rateLine, stageLines, titleLine } from "./view_parts.ts";
 import { phasesLine } from "./view_phases.ts";
 
 /** Size of a terminal in characters. */
@@ -50,7 +41,7 @@ export function fits({ columns, rows }: Size): boolean {
  * import assert from "node:assert/strict";
  *
  * const job = { sources: ["a.raw"], target: "b.qcow2", format: "qcow2", compress: false, keepsBacking: false, workers: 2, phases: PHASES };
- * const lines = view(startModel(job, 0), { columns: 60, rows: 12 }, themeOf({ ascii: true, colour: false }));
+ * const lines = view(startModel(job, 0), { columns: 60, rows: 12 }, themeOf({ ascii: true, depth: 0 }));
  * assert.equal(lines[0], "a.raw -> b.qcow2 (qcow2)                                0:00");
  * ```
  */
@@ -63,16 +54,20 @@ function linesOf(model: Model, columns: number, rows: number, theme: Theme): Lin
   if (!fits({ columns, rows })) return smallLines(model, columns, rows, theme);
   const top = [
     titleLine(model, columns, theme),
-    phasesLine(model, columns, theme),
+    spread(phasesLine(model, columns, theme), [span(hasPanels(columns, rows) ? leftText(model, theme) : "")], columns),
     barLine(model, columns, theme),
   ];
   const footer = footerLine(model, columns);
   const room = rows - top.length - 1;
-  const body = model.page === "main"
-    ? mainLines(model, columns, room, theme)
-    : pageLines(model, columns, room, theme).slice(0, room);
+  const body = bodyLines(model, columns, room, theme).slice(0, room);
   const space = Array.from({ length: room - body.length }, (): Line => []);
   return [...top, ...body, ...space, footer];
+}
+
+function bodyLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
+  const panels = hasPanels(columns, rows + 4);
+  if (model.result || model.page !== "main") return pageLines(model, { columns, rows }, theme, panels);
+  return panels ? panelLines(model, columns, rows, theme) : mainLines(model, columns, rows, theme);
 }
 
 /** Returns the bar alone, for a terminal that has become too small. */
@@ -100,7 +95,7 @@ type Ranked = Section & { readonly rank: number };
 /** Returns the sections from top to bottom. */
 function sectionsOf(model: Model, columns: number, theme: Theme): Ranked[] {
   const { map, notes, extents } = model;
-  const legend = legendLines(model, columns);
+  const legend = legendLines(model, columns, theme);
   const counts = countLines(model, columns);
   const stages = stageLines(model, columns, theme);
   const whole = { start: 0, end: map?.size ?? 0 };
@@ -112,8 +107,8 @@ function sectionsOf(model: Model, columns: number, theme: Theme): Ranked[] {
     lines: () => [...lines],
   });
   const mapped = (rows: number) => [
-    ...(rows > 1 ? [mapHeading(whole, map!.size, columns * (rows - 1))] : []),
-    ...mapLines(model, whole, columns, Math.max(1, rows - 1)),
+    ...(rows > 1 ? [mapHeading(whole, map!.size, columns * (rows - 1) * cellsPerCharacter(theme), theme)] : []),
+    ...mapLines(model, whole, columns, Math.max(1, rows - 1), theme),
   ];
   return [
     { rank: 7, ...blank },
@@ -129,7 +124,7 @@ function sectionsOf(model: Model, columns: number, theme: Theme): Ranked[] {
         most: 21,
         lines: (rows: number) => [
           extentsHeading(model),
-          ...extents.slice(-Math.max(1, rows - 1)).map((extent) => extentLine(extent, model, columns)),
+          ...extents.slice(-Math.max(1, rows - 1)).map((extent) => extentLine(extent, model, columns, theme)),
         ],
       }]
       : []),

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { cellsOf, type CellState, LETTERS, type Range } from "./diskmap.ts";
-import { barText, bytesText, percentText, shortTimeText, timeText, visible } from "./human.ts";
-import { isLeftToBacking, type Model, type Note } from "./model.ts";
-import { doneWork, elapsedSeconds, type FinishedExtent, totalWork } from "./progress.ts";
+import { bytesText, percentText, sizeText, timeText, visible } from "./human.ts";
+import { barSpans, chartLines, type Line, lineColumns, spaced, span, spread } from "./line.ts";
+import type { Model } from "./model.ts";
+import { doneWork, elapsedSeconds, totalWork } from "./progress.ts";
 import { currentRate, meanRate, timeLeft, timeLeftText } from "./rate.ts";
 import { stageLoads } from "./stage_times.ts";
-import { columnsOf, cut, flowed, shortened } from "./text.ts";
-import { type Line, lineColumns, type Span, span, sparkText, spread, type Style, type Theme } from "./theme.ts";
+import { columnsOf, shortened } from "./text.ts";
+import type { Theme } from "./theme.ts";
 import { phaseLabel } from "./view_phases.ts";
 
 const DOING: { readonly [phase: string]: string } = {
@@ -19,17 +19,6 @@ const DOING: { readonly [phase: string]: string } = {
   copy: "Copying",
   verify: "Verifying",
   finish: "Finishing",
-};
-
-const STATE_STYLES: { readonly [state in CellState]: Style } = {
-  todo: "dim",
-  data: "data",
-  compressed: "compressed",
-  zero: "zero",
-  backing: "backing",
-  flight: "flight",
-  verified: "verified",
-  error: "bad",
 };
 
 /** Returns the present phase as a participle, or `Paused` or `Stopping`. */
@@ -81,78 +70,16 @@ export function barLine(model: Model, columns: number, theme: Theme): Line {
   const room = columns - doing.length - count.length - 1;
   const long = room - of.length >= 12;
   const width = Math.max(0, long ? room - of.length : room);
+  const state = model.stopping || model.paused ? "flight" : model.job.compress ? "compressed" : "data";
   return [
     span(`${doing} `, "now"),
-    span(barText(done / total, width, theme.glyphs), "key"),
-    span(count),
+    ...barSpans(done / total, width, state, theme),
+    span(count, "title"),
     span(long ? of : ""),
   ];
 }
 
-/** Returns the map as `rows` lines of letters. */
-export function mapLines(model: Model, range: Range, columns: number, rows: number): Line[] {
-  const { map } = model;
-  if (!map) return [];
-  const cells = cellsOf(map, range, columns * rows, model.inFlight);
-  return Array.from({ length: rows }, (_, row) => joined(cells.slice(row * columns, (row + 1) * columns)));
-}
-
-/** Returns one span for each sequence of equal cells. */
-function joined(cells: readonly CellState[]): Line {
-  const spans: Span[] = [];
-  for (let at = 0; at < cells.length;) {
-    let end = at + 1;
-    while (end < cells.length && cells[end] === cells[at]) end++;
-    spans.push({ text: LETTERS[cells[at]].repeat(end - at), style: STATE_STYLES[cells[at]], columns: end - at });
-    at = end;
-  }
-  return spans;
-}
-
-/** Returns the heading of the map. */
-export function mapHeading(range: Range, size: number, cells: number): Line {
-  const cell = `one letter = ${bytesText((range.end - range.start) / cells)}`;
-  const whole = range.start === 0 && range.end === size;
-  const bytes = whole ? bytesText(size) : `${bytesText(range.start)} to ${bytesText(range.end)} of ${bytesText(size)}`;
-  return [span("Disk", "key"), span(` ${bytes}, ${cell}`)];
-}
-
-/** Returns the bytes of the whole disk by state. */
-function legendOf(model: Model): { readonly state: CellState; readonly name: string; readonly bytes: number }[] {
-  const { job, map, leftToBacking, progress: { done, phase } } = model;
-  const copied = done.data - done.zeroes;
-  const flight = model.inFlight.reduce((sum, one) => sum + one.end - one.start, 0);
-  const finished = done.data + done.zero + done.skip;
-  const todo = Math.max(0, (map?.size ?? 0) - finished - (phase === "copy" ? flight : 0));
-  const rows = [
-    { state: "todo", name: "to do", bytes: todo },
-    { state: "flight", name: "in flight", bytes: flight },
-    { state: job.compress ? "compressed" : "data", name: job.compress ? "compressed" : "data", bytes: copied },
-    { state: "zero", name: "zero", bytes: done.zeroes + done.zero + done.skip - leftToBacking },
-    { state: "backing", name: "backing", bytes: leftToBacking },
-    { state: "verified", name: "verified", bytes: done.verified },
-    { state: "error", name: "unreadable", bytes: done.bad },
-  ] as const;
-  const always: readonly CellState[] = ["todo", "flight", "data", "compressed", "zero"];
-  return rows.filter((row) => row.bytes > 0 || always.includes(row.state));
-}
-
-/** Returns the legend. */
-export function legendLines(model: Model, columns: number): Line[] {
-  const items = legendOf(model).map(({ state, name, bytes }) => [
-    span(LETTERS[state], STATE_STYLES[state]),
-    span(` ${name} ${bytesText(bytes)}`),
-  ]);
-  return spaced(items, columns, 3);
-}
-
-function spaced(items: readonly Line[], columns: number, gap: number): Line[] {
-  return flowed(items, columns, gap, lineColumns).map((line) =>
-    line.flatMap((item, at) => at === 0 ? item : [span(" ".repeat(gap)), ...item])
-  );
-}
-
-/** Returns the bytes that were read, written and skipped. */
+/** Returns the bytes that were read, written and skipped, and the written share of the disk so far. */
 export function countLines(model: Model, columns: number): Line[] {
   const { done } = model.progress;
   const written = done.data - done.zeroes;
@@ -161,100 +88,113 @@ export function countLines(model: Model, columns: number): Line[] {
     ["Read", bytesText(done.data)],
     ["Written", bytesText(written)],
     ["Skipped", bytesText(done.skip + done.zeroes + done.zero)],
-    ["Ratio", finished === 0 ? "-" : percentText(written, finished)],
+    ["Written of covered", finished === 0 ? "-" : percentText(written, finished)],
   ];
   return spaced(pairs.map(([name, value]) => [span(name, "key"), span(` ${value}`)]), columns, 3);
 }
 
-/** Returns the rate, the remaining time and the history of the rate. */
+/** Returns the current rate as text. */
+function speedText({ paused, progress: { rate } }: Model): string {
+  const now = currentRate(rate);
+  return paused ? "paused" : now > 0 ? `${bytesText(now)}/s` : "-";
+}
+
+/** Returns the remaining time as text; empty where it is not known. */
+export function leftText(model: Model, { glyphs }: Theme): string {
+  const { progress } = model;
+  const left = timeLeft(progress.rate, totalWork(progress) - doneWork(progress));
+  return left === null || model.paused || model.stopping ? "" : timeLeftText(left, glyphs.dash, timeText);
+}
+
+/** Returns the rate, the remaining time and the history of the rate on one line. */
 export function rateLine(model: Model, columns: number, theme: Theme): Line {
   const { rate } = model.progress;
-  const now = currentRate(rate);
   const mean = meanRate(rate);
-  const left = timeLeft(rate, totalWork(model.progress) - doneWork(model.progress));
-  const eta = left === null || model.paused || model.stopping ? "" : timeLeftText(left, theme.glyphs.dash, timeText);
-  const speed = model.paused ? "paused" : now > 0 ? `${bytesText(now)}/s` : "-";
-  const base: Line = [span("Rate", "key"), span(` ${speed}`)];
+  const eta = leftText(model, theme);
+  const base: Line = [span("Rate", "key"), span(` ${speedText(model)}`)];
   const parts: Line[] = [
     eta === "" ? [] : [span(`, ${eta}`)],
     mean > 0 ? [span(`, ${bytesText(mean)}/s on average`)] : [],
   ];
   const line = parts.reduce((all, part) => lineColumns([...all, ...part]) <= columns ? [...all, ...part] : all, base);
   const room = columns - lineColumns(line) - 2;
-  return room < 8 ? line : [...line, span("  "), span(sparkText(rate.history, Math.min(60, room), theme), "good")];
+  return room < 8 ? line : [...line, span("  "), ...chartLines(rate.history, Math.min(60, room), 1, theme)[0]];
+}
+
+/** Returns the rate as figures above a chart of `rows - 1` lines. */
+export function rateLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
+  const { rate } = model.progress;
+  const mean = meanRate(rate);
+  const figures: Line[] = [
+    [span("now ", "dim"), span(speedText(model), "title")],
+    [span("mean ", "dim"), span(mean > 0 ? `${bytesText(mean)}/s` : "-")],
+    [span("most ", "dim"), span(rate.history.length > 0 ? `${bytesText(Math.max(...rate.history))}/s` : "-")],
+  ];
+  return [spaced(figures, columns, 3)[0], ...chartLines(rate.history, columns, Math.max(1, rows - 1), theme)];
 }
 
 /** Columns of the bar of a stage. */
 const STAGE_BAR = 10;
 
+/** Share of the rate limit from which it limits the copy, and not a stage. */
+const AT_LIMIT = 0.85;
+
+/** Returns the text about the rate limit where it limits the copy. */
+function limitText({ job: { rateLimit }, progress, paused }: Model): string | undefined {
+  if (!rateLimit || paused || currentRate(progress.rate) < AT_LIMIT * rateLimit) return undefined;
+  return `-r ${sizeText(rateLimit)} limits`;
+}
+
 /** Returns how busy each stage is, and which one limits; with bars where all stages then fit on one line. */
 export function stageLines(model: Model, columns: number, theme: Theme): Line[] {
   const stages = stageLoads(model.stageTimes, model.job.workers);
+  const limit = limitText(model);
   if (stages.length === 0) return [];
   // Computed with the widest values, so that bars do not appear and disappear with the values.
   const widest = stages.reduce((sum, { stage }) => sum + `  ${stage}  100 %`.length + STAGE_BAR, "Busy limits".length);
   const hasBars = widest <= columns;
   const items: Line[] = stages.map(({ stage, share, limits }) => [
     span(visible(stage)),
-    span(hasBars ? ` ${barText(share, STAGE_BAR, theme.glyphs)}` : ""),
+    ...(hasBars ? [span(" "), ...barSpans(share, STAGE_BAR, "data", theme)] : []),
     span(` ${Math.round(share * 100)} %`),
-    span(limits ? " limits" : "", "now"),
+    span(limits && limit === undefined ? " limits" : "", "now"),
   ]);
-  return spaced([[span("Busy", "key")], ...items], columns, 2);
+  return spaced([[span("Busy", "key")], ...items, ...(limit ? [[span(limit, "now")]] : [])], columns, 2);
 }
 
-const ACTIONS: { readonly [action in FinishedExtent["action"]]: string } = {
-  copy: "copied",
-  zero: "zeroes written",
-  skip: "skipped",
+/** Returns how busy the stages are, a line for each, and the counts where there is room. */
+export function workLines(model: Model, columns: number, rows: number, theme: Theme): Line[] {
+  const limit = limitText(model);
+  const stages = stageLoads(model.stageTimes, model.job.workers);
+  const room = columns - "decompress ".length - " 100 % limits".length;
+  const lines = stages.map(({ stage, share, limits }): Line => [
+    span(visible(stage).padEnd(11)),
+    ...(room >= 4 ? barSpans(share, room, limits && limit === undefined ? "flight" : "data", theme) : []),
+    span(` ${String(Math.round(share * 100)).padStart(3)} %`),
+    span(limits && limit === undefined ? " limits" : "", "now"),
+  ]);
+  const limitLine: Line[] = limit ? [[span(limit, "now")]] : [];
+  const counts = countLines(model, columns);
+  const all = [...lines, ...limitLine];
+  return all.length + counts.length <= rows
+    ? [...all, ...Array(rows - all.length - counts.length).fill([]), ...counts]
+    : all;
+}
+
+/** Keys of a page besides those of all pages. */
+const PAGE_KEYS: { readonly [page in Model["page"]]: readonly (readonly [string, string])[] } = {
+  main: [],
+  help: [["Esc", "back"]],
+  runs: [["Esc", "back"], ["arrows", "scroll"]],
+  errors: [["Esc", "back"], ["arrows", "scroll"]],
+  map: [["Esc", "back"], ["m", "nearer"], ["M", "farther"], ["arrows", "move"]],
 };
-
-/** Returns the action on an extent, in words. */
-function actionText(extent: FinishedExtent, model: Model): string {
-  if (model.progress.phase === "verify") return "verified";
-  if (isLeftToBacking(model, extent)) return "left to backing";
-  if (extent.action !== "copy") return ACTIONS[extent.action];
-  if (extent.zeroes === extent.end - extent.start) return "found zero";
-  const done = model.job.compress ? "compressed" : ACTIONS.copy;
-  return extent.zeroes > 0 ? `${done}, ${bytesText(extent.zeroes)} zero` : done;
-}
-
-/** Returns the heading of the list of extents. */
-export function extentsHeading(model: Model): Line {
-  return [span("Last runs", "key"), span(` of ${model.extentCount}: offset, length, status, what was done, time`)];
-}
-
-/** Returns an extent as one line. */
-export function extentLine(extent: FinishedExtent, model: Model, columns: number): Line {
-  const wide = columns >= 60;
-  const offset = bytesText(extent.start).padStart(10);
-  const length = bytesText(extent.end - extent.start).padStart(10);
-  const exact = columns >= 100 ? `${String(extent.start).padStart(16)} ` : "";
-  const text = `${exact}${offset} ${length}  ${extent.kind.padEnd(5)}${actionText(extent, model)}`;
-  const time = shortTimeText(extent.seconds);
-  return wide
-    ? spread([span(cut(text, columns - time.length - 2, "~"))], [span(time)], Math.min(columns, 100))
-    : [span(text)];
-}
-
-/** Returns a warning or an error as one line. */
-export function noteLine(note: Note, columns: number, { glyphs }: Theme): Line {
-  const location = note.range ? ` at ${bytesText(note.range.start)}` : "";
-  const [label, style] = note.severity === "error" ? ["Error", "bad"] as const : ["Warning", "now"] as const;
-  const text = `${location}: ${visible(note.message)}`;
-  return [span(label, style), span(cut(text, columns - label.length, glyphs.cut))];
-}
 
 /** Returns the keys, as many as fit, or the open question. */
 export function footerLine(model: Model, columns: number): Line {
+  if (model.result) return [span("Press a key", "now"), span(" to leave; the result stays in the terminal", "dim")];
   if (model.asking) return [span("Stop the conversion? y stops it, n goes on", "now")];
   if (model.stopping) return [span("Stopping; Ctrl-C again leaves at once", "now")];
-  const back: readonly (readonly [string, string])[] = model.page === "main" ? [] : [["Esc", "back"]];
-  const moves: readonly (readonly [string, string])[] = model.page === "map"
-    ? [["m", "nearer"], ["M", "farther"], ["arrows", "move"]]
-    : model.page === "main"
-    ? []
-    : [["arrows", "scroll"]];
   const always = [
     ["?", "help"],
     ["p", model.paused ? "resume" : "pause"],
@@ -262,9 +202,10 @@ export function footerLine(model: Model, columns: number): Line {
     ["l", "runs"],
     ["e", "errors"],
     ["m", "map"],
+    ["c", "letters"],
   ] as const;
-  const keys = [...back, ...moves, ...always];
+  const keys = [...PAGE_KEYS[model.page], ...always];
   const items = keys.filter(([key], at) => keys.findIndex(([other]) => other === key) === at)
-    .map(([key, label]) => [span(key, "key"), span(` ${label}`)]);
+    .map(([key, label]) => [span(key, "key"), span(` ${label}`, "dim")]);
   return spaced(items, columns, 2)[0] ?? [];
 }

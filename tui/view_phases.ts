@@ -5,7 +5,8 @@
  */
 import type { Model, PhaseState } from "./model.ts";
 import { timeText, visible } from "./human.ts";
-import { type Line, lineColumns, type Span, span, type Style, type Theme } from "./theme.ts";
+import { type Line, lineColumns, type Span, span } from "./line.ts";
+import type { Style, Theme } from "./theme.ts";
 
 const LABELS: { readonly [phase: string]: string } = {
   inspect: "Inspect",

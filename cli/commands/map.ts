@@ -104,7 +104,7 @@ async function draw(request: MapRequest, entries: AsyncIterable<MapEntry>, io: I
   const size = await guestSize(image!, options);
   const picture = emptyPicture(Math.min(start, size), Math.min(size, start + length));
   for await (const entry of entries) addEntry(picture, entry);
-  const theme = themeOf({ ascii: io.plain, colour: !io.plain && Deno.stdout.isTerminal() });
+  const theme = themeOf({ ascii: io.plain, depth: !io.plain && Deno.stdout.isTerminal() ? 16 : 0 });
   return form === "svg" ? pictureSvg(picture, image!.path) : pictureText(picture, io.columns(), theme);
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Depth } from "../../tui/palette.ts";
 import { isSet } from "../process.ts";
 import type { Io } from "../report/report.ts";
 import { accessibleRenderer } from "./accessible.ts";
@@ -84,9 +85,18 @@ export async function conversionReporter(
     io: withPlain(view, io),
     signal,
     terminal: hostTerminal(),
-    look: { ascii: view.ascii === true || Deno.build.os === "windows", colour: !Deno.noColor },
+    look: { ascii: view.ascii === true || Deno.build.os === "windows", depth: colourDepth() },
     exit: (code) => Deno.exit(code),
   });
+}
+
+/**
+ * Returns how many colours the terminal has, from the variables that may be read; without any, 256, which nearly all have.
+ */
+function colourDepth(): Depth {
+  if (Deno.noColor) return 0;
+  if (isSet("COLORTERM", "truecolor") || isSet("COLORTERM", "24bit")) return 16777216;
+  return isSet("TERM", "linux") || isSet("TERM", "xterm") || isSet("TERM", "vt100") ? 16 : 256;
 }
 
 function withoutScreen(view: ProgressView, io: Io, signal: AbortSignal): ConversionReporter {

@@ -5,7 +5,8 @@
  */
 import type { ConvertJob, ConvertSummary } from "../../mod.ts";
 import { bytesText, timeText } from "../../tui/human.ts";
-import type { Model, ScreenJob } from "../../tui/model.ts";
+import type { Model, Result, ScreenJob } from "../../tui/model.ts";
+import type { Look } from "../../tui/theme.ts";
 import { elapsedSeconds } from "../../tui/progress.ts";
 import type { Screen, Terminal } from "../../tui/screen.ts";
 import type { ConvertView } from "../args/convert_args.ts";
@@ -28,7 +29,7 @@ export interface ScreenSetup extends ScreenedJob {
   /** Aborted by the signals of the process. */
   readonly signal: AbortSignal;
   readonly terminal: Terminal;
-  readonly look: { readonly ascii: boolean; readonly colour: boolean };
+  readonly look: Look;
   /** Ends the process. */
   readonly exit: (code: number) => void;
 }
@@ -47,6 +48,7 @@ function screenJobOf(job: ConvertJob, view: ConvertView, phases: readonly string
     ...(view.destination && { destination: view.destination.preset.title }),
     compress: target.compress === true || isStreamOptimized,
     keepsBacking: target.backing !== undefined,
+    ...(job.rateLimit !== undefined && { rateLimit: job.rateLimit }),
     workers: job.workers ?? navigator.hardwareConcurrency,
     phases: view.destination ? [...phases, "verify"] : phases,
   };
@@ -68,10 +70,9 @@ function pauseSwitch(): { readonly paused: () => Promise<void> | null; pause(): 
 
 /** Opens the screen. */
 export async function screenReporter(setup: ScreenSetup): Promise<ConversionReporter> {
-  const [{ openScreen }, { PHASES }, { themeOf }, { loadWidths }] = await Promise.all([
+  const [{ openScreen }, { PHASES }, { loadWidths }] = await Promise.all([
     import("../../tui/screen.ts"),
     import("../../tui/model.ts"),
-    import("../../tui/theme.ts"),
     import("../../tui/text.ts"),
   ]);
   const { io, signal, view } = setup;
@@ -84,7 +85,7 @@ export async function screenReporter(setup: ScreenSetup): Promise<ConversionRepo
   const screen = openScreen({
     terminal: setup.terminal,
     job,
-    theme: themeOf(setup.look),
+    look: setup.look,
     onFailure: (error) => failure = error,
     onEffect(effect) {
       if (effect === "pause") return pausing.pause();
@@ -112,11 +113,37 @@ export async function screenReporter(setup: ScreenSetup): Promise<ConversionRepo
       signal.removeEventListener("abort", onAbort);
       unwatch();
       pausing.resume();
+      if (!signal.aborted && !stop.signal.aborted) await shownResult(screen, outcome, setup);
       const model = await screen.close();
       const more = failure === undefined ? [] : [`The screen failed and was closed: ${failure}`];
       io.err(endText(outcome, model, [...warnings, ...more], setup));
     },
   };
+}
+
+/** Shows the result until a key or a signal. */
+async function shownResult(screen: Screen, outcome: Outcome, { job, args, signal, look }: ScreenSetup): Promise<void> {
+  if (outcome.ok && outcome.summary === undefined) return;
+  const shown = screen.result(outcome.ok ? resultOf(outcome.summary!, job, args, look.ascii) : failureOf(outcome));
+  await Promise.race([shown, new Promise<void>((leave) => signal.addEventListener("abort", () => leave()))]);
+}
+
+function resultOf(summary: ConvertSummary, job: ConvertJob, args: readonly string[], ascii: boolean): Result {
+  const [text, ...rows] = summaryLines(summary, job, args, ascii);
+  const [source] = job.sources;
+  const command = job.sources.length === 1 && source.snapshot === undefined && typeof source.path === "string"
+    ? ["diskcast", "compare", source.path, job.target.path]
+    : ["diskcast", "info", job.target.path];
+  return {
+    ok: true,
+    text,
+    rows: rows.map((row): [string, string] => [row.slice(2, 10).trim(), row.slice(10)]),
+    command: command.map((word) => shellWord(word, Deno.build.os === "windows")).join(" "),
+  };
+}
+
+function failureOf({ diagnostic: { message, hint } }: Outcome & { readonly ok: false }): Result {
+  return { ok: false, text: message, rows: hint === undefined ? [] : [["hint", hint]] };
 }
 
 /** Milliseconds for a terminal to take what restores it before the process ends at once. */

@@ -5,7 +5,8 @@
  */
 import type { MapEntry } from "../../mod.ts";
 import { bucketCount, cellsOf, type CellState, type DiskMap, emptyMap, mark } from "../../tui/diskmap.ts";
-import { type Line, painted, span, type Theme } from "../../tui/theme.ts";
+import { type Line, painted, span } from "../../tui/line.ts";
+import type { Theme } from "../../tui/theme.ts";
 import { bytesText } from "../../tui/human.ts";
 
 /** The states of a picture, in the order of its legend. */
@@ -76,7 +77,7 @@ function spansOf(cells: readonly CellState[]): Line {
     if (last?.state === state) last.text += LETTERS[state];
     else spans.push({ state, text: LETTERS[state] });
   }
-  return spans.map(({ state, text }) => span(text, state));
+  return spans.map(({ state, text }) => span(text, `letter:${state}`));
 }
 
 /** Returns the state of a cell. The map of a picture has no states but {@linkcode STATES}. */
@@ -85,7 +86,7 @@ function knownState(cell: CellState): State {
 }
 
 function legend(state: State, bytes: number): Line {
-  return [span(LETTERS[state], state), span(` ${NAMES[state]}: ${bytesText(bytes)}`)];
+  return [span(LETTERS[state], `letter:${state}`), span(` ${NAMES[state]}: ${bytesText(bytes)}`)];
 }
 
 /** Cells of one row of an SVG; each is one user unit wide. */

@@ -23,15 +23,17 @@ interface Style {
   readonly reverse: boolean;
 }
 
-const PLAIN: Style = { ink: INK, paper: null, bold: false, dim: false, reverse: false };
+const PLAIN: Style = { ink: "currentColor", paper: null, bold: false, dim: false, reverse: false };
 
 /**
  * Returns the picture of a screen.
  *
  * @param painted lines with SGR sequences
  * @param columns width in cells
+ * @param light whether the background is light
  */
-export function terminalSvg(painted: string, columns: number): string {
+export function terminalSvg(painted: string, columns: number, light = false): string {
+  const [paper, ink] = light ? ["#fbfcfe", "#1c2430"] : [PAPER, INK];
   const lines = painted.replace(/\s+$/, "").split("\n");
   const width = Math.ceil(columns * CELL.width + 2 * MARGIN);
   const height = lines.length * CELL.height + 2 * MARGIN;
@@ -50,8 +52,8 @@ export function terminalSvg(painted: string, columns: number): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
-    `font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">`,
-    `<rect width="100%" height="100%" rx="8" fill="${PAPER}"/>`,
+    `color="${ink}" font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">`,
+    `<rect width="100%" height="100%" rx="8" fill="${paper}"/>`,
     ...rows,
     "</svg>\n",
   ].join("\n");
@@ -91,7 +93,7 @@ function simple(style: Style, code: number): Style {
   if (code === 7) return { ...style, reverse: true };
   if (code === 22) return { ...style, bold: false, dim: false };
   if (code === 27) return { ...style, reverse: false };
-  if (code === 39) return { ...style, ink: INK };
+  if (code === 39) return { ...style, ink: "currentColor" };
   if (code === 49) return { ...style, paper: null };
   if (code >= 30 && code <= 37) return { ...style, ink: COLOURS[0][code - 30] };
   if (code >= 90 && code <= 97) return { ...style, ink: COLOURS[1][code - 90] };

@@ -215,9 +215,8 @@ Deno.test({ name: "tmux: where there is no room, there is the bar; without a ter
 
 const crash = (what: string) => `
   import { openScreen, hostTerminal } from "${new URL("../../tui/screen.ts", import.meta.url)}";
-  import { themeOf } from "${new URL("../../tui/theme.ts", import.meta.url)}";
 const job = { sources: ["a"], target: "b", format: "raw", compress: false, keepsBacking: false, workers: 1, phases: ["copy"] };
-openScreen({ terminal: hostTerminal(), job, theme: themeOf({ ascii: true, colour: false }), onEffect() {} });
+openScreen({ terminal: hostTerminal(), job, look: { ascii: true, depth: 0 }, onEffect() {} });
 setTimeout(() => { ${what} }, 500);
 `;
 

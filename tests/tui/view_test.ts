@@ -12,9 +12,9 @@ import { after, halfway, jobOf, MIB, press } from "./support.ts";
 
 await loadWidths("磁盘");
 
-const plain = themeOf({ ascii: false, colour: false });
-const ascii = themeOf({ ascii: true, colour: false });
-const bright = themeOf({ ascii: false, colour: true });
+const plain = themeOf({ ascii: false, depth: 0 });
+const ascii = themeOf({ ascii: true, depth: 0 });
+const bright = themeOf({ ascii: false, depth: 256 });
 const update = Deno.env.get("UPDATE_SCREENS") === "1";
 
 /** Compares with a file beside this one; `UPDATE_SCREENS=1` writes it. */

@@ -34,6 +34,7 @@ function fakeTerminal() {
     read: () => new Promise((done) => waiting.push(done)),
     onResize: () => () => {},
     onLeave: () => () => {},
+    onSuspend: () => () => {},
     onResume: () => () => {},
     now: () => performance.now(),
   };
@@ -59,7 +60,7 @@ function open(more: Partial<ScreenSetup> = {}) {
     io,
     signal: new AbortController().signal,
     terminal: host.terminal,
-    look: { ascii: true, colour: false },
+    look: { ascii: true, depth: 0 },
     exit: (code) => exits.push(code),
     ...more,
   });
