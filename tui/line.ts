@@ -15,6 +15,12 @@ export interface Span {
   readonly columns?: number;
 }
 
+/** Size of a terminal, or of a part of it, in characters. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /** A line before it is painted. */
 export type Line = readonly Span[];
 

@@ -11,7 +11,8 @@ import { type Effect, type Model, type Result, type ScreenJob, startModel } from
 import type { JobEvent } from "./progress.ts";
 import { type Look, type Theme, themeOf } from "./theme.ts";
 import { type Message, update } from "./update.ts";
-import { type Size, view } from "./view.ts";
+import type { Size } from "./line.ts";
+import { view } from "./view.ts";
 import { BEGIN_FRAME, END_FRAME, ENTER_WINDOW, isLight, LEAVE_WINDOW, windowText } from "./window.ts";
 
 /** A terminal. Tests use one that collects strings. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Line, painted, span, spread } from "./line.ts";
+import { type Line, painted, type Size, span, spread } from "./line.ts";
 import type { Model } from "./model.ts";
 import type { Theme } from "./theme.ts";
 import { extentLine, extentsHeading, noteLine } from "./view_lists.ts";
@@ -12,12 +12,6 @@ import { pageLines } from "./view_pages.ts";
 import { hasPanels, panelLines } from "./view_panels.ts";
 import { barLine, countLines, footerLine, leftText, rateLine, stageLines, titleLine } from "./view_parts.ts";
 import { phasesLine } from "./view_phases.ts";
-
-/** Size of a terminal in characters. */
-export interface Size {
-  readonly columns: number;
-  readonly rows: number;
-}
 
 /** A smaller terminal has room for a bar only. */
 export const LEAST: Size = { columns: 40, rows: 8 };
@@ -52,9 +46,10 @@ export function view(model: Model, size: Size, theme: Theme): string[] {
 
 function linesOf(model: Model, columns: number, rows: number, theme: Theme): Line[] {
   if (!fits({ columns, rows })) return smallLines(model, columns, rows, theme);
+  const left = hasPanels(columns, rows) ? leftText(model, theme) : "";
   const top = [
     titleLine(model, columns, theme),
-    spread(phasesLine(model, columns, theme), [span(hasPanels(columns, rows) ? leftText(model, theme) : "")], columns),
+    left === "" ? phasesLine(model, columns, theme) : spread(phasesLine(model, columns, theme), [span(left)], columns),
     barLine(model, columns, theme),
   ];
   const footer = footerLine(model, columns);

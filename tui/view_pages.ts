@@ -4,11 +4,10 @@
  * @module
  */
 import { bytesText, visible } from "./human.ts";
-import { type Line, panel, span } from "./line.ts";
+import { type Line, panel, type Size, span } from "./line.ts";
 import { type Model, type Result, shownRange } from "./model.ts";
 import { wrapped } from "./text.ts";
 import type { Theme } from "./theme.ts";
-import type { Size } from "./view.ts";
 import { extentLine, extentsHeading, noteLines } from "./view_lists.ts";
 import { cellsPerCharacter, legendLines, mapHeading, mapLines, stateSpan } from "./view_map.ts";
 import { mapPanel } from "./view_panels.ts";

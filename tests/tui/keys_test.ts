@@ -18,6 +18,8 @@ const rows: readonly (readonly [typed: string, keys: readonly string[]])[] = [
   ["\x1bx\x1b\x1b[A", ["alt-x", "escape", "up"]],
   ["é漢😀", ["é", "漢", "😀"]],
   ["\x1b[1\x03", ["ctrl-c"]],
+  ["\x1b]11;rgb:1e/1e/2e\x1b\\q", ["osc 11;rgb:1e/1e/2e", "q"]],
+  ["\x1b]11;rgb:ffff/ffff/ffff\x07q", ["osc 11;rgb:ffff/ffff/ffff", "q"]],
 ];
 
 for (const [typed, keys] of rows) {

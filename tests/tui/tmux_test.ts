@@ -90,6 +90,13 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
     for (const line of text.split("\n")) assert(line.length <= columns, `${columns}: ${line}`);
   }
 
+  await pane.press("C-z");
+  await pane.until(/Stopped|suspended/i);
+  assert.deepEqual(await pane.modes(), { alternate: false, cursor: true });
+  await pane.line("fg");
+  await pane.until(/^Copying [^]*\? help/m);
+  assert.deepEqual(await pane.modes(), { alternate: true, cursor: false });
+
   await pane.press("p");
   await pane.until(/^Paused /m);
   const paused = /^Paused .*$/m.exec(await pane.text())![0];
@@ -179,6 +186,8 @@ Deno.test(
 Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
   await using terminal = await session();
   await terminal.start("--progress=screen --digest");
+  assert.match(await terminal.pane.until(/Press a key/), /Done[^]*sha256[^]*diskcast compare disk\.raw out\.qcow2/);
+  await terminal.pane.press("Enter");
   const { code, text } = await terminal.ended();
   assert.equal(code, 0);
   assert.match(text, /disk\.raw → .*out\.qcow2\n {2}disk {4}48\.0 MiB, of which 40\.0 MiB are data\n/);
@@ -193,6 +202,8 @@ Deno.test({ name: "tmux: a finished conversion leaves its summary and the comman
 Deno.test({ name: "tmux: an error is written after the screen is closed", ignore }, async () => {
   await using terminal = await session();
   await terminal.start("--progress=screen -o cluster_size=3");
+  assert.match(await terminal.pane.until(/Press a key/), /Failed[^]*cluster_size/);
+  await terminal.pane.press("q");
   const { code, text } = await terminal.ended();
   assert.equal(code, 1);
   assert.match(text, /^diskcast: .*cluster_size/m);

@@ -171,7 +171,7 @@ Deno.test("lists scroll within their length", () => {
 
 Deno.test("the map zooms in and out, moves within the disk, and Esc shows all of it", () => {
   const size = 1024 * MIB;
-  const near = press(halfway(), "m", "m").model;
+  const near = press({ ...halfway(), inFlight: [] }, "m", "m").model;
   assert.deepEqual(shownRange(near), { start: size * 3 / 8, end: size * 5 / 8 });
   assert.deepEqual(shownRange(press(near, "right").model), {
     start: size * (3 / 8 + 1 / 64),
@@ -183,6 +183,16 @@ Deno.test("the map zooms in and out, moves within the disk, and Esc shows all of
   assert.deepEqual(shownRange(press(near, "escape", "m").model), { start: 0, end: size });
   assert.equal(press(near, ...Array(20).fill("m")).model.zoom.level < 6, true);
   assert.deepEqual(press(startModel(jobOf(), 0), "m", "m", "left").model.map, null);
+});
+
+Deno.test("m shows where bytes are written; c letters; Ctrl-Z suspends", () => {
+  const model = press(copying(), "m").model;
+  const writing = after(model, 2000, { type: "begin", start: 900 * MIB, end: 901 * MIB });
+  const { start, end } = shownRange(press(writing, "m").model);
+  assert(start <= 900 * MIB && end >= 901 * MIB && end - start === 256 * MIB);
+  assert.equal(press(writing, "c").model.letters, true);
+  assert.equal(press(writing, "c", "c").model.letters, false);
+  assert.equal(press(writing, "ctrl-z").effect, "suspend");
 });
 
 Deno.test("the rate: of the last seconds, on average, and as a history of the whole copy", () => {

@@ -71,7 +71,12 @@ Deno.test("the screen restores the terminal, and writes a summary", async () => 
   const { host, io, reporter } = await open();
   assert(host.isRaw() && host.written().startsWith("\x1b[?1049h\x1b[?25l"));
   reporter.event({ type: "warning", message: "odd \x1b" });
-  await reporter.end({ ok: true, code: 0, summary });
+  const ended = reporter.end({ ok: true, code: 0, summary });
+  await new Promise((done) => setTimeout(done, 60));
+  assert.match(host.written(), /Done|->/);
+  assert(host.isRaw(), "until a key");
+  await host.type("x");
+  await ended;
   assert(!host.isRaw() && host.written().endsWith("\x1b[?25h\x1b[?1049l"));
   assert.deepEqual(io.stderr.split("\n"), [
     "diskcast: warning: odd \\u{1b}",
