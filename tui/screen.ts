@@ -379,7 +379,9 @@ export function hostTerminal(): Terminal {
     },
     raw(on) {
       try {
-        Deno.stdin.setRaw(on);
+        // Ctrl-C and Ctrl-Z stay signals, which go to the parents, too: a task runner must stop with this process, or its
+        // shell would not get the terminal back.
+        Deno.stdin.setRaw(on, { cbreak: Deno.build.os !== "windows" });
       } catch {
         // As above.
       }

@@ -29,10 +29,17 @@ export function update(model: Model, message: Message): Transition {
     case "key":
       return afterKey(model, message.key);
     case "result":
-      return { model: { ...model, result: message.result, asking: false }, effect: null };
+      return { model: ended(model, message.result), effect: null };
     case "stopping":
       return { model: stopped(model), effect: null };
   }
+}
+
+function ended(model: Model, result: Result): Model {
+  const phases = model.phases.map((phase) =>
+    phase.startedAt !== undefined && phase.endedAt === undefined ? { ...phase, endedAt: model.now } : phase
+  );
+  return { ...model, phases, result, asking: false, inFlight: [] };
 }
 
 /** A state that changes in place while a batch is taken in. */
@@ -61,6 +68,8 @@ function afterEvents(model: Model, events: readonly JobEvent[], now: number): Mo
 }
 
 function atTime(model: Model, now: number): Model {
+  // After the end, the times stay.
+  if (model.result) return model;
   return { ...model, now, progress: tick(model.progress, now, model.paused) };
 }
 

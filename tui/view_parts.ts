@@ -22,7 +22,8 @@ const DOING: { readonly [phase: string]: string } = {
 };
 
 /** Returns the present phase as a participle, or `Paused` or `Stopping`. */
-function doingText({ stopping, paused, progress }: Model): string {
+function doingText({ stopping, paused, progress, result }: Model): string {
+  if (result) return result.ok ? "Done" : "Failed";
   if (stopping) return "Stopping";
   return paused ? "Paused" : phaseLabel(DOING, progress.phase ?? "inspect");
 }
@@ -103,7 +104,9 @@ function speedText({ paused, progress: { rate } }: Model): string {
 export function leftText(model: Model, { glyphs }: Theme): string {
   const { progress } = model;
   const left = timeLeft(progress.rate, totalWork(progress) - doneWork(progress));
-  return left === null || model.paused || model.stopping ? "" : timeLeftText(left, glyphs.dash, timeText);
+  return left === null || model.paused || model.stopping || model.result
+    ? ""
+    : timeLeftText(left, glyphs.dash, timeText);
 }
 
 /** Returns the rate, the remaining time and the history of the rate on one line. */

@@ -132,13 +132,13 @@ function resultOf(summary: ConvertSummary, job: ConvertJob, args: readonly strin
   const [text, ...rows] = summaryLines(summary, job, args, ascii);
   const [source] = job.sources;
   const command = job.sources.length === 1 && source.snapshot === undefined && typeof source.path === "string"
-    ? ["diskcast", "compare", source.path, job.target.path]
-    : ["diskcast", "info", job.target.path];
+    ? ["compare", source.path, job.target.path]
+    : ["info", job.target.path];
   return {
     ok: true,
     text,
     rows: rows.map((row): [string, string] => [row.slice(2, 10).trim(), row.slice(10)]),
-    command: command.map((word) => shellWord(word, Deno.build.os === "windows")).join(" "),
+    command: [...programWords(), ...command].map((word) => shellWord(word, Deno.build.os === "windows")).join(" "),
   };
 }
 

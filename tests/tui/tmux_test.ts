@@ -35,7 +35,8 @@ async function session(columns = 100, rows = 30): Promise<Session> {
   const program = [Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] })];
   await Deno.writeTextFile(
     folder.file("go.sh"),
-    `sh -c 'echo $$ > pid; exec "$@"' sh ${quoted(program)} "$@"\n` +
+    // Ctrl-C is a signal for this shell, too.
+    `trap : INT; sh -c 'echo $$ > pid; exec "$@"' sh ${quoted(program)} "$@"\n` +
       `code=$?; stty -a < /dev/tty > after; echo "END=$code"\n`,
   );
   return {
@@ -78,7 +79,7 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
   await using terminal = await session();
   const { pane } = terminal;
   await terminal.start(SLOW);
-  await pane.until(/Copying .*%[^]*D+>[^]*\? help/);
+  await pane.until(/Copying .*%[^]*█[^]*\? help/);
   assert.deepEqual(await pane.modes(), { alternate: true, cursor: false });
   assert.match(await pane.text(), /^disk\.raw \(raw\) → out\.qcow2 \(qcow2, 48\.0 MiB\)/);
 
@@ -107,7 +108,7 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
   await pane.gone(new RegExp(paused.slice(7).trim().split("  ").at(-1)!));
 
   for (
-    const [key, shown] of [["?", /this help[^]*Ctrl-L/], ["l", /^Last runs of \d+/m], ["e", /^No warnings/m]] as const
+    const [key, shown] of [["?", /this help[^]*Ctrl-L/], ["l", /Last runs of \d+:/], ["e", /No warnings/]] as const
   ) {
     await pane.press(key);
     await pane.until(shown);
@@ -116,13 +117,13 @@ Deno.test({ name: "tmux: a conversion is watched, resized, paused, looked into a
     await pane.gone(/^Esc back/m);
   }
   await pane.press("m");
-  await pane.until(/^Disk 48\.0 MiB/m);
+  await pane.until(/Disk 48\.0 MiB/);
   await pane.press("m");
-  await pane.until(/^Disk 18\.0 MiB to 30\.0 MiB of 48\.0 MiB/m);
-  await pane.press("Up");
-  await pane.until(/^Disk 15\.0 MiB to 27\.0 MiB/m);
+  await pane.until(/Disk \d+\.\d MiB to \d+\.\d MiB of 48\.0 MiB/);
+  await pane.press("g");
+  await pane.until(/Disk 0 B to 12\.0 MiB/);
   await pane.press("Escape");
-  await pane.until(/^Last runs/m);
+  await pane.until(/Last runs/);
 
   await pane.press("q");
   await pane.until(/Stop the conversion\?/);
@@ -174,7 +175,7 @@ Deno.test(
     await using terminal = await session();
     await terminal.start("-c -m 2 -r 4M --progress=screen");
     // There are compressed clusters: the workers have started.
-    await terminal.pane.until(/C compressed [^0]/);
+    await terminal.pane.until(/compressed [^0]/);
     const lines = (await terminal.pane.until(/\? help/)).trimEnd().split("\n");
     assert.match(lines.at(-1)!, /^\? help {2}p pause/);
     assert.equal(lines.length, 30);
@@ -186,7 +187,7 @@ Deno.test(
 Deno.test({ name: "tmux: a finished conversion leaves its summary and the command", ignore }, async () => {
   await using terminal = await session();
   await terminal.start("--progress=screen --digest");
-  assert.match(await terminal.pane.until(/Press a key/), /Done[^]*sha256[^]*diskcast compare disk\.raw out\.qcow2/);
+  assert.match(await terminal.pane.until(/Press a key/), /Done[^]*sha256[^]*compare disk\.raw out\.qcow2/);
   await terminal.pane.press("Enter");
   const { code, text } = await terminal.ended();
   assert.equal(code, 0);
