@@ -1,7 +1,7 @@
 """Runs a command on a terminal of 24 by 80 that takes no output between the appearance of two files.
 
 Usage: held_terminal.py BEGIN END SECONDS COMMAND...
-Prints, as JSON, whether END appeared within SECONDS, whether the command was still running then, and its exit code.
+After END, keys are typed until the command ends. Prints, as JSON, whether END appeared within SECONDS, whether the command was still running then, and its exit code.
 """
 import fcntl
 import json
@@ -35,8 +35,13 @@ while not os.path.exists(end) and time.monotonic() < limit and child.poll() is N
 appeared = os.path.exists(end)
 held = child.poll() is None
 try:
-    while os.read(master, 65536):
-        pass
+    while True:
+        if select.select([master], [], [], 0.3)[0]:
+            if not os.read(master, 65536):
+                break
+        else:
+            # The screen waits for a key.
+            os.write(master, b"x")
 except OSError:
     pass
 print(json.dumps({"appeared": appeared, "held": held, "code": child.wait()}))
