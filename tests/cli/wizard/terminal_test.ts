@@ -80,6 +80,8 @@ Deno.test({
     const review = await screen.until(/convert -f raw --for azure disk\.raw disk\.vhd/);
     assert.match(review, /deno run/);
     await screen.press("Enter");
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     const end = await screen.until(/code=0\./, 60_000);
     assert.match(end, /Microsoft Azure will take it: fixed VHD, 20 MiB, footer valid/);
     assert.deepEqual(names(folder), ["disk.raw", "disk.vhd"]);
@@ -157,6 +159,8 @@ Deno.test({
     await screen.press("Enter");
     await screen.until(/Go on\?/);
     await screen.press("Enter");
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     const end = await screen.until(/code=0\./, 60_000);
     assert.match(end, /disk\.raw -> .*disk\.vhd/);
     // deno-lint-ignore no-control-regex
@@ -240,6 +244,8 @@ Deno.test({
     await screen.press("Enter");
     await screen.until(/Go on\?/);
     await screen.press("Enter");
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     const end = await screen.until(/code=0\./, 60_000);
     assert.match(end, /USB stick, SD card, bare metal will take it/);
     const written = await Deno.readFile(folder.file("a"));
@@ -309,11 +315,15 @@ Deno.test({
     await screen.until(/on the clipboard[^]*Go on\?/);
     await Deno.rename(folder.file("disk.raw"), folder.file("elsewhere"));
     await screen.press("Enter");
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     await screen.until(/The conversion failed\. What now\?/);
     await Deno.rename(folder.file("elsewhere"), folder.file("disk.raw"));
     await screen.press("Down", "Down", "Enter");
     await screen.until(/once more[^]*Go on\?/);
     await screen.press("Enter");
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     await screen.until(/code=0\./, 60_000);
     assert.equal((await Deno.stat(folder.file("images/new/disk.vhd"))).size, (20 << 20) + 512);
     await assertRestored(screen);
@@ -363,6 +373,8 @@ Deno.test({
       await screen.until(first);
       await answerAzure(screen);
       await screen.press("Enter");
+      await screen.until(/Press a key/, 60_000);
+      await screen.press("Space");
       await screen.until(/code=0\./, 60_000);
       await Deno.remove(folder.file("disk.vhd"));
     }
