@@ -76,8 +76,14 @@ export async function conversionReporter(
   const problem = screenProblem(hasTerminal(), () => fits(hostTerminal().size()), LEAST);
   if (problem !== undefined) {
     if (form === "live") return withoutScreen({ ...view, progress: view.withoutScreen ?? "auto" }, io, signal);
-    if (!view.quiet) outputOf(io, "err").keep(`diskcast: ${problem}\n`);
-    return withoutScreen({ ...view, progress: "auto" }, io, signal);
+    const output = outputOf(io, "err");
+    if (!view.quiet) output.keep(`diskcast: ${problem}\n`);
+    const reporter = withoutScreen({ ...view, progress: "auto" }, io, signal);
+    const end: typeof reporter.end = async (outcome) => {
+      await output.drained();
+      await reporter.end(outcome);
+    };
+    return { ...reporter, end };
   }
   const { screenReporter } = await import("./screen.ts");
   return await screenReporter({
