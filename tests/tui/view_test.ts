@@ -145,6 +145,7 @@ Deno.test("in colour the map has two cells in a character; an error keeps its le
   const map = lines.slice(4, 10).map((line) => seen(line)).join("\n");
   assert.match(map, /█+▀+█/);
   assert.match(map, / E+ /);
+  // deno-lint-ignore no-control-regex
   assert.match(lines.join(""), /\x1b\[1;38;5;\d+;48;5;\d+mE/);
   assert.match(seen(lines[3]), /one cell = 1\.\d MiB/);
 });
