@@ -36,8 +36,8 @@ export function extentsHeading(model: Model): Line {
 /** Returns an extent as one line, in the colour of what was done. */
 export function extentLine(extent: FinishedExtent, model: Model, columns: number, theme: Theme): Line {
   const [action, state] = actionOf(extent, model);
-  const offset = bytesText(extent.start).padStart(columns < 60 ? 8 : 10);
-  const length = bytesText(extent.end - extent.start).padStart(columns < 60 ? 9 : 11);
+  const offset = bytesText(extent.start).padStart(columns < 60 ? 9 : 10);
+  const length = bytesText(extent.end - extent.start).padStart(columns < 60 ? 10 : 11);
   const exact = columns >= 90 ? `${String(extent.start).padStart(16)} ` : "";
   const time = columns >= 46 ? shortTimeText(extent.seconds) : "";
   const left: Line = [

@@ -8,7 +8,7 @@ import { openPane } from "./pane.ts";
 import { rng, scratch } from "./qemu.ts";
 import { terminalSvg } from "./terminal_svg.ts";
 
-const COLUMNS = 100;
+const COLUMNS = 120;
 const program = fileURLToPath(new URL("../../mod.ts", import.meta.url));
 const docs = new URL("../../docs/", import.meta.url);
 
@@ -21,9 +21,11 @@ const diskcast = `${Deno.execPath()} run --no-prompt --allow-read=. --allow-writ
 await pane.line(`clear; ${diskcast} convert -r 10M --progress=screen -c -O qcow2 -f raw disk.raw disk.qcow2`);
 // In the middle of the copy, the map shows every state.
 await pane.until(/Copy/i);
-await new Promise((resolve) => setTimeout(resolve, 2000));
+await new Promise((resolve) => setTimeout(resolve, 5000));
 await save("screen.svg");
-await pane.until(/again/, 60_000);
+await pane.until(/Press a key/, 90_000);
+await pane.press("Enter");
+await pane.until(/again/);
 
 await Deno.remove(folder.file("disk.raw"));
 await pane.line(`clear; ${diskcast} wizard disk.qcow2`);
