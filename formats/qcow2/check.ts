@@ -35,7 +35,7 @@ import { type OnDiskRefcounts, readOnDiskRefcounts, refcountOrInfinity } from ".
  * await (await createQcow2(storage, plan, { createNamed, backing: null, compressor })).finish();
  * const context = { checkpoint: () => Promise.resolve(), openNamed: () => Promise.reject() };
  * const report = await checkQcow2(storage, context);
- * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, storage.size]);
+ * assert.deepEqual([report.corruptions, report.leaks, report.imageEnd], [0, 0, 4 * 65536]);
  * ```
  */
 export async function checkQcow2(storage: Storage, context: CheckContext): Promise<CheckReport> {

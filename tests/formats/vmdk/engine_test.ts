@@ -126,6 +126,7 @@ Deno.test({
     const args = [
       ...denoArgs({ read: [folder.path], write: [folder.path], ffi: true }),
       "convert",
+      "-q",
       "-O",
       "raw",
       path,
