@@ -27,6 +27,8 @@ export interface ScreenJob {
   readonly rateLimit?: number;
   /** Names of the expected phases, in order. */
   readonly phases: readonly string[];
+  /** Partitions of the disk; absent where they are not known. */
+  readonly partitions?: readonly ShownPartition[];
 }
 
 /** One phase; without `startedAt` it is still to come. */
@@ -99,7 +101,6 @@ export interface Model {
   readonly zoom: Zoom;
   /** Whether the map has letters, and colours for colour-blind people. */
   readonly letters: boolean;
-  readonly partitions: readonly ShownPartition[];
   /** The result, until the screen is left; `null` while the job runs. */
   readonly result: Result | null;
 }
@@ -143,7 +144,6 @@ export function startModel(job: ScreenJob, now: number): Model {
     scroll: 0,
     zoom: { level: 0, start: 0 },
     letters: false,
-    partitions: [],
     result: null,
   };
 }

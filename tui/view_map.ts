@@ -73,7 +73,7 @@ export function mapHeading(range: Range, size: number, cells: number, theme: The
 
 /** Returns the line of partitions above the map; none where the disk has no table, or too many partitions. */
 export function partitionLines(model: Model, range: Range, columns: number, { glyphs }: Theme): Line[] {
-  const shown = model.partitions.filter((one) => one.start < range.end && one.end > range.start);
+  const shown = (model.job.partitions ?? []).filter((one) => one.start < range.end && one.end > range.start);
   if (shown.length === 0 || shown.length > columns / 4) return [];
   const scale = columns / (range.end - range.start);
   const spans: Span[] = [];

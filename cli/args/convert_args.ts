@@ -23,6 +23,10 @@ export interface ConvertView extends ProgressView {
   readonly warnings: readonly string[];
   /** The destination that the finished file is checked for. */
   readonly destination?: Destination;
+  /** Leave the screen when the job has ended, without the page of the result. */
+  readonly noWait?: boolean;
+  /** Ring the bell of the terminal, and notify the desktop, when the job has ended. */
+  readonly bell?: boolean;
 }
 
 /** A job, or `-o help`: the creation options of a format. */
@@ -93,6 +97,8 @@ function requestFor(
     ...(flags.withoutScreen && { withoutScreen: flags.withoutScreen }),
     ...(flags.ascii && { ascii: true }),
     ...(flags.accessible && { accessible: true }),
+    ...(flags.noWait && { noWait: true }),
+    ...(flags.bell && { bell: true }),
     quiet: flags.quiet,
     printPermissions: flags.printPermissions,
     warnings,

@@ -51,6 +51,8 @@ export interface ConvertFlags {
   readonly withoutScreen?: ProgressForm;
   readonly ascii: boolean;
   readonly accessible: boolean;
+  readonly noWait: boolean;
+  readonly bell: boolean;
   readonly printPermissions: boolean;
 }
 
@@ -107,6 +109,8 @@ export function convertFlags(parsed: ParsedArgs): ConvertFlags {
     ...(isOn(parsed, "p") && { withoutScreen: "qemu" as const }),
     ascii: on("ascii"),
     accessible: on("accessible"),
+    noWait: on("no-wait"),
+    bell: on("bell"),
     printPermissions: on("print-permissions"),
   };
 }

@@ -14,6 +14,7 @@ import {
   cacheOption,
   forceDeviceOption,
   objectOption,
+  OUTPUT,
   permissionsOption,
   progressOptions,
   sectorSizeOptions,
@@ -164,6 +165,8 @@ export const convertCommand: LoadedCommand = {
     },
     { ...objectOption, group: COPYING },
     ...progressOptions.map((one): OptionDef => one.long === "progress" ? { ...one, help: PROGRESS_HELP } : one),
+    { long: "no-wait", group: OUTPUT, help: "leave the screen when the job has ended, without the page of the result" },
+    { long: "bell", group: OUTPUT, help: "ring and notify the desktop at the end, where standard error is a terminal" },
     permissionsOption,
   ],
   notes: `Sizes take the suffixes k, M, G, T, P and E (powers of 1024). Several sources are concatenated.
@@ -262,6 +265,10 @@ async function work(
     return await reportFailure(error, "work", progress, io, signal);
   } finally {
     removeListeners();
+    if (view.bell && io.errIsTerminal) {
+      const { notification } = await import("../../tui/window.ts");
+      io.err(notification(`${job.target.path}: the conversion has ended`));
+    }
   }
 }
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { diskContents, openDisk } from "../../mod.ts";
 import type { ConvertJob, ConvertSummary } from "../../mod.ts";
 import { bytesText, timeText } from "../../tui/human.ts";
-import type { Model, Result, ScreenJob } from "../../tui/model.ts";
+import type { Model, Result, ScreenJob, ShownPartition } from "../../tui/model.ts";
 import type { Look } from "../../tui/theme.ts";
 import { elapsedSeconds } from "../../tui/progress.ts";
 import type { Screen, Terminal } from "../../tui/screen.ts";
@@ -54,6 +55,24 @@ function screenJobOf(job: ConvertJob, view: ConvertView, phases: readonly string
   };
 }
 
+/** Returns the partitions of the only source; none where they cannot be read: the job itself reports errors. */
+async function partitionsOf({ sources, allowRefs, forceShare }: ConvertJob): Promise<ShownPartition[]> {
+  const [source, another] = sources;
+  if (another !== undefined) return [];
+  try {
+    const options = { ...(allowRefs && { allowRefs }), ...(forceShare !== undefined && { forceShare }) };
+    await using disk = await openDisk(source!, options);
+    const { partitions } = await diskContents(disk, disk.layers[0]?.disk.logicalSectorSize);
+    return partitions.map(({ number, start, size, name, fileSystem }) => ({
+      start,
+      end: Math.min(start + size, disk.size),
+      name: name || fileSystem?.name || `${number}`,
+    }));
+  } catch {
+    return [];
+  }
+}
+
 /** Returns a pause of a job: `paused` gives the promise that the job waits for, or `null`. */
 function pauseSwitch(): { readonly paused: () => Promise<void> | null; pause(): void; resume(): void } {
   let pause: Promise<void> | null = null;
@@ -76,7 +95,8 @@ export async function screenReporter(setup: ScreenSetup): Promise<ConversionRepo
     import("../../tui/text.ts"),
   ]);
   const { io, signal, view } = setup;
-  const job = screenJobOf(setup.job, view, PHASES);
+  const partitions = await partitionsOf(setup.job);
+  const job = { ...screenJobOf(setup.job, view, PHASES), ...(partitions.length > 0 && { partitions }) };
   await loadWidths([...job.sources, job.target].join(""));
   const stop = new AbortController();
   const pausing = pauseSwitch();
@@ -113,7 +133,7 @@ export async function screenReporter(setup: ScreenSetup): Promise<ConversionRepo
       signal.removeEventListener("abort", onAbort);
       unwatch();
       pausing.resume();
-      if (!signal.aborted && !stop.signal.aborted) await shownResult(screen, outcome, setup);
+      if (!view.noWait && !signal.aborted && !stop.signal.aborted) await shownResult(screen, outcome, setup);
       const model = await screen.close();
       const more = failure === undefined ? [] : [`The screen failed and was closed: ${failure}`];
       io.err(endText(outcome, model, [...warnings, ...more], setup));

@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const command = async (progress: string): Promise<string> => {
     const target = folder.file("target");
     await Deno.remove(target).catch(() => {});
-    const words = ["convert", `--progress=${progress}`, "-f", "raw", ...options, source, target];
+    const words = ["convert", `--progress=${progress}`, "--no-wait", "-f", "raw", ...options, source, target];
     return quoted([Deno.execPath(), ...denoArgs({ read: [folder.path], write: [folder.path] }), ...words]);
   };
   const convert = async (progress: string) => await onTerminal(await command(progress), folder.file("times"));

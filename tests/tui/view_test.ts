@@ -163,7 +163,9 @@ Deno.test("the height is used: the map takes the lines that are free", () => {
 });
 
 Deno.test("partitions are drawn above the map", () => {
-  const model = { ...halfway(), partitions: [{ start: MIB, end: 512 * MIB, name: "1 EFI" }] };
+  const half = halfway();
+  const partitions = [{ start: MIB, end: 512 * MIB, name: "1 EFI" }];
+  const model = { ...half, job: { ...half.job, partitions } };
   assert(view(model, { columns: 120, rows: 40 }, plain).some((line) => /│1 EFI─+│/.test(line)));
 });
 
