@@ -70,14 +70,17 @@ export function boundedOutput(sink: AsyncSink): ProgressOutput {
         }
       }
     }
-    writing = null;
   };
   const taken = () => {
     const text = kept + (dropped > 0 ? `diskcast: ${dropped} more lines: they were not taken in time\n` : "");
     [kept, dropped] = ["", 0];
     return text;
   };
-  const start = (text: string) => void (writing ??= writeAll(text));
+  const start = (text: string) => {
+    // What is never written must not count as in flight.
+    if (failed || text === "") return;
+    writing = writeAll(text).then(() => void (writing = null));
+  };
   return {
     ready: () => writing === null,
     frame: (text) => writing === null ? start(text) : undefined,
