@@ -355,6 +355,9 @@ Deno.test({
     await screen.press("Down", "Down", "Enter");
     await screen.until(/once more[^]*c\.raw -> .\/c\.vhd[^]*Go on\?/);
     await screen.press("Enter");
+    // One alone has the screen.
+    await screen.until(/Press a key/, 60_000);
+    await screen.press("Space");
     await screen.until(/code=0\./, 60_000);
     assert.deepEqual(names(folder), ["b.raw", "b.vhd", "c.raw", "c.vhd", "disk.raw", "disk.vhd"]);
     await assertRestored(screen);
