@@ -61,6 +61,20 @@ function tabbed(typed: string, names: readonly string[]): string {
   return names.some((name) => name.startsWith(typed)) ? completed(typed, names) : names[0] ?? typed;
 }
 
+/** Whether the line of a question may show a text: the package writes it there as it is. */
+function isTypeable(text: string): boolean {
+  return visible(text) === text;
+}
+
+/**
+ * Returns the text that stands in the line of a question at first. A name on which the terminal would act is left out; that
+ * of a new file has other characters.
+ */
+export function typeable(text: string, isNew: boolean): string {
+  if (isTypeable(text)) return text;
+  return isNew ? Array.from(text, (one) => isTypeable(one) ? one : "_").join("") : "";
+}
+
 /** Returns whether every word that is typed occurs in a choice. */
 function matches(typed: string, choice: string): boolean {
   const text = choice.toLowerCase();
@@ -94,7 +108,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
       await clack.autocomplete<string>({
         ...common,
         message,
-        initialUserInput: initial ?? "",
+        initialUserInput: typeable(initial ?? "", isNew),
         completeOnTab: true,
         maxItems: LIST_LINES,
         options() {
@@ -104,7 +118,7 @@ export async function clackPrompter(style: PromptStyle, signal: AbortSignal): Pr
             // The package asks for the choices before it completes to the one in focus.
             lastKey = "";
             const more = tabbed(typed, names);
-            if (more !== typed) this.focusedValue = more;
+            if (more !== typed) this.focusedValue = isTypeable(more) ? more : typed;
           }
           const paths = pathChoices(typed, names, isNew);
           // Without this the focus stays on a path that it was on before.

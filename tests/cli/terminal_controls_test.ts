@@ -1,6 +1,7 @@
 /** Names of files and texts in images never act on the terminal: not on the screen, not in JSON, not in printed commands. */
 import assert from "node:assert/strict";
 import { shellWord } from "../../cli/permissions.ts";
+import { typeable } from "../../cli/wizard/clack_prompter.ts";
 import { diskcast } from "../support/diskcast.ts";
 import { isInstalled, run, scratch } from "../support/qemu.ts";
 
@@ -34,4 +35,12 @@ Deno.test("a printed word with control characters is the same argument in a shel
     const { stdout } = await run("bash", ["-c", `printf '%s' ${word}`]);
     assert.equal(stdout, arg);
   }
+});
+
+Deno.test("the line of a question shows no name on which the terminal would act", () => {
+  assert.equal(typeable("a.raw", false), "a.raw");
+  assert.equal(typeable(NAME, false), "");
+  const name = typeable(NAME, true);
+  assert.doesNotMatch(name, CONTROLS);
+  assert.match(name, /^a_\]0;x__.*b\.raw$/);
 });
