@@ -74,7 +74,7 @@ for (const options of ["cluster_size=512", "cluster_size=64k", "cluster_size=16k
       const [ours, theirs] = [folder.file("ours.qcow2"), folder.file("theirs.qcow2")];
       for (const path of [ours, theirs]) await qemuImgOk("create", "-q", "-f", "qcow2", "-o", options, path, "3M");
       const names = ["a", "b", "c"];
-      for (let step = 0; step < rounds(16, 40); step++) {
+      for (let step = 0; step < rounds(10, 40); step++) {
         const name = random.pick(names);
         const changes = changesAtRandom(random, names.filter((other) => other !== name));
         const code = await ask(theirs, name, changes);

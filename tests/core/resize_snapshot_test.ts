@@ -73,7 +73,7 @@ async function work(options: string, random: Rng): Promise<void> {
   const image = { path, format: "qcow2" };
   let now = await judgedBytes(path);
   const kept = new Map<string, Uint8Array>();
-  const steps = rounds(12, 24);
+  const steps = rounds(8, 24);
   for (let step = 1; step <= steps; step++) {
     const names = [...kept.keys()];
     switch (random.int(5)) {

@@ -16,7 +16,7 @@ import {
   type Step,
   stepOf,
 } from "./journal.ts";
-import { type Rng, run } from "./qemu.ts";
+import { type Rng, rounds, run } from "./qemu.ts";
 
 /** A change of one image, and the checks of what a crash leaves of it. */
 export interface CrashCase {
@@ -31,13 +31,13 @@ export interface CrashCase {
   /** Checks the file after every crash; by default `qemu-img check` must find a qcow2 image without corruptions. */
   readonly assertValid?: (path: string, ended: boolean) => Promise<void>;
   readonly random: Rng;
-  /** At most about so many moments are tried. */
+  /** At most about so many moments are tried; by default more where TEST_SEED is set. */
   readonly most?: number;
 }
 
 /** Tries crashes; returns the number of steps of the change. */
 export async function tryCrashes(
-  { path, action, state, mixed, assertValid = assertValidQcow2, random, most = 60 }: CrashCase,
+  { path, action, state, mixed, assertValid = assertValidQcow2, random, most = rounds(36, 60) }: CrashCase,
 ): Promise<number> {
   const start = await Deno.readFile(path);
   const before = await state();
@@ -99,7 +99,7 @@ export interface FolderCrashCase {
 
 /** Tries crashes; returns the number of steps of the change. */
 export async function tryFolderCrashes(
-  { folder, action, state, mixed, random, most = 60 }: FolderCrashCase,
+  { folder, action, state, mixed, random, most = rounds(36, 60) }: FolderCrashCase,
 ): Promise<number> {
   const start = await readFolder(folder);
   const before = await state();

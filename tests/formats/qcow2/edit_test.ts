@@ -87,7 +87,7 @@ async function tryCase(one: Case, random: Rng): Promise<void> {
   const model = await judgedBytes(path);
   for (const compress of [false, true]) {
     if (compress && one.options.includes("data_file")) continue;
-    await edit(path, backing, compress, (writer) => workAtRandom(writer, model, random, rounds(25, 40)));
+    await edit(path, backing, compress, (writer) => workAtRandom(writer, model, random, rounds(14, 40)));
     await assertJudged(path, model);
     if (one.options.includes("raw=on")) {
       assertBytes((await Deno.readFile(folder.file("data.raw"))).subarray(0, size), model);
