@@ -34,13 +34,14 @@ while not os.path.exists(end) and time.monotonic() < limit and child.poll() is N
     time.sleep(0.05)
 appeared = os.path.exists(end)
 held = child.poll() is None
+typed = time.monotonic()
 try:
     while True:
-        if select.select([master], [], [], 0.3)[0]:
-            if not os.read(master, 65536):
-                break
-        else:
-            # The screen waits for a key.
+        if select.select([master], [], [], 0.1)[0] and not os.read(master, 65536):
+            break
+        # The screen waits for a key at its end.
+        if time.monotonic() - typed > 0.3:
+            typed = time.monotonic()
             os.write(master, b"x")
 except OSError:
     pass
