@@ -98,3 +98,8 @@ function canStart(): boolean {
     return false;
   }
 }
+
+/** Returns a text without white space: tmux wraps lines anywhere, and drops the spaces at their ends. */
+export function unspaced(text: string): string {
+  return text.replaceAll(/\s/g, "");
+}

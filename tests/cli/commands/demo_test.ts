@@ -1,7 +1,7 @@
 /** `demo` works in a pipe and in a terminal, and leaves nothing. */
 import assert from "node:assert/strict";
 import { denoArgs, diskcastProcess } from "../../support/diskcast.ts";
-import { openPane, tmuxIsMissing } from "../../support/pane.ts";
+import { openPane, tmuxIsMissing, unspaced } from "../../support/pane.ts";
 import { run, scratch } from "../../support/qemu.ts";
 import { fileURLToPath } from "node:url";
 
@@ -43,7 +43,7 @@ Deno.test(
     await pane.press("C-c");
     const text = await pane.until(/^END=\d+/m);
     assert.match(text, /END=130/);
-    assert.match(text.replaceAll("\n", ""), /The folder of the demonstration is removed/);
+    assert.match(unspaced(text), /Thefolderofthedemonstrationisremoved/);
     assert.deepEqual([...Deno.readDirSync(folder.path)], []);
   },
 );

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { loopDevice, mountedExt4, whyNoLoopDevice } from "../../support/devices.ts";
 import { program } from "../../support/diskcast.ts";
 import { rng, type Scratch, scratch } from "../../support/qemu.ts";
-import { openPane, type Pane, tmuxIsMissing } from "../../support/pane.ts";
+import { openPane, type Pane, tmuxIsMissing, unspaced } from "../../support/pane.ts";
 
 const ignore = tmuxIsMissing();
 const NONE_ASKED = "--no-prompt --allow-read=. --allow-write=.";
@@ -310,7 +310,7 @@ Deno.test({
     await screen.until(/The folder "images\/new" does not exist\. Make it\?/);
     await screen.press("Enter");
     const review = await screen.until(/Go on\?/);
-    assert.match(review.replaceAll("\n", ""), /convert -f raw --for azure \.\/disk\.raw images\/new\/disk\.vhd/);
+    assert.match(unspaced(review), /convert-fraw--forazure\.\/disk\.rawimages\/new\/disk\.vhd/);
     await screen.press("c");
     await screen.until(/on the clipboard[^]*Go on\?/);
     await Deno.rename(folder.file("disk.raw"), folder.file("elsewhere"));
