@@ -44,5 +44,8 @@ Deno.test("hints name the command that was typed", async () => {
 Deno.test("a task prints tasks", async () => {
   const cwd = fileURLToPath(new URL("../../", import.meta.url));
   const { stderr } = await run(Deno.execPath(), ["task", "-q", "convert", "a"], { cwd, env: { NO_COLOR: "1" } });
-  assert.match(stderr, /Hint: see "deno task convert --help"/);
+  const [, hint] = /Hint: see "deno task (diskcast convert --help)"/.exec(stderr)!;
+  const { code, stdout } = await run(Deno.execPath(), ["task", "-q", ...hint!.split(" ")], { cwd });
+  assert.equal(code, 0);
+  assert.match(stdout, /^Usage: diskcast convert/m);
 });
