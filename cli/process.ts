@@ -103,6 +103,11 @@ export function programWords({ args, main, granted }: Started = thisProcess): st
   return ["deno", "run", ...flags, pathOf(main)];
 }
 
+/** Whether `deno task` has started this process. It does not stop for Ctrl-Z, so that its shell would not get the terminal. */
+export function isTask(): boolean {
+  return programWords().slice(0, 2).join(" ") === "deno task";
+}
+
 /** Returns the path in the address of a file; another address as it is. */
 function pathOf(address: string): string {
   const url = new URL(address);

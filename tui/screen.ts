@@ -357,8 +357,12 @@ export function onUnread(listener: (bytes: Uint8Array) => void): void {
   unreadListener = listener;
 }
 
-/** Returns the terminal of this process: keys from standard input, frames to standard error. */
-export function hostTerminal(): Terminal {
+/**
+ * Returns the terminal of this process: keys from standard input, frames to standard error.
+ *
+ * @param stops whether Ctrl-Z stops the process. Below a program that does not stop with it, no shell would get the terminal
+ */
+export function hostTerminal(stops = true): Terminal {
   const encoder = new TextEncoder();
   const buffer = new Uint8Array(1024);
   return {
@@ -379,8 +383,7 @@ export function hostTerminal(): Terminal {
     },
     raw(on) {
       try {
-        // Ctrl-C and Ctrl-Z stay signals, which go to the parents, too: a task runner must stop with this process, or its
-        // shell would not get the terminal back.
+        // Ctrl-C and Ctrl-Z stay signals, which go to the parents, too: they end or stop with this process.
         Deno.stdin.setRaw(on, { cbreak: Deno.build.os !== "windows" });
       } catch {
         // As above.
@@ -393,7 +396,7 @@ export function hostTerminal(): Terminal {
     unread: (bytes) => unreadListener?.(bytes),
     onResize: (listener) => onSignal("SIGWINCH", listener),
     onSuspend: (listener) => onSignal("SIGTSTP", listener),
-    ...(Deno.build.os !== "windows" && { stop: () => Deno.kill(Deno.pid, "SIGSTOP") }),
+    ...(stops && Deno.build.os !== "windows" && { stop: () => Deno.kill(Deno.pid, "SIGSTOP") }),
     onResume: (listener) => onSignal("SIGCONT", listener),
     onLeave(listener) {
       const names = ["unload", "error", "unhandledrejection"];

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Depth } from "../../tui/palette.ts";
-import { isSet } from "../process.ts";
+import { isSet, isTask } from "../process.ts";
 import type { Io } from "../report/report.ts";
 import { accessibleRenderer } from "./accessible.ts";
 import { barRenderer } from "./bar.ts";
@@ -90,7 +90,7 @@ export async function conversionReporter(
     ...shown,
     io: withPlain(view, io),
     signal,
-    terminal: hostTerminal(),
+    terminal: hostTerminal(!isTask()),
     look: { ascii: view.ascii === true || Deno.build.os === "windows", depth: colourDepth() },
     exit: (code) => Deno.exit(code),
   });

@@ -146,6 +146,22 @@ Deno.test({ name: "tmux: Ctrl-Z gives the terminal back, fg draws the screen aga
   noTarget(terminal);
 });
 
+Deno.test({ name: "tmux: below deno task, which does not stop, Ctrl-Z has no effect", ignore }, async () => {
+  await using terminal = await session();
+  const { pane } = terminal;
+  const [run, ...flags] = denoArgs({ read: [terminal.folder.path], write: [terminal.folder.path] });
+  const program = [Deno.execPath(), run!, ...flags, "--program=deno task diskcast"];
+  await pane.line(`${quoted(program)} convert -f raw -O qcow2 ${SLOW} disk.raw out.qcow2`);
+  await pane.until(/Copying .*%/);
+  await pane.press("C-z");
+  await pane.press("?");
+  await pane.until(/this help/);
+  assert.deepEqual(await pane.modes(), { alternate: true, cursor: false });
+  await pane.press("C-c");
+  await pane.until(/Cancelled/);
+  noTarget(terminal);
+});
+
 Deno.test({ name: "tmux: SIGTERM in the middle of a copy, and during a pause", ignore }, async () => {
   await using terminal = await session();
   for (const paused of [false, true]) {
