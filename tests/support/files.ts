@@ -67,3 +67,15 @@ export function faultyFiles(
   });
   return { files, count: () => count };
 }
+
+/** Returns the number of descriptors of files in `folder`: other tests run in this process, too. */
+export function descriptorsIn(folder: string): number {
+  const links = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return "";
+    }
+  });
+  return links.filter((path) => path.startsWith(folder)).length;
+}

@@ -3,6 +3,7 @@ import { convert } from "../../../core/convert.ts";
 import { isProtocol, resolveNamed } from "../../../core/open/named_files.ts";
 import { type Files, hostFiles } from "../../../formats/mod.ts";
 import { openDisk } from "../../../core/open/open_disk.ts";
+import { descriptorsIn } from "../../support/files.ts";
 import { hasQemu, qemuImgOk, qemuIo, run, scratch } from "../../support/qemu.ts";
 
 Deno.test("isProtocol: what qemu would take for a protocol, but no Windows drive", () => {
@@ -166,7 +167,7 @@ Deno.test({
       await disk.read(bytes, 0);
       assert.deepEqual(bytes, new Uint8Array(4096).fill(9));
       assert.equal(disk.layers.length, 512);
-      const descriptors = Deno.build.os === "linux" ? [...Deno.readDirSync("/proc/self/fd")].length : 0;
+      const descriptors = Deno.build.os === "linux" ? descriptorsIn(folder.path) : 0;
       assert.ok(descriptors < 250, `${descriptors} descriptors`);
     }
     await assert.rejects(openDisk(folder.file("512.qcow2")), { kind: "unsupported" });

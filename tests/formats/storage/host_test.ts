@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createFileStorage, type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { heldByQemu, openHostFile, syncFolder } from "../../../formats/storage/host.ts";
 import { libcPaths } from "../../../formats/storage/libc.ts";
+import { descriptorsIn } from "../../support/files.ts";
 import { hasQemu, heldForReading, heldOpen, rng, scratch } from "../../support/qemu.ts";
 import { narrowResult } from "./narrow_run.ts";
 
@@ -109,9 +110,9 @@ Deno.test("the calls are those of the open file, whatever has its name now; its 
   const { dev, ino } = file.statSync();
   for (const identity of [{ dev, ino: ino! }, null]) {
     file.seekSync(77, Deno.SeekMode.Start);
-    const before = openDescriptors();
+    const before = descriptorsIn(folder.path);
     using host = openHostFile(path, { file, identity, write: true });
-    assert.equal(openDescriptors(), before, "they take no descriptor of their own");
+    assert.equal(descriptorsIn(folder.path), before, "they take no descriptor of their own");
     assert.equal(file.seekSync(0, Deno.SeekMode.Current), 77);
     assert.deepEqual(host?.holeAt(0, MIB), { hole: true, end: MIB });
   }
@@ -119,8 +120,6 @@ Deno.test("the calls are those of the open file, whatever has its name now; its 
   host[Symbol.dispose]();
   assert.equal(host.holeAt(0, MIB), null, "a disposed one uses no descriptor that may be another file's");
 });
-
-const openDescriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
 Deno.test("a device in exclusive use has calls of its own, of that file alone", { ignore: !onLinux }, async () => {
   await using folder = await scratch();

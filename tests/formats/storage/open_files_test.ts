@@ -2,22 +2,11 @@
 import assert from "node:assert/strict";
 import { type FileStorage, openFileStorage } from "../../../formats/storage/file.ts";
 import { MOST_OPEN } from "../../../formats/storage/open_files.ts";
+import { descriptorsIn } from "../../support/files.ts";
 import { scratch } from "../../support/qemu.ts";
 
 const onLinux = Deno.build.os === "linux";
 const COUNT = MOST_OPEN + 40;
-
-/** Returns the number of descriptors of files in `folder`: other tests run in this process, too. */
-function descriptorsIn(folder: string): number {
-  const links = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`);
-    } catch {
-      return "";
-    }
-  });
-  return links.filter((path) => path.startsWith(folder)).length;
-}
 
 Deno.test("many files take few descriptors, one each, and are read in any order", { ignore: !onLinux }, async () => {
   await using folder = await scratch();
